@@ -1,0 +1,134 @@
+"""Who may do what: every HTTP request and every websocket upgrade passes here before anything is read.
+
+A web page from elsewhere is refused by what browsers say of it (Origin, Sec-Fetch-Site) and by the Host
+it used (DNS rebinding); a program sends neither and passes. What writes to disk needs loopback or a token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from .comfy import is_loopback
+from .commands import Command, Risk
+from .errors import UiapiError
+
+# Name endings that public DNS does not hand out, so that a rebinding page cannot own them.
+LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home.arpa", ".localhost")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The rules for one running ComfyUI.
+
+    Args:
+        beyond_loopback: whether other machines can reach it.
+        token: the operator's UIAPI_TOKEN; empty for none.
+        server_names: host names this server is known by, besides its addresses, in lower case.
+    """
+
+    beyond_loopback: bool
+    token: str = ""
+    server_names: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_environment(cls, beyond_loopback: bool, environment: Mapping[str, str] = os.environ) -> Guard:
+        """The rules the operator set: UIAPI_TOKEN and UIAPI_SERVER_NAMES (comma-separated host names)."""
+        named = {name.strip().lower() for name in environment.get("UIAPI_SERVER_NAMES", "").split(",")}
+        own = {socket.gethostname().lower()} if beyond_loopback else set()
+        return cls(beyond_loopback, environment.get("UIAPI_TOKEN", "").strip(), frozenset((named | own) - {""}))
+
+    def check_origin(self, headers: Mapping[str, str]) -> None:
+        """Refuse a request that a page from elsewhere made. UiapiError `foreign_host` or `cross_origin`."""
+        host = headers.get("Host", "")
+        self._check_host(host)
+        site = headers.get("Sec-Fetch-Site")
+        if site is not None and site not in ("same-origin", "none"):
+            raise _cross_origin(site)
+        origin = headers.get("Origin")
+        if origin is not None and not _same_place(origin, host):
+            raise _cross_origin(origin)
+
+    def check_token(self, authorization: str | None) -> None:
+        """With a token set, demand it as `Authorization: Bearer …`. UiapiError `token_required`, `wrong_token`."""
+        if not self.token:
+            return
+        scheme, _, given = (authorization or "").partition(" ")
+        self.check_given_token(given.strip() if scheme.lower() == "bearer" else None)
+
+    def check_given_token(self, given: str | None) -> None:
+        """The same for a token that came in a hello frame, since a browser's websocket sends no such header."""
+        if not self.token:
+            return
+        if not given:
+            raise UiapiError(
+                "token_required", "This server asks for a token; send it as 'Authorization: Bearer <UIAPI_TOKEN>'."
+            )
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
+            raise UiapiError("wrong_token", "This is not the server's token; ask whoever set UIAPI_TOKEN for it.")
+
+    def check_risk(self, command: Command) -> None:
+        """Refuse to write to disk for anyone on the network while no token is set. UiapiError `forbidden`."""
+        if command.risk is Risk.WRITE_DISK and self.beyond_loopback and not self.token:
+            raise UiapiError(
+                "forbidden",
+                f"ComfyUI listens beyond this machine, so {command.name} needs a token: start ComfyUI with "
+                "UIAPI_TOKEN set and send it as 'Authorization: Bearer <UIAPI_TOKEN>'.",
+            )
+
+    def _check_host(self, host: str) -> None:
+        name = _host_name(host)
+        if name is None or is_loopback(name) or name.endswith(".localhost") or name in self.server_names:
+            return
+        if self.beyond_loopback and (_is_address(name) or "." not in name or name.endswith(LOCAL_SUFFIXES)):
+            return
+        raise UiapiError(
+            "foreign_host",
+            f"The Host {name[:100]!r} is not a name of this server; use its address, or have the operator add the "
+            "name to UIAPI_SERVER_NAMES.",
+        )
+
+
+# Every request asks this again, nearly always of the same few Hosts.
+@lru_cache(maxsize=256)
+def _host_name(host: str) -> str | None:
+    """The name of a Host header in lower case; None when there is none (HTTP/1.0 programs)."""
+    if not host:
+        return None
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return "?"
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _same_place(origin: str, host: str) -> bool:
+    """Whether an Origin (scheme://name:port) is the Host the request went to."""
+    try:
+        parts, own = urlsplit(origin), urlsplit(f"//{host}")
+        default = {"http": 80, "https": 443}.get(parts.scheme)
+        if default is None or not parts.hostname:
+            return False
+        return parts.hostname == own.hostname and (parts.port or default) == (own.port or default)
+    except ValueError:
+        return False
+
+
+def _cross_origin(what: str) -> UiapiError:
+    return UiapiError(
+        "cross_origin",
+        f"A page from elsewhere ({what[:100]}) may not use this server; open ComfyUI itself or use a program.",
+    )

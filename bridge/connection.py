@@ -1,0 +1,147 @@
+"""One websocket of ours: frames out at once, within a bound on what its reader has not taken, and JSON objects in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from typing import Any
+
+from aiohttp import ClientError, WSMsgType, web
+from pydantic_core import from_json, to_json
+
+from .errors import UiapiError
+from .manager import PendingRequest
+
+log = logging.getLogger("uiapi")
+
+# The largest frame or body in bytes, either way: a 4K image as base64 fits, a flood does not.
+MAX_FRAME = 64 * 1024 * 1024
+# Bytes that may wait for a slow reader when another frame comes; beyond them it is let go.
+MAX_BACKLOG = MAX_FRAME
+# Seconds between pings; aiohttp drops the connection when a pong is half of that late.
+HEARTBEAT = 10.0
+# Seconds to wait for the other side's half of the closing handshake.
+CLOSE_TIMEOUT = 2.0
+
+
+def open_socket(heartbeat: float) -> web.WebSocketResponse:
+    """The server's end of a websocket as Connection wants it, to be prepared."""
+    return web.WebSocketResponse(
+        heartbeat=heartbeat,
+        max_msg_size=MAX_FRAME,
+        compress=False,
+        timeout=CLOSE_TIMEOUT,
+        # Connection bounds what a reader leaves behind by itself; aiohttp would make every sender wait for it.
+        writer_limit=sys.maxsize,
+    )
+
+
+class Connection:
+    """A prepared websocket.
+
+    Args:
+        ws: the server's end, made by open_socket and prepared.
+        tcp: the TCP connection under it, None if that is lost already.
+        name: who is at the other end, for the log.
+    """
+
+    def __init__(self, ws: web.WebSocketResponse, tcp: asyncio.Transport | None, name: str) -> None:
+        self.ws = ws
+        self.name = name
+        self._tcp = tcp
+        self._closer: asyncio.Task[bool] | None = None
+
+    def send(self, frame: dict[str, Any]) -> None:
+        """Send a frame; a reader that leaves too much unread is disconnected, for its sake alone."""
+        if self._tcp is None or self._closer is not None or self._tcp.is_closing():
+            return
+        backlog = self._tcp.get_write_buffer_size()
+        if backlog > MAX_BACKLOG:
+            log.warning("%s reads too slowly (%d bytes wait for it); letting it go.", self.name, backlog)
+            self._tcp.abort()
+            return
+        # Without compression and writer limit this never waits: it ends in its first step, with the frame in the
+        # TCP connection's buffer. A writer task would cost every frame another turn of the loop.
+        with contextlib.suppress(StopIteration):
+            self.ws.send_frame(encode(frame), WSMsgType.TEXT).send(None)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what was sent; the reading side notices."""
+        if self._closer is None:
+            closing = self.ws.close(code=code, message=reason.encode())
+            self._closer = asyncio.create_task(closing, name=f"uiapi closer of {self.name}")
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next frame; None when the connection has ended. UiapiError `malformed` leaves it open."""
+        message = await self.ws.receive()
+        if message.type is WSMsgType.TEXT:
+            return decode_object(message.data)
+        if message.type is WSMsgType.BINARY:
+            raise UiapiError("malformed", "Send text frames of JSON; this one was binary.")
+        return None
+
+    async def receive_until_closed(self) -> None:
+        """Read and forget until the connection has ended; for one that is being closed."""
+        while True:
+            message = await self.ws.receive()
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return
+
+    async def end(self) -> None:
+        """Close the socket, whichever side ended the connection."""
+        self.close(1000, "")
+        if self._closer is not None:
+            with contextlib.suppress(asyncio.TimeoutError, ClientError, ConnectionError):
+                await asyncio.wait_for(self._closer, CLOSE_TIMEOUT)
+
+
+def encode(value: Any) -> bytes:
+    """A value as JSON. What JSON has no word for, such as a tensor in ComfyUI's error events, becomes its text."""
+    return to_json(value, fallback=str, inf_nan_mode="null")
+
+
+def decode_object(text: str | bytes) -> dict[str, Any]:
+    """A JSON object; NaN and Infinity, which JSON does not have, are refused. UiapiError `malformed`."""
+    try:
+        value = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise UiapiError("malformed", f"This is not JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise UiapiError("malformed", "Send a JSON object.")
+    return value
+
+
+class SocketTransport:
+    """Requests to a tab over its own websocket."""
+
+    kind = "websocket"
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def send_request(self, request: PendingRequest) -> None:
+        """See Transport."""
+        self.connection.send(
+            {
+                "type": "request",
+                "id": request.request_id,
+                "command": request.command,
+                "data": request.data,
+                "timeout": request.timeout,
+                **request.conditions,
+            }
+        )
+
+    def send_cancel(self, request_id: str) -> None:
+        """See Transport."""
+        self.connection.send({"type": "cancel", "id": request_id})
+
+    def send_event(self, event: str, data: dict[str, Any]) -> None:
+        """Tell the tab something it need not answer."""
+        self.connection.send({"type": "event", "event": event, "data": data})
+
+    def close(self, code: int, reason: str) -> None:
+        """See Transport."""
+        self.connection.close(code, reason)

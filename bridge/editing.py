@@ -1,0 +1,323 @@
+"""Commands that edit the open graph: nodes, links, groups, subgraphs, a batch of them, undo and snapshots."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from .answers import Answer
+from .commands import COMMANDS, Request, Risk, command, tab_command
+from .dispatch import Call
+from .errors import UiapiError
+from .graph import Path, SetFields, Write
+from .images import store_images
+
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+Box = Annotated[list[float], Field(min_length=4, max_length=4, description="x, y, width and height.")]
+Title = Annotated[str, StringConstraints(max_length=1000)]
+NodePath = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+Mode = Literal["always", "muted", "bypassed"]
+Nodes = Annotated[list[NodePath], Field(min_length=1, max_length=10_000, description="Paths of nodes.")]
+
+COLOR = "As #rrggbb or by a name of the frontend's own palette; null for the usual."
+
+
+class NodeBrief(Answer):
+    """A node as query_fields lists it, with where it is."""
+
+    id: str
+    type: str | None
+    title: str | None
+
+
+class MadeNode(Answer):
+    """The node that was made or changed."""
+
+    node: NodeBrief
+
+
+class MadeNodes(Answer):
+    """The nodes that were made."""
+
+    nodes: list[NodeBrief]
+
+
+class Removed(Answer):
+    """What was removed."""
+
+    removed: list[dict[str, Any]]
+
+
+class MadeGroup(Answer):
+    """The group that was made or changed."""
+
+    group: dict[str, Any] = Field(description="{id, title, bounding, color, nodes}.")
+
+
+class RemovedGroup(Answer):
+    """The group that was removed; its nodes stay."""
+
+    removed: dict[str, Any]
+
+
+class Moved(Answer):
+    """How many nodes were moved."""
+
+    moved: int
+
+
+class Change(Answer):
+    """One difference between two states of the graph."""
+
+    kind: str
+
+
+class Batched(Answer):
+    """What came of a batch, or with dry_run what would."""
+
+    results: list[Any] = Field(description="One answer a command.")
+    applied: bool
+    changes: list[Change]
+
+
+class Undone(Answer):
+    """How many steps were taken."""
+
+    done: int
+
+
+class TakenSnapshot(Answer):
+    """The snapshot that was taken."""
+
+    snapshot: dict[str, Any] = Field(description="{id, name, time, workflow_tab, nodes}.")
+
+
+class Snapshots(Answer):
+    """The snapshots of this page, oldest first."""
+
+    snapshots: list[dict[str, Any]]
+
+
+class Restored(Answer):
+    """What was restored."""
+
+    restored: bool
+
+
+class Compared(Answer):
+    """What differs."""
+
+    changes: list[Change]
+
+
+class AddNode(Request):
+    """The node to make."""
+
+    type: str = Field(min_length=1, max_length=500, description="Find it with search_nodes.")
+    title: Title | None = None
+    pos: Point | None = Field(None, description="Beside the others if left out.")
+    size: Point | None = None
+    fields: list[Write] | None = Field(None, max_length=1000, description="[[widget name, value], …].")
+    mode: Mode | None = None
+    subgraph: NodePath | None = Field(None, description="The subgraph node to make it in.")
+
+
+class NodesRequest(Request):
+    """The nodes this is about."""
+
+    nodes: Nodes
+
+
+class SetNode(Request):
+    """What to change of a node; what is left out stays."""
+
+    node: NodePath
+    title: Title | None = None
+    pos: Point | None = None
+    size: Point | None = None
+    mode: Mode | None = None
+    collapsed: bool | None = None
+    pinned: bool | None = None
+    color: str | None = Field(None, max_length=50, description=COLOR)
+
+
+class LinkEnds(BaseModel):
+    """A link by its two ends."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True, populate_by_name=True)
+
+    origin: Path = Field(alias="from")
+    target: Path = Field(alias="to")
+
+
+class Disconnect(Request):
+    """The link to cut: that of an input, all of an output, or one by its ends."""
+
+    field: Path | LinkEnds
+
+
+class AddGroup(Request):
+    """The group to make: around nodes, or where `bounding` says."""
+
+    title: Title
+    nodes: Nodes | None = None
+    bounding: Box | None = None
+    color: str | None = Field(None, max_length=50, description=COLOR)
+
+
+class SetGroup(Request):
+    """What to change of a group."""
+
+    group: NodePath = Field(description="Its title or #id.")
+    title: Title | None = None
+    pos: Point | None = None
+    size: Point | None = None
+    bounding: Box | None = None
+    color: str | None = Field(None, max_length=50, description=COLOR)
+
+
+class RemoveGroup(Request):
+    """Which group."""
+
+    group: NodePath = Field(description="Its title or #id.")
+
+
+class Arrange(Request):
+    """Which nodes; all if left out."""
+
+    nodes: Nodes | None = None
+
+
+class ConvertToSubgraph(Request):
+    """The nodes to put into a subgraph."""
+
+    nodes: Nodes
+    title: Title | None = None
+
+
+class OneNode(Request):
+    """Which node."""
+
+    node: NodePath
+
+
+class BatchCommand(BaseModel):
+    """One command of a batch."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    command: str = Field(max_length=100)
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Batch(Request):
+    """The commands, in their order."""
+
+    commands: list[BatchCommand] = Field(min_length=1, max_length=10_000)
+    dry_run: bool = Field(False, description="Only say what would change.")
+
+
+class Steps(Request):
+    """How many."""
+
+    steps: int = Field(1, ge=1, le=1000)
+
+
+class NameSnapshot(Request):
+    """What to call it."""
+
+    name: Title | None = None
+
+
+class OneSnapshot(Request):
+    """Which snapshot."""
+
+    snapshot: str = Field(min_length=1, max_length=1000, description="Its id or name.")
+
+
+class CompareSnapshots(Request):
+    """Which two; the open graph if `b` is left out."""
+
+    a: str = Field(min_length=1, max_length=1000)
+    b: str | None = Field(None, min_length=1, max_length=1000)
+
+
+EDITS: dict[str, tuple[str, type[Request], Any]] = {
+    "add_node": ("Make a node.", AddNode, MadeNode),
+    "remove_node": ("Remove nodes with their links.", NodesRequest, Removed),
+    "set_node": (
+        "Change a node's title, place, size, mode, colour, or whether it is collapsed or pinned.",
+        SetNode,
+        MadeNode,
+    ),
+    "disconnect": ("Cut links.", Disconnect, Removed),
+    "add_group": ("Make a group.", AddGroup, MadeGroup),
+    "set_group": ("Change a group's title, place, size or colour.", SetGroup, MadeGroup),
+    "remove_group": ("Remove a group; its nodes stay.", RemoveGroup, RemovedGroup),
+    "arrange": ("Lay nodes out in the order of their links.", Arrange, Moved),
+    "convert_to_subgraph": ("Put nodes into a subgraph.", ConvertToSubgraph, MadeNode),
+    "unpack_subgraph": ("Put the nodes of a subgraph in its place.", OneNode, MadeNodes),
+}
+for _name, (_doc, _request, _response) in EDITS.items():
+    tab_command(_name, _doc, request=_request, response=_response, risk=Risk.DRIVE)
+
+tab_command("undo", "Undo steps, as Ctrl+Z does.", request=Steps, response=Undone, risk=Risk.DRIVE)
+tab_command("redo", "Redo steps.", request=Steps, response=Undone, risk=Risk.DRIVE)
+tab_command(
+    "take_snapshot",
+    "Remember the open graph in the page, to compare with or go back to.",
+    request=NameSnapshot,
+    response=TakenSnapshot,
+    risk=Risk.READ,
+)
+tab_command("list_snapshots", "List the snapshots of this page.", response=Snapshots, risk=Risk.READ)
+tab_command(
+    "restore_snapshot",
+    "Go back to a snapshot, as one step that can be undone.",
+    request=OneSnapshot,
+    response=Restored,
+    risk=Risk.DRIVE,
+)
+tab_command(
+    "compare_snapshots",
+    "Say what differs between two snapshots, or a snapshot and the open graph.",
+    request=CompareSnapshots,
+    response=Compared,
+    risk=Risk.READ,
+)
+
+BATCHABLE = frozenset({*EDITS, "set_fields", "set_connection"})
+
+
+@command("batch", response=Batched, risk=Risk.DRIVE, tab=True)
+async def batch(call: Call, request: Batch) -> dict[str, Any]:
+    """Carry out several edits, all or none, as one step that can be undone."""
+    commands = []
+    for index, item in enumerate(request.commands):
+        commands.append({"command": item.command, "data": await _checked(call, index, item, request.dry_run)})
+    answer: dict[str, Any] = await call.tab("batch", {"commands": commands, "dry_run": request.dry_run})
+    return answer
+
+
+async def _checked(call: Call, index: int, item: BatchCommand, dry_run: bool) -> dict[str, Any]:
+    """The data of one command as the tab takes it; a refusal says which of the batch it was."""
+    where = {"index": index, "command": item.command}
+    if item.command not in BATCHABLE:
+        raise UiapiError(
+            "invalid",
+            f"Command {index} of the batch: {item.command[:80]!r} cannot be part of one; these can: "
+            f"{', '.join(sorted(BATCHABLE))}.",
+            where,
+        )
+    try:
+        parsed = COMMANDS[item.command].parse(item.data)
+        if not isinstance(parsed, SetFields):
+            return Call(call.bridge, COMMANDS[item.command], call.caller, parsed).data()
+        # A dry run stores nothing; the name a picture would get is enough to see what would change.
+        writes = parsed.writes()
+        return {"fields": writes if dry_run else await store_images(call.bridge.comfy, writes)}
+    except UiapiError as error:
+        raise UiapiError(
+            error.code, f"Command {index} of the batch: {error.message}", {**error.details, **where}
+        ) from None

@@ -1,0 +1,127 @@
+"""Every error this package answers: the code, the HTTP status that fits it, and how it looks on the wire.
+
+A caller sees one sentence that says what to do, a `code` to branch on and, where it helps, `details`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# One table from code to HTTP status. 408 is missing on purpose: HTTP clients repeat a request by
+# themselves on 408, and a repeated `execute` runs the workflow twice.
+STATUS: dict[str, int] = {
+    "malformed": 400,
+    "bad_path": 400,
+    "cross_origin": 403,
+    "foreign_host": 403,
+    "token_required": 403,
+    "wrong_token": 403,
+    "forbidden": 403,
+    # What the operator does not allow of a download.
+    "host_refused": 403,
+    "pickle_refused": 403,
+    # What a host answers about a model: log in, accept its terms, wait, it is not there, it is no longer there.
+    "login_required": 403,
+    "gated": 403,
+    "early_access": 403,
+    "unknown_command": 404,
+    "unknown_webui": 404,
+    "unknown_path": 404,
+    "unknown_download": 404,
+    "unknown_model": 404,
+    "unknown_node": 404,
+    "unknown_group": 404,
+    "unknown_snapshot": 404,
+    "unknown_tab": 404,
+    "unknown_request": 404,
+    "unknown_node_type": 404,
+    "unknown_folder": 404,
+    "not_at_source": 404,
+    "wrong_method": 405,
+    "ambiguous_path": 409,
+    "conflict": 409,
+    "revision_changed": 409,
+    "tab_changed": 409,
+    "cancelled": 409,
+    "declined": 409,
+    "gone_at_source": 410,
+    "execution_interrupted": 409,
+    "too_large": 413,
+    "unsupported_type": 415,
+    "invalid": 422,
+    "execution_failed": 422,
+    "too_many": 429,
+    "rate_limited": 429,
+    # A defect of this package; nothing a caller sends should lead to it.
+    "internal": 500,
+    "storage_failed": 507,
+    "disk_full": 507,
+    "tab_failed": 502,
+    "client_disconnected": 502,
+    "source_failed": 502,
+    # What came is not what was promised, so nothing of it is kept.
+    "not_a_model": 502,
+    "size_mismatch": 502,
+    "hash_mismatch": 502,
+    "no_webui": 503,
+    "offline": 503,
+    "shutting_down": 503,
+    "timeout": 504,
+}
+
+# What a tab may answer by itself; any other code of a tab's is reported as tab_failed.
+TAB_CODES = frozenset(
+    {
+        "unknown_path",
+        "unknown_node",
+        "unknown_node_type",
+        "unknown_group",
+        "unknown_snapshot",
+        "unknown_tab",
+        "ambiguous_path",
+        "invalid",
+        "conflict",
+        "revision_changed",
+        "tab_changed",
+        "declined",
+        "execution_failed",
+        "tab_failed",
+    }
+)
+
+DISCONNECTED_MESSAGE = "Client disconnected"
+
+
+class UiapiError(Exception):
+    """A refusal or failure that is meant for the caller.
+
+    Args:
+        code: a key of STATUS.
+        message: one sentence that says what went wrong and what to do.
+        details: JSON-compatible facts for programs (candidates, limits, the tab's own message).
+    """
+
+    def __init__(self, code: str, message: str, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        if code not in STATUS:
+            raise ValueError(f"{code!r} is not in the table of error codes")
+        self.code = code
+        self.message = message
+        self.details = details or {}
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of this error."""
+        return STATUS[self.code]
+
+    def envelope(self) -> dict[str, Any]:
+        """The error as it is sent: status, error, code and, when there are any, details."""
+        body: dict[str, Any] = {"status": "error", "error": self.message, "code": self.code}
+        if self.details:
+            body["details"] = self.details
+        return body
+
+
+def disconnected(**details: Any) -> UiapiError:
+    """The answer to every request whose tab went away; existing clients look for its exact sentence."""
+    return UiapiError("client_disconnected", DISCONNECTED_MESSAGE, details)

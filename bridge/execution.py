@@ -1,0 +1,190 @@
+"""Commands that run the open graph: `execute` presses Run, `run` also sets, waits and brings the results."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from pydantic import Field
+
+from .answers import Queued, Ran
+from .commands import GRAPH_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Request, Risk, command
+from .dispatch import Call
+from .errors import UiapiError, disconnected
+from .graph import FORMATS, WRITES, Workflow, Write
+from .images import store_images
+from .manager import PendingRequest, WebuiManager
+from .outputs import failure_of, inline_files, output_files
+from .runs import Run
+from .snapshots import can_run_alone, prompt_alone
+
+# Seconds to wait for a run when the caller does not say: long enough for a video, short of for ever.
+RUN_TIMEOUT = 3600.0
+
+Outputs = Literal["urls", "base64"]
+OUTPUTS = "How the files come: by the url that ComfyUI serves them under, or with their content."
+BATCH = "How many times to press Run."
+# What can become of waiting for a run and of bringing its files.
+RUN_CODES = frozenset({"execution_interrupted", "storage_failed", "forbidden", "too_large"})
+
+
+class Execute(Request):
+    """How to press Run."""
+
+    wait: bool = Field(False, description="Answer once ComfyUI is done, with the files it made.")
+    batch_count: int = Field(1, ge=1, le=100, description=BATCH)
+    outputs: Outputs = Field("urls", description=OUTPUTS)
+
+
+class RunRequest(Request):
+    """What to set or load first, and how to answer."""
+
+    fields: list[Write] | None = Field(None, max_length=10_000, description=WRITES)
+    workflow: Workflow | None = Field(None, description=f"Opened in the tab before the run. {FORMATS}")
+    wait: bool = Field(True, description="Answer once ComfyUI is done, with the files it made.")
+    batch_count: int = Field(1, ge=1, le=100, description=BATCH)
+    outputs: Outputs = Field("urls", description=OUTPUTS)
+    timeout: float | None = Field(None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait for the results.")
+
+
+@command("execute", response=Ran, tab_response=Queued, errors=RUN_CODES, risk=Risk.DRIVE, tab=True)
+async def execute(call: Call, request: Execute) -> dict[str, Any]:
+    """Press Run in the open tab; with wait, answer once ComfyUI is done."""
+    return await _execute(call, request.batch_count, None, wait=request.wait, outputs=request.outputs)
+
+
+@command(
+    "run",
+    response=Ran,
+    errors=RUN_CODES | TAB_COMMAND_CODES,
+    example=(
+        {"fields": [["Canvas.width", 640]]},
+        {
+            "prompt_id": "0f8f7d52-6ed5-4f0b-a5a5-9a2f3c1a4d11",
+            "number": 3,
+            "node_errors": {},
+            "status": "success",
+            "outputs": [
+                {
+                    "node_id": "3",
+                    "title": "Result",
+                    "node_type": "SaveImage",
+                    "kind": "images",
+                    "filename": "uiapi_00001_.png",
+                    "subfolder": "",
+                    "type": "output",
+                    "url": "/view?filename=uiapi_00001_.png&subfolder=&type=output",
+                }
+            ],
+            "execution_time": 0.021,
+        },
+    ),
+    risk=Risk.DRIVE,
+    timeout=RUN_TIMEOUT,
+)
+async def run(call: Call, request: RunRequest) -> dict[str, Any]:
+    """Load a workflow and set fields if given, run it, and answer with every file it made."""
+    try:
+        call.webui()
+    except UiapiError as error:
+        if error.code != "no_webui" or not can_run_alone(call, request.workflow):
+            raise
+        return await _run_alone(call, request)
+    if request.workflow is not None:
+        await call.tab("load_workflow", {"workflow": request.workflow}, GRAPH_TIMEOUT)
+    fields = await store_images(call.bridge.comfy, request.fields) if request.fields else None
+    return await _execute(call, request.batch_count, fields, wait=request.wait, outputs=request.outputs)
+
+
+async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
+    """Queue without a tab: the given API-format workflow, or the graph the last main tab told."""
+    prompt = await prompt_alone(call, request.workflow, request.fields or [])
+
+    async def queue() -> dict[str, Any]:
+        queued = [await call.bridge.comfy.queue_prompt(prompt) for _ in range(request.batch_count)]
+        return {**queued[0], "prompt_ids": [item["prompt_id"] for item in queued]}
+
+    if not request.wait:
+        return await queue()
+    return await _follow(call, call.bridge.webuis.lobby, queue, request.outputs)
+
+
+async def _execute(
+    call: Call, batch_count: int, fields: list[Write] | None, *, wait: bool, outputs: Outputs
+) -> dict[str, Any]:
+    webui = call.webui()
+    # The caller's timeout is for the results; queueing is a graph command like any other.
+    queue_timeout = min(call.timeout, GRAPH_TIMEOUT)
+    data: dict[str, Any] = {"batch_count": batch_count} if batch_count != 1 else {}
+    if fields:
+        if "execute.fields" in webui.capabilities:
+            # Set and exported in one turn of the page, so that no other program's write comes between.
+            data["fields"] = fields
+        else:
+            await call.tab("set_fields", {"fields": fields}, queue_timeout)
+
+    async def queue() -> dict[str, Any]:
+        queued: dict[str, Any] = await call.tab("execute", data, queue_timeout)
+        return queued
+
+    return await _follow(call, webui, queue, outputs) if wait else await queue()
+
+
+async def _follow(
+    call: Call, webui: WebuiManager, queue: Callable[[], Awaitable[dict[str, Any]]], outputs: Outputs
+) -> dict[str, Any]:
+    """Queue, wait for the end, and bring the results."""
+    followed: list[Run] = []
+    # The wait ends with the tab too: a program must not wait for a page that is gone.
+    pending = webui.open("run", {}, call.request.timeout or RUN_TIMEOUT)
+
+    def ended() -> None:
+        failed = next((item.error for item in followed if item.error is not None), None)
+        if failed is not None:
+            pending.fail(failed)
+        elif len(followed) == len(prompt_ids) and all(item.over for item in followed):
+            pending.answer(None)
+
+    try:
+        with call.bridge.runs.expecting():
+            queued = await queue()
+            prompt_ids = queued.get("prompt_ids") or [queued["prompt_id"]]
+            followed += [call.bridge.runs.claim(prompt_id, call.caller.emit, ended) for prompt_id in prompt_ids]
+        webui.hold(pending)
+        # Some may have been over when they were claimed.
+        ended()
+        await _wait(webui, pending, prompt_ids)
+    finally:
+        for item in followed:
+            call.bridge.runs.release(item)
+    entries = [item.entry or {} for item in followed]
+    for prompt_id, entry in zip(prompt_ids, entries, strict=True):
+        failure = failure_of(entry, prompt_id)
+        if failure is not None:
+            raise failure
+    files = [file for entry in entries for file in output_files(entry)]
+    if outputs == "base64":
+        files = await inline_files(call.bridge.comfy, files)
+    times = [item.execution_time for item in followed]
+    return {
+        **queued,
+        "status": "success",
+        "outputs": files,
+        "execution_time": None if None in times else sum(time or 0.0 for time in times),
+    }
+
+
+async def _wait(webui: WebuiManager, pending: PendingRequest, prompt_ids: list[str]) -> None:
+    try:
+        await webui.wait(pending)
+    except UiapiError as error:
+        if error.code == "timeout":
+            raise UiapiError(
+                "timeout",
+                f"The run did not end within {pending.timeout:g} s and goes on; "
+                f"fetch its result from /history/{prompt_ids[0]}.",
+                {"prompt_ids": prompt_ids, "delivered": True},
+            ) from None
+        if error.code == "client_disconnected":
+            raise disconnected(prompt_ids=prompt_ids) from None
+        raise

@@ -1,0 +1,123 @@
+"""The bridge as a whole: what commands share, the events programs subscribed to, and its start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import time
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from .access import Guard
+from .answers import Queued
+from .comfy import Comfy
+from .connection import SocketTransport
+from .events import EventTransports
+from .idempotency import Repeats
+from .manager import WebuiManager
+from .nodes import Catalogue
+from .registry import Webuis
+from .runs import Runs
+from .subscriptions import TAB_EVENTS, Subscriptions
+
+log = logging.getLogger("uiapi")
+
+# Set by the page on the request with which it submits a run, to the id of our request.
+SUBMISSION_HEADER = "X-Uiapi-Request"
+
+class DownloadsRoom(Protocol):
+    """What the bridge needs of the downloads room."""
+
+    def counts(self) -> tuple[int, int]:
+        """Running downloads and those waiting for a URL or a place; drops what is too old."""
+
+    async def start(self) -> None:
+        """Load what an earlier run left unfinished."""
+
+    async def close(self) -> None:
+        """Stop every transfer so that it can be resumed."""
+
+
+class Bridge:
+    """Everything a command handler can reach, made once by server.setup.
+
+    Args:
+        comfy: the running ComfyUI.
+        guard: who may do what.
+    """
+
+    def __init__(self, comfy: Comfy, guard: Guard) -> None:
+        self.comfy = comfy
+        self.guard = guard
+        self.started = time()
+        self.subscriptions = Subscriptions(self.watch)
+        self.webuis = Webuis(self.publish)
+        self.runs = Runs(comfy, self.subscriptions)
+        self.event_transports = EventTransports(comfy, self.webuis)
+        self.catalogue = Catalogue()
+        self.downloads: DownloadsRoom | None = None
+        self.closing = False
+        self._watched: list[str] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.repeats = Repeats(self.spawn)
+
+    def owner_of(self, request_id: str) -> WebuiManager | None:
+        """The tab that was asked this, if its answer is still awaited."""
+        for manager in self.webuis.connected():
+            if manager.awaits(request_id):
+                return manager
+        return None
+
+    async def on_response_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """See whether this is ComfyUI's answer to a run that a tab submits for one of our requests.
+
+        The tab's own word of it has to wait until the page has drawn, which takes longer than many a run.
+        """
+        mark = request.headers.get(SUBMISSION_HEADER)
+        if mark is None or response.status != 200 or not isinstance(response, web.Response):
+            return
+        owner = self.owner_of(mark)
+        queued = Queued.of(response.body)
+        if owner is not None and queued is not None:
+            owner.submitting(mark, queued=queued)
+
+    def publish(self, event: str, data: dict[str, Any]) -> None:
+        """Tell every subscriber that wants to hear it."""
+        self.subscriptions.publish(event, data)
+
+    def watch(self, only: WebuiManager | None = None) -> None:
+        """Tell the tabs, or one that has just come, which events somebody listens for."""
+        wanted = self.subscriptions.wanted(TAB_EVENTS)
+        if wanted == self._watched and only is None:
+            return
+        self._watched = wanted
+        for manager in [only] if only is not None else self.webuis.connected():
+            if "watch" in manager.capabilities and isinstance(manager.transport, SocketTransport):
+                manager.transport.send_event("watch", {"events": wanted})
+
+    def spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
+        """Run a coroutine in a task of the bridge's own, which ends with it at the latest."""
+        task = asyncio.create_task(work, name=f"uiapi {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def start(self) -> None:
+        """Begin to listen to ComfyUI; called on its loop once it serves."""
+        self.runs.start()
+        if self.downloads is not None:
+            await self.downloads.start()
+
+    async def close(self) -> None:
+        """End every wait, task and connection."""
+        self.closing = True
+        self.runs.close()
+        await self.event_transports.close()
+        self.webuis.close()
+        if self.downloads is not None:
+            await self.downloads.close()
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,161 @@
+"""What ComfyUI knows of its node types, in the form programs search: names, categories, inputs and outputs.
+
+A class is described by calling it (INPUT_TYPES lists model folders), so this runs in a thread, and what does not
+change while ComfyUI runs is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+log = logging.getLogger("uiapi")
+
+# Choices listed per input; longer lists are cut and counted.
+MAX_OPTIONS = 200
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """What is searched of a node type."""
+
+    name: str
+    title: str
+    category: str
+    description: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    output_node: bool
+
+    def brief(self) -> dict[str, Any]:
+        """As search_nodes lists it."""
+        return {
+            "type": self.name,
+            "title": self.title,
+            "category": self.category,
+            "description": self.description,
+            "inputs": [*self.inputs],
+            "outputs": [*self.outputs],
+            "output_node": self.output_node,
+        }
+
+
+class Catalogue:
+    """The node types of the running ComfyUI; a class that cannot describe itself is left out and logged once."""
+
+    def __init__(self) -> None:
+        self._types: dict[tuple[str, type], NodeType | None] = {}
+
+    def search(
+        self,
+        classes: Mapping[str, type],
+        titles: Mapping[str, str],
+        *,
+        query: str = "",
+        category: str = "",
+        takes: str = "",
+        gives: str = "",
+    ) -> list[NodeType]:
+        """The types that fit everything asked, best first: by name or title before by description.
+
+        `takes` and `gives` are types of links such as "IMAGE"; all comparisons ignore case.
+        """
+        words = query.lower().split()
+        found = []
+        for kind in self._known(classes, titles):
+            if category and not f"{kind.category.lower()}/".startswith(category.lower().strip("/") + "/"):
+                continue
+            if takes and takes.upper() not in kind.inputs:
+                continue
+            if gives and gives.upper() not in kind.outputs:
+                continue
+            rank = _rank(kind, words)
+            if rank is not None:
+                found.append((rank, kind.title.lower(), kind.name, kind))
+        return [kind for *_, kind in sorted(found, key=lambda item: item[:3])]
+
+    def _known(self, classes: Mapping[str, type], titles: Mapping[str, str]) -> Iterator[NodeType]:
+        for name, node_class in [*classes.items()]:
+            key = (name, node_class)
+            if key not in self._types:
+                self._types[key] = _describe(name, node_class, titles.get(name, name))
+            kind = self._types[key]
+            if kind is not None:
+                yield kind
+
+
+def node_info(name: str, node_class: type, title: str) -> dict[str, Any]:
+    """One node type in full: each input with its type, whether it is required, default, range and choices."""
+    inputs = []
+    for required, key, kind, options in _inputs(node_class):
+        shown: dict[str, Any] = {"name": key, "type": kind, "required": required}
+        shown.update({key: value for key, value in options.items() if _is_plain(value)})
+        choices = options.get("options")
+        if isinstance(choices, (list, tuple)):
+            shown["options"], shown["options_total"] = [*choices][:MAX_OPTIONS], len(choices)
+        inputs.append(shown)
+    outputs = _outputs(node_class)
+    names = getattr(node_class, "RETURN_NAMES", None) or outputs
+    return {
+        "type": name,
+        "title": title,
+        "category": str(getattr(node_class, "CATEGORY", "")),
+        "description": str(getattr(node_class, "DESCRIPTION", "") or ""),
+        "inputs": inputs,
+        "outputs": [{"name": str(label), "type": kind} for label, kind in zip(names, outputs, strict=False)],
+        "output_node": bool(getattr(node_class, "OUTPUT_NODE", False)),
+        "deprecated": bool(getattr(node_class, "DEPRECATED", False)),
+        "experimental": bool(getattr(node_class, "EXPERIMENTAL", False)),
+        "python_module": str(getattr(node_class, "RELATIVE_PYTHON_MODULE", "nodes")),
+    }
+
+
+def _describe(name: str, node_class: type, title: str) -> NodeType | None:
+    try:
+        inputs = tuple(dict.fromkeys(kind for _, _, kind, _ in _inputs(node_class)))
+        return NodeType(
+            name=name,
+            title=title,
+            category=str(getattr(node_class, "CATEGORY", "")),
+            description=str(getattr(node_class, "DESCRIPTION", "") or ""),
+            inputs=inputs,
+            outputs=tuple(dict.fromkeys(_outputs(node_class))),
+            output_node=bool(getattr(node_class, "OUTPUT_NODE", False)),
+        )
+    except Exception:  # A custom node's class may raise anything; the others are still to be found.
+        log.warning("The node type %s cannot be described.", name, exc_info=True)
+        return None
+
+
+def _inputs(node_class: Any) -> Iterator[tuple[bool, str, str, dict[str, Any]]]:
+    """(required, name, type, options) of each input; a list of choices is of type COMBO with `options`."""
+    declared = node_class.INPUT_TYPES()
+    for group in ("required", "optional"):
+        for name, spec in (declared.get(group) or {}).items():
+            parts = spec if isinstance(spec, (list, tuple)) else (spec,)
+            kind = parts[0] if parts else "*"
+            options = dict(parts[1]) if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
+            if isinstance(kind, (list, tuple)):
+                kind, options = "COMBO", {**options, "options": [*kind]}
+            yield group == "required", name, str(kind), options
+
+
+def _outputs(node_class: Any) -> list[str]:
+    return ["COMBO" if isinstance(kind, (list, tuple)) else str(kind) for kind in node_class.RETURN_TYPES or ()]
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float, bool))
+
+
+def _rank(kind: NodeType, words: list[str]) -> int | None:
+    """How well a type fits all the words: 0 best; None if one of them is nowhere."""
+    names = f"{kind.name} {kind.title}".lower()
+    everything = f"{names} {kind.category} {kind.description}".lower()
+    if not all(word in everything for word in words):
+        return None
+    if " ".join(words) in (kind.name.lower(), kind.title.lower()):
+        return 0
+    return 1 if all(word in names for word in words) else 2

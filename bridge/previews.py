@@ -1,0 +1,77 @@
+"""The pictures that ComfyUI shows while it runs: encoded off the loop one by one, of each prompt only the latest."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+log = logging.getLogger("uiapi")
+
+Emit = Callable[[str, dict[str, Any]], None]
+# ComfyUI's (format, PIL image, longest side in pixels or None), and what it tells about it.
+Preview = tuple[tuple[str, Any, int | None], dict[str, Any]]
+
+
+class Previews:
+    """Sends previews on.
+
+    Args:
+        sent: called with a prompt's id each time one of its previews is out of the way.
+    """
+
+    def __init__(self, sent: Callable[[str | None], None]) -> None:
+        self._sent = sent
+        self._latest: dict[str | None, tuple[Preview, Sequence[Emit]]] = {}
+        self._encoding: str | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def show(self, prompt_id: str | None, preview: Preview, emits: Sequence[Emit]) -> None:
+        """Send this preview; one of the same prompt that still waits to be encoded gives way to it."""
+        self._latest[prompt_id] = (preview, emits)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work(), name="uiapi previews")
+
+    def owes(self, prompt_id: str) -> bool:
+        """Whether a preview of this prompt is still to be sent."""
+        return prompt_id in self._latest or prompt_id == self._encoding
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _work(self) -> None:
+        while self._latest:
+            prompt_id = next(iter(self._latest))
+            (picture, about), emits = self._latest.pop(prompt_id)
+            self._encoding = prompt_id
+            try:
+                content = await asyncio.to_thread(_encode, picture)
+                data = {
+                    "prompt_id": prompt_id,
+                    "node": about.get("display_node_id") or about.get("node_id"),
+                    "mime": f"image/{picture[0].lower()}",
+                    "data": base64.b64encode(content).decode(),
+                }
+                for emit in emits:
+                    emit("preview", data)
+            except (OSError, ValueError, KeyError) as error:
+                # A picture of a kind that its format does not have; the next one may be better.
+                log.warning("A preview could not be encoded as %s: %s", picture[0], error)
+            finally:
+                self._encoding = None
+                self._sent(prompt_id)
+
+
+def _encode(picture: tuple[str, Any, int | None]) -> bytes:
+    kind, image, longest = picture
+    if longest is not None:
+        image = image.copy()
+        image.thumbnail((longest, longest))
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, quality=95, compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,157 @@
+"""Which tabs are open, which of them is the main one, and which one a request is meant for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from .errors import UiapiError
+from .late import LateAnswers
+from .manager import LOBBY_ID, Transport, WebuiManager
+from .snapshots import Snapshot
+
+log = logging.getLogger("uiapi")
+
+NO_WEBUI_MESSAGE = "No browser tab with ComfyUI is connected; open ComfyUI in a browser and try again."
+
+Listener = Callable[[str, dict[str, Any]], None]
+
+
+class Webuis:
+    """The open tabs by client_id, in the order they came.
+
+    Args:
+        publish: told "webui_connected" and "webui_disconnected" with the tab's description.
+    """
+
+    def __init__(self, publish: Listener = lambda event, data: None) -> None:
+        self.managers: dict[int, WebuiManager] = {}
+        self.main_id: int | None = None
+        self.lobby = WebuiManager(LOBBY_ID)
+        self.late = LateAnswers()
+        self._publish = publish
+        self.last_snapshot: Snapshot | None = None
+        self._last_id = 0
+
+    # -- who is there ---------------------------------------------------------------------------------------
+
+    def connected(self) -> list[WebuiManager]:
+        """The tabs that can be asked now."""
+        return [manager for manager in self.managers.values() if manager.connected]
+
+    def find(self, webui: int | None = None, *, wait: bool = False) -> WebuiManager:
+        """The tab to ask: the given one or the main one; with `wait` the lobby while there is none.
+
+        Raises UiapiError `no_webui` or `unknown_webui`.
+        """
+        manager = self.managers.get(self.main_id if webui is None else webui)  # type: ignore[arg-type]
+        if manager is not None and manager.connected:
+            return manager
+        if webui is None or not self.connected():
+            if wait:
+                return self.lobby
+            raise UiapiError("no_webui", NO_WEBUI_MESSAGE)
+        raise UiapiError(
+            "unknown_webui",
+            f"No tab {webui} is connected; GET webuis lists the open ones.",
+            {"webuis": [manager.client_id for manager in self.connected()]},
+        )
+
+    def describe(self, manager: WebuiManager) -> dict[str, Any]:
+        """A tab as `webuis` lists it; `since` in seconds of Unix time."""
+        return {
+            "id": manager.client_id,
+            "browser": manager.info.get("browser"),
+            "platform": manager.info.get("platform"),
+            "frontend_version": manager.info.get("frontend_version"),
+            "workflow_name": manager.info.get("workflow_name"),
+            "is_main": manager.client_id == self.main_id,
+            "since": manager.since,
+            "transport": manager.transport.kind if manager.transport else None,
+            "pending_requests": manager.pending_count,
+        }
+
+    # -- coming and going -----------------------------------------------------------------------------------
+
+    def admit(self, client_id: int | None, session: str | None) -> WebuiManager:
+        """The manager for a tab that says hello.
+
+        A tab that names an id gets it back if its session matches or nobody has that id; a duplicated tab,
+        which knows neither, gets an id of its own.
+        """
+        known = self.managers.get(client_id) if client_id is not None else None
+        if known is not None:
+            if session is not None and secrets.compare_digest(session.encode(), known.session.encode()):
+                return known
+            client_id = None
+        if client_id is None or client_id < 1:
+            client_id = self._last_id + 1
+        self._last_id = max(self._last_id, client_id)
+        manager = WebuiManager(client_id, late=self.late, on_disconnect=self._elect, on_cleanup=self._drop)
+        self.managers[client_id] = manager
+        return manager
+
+    def connect(self, manager: WebuiManager, transport: Transport) -> None:
+        """The tab is there; the first one becomes main, and what waited for a tab is sent to it.
+
+        Send the tab its welcome before, since requests may follow at once.
+        """
+        manager.connect(transport)
+        if self.main_id is None or not self.managers[self.main_id].connected:
+            self.main_id = manager.client_id
+        log.info("Tab %s connected over %s%s.", manager.client_id, transport.kind, self._main_note(manager))
+        self._publish("webui_connected", self.describe(manager))
+        manager.adopt(self.lobby.take_buffered())
+
+    def _elect(self, gone: WebuiManager) -> None:
+        if self.main_id == gone.client_id:
+            self.last_snapshot = gone.snapshot or self.last_snapshot
+            self.main_id = next((manager.client_id for manager in self.connected()), None)
+        log.info("Tab %s disconnected; the main tab is %s.", gone.client_id, self.main_id)
+        self._publish("webui_disconnected", {"id": gone.client_id, "main_webui_id": self.main_id})
+
+    def _drop(self, manager: WebuiManager) -> None:
+        if self.managers.get(manager.client_id) is manager:
+            del self.managers[manager.client_id]
+
+    def _main_note(self, manager: WebuiManager) -> str:
+        return " and is the main one" if manager.client_id == self.main_id else ""
+
+    def close(self) -> None:
+        """Answer everything that is pending; nobody will answer it any more."""
+        for manager in [*self.managers.values()]:
+            if manager.transport is not None:
+                manager.transport.close(1001, "ComfyUI is stopping")
+            manager.disconnect()
+
+    # -- asking several -------------------------------------------------------------------------------------
+
+    async def ask_all(self, command: str, data: dict[str, Any], timeout: float) -> dict[int, Any]:
+        """Ask every open tab at once; the first whose answer is accepted ends the others' questions.
+
+        Returns the answers by client_id, exceptions included. Raises UiapiError `no_webui`.
+        """
+        managers = self.connected()
+        if not managers:
+            raise UiapiError("no_webui", NO_WEBUI_MESSAGE)
+        tasks = {}
+        for manager in managers:
+            name = f"uiapi {command} tab {manager.client_id}"
+            tasks[asyncio.create_task(manager.request(command, data, timeout), name=name)] = manager
+        answers: dict[int, Any] = {}
+        waiting = set(tasks)
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    answers[tasks[task].client_id] = task.exception() or task.result()
+                if any(isinstance(answer, dict) and answer.get("accepted") for answer in answers.values()):
+                    break
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        return answers

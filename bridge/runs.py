@@ -1,0 +1,221 @@
+"""Executions that somebody waits for: followed by ComfyUI's own events, from its queue to its history.
+
+ComfyUI's executor thread says what happens (see Comfy.tap); nothing is polled. A prompt is finished when it
+is in ComfyUI's history, which ComfyUI announces with a `status` event, as it does when its queue changes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from .comfy import PREVIEW_IMAGE_WITH_METADATA, UNENCODED_PREVIEW_IMAGE, Comfy
+from .errors import UiapiError
+from .previews import Emit, Preview, Previews
+from .subscriptions import Subscriptions
+
+log = logging.getLogger("uiapi")
+
+# Prompts remembered between ComfyUI's first word about them and the tab's answer that names them.
+MAX_UNCLAIMED = 64
+# Events kept for one such prompt.
+MAX_BACKLOG = 256
+
+# ComfyUI's event names and ours.
+EVENTS = {
+    "execution_start": "execution_start",
+    "execution_cached": "execution_cached",
+    "executing": "executing",
+    "progress": "progress",
+    "executed": "output",
+    "execution_success": "execution_success",
+    "execution_error": "execution_error",
+    "execution_interrupted": "execution_interrupted",
+}
+
+
+@dataclass(eq=False)
+class Run:
+    """One prompt; times in seconds of the monotonic clock, as told on ComfyUI's executor thread."""
+
+    prompt_id: str
+    started: float | None = None
+    ended: float | None = None
+    emit: Emit | None = None
+    # Called once it has ended, with `entry` or `error` set; None while nobody has claimed this prompt.
+    on_end: Callable[[], None] | None = None
+    entry: dict[str, Any] | None = None
+    error: UiapiError | None = None
+    backlog: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    preview: Preview | None = None
+
+    def tell(self, event: str, data: dict[str, Any]) -> None:
+        """Pass an event on, or keep it until somebody claims this prompt."""
+        if self.emit is not None:
+            self.emit(event, data)
+        elif self.on_end is None and len(self.backlog) < MAX_BACKLOG:
+            self.backlog.append((event, data))
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, one way or the other."""
+        return self.entry is not None or self.error is not None
+
+    def end(self, entry: dict[str, Any] | None = None, error: UiapiError | None = None) -> None:
+        """It has ended: tell whoever waits, in this turn of the loop."""
+        self.entry, self.error = entry, error
+        if self.on_end is not None:
+            self.on_end()
+
+    @property
+    def execution_time(self) -> float | None:
+        """Seconds ComfyUI took; None if its start was not heard."""
+        if self.started is None or self.ended is None:
+            return None
+        return self.ended - self.started
+
+
+class Runs:
+    """The executions somebody waits for or is about to.
+
+    Args:
+        comfy: the running ComfyUI.
+        subscriptions: who wants to hear of every execution, the person's own included.
+    """
+
+    def __init__(self, comfy: Comfy, subscriptions: Subscriptions) -> None:
+        self._comfy = comfy
+        self._subscriptions = subscriptions
+        self._previews = Previews(self._preview_sent)
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._expecting = 0
+        self._untap: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Begin to hear ComfyUI's events."""
+        self._untap = self._comfy.tap(self._heard)
+
+    def close(self) -> None:
+        """Stop hearing; whoever waits is told."""
+        if self._untap is not None:
+            self._untap()
+            self._untap = None
+        self._previews.close()
+        for run in self._runs.values():
+            if not run.over:
+                run.end(error=UiapiError("shutting_down", "ComfyUI is stopping; run the workflow again."))
+        self._runs.clear()
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """While a tab is asked to queue: its prompt may start, and even end, before the tab has named it."""
+        self._expecting += 1
+        try:
+            yield
+        finally:
+            self._expecting -= 1
+            if not self._expecting:
+                for prompt_id in [run.prompt_id for run in self._runs.values() if run.on_end is None]:
+                    del self._runs[prompt_id]
+
+    def claim(self, prompt_id: str, emit: Emit | None, on_end: Callable[[], None]) -> Run:
+        """Follow a prompt, inside `expecting`; it may be over already. Give it back with `release`."""
+        run = self._runs.setdefault(prompt_id, Run(prompt_id))
+        run.on_end = on_end
+        run.emit = emit
+        backlog, run.backlog = run.backlog, []
+        for event, data in backlog:
+            run.tell(event, data)
+        if run.preview is not None and emit is not None:
+            self._previews.show(prompt_id, run.preview, [emit])
+        run.preview = None
+        self._settle(run)
+        return run
+
+    def release(self, run: Run) -> None:
+        """Nobody waits for this prompt any more."""
+        self._runs.pop(run.prompt_id, None)
+
+    # -- what ComfyUI says ----------------------------------------------------------------------------------
+
+    def _heard(self, event: Any, data: Any) -> None:
+        # On ComfyUI's executor thread: the less the better, and nothing at all while nobody waits.
+        if self._expecting or self._runs or len(self._subscriptions):
+            self._comfy.loop.call_soon_threadsafe(self._on_event, event, data, monotonic())
+
+    def _on_event(self, event: Any, data: Any, when: float) -> None:
+        if event == "status":
+            for waiting in [*self._runs.values()]:
+                self._settle(waiting)
+        elif event in (PREVIEW_IMAGE_WITH_METADATA, UNENCODED_PREVIEW_IMAGE):
+            self._on_preview(event, data)
+        elif event in EVENTS and isinstance(data, dict) and data.get("prompt_id"):
+            if event == "executing" and data.get("node") is None:
+                # ComfyUI's older word for the end. It comes after the end and, by chance, before or after our answer.
+                return
+            run = self._run_of(data["prompt_id"])
+            if run is not None:
+                if event == "execution_start":
+                    run.started = when
+                elif event.startswith("execution_") and event != "execution_cached":
+                    run.ended = when
+                run.tell(EVENTS[event], data)
+            self._subscriptions.publish(EVENTS[event], data)
+
+    def _run_of(self, prompt_id: str) -> Run | None:
+        run = self._runs.get(prompt_id)
+        if run is None and self._expecting:
+            run = self._runs[prompt_id] = Run(prompt_id)
+            if len(self._runs) > MAX_UNCLAIMED:
+                unclaimed = next((item for item in self._runs.values() if item.on_end is None), run)
+                del self._runs[unclaimed.prompt_id]
+        return run
+
+    def _settle(self, run: Run, caught_up: bool = False) -> None:
+        if run.on_end is None or run.over:
+            return
+        queued = self._comfy.is_queued(run.prompt_id)
+        # In this order: between the two looks a prompt can only move from the queue to the history.
+        entry = self._comfy.history_of(run.prompt_id)
+        if entry is not None:
+            # The end is the last that is told; what is still being encoded comes back here once it is out.
+            if run.emit is not None and self._previews.owes(run.prompt_id):
+                return
+            if run.ended is None and not caught_up:
+                # The history can be ahead of what ComfyUI has said: that waits for its turn, and this goes behind it.
+                self._comfy.loop.call_soon(self._settle, run, True)
+                return
+            run.end(entry)
+        elif not queued:
+            run.end(
+                error=UiapiError(
+                    "execution_interrupted",
+                    "The prompt was taken out of ComfyUI's queue before it ran; run it again if that was not meant.",
+                    {"prompt_id": run.prompt_id},
+                )
+            )
+
+    def _on_preview(self, event: int, data: Any) -> None:
+        if event == PREVIEW_IMAGE_WITH_METADATA:
+            picture, about = data
+        else:
+            picture, about = data, {"prompt_id": self._comfy.running_prompt_id()}
+        prompt_id = about.get("prompt_id")
+        run = self._run_of(prompt_id) if prompt_id else None
+        if run is not None and run.on_end is None:
+            run.preview = (picture, dict(about))
+        emits = [run.emit] if run is not None and run.emit is not None else []
+        if self._subscriptions.wanted(frozenset({"preview"})):
+            emits.append(self._subscriptions.publish)
+        if emits:
+            self._previews.show(prompt_id, (picture, dict(about)), emits)
+
+    def _preview_sent(self, prompt_id: str | None) -> None:
+        run = self._runs.get(prompt_id) if prompt_id else None
+        if run is not None:
+            self._settle(run)

@@ -1,0 +1,251 @@
+"""The websocket /uiapi/ws: hello and welcome, then requests, answers, cancels and events in both directions.
+
+The frames are documented in the README under "The websocket"; tabs and programs speak the same protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Literal
+from uuid import uuid4
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .connection import HEARTBEAT, Connection, SocketTransport, open_socket
+from .dispatch import Caller, dispatch, find_command
+from .errors import UiapiError
+from .http import HttpHandler, answer, internal_error
+from .hub import Bridge
+from .manager import WebuiManager
+from .snapshots import Snapshot
+from .subscriptions import TAB_EVENTS
+
+log = logging.getLogger("uiapi")
+
+PROTOCOL = 1
+VERSION = "0.2.0"
+# Seconds a new socket may take to say hello.
+HELLO_TIMEOUT = 10.0
+# Requests one socket may have in progress. One more is refused rather than left unread: behind it may be the
+# cancels and answers that would end the others.
+MAX_IN_PROGRESS = 4096
+
+
+class Hello(BaseModel):
+    """The first frame of either role."""
+
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+    type: Literal["hello"]
+    role: Literal["webui", "client"]
+    protocol: int = PROTOCOL
+    client_id: int | str | None = None
+    session: str | None = None
+    sid: str | None = None
+    capabilities: list[str] = Field(default_factory=list, max_length=100)
+    name: str | None = Field(None, max_length=200)
+    info: dict[str, Any] = Field(default_factory=dict)
+    token: str | None = None
+
+
+def websocket_handler(bridge: Bridge) -> HttpHandler:
+    """The aiohttp handler of /uiapi/ws."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            bridge.guard.check_origin(request.headers)
+            if bridge.closing:
+                raise UiapiError("shutting_down", "ComfyUI is stopping; try again once it is back.")
+        except UiapiError as error:
+            return answer(error.status, error.envelope())
+        ws = open_socket(HEARTBEAT)
+        await ws.prepare(request)
+        connection = Connection(ws, request.transport, f"websocket {request.remote}")
+        try:
+            await _serve(bridge, connection, request)
+        finally:
+            await connection.end()
+        return ws
+
+    return handle
+
+
+async def _serve(bridge: Bridge, connection: Connection, request: web.Request) -> None:
+    try:
+        hello = await _hello(connection)
+        if hello is None:
+            return
+        token = hello.token
+        authorization = request.headers.get("Authorization")
+        if token is None and authorization is not None:
+            bridge.guard.check_token(authorization)
+        else:
+            bridge.guard.check_given_token(token)
+    except UiapiError as error:
+        connection.send({"type": "error", **error.envelope()})
+        connection.close(4403 if error.status == 403 else 4000, error.code)
+        await connection.receive_until_closed()
+        return
+    if hello.role == "webui":
+        await _serve_webui(bridge, connection, hello)
+    else:
+        await _serve_client(bridge, connection, hello)
+
+
+async def _hello(connection: Connection) -> Hello | None:
+    try:
+        frame = await asyncio.wait_for(connection.receive(), HELLO_TIMEOUT)
+    except asyncio.TimeoutError:
+        raise UiapiError("malformed", "Say hello first; see the README, The websocket.") from None
+    if frame is None:
+        return None
+    try:
+        hello = Hello.model_validate(frame)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise UiapiError("malformed", f"The hello does not fit: {where}: {problem['msg']}.") from None
+    if hello.protocol != PROTOCOL:
+        raise UiapiError("malformed", f"This server speaks protocol {PROTOCOL}; update the older side.")
+    return hello
+
+
+def _welcome(bridge: Bridge, **facts: Any) -> dict[str, Any]:
+    return {
+        "type": "welcome",
+        "protocol": PROTOCOL,
+        "server": {"name": "ComfyUI-uiapi", "version": VERSION, "comfyui": bridge.comfy.version},
+        "heartbeat": HEARTBEAT,
+        **facts,
+    }
+
+
+async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello) -> None:
+    client_id = hello.client_id if isinstance(hello.client_id, int) else None
+    manager = bridge.webuis.admit(client_id, hello.session)
+    manager.info = {key: value for key, value in hello.info.items() if isinstance(value, str)}
+    manager.sid, manager.capabilities = hello.sid, frozenset(hello.capabilities)
+    transport = SocketTransport(connection)
+    connection.name = f"tab {manager.client_id}"
+    will_be_main = bridge.webuis.main_id in (None, manager.client_id)
+    connection.send(
+        _welcome(bridge, client_id=manager.client_id, session=manager.session, is_main=will_be_main)
+    )
+    bridge.webuis.connect(manager, transport)
+    bridge.watch(manager)
+    try:
+        await Conversation(bridge, connection, manager).run()
+    finally:
+        manager.disconnect(transport)
+
+
+async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello) -> None:
+    connection.name = f"program {hello.name or hello.client_id or 'without a name'}"
+    client_id = str(hello.client_id) if hello.client_id is not None else uuid4().hex
+    connection.send(_welcome(bridge, client_id=client_id, session=uuid4().hex, is_main=False))
+    await Conversation(bridge, connection, None).run()
+
+
+class Conversation:
+    """The frames of one socket after its welcome.
+
+    Args:
+        manager: the tab at the other end; None for a program.
+    """
+
+    def __init__(self, bridge: Bridge, connection: Connection, manager: WebuiManager | None) -> None:
+        self._bridge = bridge
+        self._connection = connection
+        self._manager = manager
+        self._subscriptions: dict[str, Callable[[], None]] = {}
+        self._work: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Read frames until the socket ends; then nothing is left running for it."""
+        try:
+            while True:
+                try:
+                    frame = await self._connection.receive()
+                    if frame is None:
+                        return
+                    self._take(frame)
+                except UiapiError as error:
+                    self._connection.send({"type": "error", "id": None, **error.envelope()})
+        finally:
+            for end in self._subscriptions.values():
+                end()
+            tasks = [*self._work.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        kind = frame.get("type")
+        if kind == "response" and self._manager is not None:
+            error = frame if frame.get("status") == "error" else None
+            self._manager.respond(str(frame.get("id")), frame.get("response"), error, _told(frame))
+        elif kind == "request":
+            self._take_request(frame)
+        elif kind == "cancel":
+            task = self._work.get(str(frame.get("id")))
+            if task is not None:
+                task.cancel()
+        elif kind == "event" and self._manager is not None and isinstance(frame.get("data"), dict):
+            self._take_event(self._manager, str(frame.get("event")), frame["data"])
+        else:
+            raise UiapiError("malformed", f"A frame of type {str(kind)[:40]!r} means nothing here.")
+
+    def _take_event(self, manager: WebuiManager, event: str, data: dict[str, Any]) -> None:
+        if event == "info":
+            manager.info.update({key: value for key, value in data.items() if isinstance(value, str)})
+        elif event == "submitting" and isinstance(data.get("part"), dict):
+            manager.submitting(str(data.get("request")), part=data["part"], told=_told(data))
+        elif event == "snapshot":
+            manager.snapshot = Snapshot.of(data) or manager.snapshot
+        elif event in TAB_EVENTS:
+            self._bridge.publish(event, {**data, "webui": manager.client_id})
+        else:
+            raise UiapiError("malformed", f"A tab tells nothing called {event[:40]!r}.")
+
+    def _take_request(self, frame: dict[str, Any]) -> None:
+        request_id = frame.get("id")
+        if not isinstance(request_id, (str, int)) or isinstance(request_id, bool) or len(str(request_id)) > 200:
+            raise UiapiError("malformed", "Give each request an id, a string or a number.")
+        if str(request_id) in self._work:
+            raise UiapiError("malformed", f"The id {request_id!r} is in use by a request of yours that is not done.")
+        if len(self._work) >= MAX_IN_PROGRESS:
+            error = UiapiError("too_many", f"{MAX_IN_PROGRESS} of your requests are under way; wait for some of them.")
+            self._connection.send({"type": "response", "id": request_id, **error.envelope()})
+            return
+        task = asyncio.create_task(self._carry_out(request_id, frame), name=f"uiapi {frame.get('command')}")
+        self._work[str(request_id)] = task
+        task.add_done_callback(lambda _: self._work.pop(str(request_id), None))
+
+    async def _carry_out(self, request_id: str | int, frame: dict[str, Any]) -> None:
+        try:
+            command = find_command(str(frame.get("command")))
+            self._bridge.guard.check_risk(command)
+            emit = self._emitter(request_id)
+            caller = Caller(
+                self._connection.name, request_id=str(request_id), emit=emit, subscriptions=self._subscriptions
+            )
+            envelope = await dispatch(self._bridge, command, frame.get("data") or {}, caller)
+        except UiapiError as error:
+            envelope = error.envelope()
+        except Exception:  # The last line of defence: logged with its traceback, answered in the envelope.
+            envelope = internal_error(str(frame.get("command"))).envelope()
+        self._connection.send({"type": "response", "id": request_id, **envelope})
+
+    def _emitter(self, request_id: str | int) -> Callable[[str, dict[str, Any]], None]:
+        def emit(event: str, data: dict[str, Any]) -> None:
+            self._connection.send({"type": "event", "event": event, "request": request_id, "data": data})
+
+        return emit
+
+
+def _told(frame: dict[str, Any]) -> dict[str, Any]:
+    """What a tab says beside an answer."""
+    return {key: frame[key] for key in ("revision", "workflow_tab") if isinstance(frame.get(key), str)}

@@ -1,0 +1,56 @@
+"""Runs the open workflow 24 times while a field goes from one value to another, and saves the frames.
+
+    python animation.py Sampler.denoise 0.2 0.9
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from uiapi import Client, OutputFile
+
+FRAMES = 24
+
+
+def eased(start: float, end: float, frames: int = FRAMES) -> list[float]:
+    """Values that leave the first and reach the last one gently; whole numbers stay whole."""
+    whole = float(start).is_integer() and float(end).is_integer()
+    steps = [(1 - math.cos(math.pi * frame / (frames - 1))) / 2 for frame in range(frames)]
+    values = [start + (end - start) * step for step in steps]
+    return [round(value) if whole else value for value in values]
+
+
+def animate(client: Client, path: str, values: list[float]) -> Iterator[OutputFile]:
+    """The picture of each value."""
+    for value in values:
+        yield client.run({path: value}).image
+
+
+def main(path: str, start: str, end: str) -> None:
+    """Animate, into the folder `frames` beside where this is called; a GIF too where Pillow is installed."""
+    folder = Path("frames")
+    folder.mkdir(exist_ok=True)
+    began = time.monotonic()
+    with Client(name="animation") as client:
+        pictures = animate(client, path, eased(float(start), float(end)))
+        frames = [picture.save(folder / f"{number:04}.png") for number, picture in enumerate(pictures)]
+    took = time.monotonic() - began
+    sys.stdout.write(f"{len(frames)} frames in {took:.1f} s are in {folder}\n")
+    try:
+        from PIL import Image
+    except ImportError:
+        return
+    images = []
+    for frame in frames:
+        with Image.open(frame) as image:
+            images.append(image.convert("RGB"))
+    first, *others = images
+    first.save(folder / "all.gif", save_all=True, append_images=others, duration=1000 // 24, loop=0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,98 @@
+"""An add-on for Blender: sends the picture of an image editor through the open workflow and shows what comes back.
+
+Give Blender's own Python the client once (`python -m pip install DIRECTORY` with the Python inside Blender's folder),
+then install this file as an add-on. The panel is in the image editor's sidebar, under "ComfyUI". Blender's window
+stays alive while ComfyUI works, since the run waits on a thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy
+from uiapi import Client, UiapiError
+
+bl_info = {
+    "name": "ComfyUI by uiapi",
+    "blender": (3, 6, 0),
+    "category": "Image",
+    "location": "Image Editor > Sidebar > ComfyUI",
+}
+# Seconds between two looks whether a run is done.
+LOOK_EVERY = 0.2
+
+
+def array_of(pixels: Any, width: int, height: int) -> numpy.ndarray[Any, Any]:
+    """A picture of Blender's (a flat list of RGBA floats, the bottom row first) as rows from the top."""
+    return numpy.asarray(pixels, numpy.float32).reshape(height, width, 4)[::-1]
+
+
+def pixels_of(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
+    """The way back: rows of bytes from the top, with or without alpha, as Blender's flat RGBA floats."""
+    height, width, channels = array.shape
+    rgba = numpy.ones((height, width, 4), numpy.float32)
+    rgba[:, :, :channels] = array.astype(numpy.float32) / 255
+    return rgba[::-1].ravel()
+
+
+class Job(threading.Thread):
+    """One run: `picture` goes into the field at `path`, `result` is the array that came back, or `error` is said."""
+
+    def __init__(self, picture: numpy.ndarray[Any, Any], path: str, url: str | None = None) -> None:
+        super().__init__(daemon=True)
+        self._picture, self._path, self._url = picture, path, url
+        self.result: numpy.ndarray[Any, Any] | None = None
+        self.error: str | None = None
+
+    def run(self) -> None:
+        """Called by start()."""
+        try:
+            with Client(self._url, name="Blender") as client:
+                self.result = client.run({self._path: self._picture}).image.numpy()
+        except UiapiError as error:
+            self.error = str(error)
+
+
+def register() -> None:
+    """Called by Blender."""
+    import bpy
+
+    class RunWorkflow(bpy.types.Operator):  # type: ignore[misc]
+        """Send this picture through the workflow that is open in ComfyUI"""
+
+        bl_idname = "image.uiapi_run"
+        bl_label = "Run in ComfyUI"
+
+        def execute(self, context: Any) -> set[str]:
+            source = context.space_data.image
+            job = Job(array_of(source.pixels[:], *source.size), context.scene.uiapi_field)
+            job.start()
+            bpy.app.timers.register(lambda: show(job, f"{source.name} by ComfyUI"), first_interval=LOOK_EVERY)
+            return {"FINISHED"}
+
+    class Panel(bpy.types.Panel):  # type: ignore[misc]
+        bl_space_type, bl_region_type = "IMAGE_EDITOR", "UI"
+        bl_category = bl_label = "ComfyUI"
+
+        def draw(self, context: Any) -> None:
+            self.layout.prop(context.scene, "uiapi_field")
+            self.layout.operator(RunWorkflow.bl_idname)
+
+    def show(job: Job, name: str) -> float | None:
+        """A timer of Blender's: the seconds until it is to look again, or None once the run is done."""
+        if job.is_alive():
+            return LOOK_EVERY
+        if job.result is None:
+            bpy.context.window_manager.popup_menu(lambda menu, _: menu.layout.label(text=job.error), title="ComfyUI")
+            return None
+        height, width = job.result.shape[:2]
+        image = bpy.data.images.get(name) or bpy.data.images.new(name, width, height, alpha=True)
+        image.scale(width, height)
+        image.pixels.foreach_set(pixels_of(job.result))
+        image.update()
+        return None
+
+    bpy.types.Scene.uiapi_field = bpy.props.StringProperty(name="Field", default="LoadImage.image")
+    for kind in (RunWorkflow, Panel):
+        bpy.utils.register_class(kind)

@@ -1,0 +1,43 @@
+/**
+ * Drives the open workflow from Node.js 22 or newer, with nothing but its built-in fetch and WebSocket.
+ *
+ *     node node.mjs Canvas.width 640 picture.png
+ */
+
+import { writeFile } from "node:fs/promises";
+
+const url = process.env.COMFYUI_URL ?? "http://127.0.0.1:8188";
+const headers = { "Content-Type": "application/json" };
+if (process.env.UIAPI_TOKEN) headers.Authorization = `Bearer ${process.env.UIAPI_TOKEN}`;
+
+/** One command over HTTP; an error's sentence says what to do, its code is what to branch on. */
+async function ask(command, data = {}) {
+  const response = await fetch(`${url}/uiapi/${command}`, { method: "POST", headers, body: JSON.stringify(data) });
+  const answer = await response.json();
+  if (answer.status === "error") throw new Error(`${answer.code}: ${answer.error}`);
+  return answer.response ?? answer;
+}
+
+/** A run over the websocket, which tells its progress while it goes on. */
+function run(fields, onEvent) {
+  const socket = new WebSocket(`${url.replace(/^http/, "ws")}/uiapi/ws`);
+  const send = (frame) => socket.send(JSON.stringify(frame));
+  return new Promise((resolve, reject) => {
+    socket.onopen = () => send({ type: "hello", role: "client", protocol: 1, name: "Node", token: process.env.UIAPI_TOKEN });
+    socket.onerror = () => reject(new Error(`no websocket at ${url}`));
+    socket.onmessage = ({ data }) => {
+      const frame = JSON.parse(data);
+      if (frame.type === "welcome") send({ type: "request", id: "1", command: "run", data: { fields } });
+      if (frame.type === "event") onEvent(frame.event, frame.data);
+      if (frame.type === "error" || (frame.type === "response" && frame.status === "error")) reject(new Error(frame.error));
+      if (frame.type === "response") resolve(frame.response);
+    };
+  }).finally(() => socket.close());
+}
+
+const [path, value, picture] = process.argv.slice(2);
+console.log(await ask("get_fields", { fields: [path] }));
+const done = await run([[path, JSON.parse(value)]], (event) => console.log(event));
+const file = await fetch(url + done.outputs[0].url);
+await writeFile(picture, Buffer.from(await file.arrayBuffer()));
+console.log(picture);

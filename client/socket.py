@@ -1,0 +1,242 @@
+"""A connection to the websocket /uiapi/ws that comes back by itself: events, and requests that stream theirs.
+
+The frames are described in the README under "The websocket".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from .errors import UiapiError, Unreachable
+from .events import Event, Listener, tell
+from .values import encode
+from .wire import CONNECT_TIMEOUT, FIRST_DELAY, GRACE, LAST_DELAY, Address, asked, late, lost, not_reached, refusal
+
+log = logging.getLogger("uiapi")
+
+PROTOCOL = 1
+# The largest frame in bytes that either side sends.
+MAX_FRAME = 64 * 1024 * 1024
+# Seconds between pings; a connection whose pong is half of that late has ended.
+HEARTBEAT = 20.0
+
+
+@dataclass(eq=False)
+class _Subscription:
+    events: list[str]
+    paths: list[str]
+    listener: Listener
+    request_id: str = ""
+
+
+class Socket:
+    """The connection; it is made by the first `connect`.
+
+    Args:
+        address: where ComfyUI is.
+        session: whose connections are used; it has to outlive this.
+    """
+
+    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
+        self._address = address
+        self._session = session
+        self._ids = itertools.count(1)
+        self._ws: aiohttp.ClientWebSocketResponse | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+        self._connecting = asyncio.Lock()
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._subscriptions: list[_Subscription] = []
+
+    async def connect(self) -> None:
+        """Make the connection unless there is one. Raises Unreachable, or UiapiError if it is refused."""
+        async with self._connecting:
+            if self._reader is None or self._reader.done():
+                ws = await self._greet()
+                self._reader = asyncio.create_task(self._keep(ws), name="uiapi events")
+        await asyncio.wait_for(self._connected.wait(), CONNECT_TIMEOUT + GRACE)
+
+    async def request(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
+        """Carry out a command; its own events, such as a run's progress, go to `listener`. Returns the envelope."""
+        await self.connect()
+        return await self._ask(command, data, listener)
+
+    async def subscribe(
+        self, events: Iterable[str], listener: Listener, paths: Iterable[str] = ()
+    ) -> Callable[[], None]:
+        """Hear events by their names or beginnings ("webui_*"), over reconnections too; returns what ends it.
+
+        With `paths`, only those about these fields or nodes.
+        """
+        await self.connect()
+        subscription = _Subscription([*events], [*paths], listener)
+        self._subscriptions.append(subscription)
+        await self._begin(subscription)
+
+        def end() -> None:
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+                self._listeners.pop(subscription.request_id, None)
+                self._post("unsubscribe", {"subscription": subscription.request_id})
+
+        return end
+
+    async def close(self) -> None:
+        """End the connection and whatever waits on it."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    # -- one connection after the other ---------------------------------------------------------------------
+
+    async def _greet(self) -> aiohttp.ClientWebSocketResponse:
+        try:
+            ws = await asyncio.wait_for(
+                self._session.ws_connect(
+                    self._address.websocket,
+                    headers=self._address.headers,
+                    heartbeat=HEARTBEAT,
+                    max_msg_size=MAX_FRAME,
+                    compress=0,
+                ),
+                CONNECT_TIMEOUT,
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise Unreachable(
+                "no_extension",
+                f"{self._address.url} has no websocket /uiapi/ws (HTTP {error.status}); check the address, install the "
+                "extension and restart ComfyUI.",
+                status=error.status,
+            ) from None
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+            raise not_reached(self._address.url, error or "no answer in time") from None
+        try:
+            hello = {"type": "hello", "role": "client", "protocol": PROTOCOL, "name": self._address.name}
+            await ws.send_str(json.dumps(hello))
+            welcome = json.loads(await asyncio.wait_for(ws.receive_str(), CONNECT_TIMEOUT))
+            if welcome.get("type") == "error":
+                raise refusal(welcome)
+            return ws
+        except (TypeError, ValueError, asyncio.TimeoutError) as error:
+            await ws.close()
+            raise not_reached(self._address.url, f"it did not say welcome: {error}") from None
+        except UiapiError:
+            await ws.close()
+            raise
+
+    async def _keep(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        """Read until closed, and connect again whenever the connection ends."""
+        delay = FIRST_DELAY
+        while True:
+            self._ws = ws
+            self._connected.set()
+            renewing = asyncio.create_task(self._renew([*self._subscriptions]), name="uiapi subscribing")
+            try:
+                await self._read(ws)
+            finally:
+                self._ws = None
+                self._connected.clear()
+                renewing.cancel()
+                self._fail("the server closed it")
+                await ws.close()
+            while True:
+                # Not all programs at the same moment, when ComfyUI is back.
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+                delay = min(delay * 2, LAST_DELAY)
+                try:
+                    ws = await self._greet()
+                except Unreachable:
+                    continue
+                except UiapiError as error:
+                    log.error("The connection for events is refused: %s", error)
+                    return
+                delay = FIRST_DELAY
+                break
+
+    async def _renew(self, subscriptions: list[_Subscription]) -> None:
+        for subscription in subscriptions:
+            await self._begin(subscription)
+
+    async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in ws:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return
+            frame = json.loads(message.data)
+            if frame["type"] == "response":
+                waiting = self._waiting.pop(str(frame["id"]), None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(frame)
+            elif frame["type"] == "event":
+                listener = self._listeners.get(str(frame.get("request")))
+                if listener is not None:
+                    tell(listener, Event(frame["event"], frame.get("data") or {}))
+
+    def _fail(self, why: str) -> None:
+        waiting, self._waiting = self._waiting, {}
+        self._listeners.clear()
+        for answer in waiting.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError(why))
+
+    # -- one request -----------------------------------------------------------------------------------------
+
+    async def _begin(self, subscription: _Subscription) -> None:
+        request_id = subscription.request_id = str(next(self._ids))
+        self._listeners[request_id] = subscription.listener
+        data = {"events": subscription.events, "paths": subscription.paths}
+        await self._ask("subscribe", data, None, request_id)
+
+    async def _ask(
+        self, command: str, data: dict[str, Any], listener: Listener | None, request_id: str | None = None
+    ) -> dict[str, Any]:
+        sending = asked(command, data)
+        request_id = request_id or str(next(self._ids))
+        answer = self._waiting[request_id] = asyncio.get_running_loop().create_future()
+        if listener is not None:
+            self._listeners[request_id] = listener
+        try:
+            await self._send(request_id, command, data)
+            frame = await asyncio.wait_for(answer, sending.patience)
+        except asyncio.TimeoutError:
+            raise late(sending) from None
+        except ConnectionError as error:
+            raise lost(sending, error) from None
+        except asyncio.CancelledError:
+            self._drop(request_id)
+            raise
+        finally:
+            self._waiting.pop(request_id, None)
+            if listener is not None:
+                self._listeners.pop(request_id, None)
+        if frame.get("status") == "error" and "code" in frame:
+            raise refusal(frame)
+        return {key: value for key, value in frame.items() if key not in ("type", "id")}
+
+    async def _send(self, request_id: str, command: str, data: dict[str, Any]) -> None:
+        if self._ws is None:
+            raise ConnectionError("it is not open")
+        frame = {"type": "request", "id": request_id, "command": command, "data": data}
+        await self._ws.send_str(encode(frame).decode())
+
+    def _post(self, command: str, data: dict[str, Any]) -> None:
+        """Send a request whose answer does not matter."""
+        if self._ws is not None and not self._ws.closed:
+            task = asyncio.ensure_future(self._send(str(next(self._ids)), command, data))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _drop(self, request_id: str) -> None:
+        """Nobody waits for this answer any more."""
+        if self._ws is not None and not self._ws.closed:
+            task = asyncio.ensure_future(self._ws.send_str(json.dumps({"type": "cancel", "id": request_id})))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -1,0 +1,335 @@
+"""The client for programs without an event loop: `Client`, over requests."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, overload
+
+from . import models
+from .commands import Commands
+from .errors import UiapiError, UiapiWarning, Unreachable
+from .events import Event, Listener
+from .http import Http
+from .results import OutputFile, Run, run_of
+from .table import Route, route
+from .wire import (
+    CONNECT_TIMEOUT,
+    FIRST_DELAY,
+    NOTHING,
+    Address,
+    Asked,
+    Fields,
+    answered,
+    asked,
+    given,
+    pairs,
+    value_of,
+    workflow_of,
+    write_bytes,
+    write_workflow,
+)
+
+if TYPE_CHECKING:
+    # Needs aiohttp, which only events do.
+    from .background import Background
+
+
+class Client:
+    """Drives the workflow that is open in ComfyUI's browser tab. Usable from several threads, and in `with`.
+
+    Every method raises UiapiError with a `code`, or its subclass Unreachable.
+
+    Args:
+        url: ComfyUI's address; the environment's COMFYUI_URL, or http://127.0.0.1:8188.
+        token: the operator's UIAPI_TOKEN, if there is one; the environment's if left out.
+        webui: the tab to address (see `webuis`); the main one if left out.
+        name: this program's name, for whoever looks at what programs do.
+        reconnect: seconds to keep trying while a ComfyUI that answered before cannot be reached.
+
+    Attributes:
+        commands: every command of the server as a method with its own parameters.
+        webui: the tab to address, None for the main one.
+        revision: the graph's as of the last answer, for a write that is to happen only `if_revision` still is the same.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        webui: int | None = None,
+        name: str = "Python",
+        reconnect: float = 30.0,
+    ) -> None:
+        self._address = Address.of(url, token, name)
+        self.webui = webui
+        self.revision: str | None = None
+        self._http = Http(self._address, reconnect)
+        self._background: Background | None = None
+        self._starting = threading.Lock()
+        self.commands = Commands(self.call)
+
+    @property
+    def url(self) -> str:
+        """ComfyUI's address."""
+        return self._address.url
+
+    @property
+    def token(self) -> str | None:
+        """The token that is sent."""
+        return self._address.token
+
+    # -- fields ---------------------------------------------------------------------------------------------
+
+    @overload
+    def get(self, path: str) -> Any: ...
+    @overload
+    def get(self, path: Iterable[str]) -> dict[str, Any]: ...
+
+    def get(self, path: str | Iterable[str]) -> Any:
+        """The value of the field at a path such as "Title.widget", or {path: value} for several."""
+        if isinstance(path, str):
+            return self.call("get_fields", {"fields": [path]})[path]
+        return self.call("get_fields", {"fields": [*path]})
+
+    @overload
+    def set(self, path: str, value: Any) -> dict[str, Any]: ...
+    @overload
+    def set(self, path: Fields) -> dict[str, Any]: ...
+
+    def set(self, path: str | Fields, value: Any = NOTHING) -> dict[str, Any]:
+        """Write a field, `set(path, value)`, or several, `set({path: value})`; if one cannot be written, none is.
+
+        A picture may be a PIL image, a numpy array, the bytes of an image file, or a Path of one.
+
+        Returns:
+            {requested, value, warnings} of the field; of several, that by path.
+        """
+        if isinstance(path, str):
+            if value is NOTHING:
+                raise TypeError("set() takes a path and a value, or a mapping of several")
+            written: dict[str, Any] = self.call("set_fields", {"fields": [[path, value]]})[path]
+            return written
+        several: dict[str, Any] = self.call("set_fields", {"fields": pairs(path)})
+        return several
+
+    def __getitem__(self, path: str) -> Any:
+        return self.get(path)
+
+    def __setitem__(self, path: str, value: Any) -> None:
+        for warning in self.set(path, value)["warnings"]:
+            warnings.warn(f"{path}: {warning}", UiapiWarning, stacklevel=2)
+
+    def connect(self, output: str, input: str) -> dict[str, Any]:
+        """Link an output such as "Title.outputs[0]" to an input such as "Title.inputs[0]"; answers the link."""
+        link: dict[str, Any] = self.call("set_connection", {"field": [output, input]})
+        return link
+
+    # -- workflows ------------------------------------------------------------------------------------------
+
+    def load(self, workflow: Mapping[str, Any] | str | Path, name: str | None = None) -> dict[str, Any]:
+        """Open a workflow in the tab: as a dict, as JSON text or as a file's path; in UI or API format."""
+        loaded: dict[str, Any] = self.call("load_workflow", given(workflow=workflow_of(workflow), name=name))
+        return loaded
+
+    def save(self, path: str | Path | None = None, *, api: bool = False) -> dict[str, Any]:
+        """The open workflow in UI format, or in API format; also written to a file if one is named."""
+        key = "output" if api else "workflow"
+        workflow: dict[str, Any] = self.call("get_workflow")["workflow"][key]
+        write_workflow(workflow, path)
+        return workflow
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The nodes of the open workflow, those inside subgraphs included, with their widgets."""
+        nodes: list[dict[str, Any]] = self.call("query_fields")["nodes"]
+        return nodes
+
+    def screenshot(self, path: str | Path | None = None, nodes: Iterable[str] | None = None) -> bytes:
+        """A picture of the canvas, or of the nodes at some paths, as PNG; also written to a file if one is named."""
+        data = given(nodes=None if nodes is None else [*nodes])
+        png = base64.b64decode((self.call("screenshot", data))["png"])
+        write_bytes(png, path)
+        return png
+
+    # -- runs -----------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        fields: Fields | None = None,
+        *,
+        workflow: Mapping[str, Any] | str | Path | None = None,
+        batch_count: int | None = None,
+        timeout: float | None = None,
+        fetch: bool = True,
+        on_event: Listener | None = None,
+    ) -> Run:
+        """Set fields, run the open workflow, and return once ComfyUI is done, with what it made.
+
+        Args:
+            fields: {path: value} to set first.
+            workflow: opened in the tab before.
+            batch_count: how many times to run.
+            timeout: seconds to wait for the results; an hour if left out.
+            fetch: bring the content of every file; else `fetch` brings one.
+            on_event: called with progress, previews and outputs as they come.
+        """
+        data = given(
+            fields=None if fields is None else pairs(fields),
+            workflow=None if workflow is None else workflow_of(workflow),
+            batch_count=batch_count,
+            timeout=timeout,
+        )
+        if on_event is None:
+            done = run_of(self.call("run", data))
+        else:
+            envelope = self._socket().request("run", self._addressed("run", data), on_event)
+            done = run_of(self._opened(envelope, route("run")))
+        for file in done.files if fetch else ():
+            self.fetch(file)
+        return done
+
+    def fetch(self, file: OutputFile) -> bytes:
+        """The content of a file that a run made; kept in its `data`."""
+        if not file.data:
+            sending = Asked(route("run"), file.url, None, CONNECT_TIMEOUT * 60)
+            status, content = self._http.exchange(sending)
+            if status != 200:
+                raise UiapiError("not_found", f"ComfyUI no longer has {file.filename}.", status=status)
+            file.data = content
+        return file.data
+
+    # -- models ---------------------------------------------------------------------------------------------
+
+    def plan(self, table: models.Table | None = None, workflow: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What `download_models` would do: sizes, obstacles, room on each disk."""
+        plan: dict[str, Any] = self.call("plan_downloads", models.request(table, workflow))
+        return plan
+
+    def download_models(
+        self,
+        table: models.Table | None = None,
+        workflow: Mapping[str, Any] | None = None,
+        *,
+        on_progress: Callable[[dict[str, Any]], object] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Fetch every model that the open workflow, or a given one, needs and has not; returns when they are there.
+
+        Args:
+            table: {name: url or model definition}, for models whose address is not known.
+            on_progress: called with the state of the whole download a few times a second.
+            timeout: seconds until it is cancelled.
+
+        Raises:
+            UiapiError: `download_failed` with the reason of every model that could not be had.
+        """
+        watch = models.Watch(self.call("download_models", models.request(table, workflow)), timeout)
+        while True:
+            state = self.call("download_status", watch.query)
+            if on_progress is not None:
+                on_progress(state)
+            if watch.ended(state):
+                return watch.progress(state)
+            if watch.is_late():
+                self.call("download_cancel", watch.query)
+                raise watch.late()
+            time.sleep(models.INTERVAL)
+
+    # -- who is there, and what happens ---------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """Who is connected and what is going on."""
+        status: dict[str, Any] = self.call("connection_status")
+        return status
+
+    def webuis(self) -> list[dict[str, Any]]:
+        """The open tabs."""
+        webuis: list[dict[str, Any]] = self.call("webuis")
+        return webuis
+
+    def wait_until_ready(self, timeout: float = 60.0) -> None:
+        """Return once ComfyUI answers and a tab is open; UiapiError `timeout` or Unreachable after so many seconds."""
+        until = time.monotonic() + timeout
+        while True:
+            left = max(0.1, until - time.monotonic())
+            try:
+                self.call("get_fields", {"fields": [], "wait_for_webui": True, "timeout": left})
+                return
+            except Unreachable:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(FIRST_DELAY)
+
+    @overload
+    def on(
+        self, events: str | Iterable[str], listener: Listener, *, paths: Iterable[str] = ()
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(self, events: str | Iterable[str], *, paths: Iterable[str] = ()) -> Callable[[Listener], Listener]: ...
+
+    def on(self, events: str | Iterable[str], listener: Listener | None = None, *, paths: Iterable[str] = ()) -> Any:
+        """Have `listener(event)` called for events, by their names or beginnings such as "webui_*".
+
+        With `paths`, such as ["Sampler"], only for those about these fields or nodes. The listener is called on a
+        thread of its own and survives reconnections. Returns a function that ends it; without a listener this is a
+        decorator.
+        """
+        names = [events] if isinstance(events, str) else [*events]
+        if listener is not None:
+            return self._socket().on(names, listener, paths)
+
+        def decorate(decorated: Listener) -> Listener:
+            self._socket().on(names, decorated, paths)
+            return decorated
+
+        return decorate
+
+    def events(self, *names: str, paths: Iterable[str] = (), timeout: float | None = None) -> Iterator[Event]:
+        """Events as they come, see `on`; all of them if none is named. Ends after `timeout` seconds."""
+        return self._socket().events(names or ("*",), paths, timeout)
+
+    # -- any command ----------------------------------------------------------------------------------------
+
+    def call(self, command: str, data: Mapping[str, Any] | None = None) -> Any:
+        """Carry out any command of the server and return what it answers."""
+        sending = asked(command, self._addressed(command, data or {}))
+        return self._opened(answered(sending, *self._http.exchange(sending), self.url), sending.route)
+
+    def _opened(self, envelope: dict[str, Any], known: Route) -> Any:
+        self.revision = envelope.get("revision", self.revision)
+        return value_of(envelope, known)
+
+    def _addressed(self, command: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        if self.webui is None or "webui" in data or "webui" not in route(command).request["properties"]:
+            return dict(data)
+        return {**data, "webui": self.webui}
+
+    def _socket(self) -> Background:
+        with self._starting:
+            if self._background is None:
+                from .background import Background
+
+                self._background = Background(self._address)
+            return self._background
+
+    def close(self) -> None:
+        """End every connection; listeners hear nothing more."""
+        with self._starting:
+            background, self._background = self._background, None
+        if background is not None:
+            background.close()
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,158 @@
+"""What the command line shows and how it ends: tables and bars for people, JSON for scripts, an exit code for both."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from .errors import UiapiError
+from .events import Event
+
+# How a command ended, for scripts; 0 is success and 2 is a wrong use of the command line.
+EXIT_CODES = {
+    1: "anything else",
+    3: "no ComfyUI, or no open tab",
+    4: "nothing of that name",
+    5: "not allowed",
+    6: "ambiguous, or in conflict",
+    7: "not a valid request",
+    8: "the run or the download failed",
+    9: "not done in time",
+    10: "the tab or a model's host failed",
+}
+_BY_CODE = {
+    "unreachable": 3,
+    "connection_lost": 3,
+    "no_extension": 3,
+    "execution_failed": 8,
+    "execution_interrupted": 8,
+    "download_failed": 8,
+    "no_image": 8,
+    "invalid": 7,
+}
+_BY_STATUS = {400: 7, 403: 5, 404: 4, 409: 6, 410: 4, 413: 7, 415: 7, 422: 7, 502: 10, 503: 3, 504: 9}
+
+# Longer values are cut in tables.
+MAX_SHOWN = 60
+
+
+def exit_code(error: UiapiError) -> int:
+    """The exit code for an error."""
+    return _BY_CODE.get(error.code) or _BY_STATUS.get(error.status, 9 if error.code == "timeout" else 1)
+
+
+class Terminal:
+    """Where a command's results go.
+
+    Args:
+        as_json: JSON instead of tables, one document or, for events, one line each.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = Console(highlight=False, soft_wrap=True)
+        # Errors and bars leave standard output to the results.
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def show(self, value: Any, people: Callable[[], object] | None = None) -> None:
+        """Show a result: for scripts as JSON, for people by `people`, or as it is."""
+        if self.as_json or people is None and not isinstance(value, str):
+            sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None if self.as_json else 2) + "\n")
+        elif people is None:
+            self.say(str(value))
+        else:
+            people()
+
+    def say(self, text: str) -> None:
+        """A line for people; texts from elsewhere are never read as markup."""
+        self._out.print(escape(text))
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str) -> None:
+        """A table, or a sentence where there is nothing in it."""
+        if not rows:
+            self.say(empty)
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(shown(cell)) for cell in row))
+        self._out.print(table)
+
+    def fail(self, error: UiapiError) -> None:
+        """Tell an error on standard error."""
+        if self.as_json:
+            sys.stderr.write(json.dumps(error.envelope(), ensure_ascii=False) + "\n")
+            return
+        self._err.print(f"[red]{escape(error.message)}[/red]")
+
+    @contextmanager
+    def running(self) -> Iterator[Callable[[Event], None]]:
+        """A bar for a run; yields what takes its events."""
+        with self._progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()) as bars:
+            task = bars.add_task("queued", total=None)
+
+            def take(event: Event) -> None:
+                if event.name == "progress":
+                    done, total = event.data.get("value"), event.data.get("max")
+                    bars.update(task, completed=done, total=total, description=f"node {event.data.get('node')}")
+                elif event.name == "executing" and event.data.get("node"):
+                    bars.update(task, completed=0, total=None, description=f"node {event.data['node']}")
+
+            yield take
+
+    @contextmanager
+    def downloading(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+        """A bar for each model; yields what takes the state of the download."""
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with self._progress(TextColumn("{task.description}"), *columns) as bars:
+            tasks: dict[str, TaskID] = {}
+
+            def take(state: Mapping[str, Any]) -> None:
+                for name, model in (state.get("progress") or {}).items():
+                    if name not in tasks:
+                        tasks[name] = bars.add_task("", total=None)
+                    words = escape(name) if model["status"] == "downloading" else f"{escape(name)}: {model['status']}"
+                    bars.update(tasks[name], completed=model["bytes"], total=model["total"], description=words)
+
+            yield take
+
+    def _progress(self, *columns: Any) -> Progress:
+        return Progress(*columns, console=self._err, disable=self.as_json or not self._err.is_terminal, transient=True)
+
+
+def shown(value: Any) -> str:
+    """A value in a table: on one line and cut."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+
+
+def bytes_shown(number: float | None) -> str:
+    """A size in words, in powers of 1000."""
+    if number is None:
+        return "?"
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"

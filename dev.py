@@ -1,0 +1,130 @@
+"""Sets up, tests and shows this project with one command each; `python3 dev.py --help` lists them.
+
+Standard library only: it builds `.venv` and the real stack (ComfyUI, frontends) before it uses them. The parts
+that need installed packages are in tests/stack/ and run after dev.py has restarted itself inside `.venv`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent
+
+
+def _stack(name: str) -> Any:
+    """A module of tests/stack, under the name it has in the tests but without running this package's entry point,
+    which needs packages that may not be installed yet."""
+    if "comfyui_uiapi" not in sys.modules:
+        package = types.ModuleType("comfyui_uiapi")
+        package.__path__ = [str(ROOT)]
+        sys.modules["comfyui_uiapi"] = package
+    return importlib.import_module(f"comfyui_uiapi.tests.stack.{name}")
+
+
+def _inside_venv() -> None:
+    """Go on inside `.venv`; returns only there."""
+    build = _stack("build")
+    if Path(sys.prefix).resolve() != build.VENV.resolve():
+        _become([build.PYTHON, __file__, *sys.argv[1:]])
+
+
+def _become(command: list[Any]) -> None:
+    """Replace this process; one process fewer to pass signals to."""
+    sys.stdout.flush()
+    words = [str(word) for word in command]
+    os.execv(words[0], words)  # noqa: S606 - no shell is wanted
+
+
+def _build(options: argparse.Namespace) -> None:
+    _stack("build").build()
+    _stack("chromium").ensure()
+
+
+def _demo(options: argparse.Namespace) -> None:
+    _stack("build").build([options.frontend])
+    _stack("chromium").ensure()
+    _inside_venv()
+    asyncio.run(_stack("demo").demo(options.frontend))
+
+
+def _run(options: argparse.Namespace) -> None:
+    _stack("build").build([options.frontend])
+    if not options.no_browser:
+        _stack("chromium").ensure()
+    _inside_venv()
+    asyncio.run(_stack("demo").serve(options.port, options.frontend, not options.no_browser))
+
+
+def _test(options: argparse.Namespace) -> None:
+    _build(options)
+    # pytest finds its configuration from here, wherever dev.py was called from.
+    os.chdir(ROOT)
+    _become([_stack("build").PYTHON, "-m", "pytest", *sys.argv[2:]])
+
+
+def _bench(options: argparse.Namespace) -> None:
+    _build(options)
+    _inside_venv()
+    sys.exit(importlib.import_module("comfyui_uiapi.tests.bench.runner").main(options.names))
+
+
+def _lint(options: argparse.Namespace) -> None:
+    _stack("build").build()
+    sys.exit(_stack("lint").lint())
+
+
+def _generate(options: argparse.Namespace) -> None:
+    _stack("build").build()
+    _inside_venv()
+    importlib.import_module("comfyui_uiapi.tests.client.generate").main()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dev.py", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function: Any, description: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=description, description=description)
+        command.set_defaults(function=function)
+        return command
+
+    demo = add("demo", _demo, "Drive a real ComfyUI with an open tab as a program would, and write the pictures.")
+    add("test", _test, "Run all tests; every argument is passed on to pytest.")
+    run = add("run", _run, "Start ComfyUI with this extension and leave it running until Ctrl-C.")
+    bench = add("bench", _bench, "Measure, and print one table.")
+    add("lint", _lint, "Check style, types and the rules of the house.")
+    add("generate", _generate, "Write the client's table and types anew from the commands' declarations.")
+    add("build", _build, "Only build what the others use.")
+
+    versions = _stack("build").FRONTENDS
+    for command in (demo, run):
+        command.add_argument("--frontend", default=versions[0], choices=versions, help="version of ComfyUI's frontend")
+    run.add_argument("--port", type=int, default=8188, help="where ComfyUI listens")
+    run.add_argument("--no-browser", action="store_true", help="open no tab; a browser on this machine can be one")
+    bench.add_argument("names", nargs="*", help="modules of tests/bench (all if none is named)")
+    return parser
+
+
+def main() -> None:
+    if sys.version_info < (3, 11):
+        sys.exit("dev.py needs Python 3.11 or newer; run it with one, for example python3.11 dev.py.")
+    steps = _stack("steps")
+    _stack("children").end_on_signals()
+    # What follows `test` is pytest's to read.
+    options = _parser().parse_args(sys.argv[1:2] if sys.argv[1:2] == ["test"] else None)
+    try:
+        options.function(options)
+    except steps.Stop as stop:
+        sys.exit(f"dev.py: {stop}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+main()

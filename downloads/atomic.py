@@ -1,0 +1,112 @@
+"""JSON files that are whole at every moment: written beside, synced, renamed; read with their version checked.
+
+The form is `{"version": 1, <key>: …}`. A file that does not parse is set aside under its date and reported; one
+of a newer version, or one that cannot be read, is an error and stays as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiofiles
+
+from ..bridge.errors import UiapiError
+
+log = logging.getLogger("uiapi")
+
+VERSION = 1
+
+
+async def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file, or None when there is no file or it was set aside as unreadable JSON.
+
+    Raises:
+        UiapiError: `storage_failed` when it cannot be read or a newer version of this package wrote it.
+    """
+    try:
+        async with aiofiles.open(path, encoding="utf-8") as file:
+            text = await file.read()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        await _set_aside(path, error)
+        return None
+    except OSError as error:
+        raise UiapiError(
+            "storage_failed", f"{path.name} cannot be read ({error.strerror}); mend its permissions."
+        ) from error
+    try:
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        await _set_aside(path, error)
+        return None
+    version = data.get("version", VERSION)
+    if not isinstance(version, int) or version > VERSION:
+        raise UiapiError(
+            "storage_failed",
+            f"{path.name} was written by a newer ComfyUI-uiapi (version {version}); update, or move the file away.",
+        )
+    return data
+
+
+async def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Put `data`, with the version, into a file; whoever reads it meanwhile sees the old or the new whole.
+
+    Raises:
+        UiapiError: `storage_failed`, with the old file as it was.
+    """
+    text = json.dumps({"version": VERSION, **data}, indent=1, ensure_ascii=False)
+    try:
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        handle, name = await asyncio.to_thread(tempfile.mkstemp, ".tmp", f".{path.name}.", path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        async with aiofiles.open(handle, "w", encoding="utf-8") as file:
+            await file.write(text)
+            await file.flush()
+            await asyncio.to_thread(os.fsync, handle)
+        await asyncio.to_thread(os.replace, name, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
+        raise
+    await asyncio.to_thread(sync_directory, path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Have a rename in a folder survive a power cut, where the platform lets folders be synced."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+async def _set_aside(path: Path, error: ValueError) -> None:
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
+    kept = path.with_name(f"{path.name}.broken-{stamp}")
+    try:
+        await asyncio.to_thread(os.replace, path, kept)
+    except OSError as failure:
+        raise _unwritable(path, failure) from failure
+    log.error("%s is not valid JSON (%s); it was kept as %s and a new one is begun.", path.name, error, kept.name)
+
+
+def _unwritable(path: Path, error: OSError) -> UiapiError:
+    return UiapiError(
+        "storage_failed", f"{path.name} cannot be written ({error.strerror}); mend the disk or its permissions."
+    )

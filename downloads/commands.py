@@ -1,0 +1,345 @@
+"""The commands about models: their requests, their answers, and ten lines each into the room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ..bridge.commands import DEFAULT_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Request, Risk, command, tab_command
+from ..bridge.dispatch import Call
+from ..bridge.errors import UiapiError
+from . import answers, urlmap
+from .room import Room
+from .urlmap import load_stored_urlmap
+
+if TYPE_CHECKING:
+    from .runs import Run
+    from .service import Downloads
+
+# Seconds a question to hosts about all of a workflow's models may take.
+PLAN_TIMEOUT = 300.0
+
+# What a place on disk, a source, and a model's file can answer.
+PLACE_CODES = frozenset({"bad_path", "unknown_folder", "unsupported_type", "pickle_refused", "storage_failed"})
+SOURCE_CODES = frozenset(
+    {
+        "host_refused",
+        "login_required",
+        "gated",
+        "early_access",
+        "not_at_source",
+        "gone_at_source",
+        "rate_limited",
+        "source_failed",
+        "offline",
+    }
+)
+FILE_CODES = frozenset(
+    {"not_a_model", "size_mismatch", "hash_mismatch", "conflict", "cancelled", "disk_full", "timeout"}
+)
+STOP_CODES = frozenset({"unknown_download", "unknown_model", "conflict", "storage_failed"})
+
+Definition = str | dict[str, Any]
+
+
+class Workflow(Request):
+    """A workflow, or the one that is open."""
+
+    workflow: dict[str, Any] | None = Field(None, description="UI or API format; the open workflow if left out.")
+
+
+class DownloadModels(Workflow):
+    """Where models can be had, by name; what is not in it is taken from the saved map or the workflow."""
+
+    download_table: dict[str, Definition] = Field(default_factory=dict, description="{name: url or model definition}")
+    overwrite: bool = Field(False, description="Fetch models of the table anew even where a file is there.")
+
+
+class DownloadModel(Request):
+    """One model."""
+
+    model_name: str = Field(min_length=1, description="The file's name, with its subfolder.")
+    model_def: Definition = Field(description="A url or a model definition; ckpt_type names the folder.")
+    overwrite: bool = Field(False, description="Replace a file that is there.")
+
+
+class DownloadId(Request):
+    """A download."""
+
+    download_id: str
+
+
+class DownloadPart(DownloadId):
+    """A download, or one model of it."""
+
+    model: str | None = Field(None, description="Only this model; all of them if left out.")
+
+
+class ModelName(Request):
+    """A model by its name; `folder/name` says which where several folders have one."""
+
+    name: str
+
+
+class AddModelUrl(Request):
+    """Where a model can be had."""
+
+    model_name: str = Field(min_length=1)
+    url: str = Field(min_length=1)
+    model_type: str = Field("checkpoints", description="The ComfyUI folder.")
+
+
+class RemoveModelUrl(Request):
+    """A name in the map."""
+
+    model_name: str
+
+
+class GetModelUrl(Request):
+    """One model or several to ask the person for."""
+
+    ckpt_name: str | None = None
+    ckpt_names: list[str] | None = None
+
+
+tab_command(
+    "refresh_models",
+    "Have the page read its lists of model files anew.",
+    response=dict[str, Any],
+    risk=Risk.DRIVE,
+    route=False,
+)
+
+
+def room(call: Call) -> Downloads:
+    """The models room of this bridge. UiapiError `shutting_down` before it is there."""
+    entrance = call.bridge.downloads
+    if not isinstance(entrance, Room):
+        raise UiapiError("shutting_down", "This bridge has no room for models.")
+    return entrance.service
+
+
+async def workflow_of(call: Call, request: Workflow) -> Any:
+    """The request's workflow, or the open one."""
+    if request.workflow is not None:
+        return request.workflow
+    return (await call.tab("get_workflow"))["workflow"]
+
+
+@command("analyze_workflow", response=answers.Needs, risk=Risk.READ, errors={"too_large"} | TAB_COMMAND_CODES)
+async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
+    """List every model a workflow needs: its folder, where it can be had, whether it is there, and which node asks."""
+    return {"models": await room(call).analysis.tell(await workflow_of(call, request))}
+
+
+@command(
+    "plan_downloads",
+    response=answers.Plan,
+    risk=Risk.WRITE_DISK,
+    timeout=PLAN_TIMEOUT,
+    errors={"too_large", "storage_failed"} | TAB_COMMAND_CODES,
+)
+async def plan_downloads(call: Call, request: DownloadModels) -> dict[str, Any]:
+    """Say what download_models would do, before any byte: sizes, hashes, obstacles, room on each disk."""
+    return await room(call).plan(await workflow_of(call, request), request.download_table)
+
+
+@command(
+    "download_models",
+    response=answers.Begun,
+    risk=Risk.WRITE_DISK,
+    flat=True,
+    errors={"too_large", "bad_path", "storage_failed"} | TAB_COMMAND_CODES,
+)
+async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]:
+    """Begin to fetch every model a workflow needs and has not; answers at once with a download_id."""
+    workflow = await workflow_of(call, request)
+    run = await room(call).begin(workflow, request.download_table, overwrite=request.overwrite)
+    return {"message": "Download task started", "download_id": run.id, "unused": run.entry["unused"]}
+
+
+@command(
+    "download_model",
+    response=answers.Fetched,
+    risk=Risk.WRITE_DISK,
+    timeout=MAX_TIMEOUT,
+    flat=True,
+    errors=PLACE_CODES | SOURCE_CODES | FILE_CODES,
+)
+async def download_model(call: Call, request: DownloadModel) -> dict[str, Any]:
+    """Fetch one model; answers when it is there."""
+    run = await room(call).fetch_one(request.model_name, request.model_def, overwrite=request.overwrite)
+    return await ended(run, call.timeout)
+
+
+@command(
+    "download_status",
+    response=answers.Download,
+    risk=Risk.READ,
+    method="GET",
+    path="download_status/{download_id}",
+    flat=True,
+    errors={"unknown_download"},
+)
+async def download_status(call: Call, request: DownloadId) -> dict[str, Any]:
+    """Tell how far a download is; sizes in bytes, speed in bytes per second, times in seconds."""
+    return {**room(call).status(request.download_id), "download_id": request.download_id}
+
+
+@command("downloads", response=answers.Downloads, risk=Risk.READ, method="GET")
+async def downloads(call: Call, request: Request) -> dict[str, Any]:
+    """List all downloads, those that an earlier ComfyUI left unfinished included."""
+    listed = room(call).listed()
+    return {"downloads": [{"download_id": run_id, **entry} for run_id, entry in listed.items()]}
+
+
+@command("download_cancel", response=answers.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
+async def download_cancel(call: Call, request: DownloadPart) -> dict[str, Any]:
+    """Stop a download or one of its models and drop what came of it."""
+    run = await room(call).stop(request.download_id, request.model, "cancelled")
+    return {"download_id": run.id, "state": run.entry["status"]}
+
+
+@command("download_pause", response=answers.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
+async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
+    """Stop a download or one of its models and keep what came of it."""
+    run = await room(call).stop(request.download_id, request.model, "paused")
+    return {"download_id": run.id, "state": run.entry["status"]}
+
+
+@command("download_resume", response=answers.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
+async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
+    """Go on with a download or one of its models that was paused, cancelled, failed, or cut off by a restart."""
+    run = await room(call).resume(request.download_id, request.model)
+    return {"download_id": run.id, "state": run.entry["status"]}
+
+
+@command(
+    "model_status",
+    response=answers.ModelPresence,
+    risk=Risk.READ,
+    method="GET",
+    path="model_status/{name:.+}",
+    flat=True,
+)
+async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
+    """Tell whether a model is there, is being fetched, or neither."""
+    service = room(call)
+    folder, _, rest = request.name.partition("/")
+    found = await asyncio.to_thread(service.places.find_anywhere, request.name)
+    if found is None and rest and service.places.is_known(folder):
+        path = await asyncio.to_thread(service.places.find, folder, rest)
+        found = (folder, path) if path is not None else None
+    if found is not None:
+        size = await asyncio.to_thread(os.path.getsize, found[1])
+        return {"status": "success", "exists": True, "path": found[1], "type": found[0], "size": size}
+    fetched = service.find_item(request.name)
+    if fetched is None:
+        return {"status": "not_found", "exists": False}
+    run, item = fetched
+    began = run.entry["start_time"]
+    return {
+        "status": "downloading",
+        "exists": False,
+        "progress": item.entry,
+        "download_id": run.id,
+        "started": began,
+        "elapsed": time.time() - began,
+    }
+
+
+@command("model_urls", response=answers.UrlMap, risk=Risk.READ, method="GET", errors={"storage_failed"})
+async def model_urls(call: Call, request: Request) -> dict[str, Any]:
+    """List the saved addresses of models by name."""
+    return {"urls": await load_stored_urlmap()}
+
+
+@command(
+    "add_model_url",
+    response=answers.Added,
+    risk=Risk.WRITE_DISK,
+    flat=True,
+    errors={"bad_path", "host_refused", "storage_failed"},
+)
+async def add_model_url(call: Call, request: AddModelUrl) -> dict[str, Any]:
+    """Remember where a model can be had."""
+    model_def = {"url": request.url, "ckpt_type": request.model_type}
+    await room(call).save_urls({request.model_name: model_def})
+    return {"model_def": (await load_stored_urlmap())[request.model_name]}
+
+
+@command(
+    "remove_model_url",
+    response=answers.Forgotten,
+    risk=Risk.WRITE_DISK,
+    flat=True,
+    errors={"unknown_model", "storage_failed"},
+)
+async def remove_model_url(call: Call, request: RemoveModelUrl) -> dict[str, Any]:
+    """Forget where a model can be had."""
+    if not await urlmap.remove_model_url(request.model_name):
+        raise UiapiError("unknown_model", f"The map has no address of {request.model_name!r}.")
+    return {"model_name": request.model_name}
+
+
+@command(
+    "get_model_url",
+    response=answers.GivenUrls,
+    tab_response=dict[str, Any],
+    risk=Risk.WRITE_DISK,
+    timeout=DEFAULT_TIMEOUT,
+    flat=True,
+    tab=True,
+    errors={"bad_path", "host_refused", "storage_failed"},
+)
+async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
+    """Ask the person at the browser where one model or several can be had, and remember what they say."""
+    if request.ckpt_names:
+        answer = await call.tab("get_model_url", {"ckpt_names": request.ckpt_names})
+        urls = {name: url for name, url in (answer.get("urls") or {}).items() if url}
+        await room(call).save_urls(urls)
+        return {"urls": urls}
+    if not request.ckpt_name:
+        raise UiapiError("invalid", "get_model_url: name the model in ckpt_name, or several in ckpt_names.")
+    answer = await call.tab("get_model_url", {"ckpt_name": request.ckpt_name})
+    if not answer.get("url"):
+        raise UiapiError("declined", f"The person gave no address of {request.ckpt_name}.")
+    await room(call).save_urls({request.ckpt_name: answer["url"]})
+    return {"url": answer["url"], "model_type": answer.get("model_type") or "checkpoints"}
+
+
+@command(
+    "clear_nonexistant_models",
+    response=answers.Cleared,
+    tab_response=dict[str, Any],
+    risk=Risk.DRIVE,
+    flat=True,
+    tab=True,
+    errors={"too_large"},
+)
+async def clear_nonexistant_models(call: Call, request: Request) -> dict[str, Any]:
+    """Empty exactly the widgets of the open workflow whose model file is not there, as one undo step."""
+    opened = (await call.tab("get_workflow"))["workflow"]
+    missing = await room(call).analysis.absent(opened)
+    if not missing:
+        return {"message": "Every model of the workflow is there.", "cleared_count": 0, "cleared_fields": []}
+    answer: dict[str, Any] = await call.tab("clear_nonexistant_models", {"missing": missing})
+    return answer
+
+
+async def ended(run: Run, timeout: float) -> dict[str, Any]:
+    """Wait for a download of one model; its path, or why it could not be had."""
+    item = run.items[0]
+    if run.task is not None:
+        done, _ = await asyncio.wait({run.task}, timeout=timeout)
+        if not done:
+            raise UiapiError("timeout", f"{item.key} is still being fetched; see download_status/{run.id}.")
+    if item.failure is not None:
+        raise item.failure
+    if item.state != "success":
+        raise UiapiError("cancelled", f"The download of {item.key} was {item.state}.", {"download_id": run.id})
+    return {"status": "success", "path": item.entry["path"], "download_id": run.id}

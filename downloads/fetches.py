@@ -1,0 +1,224 @@
+"""One file brought to its place, whoever asks: sources tried in turn, a copy on disk linked, else transferred.
+
+Tasks that want the same target share one Fetch; it ends when nobody wants it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..bridge.errors import UiapiError
+from ..model_defs import ModelDef
+from .engine import Engine
+from .hashes import Hashes, link_or_copy
+from .limits import Backoff
+from .locks import target_lock
+from .offers import LocalOffer, Offer, explained
+from .partial import Partial
+from .places import Places
+from .settings import Settings
+from .sink import Progress
+from .sources import Sources
+from .transfer import Order
+
+# Failures that another source would not help.
+_FINAL = frozenset({"disk_full", "storage_failed", "conflict", "shutting_down"})
+# Failures to say what there is that may pass.
+_PASSING = frozenset({"source_failed", "rate_limited"})
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One file that somebody wants.
+
+    Attributes:
+        directory: its ComfyUI folder.
+        name: its name there, with its subfolder.
+        model: where it can be had.
+        sha256: the digest it must have, None if nobody said.
+        overwrite: whether a file that is there is replaced.
+    """
+
+    directory: str
+    name: str
+    model: ModelDef
+    sha256: str | None = None
+    overwrite: bool = False
+
+
+class Fetch:
+    """A wish being fulfilled. `phase` is queued, resolving, waiting, connecting, downloading, verifying."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.progress = Progress(phase="queued")
+        self.source: str | None = None
+        self.address: str | None = None
+        self.wanted_by = 0
+        self.keep_partial = True
+        # Nobody wanted it any more, so it is being ended and cannot be joined.
+        self.leaving = False
+        self.task: asyncio.Task[Path] | None = None
+
+
+class Fetches:
+    """Every fetch under way.
+
+    Args:
+        engine: carries bytes.
+        places: the model folders.
+        sources: says what there is behind a reference.
+        hashes: finds files that are there under another name.
+        settings: how many at a time.
+        landed: awaited with (folder, path) when a new file is there.
+        backoff: makes the pauses between questions to a host that does not answer.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        places: Places,
+        sources: Sources,
+        hashes: Hashes,
+        settings: Settings,
+        landed: Callable[[str, Path], Awaitable[None]],
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
+        self._engine = engine
+        self._places = places
+        self._sources = sources
+        self._hashes = hashes
+        self._settings = settings
+        self._landed = landed
+        self._backoff = backoff
+        self._slots = asyncio.Semaphore(settings.max_downloads)
+        self._running: dict[Path, Fetch] = {}
+
+    async def begin(self, wish: Wish) -> Fetch:
+        """Begin to fulfil a wish, or join the fetch of the same target. Every `begin` needs a `finish`.
+
+        Raises:
+            UiapiError: `bad_path`, `unknown_folder`, `unsupported_type` or `pickle_refused` for a wish that is
+                not fulfilled; nothing has been made then.
+        """
+        allowed = self._settings.allow_pickle
+        target = await asyncio.to_thread(lambda: self._places.target(wish.directory, wish.name, allow_pickle=allowed))
+        while (fetch := self._running.get(target)) is not None and fetch.leaving and fetch.task is not None:
+            await asyncio.wait({fetch.task})
+            if self._running.get(target) is fetch:
+                del self._running[target]
+        if fetch is None or fetch.task is None or fetch.task.done():
+            fetch = Fetch(target)
+            fetch.task = asyncio.create_task(self._run(fetch, wish), name=f"uiapi fetch {target.name}")
+            self._running[target] = fetch
+        fetch.wanted_by += 1
+        return fetch
+
+    async def finish(self, fetch: Fetch, *, keep_partial: Callable[[], bool]) -> Path:
+        """The path of the file once it is there. Cancelled, the fetch goes on while others want it.
+
+        Args:
+            keep_partial: asked, if this was the last who wanted it and is cancelled, whether the bytes that came stay.
+
+        Raises:
+            UiapiError: why it could not be had.
+        """
+        task = fetch.task
+        assert task is not None  # noqa: S101 - begin made it
+        try:
+            return await asyncio.shield(task)
+        finally:
+            fetch.wanted_by -= 1
+            if fetch.wanted_by == 0 and not task.done():
+                fetch.keep_partial, fetch.leaving = keep_partial(), True
+                task.cancel()
+                await asyncio.wait({task})
+            if task.done() and not task.cancelled():
+                # Looked at, so that a failure nobody waited for is not reported as forgotten.
+                task.exception()
+            if task.done() and self._running.get(fetch.target) is fetch:
+                del self._running[fetch.target]
+
+    async def _run(self, fetch: Fetch, wish: Wish) -> Path:
+        async with self._slots:
+            fetch.progress.phase = "resolving"
+            async with target_lock(fetch.target, lambda: setattr(fetch.progress, "phase", "waiting")):
+                try:
+                    return await self._locked(fetch, wish)
+                except asyncio.CancelledError:
+                    if not fetch.keep_partial:
+                        await asyncio.to_thread(Partial(fetch.target).remove)
+                    raise
+
+    async def _locked(self, fetch: Fetch, wish: Wish) -> Path:
+        existing = await asyncio.to_thread(self._places.find, wish.directory, wish.name)
+        if existing is not None and not wish.overwrite:
+            return Path(existing)
+        failures: list[UiapiError] = []
+        for kind, text in wish.model.sources:
+            try:
+                fetch.progress.phase = "resolving"
+                offer = await self._look_up(kind, text, wish.name)
+                await self._bring(fetch, wish, offer)
+                await self._landed(wish.directory, fetch.target)
+                return fetch.target
+            except UiapiError as error:
+                failures.append(error)
+                if error.code in _FINAL:
+                    break
+        if not failures:
+            raise UiapiError("invalid", f"Nothing says where {wish.name} can be had; give a url.")
+        raise failures[0] if failures[-1].code not in _FINAL else failures[-1]
+
+    async def _look_up(self, kind: str, text: str, name: str) -> Offer | LocalOffer:
+        backoff = self._backoff()
+        while True:
+            try:
+                return await self._sources.look_up(kind, text, name)
+            except UiapiError as error:
+                if error.code not in _PASSING:
+                    raise
+                pause = backoff.next_pause(error.details.get("retry_after"))
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+
+    async def _bring(self, fetch: Fetch, wish: Wish, offer: Offer | LocalOffer) -> None:
+        if isinstance(offer, LocalOffer):
+            fetch.source = "local"
+            await asyncio.to_thread(link_or_copy, offer.path, fetch.target, overwrite=wish.overwrite)
+            fetch.progress.bytes = fetch.progress.total = offer.size
+            return
+        fetch.source, fetch.address = offer.source, offer.shown
+        sha256 = agreed_sha256(wish, offer)
+        size = offer.size if offer.size is not None else offer.about
+        if sha256 is not None and size is not None:
+            fetch.progress.phase = "connecting"
+            twin = await self._hashes.find(sha256, size, besides=fetch.target)
+            if twin is not None:
+                await asyncio.to_thread(link_or_copy, twin, fetch.target, overwrite=wish.overwrite)
+                fetch.source = "disk"
+                fetch.progress.bytes = fetch.progress.total = (await asyncio.to_thread(fetch.target.stat)).st_size
+                return
+        order = Order(offer.url, fetch.target, offer.secret, offer.size, sha256, wish.overwrite)
+        try:
+            await self._engine.fetch(order, fetch.progress)
+        except UiapiError as error:
+            raise explained(error, offer) from error
+        if sha256 is not None:
+            await self._hashes.note(fetch.target, sha256)
+
+
+def agreed_sha256(wish: Wish, offer: Offer) -> str | None:
+    """The digest a file must have. UiapiError `hash_mismatch` when the source's own is not the one that is wanted."""
+    wanted = wish.sha256.lower() if wish.sha256 else None
+    if wanted is not None and offer.sha256 is not None and wanted != offer.sha256:
+        raise UiapiError(
+            "hash_mismatch",
+            f"{offer.shown} is another file than the one wanted as {wish.name}: their SHA256 differ.",
+            {"sha256": offer.sha256, "expected": wanted},
+        )
+    return wanted or offer.sha256

@@ -1,0 +1,138 @@
+"""Known SHA256 digests of files on disk, and the search for a file that is there already under another name."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..bridge.errors import UiapiError
+from .atomic import read_json, write_json
+from .partial import Partial, check_space, disk_error, move_without_replacing
+from .places import MODEL_EXTENSIONS, Places, extension_of
+from .verify import sha256_of
+
+log = logging.getLogger("uiapi")
+
+# Files of the right length that are hashed for one question; hashing is faster than any download, up to a point.
+MOST_CANDIDATES = 8
+
+
+class Hashes:
+    """Digests by path, length and time of change.
+
+    Args:
+        path: where they are kept.
+        places: the folders that are searched.
+    """
+
+    def __init__(self, path: Path, places: Places) -> None:
+        self._path = path
+        self._places = places
+        self._known: dict[str, tuple[int, int, str]] | None = None
+        self._lock = asyncio.Lock()
+
+    async def find(self, sha256: str, size: int, *, besides: Path) -> Path | None:
+        """A model file with that digest, wherever it is in the model folders.
+
+        Args:
+            size: its length in bytes; one byte off is looked at as well, since some hosts round.
+            besides: a path that does not count.
+        """
+        candidates = await asyncio.to_thread(lambda: [*self._of_size(size)])
+        for path in [path for path in candidates if path != besides][:MOST_CANDIDATES]:
+            if await self.of(path) == sha256:
+                return path
+        return None
+
+    async def of(self, path: Path) -> str | None:
+        """A file's digest; None if it cannot be read. Hashes it if it is not known."""
+        known = await self._load()
+        try:
+            stat = await asyncio.to_thread(path.stat)
+            entry = known.get(str(path))
+            if entry is not None and entry[:2] == (stat.st_size, stat.st_mtime_ns):
+                return entry[2]
+            digest = await asyncio.to_thread(sha256_of, path)
+        except OSError:
+            return None
+        await self._keep(path, stat, digest)
+        return digest
+
+    async def note(self, path: Path, sha256: str) -> None:
+        """Remember a digest that was just found to be right."""
+        await self._load()
+        await self._keep(path, await asyncio.to_thread(path.stat), sha256)
+
+    def _of_size(self, size: int) -> Iterator[Path]:
+        seen: set[str] = set()
+        for folder in self._places.folders():
+            for root in self._places.roots(folder):
+                for where, below, names in os.walk(root, followlinks=True):
+                    real = os.path.realpath(where)
+                    if real in seen:
+                        below.clear()
+                        continue
+                    seen.add(real)
+                    for name in names:
+                        path = Path(where, name)
+                        if extension_of(name) in MODEL_EXTENSIONS and not name.startswith("."):
+                            yield from [path] if _has_size(path, size) else []
+
+    async def _load(self) -> dict[str, tuple[int, int, str]]:
+        if self._known is None:
+            try:
+                files = (await read_json(self._path) or {}).get("files", {})
+                self._known = {path: (entry[0], entry[1], entry[2]) for path, entry in files.items()}
+            except (UiapiError, AttributeError, LookupError, TypeError) as error:
+                log.warning("The remembered digests cannot be read and are found anew: %s", error)
+                self._known = {}
+        return self._known
+
+    async def _keep(self, path: Path, stat: os.stat_result, digest: str) -> None:
+        async with self._lock:
+            known = await self._load()
+            known[str(path)] = (stat.st_size, stat.st_mtime_ns, digest)
+            files: dict[str, Any] = {name: list(entry) for name, entry in known.items()}
+            try:
+                await write_json(self._path, {"files": files})
+            except UiapiError as error:
+                # Then it is hashed again some time; the file itself is none the worse.
+                log.warning("%s Digests are not remembered.", error.message)
+
+
+def link_or_copy(source: Path, target: Path, *, overwrite: bool) -> None:
+    """Have a file under a second name: by a hard link, or a copy where the disk is another. Blocks.
+
+    Raises:
+        UiapiError: `conflict` when the name is taken and not to be overwritten, `disk_full`, `storage_failed`.
+    """
+    partial = Partial(target)
+    try:
+        partial.remove()
+        try:
+            os.link(os.path.realpath(source), partial.path)
+        except OSError:
+            check_space(target, source.stat().st_size)
+            shutil.copyfile(source, partial.path)
+        if overwrite:
+            os.replace(partial.path, target)
+        else:
+            move_without_replacing(partial.path, target)
+    except FileExistsError:
+        raise UiapiError("conflict", f"{target.name} is there already; the one that is there was kept.") from None
+    except OSError as error:
+        raise disk_error(error, target) from error
+    finally:
+        partial.remove()
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return abs(path.stat().st_size - size) <= 1
+    except OSError:
+        return False

@@ -1,0 +1,196 @@
+"""Which models a workflow needs: from the browser's own format (UI JSON) or from an API export, and how to tell.
+
+A need is a file: its folder and its name with its subfolder; the name alone does not identify one. Nodes carry what
+is known of their models in `properties.models` (name, url, directory, hash, hash_type); an entry counts while one of
+the node's widgets still holds that name. Where a node carries nothing, its class says which folder an input lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..bridge.errors import UiapiError
+from .graph_walk import Placed, walk
+from .node_inputs import ClassInputs, NodeInputs
+from .offers import is_sha256
+from .places import MODEL_EXTENSIONS, Places, extension_of, same_name
+
+# Nodes of the frontend alone: what they hold is text for people, or mirrored in the node they feed.
+_NOT_RUN = frozenset({"Note", "MarkdownNote", "PrimitiveNode", "Reroute"})
+
+# The folder of what nodes with a list of LoRAs of their own hold.
+_LORAS = "loras"
+
+
+@dataclass(frozen=True)
+class Use:
+    """A widget that names a model.
+
+    Attributes:
+        node: the node's id; "12:3" is node 3 inside the subgraph node 12.
+        type: the node's class name.
+        widget: the widget's name, None where it is not known.
+        value: what the widget holds, with the separators it has there.
+        reason: why it is not needed for a run now ("muted", "bypassed", "off"), None if it is.
+        folder: the ComfyUI folder the widget lists, None where it is not known.
+    """
+
+    node: str
+    type: str
+    widget: str | None
+    value: str
+    reason: str | None
+    folder: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As analyze_workflow tells it, with the field path that reads or sets the widget."""
+        path = f"#{self.node}" + (f".{self.widget}" if self.widget else "")
+        return {"id": self.node, "type": self.type, "path": path, "widget": self.widget}
+
+
+@dataclass
+class Need:
+    """A model file a workflow names.
+
+    Attributes:
+        name: with its subfolder, as the workflow has it.
+        directory: the ComfyUI folder, None where nothing tells.
+        urls: where the workflow itself says it can be had.
+        sha256: lower-case hexadecimal digest, if the workflow gives one.
+        uses: every widget that names it.
+    """
+
+    name: str
+    directory: str | None
+    urls: list[str] = field(default_factory=list)
+    sha256: str | None = None
+    uses: list[Use] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not needed for a run now; None if it is."""
+        reasons = [use.reason for use in self.uses]
+        return None if None in reasons or not reasons else reasons[0]
+
+
+class Needs:
+    """Reads workflows.
+
+    Args:
+        places: ComfyUI's folders.
+        inputs: what is known of node classes; those of a workflow are to be learnt before it is read.
+    """
+
+    def __init__(self, places: Places, inputs: NodeInputs) -> None:
+        self._places = places
+        self._inputs = inputs
+
+    def read(self, workflow: Any) -> list[Need]:
+        """Every need of a workflow in either format, in the order the nodes have. Asks neither disk nor network.
+
+        Raises:
+            UiapiError: `invalid` when it is in neither format.
+        """
+        workflow = plain_workflow(workflow)
+        found: dict[tuple[str | None, str], Need] = {}
+        for name, directory, model, use in self._mentions(workflow):
+            folder = self._places.folder(directory) if directory else None
+            need = found.setdefault((folder, same_name(name)), Need(name, directory))
+            need.uses.append(use)
+            url = model.get("url")
+            if isinstance(url, str) and url and url not in need.urls:
+                need.urls.append(url)
+            if need.sha256 is None and str(model.get("hash_type", "")).lower().replace("-", "") == "sha256":
+                digest = model.get("hash")
+                need.sha256 = str(digest).lower() if is_sha256(digest) else None
+        return [*found.values()]
+
+    def _mentions(self, workflow: dict[str, Any]) -> Iterator[tuple[str, str | None, Mapping[str, Any], Use]]:
+        nodes = walk(workflow) if isinstance(workflow.get("nodes"), list) else _api_nodes(workflow)
+        for placed in nodes:
+            if placed.type not in _NOT_RUN:
+                yield from self._of_node(placed, self._inputs.of(placed.type))
+
+    def _of_node(
+        self, placed: Placed, known: ClassInputs | None
+    ) -> Iterator[tuple[str, str | None, Mapping[str, Any], Use]]:
+        values = placed.values(known.widgets if known else ())
+        told: set[tuple[str | None, str]] = set()
+        folders = known.folders if known else {}
+        for model in placed.models:
+            wanted = same_name(model["name"])
+            widget, value = _holder(values, wanted, folders, model.get("directory"))
+            if value is None:
+                continue
+            directory = model.get("directory")
+            if not isinstance(directory, str) or not directory:
+                directory = folders.get(widget or "")
+            told.update({(widget, wanted), (None, wanted)})
+            listed = folders.get(widget or "")
+            yield model["name"], directory, model, Use(placed.id, placed.type, widget, value, placed.reason, listed)
+        for widget, value in values:
+            name = same_name(value)
+            if (widget, name) in told or (widget is None and (None, name) in told):
+                continue
+            directory = folders.get(widget or "")
+            if known is None and extension_of(value) in MODEL_EXTENSIONS and (None, name) not in told:
+                yield value, None, {}, Use(placed.id, placed.type, widget, value, placed.reason)
+            elif directory is not None and self._is_file(directory, value):
+                yield value, directory, {}, Use(placed.id, placed.type, widget, value, placed.reason, directory)
+        for lora, is_on in placed.loras():
+            if (None, same_name(lora)) not in told and self._is_file(_LORAS, lora):
+                reason = placed.reason or (None if is_on else "off")
+                yield lora, _LORAS, {}, Use(placed.id, placed.type, None, lora, reason, _LORAS)
+
+    def _is_file(self, directory: str, value: str) -> bool:
+        # Some lists hold words beside files: "taesd" among the VAEs, "[None]" among the LoRAs.
+        endings = self._places.extensions(directory) or MODEL_EXTENSIONS
+        return extension_of(value) in endings | MODEL_EXTENSIONS and bool(extension_of(value))
+
+
+def node_types(workflow: Any) -> set[str]:
+    """The class names a workflow mentions, subgraphs included."""
+    workflow = plain_workflow(workflow)
+    if not isinstance(workflow.get("nodes"), list):
+        return {node.type for node in _api_nodes(workflow)}
+    return {node.type for node in walk(workflow)}
+
+
+def plain_workflow(workflow: Any) -> dict[str, Any]:
+    """The workflow itself, also out of what get_workflow answers ({workflow, output}). UiapiError `invalid`."""
+    if isinstance(workflow, dict) and "nodes" not in workflow:
+        inner = workflow.get("workflow")
+        if isinstance(inner, dict) and isinstance(inner.get("nodes"), list):
+            workflow = inner
+        elif isinstance(workflow.get("output"), dict):
+            workflow = workflow["output"]
+        elif isinstance(workflow.get("prompt"), dict) and "class_type" not in workflow["prompt"]:
+            workflow = workflow["prompt"]
+    if not isinstance(workflow, dict):
+        raise UiapiError("invalid", "The workflow is not an object; send the JSON that ComfyUI saves or exports.")
+    if "nodes" in workflow:
+        if not isinstance(workflow["nodes"], list):
+            raise UiapiError("invalid", "The workflow's nodes are not a list; send the JSON that ComfyUI saves.")
+    elif not all(isinstance(node, dict) and isinstance(node.get("class_type"), str) for node in workflow.values()):
+        raise UiapiError(
+            "invalid", "This is neither a saved workflow (nodes) nor an API export (class_type); send one of them."
+        )
+    return workflow
+
+
+def _api_nodes(workflow: dict[str, Any]) -> Iterator[Placed]:
+    for node_id, node in workflow.items():
+        inputs = node.get("inputs")
+        yield Placed(str(node_id), node["class_type"], None, inputs if isinstance(inputs, dict) else {}, [])
+
+
+def _holder(
+    values: list[tuple[str | None, str]], wanted: str, folders: Mapping[str, str], directory: Any
+) -> tuple[str | None, str | None]:
+    """The widget that holds a model's name, rather one that lists the model's folder, and what it holds exactly."""
+    holders = [(widget, value) for widget, value in values if same_name(value) == wanted]
+    fitting = [pair for pair in holders if pair[0] is not None and folders.get(pair[0]) == directory]
+    listing = [pair for pair in holders if pair[0] in folders]
+    return next(iter([*fitting, *listing, *holders]), (None, None))

@@ -1,0 +1,192 @@
+"""Where a model file belongs and where it is: ComfyUI's configured folders, and the names that are safe in them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..bridge.errors import UiapiError
+
+# Formats that hold numbers only, and those that run code of their author's when they are loaded.
+PLAIN_EXTENSIONS = frozenset({".safetensors", ".sft", ".gguf", ".onnx"})
+PICKLE_EXTENSIONS = frozenset({".ckpt", ".pt", ".pth", ".bin"})
+MODEL_EXTENSIONS = PLAIN_EXTENSIONS | PICKLE_EXTENSIONS
+
+# Folders ComfyUI lists that are not for model files: code, and configuration that comes with ComfyUI.
+CLOSED_FOLDERS = frozenset({"custom_nodes", "configs"})
+
+# A part of a name may be this long, in bytes; file systems take 255 and our partial's name is longer than the file's.
+MAX_PART = 200
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9_][\w. -]*")
+
+
+class Places:
+    """ComfyUI's model folders.
+
+    Args:
+        folder_paths: ComfyUI's module of that name.
+    """
+
+    def __init__(self, folder_paths: Any) -> None:
+        self._folder_paths = folder_paths
+
+    def folder(self, directory: str) -> str:
+        """The name ComfyUI uses today for a folder that may be known by an older one (`unet`, `clip`)."""
+        mapped: str = getattr(self._folder_paths, "map_legacy", lambda name: name)(directory)
+        return mapped
+
+    def is_known(self, directory: str) -> bool:
+        """Whether ComfyUI has such a folder, and it is for models."""
+        folder = self.folder(directory)
+        return folder not in CLOSED_FOLDERS and folder in self._folder_paths.folder_names_and_paths
+
+    def folders(self) -> list[str]:
+        """Every folder for models."""
+        return [name for name in self._folder_paths.folder_names_and_paths if name not in CLOSED_FOLDERS]
+
+    def roots(self, directory: str) -> list[str]:
+        """The configured paths behind a folder, in ComfyUI's order; none for an unknown one."""
+        entry = self._folder_paths.folder_names_and_paths.get(self.folder(directory))
+        return list(entry[0]) if entry and self.is_known(directory) else []
+
+    def extensions(self, directory: str) -> frozenset[str]:
+        """The file endings ComfyUI lists in a folder; empty for all."""
+        entry = self._folder_paths.folder_names_and_paths.get(self.folder(directory))
+        return frozenset(entry[1]) if entry else frozenset()
+
+    def find(self, directory: str, name: str) -> str | None:
+        """The path of a model file that is there, through every configured path, or None."""
+        relative = local_name(name)
+        if relative is None:
+            return None
+        for root in self.roots(directory):
+            path = os.path.join(root, relative)
+            if os.path.isfile(path):
+                return path
+        return None
+
+    def find_anywhere(self, name: str) -> tuple[str, str] | None:
+        """The folder and path of a model file of that name, whichever folder it is in."""
+        for folder in self.folders():
+            path = self.find(folder, name)
+            if path is not None:
+                return folder, path
+        return None
+
+    def root_for(self, directory: str) -> str:
+        """The path new files of a folder go to. UiapiError `bad_path` or `unknown_folder`."""
+        if not _FOLDER_NAME.fullmatch(directory) or self.folder(directory) in CLOSED_FOLDERS:
+            raise UiapiError("bad_path", f"{directory!r} is not a folder for models; name one such as 'checkpoints'.")
+        roots = self.roots(directory)
+        if not roots:
+            raise UiapiError(
+                "unknown_folder",
+                f"This ComfyUI has no model folder {directory!r}; update ComfyUI or name one it has.",
+                {"directory": directory, "folders": sorted(self.folders())},
+            )
+        # ComfyUI lists its older folder (models/unet) before today's (models/diffusion_models) unless the
+        # operator put another path first, which then is the one to use.
+        own = str(getattr(self._folder_paths, "models_dir", ""))
+        if own and os.path.dirname(roots[0]) == own:
+            preferred = os.path.join(own, self.folder(directory))
+            return preferred if preferred in roots else roots[0]
+        return roots[0]
+
+    def target(self, directory: str, name: str, *, allow_pickle: bool) -> Path:
+        """Where a file of that name is to be written; nothing is made.
+
+        Raises:
+            UiapiError: `bad_path` for a name that leads elsewhere, `unknown_folder`, `unsupported_type` or
+                `pickle_refused` for a kind of file that is not fetched.
+        """
+        root = self.root_for(directory)
+        relative = local_name(name)
+        if relative is None:
+            raise _bad_name(name)
+        check_extension(relative, allow_pickle=allow_pickle)
+        path = Path(root, relative)
+        real_root = os.path.realpath(root)
+        real_parent = os.path.realpath(path.parent)
+        forbidden = self._folder_paths.folder_names_and_paths.get("custom_nodes", ([], set()))[0]
+        if not _within(real_parent, real_root) or any(_within(real_parent, os.path.realpath(at)) for at in forbidden):
+            raise UiapiError(
+                "bad_path", f"{name[:120]!r} leads out of ComfyUI's {directory} folder; choose a name inside it."
+            )
+        if path.is_symlink() and not path.exists():
+            raise UiapiError("bad_path", f"{name[:120]!r} is a link that leads nowhere; remove it first.")
+        return path
+
+    def changed(self, directory: str) -> None:
+        """Have ComfyUI list a folder anew; its own check of folder times misses changes within a clock tick."""
+        cache = getattr(self._folder_paths, "filename_list_cache", None)
+        if isinstance(cache, dict):
+            cache.pop(self.folder(directory), None)
+
+
+def local_name(name: str) -> str | None:
+    """A model's name with this platform's separators, or None if it cannot be one.
+
+    Workflows written on Windows have backslashes; both are separators everywhere. Refused are absolute
+    names, drives, `..`, hidden parts and whatever some platform cannot have as a file's name.
+    """
+    parts = name.replace("\\", "/").split("/")
+    for part in parts:
+        if not part or part.startswith(".") or part[-1] in ". " or part[0] == " ":
+            return None
+        if _FORBIDDEN.search(part) or _RESERVED.fullmatch(part) or len(part.encode(errors="replace")) > MAX_PART:
+            return None
+        if any("\ud800" <= letter <= "\udfff" for letter in part):
+            return None
+    return os.sep.join(parts)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """UiapiError `bad_path` for a name that no model can have."""
+    for name in names:
+        if local_name(name) is None:
+            raise _bad_name(name)
+
+
+def same_name(name: str) -> str:
+    """A form of `name` that is equal for the same file: with forward slashes."""
+    return name.replace("\\", "/")
+
+
+def extension_of(name: str) -> str:
+    """The file ending, lower case, with its dot."""
+    return os.path.splitext(name)[1].lower()
+
+
+def check_extension(name: str, *, allow_pickle: bool) -> None:
+    """UiapiError `unsupported_type` or `pickle_refused` unless files of that ending are fetched."""
+    extension = extension_of(name)
+    if extension in PICKLE_EXTENSIONS and not allow_pickle:
+        raise UiapiError(
+            "pickle_refused",
+            f"{extension} files can run code when they are loaded; use a .safetensors, "
+            "or start ComfyUI with UIAPI_ALLOW_PICKLE=1 if you trust the source.",
+        )
+    if extension not in MODEL_EXTENSIONS:
+        raise UiapiError(
+            "unsupported_type",
+            f"{extension or 'A file without ending'} is not a model format; "
+            f"fetched are {', '.join(sorted(PLAIN_EXTENSIONS))}.",
+        )
+
+
+def _bad_name(name: str) -> UiapiError:
+    return UiapiError(
+        "bad_path", f"{name[:120]!r} cannot be a model's name; use a plain file name, with a subfolder if need be."
+    )
+
+
+def _within(path: str, root: str) -> bool:
+    try:
+        return os.path.commonpath([path, root]) == root
+    except ValueError:
+        return False

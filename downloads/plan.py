@@ -1,0 +1,164 @@
+"""What a download would do, before any byte: sizes, hashes, what stands in the way, and whether the disks have room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..bridge.errors import UiapiError
+from ..model_defs import ModelDef
+from .choice import Choice, choose
+from .fetches import Wish, agreed_sha256
+from .hashes import Hashes
+from .needs import Need
+from .offers import LocalOffer, Offer, explained
+from .partial import DISK_RESERVE, Partial
+from .places import Places
+from .secrets import redact
+from .settings import Settings
+from .sources import Sources
+
+# Hosts asked at a time.
+QUESTIONS = 8
+
+# What becomes of a need: it is there, would be fetched, would be linked to a copy under another name, cannot be
+# had as things are, is unknown where to be had, or is not needed for a run now.
+PRESENT, DOWNLOAD, LINK, BLOCKED, UNKNOWN, UNNEEDED = "present", "download", "link", "blocked", "no_url", "not_needed"
+
+
+class Planner:
+    """Looks ahead.
+
+    Args:
+        places: the model folders.
+        sources: asked what there is.
+        hashes: finds copies under another name.
+        settings: what is allowed.
+    """
+
+    def __init__(self, places: Places, sources: Sources, hashes: Hashes, settings: Settings) -> None:
+        self._places = places
+        self._sources = sources
+        self._hashes = hashes
+        self._settings = settings
+
+    async def plan(
+        self, needs: list[Need], table: Mapping[str, ModelDef | str], saved: Mapping[str, ModelDef | str]
+    ) -> dict[str, Any]:
+        """Every need with what would become of it, the sums, and a verdict for each disk."""
+        turns = asyncio.Semaphore(QUESTIONS)
+
+        async def one(need: Need) -> dict[str, Any]:
+            async with turns:
+                return await self._of(need, choose(need, table, saved))
+
+        models = await asyncio.gather(*(one(need) for need in needs))
+        fetched = [model for model in models if model["action"] == DOWNLOAD]
+        disks = await asyncio.to_thread(self._disks, fetched)
+        blocked = [model for model in models if model["action"] in (BLOCKED, UNKNOWN)]
+        fits = all(disk["fits"] for disk in disks)
+        return {
+            "models": models,
+            "totals": {
+                "models": len(models),
+                "present": sum(model["action"] == PRESENT for model in models),
+                "download": len(fetched),
+                "link": sum(model["action"] == LINK for model in models),
+                "blocked": len(blocked),
+                "bytes": sum(model["remaining"] or 0 for model in fetched),
+                "unknown_sizes": sum(model["size"] is None for model in fetched),
+            },
+            "disks": disks,
+            "verdict": "blocked" if blocked else "ready" if fits else "disk_full",
+        }
+
+    async def _of(self, need: Need, choice: Choice | None) -> dict[str, Any]:
+        directory = need.directory or (choice.directory if choice else None)
+        found = await asyncio.to_thread(self._places.find, directory, need.name) if directory else None
+        model: dict[str, Any] = {
+            "name": need.name,
+            "directory": directory,
+            "action": UNKNOWN,
+            "source": None,
+            "url": None,
+            "size": None,
+            "remaining": None,
+            "sha256": need.sha256,
+            "gated": None,
+            "early_access": None,
+            "path": found,
+            "reason": None,
+        }
+        if found is not None:
+            return {**model, "action": PRESENT, "size": await asyncio.to_thread(os.path.getsize, found)}
+        if need.reason is not None:
+            reason = {"code": need.reason, "message": f"Its node is {need.reason}."}
+            return {**model, "action": UNNEEDED, "reason": reason}
+        if choice is None:
+            message = f"Nothing says where {need.name} can be had; give its url, or the person will be asked."
+            return {**model, "reason": {"code": "no_url", "message": message}}
+        try:
+            if directory is None:
+                raise UiapiError("unknown_folder", f"Nothing tells the folder of {need.name}; give its ckpt_type.")
+            wish = Wish(directory, need.name, choice.model, choice.sha256)
+            return await self._of_wish(model, wish)
+        except UiapiError as error:
+            gated = True if error.code == "gated" else None
+            reason = {"code": error.code, "message": redact(error.message)}
+            return {**model, "action": BLOCKED, "gated": gated, "reason": reason}
+
+    async def _of_wish(self, model: dict[str, Any], wish: Wish) -> dict[str, Any]:
+        allowed = self._settings.allow_pickle
+        target = await asyncio.to_thread(lambda: self._places.target(wish.directory, wish.name, allow_pickle=allowed))
+        offer = await self._first_offer(wish)
+        model = {**model, "path": str(target)}
+        if isinstance(offer, LocalOffer):
+            return {**model, "action": LINK, "source": "local", "url": str(offer.path), "size": offer.size}
+        sha256 = agreed_sha256(wish, offer)
+        size = offer.size if offer.size is not None else offer.about
+        model.update(source=offer.source, url=offer.shown, size=size, sha256=sha256, gated=False)
+        model["early_access"] = offer.early_access
+        if sha256 is not None and size is not None:
+            twin = await self._hashes.find(sha256, size, besides=target)
+            if twin is not None:
+                return {**model, "action": LINK, "source": "disk", "path": str(target), "url": str(twin)}
+        left = await asyncio.to_thread(Partial(target).load)
+        missing = sum(end - start for start, end in left[1]) if left else size
+        return {**model, "action": DOWNLOAD, "remaining": missing}
+
+    async def _first_offer(self, wish: Wish) -> Offer | LocalOffer:
+        failures: list[UiapiError] = []
+        for kind, text in wish.model.sources:
+            try:
+                offer = await self._sources.look_up(kind, text, wish.name)
+                if isinstance(offer, LocalOffer):
+                    return offer
+                try:
+                    # Hugging Face has said it all; of the others only asking for the file tells whether it is given.
+                    return offer if offer.source == "huggingface" else await self._sources.probe(offer)
+                except UiapiError as error:
+                    raise explained(error, offer) from error
+            except UiapiError as error:
+                failures.append(error)
+        raise failures[0] if failures else UiapiError("invalid", f"The definition of {wish.name} has no source.")
+
+    def _disks(self, fetched: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        needed: dict[int, int] = {}
+        where: dict[int, Path] = {}
+        for model in fetched:
+            folder = Path(model["path"]).parent
+            while not folder.exists():
+                folder = folder.parent
+            device = folder.stat().st_dev
+            where.setdefault(device, folder)
+            needed[device] = needed.get(device, 0) + (model["remaining"] or 0)
+        disks = []
+        for device, folder in where.items():
+            free = shutil.disk_usage(folder).free
+            fits = needed[device] + DISK_RESERVE <= free
+            disks.append({"path": str(folder), "free": free, "needed": needed[device], "fits": fits})
+        return disks

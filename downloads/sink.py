@@ -1,0 +1,161 @@
+"""The disk's side of a transfer: pieces go to their place, are hashed behind, checked early, noted, and renamed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..bridge.errors import UiapiError
+from .partial import Block, Identity, Ledger, Partial
+from .verify import FollowingHash, HeadCheck
+
+T = TypeVar("T")
+
+
+@dataclass
+class Progress:
+    """How far a transfer is; written on its thread, read on any. `phase`: connecting, downloading or verifying."""
+
+    phase: str = "connecting"
+    bytes: int = 0
+    total: int | None = None
+
+
+class Sink:
+    """Takes one file's bytes.
+
+    Args:
+        target: the file's final path.
+        sha256: the digest it must have, None if nobody said.
+        overwrite: whether a file of that name is replaced.
+        progress: kept up to date.
+    """
+
+    def __init__(self, target: Path, sha256: str | None, overwrite: bool, progress: Progress) -> None:
+        self.identity = Identity(None, None, None)
+        self.ledger = Ledger(0)
+        self._partial = Partial(target)
+        self._sha256 = sha256
+        self._overwrite = overwrite
+        self._progress = progress
+        self._hash: FollowingHash | None = None
+        self._head: HeadCheck | None = None
+        self._checking = False
+        self._frontier = 0
+
+    async def left_over(self) -> tuple[Identity, list[tuple[int, int]]] | None:
+        """What an earlier transfer left: of which file, and what is missing."""
+        return await settled(self._partial.load)
+
+    async def prepare(self, identity: Identity, ledger: Ledger, *, fresh: bool) -> None:
+        """Get ready for a file: the space set aside, `fresh` without anything that was there.
+
+        Raises:
+            UiapiError: `disk_full`, `storage_failed`, or `not_a_model` for a partial of something else.
+        """
+        await self._stop_hash()
+        self.identity, self.ledger = identity, ledger
+        self._progress.total, self._progress.bytes = ledger.total, ledger.present
+        self._progress.phase = "downloading"
+        self._head = HeadCheck(self._partial.target.name, ledger.total)
+        self._frontier = ledger.frontier
+        if self._partial.descriptor < 0:
+            await settled(self._partial.open)
+        await settled(lambda: self._partial.allocate(ledger.total or 0, fresh=fresh))
+        if self._sha256 is not None:
+            self._hash = FollowingHash(self._partial.path, lambda: self._frontier)
+        if not fresh:
+            await self._check_head()
+
+    async def write(self, block: Block, piece: bytes) -> None:
+        """Put a piece where its block is. UiapiError as `prepare`, or `size_mismatch` by the file's own header."""
+        # On this thread on purpose: reading from the network waits while the disk does.
+        self._partial.write(piece, block.position)
+        block.position += len(piece)
+        self._progress.bytes += len(piece)
+        self._frontier = self.ledger.frontier
+        if self._hash is not None:
+            self._hash.grown()
+        if self._head is not None and not self._checking:
+            await self._check_head()
+
+    async def note(self) -> None:
+        """Have the journal say what is on the disk, if that can be resumed from. UiapiError as `prepare`."""
+        if self.identity.resumable and self.ledger.total is not None:
+            missing = self.ledger.missing()
+            await settled(self._partial.sync)
+            await settled(self._partial.note, self.identity, missing)
+
+    async def land(self) -> None:
+        """Verify the whole file and give it its name.
+
+        Raises:
+            UiapiError: `hash_mismatch`, `not_a_model`, `size_mismatch`, `conflict` when the name was taken
+                meanwhile, or as `prepare`.
+        """
+        self._progress.phase = "verifying"
+        self._frontier = total = self.ledger.total or 0
+        await self._check_head()
+        if self._head is not None:
+            raise UiapiError("not_a_model", f"What came for {self._partial.target.name} ends within its own header.")
+        # The disk writes while the rest is hashed.
+        sync = asyncio.ensure_future(settled(self._partial.sync))
+        try:
+            await self._check_hash(total)
+        finally:
+            await asyncio.wait({sync})
+        sync.result()
+        await settled(lambda: self._partial.land(overwrite=self._overwrite))
+
+    async def put_away(self, *, keep: bool) -> None:
+        """Close what is open; with `keep` a partial that can be resumed stays, else nothing does."""
+        await self._stop_hash()
+        if keep and self._partial.descriptor >= 0 and self.identity.resumable and self.ledger.present:
+            with suppress(UiapiError):
+                await self.note()
+                await settled(self._partial.close)
+                return
+        if not keep or self._partial.descriptor >= 0:
+            await settled(self._partial.remove)
+
+    async def _check_head(self) -> None:
+        self._checking = True
+        try:
+            while self._head is not None and self._frontier >= self._head.needed:
+                self._head.step(await settled(self._partial.read_head, self._head.needed))
+                if not self._head.needed:
+                    self._head = None
+        finally:
+            self._checking = False
+
+    async def _check_hash(self, total: int) -> None:
+        if self._hash is None:
+            return
+        digest = await settled(self._hash.finish, total)
+        self._hash = None
+        if digest != self._sha256:
+            raise UiapiError(
+                "hash_mismatch",
+                f"What came for {self._partial.target.name} has not the SHA256 it should have; "
+                "the source has another file.",
+                {"sha256": digest, "expected": self._sha256},
+            )
+
+    async def _stop_hash(self) -> None:
+        if self._hash is not None:
+            stop, self._hash = self._hash.stop, None
+            await settled(stop)
+
+
+async def settled(work: Callable[..., T], *args: Any) -> T:
+    """`work(*args)` in a thread; when cancelled, only after it has ended, so that nothing is pulled from under it."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

@@ -1,0 +1,136 @@
+"""From what was written for a model to a file that can be had: one place that asks every kind of source."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from ..bridge.errors import UiapiError
+from ..model_defs import ModelDef
+from . import sources_civitai, sources_gdrive, sources_hf
+from .engine import Engine
+from .guard import HostGuard
+from .offers import LocalOffer, Offer
+from .places import Places, check_extension
+from .references import CivitaiFile, GdriveFile, HfFile, LocalFile, PlainFile, Reference, read_reference
+from .secrets import Secret, origin, without_token
+from .settings import Settings
+from .transfer import PAGE_TYPES
+from .verify import check_file
+from .web import Transient, Web, refusal
+
+
+class Sources:
+    """Asks hosts what they have.
+
+    Args:
+        settings: endpoints and what is allowed.
+        guard: which hosts may be reached.
+        engine: carries out the requests.
+        places: for models that are on the disk already.
+    """
+
+    def __init__(self, settings: Settings, guard: HostGuard, engine: Engine, places: Places) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._engine = engine
+        self._places = places
+
+    async def look_up(self, kind: str, text: str, name: str) -> Offer | LocalOffer:
+        """What there is behind one source of a model.
+
+        Args:
+            kind: url, huggingface, civitai, gdrive or local.
+            text: what was written for it.
+            name: the model's name, for sources that have several files.
+
+        Raises:
+            UiapiError: by its code what is the matter, with what to do.
+        """
+        text, token = _split_token(text)
+        reference = read_reference(kind, text, self._settings)
+        if isinstance(reference, HfFile):
+            return await sources_hf.look_up(reference, name, self._settings, self._guard)
+        if isinstance(reference, CivitaiFile):
+            return await sources_civitai.look_up(reference, name, self._settings, self._engine, token)
+        if isinstance(reference, GdriveFile):
+            return await sources_gdrive.look_up(reference, self._engine)
+        if isinstance(reference, PlainFile):
+            self._guard.check(reference.url)
+            secret = Secret(token, frozenset({origin(reference.url)})) if token else None
+            return Offer("https", reference.url, secret)
+        return await asyncio.to_thread(self._local, reference)
+
+    async def probe(self, offer: Offer) -> Offer:
+        """The offer with its length, found by asking for one byte; what stands in the way of a download is raised."""
+        try:
+            return await self._engine.run(lambda web: _probe(web, offer))
+        except Transient as error:
+            raise error.error from None
+
+    def _local(self, reference: LocalFile) -> LocalOffer:
+        found = self._places.find_anywhere(reference.path)
+        path = Path(found[1] if found else os.path.expanduser(reference.path))
+        check_extension(path.name, allow_pickle=self._settings.allow_pickle)
+        if not path.is_absolute() or not path.is_file():
+            raise UiapiError("not_at_source", f"There is no file {reference.path} on the server; give its whole path.")
+        try:
+            check_file(path)
+            return LocalOffer(path, path.stat().st_size)
+        except OSError as error:
+            raise UiapiError("storage_failed", f"{path.name} cannot be read ({error.strerror}).") from error
+
+
+def check_sources(model: ModelDef, settings: Settings, guard: HostGuard) -> None:
+    """Refuse a definition none of whose sources could ever be used, before anything is begun. UiapiError."""
+    refusals: list[UiapiError] = []
+    for kind, text in model.sources:
+        try:
+            reference: Reference = read_reference(kind, _split_token(text)[0], settings)
+            if isinstance(reference, PlainFile):
+                guard.check(reference.url)
+            return
+        except UiapiError as error:
+            refusals.append(error)
+    raise refusals[0] if refusals else UiapiError("invalid", "The model has no source; give a url.")
+
+
+def clean(text: str) -> str:
+    """A source's text as it may be kept and shown: without a token that was pasted into an address."""
+    return _split_token(text)[0]
+
+
+def _split_token(text: str) -> tuple[str, str | None]:
+    if "?" not in text:
+        return text, None
+    try:
+        url, token = without_token(URL(text))
+    except ValueError:
+        return text, None
+    return (str(url), token) if token else (text, None)
+
+
+async def _probe(web: Web, offer: Offer) -> Offer:
+    async with web.get(offer.url, secret=offer.secret, headers={"Range": "bytes=0-0"}) as response:
+        if response.status not in (200, 206):
+            raise await refusal(response)
+        if response.content_type in PAGE_TYPES:
+            raise UiapiError(
+                "not_a_model",
+                f"{response.url.host} has a page ({response.content_type}) there instead of a file; "
+                "check the address, or whether a login is needed.",
+            )
+        size = _length(response)
+    return replace(offer, size=offer.size if size is None else size)
+
+
+def _length(response: aiohttp.ClientResponse) -> int | None:
+    if response.status == 200:
+        return response.content_length
+    total = response.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(total) if total.isdecimal() else None

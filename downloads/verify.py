@@ -1,0 +1,168 @@
+"""Whether bytes are a model file of the format their name says: its first bytes, and the length they imply.
+
+Formats: safetensors (8 bytes little-endian length of a JSON header, whose tensors' `data_offsets` end where the
+file ends), GGUF (magic and version), ONNX (a protobuf message that starts with its ir_version), and the two
+forms of a PyTorch checkpoint (ZIP archive, pickle stream).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ..bridge.errors import UiapiError
+from .places import PICKLE_EXTENSIONS, extension_of
+
+# The safetensors library refuses longer headers, so no file has one.
+MAX_HEADER = 100_000_000
+# Bytes looked at before a format is decided.
+SNIFF = 16
+HASH_CHUNK = 4 << 20
+
+_OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]')
+_SAFETENSORS = frozenset({".safetensors", ".sft"})
+
+
+class HeadCheck:
+    """Checks a file's first bytes as soon as enough of them are there.
+
+    `needed` is how many bytes from the start the next step wants, 0 once the file has passed.
+
+    Args:
+        name: the file's name, whose ending says the format.
+        total: the file's length in bytes, None while it is not known.
+    """
+
+    def __init__(self, name: str, total: int | None) -> None:
+        self._extension = extension_of(name)
+        self._total = total
+        self.needed = SNIFF
+        if total is not None and total < SNIFF:
+            raise _not_a_model(self._extension, f"it has only {total} bytes")
+
+    def step(self, head: bytes) -> None:
+        """Look at the first `needed` bytes. UiapiError `not_a_model` or `size_mismatch`."""
+        if self.needed == SNIFF:
+            self._sniff(head)
+            return
+        ends = [int(match[2]) for match in _OFFSETS.finditer(head, 8)]
+        if not head.rstrip().endswith(b"}"):
+            raise _not_a_model(self._extension, "its header is broken")
+        implied = len(head) + max(ends, default=0)
+        if self._total is not None and implied != self._total:
+            raise UiapiError(
+                "size_mismatch",
+                f"The file has {self._total} bytes but its header speaks of {implied}; the source has a broken copy.",
+                {"size": self._total, "expected": implied},
+            )
+        self.needed = 0
+
+    def _sniff(self, head: bytes) -> None:
+        text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        if text == b"<" or (text in (b"{", b"[") and self._extension not in _SAFETENSORS):
+            raise _not_a_model(self._extension, "it starts like a web page or JSON")
+        self.needed = 0
+        if self._extension in _SAFETENSORS:
+            length = int.from_bytes(head[:8], "little")
+            if head[8:9] != b"{" or not 2 <= length <= MAX_HEADER:
+                raise _not_a_model(self._extension, "it does not start like one")
+            if self._total is not None and 8 + length > self._total:
+                raise _not_a_model(self._extension, "its header is longer than the file")
+            self.needed = 8 + length
+        elif self._extension == ".gguf":
+            if head[:4] != b"GGUF":
+                raise _not_a_model(self._extension, "it does not start like one")
+        elif self._extension == ".onnx":
+            if head[:1] != b"\x08":
+                raise _not_a_model(self._extension, "it does not start like one")
+        elif self._extension in PICKLE_EXTENSIONS and head[:4] != b"PK\x03\x04" and head[:1] != b"\x80":
+            raise _not_a_model(self._extension, "it does not start like one")
+
+
+def check_file(path: Path) -> None:
+    """Check a whole file on disk. Blocks; UiapiError `not_a_model` or `size_mismatch`, or OSError."""
+    with path.open("rb") as file:
+        check = HeadCheck(path.name, os.fstat(file.fileno()).st_size)
+        while check.needed:
+            file.seek(0)
+            check.step(file.read(check.needed))
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """The SHA256 of a file, in lower-case hexadecimal. Blocks for about a second per 1.5 GB."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(HASH_CHUNK))
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
+class FollowingHash:
+    """The SHA256 of a file that is still being written: a thread that hashes up to where the file has no gap.
+
+    Args:
+        path: the file, opened here a second time so that reading does not move the writer's position.
+        frontier: how many bytes from the start are there by now; called on the hashing thread.
+    """
+
+    def __init__(self, path: Path, frontier: Callable[[], int]) -> None:
+        self._path = path
+        self._frontier = frontier
+        self._grown = threading.Event()
+        self._total: int | None = None
+        self._stopped = False
+        self._digest = hashlib.sha256()
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._run, name="uiapi hash", daemon=True)
+        self._thread.start()
+
+    def grown(self) -> None:
+        """Say that the frontier may have moved."""
+        self._grown.set()
+
+    def finish(self, total: int) -> str:
+        """The digest of the first `total` bytes, all of which are there. Blocks until they are hashed; OSError."""
+        self._total = total
+        self._grown.set()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._digest.hexdigest()
+
+    def stop(self) -> None:
+        """End the thread; blocks for as long as one piece takes."""
+        self._stopped = True
+        self._grown.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        buffer = memoryview(bytearray(HASH_CHUNK))
+        at = 0
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                while not self._stopped and at != self._total:
+                    self._grown.clear()
+                    count = min(self._frontier() - at, HASH_CHUNK)
+                    # Small pieces would cost more in switching threads than they save in time at the end.
+                    if count <= 0 or (count < HASH_CHUNK and self._total is None):
+                        self._grown.wait(1.0)
+                        continue
+                    read = file.readinto(buffer[:count])
+                    if not read:
+                        raise OSError(f"{self._path.name} ends at {at} bytes")
+                    self._digest.update(buffer[:read])
+                    at += read
+        except OSError as error:
+            self._error = error
+
+
+def _not_a_model(extension: str, why: str) -> UiapiError:
+    return UiapiError(
+        "not_a_model",
+        f"What the source sent is not a {extension} file: {why}. Check the address, or whether a login is needed.",
+    )

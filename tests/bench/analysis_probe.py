@@ -1,0 +1,78 @@
+"""Run beside ComfyUI's own modules: times the analysis of every official template with its real node classes.
+
+Usage: python analysis_probe.py CHECKOUT COMFYUI_FOLDER TEMPLATES_FOLDER BASE_DIRECTORY; prints JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import json
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+# Readings of one workflow; the quickest counts, since the machine may be doing something else.
+TRIES = 5
+
+
+def load(name: str, path: Path, *, package: bool = False) -> ModuleType:
+    """A module or package from a file."""
+    search = [str(path.parent)] if package else None
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=search)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def comfyui(checkout: Path, folder: Path, base: str) -> tuple[Any, Any]:
+    """ComfyUI's folder_paths and nodes, with all of its own node classes."""
+    main = load("comfy_main", checkout / "tests" / "stack" / "comfy_main.py")
+    sys.modules["comfy_main"].declared = main.declare_missing_operators()  # type: ignore[attr-defined]
+    sys.argv = ["main.py", "--cpu", "--disable-api-nodes", "--base-directory", base]
+    sys.path[0] = str(folder)
+    importlib.import_module("comfy.options").enable_args_parsing()
+    importlib.import_module("utils.install_util")
+    folder_paths, nodes = importlib.import_module("folder_paths"), importlib.import_module("nodes")
+    asyncio.run(nodes.init_extra_nodes(init_custom_nodes=False, init_api_nodes=False))
+    return folder_paths, nodes
+
+
+def main() -> None:
+    """Print {"learn": seconds for all classes, "read": [seconds by template], "needs": how many}."""
+    checkout, folder, templates, base = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+    folder_paths, nodes = comfyui(checkout, folder, base)
+    load("comfyui_uiapi", checkout / "__init__.py", package=True)
+    needs = importlib.import_module("comfyui_uiapi.downloads.needs")
+    places = importlib.import_module("comfyui_uiapi.downloads.places").Places(folder_paths)
+    inputs = importlib.import_module("comfyui_uiapi.downloads.node_inputs").NodeInputs(
+        folder_paths, lambda: nodes.NODE_CLASS_MAPPINGS
+    )
+    began = time.perf_counter()
+    inputs.learn(nodes.NODE_CLASS_MAPPINGS)
+    learnt = time.perf_counter() - began
+    reader, took, found = needs.Needs(places, inputs), [], 0
+    for path in sorted(templates.glob("*.json")):
+        workflow = json.loads(path.read_text("utf-8"))
+        if not isinstance(workflow, dict) or not isinstance(workflow.get("nodes"), list):
+            continue
+        tries = []
+        for _ in range(TRIES):
+            began = time.perf_counter()
+            models = reader.read(workflow)
+            for model in models:
+                places.find(model.directory, model.name)
+            tries.append(time.perf_counter() - began)
+        took.append(min(tries))
+        found += len(models)
+    sys.stdout.write(json.dumps({"learn": learnt, "read": took, "needs": found}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

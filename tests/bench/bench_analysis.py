@@ -1,0 +1,42 @@
+"""How long it takes to say what a workflow needs, on every official template with ComfyUI's own node classes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.async_api import Playwright
+
+from ..stack import build
+from .runner import Row
+
+PROBE = Path(__file__).with_name("analysis_probe.py")
+# Seconds for ComfyUI's modules to be imported and all templates to be read.
+DEADLINE = 300.0
+
+
+async def measure(_: Playwright) -> list[Row]:
+    """Rows for reading and looking up, and for asking the classes once."""
+    told = await asyncio.to_thread(_probe)
+    read = [seconds * 1000 for seconds in told["read"]]
+    return [
+        Row("analysis of a template, median", median(read), "ms", 1.0, beside=f"{len(read)} workflows"),
+        Row("analysis of a template, worst", max(read), "ms", 20.0, beside=f"{told['needs']} needs"),
+        Row("asking all node classes, once", told["learn"] * 1000, "ms"),
+    ]
+
+
+def _probe() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(dir=build.STACK, prefix="bench-") as base:
+        where: list[str | Path] = [build.ROOT, build.COMFYUI, build.TEMPLATES / "templates", base]
+        command: list[str | Path] = [build.PYTHON, PROBE, *where]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(f"the probe failed:\n{done.stderr[-2000:]}")
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told

@@ -1,0 +1,79 @@
+"""What the Python client costs, beside a bare requests.Session, and above ComfyUI's own time."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import requests
+from playwright.async_api import Playwright
+
+from ...client import Client
+from ..stack import build
+from ..stack.comfy import ComfyProcess
+from ..stack.demo import WORKFLOW
+from ..stack.tab import Chromium
+from .bench_roundtrip import FIELDS, Block, alternate
+from .runner import Row, percentile, ratio
+
+# The frames of an animation, one run after the other.
+RUNS = 24
+PATH = FIELDS["fields"][0]
+
+
+async def measure(playwright: Playwright) -> list[Row]:
+    """Rows for each frontend."""
+    rows: list[Row] = []
+    for frontend in build.FRONTENDS:
+        async with AsyncExitStack() as stack:
+            base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            comfy = stack.enter_context(ComfyProcess(base / "comfy", frontend=frontend))
+            chromium = await Chromium(base / "chromium").start(playwright)
+            stack.callback(chromium.kill)
+            await chromium.open(comfy)
+            client = stack.enter_context(Client(comfy.url))
+            await asyncio.to_thread(client.load, WORKFLOW)
+            rows += await _rows(frontend, client, stack.enter_context(requests.Session()))
+    return rows
+
+
+async def _rows(frontend: str, client: Client, session: requests.Session) -> list[Row]:
+    mine, bare = await alternate(_timed(lambda: client.get(PATH)), _timed(lambda: _bare(session, client.url)))
+    # The first frames load what ComfyUI needs.
+    await asyncio.to_thread(_above, client)
+    above = await asyncio.to_thread(_above, client)
+    return [
+        ratio(f"client.get, p50, {frontend}", percentile(mine, 50), percentile(bare, 50), 1.2),
+        Row(f"{RUNS} runs by the client, each above ComfyUI's time, {frontend}", above, "ms", 20.0),
+    ]
+
+
+def _bare(session: requests.Session, url: str) -> object:
+    return session.post(f"{url}/uiapi/get_fields", json=FIELDS, timeout=30).json()["response"][PATH]
+
+
+def _timed(call: Callable[[], object]) -> Block:
+    def run(count: int) -> list[float]:
+        times = []
+        for _ in range(count):
+            started = time.perf_counter()
+            call()
+            times.append((time.perf_counter() - started) * 1e3)
+        return times
+
+    return lambda count: asyncio.to_thread(run, count)
+
+
+def _above(client: Client) -> float:
+    """Milliseconds a run with its picture takes beyond ComfyUI's execution time, on average over RUNS in a row."""
+    started, executing = time.perf_counter(), 0.0
+    for number in range(RUNS):
+        done = client.run({"Canvas.color": int(time.time() * 1000) % 2**23 + number})
+        if not done.image.data or done.execution_time is None:
+            raise RuntimeError("the run answered no picture or no time")
+        executing += done.execution_time
+    return (time.perf_counter() - started - executing) / RUNS * 1e3

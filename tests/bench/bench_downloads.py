@@ -1,0 +1,168 @@
+"""Downloads beside curl and aria2c, and what they do to ComfyUI meanwhile: its latency and its memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import http.client
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.async_api import Playwright
+
+from ..stack import build
+from ..stack.comfy import ComfyProcess
+from .nginx import Nginx, tool
+from .runner import Row, percentile, ratio
+
+BIG, LONG, LIMITED = 2_000_000_000, 5_000_000_000, 800_000_000
+SEGMENTS = 8
+ROUNDS = 3
+# Megabytes per second that each connection of the slow server gets.
+RATE = 20
+# Seconds between two requests of which the latency is measured.
+INTERVAL = 0.005
+
+
+async def measure(_: Playwright) -> list[Row]:
+    """All rows; ComfyUI fetches, as a program would have it."""
+    for program in ("nginx", "curl"):
+        tool(program)
+    return await asyncio.to_thread(_measure)
+
+
+def _measure() -> list[Row]:
+    with tempfile.TemporaryDirectory(dir=build.STACK, prefix="bench-") as folder:
+        with Nginx(Path(folder) / "nginx", f"{RATE}m") as nginx:
+            with ComfyProcess(Path(folder) / "comfy", env={"UIAPI_ALLOWED_HOSTS": nginx.authorities}) as comfy:
+                bench = Bench(nginx, comfy, Path(folder))
+                rows = [*bench.full_speed(), *bench.disturbance()]
+                comfy.env["UIAPI_SEGMENTS"] = str(SEGMENTS)
+                comfy.restart()
+                return rows + bench.limited()
+
+
+class Bench:
+    """The measurements over one nginx and one ComfyUI."""
+
+    def __init__(self, nginx: Nginx, comfy: ComfyProcess, folder: Path) -> None:
+        self.nginx = nginx
+        self.comfy = comfy
+        self.folder = folder
+
+    def full_speed(self) -> list[Row]:
+        """2 GB, verified, each way in turn so that a busy moment meets all."""
+        path = self.nginx.make("big.safetensors", BIG)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        url = self.nginx.url("big.safetensors")
+        ours, curl, aria2c = [], [], []
+        for _ in range(ROUNDS):
+            curl.append(self.with_curl(url))
+            ours.append(self.with_ours(url, sha256))
+            aria2c.append(self.with_aria2c(url))
+        rows = [ratio("2 GB with SHA256 / curl -o", median(ours), median(curl), 1.1, unit="s")]
+        return rows + [Row("2 GB with aria2c", median(aria2c), "s")] if all(aria2c) else rows
+
+    def limited(self) -> list[Row]:
+        """A host that gives each connection 20 MB/s."""
+        self.nginx.make("limited.safetensors", LIMITED)
+        url = self.nginx.url("limited.safetensors", slow=True)
+        curl = self.with_curl(url)
+        ours = self.with_ours(url)
+        speed = f"from {RATE} MB/s a connection, {SEGMENTS} segments, curl / ours"
+        rows = [ratio(speed, curl, ours, 7.0, unit="s", at_least=True)]
+        aria2c = self.with_aria2c(url)
+        return rows + [Row("the same with aria2c", aria2c, "s")] if aria2c else rows
+
+    def disturbance(self) -> list[Row]:
+        """5 GB at full speed while connection_status is asked for."""
+        self.nginx.make("long.safetensors", LONG, sparse=True)
+        idle = self.latencies(until=lambda asked: asked > 400)
+        before = self.resident()
+        began = self.post("download_models", {"workflow": workflow(self.nginx.url("long.safetensors"))})
+        status = f"/uiapi/download_status/{began['download_id']}"
+        peak = [before]
+
+        def ended(asked: int) -> bool:
+            if asked % 20:
+                return False
+            peak[0] = max(peak[0], self.resident())
+            return bool(self.comfy.get(status)["completed"])
+
+        busy = self.latencies(until=ended)
+        state = self.comfy.get(status)
+        assert state["status"] == "completed", state
+        idle_figures = f"idle: p99 {percentile(idle, 99):.2f} ms, max {max(idle):.2f} ms"
+        return [
+            Row("connection_status while downloading, p50", percentile(busy, 50), "ms", beside=f"{len(busy)} asked"),
+            Row("connection_status while downloading, p99", percentile(busy, 99), "ms", 10.0, beside=idle_figures),
+            Row("connection_status while downloading, max", max(busy), "ms", 50.0),
+            Row("memory grown by 5 GB", (peak[0] - before) / 2**20, "MB", 64.0),
+        ]
+
+    # -- each way -----------------------------------------------------------------------------------------
+
+    def with_ours(self, url: str, sha256: str | None = None) -> float:
+        name = "fetched.safetensors"
+        model = {"url": url, "ckpt_type": "checkpoints"} | ({"sha256": sha256} if sha256 else {})
+        began = time.perf_counter()
+        answer = self.post("download_model", {"model_name": name, "model_def": model})
+        took = time.perf_counter() - began
+        assert answer["status"] == "success", answer
+        (self.comfy.base / "models" / "checkpoints" / name).unlink()
+        return took
+
+    def with_curl(self, url: str) -> float:
+        return self.run(["curl", "--silent", "--fail", "-o", str(self.folder / "curl.bin"), url])
+
+    def with_aria2c(self, url: str) -> float:
+        if shutil.which("aria2c") is None:
+            return 0.0
+        split = ["-x", str(SEGMENTS), "-s", str(SEGMENTS), "-k", "1M"]
+        return self.run(["aria2c", "--quiet", *split, "-d", str(self.folder), "-o", "aria2c.bin", url])
+
+    def run(self, command: list[str]) -> float:
+        began = time.perf_counter()
+        subprocess.run(command, check=True)  # noqa: S603 - programs of this measurement
+        took = time.perf_counter() - began
+        for path in self.folder.glob("*.bin"):
+            path.unlink()
+        return took
+
+    def post(self, command: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.comfy.post(f"/uiapi/{command}", body, timeout=600)
+        return answer
+
+    # -- what it does to ComfyUI --------------------------------------------------------------------------
+
+    def latencies(self, until: Any) -> list[float]:
+        """Milliseconds of one request after the other, on one connection, until `until(how many)`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.comfy.port, timeout=30)
+        took: list[float] = []
+        while not until(len(took)):
+            began = time.perf_counter()
+            connection.request("GET", "/uiapi/connection_status")
+            connection.getresponse().read()
+            took.append((time.perf_counter() - began) * 1000)
+            time.sleep(INTERVAL)
+        connection.close()
+        return took
+
+    def resident(self) -> int:
+        """Bytes of memory ComfyUI holds."""
+        for line in Path(f"/proc/{self.comfy.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("this system does not tell a process's memory")
+
+
+def workflow(url: str) -> dict[str, Any]:
+    """A workflow that needs one model."""
+    model = {"name": "long.safetensors", "directory": "checkpoints", "url": url}
+    node = {"id": 1, "type": "CheckpointLoaderSimple", "widgets_values": ["long.safetensors"]}
+    return {"nodes": [node | {"properties": {"models": [model]}}], "links": []}

@@ -1,0 +1,61 @@
+"""Every template workflow whose nodes ComfyUI has: loaded, read, written, read back and undone, on both frontends."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Playwright
+
+from ..stack import build
+from ..stack.comfy import ComfyProcess
+from ..stack.steps import say
+from ..stack.sweep import sweep, templates, workflow_of
+from ..stack.tab import Chromium, Tab
+from .runner import Row
+
+
+async def measure(playwright: Playwright) -> list[Row]:
+    """How many templates there are, and how many are not what they were after all was undone."""
+    rows = []
+    for version in build.FRONTENDS:
+        with tempfile.TemporaryDirectory() as folder:
+            comfy = ComfyProcess(Path(folder) / "comfy", frontend=version)
+            browser = Chromium(Path(folder) / "chromium")
+            try:
+                await asyncio.to_thread(comfy.start)
+                await browser.start(playwright)
+                rows += await _frontend(version, await browser.open(comfy))
+            finally:
+                browser.kill()
+                comfy.kill()
+    return rows
+
+
+async def _frontend(version: str, tab: Tab) -> list[Row]:
+    known = set(await asyncio.to_thread(tab.comfy.get, "/object_info"))
+    paths = templates(known)
+    broken = 0
+    for path in paths:
+        found = await sweep(_teller(tab), workflow_of(path))
+        broken += bool(found)
+        for line in found[:3]:
+            say(f"    {version} {path.name}: {line}")
+        await tab.clear()
+    return [
+        Row(f"templates swept, {version}", len(paths), "workflows"),
+        Row(f"templates with a difference, {version}", broken, "workflows", 0),
+    ]
+
+
+def _teller(tab: Tab) -> Callable[..., Awaitable[Any]]:
+    async def tell(command: str, **data: Any) -> Any:
+        envelope = await asyncio.to_thread(tab.comfy.post, f"/uiapi/{command}", {"timeout": 120, **data}, 150.0)
+        if envelope["status"] != "ok":
+            raise RuntimeError(f"{command}: {envelope['error']}")
+        return envelope.get("response", envelope)
+
+    return tell

@@ -1,0 +1,104 @@
+"""Runs the measurements of this folder and prints one table.
+
+A measurement is a module `bench_*` beside this one with `async def measure(playwright) -> list[Row]`, which starts
+for itself what it needs (tests/stack has the pieces).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.async_api import async_playwright
+
+from ..stack.steps import Stop, say
+
+HERE = Path(__file__).resolve().parent
+PREFIX = "bench_"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure.
+
+    Attributes:
+        name: what was measured.
+        value: the figure.
+        unit: of value, e.g. "ms" or "x" for a ratio.
+        limit: what it may be at the most, in the same unit (at the least if `at_least`); None for information.
+        beside: what it was compared with, in words.
+    """
+
+    name: str
+    value: float
+    unit: str
+    limit: float | None = None
+    at_least: bool = False
+    beside: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the figure is within its limit."""
+        if self.limit is None:
+            return True
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+def ratio(
+    name: str, mine: float, bare: float, limit: float, *, unit: str = "ms", at_least: bool = False
+) -> Row:
+    """A figure divided by the one it is compared with; both are shown, in `unit`."""
+    return Row(name, mine / bare, "x", limit, at_least, f"{mine:.4g} {unit} to {bare:.4g} {unit}")
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest value that at least `percent` of the values do not exceed (the nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(math.ceil(percent / 100 * len(ordered)) - 1, 0)]
+
+
+def names() -> list[str]:
+    """The measurements there are, by the names that `dev.py bench` takes."""
+    return sorted(path.stem.removeprefix(PREFIX) for path in HERE.glob(f"{PREFIX}*.py"))
+
+
+def main(wanted: Sequence[str]) -> int:
+    """Run the named measurements, or all, print the table and return 1 if a limit is broken."""
+    available = names()
+    unknown = [name for name in wanted if name not in available]
+    if unknown:
+        raise Stop(f"There is no measurement {unknown[0]}; there are: {', '.join(available) or 'none yet'}.")
+    rows: list[Row] = []
+    for name in wanted or available:
+        started = time.monotonic()
+        say(f"  {name} ...")
+        rows += asyncio.run(_measured(f"{PREFIX}{name}"))
+        say(f"  {name}: {time.monotonic() - started:.1f} s")
+    say("")
+    for line in table(rows):
+        say(line)
+    broken = sum(not row.holds for row in rows)
+    say(f"\n{len(rows) - broken} passed, {broken} failed")
+    return 1 if broken else 0
+
+
+async def _measured(module: str) -> list[Row]:
+    async with async_playwright() as playwright:
+        rows: list[Row] = await importlib.import_module(f".{module}", __package__).measure(playwright)
+        return rows
+
+
+def table(rows: Iterable[Row]) -> list[str]:
+    """The rows as lines of aligned text."""
+    cells = [("measured", "figure", "limit", "", "beside")]
+    for row in rows:
+        limit = "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:g} {row.unit}"
+        verdict = "" if row.limit is None else ("holds" if row.holds else "BROKEN")
+        cells.append((row.name, f"{row.value:.4g} {row.unit}", limit, verdict, row.beside))
+    widths = [max(len(line[column]) for line in cells) for column in range(5)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]

@@ -1,0 +1,213 @@
+"""A ComfyUI small enough for unit tests, and a scripted tab; the real ones are driven in tests/stack."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import WSMsgType, web
+from aiohttp.test_utils import TestServer
+from comfyui_uiapi import server
+from comfyui_uiapi.bridge.access import Guard
+from comfyui_uiapi.bridge.comfy import Comfy
+from comfyui_uiapi.bridge.hub import Bridge
+
+
+class FakeQueue:
+    """The parts of ComfyUI's PromptQueue that are read."""
+
+    def __init__(self) -> None:
+        self.running: list[tuple[Any, ...]] = []
+        self.waiting: list[tuple[Any, ...]] = []
+        self.history: dict[str, Any] = {}
+
+    def get_current_queue_volatile(self) -> tuple[list[Any], list[Any]]:
+        return [*self.running], [*self.waiting]
+
+
+class FakePromptServer:
+    """The parts of ComfyUI's PromptServer that the bridge touches, its /ws included."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.routes = web.RouteTableDef()
+        self.app = web.Application(client_max_size=100 * 2**20)
+        self.sockets: dict[str, web.WebSocketResponse] = {}
+        self.prompt_queue = FakeQueue()
+        self.last_prompt_id: str | None = None
+        self.routes.get("/ws")(self._ws)
+
+    async def _ws(self, request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        sid = request.query["clientId"]
+        self.sockets[sid] = ws
+        try:
+            async for _ in ws:
+                pass
+        finally:
+            self.sockets.pop(sid, None)
+        return ws
+
+    async def send_json(self, event: str, data: Any, sid: str | None = None) -> None:
+        for key, ws in [*self.sockets.items()]:
+            if sid in (None, key):
+                with suppress(ConnectionError):
+                    await ws.send_json({"type": event, "data": data})
+
+    def send_sync(self, event: Any, data: Any, sid: str | None = None) -> None:
+        """Where ComfyUI's executor thread speaks; nobody listens here but the tap."""
+
+
+class House:
+    """A served bridge and a client for it."""
+
+    def __init__(self, prompt_server: FakePromptServer, bridge: Bridge, http: TestServer, folders: Any) -> None:
+        self.comfy = prompt_server
+        self.bridge = bridge
+        self.http = http
+        self.folders = folders
+        self.session = aiohttp.ClientSession()
+        self.tabs: list[FakeTab] = []
+
+    def url(self, path: str) -> str:
+        return str(self.http.make_url(path))
+
+    async def post(self, command: str, body: Any = None, **kwargs: Any) -> tuple[int, dict[str, Any]]:
+        async with self.session.post(self.url(f"/uiapi/{command}"), json=body or {}, **kwargs) as response:
+            return response.status, await response.json()
+
+    async def get(self, path: str, **kwargs: Any) -> tuple[int, dict[str, Any]]:
+        async with self.session.get(self.url(f"/uiapi/{path}"), **kwargs) as response:
+            return response.status, await response.json()
+
+    async def socket(self, hello: dict[str, Any] | None = None, **kwargs: Any) -> aiohttp.ClientWebSocketResponse:
+        ws: aiohttp.ClientWebSocketResponse = await self.session.ws_connect(self.url("/uiapi/ws"), **kwargs)
+        if hello is not None:
+            await ws.send_json({"type": "hello", "protocol": 1, **hello})
+        return ws
+
+    async def program(self, **hello: Any) -> aiohttp.ClientWebSocketResponse:
+        ws = await self.socket({"role": "client", **hello})
+        assert (await ws.receive_json(timeout=5))["type"] == "welcome"
+        return ws
+
+    async def tab(self, **hello: Any) -> FakeTab:
+        tab = FakeTab(await self.socket({"role": "webui", **hello}))
+        tab.welcome = await tab.ws.receive_json(timeout=5)
+        assert tab.welcome["type"] == "welcome", tab.welcome
+        tab.start()
+        self.tabs.append(tab)
+        return tab
+
+
+Answerer = Callable[[dict[str, Any]], Any]
+
+
+class FakeTab:
+    """A tab that answers what it is told to; commands without an answer stay open."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self.ws = ws
+        self.welcome: dict[str, Any] = {}
+        self.answers: dict[str, Answerer] = {}
+        self.seen: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.requests: list[dict[str, Any]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def client_id(self) -> int:
+        return int(self.welcome["client_id"])
+
+    def on(self, command: str, answer: Any) -> None:
+        """Answer that command with a value, or with what a function of its data returns."""
+        self.answers[command] = answer if callable(answer) else lambda data: answer
+
+    async def next(self, kind: str = "request") -> dict[str, Any]:
+        """The next frame of that type."""
+        while True:
+            frame = await asyncio.wait_for(self.seen.get(), 5)
+            if frame["type"] == kind:
+                return frame
+
+    async def respond(self, request_id: str, response: Any = None, **envelope: Any) -> None:
+        frame = {"type": "response", "id": request_id, "status": "ok", "response": response}
+        await self.ws.send_json({**frame, **envelope})
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._read())
+
+    async def close(self) -> None:
+        await self.ws.close()
+        if self._task is not None:
+            await asyncio.wait_for(self._task, 5)
+
+    async def _read(self) -> None:
+        async for message in self.ws:
+            if message.type is not WSMsgType.TEXT:
+                return
+            frame = json.loads(message.data)
+            if frame["type"] == "request":
+                self.requests.append(frame)
+                answerer = self.answers.get(frame["command"])
+                if answerer is not None:
+                    await self.respond(frame["id"], answerer(frame["data"]))
+            self.seen.put_nowait(frame)
+
+
+@pytest.fixture
+def guard() -> Guard:
+    """Loopback without a token; a test may override it."""
+    return Guard(beyond_loopback=False)
+
+
+@pytest.fixture
+def folders(tmp_path: Any) -> SimpleNamespace:
+    """ComfyUI's folder_paths, as far as the bridge asks it."""
+    for name in ("input", "output", "temp", "user"):
+        (tmp_path / name).mkdir()
+    return SimpleNamespace(
+        get_input_directory=lambda: str(tmp_path / "input"),
+        get_output_directory=lambda: str(tmp_path / "output"),
+        get_temp_directory=lambda: str(tmp_path / "temp"),
+        get_user_directory=lambda: str(tmp_path / "user"),
+    )
+
+
+@pytest.fixture
+async def house(guard: Guard, folders: SimpleNamespace) -> AsyncIterator[House]:
+    """The bridge, served."""
+    prompt_server = FakePromptServer()
+    bridge = Bridge(Comfy(prompt_server, folders), guard)
+    server.add_routes(prompt_server.routes, bridge)
+    prompt_server.app.add_routes(prompt_server.routes)
+    http = TestServer(prompt_server.app)
+    await http.start_server()
+    await bridge.start()
+    house = House(prompt_server, bridge, http, folders)
+    yield house
+    for tab in house.tabs:
+        await tab.close()
+    await house.session.close()
+    await bridge.close()
+    await http.close()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
+    """Give the loop turns until a condition holds; fails after five seconds."""
+
+    async def wait_until(condition: Callable[[], Any]) -> None:
+        async def spin() -> None:
+            while not condition():  # noqa: ASYNC110 - any condition; there is no event for most of them
+                await asyncio.sleep(0)
+
+        await asyncio.wait_for(spin(), 5)
+
+    return wait_until

@@ -1,0 +1,169 @@
+"""Without a browser: stale reads for who asks for them, runs of a given or remembered graph, and late answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from comfyui_uiapi.bridge.errors import UiapiError
+from comfyui_uiapi.bridge.late import KEEP, MAX_REQUESTS, LateAnswers
+from comfyui_uiapi.bridge.snapshots import find_widget
+
+OUTPUT: dict[str, Any] = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "color": 0}, "_meta": {"title": "Canvas"}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
+}
+NODES = [
+    {"id": "1", "type": "EmptyImage", "title": "Canvas", "path": "Canvas", "widgets": [{"name": "width", "value": 64}]},
+    {"id": "2", "type": "SaveImage", "title": "Save", "widgets": [{"name": "filename_prefix", "value": "a"}]},
+    {"id": "3", "type": "EmptyImage", "title": "Muted", "widgets": [{"name": "width", "value": 8}]},
+]
+SNAPSHOT = {"workflow": {"nodes": []}, "output": OUTPUT, "nodes": NODES, "workflow_name": "w", "revision": "r"}
+STALE = {"allow_stale": True}
+
+
+@pytest.fixture
+async def remembered(house: Any, eventually: Any) -> None:
+    """A main tab told its graph and closed."""
+    tab = await house.tab()
+    await tab.ws.send_json({"type": "event", "event": "snapshot", "data": SNAPSHOT})
+    await eventually(lambda: house.bridge.webuis.find().snapshot)
+    await tab.close()
+    await eventually(lambda: not house.bridge.webuis.connected())
+
+
+@pytest.fixture
+async def queued(house: Any) -> Any:
+    """ComfyUI's /prompt, which remembers what it was sent."""
+    seen: list[Any] = []
+
+    async def prompt(request: web.Request) -> web.Response:
+        body = await request.json()
+        seen.append(body["prompt"])
+        if "bad" in body["prompt"]:
+            return web.json_response({"error": {"message": "no"}, "node_errors": {"bad": {}}}, status=400)
+        return web.json_response({"prompt_id": f"p{len(seen)}", "number": len(seen), "node_errors": {}})
+
+    app = web.Application()
+    app.add_routes([web.post("/prompt", prompt)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    house.comfy.address, house.comfy.port = runner.addresses[0][:2]
+    house.comfy.client_session = aiohttp.ClientSession()
+    yield seen
+    await house.comfy.client_session.close()
+    await runner.cleanup()
+
+
+@pytest.mark.usefixtures("remembered")
+async def test_a_read_without_a_tab_is_refused_unless_staleness_is_allowed(house: Any) -> None:
+    assert (await house.post("get_fields", {"fields": ["Canvas.width"]}))[0] == 503
+    status, body = await house.post("get_fields", {"fields": ["canvas.WIDTH", "#2.filename_prefix"], **STALE})
+    assert (status, body["response"]) == (200, {"canvas.WIDTH": 64, "#2.filename_prefix": "a"})
+    assert body["stale"] is True and body["snapshot_time"] > 0
+    assert (await house.post("get_workflow_api", STALE))[1]["response"] == {"output": OUTPUT}
+    assert (await house.post("query_fields", STALE))[1]["response"] == {"nodes": NODES}
+    assert (await house.post("get_workflow", STALE))[1]["response"]["workflow"]["output"] == OUTPUT
+
+
+@pytest.mark.usefixtures("remembered")
+async def test_a_write_without_a_tab_is_a_503_whatever_is_allowed(house: Any) -> None:
+    status, body = await house.post("set_fields", {"fields": [["Canvas.width", 1]], **STALE})
+    assert (status, body["code"]) == (503, "no_webui")
+
+
+@pytest.mark.usefixtures("remembered")
+async def test_an_open_tab_is_read_itself_even_where_staleness_is_allowed(house: Any) -> None:
+    (await house.tab()).on("get_fields", {"Canvas.width": 5})
+    status, body = await house.post("get_fields", {"fields": ["Canvas.width"], **STALE})
+    assert body["response"] == {"Canvas.width": 5} and "stale" not in body
+
+
+@pytest.mark.usefixtures("remembered")
+async def test_the_remembered_graph_runs_with_fields_set_when_staleness_is_allowed(house: Any, queued: Any) -> None:
+    body = {"fields": [["Canvas.width", 32]], "wait": False}
+    assert (await house.post("run", body))[0] == 503
+    status, envelope = await house.post("run", {**body, **STALE})
+    assert (status, envelope["stale"], envelope["response"]["prompt_id"]) == (200, True, "p1")
+    assert queued[0]["1"]["inputs"]["width"] == 32 and OUTPUT["1"]["inputs"]["width"] == 64
+    status, envelope = await house.post("run", {"fields": [["Muted.width", 1]], **STALE})
+    assert (status, envelope["code"]) == (404, "unknown_path") and len(queued) == 1
+
+
+async def test_an_api_workflow_runs_without_any_tab_and_its_results_are_awaited(
+    house: Any, queued: Any, eventually: Any
+) -> None:
+    asked = asyncio.create_task(house.post("run", {"workflow": OUTPUT, "fields": [["EmptyImage.width", 16]]}))
+    house.comfy.prompt_queue.waiting.append((1, "p1", OUTPUT, {}, []))
+    await eventually(lambda: house.bridge.runs._runs.get("p1"))
+    images = [{"filename": "a.png", "subfolder": "", "type": "output"}]
+    entry = {"prompt": (1, "p1", OUTPUT), "outputs": {"2": {"images": images}}, "status": {"status_str": "success"}}
+    house.comfy.prompt_queue.history["p1"] = entry
+    house.comfy.send_sync("status", {})
+    status, body = await asyncio.wait_for(asked, 5)
+    assert status == 200 and [file["filename"] for file in body["response"]["outputs"]] == ["a.png"]
+    assert queued[0]["1"]["inputs"]["width"] == 16
+
+
+async def test_a_ui_workflow_needs_a_tab(house: Any, queued: Any) -> None:
+    status, body = await house.post("run", {"workflow": {"nodes": []}})
+    assert (status, body["code"]) == (503, "no_webui") and queued == []
+
+
+async def test_what_comfyui_refuses_without_a_tab_is_an_execution_failure_too(house: Any, queued: Any) -> None:
+    workflow = {"bad": {"class_type": "Nope", "inputs": {}}}
+    status, body = await house.post("run", {"workflow": workflow})
+    assert (status, body["code"], body["details"]["node_errors"]) == (422, "execution_failed", {"bad": {}})
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("width", "unknown_path"), ("EmptyImage.width", "ambiguous_path"), ("Canvas.height", "unknown_path")],
+)
+def test_paths_of_a_snapshot_are_never_guessed(path: str, code: str) -> None:
+    with pytest.raises(UiapiError) as caught:
+        find_widget(NODES, path)
+    assert caught.value.code == code
+    for candidate in caught.value.details.get("candidates", []) + caught.value.details.get("nearest", []):
+        assert find_widget(NODES, candidate)
+
+
+def test_of_several_nodes_of_one_name_a_number_picks_one() -> None:
+    assert find_widget(NODES, "EmptyImage[1].width")[0]["id"] == "3"
+
+
+async def test_an_answer_after_its_timeout_can_be_fetched_by_the_requests_id(house: Any) -> None:
+    tab = await house.tab()
+    status, body = await house.post("get_fields", {"fields": ["a"], "timeout": 0.05})
+    request_id = body["details"]["request_id"]
+    status, late = await house.post("late_result", {"request_id": request_id})
+    assert late["response"] == {"answered": False, "answer": None}
+    await tab.respond(request_id, {"a": 1})
+    await tab.respond(request_id, {"a": 2})
+    tab.on("get_fields", {"a": 3})
+    await house.post("get_fields", {"fields": ["a"]})
+    status, late = await house.post("late_result", {"request_id": request_id})
+    assert late["response"] == {"answered": True, "answer": {"status": "ok", "response": {"a": 1}}}
+    status, body = await house.post("late_result", {"request_id": "another"})
+    assert (status, body["code"]) == (404, "unknown_request")
+
+
+def test_late_answers_are_bounded_in_number_and_time() -> None:
+    now = [0.0]
+    late = LateAnswers(lambda: now[0])
+    for number in range(MAX_REQUESTS + 1):
+        late.expect(str(number))
+    with pytest.raises(KeyError):
+        late.find("0")
+    late.offer("never expected", {})
+    with pytest.raises(KeyError):
+        late.find("never expected")
+    assert late.find("1") is None
+    now[0] = KEEP
+    with pytest.raises(KeyError):
+        late.find("1")

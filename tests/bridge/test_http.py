@@ -1,0 +1,115 @@
+"""The HTTP edge: bodies, types, methods and sizes; every refusal in the envelope, never a 500, never in a tab."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from comfyui_uiapi.bridge.commands import COMMANDS
+from comfyui_uiapi.bridge.errors import STATUS
+
+NO_OBJECTS = [b"no json", b"[]", b"7", b'"x"', b"null", b"\xff\xfe", b'{"a": NaN}', b'{"fields": [']
+
+
+@pytest.mark.parametrize("body", NO_OBJECTS)
+async def test_what_is_no_json_object_is_malformed(house: Any, body: bytes) -> None:
+    tab = await house.tab()
+    headers = {"Content-Type": "application/json"}
+    async with house.session.post(house.url("/uiapi/get_fields"), data=body, headers=headers) as response:
+        envelope = await response.json()
+    assert (response.status, envelope["code"]) == (400, "malformed")
+    assert tab.requests == []
+
+
+async def test_deeply_nested_json_is_refused_like_any_other(house: Any) -> None:
+    headers = {"Content-Type": "application/json"}
+    body = b'{"fields":' + b"[" * 100_000
+    async with house.session.post(house.url("/uiapi/get_fields"), data=body, headers=headers) as response:
+        assert response.status == 400
+
+
+async def test_a_form_is_told_to_come_as_json(house: Any) -> None:
+    async with house.session.post(house.url("/uiapi/get_fields"), data={"fields": "a"}) as response:
+        envelope = await response.json()
+    assert (response.status, envelope["code"]) == (415, "unsupported_type")
+
+
+async def test_a_string_posted_by_a_page_is_read_as_json(house: Any) -> None:
+    (await house.tab()).on("get_fields", {"a": 1})
+    headers = {"Content-Type": "text/plain;charset=UTF-8"}
+    async with house.session.post(
+        house.url("/uiapi/get_fields"), data=json.dumps({"fields": ["a"]}), headers=headers
+    ) as response:
+        assert (await response.json())["response"] == {"a": 1}
+
+
+async def test_a_body_of_100_mb_is_too_large_however_it_comes(house: Any) -> None:
+    async def chunks() -> Any:
+        for _ in range(100):
+            yield b" " * 2**20
+
+    headers = {"Content-Type": "application/json"}
+    for data in (io.BytesIO(b" " * (100 * 2**20)), chunks()):
+        async with house.session.post(house.url("/uiapi/get_fields"), data=data, headers=headers) as response:
+            assert (response.status, (await response.json())["code"]) == (413, "too_large")
+
+
+async def test_an_unknown_command_is_a_404_in_the_envelope(house: Any) -> None:
+    for method in ("get", "post", "put", "delete"):
+        async with house.session.request(method, house.url("/uiapi/nonsense")) as response:
+            assert (response.status, (await response.json())["code"]) == (404, "unknown_command")
+
+
+async def test_the_wrong_method_is_a_405_that_names_the_right_one(house: Any) -> None:
+    status, body = await house.get("get_fields")
+    assert (status, body["code"]) == (405, "wrong_method") and "POST /uiapi/get_fields" in body["error"]
+    status, body = await house.post("webuis")
+    assert (status, body["code"]) == (405, "wrong_method") and "GET /uiapi/webuis" in body["error"]
+
+
+async def test_keys_that_older_clients_send_are_accepted_and_stay_here(house: Any) -> None:
+    tab = await house.tab()
+    tab.on("query_fields", {"nodes": []})
+    status, body = await house.post("query_fields", {"client_id": "a-uuid", "verbose": False})
+    assert (status, body["response"]) == (200, {"nodes": []})
+    assert tab.requests[0]["data"] == {}
+
+
+async def test_a_body_may_be_empty_where_nothing_is_needed(house: Any) -> None:
+    (await house.tab()).on("get_workflow_api", {"output": {}})
+    async with house.session.post(house.url("/uiapi/get_workflow_api")) as response:
+        assert (response.status, (await response.json())["response"]) == (200, {"output": {}})
+
+
+async def test_a_defect_of_ours_is_answered_in_the_envelope_with_a_reference_and_without_its_text(
+    house: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> Any:
+        raise ZeroDivisionError("a secret path")
+
+    monkeypatch.setattr(house.bridge.webuis, "connected", broken)
+    status, body = await house.get("webuis")
+    assert (status, body["code"]) == (500, "internal")
+    assert "secret" not in json.dumps(body) and body["details"]["reference"] in caplog.text
+    monkeypatch.undo()
+    assert (await house.get("webuis"))[0] == 200
+
+
+async def test_flat_commands_answer_beside_the_status_and_others_under_response(house: Any) -> None:
+    tab = await house.tab()
+    tab.on("load_workflow", {"loaded": True, "message": "done"})
+    status, body = await house.post("load_workflow", {"workflow": {"nodes": []}})
+    assert body == {"status": "ok", "loaded": True, "message": "done"}
+    status, body = await house.get("connection_status")
+    assert body["status"] == "ok" and body["active_clients"] == 1 and body["main_webui_id"] == tab.client_id
+
+
+def test_no_error_code_has_the_status_that_clients_repeat_by_themselves() -> None:
+    assert 408 not in STATUS.values()
+
+
+def test_every_command_says_in_a_sentence_what_it_does() -> None:
+    for command in COMMANDS.values():
+        assert command.doc.endswith(".") and command.doc[0].isupper(), command.name

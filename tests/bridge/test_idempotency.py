@@ -1,0 +1,155 @@
+"""A request that comes twice with one key is carried out once; late answers and conditions on the graph."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+from comfyui_uiapi.bridge import idempotency
+from comfyui_uiapi.bridge.errors import UiapiError
+from comfyui_uiapi.bridge.idempotency import KEEP, Repeats
+
+QUEUED = {"prompt_id": "p1", "number": 1, "node_errors": {}}
+ONCE = {"idempotency_key": "k"}
+
+
+async def test_a_repeat_is_answered_with_the_first_result_and_reaches_no_tab(house: Any) -> None:
+    tab = await house.tab()
+    tab.on("execute", QUEUED)
+    first = await house.post("execute", ONCE)
+    second = await house.post("execute", ONCE)
+    assert second == (200, {**first[1], "repeated": True})
+    assert len(tab.requests) == 1
+
+
+async def test_a_repeat_that_comes_while_the_first_is_under_way_waits_for_it(house: Any) -> None:
+    tab = await house.tab()
+    both = [asyncio.create_task(house.post("execute", ONCE)) for _ in range(2)]
+    request = await tab.next()
+    await tab.respond(request["id"], QUEUED)
+    assert [status for status, _ in await asyncio.gather(*both)] == [200, 200]
+    assert len(tab.requests) == 1
+
+
+async def test_a_caller_that_lost_its_connection_gets_the_result_by_coming_again(house: Any) -> None:
+    tab = await house.tab()
+    with pytest.raises(asyncio.TimeoutError):
+        await house.post("execute", ONCE, timeout=aiohttp.ClientTimeout(total=0.1))
+    request = await tab.next()
+    await asyncio.sleep(0.6)
+    again = asyncio.create_task(house.post("execute", ONCE))
+    await tab.respond(request["id"], QUEUED)
+    status, body = await again
+    assert (status, body["response"], body["repeated"]) == (200, QUEUED, True)
+    assert len(tab.requests) == 1
+
+
+async def test_a_key_used_for_another_request_is_a_conflict(house: Any) -> None:
+    (await house.tab()).on("execute", QUEUED)
+    await house.post("execute", ONCE)
+    status, body = await house.post("execute", {**ONCE, "batch_count": 2})
+    assert (status, body["code"]) == (409, "conflict")
+
+
+async def test_a_refusal_for_want_of_a_tab_is_tried_again(house: Any) -> None:
+    assert (await house.post("execute", ONCE))[0] == 503
+    (await house.tab()).on("execute", QUEUED)
+    assert (await house.post("execute", ONCE))[0] == 200
+
+
+async def test_a_failure_that_may_have_had_an_effect_is_not_tried_again(house: Any) -> None:
+    tab = await house.tab()
+    status, first = await house.post("execute", {**ONCE, "timeout": 0.05})
+    assert (status, first["code"]) == (504, "timeout")
+    tab.on("execute", QUEUED)
+    status, second = await house.post("execute", {**ONCE, "timeout": 0.05})
+    assert (status, second["code"]) == (504, "timeout")
+    assert len(tab.requests) == 1
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def spawn(work: Any, name: str) -> asyncio.Task[Any]:
+    return asyncio.create_task(work)
+
+
+async def test_keys_are_forgotten_after_ten_minutes_and_never_while_their_request_is_under_way() -> None:
+    clock, calls = Clock(), []
+    repeats = Repeats(spawn, clock)
+
+    async def work() -> dict[str, Any]:
+        calls.append(clock.now)
+        return {"status": "ok"}
+
+    for now in (0.0, KEEP - 1, KEEP, KEEP + 1):
+        clock.now = now
+        await repeats.once("k", "run", {}, work)
+    assert calls == [0.0, KEEP]
+
+
+async def test_an_answer_too_large_to_keep_is_not_kept_and_the_request_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(idempotency, "MAX_KEPT", 100)
+    repeats = Repeats(spawn)
+
+    async def work() -> dict[str, Any]:
+        return {"response": "x" * 200}
+
+    assert len((await repeats.once("k", "run", {}, work))["response"]) == 200
+    with pytest.raises(UiapiError) as caught:
+        await repeats.once("k", "run", {}, work)
+    assert caught.value.code == "conflict"
+
+
+async def test_a_demand_on_the_graph_goes_to_the_tab_and_its_revision_comes_back(house: Any) -> None:
+    tab = await house.tab(capabilities=["revisions", "tabs", "watch"])
+    asked = asyncio.create_task(house.post("get_fields", {"fields": ["a"], "if_revision": "r1", "workflow_tab": "t1"}))
+    request = await tab.next()
+    assert (request["if_revision"], request["workflow_tab"]) == ("r1", "t1")
+    await tab.respond(request["id"], {"a": 1}, revision="r2", workflow_tab="t1")
+    status, body = await asked
+    assert (body["response"], body["revision"], body["workflow_tab"]) == ({"a": 1}, "r2", "t1")
+
+
+async def test_a_changed_revision_is_a_409_with_what_changed(house: Any) -> None:
+    tab = await house.tab(capabilities=["revisions"])
+    asked = asyncio.create_task(house.post("set_fields", {"fields": [["a", 1]], "if_revision": "r1"}))
+    request = await tab.next()
+    details = {"revision": "r2", "changed": ["a"]}
+    await tab.respond(request["id"], status="error", error="It changed.", code="revision_changed", details=details)
+    status, body = await asked
+    assert (status, body["code"], body["details"]) == (409, "revision_changed", details)
+
+
+async def test_a_page_that_cannot_check_a_revision_is_not_asked_to_write(house: Any) -> None:
+    tab = await house.tab()
+    status, body = await house.post("set_fields", {"fields": [["a", 1]], "if_revision": "r1"})
+    assert (status, body["code"]) == (422, "invalid") and tab.requests == []
+
+
+async def test_a_demand_on_the_graph_does_not_wait_for_a_tab_that_may_not_check_it(house: Any) -> None:
+    body = {"fields": [["a", 1]], "if_revision": "r1", "wait_for_webui": True}
+    status, envelope = await house.post("set_fields", body)
+    assert (status, envelope["code"]) == (422, "invalid")
+    assert house.bridge.webuis.lobby.pending_count == 0
+
+
+async def test_a_run_that_loads_first_goes_on_in_the_workflow_tab_it_loaded_into(house: Any) -> None:
+    tab = await house.tab(capabilities=["revisions", "tabs", "execute.fields"])
+    body = {"workflow": {"nodes": []}, "wait": False, "if_revision": "r1"}
+    asked = asyncio.create_task(house.post("run", body))
+    load = await tab.next()
+    await tab.respond(load["id"], {"loaded": True, "message": ""}, revision="r2", workflow_tab="t2")
+    execute = await tab.next()
+    assert load["if_revision"] == "r1"
+    assert execute["workflow_tab"] == "t2" and "if_revision" not in execute
+    await tab.respond(execute["id"], QUEUED)
+    assert (await asked)[0] == 200

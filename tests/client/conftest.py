@@ -1,0 +1,90 @@
+"""A served bridge with scripted tabs, both clients and the command line to talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pytest
+from comfyui_uiapi.client import AsyncClient, Client
+from comfyui_uiapi.client import cli as command_line
+from comfyui_uiapi.client.values import png
+from comfyui_uiapi.tests.bridge.conftest import House, eventually, folders, guard, house
+
+__all__ = ["eventually", "folders", "guard", "house"]
+
+T = TypeVar("T")
+# A PNG of one pixel.
+PNG = png(b"\1\2\3", 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the person who runs the tests has set is not the tests' business."""
+    monkeypatch.delenv("COMFYUI_URL", raising=False)
+    monkeypatch.delenv("UIAPI_TOKEN", raising=False)
+
+
+@pytest.fixture
+def client(house: House) -> Iterator[Client]:
+    """A client of the served bridge; its calls block, so make them with `blocking`."""
+    with Client(house.url("").rstrip("/"), reconnect=5) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(house: House) -> AsyncIterator[AsyncClient]:
+    """The same for programs with a loop."""
+    async with AsyncClient(house.url("").rstrip("/"), reconnect=5) as client:
+        yield client
+
+
+Blocking = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+def blocking() -> Blocking:
+    """Call a function that blocks on a thread, while the bridge serves on this loop."""
+
+    async def call(function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        return await asyncio.wait_for(asyncio.to_thread(function, *arguments, **named), 20)
+
+    return call
+
+
+@dataclass
+class Ended:
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def uiapi(house: House, blocking: Blocking, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[Ended]]:
+    """Carry out a command line against the served bridge: `await uiapi("get", "Title.widget")`."""
+    monkeypatch.setenv("COMFYUI_URL", house.url("").rstrip("/"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    async def carry_out(*words: str, stdin: str = "") -> Ended:
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+
+        def run() -> int:
+            with redirect_stdout(out), redirect_stderr(err):
+                try:
+                    command_line.run([*words])
+                except SystemExit as end:
+                    return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+            return 0
+
+        code: int = await blocking(run)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    return carry_out

@@ -1,0 +1,79 @@
+"""What the installed client knows of the server is what the server declares."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from comfyui_uiapi import client
+from comfyui_uiapi.bridge.commands import COMMANDS
+from comfyui_uiapi.bridge.socket import VERSION
+from comfyui_uiapi.client.aio import AsyncClient
+from comfyui_uiapi.client.commands import Commands
+from comfyui_uiapi.client.sync import Client
+from comfyui_uiapi.client.table import error_codes, routes
+from comfyui_uiapi.client.terminal import EXIT_CODES, exit_code
+from comfyui_uiapi.tests.client import generate
+
+
+def test_the_table_and_the_types_are_what_the_declarations_say() -> None:
+    advice = "run python3 dev.py generate and commit what it writes"
+    assert generate.TABLE.read_text() == generate.table(), advice
+    assert generate.STUB.read_text() == generate.stub(), advice
+
+
+def test_every_route_of_the_server_is_a_method() -> None:
+    declared = {name for name, command in COMMANDS.items() if command.route}
+    assert declared == set(routes()) == {name for name in dir(Commands(lambda *_: None)) if not name.startswith("_")}
+
+
+def test_a_method_passes_on_what_it_is_given() -> None:
+    asked: list[object] = []
+    commands = Commands(lambda name, data: asked.append((name, data)))
+    commands.get_fields(["A.b"], timeout=5)
+    commands.load_workflow(workflow={}, name=None)
+    assert asked == [("get_fields", {"fields": ["A.b"], "timeout": 5}), ("load_workflow", {"workflow": {}})]
+
+
+@pytest.mark.parametrize(
+    ("positional", "named", "named_in_error"),
+    [
+        ((), {}, "needs fields"),
+        ((["a"], 1), {}, "by position"),
+        ((["a"],), {"field": 1}, "field is not one"),
+        ((["a"],), {"fields": []}, "fields is given twice"),
+    ],
+)
+def test_a_method_refuses_what_the_command_does_not_take(
+    positional: tuple[Any, ...], named: dict[str, Any], named_in_error: str
+) -> None:
+    commands = Commands(lambda name, data: pytest.fail("it was sent"))
+    with pytest.raises(TypeError, match=named_in_error):
+        commands.get_fields(*positional, **named)
+
+
+def test_help_tells_what_the_declaration_says() -> None:
+    method = Commands(lambda *_: None).get_fields
+    assert COMMANDS["get_fields"].doc in (inspect.getdoc(method) or "")
+
+
+def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
+    def methods(kind: type) -> dict[str, list[str]]:
+        found = inspect.getmembers(kind, inspect.isfunction)
+        return {name: [*inspect.signature(one).parameters] for name, one in found if not name.startswith("_")}
+
+    sync, aio = methods(Client), methods(AsyncClient)
+    # An iterator ends with its loop; one that is awaited for has no time of its own.
+    assert sync.pop("events") == [*aio.pop("events"), "timeout"]
+    assert sync == aio
+
+
+def test_every_error_of_the_server_ends_the_command_line_with_a_code_of_its_kind() -> None:
+    for code, status in error_codes().items():
+        number = exit_code(client.UiapiError(code, "", status=status))
+        assert number in EXIT_CODES and (number != 1 or status in (405, 429, 500, 507, 423)), code
+
+
+def test_the_versions_are_one() -> None:
+    assert client.__version__ == VERSION

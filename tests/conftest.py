@@ -1,0 +1,49 @@
+"""Loads this package once, as `comfyui_uiapi`, whatever the checkout's folder is called.
+
+The checkout's root is itself a package (ComfyUI imports it), but its folder may have any name, hyphens
+included. Left alone, pytest would take the root's `__init__.py` for a package of tests: it would import it
+under a name that cannot be imported, or a second time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class RootIsNoTestPackage:
+    """Has pytest collect the root as a plain folder in spite of its `__init__.py`."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        if path == ROOT:
+            return pytest.Dir.from_parent(parent, path=path)
+        return None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", action="store_true", help="send ten thousand requests to every kind of command")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(RootIsNoTestPackage())
+
+
+def load_package() -> None:
+    spec = importlib.util.spec_from_file_location(
+        "comfyui_uiapi", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    if spec is None or spec.loader is None:
+        raise pytest.UsageError(f"{ROOT / '__init__.py'} cannot be loaded")
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = package
+    spec.loader.exec_module(package)
+
+
+# Here and not in pytest_configure: the rooms' own conftests import the package before that is called.
+load_package()

@@ -1,0 +1,197 @@
+"""A model host on loopback that does as it is told: cuts, lies, refuses, redirects, changes its mind."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+REASONS = {200: "OK", 206: "Partial Content", 302: "Found", 307: "Temporary Redirect", 416: "Range Not Satisfiable"}
+PIECE = 64 << 10
+
+
+def model_bytes(size: int, seed: int = 1) -> bytes:
+    """A safetensors file of exactly `size` bytes: one tensor of random bytes."""
+    header, length = b"", 0
+    while True:
+        header = b'{"t":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (length, length)
+        if 8 + len(header) + length == size:
+            break
+        length = size - 8 - len(header)
+    return len(header).to_bytes(8, "little") + header + random.Random(seed).randbytes(length)  # noqa: S311
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass
+class Seen:
+    """A request that came in."""
+
+    path: str
+    headers: dict[str, str]
+
+    @property
+    def range(self) -> tuple[int, int | None] | None:
+        text = self.headers.get("range", "")
+        if not text.startswith("bytes="):
+            return None
+        first, _, last = text.removeprefix("bytes=").partition("-")
+        return int(first), int(last) if last else None
+
+
+@dataclass
+class Answer:
+    """What one path answers.
+
+    Attributes:
+        data: the file.
+        ranges: whether parts are given.
+        cuts: how many body bytes each next request gets before the connection is dropped; after them, all.
+        refusals: what each next request gets instead: a status, or (status, headers).
+        length: a Content-Length to claim instead of the true one.
+        held: requests wait with their body until it is set; None lets them go at once.
+        rate: bytes per second of each connection, None for as fast as it goes.
+    """
+
+    data: bytes = b""
+    etag: str | None = '"one"'
+    ranges: bool = True
+    content_type: str = "application/octet-stream"
+    headers: dict[str, str] = field(default_factory=dict)
+    status: int = 200
+    cuts: list[int] = field(default_factory=list)
+    refusals: list[int | tuple[int, dict[str, str]]] = field(default_factory=list)
+    length: int | None = None
+    held: asyncio.Event | None = None
+    rate: float | None = None
+    on_request: Callable[[Seen], None] | None = None
+
+
+class Host:
+    """The host; `answers` by path, `seen` what was asked. `sent` counts body bytes by path."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.seen: list[Seen] = []
+        self.sent: dict[str, int] = {}
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def authority(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def url(self, path: str) -> str:
+        return f"http://{self.authority}{path}"
+
+    def offer(self, path: str, data: bytes = b"", **how: Any) -> Answer:
+        """Have a path answer a file, or what else is said."""
+        answer = Answer(data, **how)
+        self.answers[path] = answer
+        return answer
+
+    def redirect(self, path: str, location: str, status: int = 302) -> None:
+        self.offer(path, status=status, headers={"Location": location})
+
+    def asked(self, path: str) -> list[Seen]:
+        """The requests for a path, with or without a query."""
+        return [seen for seen in self.seen if seen.path.partition("?")[0] == path]
+
+    async def start(self) -> Host:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # Whoever asked has gone, or the test is over.
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = lines[0].split(" ", 2)
+        pairs = (line.partition(":") for line in lines[1:] if line)
+        headers = {name.lower(): value.strip() for name, _, value in pairs}
+        seen = Seen(path, headers)
+        self.seen.append(seen)
+        answer = self.answers.get(path) or self.answers.get(path.partition("?")[0]) or Answer(status=404)
+        if answer.on_request is not None:
+            answer.on_request(seen)
+        if answer.refusals:
+            refusal = answer.refusals.pop(0)
+            status, extra = refusal if isinstance(refusal, tuple) else (refusal, {})
+            await self._head(writer, status, {"Content-Length": "0", **extra})
+            return True
+        if answer.status != 200:
+            body = answer.data
+            sent = {"Content-Type": answer.content_type, "Content-Length": str(len(body)), **answer.headers}
+            await self._head(writer, answer.status, sent)
+            writer.write(body if method != "HEAD" else b"")
+            return True
+        return await self._file(writer, method, answer, seen)
+
+    async def _file(self, writer: asyncio.StreamWriter, method: str, answer: Answer, seen: Seen) -> bool:
+        data, total = answer.data, len(answer.data)
+        sent = {"Content-Type": answer.content_type, **answer.headers}
+        if answer.etag is not None:
+            sent["ETag"] = answer.etag
+        status, start, end = 200, 0, total
+        span = seen.range
+        current = seen.headers.get("if-range") in (None, answer.etag)
+        if span is not None and answer.ranges and current:
+            if span[0] >= total:
+                await self._head(writer, 416, {"Content-Range": f"bytes */{total}", "Content-Length": "0"})
+                return True
+            status, start = 206, span[0]
+            end = total if span[1] is None else min(total, span[1] + 1)
+            sent["Content-Range"] = f"bytes {start}-{end - 1}/{total}"
+        length = end - start if answer.length is None else answer.length
+        await self._head(writer, status, {"Content-Length": str(length), **sent})
+        if method == "HEAD":
+            return True
+        cut = answer.cuts.pop(0) if answer.cuts else None
+        stop = end if cut is None else min(end, start + cut)
+        while start < stop:
+            if answer.held is not None:
+                await answer.held.wait()
+            piece = data[start : min(stop, start + PIECE)]
+            writer.write(piece)
+            await writer.drain()
+            start += len(piece)
+            path = seen.path.partition("?")[0]
+            self.sent[path] = self.sent.get(path, 0) + len(piece)
+            if answer.rate is not None:
+                await asyncio.sleep(len(piece) / answer.rate)
+        # A connection that was cut, or whose length was a lie, cannot be used again.
+        return cut is None and answer.length is None
+
+    async def _head(self, writer: asyncio.StreamWriter, status: int, headers: dict[str, str]) -> None:
+        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'As told')}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        await writer.drain()

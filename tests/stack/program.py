@@ -1,0 +1,177 @@
+"""A program outside ComfyUI, as the tests have it ask: over HTTP, or over the websocket with its events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, TypeVar
+
+from aiohttp import ClientSession, ClientTimeout, ClientWebSocketResponse, WSMsgType
+
+from .comfy import ComfyProcess
+
+# Seconds after which a test has waited in vain; no promise is about it.
+PATIENCE = 60.0
+# What the frames of a program may hold; pictures are in some.
+MAX_FRAME = 64 * 1024 * 1024
+
+Envelope = dict[str, Any]
+T = TypeVar("T")
+
+
+class Program:
+    """Asks over HTTP; use it with `async with`.
+
+    Args:
+        comfy: the ComfyUI to ask.
+    """
+
+    def __init__(self, comfy: ComfyProcess) -> None:
+        self.comfy = comfy
+        self._session: ClientSession | None = None
+        self._sockets: list[Socket] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def __aenter__(self) -> Program:
+        self._session = ClientSession(timeout=ClientTimeout(total=2 * PATIENCE))
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for socket in self._sockets:
+            await socket.close()
+        await self.http.close()
+
+    @property
+    def http(self) -> ClientSession:
+        """The session, for requests of another form than those below."""
+        if self._session is None:
+            raise RuntimeError("enter this program first")
+        return self._session
+
+    def url(self, path: str) -> str:
+        """The full address of a path of this ComfyUI."""
+        return self.comfy.url + path
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Do something meanwhile, until this program ends at the latest."""
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
+
+    async def post(self, command: str, body: Any = None) -> tuple[int, Envelope]:
+        """POST a command's request; answers HTTP status and envelope."""
+        async with self.http.post(self.url(f"/uiapi/{command}"), json={} if body is None else body) as response:
+            return response.status, await response.json()
+
+    async def get(self, path: str) -> tuple[int, Envelope]:
+        """GET a path below /uiapi/; answers HTTP status and envelope."""
+        async with self.http.get(self.url(f"/uiapi/{path}")) as response:
+            return response.status, await response.json()
+
+    async def ok(self, command: str, body: Any = None) -> Any:
+        """POST a request that must succeed; answers its response."""
+        status, envelope = await self.post(command, body)
+        assert (status, envelope["status"]) == (200, "ok"), envelope
+        return envelope.get("response", envelope)
+
+    async def file(self, url: str) -> bytes:
+        """What ComfyUI serves at this path."""
+        async with self.http.get(self.url(url)) as response:
+            assert response.status == 200
+            return await response.read()
+
+    async def comfy_post(self, path: str, body: Any = None) -> None:
+        """POST to one of ComfyUI's own routes that answer nothing worth reading."""
+        async with self.http.post(self.url(path), json=body or {}) as response:
+            assert response.status == 200
+
+    async def queue(self) -> tuple[list[str], list[str]]:
+        """The prompt ids that ComfyUI runs and those that wait."""
+        async with self.http.get(self.url("/queue")) as response:
+            queue = await response.json()
+        return [item[1] for item in queue["queue_running"]], [item[1] for item in queue["queue_pending"]]
+
+    async def socket(self) -> Socket:
+        """A websocket of this program, past its hello."""
+        socket = Socket(*await self.raw_socket())
+        self._sockets.append(socket)
+        return socket
+
+    async def raw_socket(self) -> tuple[ClientWebSocketResponse, dict[str, Any]]:
+        """The same as a bare websocket, and its welcome."""
+        ws = await self.http.ws_connect(self.url("/uiapi/ws"), max_msg_size=MAX_FRAME)
+        await ws.send_json({"type": "hello", "role": "client", "protocol": 1, "name": "test"})
+        welcome = await ws.receive_json(timeout=PATIENCE)
+        assert welcome["type"] == "welcome", welcome
+        return ws, welcome
+
+
+class Socket:
+    """A program's websocket: requests in any number at once, and the events that came.
+
+    Attributes:
+        welcome: the server's first frame.
+        events: every event frame so far.
+    """
+
+    def __init__(self, ws: ClientWebSocketResponse, welcome: dict[str, Any]) -> None:
+        self.ws = ws
+        self.welcome = welcome
+        self.events: list[dict[str, Any]] = []
+        self._changed = asyncio.Event()
+        self._waiting: dict[str, asyncio.Future[Envelope]] = {}
+        self._last_id = 0
+        self._reader = asyncio.create_task(self._read(), name="reader of a program's websocket")
+
+    def start(self, command: str, data: Any = None, request_id: str | None = None) -> asyncio.Future[Envelope]:
+        """Send a request; the future is its answer's frame, less its type and id."""
+        self._last_id += 1
+        request_id = request_id or f"request {self._last_id}"
+        answer: asyncio.Future[Envelope] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = answer
+        frame = {"type": "request", "id": request_id, "command": command, "data": data or {}}
+        self._sending = asyncio.create_task(self.ws.send_json(frame), name="a program's request")
+        return answer
+
+    async def request(self, command: str, data: Any = None) -> Envelope:
+        """Send a request and wait for its answer."""
+        return await asyncio.wait_for(self.start(command, data), PATIENCE)
+
+    async def event(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first event, past or to come, that fits."""
+
+        async def look() -> dict[str, Any]:
+            while True:
+                self._changed.clear()
+                for event in self.events:
+                    if fits(event):
+                        return event
+                await self._changed.wait()
+
+        return await asyncio.wait_for(look(), PATIENCE)
+
+    async def close(self) -> None:
+        """Close it; requests without an answer are cancelled."""
+        await self.ws.close()
+        await asyncio.wait_for(self._reader, PATIENCE)
+
+    async def _read(self) -> None:
+        async for message in self.ws:
+            if message.type is not WSMsgType.TEXT:
+                continue
+            frame = json.loads(message.data)
+            kind = frame.pop("type")
+            if kind == "event":
+                self.events.append(frame)
+                self._changed.set()
+            elif kind == "response":
+                answer = self._waiting.pop(frame.pop("id"))
+                if not answer.done():
+                    answer.set_result(frame)
+        for answer in self._waiting.values():
+            answer.cancel()

@@ -1,0 +1,201 @@
+"""Every command in the README works, in the order it stands there, on a real ComfyUI with a real tab."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfyui_uiapi import server  # noqa: F401 - importing declares every command
+from comfyui_uiapi.bridge.commands import COMMANDS
+from comfyui_uiapi.bridge.errors import STATUS
+from comfyui_uiapi.bridge.runs import EVENTS
+from comfyui_uiapi.bridge.subscriptions import TAB_EVENTS
+from comfyui_uiapi.tests.bench import runner
+from comfyui_uiapi.tests.client import installed
+from comfyui_uiapi.tests.stack import build
+from comfyui_uiapi.tests.stack.comfy import ComfyProcess, free_port
+from comfyui_uiapi.tests.stack.tab import Tab
+
+README = (build.ROOT / "README.md").read_text()
+# (language, text) of every block of commands, in their order.
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+LINES = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
+DEV = [line for line in LINES if line.startswith("python3 dev.py")]
+START = "python main.py --listen"
+
+one_frontend = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirect=True, scope="session")
+
+
+def run(command: list[Any] | str, folder: Path, env: dict[str, str], seconds: float = 120) -> str:
+    """What a program printed; it has to end well."""
+    words = ["sh", "-e", "-c", command] if isinstance(command, str) else command
+    done = subprocess.run(  # noqa: S603 - the README's own words
+        words, cwd=folder, env=env, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def at_hand(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """The environment of a person who has installed everything; takes ComfyUI's address."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
+    shims = {
+        "uiapi": f'exec "{sys.executable}" -m uiapi "$@"',
+        "python": f'exec "{sys.executable}" "$@"',
+        # Everything is installed; what is to be seen is that pip finds nothing to say against it.
+        "pip": f'exec "{sys.executable}" -m pip "$@" --dry-run --no-build-isolation --quiet',
+        "node": f'exec "{node}" "$@"',
+    }
+    for name, text in shims.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+
+    def environment(url: str) -> dict[str, str]:
+        env = installed.environment(tmp_path, url)
+        return {**env, "PATH": os.pathsep.join([str(programs), env["PATH"]])}
+
+    return environment
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what the README's commands name, where they name it."""
+    folder = tmp_path / "ComfyUI/custom_nodes/ComfyUI-uiapi"
+    folder.mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.txt"):
+        shutil.copy(build.ROOT / name, folder)
+    shutil.copytree(build.ROOT / "client", folder / "client", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@one_frontend
+async def test_every_block_of_commands_works_after_the_one_before(
+    tab: Tab, checkout: Path, at_hand: Callable[[str], dict[str, str]], tmp_path: Path
+) -> None:
+    env = at_hand(tab.comfy.url)
+    # The address in the README, where it is written out, is the usual one.
+    webui = f"--webui {tab.webui}"
+    for kind, text in BLOCKS:
+        if text.startswith("cd ComfyUI/"):
+            await asyncio.to_thread(run, text, tmp_path, env)
+        elif kind == "python":
+            await asyncio.to_thread(run, [sys.executable, "-c", text], checkout, env)
+        elif not any(line.startswith("python3 dev.py") or START in line for line in text.splitlines()):
+            here = text.replace("http://127.0.0.1:8188", tab.comfy.url).replace("--webui 1", webui)
+            await asyncio.to_thread(run, here, checkout, env)
+    for picture in ("picture.png", "inverted.png", "pictures.png", "frame_2.png", "canvas.png"):
+        assert (checkout / picture).read_bytes().startswith(b"\x89PNG"), picture
+
+
+def test_there_is_no_block_of_another_kind() -> None:
+    assert {kind for kind, _ in BLOCKS} == {"sh", "python"}
+
+
+async def test_comfyui_starts_with_a_token_as_the_readme_says(
+    new_comfy: Callable[..., ComfyProcess], at_hand: Callable[[str], dict[str, str]], tmp_path: Path
+) -> None:
+    [line] = [line for line in LINES if START in line]
+    name, token = line.partition(" ")[0].split("=")
+    comfy = await asyncio.to_thread(lambda: new_comfy(args=["--listen"], env={name: token}))
+    env = at_hand(comfy.url)
+    [ask] = [line for line in LINES if line.startswith(f"{name}={token} uiapi")]
+    assert "active clients" in await asyncio.to_thread(run, ask, tmp_path, env)
+    done = await asyncio.to_thread(
+        subprocess.run, ["sh", "-c", "uiapi status"], env=env, capture_output=True, check=False
+    )
+    assert done.returncode == 5
+
+
+# -- dev.py -----------------------------------------------------------------------------------------------------
+
+
+def demo(line: str, env: dict[str, str]) -> None:
+    assert "Picture:" in run([sys.executable, *line.split()[1:]], build.ROOT, env, 300)
+
+
+def serve(line: str, env: dict[str, str]) -> None:
+    """It goes on until it is told to end; any free port will do."""
+    words = [sys.executable, *line.replace("8190", str(free_port())).split()[1:], "--no-browser"]
+    with subprocess.Popen(words, cwd=build.ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdout is not None
+        assert "http://127.0.0.1:" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+
+
+def checked_elsewhere(line: str, env: dict[str, str]) -> None:
+    """What continuous integration runs by itself."""
+    assert line in (build.ROOT / ".ci/run").read_text().splitlines()
+
+
+def bench(line: str, env: dict[str, str]) -> None:
+    """Too long to be a test of its own; what it names is there."""
+    assert set(line.split()[3:]) <= set(runner.names())
+
+
+def collected(line: str, env: dict[str, str]) -> None:
+    """Too long for every run; the option is there, and what it is for."""
+    words = [*line.split()[1:], "--collect-only", "-q", "tests/stack/test_fuzz.py"]
+    assert "test_whatever_is_sent" in run([sys.executable, *words], build.ROOT, env, 300)
+
+
+def whole(line: str, env: dict[str, str]) -> None:
+    run([sys.executable, *line.split()[1:]], build.ROOT, env, 300)
+
+
+WAYS: dict[str, Callable[[str, dict[str, str]], None]] = {
+    "python3 dev.py demo": demo,
+    "python3 dev.py test": checked_elsewhere,
+    "python3 dev.py test --fuzz": collected,
+    "python3 dev.py lint": checked_elsewhere,
+    "python3 dev.py bench client": bench,
+    "python3 dev.py run --port 8190": serve,
+}
+
+
+@pytest.mark.parametrize("line", DEV)
+async def test_every_command_of_dev_py_works(line: str) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    await asyncio.to_thread(WAYS.get(line, whole), line, env)
+
+
+# -- tables -----------------------------------------------------------------------------------------------------
+
+
+def names_in(heading: str) -> set[str]:
+    """The names in the first column of the table in a section."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)}
+
+
+def test_every_error_is_explained_and_no_other() -> None:
+    assert names_in("Errors") == set(STATUS)
+
+
+def test_every_event_is_told_of_and_no_other() -> None:
+    others = {"preview", "webui_connected", "webui_disconnected", "download_progress", "model_landed"}
+    assert names_in("Events") == {*EVENTS.values(), *TAB_EVENTS, *others}
+
+
+def test_every_command_the_readme_names_is_one() -> None:
+    verbs = "get|set|send|list|new|open|switch|rename|save|close|download|model|add|remove"
+    named = set(re.findall(rf"`((?:{verbs})_[a-z_]+)`", README))
+    assert named - names_in("Events") - names_in("Errors") - {"download_failed"} <= set(COMMANDS)
+
+
+def test_every_anchor_leads_to_a_heading() -> None:
+    headings = re.findall(r"^## (.*)$", README, re.MULTILINE)
+    slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]*)\)", README)) <= slugs

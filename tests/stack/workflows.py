@@ -1,0 +1,135 @@
+"""Workflows that run on ComfyUI's own nodes without a downloaded model, in API format, and the pictures they make."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from safetensors.numpy import save_file
+
+Workflow = dict[str, Any]
+Pixels = npt.NDArray[np.uint8]
+
+RED, GREEN, BLUE = 0xFF0000, 0x00FF00, 0x0000FF
+UPSCALER = "identity.safetensors"
+# Feature maps and layers of the upscaler: enough work for a fraction of a second a tile.
+FEATURES, LAYERS = 32, 8
+
+
+def _node(class_type: str, title: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": class_type, "_meta": {"title": title}, "inputs": inputs}
+
+
+def picture(color: int = RED, *, width: int = 48, height: int = 32, prefix: str = "picture") -> Workflow:
+    """One picture of one colour (0xRRGGBB), saved."""
+    return {
+        "1": _node("EmptyImage", "Canvas", width=width, height=height, batch_size=1, color=color),
+        "2": _node("SaveImage", "Result", images=["1", 0], filename_prefix=prefix),
+    }
+
+
+def twins() -> Workflow:
+    """Two nodes of one title, so that a path by title fits both."""
+    return {
+        "1": _node("EmptyImage", "Canvas", width=16, height=32, batch_size=1, color=RED),
+        "2": _node("EmptyImage", "Canvas", width=64, height=32, batch_size=1, color=BLUE),
+        "3": _node("SaveImage", "First", images=["1", 0], filename_prefix="first"),
+        "4": _node("SaveImage", "Second", images=["2", 0], filename_prefix="second"),
+    }
+
+
+def photo(file: str) -> Workflow:
+    """A picture of ComfyUI's input folder, saved as it is."""
+    return {
+        "1": _node("LoadImage", "Photo", image=file),
+        "2": _node("SaveImage", "Result", images=["1", 0], filename_prefix="photo"),
+    }
+
+
+def noise() -> Workflow:
+    """A picture that differs with its seed."""
+    return {
+        "1": _node("EmptyImage", "Canvas", width=16, height=16, batch_size=1, color=0x808080),
+        "2": _node("ImageAddNoise", "Noise", image=["1", 0], seed=1, strength=1.0),
+        "3": _node("SaveImage", "Result", images=["2", 0], filename_prefix="noise"),
+    }
+
+
+def unconnected() -> Workflow:
+    """ComfyUI refuses it: SaveImage has nothing to save."""
+    return {"1": _node("SaveImage", "Result", filename_prefix="nothing")}
+
+
+def throwing() -> Workflow:
+    """ComfyUI accepts it, and its first node throws while it runs: the expression is no regular one."""
+    return {
+        "1": _node("RegexReplace", "Pattern", string="text", regex_pattern="(", replace=""),
+        "2": _node("PreviewAny", "Shown", source=["1", 0]),
+    }
+
+
+def upscaled(pictures: int, color: int = GREEN, *, size: int = 32) -> Workflow:
+    """So many pictures through an upscaler (see write_upscaler), which tells its progress after each."""
+    return {
+        "1": _node("EmptyImage", "Canvas", width=size, height=size, batch_size=pictures, color=color),
+        "2": _node("UpscaleModelLoader", "Upscaler", model_name=UPSCALER),
+        "3": _node("ImageUpscaleWithModel", "Upscale", upscale_model=["2", 0], image=["1", 0]),
+        "4": _node("SaveImage", "Result", images=["3", 0], filename_prefix="upscaled"),
+    }
+
+
+def streamed(pictures: int, color: int) -> Workflow:
+    """So many pictures that are sent to the page as previews while they are made, and are not saved.
+
+    Needs ComfyUI's own custom_nodes/websocket_image_save.py.
+    """
+    return {
+        "1": _node("EmptyImage", "Canvas", width=512, height=512, batch_size=pictures, color=color),
+        "2": _node("SaveImageWebsocket", "Sent", images=["1", 0]),
+    }
+
+
+def endless() -> Workflow:
+    """Longer than any test waits, unless it is interrupted; needs write_upscaler."""
+    return upscaled(300, size=256)
+
+
+def write_upscaler(base: Path) -> None:
+    """Give the ComfyUI with this base directory an upscale model that leaves every picture as it is.
+
+    In the layout of SRVGGNetCompact (https://github.com/xinntao/Real-ESRGAN, realesrgan/archs/srvgg_arch.py), which
+    adds what its layers answer to the picture. With weights of zero that is nothing.
+    """
+    shapes: list[tuple[int, ...]] = [(FEATURES, 3, 3, 3)]
+    shapes += [(FEATURES, FEATURES, 3, 3)] * LAYERS
+    weights: dict[str, npt.NDArray[np.float32]] = {}
+    for index, shape in enumerate(shapes):
+        weights |= _layer(2 * index, shape)
+        weights[f"body.{2 * index + 1}.weight"] = np.zeros(FEATURES, np.float32)
+    weights |= _layer(2 * len(shapes), (3, FEATURES, 3, 3))
+    folder = base / "models" / "upscale_models"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / UPSCALER)
+
+
+def _layer(number: int, shape: tuple[int, ...]) -> dict[str, npt.NDArray[np.float32]]:
+    return {
+        f"body.{number}.weight": np.zeros(shape, np.float32),
+        f"body.{number}.bias": np.zeros(shape[0], np.float32),
+    }
+
+
+def pixels(file: bytes) -> Pixels:
+    """An image file's pixels: rows, columns, and red, green and blue from 0 to 255."""
+    with Image.open(io.BytesIO(file)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def is_all(file: bytes, color: int) -> bool:
+    """Whether every pixel of an image file has this colour (0xRRGGBB)."""
+    wanted = np.array([color >> 16, color >> 8 & 0xFF, color & 0xFF], np.uint8)
+    return bool((pixels(file) == wanted).all())

@@ -1,0 +1,187 @@
+"""Questions to the person at the browser: asked once, one at a time, and taken away when nobody waits any more."""
+
+from __future__ import annotations
+
+import pytest
+from comfyui_uiapi.tests.stack.tab import Tab
+from playwright.async_api import Locator, expect
+
+from .conftest import Played
+from .graphs import empty_to_save, node, ui
+
+SHOWN = "() => app.rootGraph.nodes.map(node => node.type).sort()"
+
+
+def dialog(tab: Tab) -> Locator:
+    """The dialogs on the page."""
+    return tab.page.get_by_role("dialog")
+
+
+async def press(tab: Tab, name: str) -> None:
+    await dialog(tab).get_by_role("button", name=name).click()
+
+
+async def fill(tab: Tab, text: str) -> None:
+    await dialog(tab).get_by_role("textbox").fill(text)
+    await press(tab, "Confirm")
+
+
+async def test_an_offered_workflow_is_opened_when_the_person_agrees(played: Played) -> None:
+    server, tab = played
+    ident = server.request("send_workflow", workflow=empty_to_save(), title="A gift", message="From your program")
+    await expect(dialog(tab)).to_contain_text("A gift")
+    await expect(dialog(tab)).to_contain_text("From your program")
+    assert await tab.page.evaluate(SHOWN) == []
+    await press(tab, "Confirm")
+    answer = (await server.answer(ident))["response"]
+    assert answer["accepted"] is True
+    assert await tab.page.evaluate(SHOWN) == ["EmptyImage", "SaveImage"]
+
+
+@pytest.mark.parametrize("how", ["Cancel", "Escape"])
+async def test_an_offered_workflow_is_not_opened_when_the_person_declines(played: Played, how: str) -> None:
+    server, tab = played
+    ident = server.request("send_workflow", workflow=empty_to_save(), title="A gift", message="From your program")
+    await expect(dialog(tab)).to_contain_text("A gift")
+    await (press(tab, how) if how == "Cancel" else tab.page.keyboard.press(how))
+    assert (await server.answer(ident))["response"]["accepted"] is False
+    assert await tab.page.evaluate(SHOWN) == []
+
+
+async def test_what_a_program_writes_is_shown_as_text(played: Played) -> None:
+    server, tab = played
+    bold = '<b>bold</b><img src=x onerror="window.hacked = true">'
+    ident = server.request("send_workflow", workflow=empty_to_save(), title=bold, message=bold)
+    await expect(dialog(tab)).to_contain_text("<b>bold</b>")
+    await press(tab, "Cancel")
+    await server.answer(ident)
+    assert await tab.page.evaluate("window.hacked") is None
+
+
+async def test_what_is_no_workflow_is_refused_before_the_person_is_asked(played: Played) -> None:
+    server, _ = played
+    answer = await server.ask("send_workflow", workflow={"no": "workflow"}, title=None, message=None)
+    assert (answer["status"], answer["code"]) == ("error", "invalid")
+
+
+async def test_a_question_that_nobody_waits_for_any_more_is_taken_away(played: Played) -> None:
+    server, tab = played
+    gift = {"workflow": empty_to_save(), "title": "A gift", "message": "m"}
+    for command, data in (("send_workflow", gift), ("get_model_url", {"ckpt_name": "model.safetensors"})):
+        ident = server.request(command, **data)
+        await expect(dialog(tab)).to_have_count(1)
+        server.cancel(ident)
+        await expect(dialog(tab)).to_have_count(0)
+        await server.ask("get_fields", fields=[])
+        assert not server.answered(ident)
+    assert await tab.page.evaluate(SHOWN) == []
+
+
+async def test_questions_are_asked_one_after_the_other(played: Played) -> None:
+    server, tab = played
+    first = server.request("send_workflow", workflow=empty_to_save(), title="First", message="m")
+    second = server.request("get_model_url", ckpt_name="model.safetensors")
+    third = server.request("send_workflow", workflow=empty_to_save(), title="Third", message="m")
+    fourth = server.request("send_workflow", workflow=empty_to_save(), title="Fourth", message="m")
+    await expect(dialog(tab)).to_contain_text("First")
+    await expect(dialog(tab)).to_have_count(1)
+    server.cancel(third)
+    await press(tab, "Cancel")
+    await server.answer(first)
+    await expect(dialog(tab)).to_contain_text("model.safetensors")
+    await fill(tab, "https://example.com/model.safetensors")
+    assert (await server.answer(second))["response"]["url"] == "https://example.com/model.safetensors"
+    await expect(dialog(tab)).to_contain_text("Fourth")
+    await press(tab, "Cancel")
+    await server.answer(fourth)
+    assert not server.answered(third)
+
+
+async def test_a_question_waits_while_the_page_asks_something_itself(played: Played) -> None:
+    server, tab = played
+    await tab.page.evaluate("""() => {
+        const asked = app.extensionManager.dialog.prompt({title: 'The page asks', message: 'm', defaultValue: 'own'})
+        asked.then(answer => (window.own = answer))
+    }""")
+    await expect(dialog(tab)).to_contain_text("The page asks")
+    ident = server.request("get_model_url", ckpt_name="model.safetensors")
+    await server.ask("get_fields", fields=[])
+    await expect(dialog(tab)).to_have_count(1)
+    await press(tab, "Confirm")
+    await expect(dialog(tab)).to_contain_text("model.safetensors")
+    assert await tab.page.evaluate("window.own") == "own"
+    await tab.page.keyboard.press("Escape")
+    assert (await server.answer(ident))["code"] == "declined"
+
+
+async def test_the_address_of_a_model_is_asked_with_its_folder(played: Played) -> None:
+    server, tab = played
+    models = [{"name": "model.safetensors", "directory": "checkpoints"}]
+    workflow = ui([node(1, "CheckpointLoaderSimple", values=["model.safetensors"], properties={"models": models})])
+    await server.ask("load_workflow", workflow=workflow)
+    ident = server.request("get_model_url", ckpt_name="model.safetensors")
+    await expect(dialog(tab)).to_contain_text("checkpoints")
+    await fill(tab, "  https://example.com/model.safetensors ")
+    response = (await server.answer(ident))["response"]
+    assert response == {"url": "https://example.com/model.safetensors", "model_type": "checkpoints"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://huggingface.co/owner/name/resolve/main/a.safetensors",
+        "http://127.0.0.1:8000/a.safetensors",
+        "hf://owner/name/a.safetensors",
+        "owner/name/a.safetensors",
+        "urn:air:sdxl:checkpoint:civitai:1@2",
+    ],
+)
+async def test_every_kind_of_address_is_taken(played: Played, address: str) -> None:
+    server, tab = played
+    ident = server.request("get_model_url", ckpt_name="a.safetensors")
+    await fill(tab, address)
+    assert (await server.answer(ident))["response"]["url"] == address
+
+
+async def test_what_is_no_address_is_asked_for_again(played: Played) -> None:
+    server, tab = played
+    ident = server.request("get_model_url", ckpt_name="a.safetensors")
+    await fill(tab, "the usual one")
+    await expect(dialog(tab)).to_contain_text("https://")
+    await expect(dialog(tab).get_by_role("textbox")).to_have_value("the usual one")
+    await fill(tab, "https://example.com/a.safetensors")
+    assert (await server.answer(ident))["response"]["url"] == "https://example.com/a.safetensors"
+
+
+async def test_several_addresses_are_asked_in_turn_and_may_be_skipped(played: Played) -> None:
+    server, tab = played
+    ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors", "c.safetensors"])
+    await expect(dialog(tab)).to_contain_text("1 of 3")
+    await fill(tab, "https://example.com/a")
+    await expect(dialog(tab)).to_contain_text("2 of 3")
+    await tab.page.keyboard.press("Escape")
+    await expect(dialog(tab)).to_contain_text("3 of 3")
+    await fill(tab, "https://example.com/c")
+    response = (await server.answer(ident))["response"]
+    assert response == {"urls": {"a.safetensors": "https://example.com/a", "c.safetensors": "https://example.com/c"}}
+
+
+async def test_addresses_that_are_all_skipped_are_declined(played: Played) -> None:
+    server, tab = played
+    ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors"])
+    for place in ("1 of 2", "2 of 2"):
+        await expect(dialog(tab)).to_contain_text(place)
+        await tab.page.keyboard.press("Escape")
+    answer = await server.answer(ident)
+    assert (answer["status"], answer["code"]) == ("error", "declined")
+
+
+async def test_a_lost_socket_takes_its_question_away(played: Played) -> None:
+    server, tab = played
+    count = len(server.hellos)
+    ident = server.request("send_workflow", workflow=empty_to_save(), title="A gift", message="m")
+    await expect(dialog(tab)).to_have_count(1)
+    await server.close()
+    await expect(dialog(tab)).to_have_count(0)
+    await server.hello(count + 1)
+    assert not server.answered(ident)

@@ -1,0 +1,188 @@
+"""Edits, batches, history and snapshots: what a person can do to the graph, all or nothing, and undoable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from comfyui_uiapi.tests.stack.tab import Tab
+
+from .conftest import Ask
+from .graphs import Json, nested, node, ui
+
+HISTORY = """() => {
+    const { changeTracker, isModified } = app.extensionManager.workflow.activeWorkflow
+    return [changeTracker.undoQueue.length, changeTracker.redoQueue.length, changeTracker.changeCount, isModified]
+}"""
+VIEW = "() => [app.canvas.ds.scale, ...app.canvas.ds.offset, app.canvas.selectedItems.size]"
+
+
+def pictures() -> Json:
+    return ui([node(1, "EmptyImage", "Picture", [64, 64, 1, 0]), node(2, "SaveImage", "Save", ["test"])])
+
+
+async def graph(tell: Ask) -> Json:
+    """The open workflow as the page saves it, without how it is looked at."""
+    workflow: Json = (await tell("get_workflow"))["workflow"]["workflow"]
+    return {**workflow, "extra": {key: value for key, value in workflow["extra"].items() if key != "ds"}}
+
+
+async def test_a_node_is_made_with_all_that_was_asked_for(tell: Ask) -> None:
+    await tell("load_workflow", workflow=pictures())
+    looks: Json = {"title": "New", "pos": [50, 600], "size": [400, 300], "mode": "bypassed"}
+    made = (await tell("add_node", type="EmptyImage", fields=[["width", 96]], **looks))["node"]
+    assert (made["title"], made["pos"], made["size"], made["mode"]) == ("New", [50, 600], [400, 300], 4)
+    assert isinstance(made["id"], str)
+    assert await tell("get_fields", fields=[f"#{made['id']}.width"]) == {f"#{made['id']}.width": 96}
+    listed = next(item for item in (await tell("query_fields"))["nodes"] if item["id"] == made["id"])
+    assert listed.items() <= made.items()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ({"type": "EmptyImag"}, "unknown_node_type"),
+        ({"type": "EmptyImage", "fields": [["nothing", 1]]}, "unknown_path"),
+        ({"type": "EmptyImage", "fields": [["width", "wide"]]}, "invalid"),
+        ({"type": "EmptyImage", "subgraph": "Save"}, "invalid"),
+        ({"type": "EmptyImage", "subgraph": "Nowhere"}, "unknown_node"),
+    ],
+)
+async def test_a_node_that_cannot_be_made_leaves_nothing(tell: Ask, refused: Ask, data: Json, code: str) -> None:
+    await tell("load_workflow", workflow=pictures())
+    before = (await graph(tell))["nodes"]
+    assert (await refused("add_node", **data))["code"] == code
+    assert (await graph(tell))["nodes"] == before
+
+
+async def test_a_node_is_changed_in_every_way_and_back_by_one_undo(tell: Ask) -> None:
+    await tell("load_workflow", workflow=pictures())
+    before = await graph(tell)
+    looks: Json = {"title": "Other", "pos": [10, 20], "size": [333, 222], "collapsed": True, "pinned": True}
+    made = (await tell("set_node", node="Picture", **looks, mode="muted", color="green"))["node"]
+    assert looks.items() <= made.items()
+    saved = next(item for item in (await graph(tell))["nodes"] if str(item["id"]) == "1")
+    assert (saved["title"], saved["mode"], saved["flags"]) == ("Other", 2, {"collapsed": True, "pinned": True})
+    assert saved["bgcolor"] == "#353"
+    assert await tell("undo") == {"done": 1}
+    assert await graph(tell) == before
+    assert await tell("redo") == {"done": 1}
+    assert (await tell("query_fields", titles=["other"]))["total"] == 1
+
+
+async def test_links_are_cut_by_input_by_output_and_by_both_ends(tell: Ask, refused: Ask) -> None:
+    await tell("load_workflow", workflow=pictures())
+    for field in ("Save.images", "Picture.outputs[0]", {"from": "Picture", "to": "Save"}):
+        await tell("set_connection", field=["Picture", "Save"])
+        [cut] = (await tell("disconnect", field=field))["removed"]
+        assert (cut["from"]["path"], cut["to"]["path"]) == ("Picture.outputs[0]", "Save.inputs[0]")
+        assert await tell("get_fields", fields=["Save.inputs[0]"]) == {"Save.inputs[0]": None}
+    assert (await refused("disconnect", field="Save.images"))["code"] == "invalid"
+
+
+async def test_nodes_are_removed_with_their_links(tell: Ask, refused: Ask) -> None:
+    await tell("load_workflow", workflow=nested())
+    assert (await tell("remove_node", nodes=["Outer/Scale", "#3"]))["removed"] == [
+        {"id": "5:2", "type": "ImageScaleBy", "title": "Scale"},
+        {"id": "3", "type": "SaveImage", "title": "Save"},
+    ]
+    assert [item["id"] for item in (await tell("query_fields"))["nodes"]] == ["5", "5:4", "5:4:1"]
+    error = await refused("remove_node", nodes=["Outter"])
+    assert (error["code"], error["details"]["nearest"][0]) == ("unknown_node", "Outer")
+
+
+async def test_groups_are_made_around_nodes_moved_with_them_and_removed_without(tell: Ask, refused: Ask) -> None:
+    await tell("load_workflow", workflow=pictures())
+    made = (await tell("add_group", title="Frame", nodes=["Picture", "Save"], color="red"))["group"]
+    assert sorted(made["nodes"]) == ["1", "2"]
+    moved = (await tell("set_group", group="frame", title="Other", bounding=[0, 0, 500, 400]))["group"]
+    assert (moved["title"], moved["bounding"]) == ("Other", [0, 0, 500, 400])
+    assert (await refused("set_group", group="Frame"))["code"] == "unknown_group"
+    await tell("remove_group", group=f"#{made['id']}")
+    saved = await graph(tell)
+    assert (saved["groups"], len(saved["nodes"])) == ([], 2)
+
+
+async def test_nodes_become_a_subgraph_are_edited_in_it_and_unpacked(tell: Ask) -> None:
+    await tell("load_workflow", workflow=pictures())
+    await tell("set_connection", field=["Picture", "Save"])
+    packed = (await tell("convert_to_subgraph", nodes=["Picture", "Save"], title="Packed"))["node"]
+    assert (packed["title"], packed["subgraph"], packed["path"]) == ("Packed", True, "Packed")
+    await tell("set_fields", fields=[["Packed/Picture.width", 320]])
+    inner = (await tell("add_node", type="EmptyImage", title="Inner", subgraph="Packed"))["node"]
+    assert inner["path"] == "Packed/Inner"
+    names = {item["title"] for item in (await tell("unpack_subgraph", node="Packed"))["nodes"]}
+    assert names == {"Picture", "Save", "Inner"}
+    assert await tell("get_fields", fields=["Picture.width"]) == {"Picture.width": 320}
+    assert (await tell("get_fields", fields=["Save.inputs[0]"]))["Save.inputs[0]"]["title"] == "Picture"
+
+
+EDITS: list[Json] = [
+    {"command": "set_fields", "data": {"fields": [["Outer.width", 64]]}},
+    {
+        "command": "set_node",
+        "data": {"node": "Save", "title": "Safe", "collapsed": True, "mode": "muted", "color": "#123456"},
+    },
+]
+MORE: list[Json] = [
+    {"command": "add_node", "data": {"type": "EmptyImage", "title": "Fresh"}},
+    {"command": "set_connection", "data": {"field": ["Fresh", "Safe"]}},
+    {"command": "remove_node", "data": {"nodes": ["Outer"]}},
+    {"command": "add_group", "data": {"title": "Frame", "nodes": ["Fresh"]}},
+]
+
+
+async def test_a_batch_is_one_undo_step(tell: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=nested())
+    before, [steps, *_] = await graph(tell), await tab.page.evaluate(HISTORY)
+    done = await tell("batch", commands=EDITS + MORE)
+    assert done["applied"] and len(done["results"]) == 6
+    assert {"Safe", "Fresh"} == {item["title"] for item in (await tell("query_fields"))["nodes"]}
+    assert (await tab.page.evaluate(HISTORY))[0] == steps + 1
+    await tell("undo")
+    assert await graph(tell) == before
+
+
+@pytest.mark.parametrize("commands", [EDITS, EDITS + MORE], ids=["values and looks", "structure"])
+@pytest.mark.parametrize("fails", [False, True], ids=["dry run", "failure"])
+async def test_a_dry_run_and_a_failed_batch_leave_everything_as_it_was(
+    tell: Ask, ask: Ask, tab: Tab, commands: list[Json], fails: bool
+) -> None:
+    await tell("load_workflow", workflow=nested())
+    await tell("set_node", node="Save", pos=[5, 5])
+    await tab.page.evaluate("() => app.canvas.selectItems([app.rootGraph.nodes[0]])")
+    before, history, view = await graph(tell), await tab.page.evaluate(HISTORY), await tab.page.evaluate(VIEW)
+    revision = (await ask("get_fields", fields=[]))["revision"]
+    broken: list[Json] = [{"command": "set_node", "data": {"node": "Nobody"}}]
+    answer = await ask("batch", commands=commands + (broken if fails else []), dry_run=not fails)
+    if fails:
+        assert answer["code"] == "unknown_node"
+        assert (answer["details"]["index"], answer["details"]["command"]) == (len(commands), "set_node")
+    else:
+        changes = {(change["kind"], change["path"]) for change in answer["response"]["changes"]}
+        expected = ("node_added", "Fresh") if len(commands) > len(EDITS) else ("widget_changed", "Outer.width")
+        assert expected in changes
+        assert not answer["response"]["applied"]
+    assert await graph(tell) == before
+    assert await tab.page.evaluate(HISTORY) == history
+    assert await tab.page.evaluate(VIEW) == view
+    assert (await ask("get_fields", fields=[]))["revision"] == revision
+
+
+@pytest.mark.xfail(strict=False, reason="1.58.1: undoing a restored snapshot leaves a node slightly different")
+async def test_snapshots_are_listed_compared_and_restored_as_one_undo_step(tell: Ask, refused: Ask) -> None:
+    await tell("load_workflow", workflow=nested())
+    before = await graph(tell)
+    taken = (await tell("take_snapshot", name="first"))["snapshot"]
+    assert taken in (await tell("list_snapshots"))["snapshots"]
+    assert (await tell("compare_snapshots", a=taken["id"]))["changes"] == []
+    await tell("batch", commands=EDITS)
+    after = await graph(tell)
+    changes: list[Any] = (await tell("compare_snapshots", a="first"))["changes"]
+    width = next(change for change in changes if change["kind"] == "widget_changed")
+    assert (width["path"], width["before"], width["after"]) == ("Outer.width", 512, 64)
+    await tell("restore_snapshot", snapshot=taken["id"])
+    assert await graph(tell) == before
+    await tell("undo")
+    assert await graph(tell) == after
+    assert (await refused("restore_snapshot", snapshot="never"))["code"] == "unknown_snapshot"

@@ -1,0 +1,191 @@
+"""Loading workflows: both formats told apart, and nothing called loaded that the page does not show."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from comfyui_uiapi.tests.stack.tab import Tab
+
+from .conftest import Ask, Played
+from .graphs import Json, empty_to_save, nested, node, ui
+
+DIALOGS = "() => app.extensionManager._p._s.get('dialog').dialogStack.map(dialog => dialog.key)"
+SHOWN = "() => app.rootGraph.nodes.map(node => String(node.id)).sort()"
+
+
+async def ids(tell: Ask) -> set[str]:
+    return {item["id"] for item in (await tell("query_fields"))["nodes"]}
+
+
+async def test_the_api_format_is_loaded_with_its_values_and_links(tell: Ask) -> None:
+    answer = await tell("load_workflow", workflow=empty_to_save(width=80))
+    assert (answer["loaded"], answer["format"], answer["missing_node_types"]) == (True, "api", [])
+    output = (await tell("get_workflow_api"))["output"]
+    assert {ident: item["class_type"] for ident, item in output.items()} == {"1": "EmptyImage", "2": "SaveImage"}
+    assert output["1"]["inputs"]["width"] == 80
+    assert output["2"]["inputs"]["images"] == ["1", 0]
+
+
+async def test_the_ui_format_is_loaded_with_its_subgraphs(tell: Ask) -> None:
+    answer = await tell("load_workflow", workflow=nested())
+    assert (answer["loaded"], answer["format"]) == (True, "ui")
+    assert await ids(tell) == {"3", "5", "5:4", "5:4:1", "5:2"}
+
+
+async def test_a_workflow_comes_back_as_it_was_fetched(tell: Ask) -> None:
+    await tell("load_workflow", workflow=nested())
+    fetched = (await tell("get_workflow"))["workflow"]
+    await tell("load_workflow", workflow=empty_to_save())
+    for format_, expected in (("workflow", fetched["output"]), ("output", fetched["output"])):
+        await tell("load_workflow", workflow=fetched[format_])
+        again = (await tell("get_workflow_api"))["output"]
+        assert sorted(item["class_type"] for item in again.values()) == sorted(
+            item["class_type"] for item in expected.values()
+        )
+
+
+async def test_an_empty_workflow_is_one(tell: Ask) -> None:
+    await tell("load_workflow", workflow=empty_to_save())
+    assert (await tell("load_workflow", workflow=ui([])))["nodes"] == 0
+    assert await ids(tell) == set()
+
+
+async def test_the_workflow_gets_its_name(tell: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=empty_to_save(), name="From a program")
+    assert await tab.page.evaluate("app.extensionManager.workflow.activeWorkflow.filename") == "From a program"
+    listed = (await asyncio.to_thread(tab.comfy.get, "/uiapi/webuis"))["response"]
+    assert [item["workflow_name"] for item in listed if item["id"] == tab.webui] == ["From a program"]
+
+
+NO_WORKFLOWS: dict[str, Json] = {
+    "empty": {},
+    "something else": {"hello": "world"},
+    "nodes is no list": {"nodes": {"1": {}}, "links": []},
+    "nodes without types": {"nodes": [{"id": 1}], "links": []},
+    "a node without class_type": {**empty_to_save(), "3": {"inputs": {}}},
+    "inputs is no object": {"1": {"class_type": "EmptyImage", "inputs": [1]}},
+    "an answer of get_workflow": {"workflow": nested(), "output": empty_to_save()},
+}
+
+
+@pytest.mark.parametrize("case", NO_WORKFLOWS)
+async def test_what_is_no_workflow_is_refused_and_the_open_one_stays(
+    tell: Ask, refused: Ask, tab: Tab, case: str
+) -> None:
+    await tell("load_workflow", workflow=empty_to_save())
+    assert (await refused("load_workflow", workflow=NO_WORKFLOWS[case]))["code"] == "invalid"
+    assert await tab.page.evaluate(SHOWN) == ["1", "2"]
+    assert await tab.page.evaluate(DIALOGS) == []
+
+
+async def test_a_workflow_one_level_too_far_out_gets_a_hint(refused: Ask) -> None:
+    error = await refused("load_workflow", workflow={"output": empty_to_save()})
+    assert '"output"' in error["error"]
+
+
+async def test_unknown_nodes_of_a_ui_workflow_are_named_without_a_dialog(tell: Ask, tab: Tab) -> None:
+    workflow = ui(
+        [node(1, "EmptyImage"), node(2, "NodeFromNowhere"), node(3, "AnotherOne"), node(4, "Note", values=["x"])]
+    )
+    answer = await tell("load_workflow", workflow=workflow)
+    assert answer["loaded"] is True
+    assert answer["missing_node_types"] == ["NodeFromNowhere", "AnotherOne"]
+    assert "NodeFromNowhere" in answer["message"]
+    assert await ids(tell) == {"1", "2", "3", "4"}
+    assert await tab.page.evaluate(DIALOGS) == []
+
+
+async def test_unknown_nodes_of_an_api_workflow_are_never_dropped_in_silence(tell: Ask, ask: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=empty_to_save())
+    answer = await ask(
+        "load_workflow", workflow={**empty_to_save(), "7": {"class_type": "NodeFromNowhere", "inputs": {}}}
+    )
+    if answer["status"] == "ok":
+        assert answer["missing_node_types"] == ["NodeFromNowhere"]
+        assert "7" in await ids(tell)
+    else:
+        assert answer["code"] == "invalid"
+        assert answer["details"]["missing_node_types"] == ["NodeFromNowhere"]
+        assert await ids(tell) == {"1", "2"}
+    assert await tab.page.evaluate(DIALOGS) == []
+
+
+async def test_loading_leaves_the_subgraph_that_was_looked_into(tell: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=nested())
+    look_into = "() => app.canvas.openSubgraph(app.rootGraph.getNodeById(5).subgraph, app.rootGraph.getNodeById(5))"
+    for workflow, expected in ((empty_to_save(), {"1", "2"}), (nested(), {"3", "5", "5:4", "5:4:1", "5:2"})):
+        await tell("load_workflow", workflow=nested())
+        await tab.page.evaluate(look_into)
+        await tell("load_workflow", workflow=workflow)
+        assert await ids(tell) == expected
+        assert await tab.page.evaluate("app.canvas.graph === app.rootGraph")
+
+
+async def test_workflows_loaded_at_once_do_not_mix(tell: Ask, tab: Tab) -> None:
+    small, large = empty_to_save(), {str(ident): empty_to_save()["1"] for ident in range(10, 30)}
+    await asyncio.gather(
+        *(tell("load_workflow", workflow=workflow) for workflow in (small, large, nested(), small, large))
+    )
+    shown = set(await tab.page.evaluate(SHOWN))
+    assert shown in ({"1", "2"}, set(large), {"3", "5"})
+
+
+async def test_a_failure_of_the_page_is_told_and_leaves_no_dialog(tell: Ask, refused: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=empty_to_save())
+    await tab.page.evaluate("""() => {
+        const {configure} = app.rootGraph
+        app.rootGraph.configure = function () {
+            app.rootGraph.configure = configure
+            throw new Error('no such luck')
+        }
+    }""")
+    error = await refused("load_workflow", workflow=nested())
+    assert error["code"] == "tab_failed"
+    assert "no such luck" in error["error"]
+    assert await tab.page.evaluate(DIALOGS) == []
+    # What the page says of it in the console goes through our frames.
+    tab.errors.clear()
+    await tell("load_workflow", workflow=nested())
+
+
+async def test_models_that_are_not_there_are_cleared_and_nothing_else(tell: Ask, tab: Tab) -> None:
+    workflow = ui(
+        [
+            node(1, "CheckpointLoaderSimple", "Missing", ["missing.safetensors"]),
+            node(2, "LoraLoader", "Both", ["lora.safetensors", 0.5, 0.6]),
+            node(3, "EmptyImage", "Picture", [64, 64, 1, 0]),
+        ]
+    )
+    await tell("load_workflow", workflow=workflow)
+    steps = await tab.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length")
+    answer = await tell("clear_nonexistant_models")
+    assert answer["cleared_count"] == 2
+    assert sorted(answer["cleared_fields"]) == ["Both.lora_name", "Missing.ckpt_name"]
+    expected: dict[str, Any] = {
+        "Missing.ckpt_name": "",
+        "Both.lora_name": "",
+        "Both.strength_clip": 0.6,
+        "Picture.width": 64,
+    }
+    assert await tell("get_fields", fields=list(expected)) == expected
+    assert steps + 1 == await tab.page.evaluate(
+        "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length"
+    )
+    assert (await tell("clear_nonexistant_models"))["cleared_count"] == 0
+
+
+async def test_a_file_that_has_landed_is_offered_after_a_refresh(played: Played) -> None:
+    server, tab = played
+    await server.ask("load_workflow", workflow=ui([node(1, "CheckpointLoaderSimple", "Loader")]))
+    new = f"landed-{tab.comfy.frontend}.safetensors"
+    refused = await server.ask("set_fields", fields=[["Loader", new]])
+    assert refused["code"] == "invalid"
+    folder = tab.comfy.base / "models" / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / new).write_bytes(b"")
+    assert (await server.ask("refresh_models"))["response"] == {"refreshed": True}
+    written = await server.ask("set_fields", fields=[["Loader", new]])
+    assert written["response"]["Loader"] == {"requested": new, "value": new, "warnings": []}
+    (folder / new).unlink()

@@ -1,0 +1,22 @@
+"""The parts of web/ that need no browser, tested where they run fastest: in the Node.js that Playwright brings."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from comfyui_uiapi.tests.stack import build
+
+UNITS = sorted((Path(__file__).parent / "units").glob("*.test.mjs"))
+DEADLINE = 120
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=[unit.name for unit in UNITS])
+def test_unit(unit: Path) -> None:
+    [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
+    done = subprocess.run(  # noqa: S603 - our own tests
+        [node, "--test", "--test-reporter=spec", unit], capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "fail 0" in done.stdout, done.stdout

@@ -1,0 +1,203 @@
+/**
+ * What the server can ask of a tab: one entry per command, of the name it is declared under in Python.
+ *
+ * An entry gets what it works with, the request's data and the call; it answers at once or with a promise, and throws
+ * a CommandError for what a caller should be told.
+ *
+ * @typedef {object} Means
+ * @property {import("./frontend.js").Frontend} frontend
+ * @property {ReturnType<typeof import("./runs.js").createRuns>} runs
+ * @property {import("./dialogs.js").Dialogs} dialogs
+ * @property {import("./loading.js").Loader} loader
+ * @property {import("./workflows.js").Workflows} workflows
+ * @property {import("./revision.js").Revisions} revisions
+ * @property {import("./history.js").History} history
+ * @property {import("./tabs.js").Tabs} tabs
+ *
+ * @typedef {import("./transport.js").Call} Call
+ */
+
+import { batch } from "./batch.js";
+import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
+import { addGroup, removeGroup, setGroup } from "./groups.js";
+import { connect, linked } from "./links.js";
+import { formatOf } from "./loading.js";
+import { askAddresses, clearModels, directoryOf } from "./models.js";
+import { resolve } from "./paths.js";
+import { query } from "./queries.js";
+import { screenshot } from "./screenshot.js";
+import { ownerOf } from "./subgraphs.js";
+import { setFields } from "./widgets.js";
+
+/**
+ * The commands that change the graph at once; each can also be part of a batch.
+ *
+ * @type {Record<string, import("./batch.js").Edit>}
+ */
+const edits = {
+  set_fields: (frontend, { fields }) => setFields(frontend, fields),
+  set_connection: (frontend, { field: [from, to] }) => connect(frontend, from, to),
+  add_node: addNode,
+  remove_node: removeNodes,
+  set_node: setNode,
+  disconnect,
+  add_group: addGroup,
+  set_group: setGroup,
+  remove_group: removeGroup,
+  arrange,
+  convert_to_subgraph: convertToSubgraph,
+  unpack_subgraph: unpackSubgraph,
+};
+
+/** @type {Record<string, (means: Means, data: any, call: Call) => any>} */
+export const commands = {
+  get_workflow: async ({ frontend }) => ({ workflow: await frontend.exported() }),
+
+  get_workflow_api: async ({ frontend }) => ({ output: (await frontend.exported()).output }),
+
+  get_fields({ frontend }, { fields }) {
+    const root = frontend.rootGraph();
+    /** @type {Record<string, any>} */
+    const values = {};
+    for (const path of fields) {
+      const field = resolve(root, path);
+      values[path] = field.widget ? (ownerOf({ ...field, widget: field.widget }).widget.value ?? null) : linked(root, field);
+    }
+    return values;
+  },
+
+  ...Object.fromEntries(
+    Object.entries(edits).map(([name, edit]) => [
+      name,
+      (/** @type {Means} */ means, /** @type {any} */ data, /** @type {Call} */ call) =>
+        write(means, call, () => {
+          const answer = edit(means.frontend, data);
+          means.frontend.repaint();
+          return answer;
+        }),
+    ]),
+  ),
+
+  batch: (means, data, call) => write(means, call, () => batch(means, edits, { ...data, commands: data.commands.map(stripped) })),
+
+  undo: (means, { steps = 1 }, call) => write(means, call, () => means.history.undo(steps)),
+
+  redo: (means, { steps = 1 }, call) => write(means, call, () => means.history.redo(steps)),
+
+  take_snapshot: ({ history }, { name }) => history.take(name),
+
+  list_snapshots: ({ history }) => history.list(),
+
+  restore_snapshot: (means, { snapshot }, call) => write(means, call, () => means.history.restore(snapshot)),
+
+  compare_snapshots: ({ history }, { a, b }) => history.compare(a, b),
+
+  list_tabs: ({ tabs }) => tabs.list(),
+
+  new_tab: (means, { name }, call) => write(means, call, () => means.tabs.create(name)),
+
+  open_tab: (means, { path }, call) => write(means, call, () => means.tabs.openSaved(path)),
+
+  switch_tab: (means, { tab }, call) => write(means, call, () => means.tabs.switchTo(tab)),
+
+  rename_tab: (means, { tab, name }, call) => write(means, call, () => means.tabs.rename(tab, name)),
+
+  save_tab: (means, { tab, name, overwrite = false }, call) =>
+    write(means, call, () => means.tabs.save(tab, name, overwrite)),
+
+  close_tab: (means, { tab, discard = false }, call) => write(means, call, () => means.tabs.close(tab, discard)),
+
+  async execute({ frontend, runs, revisions }, { batch_count = 1, fields }, call) {
+    /** @type {Record<string, import("./types.js").Written> | undefined} */
+    let set;
+    const { undoStep, close } = frontend.openUndoStep();
+    const prepare = () => {
+      revisions.require(call.if_revision);
+      // Not painted: the page does so itself after a run is queued, and before it that would only delay the run.
+      if (fields) set = setFields({ ...frontend, undoStep }, fields);
+    };
+    const by = { program: call.by ?? null, request: call.id };
+    const needed = fields || call.if_revision ? prepare : undefined;
+    const part = () => {
+      close();
+      return set ? { set } : {};
+    };
+    try {
+      const queued = await revisions.caused(by, () => runs.queue(batch_count, needed, part, call));
+      return { ...queued, ...part() };
+    } finally {
+      close();
+    }
+  },
+
+  query_fields: ({ frontend }, filters) => query(frontend.rootGraph(), filters),
+
+  screenshot: ({ frontend }, data) => screenshot(frontend, window, data),
+
+  load_workflow: (means, { workflow, name }, call) =>
+    write(means, call, () => means.loader.load(workflow, name ?? null, false)),
+
+  async send_workflow(means, { workflow, message, title }, call) {
+    formatOf(workflow);
+    const question = { title: title || "A program sends a workflow", message: message || "Open it in a new tab?" };
+    const accepted = await means.dialogs.confirm(question, call.signal);
+    if (!accepted) return { accepted, message: "The person at the browser declined the workflow." };
+    const loaded = await write(means, call, () => means.loader.load(workflow, null, true));
+    return { accepted, message: loaded.message };
+  },
+
+  clear_nonexistant_models: (means, { missing }, call) =>
+    write(means, call, () => {
+      const cleared_fields = clearModels(means.frontend, missing);
+      means.frontend.repaint();
+      const count = cleared_fields.length;
+      const message = `Cleared ${count} ${count === 1 ? "field" : "fields"} whose model is not there.`;
+      return { message, cleared_count: count, cleared_fields };
+    }),
+
+  async get_model_url({ frontend, dialogs }, { ckpt_name, ckpt_names, models }, { signal }) {
+    const root = frontend.rootGraph();
+    const names = ckpt_names ?? [ckpt_name];
+    const wanted = models ?? names.map((/** @type {string} */ name) => ({ name, directory: directoryOf(root, name) }));
+    const urls = await askAddresses(dialogs, wanted, signal);
+    return ckpt_names ? { urls } : { url: urls[ckpt_name], model_type: wanted[0].directory };
+  },
+
+  async refresh_models({ frontend }) {
+    await frontend.refreshModels();
+    return { refreshed: true };
+  },
+};
+
+/**
+ * Make a change in the caller's name, once no run is between setting its fields and their export and no graph is being
+ * loaded, and only if the graph is what the caller takes it for.
+ *
+ * @template T
+ * @param {Means} means
+ * @param {Call} call
+ * @param {() => T | Promise<T>} change
+ * @returns {T | Promise<T>}
+ */
+export function write(means, call, change) {
+  const carryOut = () => {
+    means.tabs.require(call.workflow_tab);
+    means.revisions.require(call.if_revision);
+    return means.revisions.caused({ program: call.by ?? null, request: call.id }, change);
+  };
+  const busy = means.runs.held() ?? means.workflows.loading();
+  return busy?.then(carryOut) ?? carryOut();
+}
+
+/** @param {{command: string, data?: any}} part of a batch */
+const stripped = ({ command, data }) => ({ command, data: given(data ?? {}) });
+
+/**
+ * A request's data without what is null, which stands for not given; only a colour can be taken away by it.
+ *
+ * @param {Record<string, any>} data
+ * @returns {Record<string, any>}
+ */
+export function given(data) {
+  return Object.fromEntries(Object.entries(data).filter(([name, value]) => value !== null || name === "color"));
+}

@@ -1,0 +1,31 @@
+/**
+ * The error a command answers with: a code of the wire, one sentence that says what to do, and facts for programs.
+ */
+
+export class CommandError extends Error {
+  /**
+   * @param {"unknown_path" | "ambiguous_path" | "invalid" | "conflict" | "declined" | "execution_failed" | "tab_failed"
+   *   | "revision_changed" | "tab_changed" | "unknown_node" | "unknown_node_type" | "unknown_group" | "unknown_tab"
+   *   | "unknown_snapshot"} code
+   *   what a tab may answer by itself; any other code the server reports as tab_failed
+   * @param {string} sentence what went wrong and what to do
+   * @param {Record<string, any>} [details] JSON-compatible
+   */
+  constructor(code, sentence, details = {}) {
+    super(sentence);
+    this.name = "CommandError";
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/**
+ * A thrown value's own words; whatever a widget's callback throws need not be an Error.
+ *
+ * @param {unknown} thrown
+ * @returns {string}
+ */
+export function words(thrown) {
+  if (thrown instanceof Error) return thrown.message || thrown.name;
+  return String(thrown);
+}

@@ -1,0 +1,232 @@
+/**
+ * ComfyUI's frontend as this extension sees it: the one place that knows what differs between its versions.
+ *
+ * Tried with 1.32.9 and 1.58.1. Differences are told by what is there, never by the version's number.
+ *
+ * @typedef {import("./types.js").Graph} Graph
+ * @typedef {import("./types.js").UiWorkflow} UiWorkflow
+ * @typedef {import("./types.js").ApiWorkflow} ApiWorkflow
+ *
+ * @typedef {{key: string, title?: string, contentProps: any}} OpenDialog
+ */
+
+// Milliseconds between looks at whether the page has put its first workflow on the canvas, and how long to look.
+const LOOK_EVERY = 50;
+const LOOK_FOR = 20_000;
+const NAME_CHANGES = new Set(["openWorkflow", "renameWorkflow", "saveWorkflow", "saveAs", "closeWorkflow"]);
+
+/**
+ * @param {any} app ComfyUI's app
+ * @param {any} api ComfyUI's api
+ * @param {any} page the window
+ */
+export function createFrontend(app, api, page) {
+  /** @returns {any} */
+  const manager = () => app.extensionManager;
+  /** @returns {any} */
+  const workflows = () => manager()?.workflow;
+
+  /**
+   * The frontend's list of open dialogs. It is not handed to extensions, but every store leads to the others; where it
+   * can't be found, a dialog that nobody waits for any more stays open until the person closes it.
+   *
+   * @returns {any}
+   */
+  const dialogStore = () => manager()?._p?._s?.get("dialog");
+
+  return {
+    app,
+    api,
+
+    /** @returns {Graph} */
+    rootGraph: () => app.rootGraph,
+
+    /** @returns {any} */
+    canvas: () => app.canvas,
+
+    /** @returns {any} the library that the graph is made with */
+    litegraph: () => page.LiteGraph,
+
+    /** Have the canvas drawn anew with the next frame. */
+    repaint: () => app.canvas?.setDirty(true, true),
+
+    /**
+     * @param {string} key
+     * @returns {unknown} one of the frontend's settings
+     */
+    setting: (key) => manager()?.setting?.get(key),
+
+    /**
+     * Make a change of the graph one step for Undo.
+     *
+     * @template T
+     * @param {() => T} change
+     * @returns {T}
+     */
+    undoStep(change) {
+      const tracker = workflows()?.activeWorkflow?.changeTracker;
+      tracker?.beforeChange();
+      try {
+        return change();
+      } finally {
+        tracker?.afterChange();
+      }
+    },
+
+    /**
+     * The same in two halves: the page compares the whole graph to note a step, and a run that the change belongs to
+     * need not wait for that.
+     */
+    openUndoStep() {
+      const tracker = workflows()?.activeWorkflow?.changeTracker;
+      let open = false;
+      return {
+        /**
+         * @template T
+         * @param {() => T} change
+         * @returns {T}
+         */
+        undoStep(change) {
+          tracker?.beforeChange();
+          open = true;
+          return change();
+        },
+
+        /** Have the step noted. */
+        close() {
+          if (open) tracker?.afterChange();
+          open = false;
+        },
+      };
+    },
+
+    /** @returns {Promise<{workflow: UiWorkflow, output: ApiWorkflow}>} the open workflow in both formats */
+    exported: () => app.graphToPrompt(),
+
+    /** Leave the subgraph that is looked into: a workflow can only be loaded over the whole one. */
+    showRoot() {
+      if (app.canvas?.subgraph) app.canvas.setGraph(app.rootGraph);
+    },
+
+    /**
+     * @param {UiWorkflow} workflow
+     * @param {string | null} name of the workflow's tab
+     * @param {boolean} warn whether the page may open its dialogs about missing nodes and models (1.32)
+     * @returns {Promise<boolean>} false when the page says that it failed
+     */
+    async loadUi(workflow, name, warn) {
+      const options = warn ? {} : { showMissingNodesDialog: false, showMissingModelsDialog: false };
+      return (await app.loadGraphData(workflow, true, true, name, options)) !== false;
+    },
+
+    /**
+     * @param {ApiWorkflow} workflow
+     * @param {string | null} name of the workflow's tab
+     */
+    async loadApi(workflow, name) {
+      await app.loadApiJson(workflow, name);
+      // The page arranges such a workflow where nobody looks; the nodes' bounds are known once they are drawn.
+      page.requestAnimationFrame(() => manager()?.command?.execute("Comfy.Canvas.FitView"));
+    },
+
+    /** 1.58 puts placeholders for unknown nodes of an API-format workflow; 1.32 loads nothing of it. */
+    placesUnknownNodes: () => typeof app.refreshMissingModels === "function",
+
+    /**
+     * @param {string} type
+     * @returns {boolean} whether the page knows a node of this type
+     */
+    knowsType: (type) => type in (page.LiteGraph?.registered_node_types ?? {}),
+
+    /** Have the combos read their file lists again. */
+    async refreshModels() {
+      if (typeof app.refreshMissingModels === "function") await app.refreshMissingModels({ silent: true });
+      else await app.refreshComboInNodes();
+    },
+
+    /** @returns {any} the frontend's dialogs for extensions: confirm and prompt */
+    dialogs: () => manager()?.dialog,
+
+    /**
+     * 1.32 keeps an empty list of errors after a run, and draws the whole canvas when the next one begins by taking it
+     * away. Taken away before, nothing has to be drawn between setting fields and the export.
+     */
+    forgetNoErrors() {
+      const store = manager()?._p?._s?.get("execution");
+      if (store?.lastNodeErrors && Object.keys(store.lastNodeErrors).length === 0) store.lastNodeErrors = null;
+    },
+
+    /** @returns {OpenDialog[]} the dialogs on the page, as far as they can be known */
+    openDialogs: () => [...(dialogStore()?.dialogStack ?? [])],
+
+    /** @param {OpenDialog} dialog */
+    closeDialog: (dialog) => dialogStore()?.closeDialog(dialog),
+
+    /**
+     * @param {"info" | "warn" | "error"} severity
+     * @param {string} summary
+     * @param {string} detail
+     */
+    toast: (severity, summary, detail) => manager()?.toast?.add({ severity, summary, detail, life: 8000 }),
+
+    /** What the server tells about this tab. */
+    info() {
+      return {
+        browser: browserName(page.navigator),
+        platform: page.navigator.userAgentData?.platform ?? page.navigator.platform ?? "",
+        frontend_version: page.__COMFYUI_FRONTEND_VERSION__ ?? "",
+        workflow_name: workflows()?.activeWorkflow?.filename ?? "",
+      };
+    },
+
+    /** @returns {string} where the server listens for tabs */
+    socketUrl() {
+      const scheme = page.location.protocol === "https:" ? "wss" : "ws";
+      return `${scheme}://${api.api_host}${api.fileURL("/uiapi/ws")}`;
+    },
+
+    /**
+     * Hear when another workflow is shown, or the shown one gets another name.
+     *
+     * @param {() => void} changed
+     */
+    onWorkflowName(changed) {
+      workflows()?.$onAction?.((/** @type {any} */ { name, after }) => {
+        if (NAME_CHANGES.has(name)) after(changed);
+      });
+    },
+
+    /**
+     * Wait until the page has shown its first workflow: it restores the last one some time after the extensions are
+     * set up, and what was loaded before that would be replaced.
+     *
+     * @returns {Promise<void>}
+     */
+    async restored() {
+      const until = Date.now() + LOOK_FOR;
+      const keepsWorkflows = () => manager()?.setting?.get("Comfy.Workflow.Persist") !== false;
+      const busy = () => manager()?.spinner || app.configuringGraph || (keepsWorkflows() && !workflows()?.activeWorkflow);
+      do {
+        await new Promise((resume) => page.setTimeout(resume, LOOK_EVERY));
+      } while (busy() && Date.now() < until);
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createFrontend>} Frontend */
+
+/**
+ * @param {any} navigator
+ * @returns {string} such as "Chromium 143"
+ */
+export function browserName(navigator) {
+  /** @type {{brand: string, version: string}[]} */
+  const brands = navigator.userAgentData?.brands ?? [];
+  const known = brands.filter(({ brand }) => !/not.*brand/i.test(brand));
+  const own = known.find(({ brand }) => brand !== "Chromium") ?? known[0];
+  if (own) return `${own.brand} ${own.version}`;
+  const agent = String(navigator.userAgent ?? "");
+  const match = /(Firefox|Edg|OPR|Chrome)\/(\d+)/.exec(agent) ?? /(?:Version)\/(\d+)[.\d]* (Safari)/.exec(agent);
+  if (!match) return agent.slice(0, 80);
+  return match[2] === "Safari" ? `Safari ${match[1]}` : `${match[1]} ${match[2]}`;
+}

@@ -1,0 +1,71 @@
+/**
+ * Sending the server the graph as it is, now and then: what programs can still read when no tab is open.
+ *
+ * Costs nothing while nothing changes. A change is sent a second after the last one, and never more often than every
+ * five seconds, when the page has nothing better to do.
+ */
+
+import { described } from "./nodes.js";
+import { walk } from "./subgraphs.js";
+
+// Milliseconds.
+const QUIET_FOR = 1000;
+const AT_MOST_EVERY = 5000;
+const WAIT_AT_MOST = 2000;
+
+/**
+ * @param {object} means
+ * @param {import("./frontend.js").Frontend} means.frontend
+ * @param {import("./workflows.js").Workflows} means.workflows
+ * @param {import("./revision.js").Revisions} means.revisions
+ * @param {(event: string, data: any) => void} means.tell
+ * @param {any} page the window
+ */
+export function createLastSeen({ frontend, workflows, revisions, tell }, page) {
+  /** @type {any} */
+  let timer = null;
+  let sent = "";
+  let sentAt = -Infinity;
+
+  function later() {
+    page.clearTimeout(timer);
+    const wait = Math.max(QUIET_FOR, sentAt + AT_MOST_EVERY - page.performance.now());
+    timer = page.setTimeout(whenIdle, wait);
+  }
+
+  function whenIdle() {
+    if (page.requestIdleCallback) page.requestIdleCallback(send, { timeout: WAIT_AT_MOST });
+    else send();
+  }
+
+  async function send() {
+    if (workflows.loading()) return later();
+    const revision = revisions.revision();
+    if (revision === sent) return;
+    sentAt = page.performance.now();
+    const root = frontend.rootGraph();
+    const nodes = [...walk(root)].map((place) => described(root, place));
+    const about = { nodes, workflow_name: frontend.info().workflow_name, workflow_tab: revisions.activeTab(), revision };
+    try {
+      const { workflow, output } = await frontend.exported();
+      // What changed meanwhile comes with the next one.
+      sent = revision;
+      tell("snapshot", { workflow, output, ...about });
+    } catch (error) {
+      // A graph that the page itself can't export (a node in the middle of being made) is tried after its next change.
+      page.console.debug("ComfyUI-uiapi: no snapshot", error);
+    }
+  }
+
+  revisions.onChange(later);
+  // A person's edits are looked for only once the hand rests.
+  revisions.onHand(later);
+
+  return {
+    /** Send one soon, changed or not: the server has just been met. */
+    anew() {
+      sent = "";
+      later();
+    },
+  };
+}

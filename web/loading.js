@@ -1,0 +1,158 @@
+/**
+ * Loading a workflow into the page: telling the two formats apart, and seeing that it really is there afterwards.
+ *
+ * @typedef {import("./frontend.js").Frontend} Frontend
+ * @typedef {import("./types.js").ApiWorkflow} ApiWorkflow
+ * @typedef {import("./types.js").UiWorkflow} UiWorkflow
+ */
+
+import { newError } from "./dialogs.js";
+import { CommandError, words } from "./errors.js";
+
+/**
+ * @typedef {{loaded: true, message: string, format: "ui" | "api", nodes: number, missing_node_types: string[]}} Loaded
+ */
+
+/**
+ * @param {Frontend} frontend
+ */
+export function createLoader(frontend) {
+  /** @type {Promise<unknown>} */
+  let last = Promise.resolve();
+
+  return {
+    /**
+     * Load a workflow in a new workflow tab of the page; one after the other, since 1.32 mixes up two at once.
+     *
+     * @param {any} workflow in UI or API format
+     * @param {string | null} name of the workflow tab
+     * @param {boolean} warn whether the page may open its dialogs about missing nodes and models
+     * @returns {Promise<Loaded>}
+     * @throws {CommandError} invalid when it is no workflow, tab_failed when the page did not take it
+     */
+    load(workflow, name, warn) {
+      const mine = last.then(() => load(frontend, workflow, name, warn));
+      last = mine.catch(() => undefined);
+      return mine;
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createLoader>} Loader */
+
+/**
+ * Which of its two formats a workflow has.
+ *
+ * @param {any} workflow
+ * @returns {"ui" | "api"}
+ * @throws {CommandError} invalid, with a hint where the workflow is one level further in
+ */
+export function formatOf(workflow) {
+  if (workflow !== null && typeof workflow === "object" && !Array.isArray(workflow)) {
+    if (isUi(workflow)) return "ui";
+    const nodes = Object.values(workflow);
+    if (nodes.length > 0 && nodes.every(isApiNode)) return "api";
+    const inner = ["workflow", "output", "prompt"].find((key) => isUi(workflow[key]) || isApi(workflow[key]));
+    if (inner) throw new CommandError("invalid", `Send what is under "${inner}" of this; it holds the workflow.`);
+  }
+  throw new CommandError(
+    "invalid",
+    "This is no workflow: send what ComfyUI saves (an object with nodes) or its API export (nodes with class_type).",
+  );
+}
+
+/**
+ * @param {any} value
+ * @returns {value is UiWorkflow}
+ */
+function isUi(value) {
+  if (!Array.isArray(value?.nodes)) return false;
+  return value.nodes.every((/** @type {any} */ node) => typeof node?.type === "string" && node.id !== undefined);
+}
+
+/**
+ * @param {any} value
+ * @returns {value is ApiWorkflow}
+ */
+function isApi(value) {
+  return value !== null && typeof value === "object" && Object.values(value).length > 0 && Object.values(value).every(isApiNode);
+}
+
+/** @param {any} node */
+function isApiNode(node) {
+  if (typeof node?.class_type !== "string") return false;
+  return node.inputs === undefined || (node.inputs !== null && typeof node.inputs === "object" && !Array.isArray(node.inputs));
+}
+
+/**
+ * @param {Frontend} frontend
+ * @param {any} workflow
+ * @param {string | null} name
+ * @param {boolean} warn
+ * @returns {Promise<Loaded>}
+ */
+async function load(frontend, workflow, name, warn) {
+  const format = formatOf(workflow);
+  const missing = format === "ui" ? missingInUi(frontend, workflow) : missingInApi(frontend, workflow);
+  if (format === "api" && missing.length > 0 && !frontend.placesUnknownNodes()) {
+    throw new CommandError(
+      "invalid",
+      `This page can't load an API-format workflow with unknown nodes (${missing.join(", ")}); install them, or send ` +
+        "the workflow in UI format.",
+      { missing_node_types: missing },
+    );
+  }
+  const expected = format === "ui" ? workflow.nodes.length : Object.keys(workflow).length;
+  const before = frontend.openDialogs();
+  frontend.showRoot();
+  let said = true;
+  try {
+    if (format === "ui") said = await frontend.loadUi(workflow, name, warn);
+    else await frontend.loadApi(withInputs(workflow), name);
+  } catch (error) {
+    throw new CommandError("tab_failed", `The page could not load the workflow: ${words(error)}.`);
+  }
+  const nodes = frontend.rootGraph().nodes.length;
+  const failure = newError(frontend, before);
+  if (!said || failure || nodes < expected) {
+    if (failure) frontend.closeDialog(failure);
+    const reason = failure?.contentProps?.error?.exceptionMessage ?? `it shows ${nodes} of ${expected} nodes`;
+    throw new CommandError("tab_failed", `The page could not load the workflow: ${reason}.`);
+  }
+  const count = `${nodes} ${nodes === 1 ? "node" : "nodes"}`;
+  const unknown = missing.length > 0 ? ` It does not know these and shows them red: ${missing.join(", ")}.` : "";
+  return { loaded: true, message: `The page shows the workflow (${count}).${unknown}`, format, nodes, missing_node_types: missing };
+}
+
+/**
+ * 1.58 reads the inputs of every node, though a node may have none.
+ *
+ * @param {ApiWorkflow} workflow
+ * @returns {ApiWorkflow}
+ */
+function withInputs(workflow) {
+  return Object.fromEntries(Object.entries(workflow).map(([id, node]) => [id, { ...node, inputs: node.inputs ?? {} }]));
+}
+
+/**
+ * @param {Frontend} frontend
+ * @param {any} workflow
+ * @returns {string[]}
+ */
+function missingInUi(frontend, workflow) {
+  const subgraphs = Array.isArray(workflow.definitions?.subgraphs) ? workflow.definitions.subgraphs : [];
+  const own = new Set(subgraphs.map((/** @type {any} */ { id }) => id));
+  const groups = new Set(Object.keys(workflow.extra?.groupNodes ?? {}).flatMap((name) => [`workflow>${name}`, `workflow/${name}`]));
+  const types = [workflow, ...subgraphs].flatMap(({ nodes }) => (nodes ?? []).map((/** @type {any} */ node) => node.type));
+  return [...new Set(types)].filter((type) => !own.has(type) && !groups.has(type) && !frontend.knowsType(type));
+}
+
+/**
+ * @param {Frontend} frontend
+ * @param {ApiWorkflow} workflow
+ * @returns {string[]}
+ */
+function missingInApi(frontend, workflow) {
+  const types = Object.values(workflow).map(({ class_type }) => class_type);
+  return [...new Set(types)].filter((type) => !frontend.knowsType(type));
+}

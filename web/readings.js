@@ -1,0 +1,259 @@
+/**
+ * Reading a field path against a graph: which nodes its beginning can name, and which field of theirs the rest.
+ *
+ * The grammar is described in paths.js, which is the way in; here a path may have any number of fields.
+ *
+ * @typedef {import("./types.js").Field} Field
+ * @typedef {import("./types.js").Graph} Graph
+ * @typedef {import("./types.js").GraphNode} GraphNode
+ * @typedef {import("./types.js").Slot} Slot
+ * @typedef {import("./types.js").Widget} Widget
+ */
+
+import { byExecutionId, walk } from "./subgraphs.js";
+
+/** @typedef {"inputs" | "outputs" | undefined} Side What a name that is no widget's may stand for at a link's end. */
+/** @typedef {{length: number, rank: number, nodes: GraphNode[]}} Group Nodes that share a title, or a type. */
+
+const TITLE = 1;
+const TYPE = 2;
+const MAIN_NAMES = ["value", "text", "image", "audio", "video", "file"];
+const CONTROL_CHOICES = ["fixed", "increment", "decrement", "randomize"];
+
+/**
+ * All fields that the best reading of a path leads to; none where no reading leads to one.
+ *
+ * @param {Graph} graph
+ * @param {GraphNode[]} hosts the subgraph nodes that lead to `graph`
+ * @param {string} text
+ * @param {Side} [side]
+ * @param {boolean} [any] let a bare title stand for every field of its node, where it has no main one
+ * @returns {Field[]}
+ */
+export function find(graph, hosts, text, side, any = false) {
+  for (const { nodes, rest } of nodeReadings(graph, text)) {
+    const fields = nodes.flatMap(({ node, hosts: more }) => fieldsOf(node, [...hosts, ...more], rest, side, any));
+    if (fields.length > 0) return fields;
+  }
+  const name = unquote(text);
+  return [...walk(graph, hosts)].flatMap(({ node, hosts: inner }) => widgetsNamed(node, inner, name));
+}
+
+/**
+ * The ways the beginning of a text can name nodes, best first: the longest name, and of these ids before titles
+ * before types.
+ *
+ * @param {Graph} graph
+ * @param {string} text
+ * @returns {{nodes: {node: GraphNode, hosts: GraphNode[]}[], rest: string}[]}
+ */
+export function nodeReadings(graph, text) {
+  /** @type {Map<string, Group>} */
+  const groups = new Map();
+  const quote = /^"((?:[^"\\]|\\.)*)"/.exec(text);
+  const lower = fold(quote ? unquote(quote[0]) : text);
+  for (const node of graph.nodes) {
+    const { title, type } = node;
+    if (begins(lower, title, quote !== null)) join(groups, TITLE, title, node);
+    if (begins(lower, type, quote !== null)) join(groups, TYPE, type, node);
+  }
+  const readings = [];
+  for (const group of [...groups.values()].sort((a, b) => b.length - a.length || a.rank - b.rank)) {
+    const length = quote ? quote[0].length : group.length;
+    const nodes = group.nodes.sort(byId);
+    const index = /^\[(\d+)\](?=$|[./])/.exec(text.slice(length));
+    const rest = text.slice(length + (index ? index[0].length : 0));
+    if (rest !== "" && !/^[./]/.test(rest)) continue;
+    const chosen = index ? nodes.slice(Number(index[1]), Number(index[1]) + 1) : nodes;
+    readings.push({ nodes: chosen.map((node) => ({ node, hosts: [] })), rest });
+  }
+  const id = quote ? null : /^#([^."/[\]]+)/.exec(text);
+  const place = id ? byExecutionId(graph, id[1]) : undefined;
+  if (id && place && /^($|[./])/.test(text.slice(id[0].length))) {
+    readings.unshift({ nodes: [place], rest: text.slice(id[0].length) });
+  }
+  return readings;
+}
+
+/**
+ * @param {Map<string, Group>} groups
+ * @param {number} rank
+ * @param {string} name
+ * @param {GraphNode} node
+ */
+function join(groups, rank, name, node) {
+  const place = `${rank}${fold(name)}`;
+  const group = groups.get(place);
+  if (group) group.nodes.push(node);
+  else groups.set(place, { length: name.length, rank, nodes: [node] });
+}
+
+/**
+ * Nodes of one name are counted by their ids: the order in the graph changes when a person clicks on one.
+ *
+ * @param {GraphNode} a
+ * @param {GraphNode} b
+ * @returns {number}
+ */
+function byId(a, b) {
+  return Number(a.id) - Number(b.id) || String(a.id).localeCompare(String(b.id));
+}
+
+/**
+ * Whether a text begins with a name and goes on as a path does.
+ *
+ * @param {string} lower
+ * @param {string | undefined} name
+ * @param {boolean} whole the text is the name and nothing else
+ * @returns {boolean}
+ */
+function begins(lower, name, whole) {
+  if (!name || name.length > lower.length) return false;
+  const next = lower[name.length];
+  if (next !== undefined && (whole || (next !== "." && next !== "/" && next !== "["))) return false;
+  return lower.startsWith(fold(name));
+}
+
+/**
+ * The fields that the rest of a path names on a node.
+ *
+ * @param {GraphNode} node
+ * @param {GraphNode[]} hosts
+ * @param {string} rest
+ * @param {Side} side
+ * @param {boolean} any
+ * @returns {Field[]}
+ */
+function fieldsOf(node, hosts, rest, side, any) {
+  if (rest === "") return mainFields(node, hosts, side, any);
+  if (rest.startsWith("/")) {
+    return node.subgraph ? find(node.subgraph, [...hosts, node], rest.slice(1), side, any) : [];
+  }
+  const name = unquote(rest.slice(1));
+  const widgets = widgetsNamed(node, hosts, name);
+  if (widgets.length > 0 && side !== "outputs") return widgets;
+  const part = /^(inputs|outputs)(?:\[(\d+)\]|\.(.+))$/i.exec(name);
+  if (part) {
+    const list = part[1].toLowerCase() === "inputs" ? "inputs" : "outputs";
+    const index = part[2] === undefined ? slotNamed(node[list], part[3]) : Number(part[2]);
+    return node[list]?.[index] ? [slotField(node, hosts, list, index)] : [];
+  }
+  const index = side ? slotNamed(node[side], name) : -1;
+  if (side && index >= 0) return [slotField(node, hosts, side, index)];
+  return name.toLowerCase() === "value" ? mainFields(node, hosts, side, any) : [];
+}
+
+/**
+ * @param {GraphNode} node
+ * @param {GraphNode[]} hosts
+ * @param {"inputs" | "outputs"} list
+ * @param {number} slot
+ * @returns {Field}
+ */
+function slotField(node, hosts, list, slot) {
+  return { kind: list === "inputs" ? "input" : "output", node, hosts, slot };
+}
+
+/**
+ * @param {GraphNode} node
+ * @param {GraphNode[]} hosts
+ * @param {string} name
+ * @returns {Field[]} none or one: LiteGraph itself takes the first of several widgets of a name
+ */
+export function widgetsNamed(node, hosts, name) {
+  const widgets = node.widgets;
+  if (!widgets || widgets.length === 0) return [];
+  const wanted = name.toLowerCase();
+  const widget =
+    widgets.find((candidate) => String(candidate.name).toLowerCase() === wanted) ??
+    widgets.find((candidate) => candidate.label?.toLowerCase() === wanted) ??
+    widgets.find((candidate) => candidate._overlay?.widgetName.toLowerCase() === wanted);
+  return widget ? [{ kind: "widget", node, hosts, widget }] : [];
+}
+
+/**
+ * @param {Slot[] | undefined} slots
+ * @param {string} name
+ * @returns {number}
+ */
+function slotNamed(slots, name) {
+  const wanted = name.toLowerCase();
+  const index = slots?.findIndex((slot) => slot.name.toLowerCase() === wanted) ?? -1;
+  return index >= 0 ? index : (slots?.findIndex((slot) => slot.label?.toLowerCase() === wanted) ?? -1);
+}
+
+/**
+ * What a bare title stands for: the main widget, or at a link's end the only output, or input that is no widget's.
+ *
+ * @param {GraphNode} node
+ * @param {GraphNode[]} hosts
+ * @param {Side} side
+ * @param {boolean} any
+ * @returns {Field[]}
+ */
+function mainFields(node, hosts, side, any) {
+  if (side) {
+    const slots = [...(node[side] ?? []).keys()];
+    const plain = slots.filter((slot) => !node[side]?.[slot].widget);
+    const main = plain.length === 1 || !any ? plain : slots;
+    return main.length === 1 || any ? main.map((slot) => slotField(node, hosts, side, slot)) : [];
+  }
+  const widgets = (node.widgets ?? []).filter((widget) => isField(widget) && !isControl(widget));
+  const named = MAIN_NAMES.map((name) => widgets.find((widget) => widget.name === name)).find(Boolean);
+  const main = named && !any ? [named] : widgets;
+  return main.length === 1 || any ? main.map((widget) => ({ kind: "widget", node, hosts, widget })) : [];
+}
+
+/**
+ * Whether a widget is a field: not a button, and no preview that the page hangs on a node after a run.
+ *
+ * @param {Widget} widget
+ * @returns {boolean}
+ */
+export function isField({ type, name }) {
+  return type !== "button" && !name.startsWith("$$");
+}
+
+/**
+ * Whether a widget is the "control after generate" of another.
+ *
+ * @param {Widget} widget
+ * @returns {boolean}
+ */
+export function isControl(widget) {
+  const values = widget.options?.values;
+  return Array.isArray(values) && values.length < 7 && CONTROL_CHOICES.every((choice) => values.includes(choice));
+}
+
+/**
+ * @param {string} name
+ * @returns {string}
+ */
+export function enquote(name) {
+  return `"${name.replace(/["\\]/g, "\\$&")}"`;
+}
+
+/**
+ * @param {string} text
+ * @returns {string} without its quotes, where it is one quoted name
+ */
+function unquote(text) {
+  const match = /^"((?:[^"\\]|\\.)*)"$/.exec(text);
+  return match ? match[1].replace(/\\(.)/g, "$1") : text;
+}
+
+/**
+ * A text without case, of the same length (a few letters have a longer lower case).
+ *
+ * @param {string} text
+ * @returns {string}
+ */
+function fold(text) {
+  const lower = text.toLowerCase();
+  if (lower.length === text.length) return lower;
+  const letters = Array.from(text, (letter) => {
+    const small = letter.toLowerCase();
+    return small.length === letter.length ? small : letter;
+  });
+  return letters.join("");
+}

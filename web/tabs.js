@@ -1,0 +1,277 @@
+/**
+ * The workflow tabs of the page: which there are, and opening, naming, saving and closing them without a dialog.
+ *
+ * A tab is named by its id, its path or its name; a saved workflow by its path below the person's workflows.
+ *
+ * @typedef {{id: string, name: string, path: string, active: boolean, modified: boolean, is_temporary: boolean}} TabInfo
+ */
+
+import { CommandError, words } from "./errors.js";
+import { nearestNames } from "./nearest.js";
+
+const FOLDER = "workflows/";
+
+/**
+ * @param {import("./frontend.js").Frontend} frontend
+ * @param {import("./workflows.js").Workflows} workflows
+ */
+export function createTabs(frontend, workflows) {
+  const { app } = frontend;
+  const { store, idOf, active } = workflows;
+
+  /**
+   * @param {any} workflow
+   * @returns {TabInfo}
+   */
+  function described(workflow) {
+    return {
+      id: idOf(workflow),
+      name: workflow.filename,
+      path: workflow.path.slice(FOLDER.length),
+      active: idOf(workflow) === idOf(active()),
+      modified: Boolean(workflow.isModified),
+      is_temporary: Boolean(workflow.isTemporary),
+    };
+  }
+
+  /** @returns {any[]} */
+  const open = () => [...store().openWorkflows];
+
+  /**
+   * @param {string | undefined} name
+   * @returns {any} an open workflow
+   * @throws {CommandError} unknown_tab, ambiguous_path
+   */
+  function find(name) {
+    if (name === undefined) return active();
+    const all = open();
+    for (const fits of [
+      (/** @type {any} */ workflow) => idOf(workflow) === name,
+      (/** @type {any} */ workflow) => [workflow.path, `${workflow.path.slice(FOLDER.length)}`].includes(name),
+      (/** @type {any} */ workflow) => workflow.path === filePath(name),
+      (/** @type {any} */ workflow) => workflow.filename === name,
+      (/** @type {any} */ workflow) => workflow.filename.toLowerCase() === name.toLowerCase(),
+    ]) {
+      const found = all.filter(fits);
+      if (found.length === 1) return found[0];
+      if (found.length > 1) {
+        const candidates = found.map(idOf);
+        throw new CommandError("ambiguous_path", `${found.length} tabs are called ${JSON.stringify(name)}: ${candidates.join(", ")}.`, {
+          path: name,
+          candidates,
+        });
+      }
+    }
+    const near = nearestNames(name, all.map(({ filename }) => filename));
+    throw new CommandError("unknown_tab", `No workflow tab is called ${JSON.stringify(name)}; the nearest are ${near.join(", ")}.`, {
+      tab: name,
+      nearest: near,
+    });
+  }
+
+  /**
+   * @param {any} workflow
+   */
+  async function show(workflow) {
+    if (idOf(workflow) === idOf(active())) return;
+    if (!workflow.isLoaded) await workflow.load();
+    const quiet = { showMissingNodesDialog: false, showMissingModelsDialog: false, checkForRerouteMigration: false };
+    await app.loadGraphData(workflow.activeState, true, true, workflow, { ...quiet, deferWarnings: true });
+    if (idOf(workflow) !== idOf(active())) {
+      throw new CommandError("tab_failed", `The page did not open ${workflow.filename}; look at it for what it says.`);
+    }
+  }
+
+  /**
+   * @param {string | null} name
+   */
+  async function blank(name) {
+    const state = { last_node_id: 0, last_link_id: 0, nodes: [], links: [], groups: [], config: {}, extra: {}, version: 0.4 };
+    await app.loadGraphData(state, true, true, name);
+  }
+
+  /** @param {string} name */
+  function refuseTaken(name) {
+    const path = filePath(name);
+    if (!store().getWorkflowByPath(path)) return;
+    const short = path.slice(FOLDER.length);
+    throw new CommandError("conflict", `There is a workflow ${short} already; choose another name.`, { path: short });
+  }
+
+  /**
+   * A workflow by its path, also one that was saved by another browser since this page was loaded. The store's own
+   * look at the folder would not do: in 1.32 it unloads the workflows that are open.
+   *
+   * @param {string} name
+   * @returns {Promise<any>} undefined where there is none
+   */
+  async function known(name) {
+    const path = filePath(name);
+    const here = store().getWorkflowByPath(path);
+    if (here) return here;
+    const listed = await frontend.api.listUserDataFullInfo(FOLDER.slice(0, -1));
+    const file = listed.find((/** @type {any} */ entry) => FOLDER + entry.path === path);
+    if (!file) return undefined;
+    store().attachWorkflow(new (active().constructor)({ path, modified: file.modified, size: file.size }));
+    return store().getWorkflowByPath(path);
+  }
+
+  /**
+   * @template T
+   * @param {string} what
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  async function onDisk(what, work) {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof CommandError) throw error;
+      throw new CommandError("tab_failed", `The page could not ${what}: ${words(error)}.`);
+    }
+  }
+
+  /**
+   * @param {any} workflow
+   */
+  async function close(workflow) {
+    if (open().length === 1) await blank(null);
+    if (idOf(workflow) === idOf(active())) {
+      const others = open().filter((other) => idOf(other) !== idOf(workflow));
+      await show(store().getMostRecentWorkflow?.() ?? others[others.length - 1]);
+    }
+    await store().closeWorkflow(workflow);
+  }
+
+  return {
+    /**
+     * Refuse a command that is meant for another workflow tab than the one that is shown.
+     *
+     * @param {string | null | undefined} name
+     * @throws {CommandError} unknown_tab, tab_changed
+     */
+    require(name) {
+      if (name === undefined || name === null) return;
+      const [meant, shown] = [find(name), active()];
+      if (idOf(meant) === idOf(shown)) return;
+      throw new CommandError(
+        "tab_changed",
+        `This is meant for the workflow tab ${meant.filename}, but ${shown?.filename} is shown; switch_tab to it first.`,
+        { workflow_tab: idOf(meant), active: idOf(shown) },
+      );
+    },
+
+    list: () => ({ tabs: open().map(described) }),
+
+    /** @param {string | undefined} name */
+    async create(name) {
+      if (name !== undefined) refuseTaken(name);
+      await blank(name ?? null);
+      return { tab: described(active()) };
+    },
+
+    /** @param {string} path */
+    async openSaved(path) {
+      const workflow = await onDisk("list the workflows", () => known(path));
+      if (!workflow) {
+        const near = nearestNames(path, store().workflows.map((/** @type {any} */ saved) => saved.path.slice(FOLDER.length)));
+        const hint = near.length > 0 ? `the nearest are ${near.join(", ")}` : "none is saved";
+        throw new CommandError("unknown_tab", `There is no saved workflow ${JSON.stringify(path)}; ${hint}.`, { path, nearest: near });
+      }
+      await onDisk(`open ${path}`, () => show(workflow));
+      return { tab: described(workflow) };
+    },
+
+    /** @param {string} name */
+    async switchTo(name) {
+      const workflow = find(name);
+      await show(workflow);
+      return { tab: described(workflow) };
+    },
+
+    /**
+     * @param {string | undefined} tab
+     * @param {string} name
+     */
+    async rename(tab, name) {
+      const workflow = find(tab);
+      const path = below(workflow, name);
+      if (path === workflow.path) return { tab: described(workflow) };
+      await known(path.slice(FOLDER.length));
+      refuseTaken(path);
+      await onDisk("rename the workflow", () => store().renameWorkflow(workflow, path));
+      return { tab: described(workflow) };
+    },
+
+    /**
+     * @param {string | undefined} tab
+     * @param {string | undefined} name
+     * @param {boolean} overwrite
+     */
+    async save(tab, name, overwrite) {
+      const workflow = find(tab);
+      if (idOf(workflow) === idOf(active())) workflows.capture();
+      const path = name === undefined ? workflow.path : below(workflow, name);
+      if (path === workflow.path && !workflow.isTemporary) {
+        await onDisk("save the workflow", () => store().saveWorkflow(workflow));
+        return { tab: described(workflow) };
+      }
+      const other = await onDisk("list the workflows", () => known(path.slice(FOLDER.length)));
+      if (other && idOf(other) !== idOf(workflow)) {
+        if (!overwrite || other.isTemporary) refuseTaken(path);
+        await onDisk("replace the workflow", async () => {
+          if (store().isOpen(other)) await close(other);
+          await store().deleteWorkflow(other);
+        });
+      }
+      return onDisk("save the workflow", async () => {
+        if (workflow.isTemporary) {
+          if (path !== workflow.path) await store().renameWorkflow(workflow, path);
+          await store().saveWorkflow(workflow);
+          return { tab: described(workflow) };
+        }
+        const copy = store().saveAs(workflow, path);
+        await show(copy);
+        await store().saveWorkflow(active());
+        return { tab: described(active()) };
+      });
+    },
+
+    /**
+     * @param {string} tab
+     * @param {boolean} discard
+     */
+    async close(tab, discard) {
+      const workflow = find(tab);
+      if (idOf(workflow) === idOf(active())) workflows.capture();
+      if (workflow.isModified && !discard) {
+        const sentence = `${workflow.filename} has unsaved changes; save_tab first, or close it with discard.`;
+        throw new CommandError("conflict", sentence, { tab: idOf(workflow) });
+      }
+      const closed = described(workflow);
+      await close(workflow);
+      return { tab: { ...closed, active: false } };
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createTabs>} Tabs */
+
+/**
+ * @param {string} name a path below the person's workflows, with or without .json
+ * @returns {string}
+ */
+function filePath(name) {
+  const path = name.startsWith(FOLDER) ? name : FOLDER + name;
+  return path.endsWith(".json") ? path : `${path}.json`;
+}
+
+/**
+ * @param {any} workflow
+ * @param {string} name a new name in the same folder, or a path where it holds a slash
+ * @returns {string}
+ */
+function below(workflow, name) {
+  if (name.split("/").includes("..")) throw new CommandError("invalid", "A workflow's name may not hold '..'.", { name });
+  return filePath(name.includes("/") ? name : `${workflow.directory}/${name}`);
+}

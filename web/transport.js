@@ -1,0 +1,300 @@
+/**
+ * The socket to the server: hello and welcome, requests and answers, and coming back after it was lost.
+ *
+ * It knows frames, not workflows. Client id and session are kept here, in memory only: a duplicated browser tab copies
+ * what is stored in the page, and two tabs must not end up with one id.
+ *
+ * @typedef {object} Call A request that is being answered.
+ * @property {string} id
+ * @property {AbortSignal} signal aborted when nobody waits any more
+ * @property {Promise<void>} answered settles once the answer is with the socket
+ * @property {(part: Record<string, any>) => void} submitting tells the server what belongs to the answer beside what
+ *   ComfyUI answers to the run that is being submitted
+ * @property {string} [if_revision] a write only happens if the graph is still at this revision
+ * @property {string} [workflow_tab] the workflow tab the command is meant for: its id, path or name
+ * @property {string | null} [by] the name of the program that asks
+ *
+ * @typedef {object} Options
+ * @property {() => string} url
+ * @property {() => Record<string, any>} info what the hello tells about this tab
+ * @property {() => string | undefined} sid the id of ComfyUI's own socket
+ * @property {string[]} capabilities
+ * @property {(command: string, data: any, call: Call) => any} handle answers a command, at once or with a promise
+ * @property {() => {revision: string, workflow_tab: string}} beside what every answer tells of the graph
+ * @property {(event: string, data: any) => void} hear takes the server's events
+ * @property {() => void} greeted called after every welcome
+ * @property {(wrong: boolean) => Promise<string | null>} askToken
+ * @property {() => string | null} token
+ * @property {any} [page] the window, with WebSocket, setTimeout and clearTimeout
+ * @property {() => number} [random]
+ */
+
+import { CommandError, words } from "./errors.js";
+
+export const PROTOCOL = 1;
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 15_000;
+const WELCOME_WITHIN = 10_000;
+// The server closes the socket on a frame of more bytes.
+const LARGEST_FRAME = 64 * 1024 * 1024;
+const REPLACED = 4001;
+const OPEN = 1;
+
+/**
+ * Milliseconds to wait before the next try: doubling, capped, and spread so that many tabs don't come back at once.
+ *
+ * @param {number} failures tries that failed since the last welcome
+ * @param {number} chance 0 to 1
+ * @returns {number}
+ */
+export function backOff(failures, chance) {
+  return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures) * (0.5 + chance / 2);
+}
+
+/**
+ * @param {Options} options
+ */
+export function createTransport(options) {
+  const { url, info, sid, capabilities, handle, beside, hear, greeted, askToken, token } = options;
+  const { page = globalThis, random = Math.random } = options;
+  /** @type {WebSocket | null} */
+  let socket = null;
+  /** @type {any} */
+  let timer = null;
+  let failures = 0;
+  let stopped = true;
+  let welcomed = false;
+  let asking = false;
+  let told = "";
+  /** @type {{client_id: number | null, session: string | null}} */
+  let identity = { client_id: null, session: null };
+  /** @type {Map<string, AbortController>} */
+  const running = new Map();
+
+  function connect() {
+    page.clearTimeout(timer);
+    if (stopped || asking || socket) return;
+    const own = (socket = new page.WebSocket(url()));
+    /** @type {string | null} */
+    let refusal = null;
+    welcomed = false;
+    timer = page.setTimeout(() => own.close(), WELCOME_WITHIN);
+    own.onopen = () => own.send(JSON.stringify(hello()));
+    own.onmessage = (/** @type {MessageEvent} */ event) => {
+      const frame = parse(event.data);
+      if (frame?.type === "error" && !welcomed) refusal = frame.code ?? null;
+      else if (frame) receive(own, frame);
+    };
+    own.onclose = (/** @type {CloseEvent} */ event) => lost(own, event.code, refusal);
+  }
+
+  function hello() {
+    const about = info();
+    told = JSON.stringify(about);
+    return {
+      type: "hello",
+      role: "webui",
+      protocol: PROTOCOL,
+      ...identity,
+      sid: sid(),
+      capabilities,
+      info: about,
+      token: token() ?? undefined,
+    };
+  }
+
+  /**
+   * @param {WebSocket} own
+   * @param {any} frame
+   */
+  function receive(own, frame) {
+    if (frame.type === "request") answer(own, frame);
+    else if (frame.type === "cancel") cancel(frame.id);
+    else if (frame.type === "event") hear(frame.event, frame.data);
+    else if (frame.type === "welcome") {
+      page.clearTimeout(timer);
+      identity = { client_id: frame.client_id, session: frame.session };
+      failures = 0;
+      welcomed = true;
+      sendInfo(false);
+      greeted();
+    }
+  }
+
+  /**
+   * Answer in the same task where the command can: a get of a field is measured in fractions of a millisecond.
+   *
+   * @param {WebSocket} own
+   * @param {{id: string, command: string, data: any, if_revision?: string, workflow_tab?: string, by?: string}} request
+   */
+  function answer(own, { id, command, data, if_revision, workflow_tab, by }) {
+    const abort = new AbortController();
+    let sent = () => {};
+    /** @type {Promise<void>} */
+    const answered = new Promise((resume) => (sent = resume));
+    const submitting = (/** @type {Record<string, any>} */ part) => {
+      if (own.readyState !== OPEN) return;
+      own.send(JSON.stringify({ type: "event", event: "submitting", data: { request: id, part, ...beside() } }));
+    };
+    let result;
+    try {
+      result = handle(command, data, { id, signal: abort.signal, answered, submitting, if_revision, workflow_tab, by });
+    } catch (error) {
+      reply(own, failed(id, error));
+      return;
+    }
+    if (typeof result?.then !== "function") {
+      reply(own, { type: "response", id, status: "ok", response: result });
+      return;
+    }
+    running.set(id, abort);
+    result
+      .then(
+        (/** @type {any} */ response) => finish(own, id, abort, { type: "response", id, status: "ok", response }),
+        (/** @type {any} */ error) => finish(own, id, abort, failed(id, error)),
+      )
+      .then(sent);
+  }
+
+  /**
+   * @param {WebSocket} own
+   * @param {string} id
+   * @param {AbortController} abort
+   * @param {Record<string, any>} frame
+   */
+  function finish(own, id, abort, frame) {
+    if (running.get(id) === abort) running.delete(id);
+    // What was carried out in spite of a cancel is told all the same: the server keeps it for whoever asks later.
+    if (!abort.signal.aborted || frame.status === "ok") reply(own, frame);
+  }
+
+  /**
+   * @param {WebSocket} own
+   * @param {Record<string, any>} frame
+   */
+  function reply(own, frame) {
+    // An answer belongs to the socket its request came by; whoever asked through a lost one was told so.
+    if (own.readyState !== OPEN) return;
+    Object.assign(frame, beside());
+    let text;
+    try {
+      text = JSON.stringify(frame);
+    } catch (error) {
+      text = JSON.stringify(failed(frame.id, error));
+    }
+    if (text.length > LARGEST_FRAME / 3 && new TextEncoder().encode(text).length > LARGEST_FRAME) {
+      const large = new CommandError("tab_failed", "The answer is larger than 64 MiB; ask for less at a time.");
+      text = JSON.stringify(failed(frame.id, large));
+    }
+    own.send(text);
+  }
+
+  /** @param {string} id */
+  function cancel(id) {
+    running.get(id)?.abort();
+    running.delete(id);
+  }
+
+  /**
+   * @param {WebSocket} own
+   * @param {number} code
+   * @param {string | null} refusal
+   */
+  function lost(own, code, refusal) {
+    if (own !== socket) return;
+    page.clearTimeout(timer);
+    socket = null;
+    for (const id of [...running.keys()]) cancel(id);
+    if (stopped) return;
+    if (code === REPLACED) stopped = true;
+    else if (refusal === "token_required" || refusal === "wrong_token") present(refusal);
+    else timer = page.setTimeout(connect, backOff(failures++, random()));
+  }
+
+  /** @param {string} refusal */
+  function present(refusal) {
+    asking = true;
+    askToken(refusal === "wrong_token")
+      .catch(() => null)
+      .then((given) => {
+        asking = false;
+        if (given === null) stopped = true;
+        else connect();
+      });
+  }
+
+  /** @param {boolean} anyway */
+  function sendInfo(anyway) {
+    if (socket?.readyState !== OPEN || !welcomed) return;
+    const about = info();
+    const text = JSON.stringify(about);
+    if (text === told && !anyway) return;
+    told = text;
+    socket.send(JSON.stringify({ type: "event", event: "info", data: about }));
+  }
+
+  return {
+    start() {
+      stopped = false;
+      connect();
+    },
+
+    /** Try at once instead of waiting on: something tells that the server is back. */
+    hurry() {
+      if (!socket) connect();
+    },
+
+    /** Close, and stay closed until started again. */
+    stop() {
+      stopped = true;
+      page.clearTimeout(timer);
+      socket?.close(1000);
+    },
+
+    /**
+     * Tell the server of something; nothing is told to a server that is not there.
+     *
+     * @param {string} event
+     * @param {any} data
+     */
+    tell(event, data) {
+      if (socket?.readyState === OPEN && welcomed) socket.send(JSON.stringify({ type: "event", event, data }));
+    },
+
+    /** Tell the server what the hello told, if that has changed since. */
+    changed: () => sendInfo(false),
+
+    /** Say something, so that a socket that died while the computer slept is found out. */
+    probe: () => sendInfo(true),
+  };
+}
+
+/**
+ * @param {string} id
+ * @param {unknown} error
+ * @returns {Record<string, any>}
+ */
+function failed(id, error) {
+  const known = error instanceof CommandError;
+  return {
+    type: "response",
+    id,
+    status: "error",
+    error: words(error),
+    code: known ? error.code : "tab_failed",
+    details: known ? error.details : {},
+  };
+}
+
+/**
+ * @param {any} text
+ * @returns {any} the frame, or null when it is none
+ */
+function parse(text) {
+  try {
+    const frame = JSON.parse(text);
+    return frame !== null && typeof frame === "object" ? frame : null;
+  } catch {
+    return null;
+  }
+}
