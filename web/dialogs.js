@@ -43,11 +43,15 @@ export function createDialogs(frontend) {
       if (ours) frontend.closeDialog(ours);
     };
     signal.addEventListener("abort", close);
+    let given;
     try {
-      return await answer;
+      given = await answer;
     } finally {
       signal.removeEventListener("abort", close);
     }
+    // Taken away is no decision: only what the person had said yes to by then is carried out.
+    if (!given) refuseIfAborted(signal);
+    return given;
   }
 
   /**
@@ -99,5 +103,5 @@ export function newError(frontend, before) {
 
 /** @param {AbortSignal} signal */
 function refuseIfAborted(signal) {
-  if (signal.aborted) throw new CommandError("declined", "The question was withdrawn before it was shown.");
+  if (signal.aborted) throw new CommandError("declined", "The question was withdrawn before the person answered it.");
 }
