@@ -22,6 +22,8 @@ MAX_FRAME = 64 * 1024 * 1024
 MAX_BACKLOG = MAX_FRAME
 # Seconds between pings; aiohttp drops the connection when a pong is half of that late.
 HEARTBEAT = 10.0
+# Requests that may go to a tab in one frame. It carries them out in one task, in which it draws nothing.
+GATHERED = 32
 # Seconds to wait for the other side's half of the closing handshake.
 CLOSE_TIMEOUT = 2.0
 
@@ -53,8 +55,8 @@ class Connection:
         self._tcp = tcp
         self._closer: asyncio.Task[bool] | None = None
 
-    def send(self, frame: dict[str, Any]) -> None:
-        """Send a frame; a reader that leaves too much unread is disconnected, for its sake alone."""
+    def send(self, frame: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Send a frame, or several as one; a reader that leaves too much unread is disconnected, for its sake alone."""
         if self._tcp is None or self._closer is not None or self._tcp.is_closing():
             return
         backlog = self._tcp.get_write_buffer_size()
@@ -75,9 +77,18 @@ class Connection:
 
     async def receive(self) -> dict[str, Any] | None:
         """The next frame; None when the connection has ended. UiapiError `malformed` leaves it open."""
+        text = await self._receive_text()
+        return None if text is None else decode_object(text)
+
+    async def receive_several(self) -> list[dict[str, Any]] | None:
+        """The next frames of a tab, which may send several as one; otherwise as `receive`."""
+        text = await self._receive_text()
+        return None if text is None else decode_objects(text)
+
+    async def _receive_text(self) -> str | None:
         message = await self.ws.receive()
         if message.type is WSMsgType.TEXT:
-            return decode_object(message.data)
+            return str(message.data)
         if message.type is WSMsgType.BINARY:
             raise UiapiError("malformed", "Send text frames of JSON; this one was binary.")
         return None
@@ -104,26 +115,48 @@ def encode(value: Any) -> bytes:
 
 def decode_object(text: str | bytes) -> dict[str, Any]:
     """A JSON object; NaN and Infinity, which JSON does not have, are refused. UiapiError `malformed`."""
-    try:
-        value = from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        raise UiapiError("malformed", f"This is not JSON: {error}.") from None
+    value = _decode(text)
     if not isinstance(value, dict):
         raise UiapiError("malformed", "Send a JSON object.")
     return value
 
 
+def decode_objects(text: str | bytes) -> list[dict[str, Any]]:
+    """A JSON object, or an array of such; otherwise as `decode_object`."""
+    value = _decode(text)
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(value, dict) for value in values):
+        raise UiapiError("malformed", "Send a JSON object.")
+    return values
+
+
+def _decode(text: str | bytes) -> Any:
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise UiapiError("malformed", f"This is not JSON: {error}.") from None
+
+
 class SocketTransport:
-    """Requests to a tab over its own websocket."""
+    """Requests to a tab over its own websocket.
+
+    A message costs a browser more than the command in it, so what a tab is told in one turn of the event loop goes
+    there in two: the first at once, for whoever waits for a single answer, and the others together.
+
+    Args:
+        gathers: whether the page takes several frames as one.
+    """
 
     kind = "websocket"
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, gathers: bool = False) -> None:
         self.connection = connection
+        self._gathers = gathers
+        self._gathered: list[dict[str, Any]] | None = None
 
     def send_request(self, request: PendingRequest) -> None:
         """See Transport."""
-        self.connection.send(
+        self._send(
             {
                 "type": "request",
                 "id": request.request_id,
@@ -136,12 +169,27 @@ class SocketTransport:
 
     def send_cancel(self, request_id: str) -> None:
         """See Transport."""
-        self.connection.send({"type": "cancel", "id": request_id})
+        self._send({"type": "cancel", "id": request_id})
 
     def send_event(self, event: str, data: dict[str, Any]) -> None:
         """Tell the tab something it need not answer."""
-        self.connection.send({"type": "event", "event": event, "data": data})
+        self._send({"type": "event", "event": event, "data": data})
 
     def close(self, code: int, reason: str) -> None:
         """See Transport."""
+        self._flush()
         self.connection.close(code, reason)
+
+    def _send(self, frame: dict[str, Any]) -> None:
+        if self._gathered is not None:
+            self._gathered.append(frame)
+            return
+        self.connection.send(frame)
+        if self._gathers:
+            self._gathered = []
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        frames, self._gathered = self._gathered or [], None
+        for start in range(0, len(frames), GATHERED):
+            self.connection.send(frames[start : start + GATHERED])

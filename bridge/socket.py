@@ -128,7 +128,7 @@ async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello) -> 
     manager = bridge.webuis.admit(client_id, hello.session)
     manager.info = {key: value for key, value in hello.info.items() if isinstance(value, str)}
     manager.sid, manager.capabilities = hello.sid, frozenset(hello.capabilities)
-    transport = SocketTransport(connection)
+    transport = SocketTransport(connection, gathers="gather" in hello.capabilities)
     connection.name = f"tab {manager.client_id}"
     will_be_main = bridge.webuis.main_id in (None, manager.client_id)
     connection.send(
@@ -168,12 +168,17 @@ class Conversation:
         try:
             while True:
                 try:
-                    frame = await self._connection.receive()
-                    if frame is None:
-                        return
-                    self._take(frame)
+                    frames = await self._receive()
                 except UiapiError as error:
-                    self._connection.send({"type": "error", "id": None, **error.envelope()})
+                    self._refuse(error)
+                    continue
+                if frames is None:
+                    return
+                for frame in frames:
+                    try:
+                        self._take(frame)
+                    except UiapiError as error:
+                        self._refuse(error)
         finally:
             for end in self._subscriptions.values():
                 end()
@@ -181,6 +186,15 @@ class Conversation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _receive(self) -> list[dict[str, Any]] | None:
+        if self._manager is not None:
+            return await self._connection.receive_several()
+        frame = await self._connection.receive()
+        return None if frame is None else [frame]
+
+    def _refuse(self, error: UiapiError) -> None:
+        self._connection.send({"type": "error", "id": None, **error.envelope()})
 
     def _take(self, frame: dict[str, Any]) -> None:
         kind = frame.get("type")

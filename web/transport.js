@@ -37,6 +37,8 @@ const LONGEST_WAIT = 15_000;
 const WELCOME_WITHIN = 10_000;
 // The server closes the socket on a frame of more bytes.
 const LARGEST_FRAME = 64 * 1024 * 1024;
+// Characters of small frames that are sent as one; one that is larger goes by itself.
+const GATHERED_LENGTH = 256 * 1024;
 const REPLACED = 4001;
 const OPEN = 1;
 
@@ -66,6 +68,9 @@ export function createTransport(options) {
   let welcomed = false;
   let asking = false;
   let told = "";
+  /** @type {string[] | null} frames to be sent as one, while frames that came as one are taken */
+  let gathered = null;
+  let gatheredLength = 0;
   /** @type {{client_id: number | null, session: string | null}} */
   let identity = { client_id: null, session: null };
   /** @type {Map<string, AbortController>} */
@@ -83,6 +88,7 @@ export function createTransport(options) {
     own.onmessage = (/** @type {MessageEvent} */ event) => {
       const frame = parse(event.data);
       if (frame?.type === "error" && !welcomed) refusal = frame.code ?? null;
+      else if (Array.isArray(frame)) receiveSeveral(own, frame);
       else if (frame) receive(own, frame);
     };
     own.onclose = (/** @type {CloseEvent} */ event) => lost(own, event.code, refusal);
@@ -122,6 +128,41 @@ export function createTransport(options) {
   }
 
   /**
+   * What came as one is answered as one, as far as it is answered at once.
+   *
+   * @param {WebSocket} own
+   * @param {any[]} frames
+   */
+  function receiveSeveral(own, frames) {
+    gathered = [];
+    try {
+      for (const frame of frames) if (frame !== null) receive(own, frame);
+    } finally {
+      sendGathered(own);
+      gathered = null;
+    }
+  }
+
+  /** @param {WebSocket} own */
+  function sendGathered(own) {
+    if (gathered?.length) own.send(`[${gathered.join(",")}]`);
+    gathered = [];
+    gatheredLength = 0;
+  }
+
+  /**
+   * @param {WebSocket} own
+   * @param {string} text a frame
+   */
+  function send(own, text) {
+    if (gathered && gatheredLength + text.length > GATHERED_LENGTH) sendGathered(own);
+    if (gathered && text.length <= GATHERED_LENGTH) {
+      gathered.push(text);
+      gatheredLength += text.length;
+    } else own.send(text);
+  }
+
+  /**
    * Answer in the same task where the command can: a get of a field is measured in fractions of a millisecond.
    *
    * @param {WebSocket} own
@@ -134,7 +175,7 @@ export function createTransport(options) {
     const answered = new Promise((resume) => (sent = resume));
     const submitting = (/** @type {Record<string, any>} */ part) => {
       if (own.readyState !== OPEN) return;
-      own.send(JSON.stringify({ type: "event", event: "submitting", data: { request: id, part, ...beside() } }));
+      send(own, JSON.stringify({ type: "event", event: "submitting", data: { request: id, part, ...beside() } }));
     };
     let result;
     try {
@@ -186,7 +227,7 @@ export function createTransport(options) {
       const large = new CommandError("tab_failed", "The answer is larger than 64 MiB; ask for less at a time.");
       text = JSON.stringify(failed(frame.id, large));
     }
-    own.send(text);
+    send(own, text);
   }
 
   /** @param {string} id */
@@ -258,7 +299,7 @@ export function createTransport(options) {
      * @param {any} data
      */
     tell(event, data) {
-      if (socket?.readyState === OPEN && welcomed) socket.send(JSON.stringify({ type: "event", event, data }));
+      if (socket?.readyState === OPEN && welcomed) send(socket, JSON.stringify({ type: "event", event, data }));
     },
 
     /** Tell the server what the hello told, if that has changed since. */

@@ -23,7 +23,7 @@ import { createWorkflows } from "./workflows.js";
 
 const TOKEN_KEY = "ComfyUI-uiapi.token";
 
-const CAPABILITIES = ["execute.fields", "revisions", "tabs", "batch", "watch"];
+const CAPABILITIES = ["execute.fields", "revisions", "tabs", "batch", "watch", "gather"];
 
 const frontend = createFrontend(app, api, window);
 

@@ -119,6 +119,8 @@ class FakeTab:
         self.answers: dict[str, Answerer] = {}
         self.seen: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.requests: list[dict[str, Any]] = []
+        # How many frames came in each message.
+        self.messages: list[int] = []
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -152,13 +154,19 @@ class FakeTab:
         async for message in self.ws:
             if message.type is not WSMsgType.TEXT:
                 return
-            frame = json.loads(message.data)
-            if frame["type"] == "request":
-                self.requests.append(frame)
-                answerer = self.answers.get(frame["command"])
-                if answerer is not None:
-                    await self.respond(frame["id"], answerer(frame["data"]))
-            self.seen.put_nowait(frame)
+            frames = json.loads(message.data)
+            frames = frames if isinstance(frames, list) else [frames]
+            self.messages.append(len(frames))
+            for frame in frames:
+                await self._take(frame)
+
+    async def _take(self, frame: dict[str, Any]) -> None:
+        if frame["type"] == "request":
+            self.requests.append(frame)
+            answerer = self.answers.get(frame["command"])
+            if answerer is not None:
+                await self.respond(frame["id"], answerer(frame["data"]))
+        self.seen.put_nowait(frame)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ class FakeServer:
     Attributes:
         hellos: the hello of every socket so far, in order.
         events: the data of every "info" event the tab sent.
+        messages: how many messages the tab sent, of one frame or of several.
         told: every other event the tab sent, as (name, data).
         welcome: what the next hello is answered with; None to leave it unanswered.
     """
@@ -28,6 +29,7 @@ class FakeServer:
     def __init__(self) -> None:
         self.hellos: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
+        self.messages = 0
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.welcome: dict[str, Any] | None = {"type": "welcome", "protocol": 1, "client_id": 7, "session": "s"}
         self.refusal: tuple[dict[str, Any], int] | None = None
@@ -44,7 +46,12 @@ class FakeServer:
 
     def _connected(self, socket: WebSocketRoute) -> None:
         self._socket = socket
-        socket.on_message(lambda text: self._receive(socket, json.loads(text)))
+        socket.on_message(lambda text: self._message(socket, json.loads(text)))
+
+    def _message(self, socket: WebSocketRoute, frames: dict[str, Any] | list[dict[str, Any]]) -> None:
+        self.messages += 1
+        for frame in frames if isinstance(frames, list) else [frames]:
+            self._receive(socket, frame)
 
     def _receive(self, socket: WebSocketRoute, frame: dict[str, Any]) -> None:
         if frame["type"] == "hello":
@@ -78,18 +85,28 @@ class FakeServer:
 
         await asyncio.wait_for(wait(), DEADLINE)
 
-    def send(self, frame: dict[str, Any] | str) -> None:
-        """Send a frame to the tab."""
+    def send(self, frame: dict[str, Any] | list[dict[str, Any]] | str) -> None:
+        """Send a frame to the tab, or several as one."""
         assert self._socket is not None
         self._socket.send(frame if isinstance(frame, str) else json.dumps(frame))
 
     def request(self, command: str, beside: dict[str, Any] | None = None, **data: Any) -> str:
         """Send a request and return its id; `beside` is what it demands of the graph."""
+        frame = self._request(command, data)
+        self.send({**frame, **(beside or {})})
+        return str(frame["id"])
+
+    def request_together(self, requests: list[tuple[str, dict[str, Any]]]) -> list[str]:
+        """Send several requests, as (command, data), in one message and return their ids."""
+        frames = [self._request(command, data) for command, data in requests]
+        self.send(frames)
+        return [str(frame["id"]) for frame in frames]
+
+    def _request(self, command: str, data: dict[str, Any]) -> dict[str, Any]:
         self._count += 1
         ident = f"q{self._count}"
         self._answers[ident] = asyncio.get_running_loop().create_future()
-        self.send({"type": "request", "id": ident, "command": command, "data": data, **(beside or {})})
-        return ident
+        return {"type": "request", "id": ident, "command": command, "data": data}
 
     async def answer(self, ident: str) -> dict[str, Any]:
         """The answer to a request, waited for."""

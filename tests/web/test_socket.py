@@ -17,7 +17,7 @@ async def test_a_tab_says_who_it_is_and_comes_back_as_the_same(played: Played) -
     server, tab = played
     hello = server.hellos[0]
     assert (hello["role"], hello["protocol"], hello["client_id"], hello["session"]) == ("webui", 1, None, None)
-    assert hello["capabilities"] == ["execute.fields", "revisions", "tabs", "batch", "watch"]
+    assert hello["capabilities"] == ["execute.fields", "revisions", "tabs", "batch", "watch", "gather"]
     count = len(server.hellos)
     await server.close(1001)
     again = await server.hello(count + 1)
@@ -31,7 +31,7 @@ async def test_a_tab_says_who_it_is_and_comes_back_as_the_same(played: Played) -
 async def test_strange_frames_do_not_disturb_the_tab(played: Played) -> None:
     server, _ = played
     count = len(server.hellos)
-    for frame in ("not json", "null", "[]", "7", '{"type": "dance"}', '{"type": "cancel", "id": "unknown"}'):
+    for frame in ("not json", "null", "[]", "[null, 7, []]", "7", '{"type": "dance"}', '{"type": "cancel", "id": "unknown"}'):
         server.send(frame)
     server.send({"type": "error", "id": None, "error": "you sent nonsense", "code": "malformed"})
     unknown = await server.ask("fly_to_the_moon")
@@ -42,6 +42,21 @@ async def test_strange_frames_do_not_disturb_the_tab(played: Played) -> None:
         assert (await server.ask("set_fields", **broken))["status"] == "error"
     assert (await server.ask("get_fields", fields=[]))["response"] == {}
     assert len(server.hellos) == count
+
+
+async def test_requests_that_come_as_one_are_carried_out_in_order_and_answered_as_one(played: Played) -> None:
+    server, _ = played
+    await server.ask("load_workflow", workflow=empty_to_save())
+    asked = [("set_fields", {"fields": [["EmptyImage.width", size]]}) for size in (8, 16, 24)]
+    asked.append(("get_fields", {"fields": ["EmptyImage.width"]}))
+    asked.append(("get_fields", {"fields": ["Nowhere.width"]}))
+    before = server.messages
+    idents = server.request_together(asked)
+    *written, read, refused = [await server.answer(ident) for ident in idents]
+    assert [answer["status"] for answer in written] == ["ok"] * 3
+    assert read["response"] == {"EmptyImage.width": 24}
+    assert refused["code"] == "unknown_path"
+    assert server.messages == before + 1
 
 
 async def test_the_workflows_name_is_told_when_it_changes(played: Played) -> None:
