@@ -10,7 +10,7 @@ from comfyui_uiapi.tests.stack.tab import Tab
 from playwright.async_api import expect
 
 from .conftest import Ask, Played
-from .graphs import empty_to_save
+from .graphs import Json, empty_to_save
 
 
 async def test_a_tab_says_who_it_is_and_comes_back_as_the_same(played: Played) -> None:
@@ -47,7 +47,7 @@ async def test_strange_frames_do_not_disturb_the_tab(played: Played) -> None:
 async def test_requests_that_come_as_one_are_carried_out_in_order_and_answered_as_one(played: Played) -> None:
     server, _ = played
     await server.ask("load_workflow", workflow=empty_to_save())
-    asked = [("set_fields", {"fields": [["EmptyImage.width", size]]}) for size in (8, 16, 24)]
+    asked: list[tuple[str, Json]] = [("set_fields", {"fields": [["EmptyImage.width", size]]}) for size in (8, 16, 24)]
     asked.append(("get_fields", {"fields": ["EmptyImage.width"]}))
     asked.append(("get_fields", {"fields": ["Nowhere.width"]}))
     before = server.messages
