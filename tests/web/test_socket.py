@@ -31,7 +31,8 @@ async def test_a_tab_says_who_it_is_and_comes_back_as_the_same(played: Played) -
 async def test_strange_frames_do_not_disturb_the_tab(played: Played) -> None:
     server, _ = played
     count = len(server.hellos)
-    for frame in ("not json", "null", "[]", "[null, 7, []]", "7", '{"type": "dance"}', '{"type": "cancel", "id": "unknown"}'):
+    unknown_cancel = '{"type": "cancel", "id": "unknown"}'
+    for frame in ("not json", "null", "[]", "[null, 7, []]", "7", '{"type": "dance"}', unknown_cancel):
         server.send(frame)
     server.send({"type": "error", "id": None, "error": "you sent nonsense", "code": "malformed"})
     unknown = await server.ask("fly_to_the_moon")
