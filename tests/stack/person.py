@@ -47,5 +47,7 @@ class FrameWatch:
         except ValueError:
             # ComfyUI's own socket sends previews in binary.
             return
-        if frame.get("type") == "request":
-            self.requests.append(frame["command"])
+        # What a tab is asked in one turn of the loop comes gathered in a list.
+        for one in frame if isinstance(frame, list) else [frame]:
+            if one.get("type") == "request":
+                self.requests.append(one["command"])
