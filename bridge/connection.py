@@ -69,11 +69,12 @@ class Connection:
         with contextlib.suppress(StopIteration):
             self.ws.send_frame(encode(frame), WSMsgType.TEXT).send(None)
 
-    def close(self, code: int, reason: str) -> None:
-        """Close after what was sent; the reading side notices."""
+    def close(self, code: int, reason: str) -> asyncio.Task[bool]:
+        """Close after what was sent; the reading side notices. Answers the task that does it."""
         if self._closer is None:
             closing = self.ws.close(code=code, message=reason.encode())
             self._closer = asyncio.create_task(closing, name=f"uiapi closer of {self.name}")
+        return self._closer
 
     async def receive(self) -> dict[str, Any] | None:
         """The next frame; None when the connection has ended. UiapiError `malformed` leaves it open."""
@@ -102,10 +103,8 @@ class Connection:
 
     async def end(self) -> None:
         """Close the socket, whichever side ended the connection."""
-        self.close(1000, "")
-        if self._closer is not None:
-            with contextlib.suppress(asyncio.TimeoutError, ClientError, ConnectionError):
-                await asyncio.wait_for(self._closer, CLOSE_TIMEOUT)
+        with contextlib.suppress(asyncio.TimeoutError, ClientError, ConnectionError):
+            await asyncio.wait_for(self.close(1000, ""), CLOSE_TIMEOUT)
 
 
 def encode(value: Any) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from time import time
 from typing import Any, Protocol
 
@@ -12,19 +13,25 @@ from aiohttp import web
 from .access import Guard
 from .answers import Queued
 from .comfy import Comfy
-from .connection import SocketTransport
+from .connection import Connection, SocketTransport
 from .events import EventTransports
 from .idempotency import Repeats
 from .manager import WebuiManager
 from .nodes import Catalogue
 from .registry import Webuis
 from .runs import Runs
+from .stopping import close_on_interrupt
 from .subscriptions import TAB_EVENTS, Subscriptions
 
 log = logging.getLogger("uiapi")
 
 # Set by the page on the request with which it submits a run, to the id of our request.
 SUBMISSION_HEADER = "X-Uiapi-Request"
+# Seconds between the errors that callers are told when ComfyUI stops and the end of their connections.
+LAST_WORDS = 0.05
+# Seconds sockets may take to close then.
+GOODBYE_TIMEOUT = 0.3
+
 
 class DownloadsRoom(Protocol):
     """What the bridge needs of the downloads room."""
@@ -58,6 +65,9 @@ class Bridge:
         self.catalogue = Catalogue()
         self.downloads: DownloadsRoom | None = None
         self.closing = False
+        # Every open websocket of /uiapi/ws.
+        self.connections: set[Connection] = set()
+        self._end_watch_for_interrupts: Callable[[], None] = lambda: None
         self._watched: list[str] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self.repeats = Repeats(self.spawn)
@@ -105,19 +115,34 @@ class Bridge:
 
     async def start(self) -> None:
         """Begin to listen to ComfyUI; called on its loop once it serves."""
+        self._end_watch_for_interrupts = close_on_interrupt(self.close)
         self.runs.start()
         if self.downloads is not None:
             await self.downloads.start()
 
     async def close(self) -> None:
-        """End every wait, task and connection."""
+        """End every wait, task and connection; whoever waits is told. A second call does nothing."""
+        if self.closing:
+            return
         self.closing = True
+        self._end_watch_for_interrupts()
         self.runs.close()
         await self.event_transports.close()
         self.webuis.close()
-        if self.downloads is not None:
-            await self.downloads.close()
-        tasks = [*self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            if self.downloads is not None:
+                await self.downloads.close()
+        finally:
+            # Also when Ctrl-C cannot wait for the downloads any longer.
+            tasks = [*self._tasks]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        # What was just ended wakes its handlers in the loop's next turns, and they answer.
+        await asyncio.sleep(LAST_WORDS)
+        closers = [connection.close(1001, "ComfyUI is stopping") for connection in self.connections]
+        if closers:
+            await asyncio.wait(closers, timeout=GOODBYE_TIMEOUT)

@@ -126,6 +126,8 @@ class Webuis:
             if manager.transport is not None:
                 manager.transport.close(1001, "ComfyUI is stopping")
             manager.disconnect()
+        for pending in self.lobby.take_buffered():
+            pending.fail(UiapiError("shutting_down", "ComfyUI is stopping; try again once it is back."))
 
     # -- asking several -------------------------------------------------------------------------------------
 

@@ -64,9 +64,11 @@ def websocket_handler(bridge: Bridge) -> HttpHandler:
         ws = open_socket(HEARTBEAT)
         await ws.prepare(request)
         connection = Connection(ws, request.transport, f"websocket {request.remote}")
+        bridge.connections.add(connection)
         try:
             await _serve(bridge, connection, request)
         finally:
+            bridge.connections.discard(connection)
             await connection.end()
         return ws
 

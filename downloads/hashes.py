@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ class Hashes:
         self._places = places
         self._known: dict[str, tuple[int, int, str]] | None = None
         self._lock = asyncio.Lock()
+        self._stop = threading.Event()
+
+    def close(self) -> None:
+        """Have what is being hashed end soon; its thread would keep the process from ending."""
+        self._stop.set()
 
     async def find(self, sha256: str, size: int, *, besides: Path) -> Path | None:
         """A model file with that digest, wherever it is in the model folders.
@@ -57,7 +63,7 @@ class Hashes:
             entry = known.get(str(path))
             if entry is not None and entry[:2] == (stat.st_size, stat.st_mtime_ns):
                 return entry[2]
-            digest = await asyncio.to_thread(sha256_of, path)
+            digest = await asyncio.to_thread(sha256_of, path, self._stop)
         except OSError:
             return None
         await self._keep(path, stat, digest)

@@ -133,6 +133,7 @@ class Partial:
     def load(self) -> tuple[Identity, list[tuple[int, int]]] | None:
         """What an earlier transfer left: of which file, and what is missing. None if nothing of use is there."""
         try:
+            self._part_from_others()
             data = json.loads(self.journal.read_text("utf-8"))
             size = self.path.stat().st_size
             identity = Identity(data["size"], data["validator"], data["sha256"])
@@ -149,10 +150,20 @@ class Partial:
         """Open the partial, made if need be, and the folders above it. UiapiError `disk_full`, `storage_failed`."""
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
+            self._part_from_others()
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
             self.descriptor = os.open(self.path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
         except OSError as error:
             raise disk_error(error, self.target) from error
+
+    def _part_from_others(self) -> None:
+        """Take a partial away that is the same file as a model: who landed or linked it was killed in between.
+
+        Writing to it would write to that model.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if os.lstat(self.path).st_nlink > 1:
+                self.path.unlink()
 
     def allocate(self, total: int, *, fresh: bool) -> None:
         """Have the disk set `total` bytes aside; `fresh` empties the partial first. UiapiError as `open`."""
@@ -208,7 +219,10 @@ class Partial:
         }
         beside = self.journal.with_name(self.journal.name + "-new")
         try:
-            beside.write_text(json.dumps(data), "utf-8")
+            # Anew each time: a link that was put there must not lead the journal elsewhere.
+            beside.unlink(missing_ok=True)
+            with beside.open("x", encoding="utf-8") as file:
+                file.write(json.dumps(data))
             os.replace(beside, self.journal)
         except OSError as error:
             raise disk_error(error, self.target) from error

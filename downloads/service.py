@@ -81,7 +81,7 @@ class Downloads:
         self._guard = HostGuard(settings)
         self._engine = Engine(settings, self._guard, backoff)
         sources = Sources(settings, self._guard, self._engine, self.places)
-        hashes = Hashes(state_directory / "hashes.json", self.places)
+        self._hashes = hashes = Hashes(state_directory / "hashes.json", self.places)
         self.analysis = Analysis(self.places, NodeInputs(folder_paths, node_classes))
         self._planner = Planner(self.places, sources, hashes, settings)
         fetches = Fetches(self._engine, self.places, sources, hashes, settings, self._landed, backoff)
@@ -117,6 +117,7 @@ class Downloads:
 
     async def close(self) -> None:
         """End every transfer so that it can be resumed, and the threads behind them."""
+        self._hashes.close()
         for run in self._runs.values():
             if run.task is not None and not run.task.done():
                 self._runner.stop(run, run.items, "paused")

@@ -135,7 +135,14 @@ class Sink:
     async def _check_hash(self, total: int) -> None:
         if self._hash is None:
             return
-        digest = await settled(self._hash.finish, total)
+        finishing = asyncio.ensure_future(settled(self._hash.finish, total))
+        try:
+            digest = await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            # The rest of a large file takes longer than whoever stops it waits for.
+            self._hash.give_up()
+            await asyncio.wait({finishing})
+            raise
         self._hash = None
         if digest != self._sha256:
             raise UiapiError(

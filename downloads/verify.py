@@ -92,13 +92,19 @@ def check_file(path: Path) -> None:
             check.step(file.read(check.needed))
 
 
-def sha256_of(path: str | os.PathLike[str]) -> str:
-    """The SHA256 of a file, in lower-case hexadecimal. Blocks for about a second per 1.5 GB."""
+def sha256_of(path: str | os.PathLike[str], stop: threading.Event | None = None) -> str:
+    """The SHA256 of a file, in lower-case hexadecimal. Blocks for about a second per 1.5 GB.
+
+    Args:
+        stop: once it is set, the reading ends with InterruptedError.
+    """
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(HASH_CHUNK))
     with open(path, "rb", buffering=0) as file:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
+            if stop is not None and stop.is_set():
+                raise InterruptedError(f"{path} is not wanted any more")
     return digest.hexdigest()
 
 
@@ -134,10 +140,14 @@ class FollowingHash:
             raise self._error
         return self._digest.hexdigest()
 
-    def stop(self) -> None:
-        """End the thread; blocks for as long as one piece takes."""
+    def give_up(self) -> None:
+        """Have the thread end with the piece it is at, and with it a `finish` that waits."""
         self._stopped = True
         self._grown.set()
+
+    def stop(self) -> None:
+        """End the thread; blocks for as long as one piece takes."""
+        self.give_up()
         self._thread.join()
 
     def _run(self) -> None:

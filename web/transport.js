@@ -33,7 +33,7 @@ import { CommandError, words } from "./errors.js";
 
 export const PROTOCOL = 1;
 const FIRST_WAIT = 500;
-const LONGEST_WAIT = 15_000;
+const LONGEST_WAIT = 4000;
 const WELCOME_WITHIN = 10_000;
 // The server closes the socket on a frame of more bytes.
 const LARGEST_FRAME = 64 * 1024 * 1024;

@@ -167,7 +167,7 @@ async def test_a_file_is_hashed_once_and_again_only_when_it_changed(
 ) -> None:
     hashed: list[str] = []
 
-    def noted(path: Any) -> str:
+    def noted(path: Any, stop: object = None) -> str:
         hashed.append(str(path))
         return sha256_of(path)
 

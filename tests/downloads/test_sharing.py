@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from comfyui_uiapi.downloads import transfer
+from comfyui_uiapi.downloads import transfer, verify
+from comfyui_uiapi.downloads.partial import Identity, Partial
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes, sha256
 
@@ -160,3 +162,57 @@ async def test_a_file_that_appears_meanwhile_is_not_overwritten(room: Room, host
     await room.ended(run)
     assert run.items[0].entry["code"] == "conflict"
     assert room.path("x.safetensors").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("journal", [False, True], ids=["linked from a twin", "landed"])
+async def test_a_partial_that_is_another_name_of_a_model_is_never_written_to(
+    room: Room, host: Host, journal: bool
+) -> None:
+    """What a SIGKILL leaves between the two steps in which a file gets its second name."""
+    model, data = model_bytes(LARGE, 1), model_bytes(LARGE, 2)
+    room.path("kept.safetensors").write_bytes(model)
+    partial = Partial(room.path("x.safetensors"))
+    partial.path.hardlink_to(room.path("kept.safetensors"))
+    if journal:
+        partial.note(Identity(LARGE, '"one"', None), [(0, 1 << 20)])
+    host.offer("/x.safetensors", data)
+    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    assert entry["status"] == "success"
+    assert room.path("x.safetensors").read_bytes() == data
+    assert room.path("kept.safetensors").read_bytes() == model
+
+
+async def test_a_link_planted_for_the_journal_leads_nowhere(room: Room, host: Host) -> None:
+    data = model_bytes(LARGE)
+    outside = room.path("precious")
+    outside.write_text("precious")
+    journal = Partial(room.path("x.safetensors")).journal
+    journal.with_name(journal.name + "-new").symlink_to(outside)
+    host.offer("/x.safetensors", data, rate=20e6)
+    assert (await room.fetch("x.safetensors", host.url("/x.safetensors")))["status"] == "success"
+    assert outside.read_text() == "precious"
+
+
+async def test_a_file_that_is_being_verified_is_paused_at_once(
+    room: Room, host: Host, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = model_bytes(LARGE)
+    # A piece of the hash takes a while, and there are many.
+    monkeypatch.setattr(verify, "HASH_CHUNK", 1 << 10)
+    monkeypatch.setattr("hashlib.sha256", Slow)
+    host.offer("/x.safetensors", data)
+    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": "0" * 64})
+    item = run.items[0]
+    await eventually(lambda: item.fetch is not None and item.fetch.progress.phase == "verifying")
+    await asyncio.wait_for(room.downloads.stop(run.id, None, "paused"), 20)
+    assert item.state == "paused"
+
+
+class Slow:
+    """A digest that would take minutes."""
+
+    def update(self, data: bytes) -> None:
+        time.sleep(0.05)
+
+    def hexdigest(self) -> str:
+        return "0" * 64

@@ -120,9 +120,9 @@ test("a tab that comes back presents the id and session it was given", () => {
 });
 
 test("waits double up to a cap and are spread", () => {
-  assert.deepEqual([0, 1, 2, 3, 4, 5, 50].map((failures) => backOff(failures, 1)), [500, 1000, 2000, 4000, 8000, 15000, 15000]);
+  assert.deepEqual([0, 1, 2, 3, 4, 5, 50].map((failures) => backOff(failures, 1)), [500, 1000, 2000, 4000, 4000, 4000, 4000]);
   assert.equal(backOff(0, 0), 250);
-  assert.equal(backOff(50, 0), 7500);
+  assert.equal(backOff(50, 0), 2000);
 });
 
 test("tries that fail wait longer, and a welcome makes them short again", () => {

@@ -1,0 +1,104 @@
+"""Ctrl-C closes the bridge first, and is ComfyUI's own in every other case."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from comfyui_uiapi.bridge import stopping
+
+# What ComfyUI's main.py does with its loop.
+PROGRAM = """
+import asyncio, signal, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+import stopping
+stopping.CLOSE_LIMIT, stopping.STUCK_LIMIT = 0.2, 0.4
+
+async def close():
+    print("closing", flush=True)
+    {close}
+    print("closed", flush=True)
+
+async def main():
+    end = stopping.close_on_interrupt(close)
+    print("ready", flush=True)
+    {main}
+
+{before}
+loop = asyncio.new_event_loop()
+try:
+    loop.run_until_complete(main())
+except KeyboardInterrupt:
+    print("Stopped server", flush=True)
+"""
+FOREVER = "await asyncio.Event().wait()"
+
+
+@contextmanager
+def running(close: str = "pass", main: str = FOREVER, before: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Such a program, ready to be stopped."""
+    folder = str(stopping.__file__).rpartition("/")[0]
+    text = PROGRAM.format(close=close, main=main, before=before)
+    process = subprocess.Popen([sys.executable, "-c", text, folder], stdout=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def rest(process: Any) -> list[str]:
+    """What it writes until it ends."""
+    return list(process.communicate(timeout=60)[0].splitlines())
+
+
+def test_the_bridge_is_closed_before_the_loop_ends() -> None:
+    with running() as process:
+        process.send_signal(signal.SIGINT)
+        assert rest(process) == ["closing", "closed", "Stopped server"]
+
+
+def test_what_does_not_close_is_not_waited_for() -> None:
+    with running(close="await asyncio.sleep(600)") as process:
+        process.send_signal(signal.SIGINT)
+        assert rest(process) == ["closing", "Stopped server"]
+
+
+def test_a_failure_to_close_does_not_keep_comfyui_from_ending() -> None:
+    with running(close="raise ValueError") as process:
+        process.send_signal(signal.SIGINT)
+        assert rest(process) == ["closing", "Stopped server"]
+
+
+def test_a_loop_that_hangs_is_ended_all_the_same() -> None:
+    with running(main="while True: time.sleep(0.01)") as process:
+        process.send_signal(signal.SIGINT)
+        assert rest(process) == ["Stopped server"]
+
+
+def test_a_second_ctrl_c_ends_at_once() -> None:
+    with running(close="await asyncio.sleep(600)", before="stopping.CLOSE_LIMIT = 600") as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None and process.stdout.readline() == "closing\n"
+        process.send_signal(signal.SIGINT)
+        assert rest(process) == ["Stopped server"]
+
+
+def test_who_handles_ctrl_c_already_goes_on_doing_so() -> None:
+    before = "signal.signal(signal.SIGINT, lambda *_: print('mine', flush=True) or sys.exit())"
+    with running(before=before) as process:
+        process.send_signal(signal.SIGINT)
+        assert rest(process) == ["mine"]
+
+
+def test_a_loop_on_another_thread_is_left_alone() -> None:
+    before = "threading.Thread(target=lambda: asyncio.run(main()), daemon=True).start(); signal.pause()"
+    with running(before=before) as process:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGINT
