@@ -107,8 +107,8 @@ async def test_a_tab_comes_back_after_comfyui_restarts_without_a_reload(tab: Tab
     tab.webui = await tab.wait_connected(set())
     assert await tab.page.evaluate("window.marked")
     assert await tell("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 72}
-    # Chromium itself reports every try at a port where nobody listens.
-    tab.errors = [error for error in tab.errors if "ERR_CONNECTION_REFUSED" not in error]
+    # Chromium itself reports every try that met no server, or one that was just ending.
+    tab.errors = [error for error in tab.errors if "ERR_CONNECTION_" not in error]
 
 
 async def test_duplicated_tabs_get_ids_of_their_own(tab: Tab, tell: Ask) -> None:
