@@ -145,7 +145,9 @@ async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello) -> 
 
 
 async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello) -> None:
-    connection.name = f"program {hello.name or hello.client_id or 'without a name'}"
+    # It is written to the log, where a line break would begin a line that this package did not write.
+    name = "".join(c if c.isprintable() else " " for c in str(hello.name or hello.client_id or "without a name"))
+    connection.name = f"program {name[:200]}"
     client_id = str(hello.client_id) if hello.client_id is not None else uuid4().hex
     connection.send(_welcome(bridge, client_id=client_id, session=uuid4().hex, is_main=False))
     await Conversation(bridge, connection, None).run()

@@ -80,4 +80,4 @@ class Room:
         asked = (tab.request("refresh_models", {}, GRAPH_TIMEOUT) for tab in tabs)
         for answer in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(answer, BaseException):
-                log.info("A tab did not read its file lists anew: %s", answer)
+                log.info("A tab did not read its file lists anew: %r", str(answer))

@@ -29,6 +29,7 @@ from .partial import Partial
 from .places import Places, check_names
 from .plan import Planner
 from .runs import RESUMABLE, Item, Run, Runner, from_record, new_item, to_record
+from .secrets import redact
 from .settings import Settings
 from .sources import Sources, check_sources, clean
 
@@ -346,7 +347,7 @@ class Downloads:
                 await self.save_urls({need.name: url})
             except UiapiError as error:
                 # It is tried all the same, and then says itself what is wrong with it.
-                log.warning("The address given for %s is not remembered: %s", need.name, error.message)
+                log.warning("The address given for %r is not remembered: %r", need.name, redact(error.message))
         return given
 
     async def _landed(self, directory: str, path: Path) -> None:
@@ -362,7 +363,7 @@ class Downloads:
         try:
             await self._models_changed()
         except UiapiError as error:
-            log.info("Open tabs were not told of new models: %s", error.message)
+            log.info("Open tabs were not told of new models: %r", error.message)
 
     def _changed(self, run: Run) -> None:
         self._measure(run)

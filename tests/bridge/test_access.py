@@ -178,3 +178,9 @@ async def test_a_socket_that_never_says_hello_is_closed(house: Any, monkeypatch:
     assert (await ws.receive_json(timeout=5))["code"] == "malformed"
     await ws.receive(timeout=5)
     assert ws.close_code == 4000
+
+
+async def test_the_name_a_program_gives_itself_cannot_begin_a_line_of_the_log(house: Any) -> None:
+    await house.program(name="x\r\n[forged] line\x85\u2028\x1b[31m")
+    [connection] = house.bridge.connections
+    assert connection.name.startswith("program x") and connection.name.isprintable()

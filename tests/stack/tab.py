@@ -108,12 +108,16 @@ class Chromium:
             clear: begin with an empty graph instead of the frontend's default one.
             connected: return only once the server lists the tab.
         """
+        tab = Tab(await self.new_page(), comfy)
+        await tab.load(clear=clear, connected=connected)
+        return tab
+
+    async def new_page(self) -> Page:
+        """An empty page with storage of its own."""
         if self._browser is None:
             raise RuntimeError("this Chromium is not running")
         context = await self._browser.new_context(viewport={"width": 1280, "height": 800})
-        tab = Tab(await context.new_page(), comfy)
-        await tab.load(clear=clear, connected=connected)
-        return tab
+        return await context.new_page()
 
     @property
     def pid(self) -> int:

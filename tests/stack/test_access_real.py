@@ -1,0 +1,273 @@
+"""The README's table of who may do what, cell by cell, on running servers: each way to listen, with and without token.
+
+Each command is sent something that it refuses as invalid once the caller is let in, so that nothing is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientSession, ClientTimeout, WSServerHandshakeError, web
+from aiohttp.test_utils import TestServer
+from comfyui_uiapi import server  # noqa: F401 - importing declares every command
+from comfyui_uiapi.bridge.commands import COMMANDS, Risk
+from comfyui_uiapi.tests.stack.comfy import ComfyProcess
+from comfyui_uiapi.tests.stack.program import PATIENCE
+from comfyui_uiapi.tests.stack.tab import Chromium
+
+TOKEN = "correct-horse"  # noqa: S105 - a test's own
+# With it ComfyUI lets pages from everywhere in, and only this package's own check is left.
+OPEN = ("--enable-cors-header", "*")
+NETWORK = ("--listen", "0.0.0.0")  # noqa: S104 - what is tested
+SERVERS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "loopback": ((), {}),
+    "loopback with a token": (OPEN, {"UIAPI_TOKEN": TOKEN}),
+    "network": ((*NETWORK, *OPEN), {}),
+    "network with a token": (NETWORK, {"UIAPI_TOKEN": TOKEN}),
+}
+CALLERS: dict[str, dict[str, str]] = {
+    "no token": {},
+    "wrong token": {"Authorization": "Bearer incorrect-horse"},
+    "right token": {"Authorization": f"Bearer {TOKEN}"},
+    "another scheme": {"Authorization": f"Basic {TOKEN}"},
+}
+# (what everything else is answered, what writing to disk is answered) by server and caller.
+TABLE: dict[tuple[str, str], tuple[str, str]] = {
+    **{("loopback", caller): ("let in", "let in") for caller in CALLERS},
+    **{("network", caller): ("let in", "forbidden") for caller in CALLERS},
+    **{
+        (f"{where} with a token", caller): (code, code)
+        for where in ("loopback", "network")
+        for caller, code in {
+            "no token": "token_required",
+            "wrong token": "wrong_token",
+            "right token": "let in",
+            "another scheme": "token_required",
+        }.items()
+    },
+}
+# What a page from elsewhere cannot help saying of itself, or a name that is not this server's.
+ELSEWHERE: dict[str, dict[str, str]] = {
+    "another site": {"Sec-Fetch-Site": "cross-site"},
+    "another port": {"Sec-Fetch-Site": "same-site"},
+    "a foreign Origin": {"Origin": "https://elsewhere.example"},
+    "a sandboxed frame": {"Origin": "null"},
+    "a rebound name": {"Host": "rebound.example"},
+    "a rebound name and its own Origin": {"Host": "rebound.example:80", "Origin": "http://rebound.example:80"},
+}
+REFUSALS = ("forbidden", "token_required", "wrong_token", "cross_origin", "foreign_host")
+ROUTES = [command for command in COMMANDS.values() if command.route]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, ComfyProcess]]:
+    """One ComfyUI for each way to run it; they start side by side."""
+    processes = {
+        name: ComfyProcess(tmp_path_factory.mktemp("access"), args=args, env=env)
+        for name, (args, env) in SERVERS.items()
+    }
+    with ExitStack() as ending:
+        # Kept to the end: what a thread has started ends with it.
+        pool = ending.enter_context(ThreadPoolExecutor(2))
+        for process in processes.values():
+            ending.callback(process.kill)
+        list(pool.map(ComfyProcess.start, processes.values()))
+        yield processes
+
+
+@pytest.fixture(params=SERVERS)
+def comfy(request: pytest.FixtureRequest, servers: Mapping[str, ComfyProcess]) -> tuple[str, ComfyProcess]:
+    """The name and process of each of them."""
+    return request.param, servers[request.param]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def session() -> AsyncIterator[ClientSession]:
+    """For requests with any headers."""
+    async with ClientSession(timeout=ClientTimeout(total=PATIENCE)) as session:
+        yield session
+
+
+async def verdict(session: ClientSession, comfy: ComfyProcess, command: Any, headers: Mapping[str, str]) -> str:
+    """What a command answers to somebody with these headers: the code of a refusal, or that he was let in."""
+    url = f"{comfy.url}/uiapi/{command.path.partition('{')[0]}" + ("nothing" if "{" in command.path else "")
+    sent: dict[str, Any] = {"params": {"nonsense": "1"}} if command.method == "GET" else {"json": {"nonsense": 1}}
+    async with session.request(command.method, url, headers=headers, **sent) as response:
+        if response.content_type != "application/json":
+            # ComfyUI's own refusal, which comes before ours where it listens on loopback.
+            assert (response.status, await response.read()) == (403, b"")
+            return "cross_origin"
+        code = str((await response.json()).get("code"))
+        assert (response.status == 403) == (code in REFUSALS), (command.name, response.status, code)
+    return code if code in REFUSALS else "let in"
+
+
+async def test_every_command_is_answered_as_the_table_says(
+    comfy: tuple[str, ComfyProcess], session: ClientSession
+) -> None:
+    where, process = comfy
+    for caller, headers in CALLERS.items():
+        usual, disk = TABLE[where, caller]
+        answered = {command.name: await verdict(session, process, command, headers) for command in ROUTES}
+        expected = {command.name: disk if command.risk is Risk.WRITE_DISK else usual for command in ROUTES}
+        assert answered == expected, caller
+
+
+async def test_pages_from_elsewhere_and_rebound_names_are_refused_everywhere_even_with_the_token(
+    comfy: tuple[str, ComfyProcess], session: ClientSession
+) -> None:
+    _, process = comfy
+    for what, headers in ELSEWHERE.items():
+        expected = "foreign_host" if "rebound" in what else "cross_origin"
+        # ComfyUI itself looks a Host up that comes with an Origin, which takes its time each time.
+        for command in ROUTES[:2] if len(headers) > 1 else ROUTES:
+            assert await verdict(session, process, command, {**headers, **CALLERS["right token"]}) == expected, what
+        for path in ("ws", "docs", "openapi.json", "nonsense"):
+            async with session.get(f"{process.url}/uiapi/{path}", headers=headers) as response:
+                assert response.status == 403, (what, path)
+        with pytest.raises(WSServerHandshakeError) as refused:
+            await session.ws_connect(f"{process.url}/uiapi/ws", headers=headers)
+        assert refused.value.status == 403
+
+
+async def test_the_address_comfyui_gives_every_route_a_second_time_is_guarded_too(
+    comfy: tuple[str, ComfyProcess], session: ClientSession
+) -> None:
+    where, process = comfy
+    async with session.get(f"{process.url}/api/uiapi/webuis") as response:
+        assert response.status == (403 if "token" in where else 200)
+    for headers in ELSEWHERE.values():
+        async with session.get(f"{process.url}/api/uiapi/webuis", headers=headers) as response:
+            assert response.status == 403
+
+
+@pytest.mark.parametrize("role", ["client", "webui"])
+async def test_a_websocket_is_let_in_as_the_table_says(
+    comfy: tuple[str, ComfyProcess], session: ClientSession, role: str
+) -> None:
+    where, process = comfy
+    for token, caller in ((None, "no token"), ("incorrect-horse", "wrong token"), (TOKEN, "right token")):
+        usual, disk = TABLE[where, caller]
+        async with session.ws_connect(f"{process.url}/uiapi/ws") as socket:
+            await socket.send_json({"type": "hello", "role": role, "protocol": 1, "token": token})
+            answer = await socket.receive_json(timeout=PATIENCE)
+            if usual != "let in":
+                assert (answer["type"], answer["code"]) == ("error", usual)
+                assert (await socket.receive(timeout=PATIENCE)).data == 4403
+                continue
+            assert answer["type"] == "welcome"
+            for number, command in enumerate(ROUTES):
+                await socket.send_json(
+                    {"type": "request", "id": number, "command": command.name, "data": {"nonsense": 1}}
+                )
+            codes: dict[str, str] = {}
+            while len(codes) < len(ROUTES):
+                frame = await socket.receive_json(timeout=PATIENCE)
+                if frame["type"] == "response":
+                    codes[ROUTES[frame["id"]].name] = frame["code"]
+            for command in ROUTES:
+                refused = command.risk is Risk.WRITE_DISK and disk != "let in"
+                assert codes[command.name] == (disk if refused else "invalid")
+
+
+# -- a real page from elsewhere -------------------------------------------------------------------------------------
+
+# Everything a page can try without a person's help; each answers what the page gets to see of it.
+TRY = """async url => {
+    const body = JSON.stringify({workflow: {}})
+    const seen = options => fetch(url + '/uiapi/load_workflow', {method: 'POST', body, ...options})
+        .then(async answer => answer.type === 'opaque' ? 'opaque' : (await answer.json()).code, () => 'nothing')
+    const socket = new Promise(tell => {
+        const ws = new WebSocket(url.replace('http', 'ws') + '/uiapi/ws')
+        ws.onopen = () => tell('open')
+        ws.onerror = () => tell('nothing')
+    })
+    const frame = document.createElement('iframe')
+    frame.name = 'target'
+    const form = document.createElement('form')
+    Object.assign(form, {method: 'POST', enctype: 'text/plain', target: 'target', action: url + '/uiapi/load_workflow'})
+    const input = document.createElement('input')
+    Object.assign(input, {name: '{"workflow": {}, "client_id": "', value: '"}'})
+    form.append(input)
+    document.body.append(frame, form)
+    const sent = new Promise(tell => (frame.onload = tell))
+    form.submit()
+    await sent
+    return {
+        json: await seen({headers: {'Content-Type': 'application/json'}}),
+        text: await seen({}),
+        blind: await seen({mode: 'no-cors'}),
+        socket: await socket,
+    }
+}"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def elsewhere() -> AsyncIterator[str]:
+    """The address of a page on another port of this machine."""
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html><title>elsewhere</title>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", page)
+    async with TestServer(app) as other:
+        yield str(other.make_url("/"))
+
+
+async def test_a_real_page_from_another_port_gets_nowhere(
+    comfy: tuple[str, ComfyProcess], elsewhere: str, browser: Chromium
+) -> None:
+    _, process = comfy
+    page = await browser.new_page()
+    statuses: list[tuple[str, int]] = []
+    page.on(
+        "response",
+        lambda answer: statuses.append((answer.request.method, answer.status)) if process.url in answer.url else None,
+    )
+    await page.goto(elsewhere)
+    saw = await asyncio.wait_for(page.evaluate(TRY, process.url), PATIENCE)
+    await page.close()
+    assert saw["socket"] == "nothing" and saw["blind"] in ("opaque", "nothing")
+    # Where ComfyUI lets every page read, all there is to read is the refusal.
+    assert {saw["json"], saw["text"]} <= {"nothing", "cross_origin"}
+    posts = [status for method, status in statuses if method == "POST"]
+    assert len(posts) >= 2 and set(posts) == {403}
+
+
+# -- what the log keeps to itself -----------------------------------------------------------------------------------
+
+
+async def test_the_log_has_no_secrets_and_no_lines_that_somebody_else_wrote(
+    servers: Mapping[str, ComfyProcess], session: ClientSession
+) -> None:
+    process = servers["network with a token"]
+    forged = "x\n[forged] line\r\n[forged] another"
+    secret = "sesame-open"  # noqa: S105
+    url = f"https://huggingface.co/a/b/resolve/main/x.safetensors?token={secret}\n[forged]"
+    bodies: dict[str, dict[str, Any]] = {
+        "download_model": {"model_name": forged, "model_def": {"url": url, "ckpt_type": forged}},
+        "get_fields": {"fields": [forged], "client_id": forged},
+        "load_workflow": {"workflow": {forged: secret}, "idempotency_key": "k\n[forged]"},
+        "webui_response": {"request_id": forged, "client_id": forged, "response": {}},
+    }
+    right = CALLERS["right token"]
+    for command, body in bodies.items():
+        async with session.post(f"{process.url}/uiapi/{command}", json=body, headers=right) as response:
+            assert response.status != 500
+    await session.get(f"{process.url}/uiapi/webuis", headers={"Authorization": f"Bearer {secret}"})
+    async with session.ws_connect(f"{process.url}/uiapi/ws") as socket:
+        await socket.send_json({"type": "hello", "role": "client", "protocol": 1, "name": forged, "token": TOKEN})
+        await socket.receive_json(timeout=PATIENCE)
+        await socket.send_json({"type": "request", "id": forged, "command": forged, "data": {}})
+        await socket.receive_json(timeout=PATIENCE)
+    log = process.log_text()
+    assert TOKEN not in log and secret not in log and "incorrect-horse" not in log
+    assert [line for line in log.splitlines() if line.startswith("[forged]")] == []
+    assert "Traceback" not in log
