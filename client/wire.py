@@ -51,7 +51,7 @@ class Address:
     def headers(self) -> dict[str, str]:
         """Sent with every request."""
         # A header holds no other characters.
-        named = {"User-Agent": self.name.encode("ascii", "replace").decode()}
+        named = {"User-Agent": "".join(letter if " " <= letter <= "~" else "?" for letter in self.name)}
         return {**named, "Authorization": f"Bearer {self.token}"} if self.token else named
 
     @property

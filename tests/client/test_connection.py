@@ -23,6 +23,7 @@ class Flaky:
     def __init__(self) -> None:
         self.port = 0
         self.requests = 0
+        self.agents: list[bytes] = []
         self.cut = 0
         self._server: asyncio.Server | None = None
 
@@ -40,6 +41,7 @@ class Flaky:
             length = re.search(rb"content-length: (\d+)", header.lower())
             await reader.readexactly(int(length[1]) if length else 0)
             self.requests += 1
+            self.agents += re.findall(rb"(?im)^user-agent: (.*)\r$", header)
             if self.cut:
                 self.cut -= 1
                 break
@@ -99,6 +101,15 @@ async def test_a_run_is_never_asked_for_twice_on_a_broken_connection(flaky: Flak
     with pytest.raises(Unreachable, match="may or may not") as failed:
         await either("run")
     assert failed.value.code == "connection_lost" and flaky.requests == 2
+
+
+async def test_the_server_is_told_the_programs_name(flaky: Flaky, blocking: Blocking) -> None:
+    url = f"http://127.0.0.1:{flaky.port}"
+    with Client(url, name="Sweep") as client:
+        await blocking(client.get, "a")
+    async with AsyncClient(url, name="Größe \r\nX: y") as async_client:
+        await async_client.get("a")
+    assert flaky.agents == [b"Sweep", b"Gr??e ??X: y"]
 
 
 # -- events -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A client that a public generator makes from the document works: the document says what is so, in words it knows."""
+"""A client that a public generator makes from the document drives a real tab: the document says what is so."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import comfyui_uiapi.server  # noqa: F401 - importing declares every command
 import pytest
 from comfyui_uiapi.bridge.openapi import document, document_text
+from comfyui_uiapi.tests.stack.demo import WORKFLOW
+from comfyui_uiapi.tests.stack.program import Program
+from comfyui_uiapi.tests.stack.tab import Tab
 
 
 @pytest.fixture(scope="module")
@@ -36,26 +40,19 @@ def test_every_command_is_generated(generated: Any) -> None:
     package = Path(generated.__file__).parent
     found = {path.stem for path in package.glob("api/*/*.py")} - {"__init__"}
     named = {item["operationId"] for verbs in document()["paths"].values() for item in verbs.values()}
-    assert found == named
+    assert found == named and "get_fields" in found
 
 
-async def test_it_gets_and_sets_a_field(generated: Any, house: Any) -> None:
-    held = {"Canvas.width": 64}
-
-    def write(data: dict[str, Any]) -> dict[str, Any]:
-        held.update(data["fields"])
-        return {path: {"requested": value, "value": held[path], "warnings": []} for path, value in data["fields"]}
-
-    tab = await house.tab()
-    tab.on("get_fields", lambda data: {path: held[path] for path in data["fields"]})
-    tab.on("set_fields", write)
+async def test_it_gets_and_sets_a_field(generated: Any, tab: Tab, program: Program) -> None:
+    await program.ok("load_workflow", {"workflow": WORKFLOW})
     api, models = (importlib.import_module(f"generated_uiapi.{name}") for name in ("api", "models"))
     read = importlib.import_module(f"{api.__name__}.read.get_fields")
     change = importlib.import_module(f"{api.__name__}.drive.set_fields")
-    async with generated.Client(base_url=house.url("").rstrip("/")) as client:
+    async with generated.Client(base_url=tab.comfy.url) as client:
         answer = await read.asyncio(client=client, body=models.GetFields(fields=["Canvas.width"]))
-        assert answer.response["Canvas.width"] == 64
-        written = await change.asyncio(client=client, body=models.SetFields(fields=[["Canvas.width", 80]]))
-        assert written.response["Canvas.width"].value == 80 == held["Canvas.width"]
+        before = answer.response["Canvas.width"]
+        written = await change.asyncio(client=client, body=models.SetFields(fields=[["Canvas.width", before + 16]]))
+        assert written.response["Canvas.width"].value == before + 16
         refused = await read.asyncio(client=client, body=models.GetFields(fields=[""]))
         assert isinstance(refused, models.Error) and refused.code == "invalid"
+    assert await program.ok("get_fields", {"fields": ["Canvas.width"]}) == {"Canvas.width": before + 16}
