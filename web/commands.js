@@ -27,6 +27,7 @@ import { resolve } from "./paths.js";
 import { query } from "./queries.js";
 import { screenshot } from "./screenshot.js";
 import { ownerOf } from "./subgraphs.js";
+import { unlessCancelled } from "./waiting.js";
 import { setFields } from "./widgets.js";
 
 /**
@@ -135,14 +136,14 @@ export const commands = {
   screenshot: ({ frontend }, data) => screenshot(frontend, window, data),
 
   load_workflow: (means, { workflow, name }, call) =>
-    write(means, call, () => means.loader.load(workflow, name ?? null, false)),
+    write(means, call, () => means.loader.load(workflow, name ?? null, false, call.signal)),
 
   async send_workflow(means, { workflow, message, title }, call) {
     formatOf(workflow);
     const question = { title: title || "A program sends a workflow", message: message || "Open it in a new tab?" };
     const accepted = await means.dialogs.confirm(question, call.signal);
     if (!accepted) return { accepted, message: "The person at the browser declined the workflow." };
-    const loaded = await write(means, call, () => means.loader.load(workflow, null, true));
+    const loaded = await write(means, call, () => means.loader.load(workflow, null, true, call.signal));
     return { accepted, message: loaded.message };
   },
 
@@ -186,7 +187,7 @@ export function write(means, call, change) {
     return means.revisions.caused({ program: call.by ?? null, request: call.id }, change);
   };
   const busy = means.runs.held() ?? means.workflows.loading();
-  return busy?.then(carryOut) ?? carryOut();
+  return busy ? unlessCancelled(busy, call.signal).then(carryOut) : carryOut();
 }
 
 /** @param {{command: string, data?: any}} part of a batch */

@@ -27,15 +27,25 @@ export function createHistory(frontend, workflows) {
   async function walkHistory(way, steps) {
     const history = workflows.tracker();
     if (!history) return { done: 0 };
+    const [from, to] = way === "undo" ? ["undoQueue", "redoQueue"] : ["redoQueue", "undoQueue"];
     workflows.capture();
+    let before = workflows.state();
     let done = 0;
-    while (done < steps && history[`${way}Queue`].length > 0) {
-      const left = history[`${way}Queue`].length;
+    while (done < steps && history[from].length > 0) {
+      const left = history[from].length;
       await history[way]();
       await workflows.loading();
-      if (history[`${way}Queue`].length >= left) {
+      if (history[from].length >= left) {
         throw new CommandError("tab_failed", `The page could not ${way} a step; ${done} were done.`, { done });
       }
+      const after = workflows.state();
+      workflows.settle();
+      if (workflows.same(before, after)) {
+        // The page noted what it had itself added to a loaded graph; nobody made this step.
+        history[to].pop();
+        continue;
+      }
+      before = after;
       done++;
     }
     return { done };
@@ -81,6 +91,7 @@ export function createHistory(frontend, workflows) {
       workflows.capture();
       if (workflows.same(history.activeState, state)) return { restored: true, snapshot: info };
       await workflows.restore(JSON.parse(JSON.stringify(state)), history.undoQueue);
+      workflows.settle();
       history.redoQueue.length = 0;
       return { restored: true, snapshot: info };
     },

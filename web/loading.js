@@ -8,6 +8,10 @@
 
 import { newError } from "./dialogs.js";
 import { CommandError, words } from "./errors.js";
+import { within } from "./waiting.js";
+
+// Milliseconds.
+const LOAD_AT_MOST = 60_000;
 
 /**
  * @typedef {{loaded: true, message: string, format: "ui" | "api", nodes: number, missing_node_types: string[]}} Loaded
@@ -15,8 +19,9 @@ import { CommandError, words } from "./errors.js";
 
 /**
  * @param {Frontend} frontend
+ * @param {import("./workflows.js").Workflows} workflows
  */
-export function createLoader(frontend) {
+export function createLoader(frontend, workflows) {
   /** @type {Promise<unknown>} */
   let last = Promise.resolve();
 
@@ -27,11 +32,15 @@ export function createLoader(frontend) {
      * @param {any} workflow in UI or API format
      * @param {string | null} name of the workflow tab
      * @param {boolean} warn whether the page may open its dialogs about missing nodes and models
+     * @param {AbortSignal} signal says that nobody waits for it any more
      * @returns {Promise<Loaded>}
      * @throws {CommandError} invalid when it is no workflow, tab_failed when the page did not take it
      */
-    load(workflow, name, warn) {
-      const mine = last.then(() => load(frontend, workflow, name, warn));
+    load(workflow, name, warn, signal) {
+      const mine = last.then(() => {
+        if (signal.aborted) throw new CommandError("conflict", "The load was cancelled before it began.");
+        return load(frontend, workflows, workflow, name && workflows.freeName(name), warn);
+      });
       last = mine.catch(() => undefined);
       return mine;
     },
@@ -86,12 +95,13 @@ function isApiNode(node) {
 
 /**
  * @param {Frontend} frontend
+ * @param {import("./workflows.js").Workflows} workflows
  * @param {any} workflow
  * @param {string | null} name
  * @param {boolean} warn
  * @returns {Promise<Loaded>}
  */
-async function load(frontend, workflow, name, warn) {
+async function load(frontend, workflows, workflow, name, warn) {
   const format = formatOf(workflow);
   const missing = format === "ui" ? missingInUi(frontend, workflow) : missingInApi(frontend, workflow);
   if (format === "api" && missing.length > 0 && !frontend.placesUnknownNodes()) {
@@ -107,8 +117,10 @@ async function load(frontend, workflow, name, warn) {
   frontend.showRoot();
   let said = true;
   try {
-    if (format === "ui") said = await frontend.loadUi(workflow, name, warn);
-    else await frontend.loadApi(withInputs(workflow), name);
+    const shown =
+      format === "ui" ? frontend.loadUi(workflow, name, warn) : frontend.loadApi(withInputs(workflow), name).then(() => true);
+    said = await within(shown, LOAD_AT_MOST, `the page is still not done after ${LOAD_AT_MOST / 1000} s`);
+    await workflows.loading();
   } catch (error) {
     throw new CommandError("tab_failed", `The page could not load the workflow: ${words(error)}.`);
   }
@@ -119,6 +131,7 @@ async function load(frontend, workflow, name, warn) {
     const reason = failure?.contentProps?.error?.exceptionMessage ?? `it shows ${nodes} of ${expected} nodes`;
     throw new CommandError("tab_failed", `The page could not load the workflow: ${reason}.`);
   }
+  workflows.settle("loaded");
   const count = `${nodes} ${nodes === 1 ? "node" : "nodes"}`;
   const unknown = missing.length > 0 ? ` It does not know these and shows them red: ${missing.join(", ")}.` : "";
   return { loaded: true, message: `The page shows the workflow (${count}).${unknown}`, format, nodes, missing_node_types: missing };

@@ -21,6 +21,7 @@
 import { newError } from "./dialogs.js";
 import { CommandError, words } from "./errors.js";
 import { byExecutionId } from "./subgraphs.js";
+import { nextTask } from "./waiting.js";
 
 const OURS = -0;
 
@@ -230,20 +231,4 @@ function sentence(frontend, error, nodeErrors) {
   const reason = [errors?.[0]?.message, errors?.[0]?.details].filter(Boolean).join(": ");
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
   return `ComfyUI refused node #${id} "${title}" (${class_type}): ${reason}${more}.`;
-}
-
-/**
- * Let everything run that follows from what has happened. A timer would do, but is slowed down in hidden tabs.
- *
- * @returns {Promise<void>}
- */
-function nextTask() {
-  return new Promise((resume) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resume();
-    };
-    port2.postMessage(null);
-  });
 }

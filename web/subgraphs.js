@@ -146,6 +146,22 @@ export function sourceOf({ node, widget }) {
 }
 
 /**
+ * Keep a promoted widget's value through the next load. Where 1.58 could not place a promotion that 1.32 had saved, it
+ * remembers the value it had then, and prefers that to the saved one whenever it loads the graph: for Undo as well.
+ *
+ * @param {GraphNode} node
+ * @param {Widget} widget
+ * @param {any} value
+ */
+export function keepPromoted({ properties }, widget, value) {
+  const kept = properties?.proxyWidgetErrorQuarantine;
+  if (!properties || !Array.isArray(kept)) return;
+  const isOf = (/** @type {any} */ { originalEntry }) => originalEntry?.[0] === "-1" && originalEntry[1] === widget.name;
+  // A new list, since the old one may be remembered to be put back.
+  if (kept.some(isOf)) properties.proxyWidgetErrorQuarantine = kept.map((one) => (isOf(one) ? { ...one, hostValue: value } : one));
+}
+
+/**
  * Follow a widget that only shows another node's (1.32) to the one that is shown.
  *
  * @param {{node: GraphNode, hosts: GraphNode[], widget: Widget}} field

@@ -19,6 +19,7 @@ import { createRevisions } from "./revision.js";
 import { createRuns } from "./runs.js";
 import { createTabs } from "./tabs.js";
 import { createTransport } from "./transport.js";
+import { unlessCancelled } from "./waiting.js";
 import { createWorkflows } from "./workflows.js";
 
 const TOKEN_KEY = "ComfyUI-uiapi.token";
@@ -39,7 +40,7 @@ function start() {
     history: createHistory(frontend, workflows),
     tabs: createTabs(frontend, workflows),
     runs: createRuns(frontend),
-    loader: createLoader(frontend),
+    loader: createLoader(frontend, workflows),
   };
 
   const transport = createTransport({
@@ -65,7 +66,8 @@ function start() {
         return commands[command](means, given(data ?? {}), call);
       };
       // Half a graph is nothing to read from or write to.
-      return workflows.loading()?.then(carryOut) ?? carryOut();
+      const busy = workflows.loading();
+      return busy ? unlessCancelled(busy, call.signal).then(carryOut) : carryOut();
     },
     beside: () => ({ revision: revisions.revision(), workflow_tab: revisions.activeTab() }),
     hear(event, data) {

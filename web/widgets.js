@@ -25,7 +25,7 @@
 import { CommandError, words } from "./errors.js";
 import { resolve } from "./paths.js";
 import { isControl } from "./readings.js";
-import { inputOf, linkInto, ownerOf, sourceOf, walk } from "./subgraphs.js";
+import { inputOf, keepPromoted, linkInto, ownerOf, sourceOf, walk } from "./subgraphs.js";
 import { accepted } from "./values.js";
 
 const MUTED = 2;
@@ -118,6 +118,7 @@ export function change(page, node, widget, value) {
   const canvas = page.canvas();
   const previous = widget.value;
   widget.value = value;
+  if (node.subgraph) keepPromoted(node, widget, value);
   const property = widget.options?.property;
   if (property && node.properties?.[property] !== undefined) node.setProperty?.(property, value);
   widget.callback?.(widget.value, canvas, node, canvas?.graph_mouse);

@@ -4,6 +4,13 @@
  * @typedef {import("./frontend.js").Frontend} Frontend
  */
 
+import { nextTask, within } from "./waiting.js";
+
+// Milliseconds after which a load that does not end is no longer waited for: the page shows what it shows.
+const LOAD_AT_MOST = 60_000;
+// How many subgraphs deep 1.32 is followed while it hands promoted values down.
+const DEEPEST = 8;
+
 /**
  * @param {Frontend} frontend
  */
@@ -28,21 +35,68 @@ export function createWorkflows(frontend) {
     const load = app[name];
     app[name] = function (/** @type {any[]} */ ...args) {
       loads++;
+      let ended = false;
       const over = () => {
+        if (ended) return;
+        ended = true;
         if (--loads === 0) for (const hear of loaded) hear();
       };
+      const opened = opening();
       let result;
       try {
         result = load.apply(this, args);
       } catch (error) {
+        opened();
         over();
         throw error;
       }
-      // 1.32 loads API JSON at once and answers nothing.
-      if (typeof result?.then !== "function") over();
-      else loading = result.then(over, over);
+      const tab = opened();
+      // Before whoever called it goes on, so that they find the page not loading any more.
+      const done = (typeof result?.then === "function" ? result : Promise.resolve(tab)).then(over, over);
+      loading = Promise.all([loading, within(done, LOAD_AT_MOST, "").catch(over)]);
       return result;
     };
+  }
+
+  /**
+   * Watch for the workflow tab that a load opens: 1.32 fills the graph from API JSON at once and answers nothing, but
+   * shows the tab it belongs to a little later.
+   *
+   * @returns {() => Promise<void> | undefined} ends the watching; answers what settles when the tab is shown
+   */
+  function opening() {
+    /** @type {Promise<void> | undefined} */
+    let shown;
+    const stop = store()?.$onAction?.((/** @type {any} */ { name, after, onError }) => {
+      if (name !== "openWorkflow") return;
+      /** @type {Promise<void>} */
+      const open = new Promise((resume) => {
+        after(() => resume());
+        onError(() => resume());
+      });
+      // The undo history is given its state by what follows the opening.
+      shown = open.then(nextTask);
+    });
+    return () => {
+      stop?.();
+      return shown;
+    };
+  }
+
+  /**
+   * The graph as the page saves it, independent of it. 1.32 hands a promoted value down by one subgraph at each save,
+   * so that the first one need not be the last word.
+   *
+   * @returns {any}
+   */
+  function state() {
+    let text = JSON.stringify(frontend.rootGraph().serialize());
+    for (let depth = 0; depth < DEEPEST; depth++) {
+      const again = JSON.stringify(frontend.rootGraph().serialize());
+      if (again === text) break;
+      text = again;
+    }
+    return JSON.parse(text);
   }
 
   return {
@@ -71,6 +125,20 @@ export function createWorkflows(frontend) {
       return id;
     },
 
+    /**
+     * A name no other workflow has. The page would show what is loaded under a saved workflow's name in that one's tab,
+     * where saving overwrites it; 1.58 also replaces what an open tab of that name shows.
+     *
+     * @param {string} name
+     * @returns {string}
+     */
+    freeName(name) {
+      const stem = name.replace(/\.json$/i, "");
+      let free = stem;
+      for (let count = 2; store().getWorkflowByPath(`workflows/${free}.json`); count++) free = `${stem} (${count})`;
+      return free;
+    },
+
     /** Have the undo history notice what has changed up to now, so that it becomes a step of its own. */
     capture() {
       const history = tracker();
@@ -78,8 +146,19 @@ export function createWorkflows(frontend) {
       else history?.checkState();
     },
 
-    /** @returns {any} the graph as the page saves it, independent of it */
-    state: () => JSON.parse(JSON.stringify(frontend.rootGraph().serialize())),
+    state,
+
+    /**
+     * Have the undo history take the graph as it is now for the state it holds. What the page itself adds while it
+     * puts a state on the canvas (a default, a format's mark) would otherwise become a step in which nothing changed.
+     *
+     * @param {"loaded" | "restored"} [how] a graph that was loaded anew is also what it counts as unmodified
+     */
+    settle(how = "restored") {
+      const history = tracker();
+      if (how === "loaded") history?.reset(state());
+      else if (history) history.activeState = state();
+    },
 
     /**
      * @param {any} a

@@ -169,7 +169,6 @@ async def test_a_dry_run_and_a_failed_batch_leave_everything_as_it_was(
     assert (await ask("get_fields", fields=[]))["revision"] == revision
 
 
-@pytest.mark.xfail(strict=False, reason="1.58.1: undoing a restored snapshot leaves a node slightly different")
 async def test_snapshots_are_listed_compared_and_restored_as_one_undo_step(tell: Ask, refused: Ask) -> None:
     await tell("load_workflow", workflow=nested())
     before = await graph(tell)

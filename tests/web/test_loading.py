@@ -59,6 +59,35 @@ async def test_the_workflow_gets_its_name(tell: Ask, tab: Tab) -> None:
     assert [item["workflow_name"] for item in listed if item["id"] == tab.webui] == ["From a program"]
 
 
+async def test_a_name_that_is_taken_is_left_to_the_workflow_that_has_it(tell: Ask) -> None:
+    await tell("new_tab")
+    await tell("add_node", type="EmptyImage", title="Kept")
+    await tell("save_tab", name="taken", overwrite=True)
+    for number in (2, 3):
+        await tell("load_workflow", workflow=empty_to_save(), name="taken")
+        [shown] = [item for item in (await tell("list_tabs"))["tabs"] if item["active"]]
+        assert (shown["name"], shown["is_temporary"]) == (f"taken ({number})", True)
+    await tell("switch_tab", tab="taken.json")
+    assert [item["title"] for item in (await tell("query_fields"))["nodes"]] == ["Kept"]
+
+
+SLOW = """() => {
+    if (!window.slow) app.registerExtension({name: 'test.slow', beforeConfigureGraph: () => window.slow?.wait})
+    window.slow = {}
+    window.slow.wait = new Promise(resume => (window.slow.end = resume))
+}"""
+
+
+async def test_a_write_that_waits_for_a_load_is_dropped_with_its_caller(tell: Ask, refused: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=empty_to_save(width=64))
+    await tab.page.evaluate(SLOW)
+    await tab.page.evaluate("workflow => { slow.load = app.loadGraphData(workflow) }", nested())
+    error = await refused("set_fields", fields=[["Outer.width", 96]], timeout=0.5)
+    assert error["code"] == "timeout"
+    await tab.page.evaluate("() => { slow.end(); return slow.load.then(() => {}) }")
+    assert await tell("get_fields", fields=["Outer.width"]) == {"Outer.width": 512}
+
+
 NO_WORKFLOWS: dict[str, Json] = {
     "empty": {},
     "something else": {"hello": "world"},
