@@ -8,6 +8,7 @@ under a name that cannot be imported, or a second time.
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RootIsNoTestPackage())
+    # A shell that starts us in the background has Ctrl-C ignored, by us and by all that we start and send it to.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def load_package() -> None:

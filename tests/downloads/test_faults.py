@@ -267,4 +267,5 @@ async def test_an_expired_signed_address_is_asked_for_anew(room: Room, host: Hos
     signed.on_request = expire
     entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     assert entry["status"] == "success", entry
-    assert len(host.asked("/x.safetensors")) == 2
+    # Each of the four connections may begin a part before the first has brought the new address.
+    assert 2 <= len(host.asked("/x.safetensors")) <= 5
