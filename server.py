@@ -24,6 +24,7 @@ from .bridge.hub import Bridge
 from .bridge.manager import WebuiManager
 from .bridge.socket import websocket_handler
 from .downloads import commands as _model_commands  # noqa: F401 - as above
+from .downloads import person as _model_decisions  # noqa: F401
 from .downloads.registry import (
     TASK_CLEANUP_AGE,
     _handle_task_exception,

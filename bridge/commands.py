@@ -36,6 +36,21 @@ class Risk(str, Enum):
     WRITE_DISK = "write-disk"
 
 
+class Kind(str, Enum):
+    """What a command means to the person at the browser, who decides about each kind (bridge/approvals.py)."""
+
+    READ = "read"
+    CHANGE = "change"
+    RUN = "run"
+    DOWNLOAD = "download"
+    LOAD = "load"
+    # How pages and programs speak with the server at all; nothing a person decides about.
+    TALK = "talk"
+
+
+KIND_OF = {Risk.READ: Kind.READ, Risk.DRIVE: Kind.CHANGE, Risk.WRITE_DISK: Kind.DOWNLOAD}
+
+
 class Request(BaseModel):
     """What every command accepts. Unknown keys are refused; a typing error must not look like success."""
 
@@ -84,8 +99,8 @@ class Command:
     `response` is the form of its answer; `tab_response` that of the tab's answer, where it is another one.
     `flat` commands answer their keys beside `status` instead of under `response`. `tab` says that the page has
     an entry of the same name in web/commands.js. `route` is False for what the server asks of a tab but
-    nobody may ask of the server. `errors` are codes beside those that its kind brings with it, and `example`
-    is a request with its answer.
+    nobody may ask of the server, or only a tab (`panel`). `errors` are codes beside those that its kind brings
+    with it, and `example` is a request with its answer.
     """
 
     name: str
@@ -96,12 +111,14 @@ class Command:
     errors: frozenset[str]
     example: Example | None
     risk: Risk
+    kind: Kind
     timeout: float
     method: str
     path: str
     flat: bool
     tab: bool
     route: bool
+    panel: bool
     handler: Handler | None
 
     @cached_property
@@ -128,6 +145,11 @@ class Command:
             codes |= {"conflict"}
         if self.risk is Risk.WRITE_DISK:
             codes |= {"forbidden"}
+        if self.kind is not Kind.TALK:
+            # Whoever sits at the browser may be asked first.
+            codes |= {"refused_by_person", "timeout", "no_webui", "client_disconnected", "tab_failed", "too_many"}
+        if self.kind not in (Kind.TALK, Kind.READ):
+            codes |= {"paused"}
         return codes
 
     def parse(self, data: Any) -> Request:
@@ -165,16 +187,15 @@ def command(
     errors: Collection[str] = (),
     example: Example | None = None,
     risk: Risk,
+    kind: Kind | None = None,
     timeout: float = GRAPH_TIMEOUT,
     method: str = "POST",
     path: str | None = None,
     flat: bool = False,
     tab: bool = False,
+    panel: bool = False,
 ) -> Callable[[Callable[[Call, RequestT], Awaitable[Any]]], Callable[[Call, RequestT], Awaitable[Any]]]:
-    """Declare a command whose handler runs here.
-
-X
-    """
+    """Declare a command whose handler runs here; with `panel` nobody but an open tab may ask it."""
 
     def declare(handler: Callable[[Call, RequestT], Awaitable[Any]]) -> Callable[[Call, RequestT], Awaitable[Any]]:
         model = inspect.signature(handler).parameters["request"].annotation
@@ -190,12 +211,14 @@ X
                 errors=frozenset(errors),
                 example=example,
                 risk=risk,
+                kind=kind or KIND_OF[risk],
                 timeout=timeout,
                 method=method,
                 path=path or name,
                 flat=flat,
                 tab=tab,
-                route=True,
+                route=not panel,
+                panel=panel,
                 handler=handler,
             )
         )
@@ -213,6 +236,7 @@ def tab_command(
     tab_response: Any = None,
     example: Example | None = None,
     risk: Risk,
+    kind: Kind | None = None,
     timeout: float = GRAPH_TIMEOUT,
     flat: bool = False,
     route: bool = True,
@@ -228,12 +252,14 @@ def tab_command(
             errors=frozenset(),
             example=example,
             risk=risk,
+            kind=kind or KIND_OF[risk],
             timeout=timeout,
             method="POST",
             path=name,
             flat=flat,
             tab=True,
             route=route,
+            panel=False,
             handler=None,
         )
     )

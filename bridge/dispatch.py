@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .commands import COMMANDS, STEERING_KEYS, Command, Request, Risk
+from .activity import Entry
+from .commands import COMMANDS, STEERING_KEYS, Command, Kind, Request, Risk
 from .errors import UiapiError
-from .manager import WebuiManager
+from .manager import PendingRequest, WebuiManager
 from .snapshots import READABLE, Snapshot
 
 if TYPE_CHECKING:
@@ -21,13 +22,15 @@ CONDITIONS = {"if_revision": "revisions", "workflow_tab": "tabs"}
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks.
+    """Who asks: a program by the name it gives itself, or the person at an open tab.
 
     A caller on a websocket can be told things: `emit(event, data)` sends an event that belongs to this
     request, and `subscriptions` holds, by request id, what ends each of its subscriptions.
     """
 
     name: str
+    program: str = ""
+    tab: WebuiManager | None = None
     agent: str = ""
     request_id: str = ""
     emit: Callable[[str, dict[str, Any]], None] | None = None
@@ -42,6 +45,8 @@ class Call:
     command: Command
     caller: Caller
     request: Request
+    # Where this is noted for the person; None for their own commands and mere talk.
+    entry: Entry | None = None
     # What the tab said beside its answers: the graph's revision and the workflow tab; answered beside the status.
     told: dict[str, Any] = field(default_factory=dict)
 
@@ -65,10 +70,16 @@ class Call:
             self.told.update(stale=True, snapshot_time=snapshot.taken)
             return snapshot.answer(name, data or {})
         pending = webui.open(name, data or {}, timeout or self.timeout)
-        pending.conditions = self._conditions(webui)
+        self.prepare(webui, pending)
         answer = await webui.ask(pending)
         self.told.update(pending.told)
         return COMMANDS[name].check_answer(answer)
+
+    def prepare(self, webui: WebuiManager, pending: PendingRequest) -> None:
+        """Have a tab told, beside the data, on what conditions it is asked and by whom."""
+        pending.conditions = self._conditions(webui)
+        if self.entry is not None:
+            self.bridge.activity.sent(pending.request_id, self.entry)
 
     def snapshot(self) -> Snapshot | None:
         """What the last main tab told, if this caller takes that in place of an open one."""
@@ -85,7 +96,7 @@ class Call:
                     raise UiapiError("invalid", f"No open page can check {key}; reload the page or leave {key} out.")
                 conditions[key] = value
         if "watch" in webui.capabilities:
-            conditions["by"] = self.caller.name
+            conditions["by"] = self.caller.program
         return conditions
 
     def data(self) -> dict[str, Any]:
@@ -96,10 +107,34 @@ class Call:
 async def dispatch(bridge: Bridge, command: Command, data: Any, caller: Caller) -> dict[str, Any]:
     """Carry out a command and answer its envelope; a refusal or failure is raised as UiapiError."""
     request = command.parse(data)
-    call = Call(bridge, command, caller, request)
+
+    def work() -> Awaitable[dict[str, Any]]:
+        return _noted(bridge, command, caller, request)
+
     if request.idempotency_key is not None and command.risk is not Risk.READ:
-        return await bridge.repeats.once(request.idempotency_key, command.name, data, lambda: _carry_out(call))
-    return await _carry_out(call)
+        return await bridge.repeats.once(request.idempotency_key, command.name, data, work)
+    return await work()
+
+
+async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Request) -> dict[str, Any]:
+    """Carry out a command; a program's is noted for the person at the browser, and only done if they allow it."""
+    if caller.tab is not None or command.kind is Kind.TALK:
+        return await _carry_out(Call(bridge, command, caller, request))
+    entry = bridge.activity.begin(caller.program, command, request)
+    code: str | None = "cancelled"
+    try:
+        call = Call(bridge, command, caller, request, entry)
+        if not bridge.approvals.free(command.kind):
+            await bridge.approvals.admit(call, entry)
+        envelope = await _carry_out(call)
+        code = None
+        bridge.activity.follow(entry, envelope)
+        return envelope
+    except UiapiError as error:
+        code = error.code
+        raise
+    finally:
+        bridge.activity.end(entry, code)
 
 
 async def _carry_out(call: Call) -> dict[str, Any]:
@@ -113,10 +148,10 @@ async def _carry_out(call: Call) -> dict[str, Any]:
     return {"status": "ok", "response": answer, **call.told}
 
 
-def find_command(name: str) -> Command:
-    """The command callers may use by that name; UiapiError `unknown_command`."""
+def find_command(name: str, *, panel: bool = False) -> Command:
+    """The command callers may use by that name, a tab also the panel's own; UiapiError `unknown_command`."""
     command = COMMANDS.get(name)
-    if command is None or not command.route:
+    if command is None or not (command.route or (panel and command.panel)):
         raise UiapiError(
             "unknown_command",
             f"There is no command {name[:80]!r}; the README lists the commands.",

@@ -17,6 +17,9 @@ STATUS: dict[str, int] = {
     "token_required": 403,
     "wrong_token": 403,
     "forbidden": 403,
+    # What the person at the browser does not allow; for now, or as a rule.
+    "refused_by_person": 403,
+    "paused": 423,
     # What the operator does not allow of a download.
     "host_refused": 403,
     "pickle_refused": 403,

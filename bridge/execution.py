@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .answers import Queued, Ran
-from .commands import GRAPH_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Request, Risk, command
+from .commands import GRAPH_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Kind, Request, Risk, command
 from .dispatch import Call
 from .errors import UiapiError, disconnected
 from .graph import FORMATS, WRITES, Workflow, Write
@@ -47,7 +47,7 @@ class RunRequest(Request):
     timeout: float | None = Field(None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait for the results.")
 
 
-@command("execute", response=Ran, tab_response=Queued, errors=RUN_CODES, risk=Risk.DRIVE, tab=True)
+@command("execute", response=Ran, tab_response=Queued, errors=RUN_CODES, risk=Risk.DRIVE, kind=Kind.RUN, tab=True)
 async def execute(call: Call, request: Execute) -> dict[str, Any]:
     """Press Run in the open tab; with wait, answer once ComfyUI is done."""
     return await _execute(call, request.batch_count, None, wait=request.wait, outputs=request.outputs)
@@ -80,6 +80,7 @@ async def execute(call: Call, request: Execute) -> dict[str, Any]:
         },
     ),
     risk=Risk.DRIVE,
+    kind=Kind.RUN,
     timeout=RUN_TIMEOUT,
 )
 async def run(call: Call, request: RunRequest) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, model_validator
 
 from .answers import FullNodes, GotApi, GotWorkflow, Link, Loaded, Nodes, Offered, Written
-from .commands import DEFAULT_TIMEOUT, Request, Risk, command, tab_command
+from .commands import DEFAULT_TIMEOUT, Kind, Request, Risk, command, tab_command
 from .dispatch import Call
 from .errors import UiapiError
 from .images import store_images
@@ -182,6 +182,7 @@ def _unconfirmed(value: Any) -> dict[str, Any]:
         {"loaded": True, "message": "Loaded 1 node."},
     ),
     risk=Risk.DRIVE,
+    kind=Kind.LOAD,
     tab=True,
     flat=True,
 )
@@ -200,6 +201,7 @@ async def load_workflow(call: Call, request: LoadWorkflow) -> dict[str, Any]:
         {"accepted": True, "message": "Loaded 1 node.", "webui": 1},
     ),
     risk=Risk.DRIVE,
+    kind=Kind.LOAD,
     timeout=DEFAULT_TIMEOUT,
     tab=True,
     flat=True,
@@ -209,7 +211,7 @@ async def send_workflow(call: Call, request: SendWorkflow) -> dict[str, Any]:
     if request.webui is not None:
         answers = {request.webui: await call.tab("send_workflow", call.data())}
     else:
-        answers = await call.bridge.webuis.ask_all("send_workflow", call.data(), call.timeout)
+        answers = await call.bridge.webuis.ask_all("send_workflow", call.data(), call.timeout, call.prepare)
     for client_id, answer in answers.items():
         if isinstance(answer, dict) and answer.get("accepted"):
             message = answer.get("message") or "The workflow was accepted."

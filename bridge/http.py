@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +24,9 @@ HANGUP_INTERVAL = 0.5
 # Bodies without a declared type and text/plain come from pages that post strings; a form never comes from a program.
 JSON_TYPES = frozenset({"application/json", "text/plain", "application/octet-stream", "text/json"})
 
+# Characters of a program's name that are shown.
+MAX_NAME = 80
+
 HttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -34,7 +38,8 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
             _admit(bridge, request, command)
             data = _query(request) if command.method == "GET" else await _body(request)
             with HangupWatch(request):
-                caller = Caller(f"http {request.remote}", agent=request.headers.get("User-Agent", ""))
+                agent = request.headers.get("User-Agent", "")
+                caller = Caller(f"http {request.remote}", program=program_name(agent), agent=agent)
                 return answer(200, await dispatch(bridge, command, data, caller))
         except UiapiError as refusal:
             error = refusal
@@ -71,6 +76,12 @@ def page_handler(bridge: Bridge, text: Callable[[], str], content_type: str) -> 
         return web.Response(text=await asyncio.to_thread(text), content_type=content_type, charset="utf-8")
 
     return handle
+
+
+@lru_cache(maxsize=256)
+def program_name(given: str) -> str:
+    """What a program is called before the person: what it calls itself, on one line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in given).split())[:MAX_NAME] or "unnamed program"
 
 
 def answer(status: int, envelope: dict[str, Any]) -> web.Response:

@@ -11,13 +11,16 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from .access import Guard
+from .activity import Activity
 from .answers import Queued
+from .approvals import Approvals
 from .comfy import Comfy
 from .connection import Connection, SocketTransport
 from .events import EventTransports
 from .idempotency import Repeats
 from .manager import WebuiManager
 from .nodes import Catalogue
+from .panel import Panel
 from .registry import Webuis
 from .runs import Runs
 from .stopping import close_on_interrupt
@@ -31,6 +34,10 @@ SUBMISSION_HEADER = "X-Uiapi-Request"
 LAST_WORDS = 0.05
 # Seconds sockets may take to close then.
 GOODBYE_TIMEOUT = 0.3
+
+
+# After these, and when the person decides something, every panel shows something else.
+PANEL_EVENTS = frozenset({"webui_connected", "webui_disconnected"})
 
 
 class DownloadsRoom(Protocol):
@@ -59,6 +66,9 @@ class Bridge:
         self.guard = guard
         self.started = time()
         self.subscriptions = Subscriptions(self.watch)
+        self.panel = Panel(self)
+        self.activity = Activity(self.panel.stir, self.panel.changed)
+        self.approvals = Approvals(comfy.state_directory, self.panel.changed, self.spawn)
         self.webuis = Webuis(self.publish)
         self.runs = Runs(comfy, self.subscriptions)
         self.event_transports = EventTransports(comfy, self.webuis)
@@ -94,6 +104,8 @@ class Bridge:
 
     def publish(self, event: str, data: dict[str, Any]) -> None:
         """Tell every subscriber that wants to hear it."""
+        if event in PANEL_EVENTS:
+            self.panel.changed()
         self.subscriptions.publish(event, data)
 
     def watch(self, only: WebuiManager | None = None) -> None:
@@ -117,6 +129,7 @@ class Bridge:
         """Begin to listen to ComfyUI; called on its loop once it serves."""
         self._end_watch_for_interrupts = close_on_interrupt(self.close)
         self.runs.start()
+        await self.approvals.start()
         if self.downloads is not None:
             await self.downloads.start()
 
@@ -126,6 +139,7 @@ class Bridge:
             return
         self.closing = True
         self._end_watch_for_interrupts()
+        self.panel.close()
         self.runs.close()
         await self.event_transports.close()
         self.webuis.close()

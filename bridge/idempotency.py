@@ -21,7 +21,7 @@ MAX_KEYS = 1000
 MAX_KEPT = 2**20
 
 # Refusals that certainly changed nothing and may not be repeated for ever: a repeat tries again.
-NOT_TRIED = frozenset({"no_webui", "unknown_webui", "shutting_down", "too_many"})
+NOT_TRIED = frozenset({"no_webui", "unknown_webui", "shutting_down", "too_many", "paused", "refused_by_person"})
 
 Envelope = dict[str, Any]
 Spawn = Callable[[Awaitable[Envelope], str], "asyncio.Task[Envelope]"]

@@ -9,7 +9,7 @@ from uuid import uuid4
 from pydantic import Field
 
 from .answers import Cancelled, Interrupted, NodeTypeInfo, NodeTypes, QueueContents, Validated
-from .commands import TAB_COMMAND_CODES, Request, Risk, command
+from .commands import TAB_COMMAND_CODES, Kind, Request, Risk, command
 from .dispatch import Call
 from .errors import UiapiError
 from .nodes import node_info as describe_node
@@ -108,14 +108,14 @@ async def queue(call: Call, request: Request) -> dict[str, Any]:
     return {"running": running, "waiting": waiting}
 
 
-@command("queue_cancel", response=Cancelled, risk=Risk.DRIVE)
+@command("queue_cancel", response=Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
 async def queue_cancel(call: Call, request: QueueCancel) -> dict[str, Any]:
     """Take waiting prompts out of ComfyUI's queue."""
     cancelled = [prompt_id for prompt_id in request.prompt_ids if call.bridge.comfy.cancel(prompt_id)]
     return {"cancelled": cancelled, "not_waiting": [item for item in request.prompt_ids if item not in cancelled]}
 
 
-@command("queue_clear", response=Cancelled, risk=Risk.DRIVE)
+@command("queue_clear", response=Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
 async def queue_clear(call: Call, request: Request) -> dict[str, Any]:
     """Take every waiting prompt out of ComfyUI's queue; what runs goes on."""
     _, waiting = call.bridge.comfy.queued()
@@ -123,7 +123,7 @@ async def queue_clear(call: Call, request: Request) -> dict[str, Any]:
     return {"cancelled": [item["prompt_id"] for item in waiting]}
 
 
-@command("interrupt", response=Interrupted, errors=["conflict"], risk=Risk.DRIVE)
+@command("interrupt", response=Interrupted, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.RUN)
 async def interrupt(call: Call, request: Interrupt) -> dict[str, Any]:
     """Stop the run ComfyUI is at, or the named one if that is the one."""
     running, _ = call.bridge.comfy.queued()

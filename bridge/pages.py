@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from .answers import Answer
-from .commands import Request, Risk, tab_command
+from .commands import Kind, Request, Risk, tab_command
 from .editing import NodePath
 
 TabName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -93,15 +93,15 @@ class Screenshot(Request):
     padding: int | None = Field(None, ge=0, le=1000)
 
 
-def _declare(name: str, doc: str, request: type[Request], response: Any, risk: Risk) -> None:
-    tab_command(name, doc, request=request, response=response, risk=risk)
+def _declare(name: str, doc: str, request: type[Request], response: Any, risk: Risk, kind: Kind) -> None:
+    tab_command(name, doc, request=request, response=response, risk=risk, kind=kind)
 
 
-_declare("list_tabs", "List the workflow tabs of the page.", Request, Tabs, Risk.READ)
-_declare("new_tab", "Open an empty workflow in a tab of its own.", NewTab, OneTab, Risk.DRIVE)
-_declare("open_tab", "Open one of the person's saved workflows.", OpenTab, OneTab, Risk.DRIVE)
-_declare("switch_tab", "Show another workflow tab.", WhichTab, OneTab, Risk.DRIVE)
-_declare("rename_tab", "Rename a workflow tab, and its file if it has one.", RenameTab, OneTab, Risk.DRIVE)
-_declare("save_tab", "Save a workflow among the person's workflows.", SaveTab, OneTab, Risk.DRIVE)
-_declare("close_tab", "Close a workflow tab.", CloseTab, OneTab, Risk.DRIVE)
-_declare("screenshot", "Take a picture of the canvas or of some nodes.", Screenshot, Picture, Risk.READ)
+_declare("list_tabs", "List the workflow tabs of the page.", Request, Tabs, Risk.READ, Kind.READ)
+_declare("new_tab", "Open an empty workflow in a tab of its own.", NewTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("open_tab", "Open one of the person's saved workflows.", OpenTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("switch_tab", "Show another workflow tab.", WhichTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("rename_tab", "Rename a workflow tab, and its file if it has one.", RenameTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("save_tab", "Save a workflow among the person's workflows.", SaveTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("close_tab", "Close a workflow tab.", CloseTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("screenshot", "Take a picture of the canvas or of some nodes.", Screenshot, Picture, Risk.READ, Kind.READ)

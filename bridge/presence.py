@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from .answers import Acknowledged, ConnectionStatus, Done, LateAnswer, Subscription, Unsubscribed, Webui, WebuiId
-from .commands import Request, Risk, command
+from .commands import Kind, Request, Risk, command
 from .dispatch import Call
 from .errors import UiapiError
 from .manager import WebuiManager
@@ -46,7 +46,7 @@ class WebuiResponse(OfPage):
     response: Any = Field(None, description="The answer, or an error envelope.")
 
 
-@command("webui_ready", response=WebuiId, risk=Risk.DRIVE, flat=True)
+@command("webui_ready", response=WebuiId, risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def webui_ready(call: Call, request: WebuiReady) -> dict[str, Any]:
     """Tell the server of a page that speaks only ComfyUI's own websocket; answers its id."""
     wanted = request.client_id if isinstance(request.client_id, int) and request.client_id > 0 else None
@@ -54,7 +54,7 @@ async def webui_ready(call: Call, request: WebuiReady) -> dict[str, Any]:
     return {"client_id": arrived.client_id}
 
 
-@command("webui_response", response=Acknowledged, errors=["forbidden"], risk=Risk.DRIVE, flat=True)
+@command("webui_response", response=Acknowledged, errors=["forbidden"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def webui_response(call: Call, request: WebuiResponse) -> dict[str, Any]:
     """Answer a request that a page got over ComfyUI's own websocket."""
     if not request.request_id or request.client_id is None:
@@ -71,14 +71,14 @@ async def webui_response(call: Call, request: WebuiResponse) -> dict[str, Any]:
     return {}
 
 
-@command("webui_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, flat=True)
+@command("webui_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def webui_disconnect(call: Call, request: OfPage) -> dict[str, Any]:
     """Tell the server that a page is closing; its id may be left out when it is the only one."""
     _leave(call, request)
     return {}
 
 
-@command("client_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, flat=True)
+@command("client_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def client_disconnect(call: Call, request: OfPage) -> dict[str, Any]:
     """Tell the server that a page is closing (the older name)."""
     _leave(call, request)
@@ -102,7 +102,7 @@ def _leave(call: Call, request: OfPage) -> None:
         page.manager.disconnect()
 
 
-@command("connection_status", response=ConnectionStatus, risk=Risk.READ, method="GET", flat=True)
+@command("connection_status", response=ConnectionStatus, risk=Risk.READ, kind=Kind.TALK, method="GET", flat=True)
 async def connection_status(call: Call, request: OfPage) -> dict[str, Any]:
     """Say who is connected and what is going on, or with client_id how that tab is; times in seconds."""
     webuis = call.bridge.webuis
@@ -129,7 +129,7 @@ async def connection_status(call: Call, request: OfPage) -> dict[str, Any]:
     }
 
 
-@command("webuis", response=list[Webui], risk=Risk.READ, method="GET")
+@command("webuis", response=list[Webui], risk=Risk.READ, kind=Kind.TALK, method="GET")
 async def webuis(call: Call, request: Request) -> list[dict[str, Any]]:
     """List the open tabs."""
     return [call.bridge.webuis.describe(manager) for manager in call.bridge.webuis.connected()]
@@ -141,7 +141,7 @@ class LateResult(Request):
     request_id: str = Field(max_length=200, description="From the details of a timeout error.")
 
 
-@command("late_result", response=LateAnswer, errors=["unknown_request"], risk=Risk.READ)
+@command("late_result", response=LateAnswer, errors=["unknown_request"], risk=Risk.READ, kind=Kind.TALK)
 async def late_result(call: Call, request: LateResult) -> dict[str, Any]:
     """Fetch what a tab answered after its caller was told `timeout`, within 10 minutes."""
     try:
@@ -166,7 +166,7 @@ class Unsubscribe(Request):
     subscription: str | int = Field(description="The id of the subscribe request.")
 
 
-@command("subscribe", response=Subscription, risk=Risk.READ)
+@command("subscribe", response=Subscription, risk=Risk.READ, kind=Kind.TALK)
 async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
     """Hear events on this websocket until it closes or unsubscribe is sent."""
     emit = call.caller.emit
@@ -177,7 +177,7 @@ async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
     return {"subscription": call.caller.request_id}
 
 
-@command("unsubscribe", response=Unsubscribed, risk=Risk.READ)
+@command("unsubscribe", response=Unsubscribed, risk=Risk.READ, kind=Kind.TALK)
 async def unsubscribe(call: Call, request: Unsubscribe) -> dict[str, Any]:
     """End a subscription of this websocket."""
     end = call.caller.subscriptions.pop(str(request.subscription), None)

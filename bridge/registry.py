@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import UiapiError
 from .late import LateAnswers
-from .manager import LOBBY_ID, Transport, WebuiManager
+from .manager import LOBBY_ID, PendingRequest, Transport, WebuiManager
 from .snapshots import Snapshot
 
 log = logging.getLogger("uiapi")
@@ -106,6 +106,11 @@ class Webuis:
         self._publish("webui_connected", self.describe(manager))
         manager.adopt(self.lobby.take_buffered())
 
+    def make_main(self, client_id: int) -> None:
+        """Have a tab be the main one from now on. UiapiError `unknown_webui`."""
+        self.main_id = self.find(client_id).client_id
+        log.info("The person made tab %s the main one.", client_id)
+
     def _elect(self, gone: WebuiManager) -> None:
         if self.main_id == gone.client_id:
             self.last_snapshot = gone.snapshot or self.last_snapshot
@@ -131,9 +136,16 @@ class Webuis:
 
     # -- asking several -------------------------------------------------------------------------------------
 
-    async def ask_all(self, command: str, data: dict[str, Any], timeout: float) -> dict[int, Any]:
+    async def ask_all(
+        self,
+        command: str,
+        data: dict[str, Any],
+        timeout: float,
+        prepare: Callable[[WebuiManager, PendingRequest], None],
+    ) -> dict[int, Any]:
         """Ask every open tab at once; the first whose answer is accepted ends the others' questions.
 
+        `prepare` is called with each tab and its request before that is sent.
         Returns the answers by client_id, exceptions included. Raises UiapiError `no_webui`.
         """
         managers = self.connected()
@@ -142,7 +154,9 @@ class Webuis:
         tasks = {}
         for manager in managers:
             name = f"uiapi {command} tab {manager.client_id}"
-            tasks[asyncio.create_task(manager.request(command, data, timeout), name=name)] = manager
+            pending = manager.open(command, data, timeout)
+            prepare(manager, pending)
+            tasks[asyncio.create_task(manager.ask(pending), name=name)] = manager
         answers: dict[int, Any] = {}
         waiting = set(tasks)
         try:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .connection import HEARTBEAT, Connection, SocketTransport, open_socket
 from .dispatch import Caller, dispatch, find_command
 from .errors import UiapiError
-from .http import HttpHandler, answer, internal_error
+from .http import HttpHandler, answer, internal_error, program_name
 from .hub import Bridge
 from .manager import WebuiManager
 from .snapshots import Snapshot
@@ -94,7 +94,7 @@ async def _serve(bridge: Bridge, connection: Connection, request: web.Request) -
     if hello.role == "webui":
         await _serve_webui(bridge, connection, hello)
     else:
-        await _serve_client(bridge, connection, hello)
+        await _serve_client(bridge, connection, hello, request.headers.get("User-Agent", ""))
 
 
 async def _hello(connection: Connection) -> Hello | None:
@@ -138,29 +138,38 @@ async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello) -> 
     )
     bridge.webuis.connect(manager, transport)
     bridge.watch(manager)
+    bridge.panel.tell(manager)
     try:
-        await Conversation(bridge, connection, manager).run()
+        await Conversation(bridge, connection, f"tab {manager.client_id}", manager).run()
     finally:
+        bridge.panel.leave(manager)
         manager.disconnect(transport)
 
 
-async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello) -> None:
-    # It is written to the log, where a line break would begin a line that this package did not write.
-    name = "".join(c if c.isprintable() else " " for c in str(hello.name or hello.client_id or "without a name"))
-    connection.name = f"program {name[:200]}"
+async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello, agent: str) -> None:
+    connection.name = f"program {program_name(str(hello.name or hello.client_id or 'without a name'))}"
     client_id = str(hello.client_id) if hello.client_id is not None else uuid4().hex
     connection.send(_welcome(bridge, client_id=client_id, session=uuid4().hex, is_main=False))
-    await Conversation(bridge, connection, None).run()
+    program = program_name(str(hello.name or agent))
+    gone = bridge.activity.connected(program)
+    try:
+        await Conversation(bridge, connection, program, None).run()
+    finally:
+        gone()
 
 
 class Conversation:
     """The frames of one socket after its welcome.
 
     Args:
+        program: the name of what is at the other end.
         manager: the tab at the other end; None for a program.
     """
 
-    def __init__(self, bridge: Bridge, connection: Connection, manager: WebuiManager | None) -> None:
+    def __init__(
+        self, bridge: Bridge, connection: Connection, program: str, manager: WebuiManager | None
+    ) -> None:
+        self._program = program
         self._bridge = bridge
         self._connection = connection
         self._manager = manager
@@ -219,8 +228,11 @@ class Conversation:
     def _take_event(self, manager: WebuiManager, event: str, data: dict[str, Any]) -> None:
         if event == "info":
             manager.info.update({key: value for key, value in data.items() if isinstance(value, str)})
+            self._bridge.panel.changed()
         elif event == "submitting" and isinstance(data.get("part"), dict):
             manager.submitting(str(data.get("request")), part=data["part"], told=_told(data))
+        elif event == "changes":
+            self._bridge.activity.take_changes(data, manager.client_id)
         elif event == "snapshot":
             manager.snapshot = Snapshot.of(data) or manager.snapshot
         elif event in TAB_EVENTS:
@@ -244,11 +256,16 @@ class Conversation:
 
     async def _carry_out(self, request_id: str | int, frame: dict[str, Any]) -> None:
         try:
-            command = find_command(str(frame.get("command")))
+            command = find_command(str(frame.get("command")), panel=self._manager is not None)
             self._bridge.guard.check_risk(command)
             emit = self._emitter(request_id)
             caller = Caller(
-                self._connection.name, request_id=str(request_id), emit=emit, subscriptions=self._subscriptions
+                self._connection.name,
+                program=self._program,
+                tab=self._manager,
+                request_id=str(request_id),
+                emit=emit,
+                subscriptions=self._subscriptions,
             )
             envelope = await dispatch(self._bridge, command, frame.get("data") or {}, caller)
         except UiapiError as error:

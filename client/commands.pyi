@@ -224,6 +224,10 @@ class DownloadModelAnswer(TypedDict):
     status: Literal["success"]
     path: str
     download_id: NotRequired[str | None]
+    revision: NotRequired[str | None]
+    workflow_tab: NotRequired[str | None]
+    stale: NotRequired[bool | None]
+    snapshot_time: NotRequired[float | None]
 
 class DownloadStatusAnswer(TypedDict):
     status: Literal["initializing", "checking", "waiting_for_url", "downloading", "completed", "error", "cancelled", "paused"]
@@ -236,6 +240,10 @@ class DownloadStatusAnswer(TypedDict):
     elapsed_time: NotRequired[float | None]
     error: NotRequired[str | None]
     resumable: NotRequired[bool | None]
+    revision: NotRequired[str | None]
+    workflow_tab: NotRequired[str | None]
+    stale: NotRequired[bool | None]
+    snapshot_time: NotRequired[float | None]
 
 class Downloads(TypedDict):
     downloads: list[Download]
@@ -244,16 +252,28 @@ class DownloadCancelAnswer(TypedDict):
     status: Literal["ok"]
     download_id: str
     state: Literal["initializing", "checking", "waiting_for_url", "downloading", "completed", "error", "cancelled", "paused"]
+    revision: NotRequired[str | None]
+    workflow_tab: NotRequired[str | None]
+    stale: NotRequired[bool | None]
+    snapshot_time: NotRequired[float | None]
 
 class DownloadPauseAnswer(TypedDict):
     status: Literal["ok"]
     download_id: str
     state: Literal["initializing", "checking", "waiting_for_url", "downloading", "completed", "error", "cancelled", "paused"]
+    revision: NotRequired[str | None]
+    workflow_tab: NotRequired[str | None]
+    stale: NotRequired[bool | None]
+    snapshot_time: NotRequired[float | None]
 
 class DownloadResumeAnswer(TypedDict):
     status: Literal["ok"]
     download_id: str
     state: Literal["initializing", "checking", "waiting_for_url", "downloading", "completed", "error", "cancelled", "paused"]
+    revision: NotRequired[str | None]
+    workflow_tab: NotRequired[str | None]
+    stale: NotRequired[bool | None]
+    snapshot_time: NotRequired[float | None]
 
 class ModelStatusAnswer(TypedDict):
     status: Literal["success", "downloading", "not_found"]
@@ -265,6 +285,10 @@ class ModelStatusAnswer(TypedDict):
     download_id: NotRequired[str | None]
     started: NotRequired[float | None]
     elapsed: NotRequired[float | None]
+    revision: NotRequired[str | None]
+    workflow_tab: NotRequired[str | None]
+    stale: NotRequired[bool | None]
+    snapshot_time: NotRequired[float | None]
 
 class UrlMap(TypedDict):
     urls: dict[str, Any]
@@ -272,10 +296,18 @@ class UrlMap(TypedDict):
 class AddModelUrlAnswer(TypedDict):
     status: Literal["ok"]
     model_def: Any
+    revision: NotRequired[str | None]
+    workflow_tab: NotRequired[str | None]
+    stale: NotRequired[bool | None]
+    snapshot_time: NotRequired[float | None]
 
 class RemoveModelUrlAnswer(TypedDict):
     status: Literal["ok"]
     model_name: str
+    revision: NotRequired[str | None]
+    workflow_tab: NotRequired[str | None]
+    stale: NotRequired[bool | None]
+    snapshot_time: NotRequired[float | None]
 
 class GetModelUrlAnswer(TypedDict):
     status: Literal["ok"]
@@ -843,12 +875,27 @@ class Commands:
         input_type: str | None = ...,
         output_type: str | None = ...,
         limit: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> NodeTypes:
         """Find node types by words, category, and the types they take and give."""
 
     def node_info(
         self,
         type: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> NodeTypeInfo:
         """Describe a node type in full: its inputs with defaults, ranges and choices, and its outputs."""
 
@@ -868,17 +915,41 @@ class Commands:
 
     def queue(
         self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> QueueContents:
         """List what ComfyUI runs and what waits in its queue."""
 
     def queue_cancel(
         self,
         prompt_ids: Sequence[str],
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> Cancelled:
         """Take waiting prompts out of ComfyUI's queue."""
 
     def queue_clear(
         self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> Cancelled:
         """Take every waiting prompt out of ComfyUI's queue; what runs goes on."""
 
@@ -886,6 +957,13 @@ class Commands:
         self,
         *,
         prompt_id: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> Interrupted:
         """Stop the run ComfyUI is at, or the named one if that is the one."""
 
@@ -1122,17 +1200,40 @@ class Commands:
         model_def: str | dict[str, Any],
         *,
         overwrite: bool | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadModelAnswer:
         """Fetch one model; answers when it is there."""
 
     def download_status(
         self,
         download_id: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadStatusAnswer:
         """Tell how far a download is; sizes in bytes, speed in bytes per second, times in seconds."""
 
     def downloads(
         self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> Downloads:
         """List all downloads, those that an earlier ComfyUI left unfinished included."""
 
@@ -1141,6 +1242,13 @@ class Commands:
         download_id: str,
         *,
         model: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadCancelAnswer:
         """Stop a download or one of its models and drop what came of it."""
 
@@ -1149,6 +1257,13 @@ class Commands:
         download_id: str,
         *,
         model: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadPauseAnswer:
         """Stop a download or one of its models and keep what came of it."""
 
@@ -1157,17 +1272,40 @@ class Commands:
         download_id: str,
         *,
         model: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadResumeAnswer:
         """Go on with a download or one of its models that was paused, cancelled, failed, or cut off by a restart."""
 
     def model_status(
         self,
         name: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> ModelStatusAnswer:
         """Tell whether a model is there, is being fetched, or neither."""
 
     def model_urls(
         self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> UrlMap:
         """List the saved addresses of models by name."""
 
@@ -1177,12 +1315,27 @@ class Commands:
         url: str,
         *,
         model_type: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> AddModelUrlAnswer:
         """Remember where a model can be had."""
 
     def remove_model_url(
         self,
         model_name: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> RemoveModelUrlAnswer:
         """Forget where a model can be had."""
 
@@ -1641,12 +1794,27 @@ class AsyncCommands:
         input_type: str | None = ...,
         output_type: str | None = ...,
         limit: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> NodeTypes:
         """Find node types by words, category, and the types they take and give."""
 
     async def node_info(
         self,
         type: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> NodeTypeInfo:
         """Describe a node type in full: its inputs with defaults, ranges and choices, and its outputs."""
 
@@ -1666,17 +1834,41 @@ class AsyncCommands:
 
     async def queue(
         self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> QueueContents:
         """List what ComfyUI runs and what waits in its queue."""
 
     async def queue_cancel(
         self,
         prompt_ids: Sequence[str],
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> Cancelled:
         """Take waiting prompts out of ComfyUI's queue."""
 
     async def queue_clear(
         self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> Cancelled:
         """Take every waiting prompt out of ComfyUI's queue; what runs goes on."""
 
@@ -1684,6 +1876,13 @@ class AsyncCommands:
         self,
         *,
         prompt_id: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> Interrupted:
         """Stop the run ComfyUI is at, or the named one if that is the one."""
 
@@ -1920,17 +2119,40 @@ class AsyncCommands:
         model_def: str | dict[str, Any],
         *,
         overwrite: bool | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadModelAnswer:
         """Fetch one model; answers when it is there."""
 
     async def download_status(
         self,
         download_id: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadStatusAnswer:
         """Tell how far a download is; sizes in bytes, speed in bytes per second, times in seconds."""
 
     async def downloads(
         self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> Downloads:
         """List all downloads, those that an earlier ComfyUI left unfinished included."""
 
@@ -1939,6 +2161,13 @@ class AsyncCommands:
         download_id: str,
         *,
         model: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadCancelAnswer:
         """Stop a download or one of its models and drop what came of it."""
 
@@ -1947,6 +2176,13 @@ class AsyncCommands:
         download_id: str,
         *,
         model: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadPauseAnswer:
         """Stop a download or one of its models and keep what came of it."""
 
@@ -1955,17 +2191,40 @@ class AsyncCommands:
         download_id: str,
         *,
         model: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> DownloadResumeAnswer:
         """Go on with a download or one of its models that was paused, cancelled, failed, or cut off by a restart."""
 
     async def model_status(
         self,
         name: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> ModelStatusAnswer:
         """Tell whether a model is there, is being fetched, or neither."""
 
     async def model_urls(
         self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> UrlMap:
         """List the saved addresses of models by name."""
 
@@ -1975,12 +2234,27 @@ class AsyncCommands:
         url: str,
         *,
         model_type: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> AddModelUrlAnswer:
         """Remember where a model can be had."""
 
     async def remove_model_url(
         self,
         model_name: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
     ) -> RemoveModelUrlAnswer:
         """Forget where a model can be had."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..bridge.commands import DEFAULT_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Request, Risk, command, tab_command
+from ..bridge.commands import DEFAULT_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Kind, Request, Risk, command, tab_command
 from ..bridge.dispatch import Call
 from ..bridge.errors import UiapiError
 from . import answers, urlmap
@@ -140,6 +140,7 @@ async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
     "plan_downloads",
     response=answers.Plan,
     risk=Risk.WRITE_DISK,
+    kind=Kind.READ,
     timeout=PLAN_TIMEOUT,
     errors={"too_large", "storage_failed"} | TAB_COMMAND_CODES,
 )

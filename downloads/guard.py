@@ -72,6 +72,15 @@ class HostGuard:
             url = URL(endpoint)
             named.append(NamedHost(_plain(url.host or ""), url.port))
         self.named = tuple(named)
+        # What the person at the browser allows while ComfyUI runs; held to the same rules as the built-in ones.
+        self._allowed: set[str] = set()
+
+    def allow(self, name: str) -> None:
+        """Let models come from a host. UiapiError `host_refused` for what is no public host's name."""
+        host = _plain(name)
+        if _address(host) is not None or is_loopback_name(host) or "." not in host:
+            raise UiapiError("host_refused", f"{name[:100]} is no host on the internet; the operator can allow it.")
+        self._allowed.add(host)
 
     def check(self, url: URL, *, reached_by: str = "") -> None:
         """UiapiError `invalid` or `host_refused` unless `url` may be requested.
@@ -108,7 +117,9 @@ class HostGuard:
         return address.is_loopback and is_loopback_name(host) and any(r.matches(host, port) for r in self.named)
 
     def _built_in(self, host: str, url: URL) -> bool:
-        return url.is_default_port() and any(fnmatchcase(host, pattern) for pattern in BUILT_IN_HOSTS)
+        if not url.is_default_port():
+            return False
+        return host in self._allowed or any(fnmatchcase(host, pattern) for pattern in BUILT_IN_HOSTS)
 
 
 class PinnedResolver(AbstractResolver):

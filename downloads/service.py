@@ -79,9 +79,9 @@ class Downloads:
         settings = settings or Settings.from_environment()
         self.places = Places(folder_paths)
         self.settings = settings
-        self._guard = HostGuard(settings)
-        self._engine = Engine(settings, self._guard, backoff)
-        sources = Sources(settings, self._guard, self._engine, self.places)
+        self.guard = HostGuard(settings)
+        self._engine = Engine(settings, self.guard, backoff)
+        sources = Sources(settings, self.guard, self._engine, self.places)
         self._hashes = hashes = Hashes(state_directory / "hashes.json", self.places)
         self.analysis = Analysis(self.places, NodeInputs(folder_paths, node_classes))
         self._planner = Planner(self.places, sources, hashes, settings)
@@ -172,7 +172,7 @@ class Downloads:
         """Begin to download one model. UiapiError for one that would not be fetched at all."""
         model = read_table({name: definition})[name.replace("\\", "/")]
         model = ModelDef(url=model) if isinstance(model, str) else model
-        check_sources(model, self.settings, self._guard)
+        check_sources(model, self.settings, self.guard)
         directory = model.ckpt_type
         target = await asyncio.to_thread(
             lambda: self.places.target(directory, name, allow_pickle=self.settings.allow_pickle)
@@ -280,7 +280,7 @@ class Downloads:
         kept: urlmap.UrlMap = {}
         for name, entry in urls.items():
             model = ModelDef(url=entry) if isinstance(entry, str) else ModelDef.from_dict(entry)
-            check_sources(model, self.settings, self._guard)
+            check_sources(model, self.settings, self.guard)
             kept[name] = clean(entry) if isinstance(entry, str) else {**entry, "url": clean(str(entry.get("url")))}
         await urlmap.save_model_urls(kept)
 

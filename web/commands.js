@@ -17,6 +17,7 @@
  * @typedef {import("./transport.js").Call} Call
  */
 
+import { approve } from "./approve.js";
 import { batch } from "./batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
 import { addGroup, removeGroup, setGroup } from "./groups.js";
@@ -163,6 +164,8 @@ export const commands = {
     const urls = await askAddresses(dialogs, wanted, signal);
     return ckpt_names ? { urls } : { url: urls[ckpt_name], model_type: wanted[0].directory };
   },
+
+  approve: ({ frontend, dialogs }, wish, { signal }) => approve(frontend, dialogs, wish, signal),
 
   async refresh_models({ frontend }) {
     await frontend.refreshModels();

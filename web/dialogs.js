@@ -5,13 +5,19 @@
  * @typedef {import("./frontend.js").OpenDialog} OpenDialog
  */
 
+import { button, make } from "./dom.js";
 import { CommandError } from "./errors.js";
+import { texts } from "./texts.js";
 
 // 1.58 queues dialogs of one key. 1.32 has this one key for all and forgets the second that asks while it is open.
 const OWN_KEY = "comfyui-uiapi";
 const SHARED_KEY = "global-prompt";
 const ERROR_KEY = "global-error";
 const LOOK_EVERY = 200;
+// Milliseconds the frontend may take to move the focus by itself.
+const FOCUS_AFTER = 100;
+
+/** @typedef {{element: HTMLElement, focus?: HTMLElement | null}} Content what a dialog shows, and where typing begins */
 
 /**
  * @param {Frontend} frontend
@@ -67,6 +73,34 @@ export function createDialogs(frontend) {
 
   return {
     /**
+     * Ask by a dialog whose inside is ours.
+     *
+     * @template T
+     * @param {string} title
+     * @param {(answer: (value: T | null) => void) => Content} build makes the inside; `answer` ends the question
+     * @param {AbortSignal} signal
+     * @param {{wide?: boolean}} [look]
+     * @returns {Promise<T | null>} null when the person closed it
+     */
+    show(title, build, signal, { wide } = {}) {
+      return inTurn(() => ask({ title, message: OWN_KEY }, () => content(frontend, title, build, signal, wide), signal));
+    },
+
+    /**
+     * Ask for something that nobody should read over the person's shoulder.
+     *
+     * @param {string} title
+     * @param {string} hint
+     * @param {AbortSignal} signal
+     * @returns {Promise<string | null>} null when they gave nothing
+     */
+    async secret(title, hint, signal) {
+      /** @type {string | null} */
+      const given = await this.show(title, (/** @type {(value: string | null) => void} */ answer) => secretForm(hint, answer), signal);
+      return given?.trim() || null;
+    },
+
+    /**
      * @param {{title: string, message: string, itemList?: string[], hint?: string}} question
      * @param {AbortSignal} signal
      * @returns {Promise<boolean>} whether the person agreed
@@ -88,6 +122,62 @@ export function createDialogs(frontend) {
 }
 
 /** @typedef {ReturnType<typeof createDialogs>} Dialogs */
+
+/**
+ * @param {string} hint
+ * @param {(value: string | null) => void} answer
+ * @returns {Content}
+ */
+function secretForm(hint, answer) {
+  const field = make("input", { type: "password", autocomplete: "off", "aria-label": texts.token });
+  const confirm = make("button", { class: "uiapi-button uiapi-primary", type: "submit", text: texts.confirm });
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    answer(field.value);
+  };
+  const actions = make("div", { class: "uiapi-actions" }, button(texts.cancel, () => answer(null)), confirm);
+  return { element: make("form", { onsubmit: submit }, make("p", { text: hint }), field, actions), focus: field };
+}
+
+/**
+ * Open a dialog around an element, put the focus into it, and give that back afterwards.
+ *
+ * @template T
+ * @param {Frontend} frontend
+ * @param {string} title
+ * @param {(answer: (value: T | null) => void) => Content} build
+ * @param {AbortSignal} signal
+ * @param {boolean} [wide]
+ * @returns {Promise<T | null>}
+ */
+function content(frontend, title, build, signal, wide) {
+  const before = document.activeElement;
+  return new Promise((resume) => {
+    /** @type {T | null} */
+    let given = null;
+    let close = () => {};
+    const { element, focus } = build((value) => {
+      given = value;
+      close();
+    });
+    element.classList.add("uiapi-dialog");
+    close = frontend.showElement({
+      key: OWN_KEY,
+      title,
+      element,
+      wide,
+      // The frontend puts the focus somewhere itself, right after it has opened the dialog.
+      opened: () => setTimeout(() => focus?.focus(), FOCUS_AFTER),
+      closed() {
+        resume(given);
+        setTimeout(() => {
+          if (before instanceof HTMLElement && before.isConnected && document.activeElement === document.body) before.focus();
+        }, FOCUS_AFTER);
+      },
+    });
+    signal.addEventListener("abort", () => close());
+  });
+}
 
 /**
  * The error dialog that the page has opened since, if any.

@@ -2,12 +2,17 @@
  * The error a command answers with: a code of the wire, one sentence that says what to do, and facts for programs.
  */
 
+/**
+ * What a tab may answer by itself; any other code the server reports as tab_failed.
+ *
+ * @typedef {"unknown_path" | "ambiguous_path" | "invalid" | "conflict" | "declined" | "execution_failed" | "tab_failed"
+ *   | "revision_changed" | "tab_changed" | "unknown_node" | "unknown_node_type" | "unknown_group" | "unknown_tab"
+ *   | "unknown_snapshot"} Code
+ */
+
 export class CommandError extends Error {
   /**
-   * @param {"unknown_path" | "ambiguous_path" | "invalid" | "conflict" | "declined" | "execution_failed" | "tab_failed"
-   *   | "revision_changed" | "tab_changed" | "unknown_node" | "unknown_node_type" | "unknown_group" | "unknown_tab"
-   *   | "unknown_snapshot"} code
-   *   what a tab may answer by itself; any other code the server reports as tab_failed
+   * @param {Code} code
    * @param {string} sentence what went wrong and what to do
    * @param {Record<string, any>} [details] JSON-compatible
    */

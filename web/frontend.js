@@ -148,6 +148,73 @@ export function createFrontend(app, api, page) {
     dialogs: () => manager()?.dialog,
 
     /**
+     * Open one of the frontend's dialogs around an element of ours.
+     *
+     * @param {{key: string, title: string, element: HTMLElement, wide?: boolean, opened: () => void, closed: () => void}} facts
+     * @returns {() => void} closes it
+     */
+    showElement({ key, title, element, wide = false, opened, closed }) {
+      // The smallest component there is: nothing of its own, and our element beside it.
+      const component = {
+        render: () => null,
+        /** @this {any} */
+        mounted() {
+          this.$el.parentNode.insertBefore(element, this.$el);
+          opened();
+        },
+        unmounted: closed,
+      };
+      // 1.32's own `closeDialog` looks for the key without this.
+      const own = `extension-${key}`;
+      const look = { onClose: closed, size: wide ? "lg" : "md" };
+      return manager().dialog.showExtensionDialog({ key: own, title, component, dialogComponentProps: look }).closeDialog;
+    },
+
+    /**
+     * Add a tab to the sidebar.
+     *
+     * @param {{id: string, icon: string, title: string, tooltip: string, render: (element: HTMLElement) => void,
+     *   destroy: () => void}} tab
+     */
+    addSidebarTab(tab) {
+      // 1.58 has a store of them, which 1.32 has under the same name without saying so; the older call warns there.
+      const place = manager().sidebarTab?.registerSidebarTab ? manager().sidebarTab : manager();
+      place.registerSidebarTab({ ...tab, type: "custom" });
+    },
+
+    /**
+     * @param {string} id of a tab of the sidebar
+     * @returns {boolean} whether it is open
+     */
+    sidebarShows: (id) => manager()?.sidebarTab?.activeSidebarTabId === id,
+
+    /** @param {string} id of a tab of the sidebar, to be opened or closed */
+    toggleSidebar: (id) => manager()?.command?.execute(`Workspace.ToggleSidebarTab.${id}`),
+
+    /** Open the frontend's settings. */
+    openSettings: () => manager()?.command?.execute("Comfy.ShowSettingsDialog"),
+
+    /**
+     * @param {string} key
+     * @param {unknown} value of one of the frontend's settings
+     */
+    setSetting: (key, value) => manager()?.setting?.set(key, value),
+
+    /**
+     * Bring a node into view and select it.
+     *
+     * @param {any} node
+     */
+    showNode(node) {
+      const { canvas } = app;
+      if (canvas.graph !== node.graph) canvas.setGraph(node.graph);
+      canvas.deselectAll();
+      canvas.select(node);
+      canvas.centerOnNode(node);
+      canvas.setDirty(true, true);
+    },
+
+    /**
      * 1.32 keeps an empty list of errors after a run, and draws the whole canvas when the next one begins by taking it
      * away. Taken away before, nothing has to be drawn between setting fields and the export.
      */

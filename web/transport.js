@@ -23,6 +23,7 @@
  * @property {() => {revision: string, workflow_tab: string}} beside what every answer tells of the graph
  * @property {(event: string, data: any) => void} hear takes the server's events
  * @property {() => void} greeted called after every welcome
+ * @property {() => void} [closed] called whenever the socket was lost
  * @property {(wrong: boolean) => Promise<string | null>} askToken
  * @property {() => string | null} token
  * @property {any} [page] the window, with WebSocket, setTimeout and clearTimeout
@@ -58,7 +59,7 @@ export function backOff(failures, chance) {
  */
 export function createTransport(options) {
   const { url, info, sid, capabilities, handle, beside, hear, greeted, askToken, token } = options;
-  const { page = globalThis, random = Math.random } = options;
+  const { closed = () => {}, page = globalThis, random = Math.random } = options;
   /** @type {WebSocket | null} */
   let socket = null;
   /** @type {any} */
@@ -71,6 +72,9 @@ export function createTransport(options) {
   /** @type {string[] | null} frames to be sent as one, while frames that came as one are taken */
   let gathered = null;
   let gatheredLength = 0;
+  let asked = 0;
+  /** @type {Map<string, {resolve: (response: any) => void, reject: (error: Error) => void}>} */
+  const awaited = new Map();
   /** @type {{client_id: number | null, session: string | null}} */
   let identity = { client_id: null, session: null };
   /** @type {Map<string, AbortController>} */
@@ -116,6 +120,7 @@ export function createTransport(options) {
   function receive(own, frame) {
     if (frame.type === "request") answer(own, frame);
     else if (frame.type === "cancel") cancel(frame.id);
+    else if (frame.type === "response") settle(frame);
     else if (frame.type === "event") hear(frame.event, frame.data);
     else if (frame.type === "welcome") {
       page.clearTimeout(timer);
@@ -230,6 +235,14 @@ export function createTransport(options) {
     send(own, text);
   }
 
+  /** @param {any} frame the server's answer to a request of this page */
+  function settle({ id, status, error, code, details, ...rest }) {
+    const waiting = awaited.get(id);
+    awaited.delete(id);
+    if (status === "error") waiting?.reject(new CommandError(code, String(error), details));
+    else waiting?.resolve(rest.response ?? rest);
+  }
+
   /** @param {string} id */
   function cancel(id) {
     running.get(id)?.abort();
@@ -246,6 +259,8 @@ export function createTransport(options) {
     page.clearTimeout(timer);
     socket = null;
     for (const id of [...running.keys()]) cancel(id);
+    for (const id of [...awaited.keys()]) settle({ id, status: "error", code: "tab_failed", error: "The server has gone." });
+    closed();
     if (stopped) return;
     if (code === REPLACED) stopped = true;
     else if (refusal === "token_required" || refusal === "wrong_token") present(refusal);
@@ -301,6 +316,29 @@ export function createTransport(options) {
     tell(event, data) {
       if (socket?.readyState === OPEN && welcomed) send(socket, JSON.stringify({ type: "event", event, data }));
     },
+
+    /**
+     * Ask the server for something in the person's name.
+     *
+     * @param {string} command
+     * @param {any} [data]
+     * @returns {Promise<any>} its response
+     * @throws {CommandError} with the server's code and sentence; tab_failed while it is not there
+     */
+    request(command, data = {}) {
+      return new Promise((resolve, reject) => {
+        if (socket?.readyState !== OPEN || !welcomed) {
+          reject(new CommandError("tab_failed", "The server is not there; it is being tried again."));
+          return;
+        }
+        const id = `own-${++asked}`;
+        awaited.set(id, { resolve, reject });
+        socket.send(JSON.stringify({ type: "request", id, command, data }));
+      });
+    },
+
+    /** @returns {number | null} this tab's id, once it was welcomed */
+    clientId: () => identity.client_id,
 
     /** Tell the server what the hello told, if that has changed since. */
     changed: () => sendInfo(false),

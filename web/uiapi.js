@@ -8,25 +8,38 @@ import { api } from "../../scripts/api.js";
 // @ts-ignore
 import { app } from "../../scripts/app.js";
 import { commands, given } from "./commands.js";
+import { createChanges } from "./changes.js";
 import { createDialogs } from "./dialogs.js";
-import { CommandError } from "./errors.js";
+import { CommandError, words } from "./errors.js";
 import { createEvents } from "./events.js";
 import { createFrontend } from "./frontend.js";
+import { addBadge, createGlow } from "./glow.js";
 import { createHistory } from "./history.js";
 import { createLastSeen } from "./lastseen.js";
 import { createLoader } from "./loading.js";
+import { createPanel } from "./panel.js";
 import { createRevisions } from "./revision.js";
 import { createRuns } from "./runs.js";
+import { createSettings } from "./settings.js";
+import { createState } from "./state.js";
+import { addStyles } from "./styles.js";
 import { createTabs } from "./tabs.js";
+import { texts } from "./texts.js";
 import { createTransport } from "./transport.js";
 import { unlessCancelled } from "./waiting.js";
 import { createWorkflows } from "./workflows.js";
 
 const TOKEN_KEY = "ComfyUI-uiapi.token";
 
-const CAPABILITIES = ["execute.fields", "revisions", "tabs", "batch", "watch", "gather"];
+const CAPABILITIES = ["execute.fields", "revisions", "tabs", "batch", "watch", "gather", "panel"];
 
 const frontend = createFrontend(app, api, window);
+
+/** @type {(rules: Record<string, string>) => Promise<any>} */
+let decide = () => Promise.reject(new Error("not connected"));
+const settings = createSettings((rules) => {
+  decide(rules).catch((error) => frontend.toast("error", texts.settingsCategory, words(error)));
+});
 
 function start() {
   const dialogs = createDialogs(frontend);
@@ -50,9 +63,8 @@ function start() {
     capabilities: CAPABILITIES,
     token: () => localStorage.getItem(TOKEN_KEY),
     async askToken(wrong) {
-      const title = wrong ? "The token was wrong" : "ComfyUI-uiapi needs its token";
-      const message = "Token (UIAPI_TOKEN on the server)";
-      const given = (await dialogs.prompt({ title, message }, new AbortController().signal))?.trim();
+      const title = wrong ? texts.serverTokenWrong : texts.serverToken;
+      const given = await dialogs.secret(title, texts.serverTokenHint, new AbortController().signal);
       if (!given) return null;
       localStorage.setItem(TOKEN_KEY, given);
       return given;
@@ -72,6 +84,12 @@ function start() {
     beside: () => ({ revision: revisions.revision(), workflow_tab: revisions.activeTab() }),
     hear(event, data) {
       if (event === "watch") events.watch(data?.events);
+      else state.hear(event, data);
+      if (event === "panel_state") settings.show(data.rules, frontend);
+    },
+    closed() {
+      settings.show(undefined, frontend);
+      state.lost();
     },
     greeted() {
       // Who listens is said anew by every server that is met.
@@ -83,6 +101,12 @@ function start() {
   const parts = { ...means, tell: transport.tell };
   const events = createEvents(parts, window);
   const lastSeen = createLastSeen(parts, window);
+  const state = createState(transport, window);
+  decide = (rules) => transport.request("panel_decide", { rules });
+  createChanges({ ...parts, listens: () => state.server !== null, show: createGlow(frontend, window) }, window);
+  addStyles();
+  addBadge(state);
+  createPanel({ ...means, state, request: transport.request });
 
   api.addEventListener("reconnected", transport.hurry);
   window.addEventListener("pagehide", transport.stop);
@@ -100,6 +124,7 @@ function start() {
 
 app.registerExtension({
   name: "ComfyUI.uiapi",
+  settings: settings.declared,
   setup() {
     // Not awaited: the page restores its last workflow only after every extension is set up.
     frontend.restored().then(start);

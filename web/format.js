@@ -1,0 +1,40 @@
+/**
+ * Numbers and values as a person reads them.
+ */
+
+const VALUE_SHOWN = 60;
+
+/** @param {number | null | undefined} bytes */
+export function size(bytes) {
+  if (bytes === null || bytes === undefined) return "?";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** @param {number} seconds */
+export function duration(seconds) {
+  const whole = Math.round(seconds);
+  const two = (/** @type {number} */ number) => String(number).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}
+
+/** @param {number} seconds of Unix time */
+export function clock(seconds) {
+  return new Date(seconds * 1000).toTimeString().slice(0, 8);
+}
+
+/**
+ * @param {unknown} value
+ * @returns {string} on one line, and not too long
+ */
+export function short(value) {
+  const words = (typeof value === "string" ? value : JSON.stringify(value ?? "")).replace(/\s+/g, " ");
+  return words.length > VALUE_SHOWN ? `${words.slice(0, VALUE_SHOWN)}…` : words;
+}

@@ -1,0 +1,51 @@
+/**
+ * The rules for programs in ComfyUI's settings dialog. They are the server's; the dialog shows and changes those.
+ */
+
+import { texts } from "./texts.js";
+
+const KINDS = ["read", "change", "run", "download", "load"];
+const RULES = ["allow", "once", "always", "refuse"];
+
+/** @param {string} kind */
+const idOf = (kind) => `uiapi.rules.${kind}`;
+
+/**
+ * @param {(rules: Record<string, string>) => void} decide called with what the person has chosen
+ */
+export function createSettings(decide) {
+  /** @type {Record<string, string> | null} what the server says; until then nothing here is the person's choice */
+  let known = null;
+
+  return {
+    /** As ComfyUI's extensions declare them. */
+    declared: KINDS.map((kind) => ({
+      id: idOf(kind),
+      category: [texts.title, texts.settingsCategory, idOf(kind)],
+      name: texts.settingNames[kind],
+      type: "combo",
+      defaultValue: "allow",
+      options: RULES.map((value) => ({ value, text: texts.ruleNames[value] })),
+      onChange(/** @type {string} */ value) {
+        if (known === null || known[kind] === value || !RULES.includes(value)) return;
+        known = { ...known, [kind]: value };
+        decide({ [kind]: value });
+      },
+    })),
+
+    /**
+     * Show the server's rules.
+     *
+     * @param {Record<string, string> | undefined} rules undefined while it is not there
+     * @param {import("./frontend.js").Frontend} frontend
+     */
+    show(rules, frontend) {
+      if (!rules) {
+        known = null;
+        return;
+      }
+      known = { ...rules };
+      for (const kind of KINDS) if (frontend.setting(idOf(kind)) !== rules[kind]) frontend.setSetting(idOf(kind), rules[kind]);
+    },
+  };
+}
