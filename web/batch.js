@@ -52,7 +52,7 @@ export function batch(means, edits, { commands, dry_run = false }) {
     }
   }
   if (!failure && !dry_run) {
-    history.afterChange();
+    frontend.noteStep(history);
     frontend.repaint();
     return { results, applied: true, changes: differences(before, takePicture(frontend.rootGraph())) };
   }

@@ -109,17 +109,18 @@ export const commands = {
 
   close_tab: (means, { tab, discard = false }, call) => write(means, call, () => means.tabs.close(tab, discard)),
 
-  async execute({ frontend, runs, revisions }, { batch_count = 1, fields }, call) {
+  async execute({ frontend, runs, revisions, tabs }, { batch_count = 1, fields }, call) {
     /** @type {Record<string, import("./types.js").Written> | undefined} */
     let set;
     const { undoStep, close } = frontend.openUndoStep();
     const prepare = () => {
+      tabs.require(call.workflow_tab);
       revisions.require(call.if_revision);
       // Not painted: the page does so itself after a run is queued, and before it that would only delay the run.
       if (fields) set = setFields({ ...frontend, undoStep }, fields);
     };
     const by = { program: call.by ?? null, request: call.id };
-    const needed = fields || call.if_revision ? prepare : undefined;
+    const needed = fields || call.if_revision || call.workflow_tab ? prepare : undefined;
     const part = () => {
       close();
       return set ? { set } : {};

@@ -52,21 +52,23 @@ export function createEvents({ frontend, workflows, revisions, tell }, page) {
       const [event, data] = eventOf(change);
       if (event) say(event, { ...data, ...beside });
     }
+    checkSelection(by);
   }
 
-  function checkSelection() {
+  /** @param {import("./revision.js").By} by */
+  function checkSelection(by) {
     const items = new Set(frontend.canvas()?.selectedItems ?? []);
     const nodes = items.size === 0 ? [] : [...walk(frontend.rootGraph())].filter(({ node }) => items.has(node)).map(executionId);
     const text = JSON.stringify(nodes.sort());
     if (text === selected) return;
     selected = text;
-    say("selection_changed", { nodes, by: "person", workflow_tab: revisions.activeTab(), revision: revisions.revision() });
+    say("selection_changed", { nodes, by, workflow_tab: revisions.activeTab(), revision: revisions.revision() });
   }
 
   function look() {
     if (workflows.loading()) return;
     revisions.lookIfHinted();
-    checkSelection();
+    checkSelection("person");
   }
 
   // A task of its own: what the event does to the graph has been done by then. A timer would be late in hidden tabs.

@@ -13,6 +13,8 @@
 // Milliseconds between looks at whether the page has put its first workflow on the canvas, and how long to look.
 const LOOK_EVERY = 50;
 const LOOK_FOR = 20_000;
+// How many subgraphs deep 1.32 is followed while it hands promoted values down.
+const DEEPEST = 8;
 const NAME_CHANGES = new Set(["openWorkflow", "renameWorkflow", "saveWorkflow", "saveAs", "closeWorkflow"]);
 
 /**
@@ -34,9 +36,42 @@ export function createFrontend(app, api, page) {
    */
   const dialogStore = () => manager()?._p?._s?.get("dialog");
 
+  /** @returns {any} the undo history of the shown workflow */
+  const tracker = () => workflows()?.activeWorkflow?.changeTracker;
+
+  /**
+   * The graph as the page saves it, independent of it. 1.32 hands a promoted value down by one subgraph at each save,
+   * so that the first one need not be the last word.
+   *
+   * @returns {any}
+   */
+  function state() {
+    let text = JSON.stringify(app.rootGraph.serialize());
+    for (let depth = 0; depth < DEEPEST; depth++) {
+      const again = JSON.stringify(app.rootGraph.serialize());
+      if (again === text) break;
+      text = again;
+    }
+    return JSON.parse(text);
+  }
+
+  /**
+   * Have the page note a step. What it hands down afterwards would become another one, which nobody made.
+   *
+   * @param {any} history
+   */
+  function noteStep(history) {
+    if (app.rootGraph.subgraphs?.size > 0) state();
+    history?.afterChange();
+  }
+
   return {
     app,
     api,
+
+    tracker,
+    state,
+    noteStep,
 
     /** @returns {Graph} */
     rootGraph: () => app.rootGraph,
@@ -64,12 +99,12 @@ export function createFrontend(app, api, page) {
      * @returns {T}
      */
     undoStep(change) {
-      const tracker = workflows()?.activeWorkflow?.changeTracker;
-      tracker?.beforeChange();
+      const history = tracker();
+      history?.beforeChange();
       try {
         return change();
       } finally {
-        tracker?.afterChange();
+        noteStep(history);
       }
     },
 
@@ -78,7 +113,7 @@ export function createFrontend(app, api, page) {
      * need not wait for that.
      */
     openUndoStep() {
-      const tracker = workflows()?.activeWorkflow?.changeTracker;
+      const history = tracker();
       let open = false;
       return {
         /**
@@ -87,14 +122,14 @@ export function createFrontend(app, api, page) {
          * @returns {T}
          */
         undoStep(change) {
-          tracker?.beforeChange();
+          history?.beforeChange();
           open = true;
           return change();
         },
 
         /** Have the step noted. */
         close() {
-          if (open) tracker?.afterChange();
+          if (open) noteStep(history);
           open = false;
         },
       };

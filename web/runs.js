@@ -12,7 +12,7 @@
  *
  * @typedef {object} Expected What is to be told of the run of ours that is being queued.
  * @property {string | null} mark what the server knows ComfyUI's answer by, if it may answer in our place
- * @property {() => void} exported
+ * @property {() => void} exported throws where the run must not be submitted
  * @property {() => void} submitted
  * @property {(answer: any) => Promise<unknown> | void} answered
  * @property {(error: any) => void} refused
@@ -27,9 +27,11 @@ const OURS = -0;
 
 /**
  * @param {Frontend} frontend
+ * @param {import("./workflows.js").Workflows} workflows
  */
-export function createRuns(frontend) {
+export function createRuns(frontend, workflows) {
   const { app, api } = frontend;
+  const shown = () => workflows.idOf(workflows.active());
   /** @type {Expected | null} */
   let expected = null;
   /** @type {Promise<unknown>} */
@@ -41,8 +43,14 @@ export function createRuns(frontend) {
   // No async function: its frame would be in the stack of every refusal that the page reports.
   api.queuePrompt = function (/** @type {number} */ number, /** @type {any[]} */ ...rest) {
     const ours = Object.is(number, OURS) ? expected : null;
-    ours?.exported();
     if (!ours) return submit.call(this, number, ...rest);
+    try {
+      ours.exported();
+    } catch (error) {
+      ours.refused(error);
+      // The page reports what it gets as a fault of whoever is in its stack.
+      return Promise.reject(Object.assign(/** @type {Error} */ (error), { stack: "" }));
+    }
     const submitted = marked(ours.mark, () => submit.call(this, number, ...rest));
     ours.submitted();
     return submitted.then(
@@ -94,10 +102,17 @@ export function createRuns(frontend) {
     // Fields that go with a run are held against other programs until the workflow is exported.
     if (prepare) held = new Promise((resume) => (release = resume));
     let over = Promise.resolve();
+    let tab = "";
     const answers = new Promise((resolve, reject) => {
       expected = {
         mark: count === 1 ? id : null,
-        exported: () => release(),
+        exported() {
+          release();
+          // The export takes a while, and the person may open something else in it.
+          if (shown() === tab) return;
+          const sentence = "Another workflow tab was opened while the run was prepared, and nothing was queued; run it again.";
+          throw new CommandError("tab_changed", sentence, { workflow_tab: tab, active: shown() });
+        },
         submitted: () => submitting(part()),
         answered(answer) {
           if (list.push(answer) < count) return undefined;
@@ -108,6 +123,7 @@ export function createRuns(frontend) {
       };
       signal.addEventListener("abort", () => reject(new CommandError("conflict", "The run was cancelled.")));
       prepare?.();
+      tab = shown();
       // While another run is being queued the page takes ours on into that loop and answers before it is done.
       const joins = app.processingQueue !== false;
       over = Promise.resolve(app.queuePrompt(OURS, count)).then(
@@ -203,6 +219,7 @@ function queued(answers) {
  * @returns {CommandError}
  */
 function refusal(frontend, error, answers) {
+  if (error instanceof CommandError) return error;
   const response = error?.response;
   if (!response) return new CommandError("tab_failed", `The page could not queue the workflow: ${words(error)}.`);
   const node_errors = response.node_errors ?? {};

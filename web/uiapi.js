@@ -52,7 +52,7 @@ function start() {
     revisions,
     history: createHistory(frontend, workflows),
     tabs: createTabs(frontend, workflows),
-    runs: createRuns(frontend),
+    runs: createRuns(frontend, workflows),
     loader: createLoader(frontend, workflows),
   };
 

@@ -8,14 +8,12 @@ import { nextTask, within } from "./waiting.js";
 
 // Milliseconds after which a load that does not end is no longer waited for: the page shows what it shows.
 const LOAD_AT_MOST = 60_000;
-// How many subgraphs deep 1.32 is followed while it hands promoted values down.
-const DEEPEST = 8;
 
 /**
  * @param {Frontend} frontend
  */
 export function createWorkflows(frontend) {
-  const { app } = frontend;
+  const { app, state, tracker } = frontend;
   /** @type {WeakMap<object, string>} */
   const ids = new WeakMap();
   let given = 0;
@@ -27,8 +25,6 @@ export function createWorkflows(frontend) {
 
   /** @returns {any} the frontend's store of workflows */
   const store = () => app.extensionManager?.workflow;
-  /** @returns {any} the undo history of the shown workflow */
-  const tracker = () => store()?.activeWorkflow?.changeTracker;
 
   // Between the emptied graph and the filled one there is nothing that a command should read or write.
   for (const name of ["loadGraphData", "loadApiJson"]) {
@@ -81,22 +77,6 @@ export function createWorkflows(frontend) {
       stop?.();
       return shown;
     };
-  }
-
-  /**
-   * The graph as the page saves it, independent of it. 1.32 hands a promoted value down by one subgraph at each save,
-   * so that the first one need not be the last word.
-   *
-   * @returns {any}
-   */
-  function state() {
-    let text = JSON.stringify(frontend.rootGraph().serialize());
-    for (let depth = 0; depth < DEEPEST; depth++) {
-      const again = JSON.stringify(frontend.rootGraph().serialize());
-      if (again === text) break;
-      text = again;
-    }
-    return JSON.parse(text);
   }
 
   return {

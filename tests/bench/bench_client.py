@@ -16,13 +16,30 @@ from ...client import Client
 from ..stack import build
 from ..stack.comfy import ComfyProcess
 from ..stack.demo import WORKFLOW
-from ..stack.tab import Chromium
+from ..stack.tab import Chromium, Tab
 from .bench_roundtrip import FIELDS, Block, alternate
 from .runner import Row, percentile, ratio
 
 # The frames of an animation, one run after the other.
 RUNS = 24
 PATH = FIELDS["fields"][0]
+# The same runs without any bridge: the page's own Run, its own events, and the picture.
+BY_THE_PAGE = """async ({runs, color}) => {
+    const {api} = app
+    const widget = app.rootGraph.nodes.find(node => node.title === 'Canvas').widgets.find(({name}) => name === 'color')
+    const event = name => new Promise(resume => api.addEventListener(name, ({detail}) => resume(detail), {once: true}))
+    const began = performance.now()
+    let executing = 0
+    for (let run = 0; run < runs; run++) {
+        widget.value = color + run
+        const told = Promise.all(['execution_start', 'executed', 'execution_success'].map(event))
+        await app.queuePrompt(0, 1)
+        const [start, {output}, success] = await told
+        executing += success.timestamp - start.timestamp
+        await (await api.fetchApi(`/view?${new URLSearchParams(output.images[0])}`)).blob()
+    }
+    return (performance.now() - began - executing) / runs
+}"""
 
 
 async def measure(playwright: Playwright) -> list[Row]:
@@ -34,21 +51,23 @@ async def measure(playwright: Playwright) -> list[Row]:
             comfy = stack.enter_context(ComfyProcess(base / "comfy", frontend=frontend))
             chromium = await Chromium(base / "chromium").start(playwright)
             stack.callback(chromium.kill)
-            await chromium.open(comfy)
+            tab = await chromium.open(comfy)
             client = stack.enter_context(Client(comfy.url))
             await asyncio.to_thread(client.load, WORKFLOW)
-            rows += await _rows(frontend, client, stack.enter_context(requests.Session()))
+            rows += await _rows(frontend, tab, client, stack.enter_context(requests.Session()))
     return rows
 
 
-async def _rows(frontend: str, client: Client, session: requests.Session) -> list[Row]:
+async def _rows(frontend: str, tab: Tab, client: Client, session: requests.Session) -> list[Row]:
     mine, bare = await alternate(_timed(lambda: client.get(PATH)), _timed(lambda: _bare(session, client.url)))
     # The first frames load what ComfyUI needs.
     await asyncio.to_thread(_above, client)
     above = await asyncio.to_thread(_above, client)
+    page: float = await tab.page.evaluate(BY_THE_PAGE, {"runs": RUNS, "color": int(time.time()) % 2**20})
+    beside = f"the page's own Run button, without a bridge: {page:.1f} ms"
     return [
         ratio(f"client.get, p50, {frontend}", percentile(mine, 50), percentile(bare, 50), 1.2),
-        Row(f"{RUNS} runs by the client, each above ComfyUI's time, {frontend}", above, "ms", 20.0),
+        Row(f"{RUNS} runs by the client, each above ComfyUI's time, {frontend}", above, "ms", 20.0, beside=beside),
     ]
 
 

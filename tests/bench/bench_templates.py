@@ -40,7 +40,7 @@ async def _frontend(version: str, tab: Tab) -> list[Row]:
     paths = templates(known)
     broken = 0
     for path in paths:
-        found = await sweep(_teller(tab), workflow_of(path))
+        found = await sweep(_teller(tab), tab, workflow_of(path))
         broken += bool(found)
         for line in found[:3]:
             say(f"    {version} {path.name}: {line}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import build
+from .tab import Tab
 
 # Nodes that the frontend itself makes; ComfyUI has no definition of them.
 FRONTEND_NODES = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode"})
@@ -16,6 +17,14 @@ FRONTEND_NODES = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode"})
 NAMES = frozenset({"id", "last_node_id", "last_link_id"})
 
 Json = dict[str, Any]
+# A step of a person's hand, and the page's own Undo.
+UNDO = """async () => {
+    const history = app.extensionManager.workflow.activeWorkflow.changeTracker
+    app.rootGraph.add(LiteGraph.createNode('EmptyImage'))
+    history.captureCanvasState ? history.captureCanvasState() : history.checkState()
+    await history.undo()
+}"""
+
 # Sends one command with its data and returns the response of the envelope.
 Tell = Callable[..., Awaitable[Any]]
 
@@ -56,8 +65,8 @@ def sample(paths: list[Path], count: int) -> list[Path]:
     return [paths[index * len(paths) // count] for index in range(count)]
 
 
-async def sweep(tell: Tell, workflow: Json) -> list[str]:
-    """Load a workflow, read every widget, write one in each node, read it back and undo it.
+async def sweep(tell: Tell, tab: Tab, workflow: Json) -> list[str]:
+    """Load a workflow into a tab, read every widget, write one in each node, read it back and undo it.
 
     Returns:
         What was not as it should be, in words; empty if all was.
@@ -86,19 +95,19 @@ async def sweep(tell: Tell, workflow: Json) -> list[str]:
         if done["done"] != 1:
             wrong.append(f"{done['done']} steps were undone instead of 1")
     after = content((await tell("get_workflow"))["workflow"])
-    if after != before and after == await _undone_by_the_page(tell, workflow):
+    if after != before and after == await _undone_by_the_page(tell, tab, workflow):
         return wrong
     return wrong + [f"after undo: {line}" for line in differences(before, after)]
 
 
-async def _undone_by_the_page(tell: Tell, workflow: Json) -> Json:
+async def _undone_by_the_page(tell: Tell, tab: Tab, workflow: Json) -> Json:
     """What the page's own Undo makes of a workflow in which nothing was written.
 
-    1.32 puts the promoted inputs of some subgraphs in another order whenever it loads what it saved itself.
+    1.32 puts the promoted inputs of some subgraphs in another order whenever it loads what it saved itself, and makes
+    room for a picture in a node that has none.
     """
     await tell("load_workflow", workflow=workflow)
-    await tell("add_node", type="EmptyImage")
-    await tell("undo")
+    await tab.page.evaluate(UNDO)
     return content((await tell("get_workflow"))["workflow"])
 
 
@@ -122,9 +131,15 @@ def _writes(nodes: list[Json]) -> Iterator[tuple[str, Any]]:
 
 
 def content(answer: Json) -> Json:
-    """A workflow without its own id and what says only how it is looked at."""
+    """A workflow without its own id and what says only how it is looked at.
+
+    Nor where the nodes inside a subgraph come in its order of execution: the page counts that anew at every load.
+    """
     workflow: Json = {key: value for key, value in answer["workflow"].items() if key not in NAMES}
     extra = {key: value for key, value in workflow.get("extra", {}).items() if key != "ds"}
+    for subgraph in workflow.get("definitions", {}).get("subgraphs", []):
+        for node in subgraph["nodes"]:
+            node.pop("order", None)
     return {**workflow, "extra": extra, "nodes": sorted(workflow["nodes"], key=lambda node: str(node["id"]))}
 
 

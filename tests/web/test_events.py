@@ -77,6 +77,17 @@ async def test_what_a_persons_hand_does_is_told_as_the_persons(opened: Opened) -
     assert [(event["node"], event["by"]) for event in named(server, "node_removed")] == [("1", "person")]
 
 
+async def test_a_selection_that_a_program_ends_is_told_as_the_programs(opened: Opened) -> None:
+    server, tab = opened
+    server.watch("selection_changed")
+    x, y = await tab.page.evaluate(TITLE_AT, "Picture")
+    await tab.page.mouse.click(x, y)
+    await server.until(lambda: ["1"] in [event["nodes"] for event in named(server, "selection_changed")])
+    await server.ask("remove_node", {"by": "editor"}, nodes=["Picture"])
+    last = named(server, "selection_changed")[-1]
+    assert (last["nodes"], last["by"]["program"]) == ([], "editor")
+
+
 async def test_edits_links_and_tabs_are_told_each_once(opened: Opened) -> None:
     server, _ = opened
     server.watch("*")

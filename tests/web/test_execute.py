@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import pytest
 from comfyui_uiapi.tests.stack.tab import Tab
 
 from .conftest import Ask
@@ -126,6 +128,29 @@ async def test_nothing_is_queued_when_its_fields_cannot_be_set(tell: Ask, refuse
     assert error["code"] == "invalid"
     assert await tab.page.evaluate("submitted") == []
     await tell("execute")
+
+
+@pytest.mark.parametrize("fields", [None, [["EmptyImage.width", 128]]], ids=["plain", "with fields"])
+async def test_a_run_is_not_queued_when_another_tab_is_opened_during_the_export(
+    tell: Ask, refused: Ask, tab: Tab, fields: Any
+) -> None:
+    await tell("load_workflow", workflow=empty_to_save())
+    await tab.page.evaluate(RECORD)
+    await tab.page.evaluate("""() => {
+        const {graphToPrompt} = app
+        app.graphToPrompt = async function (...args) {
+            app.graphToPrompt = graphToPrompt
+            const exported = await graphToPrompt.apply(this, args)
+            await app.extensionManager.command.execute('Comfy.NewBlankWorkflow')
+            return exported
+        }
+    }""")
+    error = await refused("run", wait=False, **({"fields": fields} if fields else {}))
+    assert error["code"] == "tab_changed"
+    assert await tab.page.evaluate("submitted") == []
+    assert await tab.page.evaluate(DIALOGS) == []
+    await tell("load_workflow", workflow=empty_to_save())
+    assert (await tell("execute"))["node_errors"] == {}
 
 
 async def test_a_failing_export_is_told_and_the_next_run_works(tell: Ask, refused: Ask, tab: Tab) -> None:

@@ -20,6 +20,11 @@ RENAME = """async () => {
     await new Promise(resume => setTimeout(resume, 250))
     app.rootGraph.nodes.find(node => node.type === 'EmptyImage').title = 'Mine'
 }"""
+# After a click the page looks for what has changed.
+CLICK = """async () => {
+    await new Promise(resume => setTimeout(resume, 250))
+    window.dispatchEvent(new MouseEvent('mouseup'))
+}"""
 # As a person would who drops a file on the page, and then clicks somewhere.
 BY_HAND = """async workflow => {
     await (workflow.nodes ? app.loadGraphData(workflow) : app.loadApiJson(workflow, 'dropped'))
@@ -92,6 +97,16 @@ async def test_what_the_page_adds_to_a_workflow_that_the_person_opened_is_no_ste
     assert await tell("undo") == {"done": 1}
     assert (await tell("get_fields", fields=[path]))[path] == value
     assert await tell("undo") == {"done": 0}
+
+
+async def test_a_promoted_value_that_is_handed_down_later_is_no_step(tell: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=nested())
+    value = (await tell("get_fields", fields=["Outer.width"]))["Outer.width"]
+    await tell("set_fields", fields=[["Outer.width", 320]])
+    await tab.page.evaluate(CLICK)
+    assert await tell("undo") == {"done": 1}
+    assert (await tell("get_fields", fields=["Outer.width"]))["Outer.width"] == value
+    assert (await tell("get_workflow_api"))["output"]["5:4:1"]["inputs"]["width"] == value
 
 
 async def test_a_persons_edit_is_undone_before_a_programs(tell: Ask, tab: Tab) -> None:

@@ -1,0 +1,70 @@
+"""What a batch of a hundred writes takes beside a single write, on a graph of as many nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Playwright
+
+from ..stack import build
+from ..stack.comfy import ComfyProcess
+from ..stack.tab import Chromium
+from .runner import Row, percentile, ratio
+
+WRITES = 100
+TIMES = 20
+BOUND = 5.0
+
+
+async def measure(playwright: Playwright) -> list[Row]:
+    """A row for each frontend."""
+    rows: list[Row] = []
+    for frontend in build.FRONTENDS:
+        async with AsyncExitStack() as stack:
+            base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            comfy = stack.enter_context(ComfyProcess(base / "comfy", frontend=frontend))
+            chromium = await Chromium(base / "chromium").start(playwright)
+            stack.callback(chromium.kill)
+            await (await chromium.open(comfy)).load_workflow(_graph())
+            one, many = await asyncio.to_thread(_both, comfy)
+        name = f"batch of {WRITES} writes to one write, p50, {frontend}"
+        rows.append(ratio(name, percentile(many, 50), percentile(one, 50), BOUND))
+    return rows
+
+
+def _graph() -> dict[str, Any]:
+    nodes = [
+        {
+            "id": at + 1,
+            "type": "EmptyImage",
+            "pos": [at % 10 * 300, at // 10 * 200],
+            "size": [250, 130],
+            "widgets_values": [64, 64, 1, 0],
+        }
+        for at in range(WRITES)
+    ]
+    return {"nodes": nodes, "links": [], "version": 0.4}
+
+
+def _both(comfy: ComfyProcess) -> tuple[list[float], list[float]]:
+    """Milliseconds of single writes and of batches, in turn."""
+    one, many = [], []
+    for number in range(TIMES):
+        one.append(_took(comfy, "set_fields", {"fields": [["#1.width", 200 + number]]}))
+        writes = [[[f"#{at + 1}.width", 300 + number]] for at in range(WRITES)]
+        parts = [{"command": "set_fields", "data": {"fields": fields}} for fields in writes]
+        many.append(_took(comfy, "batch", {"commands": parts}))
+    return one, many
+
+
+def _took(comfy: ComfyProcess, command: str, body: dict[str, Any]) -> float:
+    started = time.perf_counter()
+    answer = comfy.post(f"/uiapi/{command}", body)
+    if answer["status"] != "ok":
+        raise RuntimeError(str(answer))
+    return (time.perf_counter() - started) * 1e3
