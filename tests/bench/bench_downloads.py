@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import http.client
+import os
 import shutil
 import subprocess
 import tempfile
@@ -82,8 +83,11 @@ class Bench:
     def disturbance(self) -> list[Row]:
         """5 GB at full speed while connection_status is asked for."""
         self.nginx.make("long.safetensors", LONG, sparse=True)
+        # What was measured before is still being written to the disk.
+        os.sync()
         idle = self.latencies(until=lambda asked: asked > 400)
         beside_curl = self.latencies_beside_curl(self.nginx.url("long.safetensors"))
+        os.sync()
         before = self.resident()
         began = self.post("download_models", {"workflow": workflow(self.nginx.url("long.safetensors"))})
         status = f"/uiapi/download_status/{began['download_id']}"
