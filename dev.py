@@ -75,6 +75,12 @@ def _bench(options: argparse.Namespace) -> None:
     sys.exit(importlib.import_module("comfyui_uiapi.tests.bench.runner").main(options.names))
 
 
+def _soak(options: argparse.Namespace) -> None:
+    _build(options)
+    _inside_venv()
+    sys.exit(importlib.import_module("comfyui_uiapi.tests.soak.soak").main(options.minutes, options.output))
+
+
 def _lint(options: argparse.Namespace) -> None:
     _stack("build").build()
     sys.exit(_stack("lint").lint())
@@ -99,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add("test", _test, "Run all tests; every argument is passed on to pytest.")
     run = add("run", _run, "Start ComfyUI with this extension and leave it running until Ctrl-C.")
     bench = add("bench", _bench, "Measure, and print one table.")
+    soak = add("soak", _soak, "Use ComfyUI hard for some minutes, and draw what it holds meanwhile to a PNG.")
     add("lint", _lint, "Check style, types and the rules of the house.")
     add("generate", _generate, "Write the client's table and types anew from the commands' declarations.")
     add("build", _build, "Only build what the others use.")
@@ -108,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--frontend", default=versions[0], choices=versions, help="version of ComfyUI's frontend")
     run.add_argument("--port", type=int, default=8188, help="where ComfyUI listens")
     run.add_argument("--no-browser", action="store_true", help="open no tab; a browser on this machine can be one")
+    soak.add_argument("--minutes", type=float, default=10, help="how long (10)")
+    soak.add_argument("--output", type=Path, default=ROOT / "tests/soak/soak.png", help="the PNG (tests/soak/soak.png)")
     bench.add_argument("names", nargs="*", help="modules of tests/bench (all if none is named)")
     return parser
 

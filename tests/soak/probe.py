@@ -1,0 +1,72 @@
+"""A custom node for the soak alone: tells how much this ComfyUI holds in tasks, files and this package's registries.
+
+It is put into the soaked ComfyUI's custom_nodes as a file of its own and imports nothing of the package: it looks at
+what is there. So that what is kept for an hour by promise can be seen to go, that hour is made `AGE` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+from typing import Any
+
+from aiohttp import web
+
+import server
+
+NODE_CLASS_MAPPINGS: dict[str, type] = {}
+# Seconds that downloads which have ended are remembered during the soak.
+AGE = 15
+
+
+def _one(name: str) -> Any:
+    """The living object of a class of the package; it is looked for once."""
+    if name not in _found:
+        _found[name] = next(thing for thing in gc.get_objects() if type(thing).__name__ == name)
+    return _found[name]
+
+
+_found: dict[str, Any] = {}
+
+
+def _registry() -> Any:
+    [module] = [module for name, module in sys.modules.items() if name.endswith(".downloads.registry")]
+    return module
+
+
+def _resident() -> float:
+    """Megabytes of memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+async def probe(_: web.Request) -> web.Response:
+    """One sample."""
+    bridge, downloads, registry = _one("Bridge"), _one("Downloads"), _registry()
+    registry.TASK_CLEANUP_AGE = AGE
+    managers = bridge.webuis.managers.values()
+    held = {
+        "tabs": len(managers),
+        "pending": sum(len(manager._pending_requests) for manager in managers),
+        "connections": len(bridge.connections),
+        "subscribers": len(bridge.subscriptions._subscribers),
+        "bridge tasks": len(bridge._tasks),
+        "download entries": len(registry.download_tasks),
+        "questions": len(registry.pending_downloads),
+        "download runs": len(downloads._runs),
+        "download tasks": len(downloads._tasks),
+    }
+    return web.json_response(
+        {
+            "memory": _resident(),
+            "tasks": len(asyncio.all_tasks()),
+            "descriptors": len(os.listdir("/proc/self/fd")),
+            "registries": sum(held.values()),
+            "held": held,
+        }
+    )
+
+
+server.PromptServer.instance.routes.get("/soak_probe")(probe)

@@ -1,0 +1,251 @@
+"""The soak: twenty programs, three tabs that reload at random and downloads that fail at random, for as long as wanted.
+
+Meanwhile ComfyUI's memory, tasks, file descriptors and this package's registries are sampled. After the warm-up none
+of them may grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.async_api import Playwright, async_playwright
+
+from ..downloads.host import Host, model_bytes
+from ..stack.comfy import ComfyProcess
+from ..stack.program import Program
+from ..stack.steps import Stop, say
+from ..stack.tab import Chromium, Tab
+from ..stack.workflows import picture
+from . import chart
+
+PROBE = Path(__file__).with_name("probe.py")
+PROGRAMS, TABS = 20, 3
+# Programs that download, and those that speak over the websocket; the others speak over HTTP.
+DOWNLOADERS, TALKERS = 3, 8
+# Seconds between samples, and the share of the time that is warm-up.
+INTERVAL, WARM_UP = 1.0, 1 / 3
+# What each series may have grown by between the middle and the last third: MB, and things counted.
+ALLOWED = {"memory": 32.0, "tasks": 20.0, "descriptors": 20.0, "registries": 30.0}
+# Codes that a program may meet while tabs come and go and hosts fail. Any other is a defect.
+EXPECTED = frozenset(
+    "no_webui unknown_webui client_disconnected timeout unknown_path ambiguous_path tab_changed revision_changed "
+    "cancelled conflict gone_at_source source_failed size_mismatch not_at_source rate_limited unknown_download "
+    "not_a_model "
+    "execution_interrupted".split()
+)
+# What ComfyUI's log may not hold afterwards.
+SIGNS = ("was destroyed", "never retrieved", "never awaited", "Unclosed", "failed inside", "Task exception")
+SIZE = 1 << 20
+
+
+@dataclass
+class Soak:
+    """What happened.
+
+    Attributes:
+        times: seconds since the beginning, of each sample.
+        series: the values by what was sampled.
+        held: each registry's size in the last sample.
+        answers: how often each code came; "ok" for what succeeded.
+    """
+
+    times: list[float] = field(default_factory=list)
+    series: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in ALLOWED})
+    held: dict[str, int] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+    log: str = ""
+
+    def grown(self, name: str) -> float:
+        """How much more the last third of the samples has than the third before it, by their medians."""
+        values = self.series[name]
+        third = len(values) // 3
+        return median(values[-third:]) - median(values[-2 * third : -third])
+
+    def faults(self) -> list[str]:
+        """What should not be, in words; empty if all is well."""
+        found = [
+            f"{name} grew by {self.grown(name):.1f}, more than {most:g}"
+            for name, most in ALLOWED.items()
+            if self.grown(name) > most
+        ]
+        found += [f"{code} was answered {self.answers[code]} times" for code in self.answers.keys() - EXPECTED - {"ok"}]
+        return found + [f"the log holds {sign!r}" for sign in SIGNS if sign in self.log]
+
+    def draw(self, path: Path) -> None:
+        """Write the samples as a PNG."""
+        chart.draw(self.times, self.series, self.times[-1] * WARM_UP, path)
+
+
+def main(minutes: float, path: Path) -> int:
+    """Soak, draw, tell, and return 1 if something is wrong."""
+
+    async def run() -> Soak:
+        async with async_playwright() as playwright:
+            return await soak(playwright, minutes)
+
+    result = asyncio.run(run())
+    result.draw(path)
+    for name, values in result.series.items():
+        change = f"{result.grown(name):+.1f} from the middle third to the last"
+        say(f"  {name}: {values[0]:.0f} at first, {values[-1]:.0f} at last, {change}")
+    say(f"  answers: {', '.join(f'{count} {code}' for code, count in result.answers.most_common())}")
+    say(f"  held at last: {result.held}")
+    say(f"  drawn to {path}")
+    faults = result.faults()
+    for fault in faults:
+        say(f"  {fault}")
+    return 1 if faults else 0
+
+
+async def soak(playwright: Playwright, minutes: float, seed: int = 1) -> Soak:
+    """Soak a ComfyUI of its own for some minutes."""
+    if sys.platform != "linux":
+        raise Stop("The soak reads /proc, which this system has not; run it on Linux.")
+    result = Soak()
+    async with AsyncExitStack() as stack:
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
+        host = await Host().start()
+        stack.push_async_callback(host.close)
+        comfy = ComfyProcess(base / "comfy", env={"UIAPI_ALLOWED_HOSTS": host.authority, "MALLOC_ARENA_MAX": "2"})
+        shutil.copy(PROBE, comfy.base / "custom_nodes")
+        stack.enter_context(comfy)
+        chromium = await Chromium(base / "chromium").start(playwright)
+        stack.callback(chromium.kill)
+        tabs = [await chromium.open(comfy) for _ in range(TABS)]
+        players = [Player(comfy, host, random.Random(seed + number), result) for number in range(PROGRAMS)]  # noqa: S311
+        end = time.monotonic() + 60 * minutes
+        kinds = [Player.download] * DOWNLOADERS + [Player.talk] * TALKERS
+        kinds += [Player.ask] * (PROGRAMS - len(kinds))
+        work = [kind(player, end) for kind, player in zip(kinds, players, strict=True)]
+        work += [reload(tab, random.Random(-number), end) for number, tab in enumerate(tabs)]  # noqa: S311
+        await asyncio.gather(sample(comfy, end, result), *work)
+        result.log = comfy.log_text()
+    return result
+
+
+async def sample(comfy: ComfyProcess, end: float, result: Soak) -> None:
+    """Look again and again until the end."""
+    began = time.monotonic()
+    while time.monotonic() < end:
+        seen = await asyncio.to_thread(comfy.get, "/soak_probe", 60)
+        result.times.append(time.monotonic() - began)
+        for name, values in result.series.items():
+            values.append(seen[name])
+        result.held = seen["held"]
+        await asyncio.sleep(INTERVAL)
+
+
+async def reload(tab: Tab, dice: random.Random, end: float) -> None:
+    """A person who reloads the page now and then."""
+    while time.monotonic() < end:
+        await asyncio.sleep(dice.uniform(5, 20))
+        await tab.load(clear=False, connected=False)
+
+
+class Player:
+    """One program; what it does is drawn by lot."""
+
+    def __init__(self, comfy: ComfyProcess, host: Host, dice: random.Random, result: Soak) -> None:
+        self.comfy = comfy
+        self.host = host
+        self.dice = dice
+        self.result = result
+
+    def _draw(self) -> tuple[str, dict[str, Any]]:
+        choices: list[tuple[str, dict[str, Any]]] = [
+            ("get_fields", {"fields": ["Canvas.width"]}),
+            ("set_fields", {"fields": [["Canvas.width", 8 * self.dice.randint(2, 8)]]}),
+            ("query_fields", {}),
+            ("get_workflow", {}),
+            ("load_workflow", {"workflow": picture(width=16, height=16)}),
+            ("get_fields", {"fields": ["Canvas.width"], "wait_for_webui": True, "timeout": 5}),
+            ("get_fields", {"fields": ["Canvas.width"], "timeout": 0.001}),
+            ("set_fields", {"fields": [["Canvas.width", 16]], "idempotency_key": str(self.dice.randint(1, 50))}),
+        ]
+        return self.dice.choice(choices)
+
+    def _count(self, envelope: dict[str, Any]) -> None:
+        done = envelope["status"] in ("ok", "success")
+        self.result.answers["ok" if done else envelope.get("code", str(envelope))] += 1
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self.dice.uniform(0.1, 0.4))
+
+    async def ask(self, end: float) -> None:
+        """Over HTTP; now and then it hangs up before the answer."""
+        async with Program(self.comfy) as program:
+            while time.monotonic() < end:
+                command, body = self._draw()
+                patience = 0.002 if self.dice.random() < 0.1 else 60
+                try:
+                    _, envelope = await asyncio.wait_for(program.post(command, body), patience)
+                    self._count(envelope)
+                except asyncio.TimeoutError:
+                    if patience == 60:
+                        self.result.answers["hung"] += 1
+                await self._pause()
+
+    async def talk(self, end: float) -> None:
+        """Over the websocket, hearing all events; now and then it drops the connection with requests under way."""
+        async with Program(self.comfy) as program:
+            while time.monotonic() < end:
+                socket = await program.socket()
+                await socket.request("subscribe")
+                for _ in range(self.dice.randint(5, 40)):
+                    self._count(await socket.request(*self._draw()))
+                    await self._pause()
+                    if time.monotonic() > end:
+                        break
+                for number in range(3):
+                    command, data = self._draw()
+                    await socket.ws.send_json({"type": "request", "id": number, "command": command, "data": data})
+                await socket.close()
+
+    async def download(self, end: float) -> None:
+        """Models from a host that cuts, refuses, lies or is slow by lot; some are cancelled."""
+        async with Program(self.comfy) as program:
+            while time.monotonic() < end:
+                name = f"{self.dice.randrange(10**9)}.safetensors"
+                self._offer(name)
+                model = {"url": self.host.url(f"/{name}"), "ckpt_type": "checkpoints"}
+                asking = program.post("download_model", {"model_name": name, "model_def": model})
+                try:
+                    _, envelope = await asyncio.wait_for(asking, self.dice.choice([0.2, 20, 20, 20]))
+                    self._count(envelope)
+                except asyncio.TimeoutError:
+                    # Hung up, which cancels it.
+                    self.result.answers["ok"] += 1
+                for left in (self.comfy.base / "models" / "checkpoints").glob(f"*{name}"):
+                    left.unlink()
+                del self.host.answers[f"/{name}"]
+                self.host.seen.clear()
+                # Whoever looks has what is old forgotten.
+                await program.get("download_status/none")
+                await self._pause()
+
+    def _offer(self, name: str) -> None:
+        answer = self.host.offer(f"/{name}", model_bytes(SIZE))
+        kind = self.dice.randrange(7)
+        if kind == 0:
+            answer.cuts = [self.dice.randrange(SIZE) for _ in range(2)]
+        elif kind == 1:
+            answer.refusals = [(503, {"Retry-After": "0"})]
+        elif kind == 2:
+            answer.status = self.dice.choice([404, 410])
+        elif kind == 3:
+            answer.content_type, answer.data = "text/html", b"<html>"
+        elif kind == 4:
+            answer.rate = 1e6
+        elif kind == 5:
+            answer.ranges = False

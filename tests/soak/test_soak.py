@@ -1,0 +1,21 @@
+"""A minute of the soak; `python3 dev.py soak --minutes 10` is the whole one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from comfyui_uiapi.tests.soak import soak
+from PIL import Image
+from playwright.async_api import async_playwright
+
+
+async def test_nothing_grows_while_everybody_comes_and_goes(tmp_path: Path) -> None:
+    async with async_playwright() as playwright:
+        result = await soak.soak(playwright, minutes=1)
+    assert result.faults() == []
+    # Not merely refusals.
+    assert result.answers["ok"] > sum(result.answers.values()) / 2
+    await asyncio.to_thread(result.draw, tmp_path / "soak.png")
+    with Image.open(tmp_path / "soak.png") as drawn:
+        assert drawn.width == 900
