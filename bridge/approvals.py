@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..downloads.atomic import read_json, write_json
+from .atomic import read_json, write_json
 from .commands import DEFAULT_TIMEOUT, Kind, Risk, tab_command
 from .errors import UiapiError
 

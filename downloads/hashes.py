@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..bridge.atomic import read_json, write_json
 from ..bridge.errors import UiapiError
-from .atomic import read_json, write_json
 from .partial import Partial, check_space, disk_error, move_without_replacing
 from .places import MODEL_EXTENSIONS, Places, extension_of
 from .verify import sha256_of

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..bridge.atomic import sync_directory
 from ..bridge.errors import UiapiError
-from .atomic import sync_directory
 
 JOURNAL_VERSION = 1
 # Bytes left free on a disk beside what a download needs.

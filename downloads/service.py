@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+from ..bridge.atomic import read_json, write_json
 from ..bridge.commands import DEFAULT_TIMEOUT
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from . import registry, urlmap
 from .analysis import Analysis
-from .atomic import read_json, write_json
 from .choice import Choice, Entry, choose, read_saved, read_table, unused
 from .engine import Engine
 from .fetches import Fetches

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from .atomic import read_json, write_json
+from ..bridge.atomic import read_json, write_json
 
 UrlMap = dict[str, "str | dict[str, Any]"]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import aiofiles
 
-from ..bridge.errors import UiapiError
+from .errors import UiapiError
 
 log = logging.getLogger("uiapi")
 
