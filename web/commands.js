@@ -22,12 +22,13 @@ import { batch } from "./batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
 import { addGroup, removeGroup, setGroup } from "./groups.js";
 import { connect, linked } from "./links.js";
-import { formatOf } from "./loading.js";
 import { askAddresses, clearModels, directoryOf } from "./models.js";
+import { askForOffer } from "./offer.js";
 import { resolve } from "./paths.js";
 import { query } from "./queries.js";
 import { screenshot } from "./screenshot.js";
 import { ownerOf } from "./subgraphs.js";
+import { texts } from "./texts.js";
 import { unlessCancelled } from "./waiting.js";
 import { setFields } from "./widgets.js";
 
@@ -141,9 +142,8 @@ export const commands = {
     write(means, call, () => means.loader.load(workflow, name ?? null, false, call.signal)),
 
   async send_workflow(means, { workflow, message, title }, call) {
-    formatOf(workflow);
-    const question = { title: title || "A program sends a workflow", message: message || "Open it in a new tab?" };
-    const accepted = await means.dialogs.confirm(question, call.signal);
+    const offer = { workflow, title: title || texts.offerTitle, message: message || texts.offerMessage };
+    const accepted = await askForOffer(means.frontend, means.dialogs, offer, call.signal);
     if (!accepted) return { accepted, message: "The person at the browser declined the workflow." };
     const loaded = await write(means, call, () => means.loader.load(workflow, null, true, call.signal));
     return { accepted, message: loaded.message };

@@ -52,8 +52,13 @@ const RULES = `
 .uiapi input[type="text"], .uiapi input[type="search"], .uiapi-dialog input, .uiapi-dialog textarea { width: 100%; box-sizing: border-box; padding: 0.35rem 0.5rem; border-radius: 0.25rem;
   border: 1px solid var(--border-color); background: var(--comfy-input-bg); color: var(--input-text); font: inherit; }
 .uiapi-dialog { display: flex; flex-direction: column; gap: 0.75rem; width: min(34rem, 80vw); max-height: 65vh; color: var(--input-text); font-size: 0.875rem; padding: 2px; }
-.uiapi-dialog.uiapi-wide { width: min(52rem, 88vw); }
+.uiapi-dialog.uiapi-wide { width: min(45rem, 86vw); }
 .uiapi-dialog p { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+.uiapi-offer { display: flex; flex-direction: column; gap: 0.75rem; min-height: 0; }
+.uiapi-picture { width: 100%; height: 11rem; flex: none; border: 1px solid var(--border-color); border-radius: 0.375rem; background: var(--comfy-input-bg); }
+.uiapi-picture rect { fill: var(--comfy-menu-bg); stroke: var(--descrip-text); stroke-width: 2; vector-effect: non-scaling-stroke; }
+.uiapi-picture rect.uiapi-fresh { stroke: var(--p-green-500, var(--input-text)); }
+.uiapi-picture line { stroke: var(--descrip-text); stroke-width: 1; vector-effect: non-scaling-stroke; }
 .uiapi-facts { display: grid; grid-template-columns: auto 1fr; gap: 0.25rem 0.75rem; margin: 0; }
 .uiapi-facts dt { color: var(--descrip-text); }
 .uiapi-facts dd { margin: 0; overflow-wrap: anywhere; }

@@ -120,6 +120,16 @@ export const texts = {
     refuse: "Never",
   }),
 
+  offerTitle: "A program sends a workflow",
+  offerMessage: "Open it in a new tab?",
+  offerSame: "It has the same nodes and values as the open workflow.",
+  offerChanges: (/** @type {number} */ added, /** @type {number} */ removed, /** @type {number} */ values) =>
+    `Beside the open workflow: nodes added ${added}, nodes removed ${removed}, values changed ${values}.`,
+  offerTable: "What is different",
+  offerPicture: (/** @type {number} */ nodes, /** @type {number} */ values) =>
+    `A picture of the workflow: nodes ${nodes}, values changed ${values}`,
+  nodeTitle: "title",
+
   approveTitle: (/** @type {string} */ program) => `May ${program} do this?`,
   approveOnce: "Your answer holds for this program until ComfyUI is restarted.",
   approveKinds: /** @type {Record<string, string>} */ ({

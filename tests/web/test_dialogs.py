@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from comfyui_uiapi.tests.stack import build
 from comfyui_uiapi.tests.stack.tab import Tab
 from playwright.async_api import Locator, expect
 
 from .conftest import Played
 from .graphs import empty_to_save, node, ui
 
+SCREENS = build.STACK / "screens"
+# What is wider than the place it has, and would need a scrollbar.
+OVERFLOWING = """dialog => [...dialog.querySelectorAll('*')]
+    .filter(({scrollWidth, clientWidth}) => clientWidth > 0 && scrollWidth > clientWidth + 1)
+    .map(element => element.className)"""
 SHOWN = "() => app.rootGraph.nodes.map(node => node.type).sort()"
 
 
@@ -46,6 +52,37 @@ async def test_an_offered_workflow_is_not_opened_when_the_person_declines(played
     await (press(tab, how) if how == "Cancel" else tab.page.keyboard.press(how))
     assert (await server.answer(ident))["response"]["accepted"] is False
     assert await tab.page.evaluate(SHOWN) == []
+
+
+@pytest.mark.parametrize("kind", ["UI format", "API format"])
+async def test_an_offered_workflow_is_shown_as_what_it_changes(played: Played, kind: str) -> None:
+    server, tab = played
+    before = ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0]), node(2, "CLIPTextEncode", "Prompt", ["a cat"])])
+    await server.ask("load_workflow", workflow=before)
+    offered = ui([node(1, "EmptyImage", "Canvas", [512, 64, 1, 0]), node(3, "SaveImage", "Result", ["new"])])
+    if kind == "API format":
+        inputs = {"width": 512, "height": 64, "batch_size": 1, "color": 0}
+        offered = {
+            "1": {"class_type": "EmptyImage", "_meta": {"title": "Canvas"}, "inputs": inputs},
+            "3": {"class_type": "SaveImage", "_meta": {"title": "Result"}, "inputs": {"images": ["1", 0]}},
+        }
+    await tab.page.bring_to_front()
+    ident = server.request("send_workflow", workflow=offered)
+    table = dialog(tab).get_by_role("table")
+    await expect(table.get_by_role("row")).to_have_text(
+        ["FieldNowNew", "Canvas: width64512", "Resultadded SaveImage", "Promptremoved CLIPTextEncode"]
+    )
+    await expect(dialog(tab)).to_contain_text("nodes added 1, nodes removed 1, values changed 1")
+    await expect(dialog(tab).get_by_role("img", name="picture of the workflow")).to_be_visible()
+    assert await dialog(tab).evaluate(OVERFLOWING) == []
+    await expect(dialog(tab).get_by_role("button", name="Cancel")).to_be_focused()
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    await tab.screenshot(SCREENS / f"offer-{kind[:2]}-{await tab.page.evaluate('__COMFYUI_FRONTEND_VERSION__')}.png")
+    assert await tab.page.evaluate(SHOWN) == ["CLIPTextEncode", "EmptyImage"]
+    await tab.page.keyboard.press("Tab")
+    await tab.page.keyboard.press("Enter")
+    assert (await server.answer(ident))["response"]["accepted"] is True
+    assert await tab.page.evaluate(SHOWN) == ["EmptyImage", "SaveImage"]
 
 
 async def test_what_a_program_writes_is_shown_as_text(played: Played) -> None:
