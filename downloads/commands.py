@@ -56,6 +56,7 @@ class DownloadModels(Workflow):
     """Where models can be had, by name; what is not in it is taken from the saved map or the workflow."""
 
     download_table: dict[str, Definition] = Field(default_factory=dict, description="{name: url or model definition}")
+    only: list[str] | None = Field(None, description="Just these of the workflow's models, by name; all if left out.")
     overwrite: bool = Field(False, description="Fetch models of the table anew even where a file is there.")
 
 
@@ -146,7 +147,7 @@ async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
 )
 async def plan_downloads(call: Call, request: DownloadModels) -> dict[str, Any]:
     """Say what download_models would do, before any byte: sizes, hashes, obstacles, room on each disk."""
-    return await room(call).plan(await workflow_of(call, request), request.download_table)
+    return await room(call).plan(await workflow_of(call, request), request.download_table, request.only)
 
 
 @command(
@@ -159,7 +160,7 @@ async def plan_downloads(call: Call, request: DownloadModels) -> dict[str, Any]:
 async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]:
     """Begin to fetch every model a workflow needs and has not; answers at once with a download_id."""
     workflow = await workflow_of(call, request)
-    run = await room(call).begin(workflow, request.download_table, overwrite=request.overwrite)
+    run = await room(call).begin(workflow, request.download_table, overwrite=request.overwrite, only=request.only)
     return {"message": "Download task started", "download_id": run.id, "unused": run.entry["unused"]}
 
 

@@ -7,7 +7,7 @@ the node's widgets still holds that name. Where a node carries nothing, its clas
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,10 @@ class Use:
         return {"id": self.node, "type": self.type, "path": path, "widget": self.widget}
 
 
+# Some of a workflow's models, by name; None stands for all.
+Names = Collection[str] | None
+
+
 @dataclass
 class Need:
     """A model file a workflow names.
@@ -67,6 +71,10 @@ class Need:
     urls: list[str] = field(default_factory=list)
     sha256: str | None = None
     uses: list[Use] = field(default_factory=list)
+
+    def among(self, names: Names) -> bool:
+        """Whether it is one of these."""
+        return names is None or same_name(self.name) in {same_name(name) for name in names}
 
     @property
     def reason(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What only the person at an open tab may do about downloads: give a host's token, and let a host be asked."""
+"""What only the person at an open tab does about downloads: give a host's token, allow a host, try an address."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ..bridge.commands import Kind, Request, Risk, command
 from ..bridge.dispatch import Call
+from .answers import PlannedModel
 from .commands import room
 
 # Where the hosts' own clients, and ours, look for a token first.
@@ -26,6 +27,20 @@ class AllowHost(Request):
     """A host by its name."""
 
     host: str = Field(min_length=1, max_length=253)
+
+
+class Address(Request):
+    """Where a model may be had."""
+
+    name: str = Field(min_length=1, max_length=500)
+    directory: str | None = None
+    url: str = Field(min_length=1, max_length=4000)
+
+
+@command("panel_check_address", response=PlannedModel, risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True, timeout=60.0)
+async def panel_check_address(call: Call, request: Address) -> dict[str, Any]:
+    """Say what would come of fetching a model from an address, as it is typed; nothing is kept."""
+    return await room(call).look_at(request.name, request.directory, request.url)
 
 
 @command("panel_host_token", risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True)

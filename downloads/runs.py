@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
@@ -80,6 +80,15 @@ class Run:
             f"The download {self.id} has no model {name!r}.",
             {"models": [item.key for item in self.items]},
         )
+
+
+
+class AskUrls(Protocol):
+    """Asks the person at the tab for addresses; UiapiError declined, no_webui or timeout."""
+
+    def __call__(
+        self, names: list[str], models: list[dict[str, Any]], timeout: float
+    ) -> Awaitable[Mapping[str, str]]: ...
 
 
 # Asks the person for the addresses of models; answers those they gave, by the needs' names.

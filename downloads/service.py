@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from ..bridge.atomic import read_json, write_json
@@ -23,12 +23,12 @@ from .fetches import Fetches
 from .guard import HostGuard
 from .hashes import Hashes
 from .limits import Backoff
-from .needs import Need
+from .needs import Names, Need
 from .node_inputs import NodeInputs
 from .partial import Partial
 from .places import Places, check_names
 from .plan import Planner
-from .runs import RESUMABLE, Item, Run, Runner, from_record, new_item, to_record
+from .runs import RESUMABLE, AskUrls, Item, Run, Runner, from_record, new_item, to_record
 from .secrets import redact
 from .settings import Settings
 from .sources import Sources, check_sources, clean
@@ -40,14 +40,6 @@ MEASURE_INTERVAL = 0.5
 CLEANUP_INTERVAL = 300.0
 # Seconds transfers may take to put their partials away when ComfyUI stops.
 CLOSE_TIMEOUT = 30.0
-
-
-class AskUrls(Protocol):
-    """Asks the person at the tab for addresses; UiapiError declined, no_webui or timeout."""
-
-    def __call__(
-        self, names: list[str], models: list[dict[str, Any]], timeout: float
-    ) -> Awaitable[Mapping[str, str]]: ...
 
 
 class Downloads:
@@ -138,13 +130,22 @@ class Downloads:
 
     # -- downloads ----------------------------------------------------------------------------------------
 
-    async def plan(self, workflow: Any, table: Mapping[str, Entry]) -> dict[str, Any]:
+    async def plan(self, workflow: Any, table: Mapping[str, Entry], only: Names = None) -> dict[str, Any]:
         """What a download of a workflow's models would do. UiapiError `invalid`, `storage_failed`."""
         needs, _ = await self.analysis.needs(workflow)
+        needs = [need for need in needs if need.among(only)]
         return await self._planner.plan(needs, read_table(table), read_saved(await urlmap.load_stored_urlmap()))
 
-    async def begin(self, workflow: Any, table: Mapping[str, Entry], *, overwrite: bool = False) -> Run:
-        """Begin to download every model a workflow needs and has not.
+    async def look_at(self, name: str, directory: str | None, url: str) -> dict[str, Any]:
+        """What would come of fetching a model from this address. UiapiError `invalid`."""
+        plan = await self._planner.plan([Need(name, directory)], read_table({name: url}), {})
+        model: dict[str, Any] = plan["models"][0]
+        return model
+
+    async def begin(
+        self, workflow: Any, table: Mapping[str, Entry], *, overwrite: bool = False, only: Names = None
+    ) -> Run:
+        """Begin to download every model a workflow needs and has not, or just those of the names in `only`.
 
         Raises:
             UiapiError: `invalid`, `bad_path` for a name in the table that no model can have, `storage_failed`.
@@ -158,7 +159,7 @@ class Downloads:
         choices = [choose(need, entries, saved) for need in needs]
         taken: set[str] = set()
         for need, path, choice in zip(needs, found, choices, strict=True):
-            if need.reason is not None:
+            if need.reason is not None or not need.among(only):
                 continue
             item = new_item(need, choice, taken)
             run.items.append(item)

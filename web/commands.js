@@ -13,6 +13,7 @@
  * @property {import("./revision.js").Revisions} revisions
  * @property {import("./history.js").History} history
  * @property {import("./tabs.js").Tabs} tabs
+ * @property {import("./modeltable.js").Check} check
  *
  * @typedef {import("./transport.js").Call} Call
  */
@@ -22,7 +23,8 @@ import { batch } from "./batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
 import { addGroup, removeGroup, setGroup } from "./groups.js";
 import { connect, linked } from "./links.js";
-import { askAddresses, clearModels, directoryOf } from "./models.js";
+import { clearModels, directoryOf, usesOf } from "./models.js";
+import { askAddresses } from "./modeltable.js";
 import { askForOffer } from "./offer.js";
 import { resolve } from "./paths.js";
 import { query } from "./queries.js";
@@ -158,11 +160,12 @@ export const commands = {
       return { message, cleared_count: count, cleared_fields };
     }),
 
-  async get_model_url({ frontend, dialogs }, { ckpt_name, ckpt_names, models }, { signal }) {
+  async get_model_url({ frontend, dialogs, check }, { ckpt_name, ckpt_names, models }, { signal }) {
     const root = frontend.rootGraph();
     const names = ckpt_names ?? [ckpt_name];
-    const wanted = models ?? names.map((/** @type {string} */ name) => ({ name, directory: directoryOf(root, name) }));
-    const urls = await askAddresses(dialogs, wanted, signal);
+    const known = (/** @type {string} */ name) => ({ name, directory: directoryOf(root, name), used_by: usesOf(root, name) });
+    const wanted = models ?? names.map(known);
+    const urls = await askAddresses(dialogs, wanted, check, signal);
     return ckpt_names ? { urls } : { url: urls[ckpt_name], model_type: wanted[0].directory };
   },
 

@@ -14,7 +14,8 @@ const OWN_KEY = "comfyui-uiapi";
 const SHARED_KEY = "global-prompt";
 const ERROR_KEY = "global-error";
 const LOOK_EVERY = 200;
-// Milliseconds the frontend may take to move the focus by itself.
+// Milliseconds the frontend may take to move the focus by itself after it has opened or closed a dialog.
+const FOCUS_MOVES_FOR = 2000;
 const FOCUS_AFTER = 100;
 
 /** @typedef {{element: HTMLElement, focus?: HTMLElement | null}} Content what a dialog shows, and where typing begins */
@@ -152,6 +153,7 @@ function secretForm(hint, answer) {
  */
 function content(frontend, title, build, signal, wide) {
   const before = document.activeElement;
+  const over = new AbortController();
   return new Promise((resume) => {
     /** @type {T | null} */
     let given = null;
@@ -161,14 +163,15 @@ function content(frontend, title, build, signal, wide) {
       close();
     });
     element.classList.add("uiapi-dialog");
+    element.classList.toggle("uiapi-wide", Boolean(wide));
     close = frontend.showElement({
       key: OWN_KEY,
       title,
       element,
       wide,
-      // The frontend puts the focus somewhere itself, right after it has opened the dialog.
-      opened: () => setTimeout(() => focus?.focus(), FOCUS_AFTER),
+      opened: () => focus && holdFocus(focus, element, over.signal),
       closed() {
+        over.abort();
         resume(given);
         setTimeout(() => {
           if (before instanceof HTMLElement && before.isConnected && document.activeElement === document.body) before.focus();
@@ -177,6 +180,33 @@ function content(frontend, title, build, signal, wide) {
     });
     signal.addEventListener("abort", () => close());
   });
+}
+
+/**
+ * Put the focus into our part of a dialog, and back there if the frontend moves it: some time after it has opened a
+ * dialog it goes to the button that closes it, whatever is typed meanwhile. Where the person goes they stay.
+ *
+ * @param {HTMLElement} first
+ * @param {HTMLElement} ours
+ * @param {AbortSignal} closed
+ */
+function holdFocus(first, ours, closed) {
+  const options = { capture: true, signal: AbortSignal.any([closed, AbortSignal.timeout(FOCUS_MOVES_FOR)]) };
+  let held = first;
+  let byPerson = false;
+  document.addEventListener("keydown", ({ key }) => void (byPerson ||= key === "Tab"), options);
+  document.addEventListener("pointerdown", () => void (byPerson = true), options);
+  document.addEventListener(
+    "focusin",
+    ({ target }) => {
+      if (!(target instanceof HTMLElement) || target === held) return;
+      if (byPerson || ours.contains(target)) held = target;
+      else held.focus();
+      byPerson = false;
+    },
+    options,
+  );
+  first.focus();
 }
 
 /**

@@ -226,6 +226,9 @@ export function createFrontend(app, api, page) {
     /** @param {string} id of a tab of the sidebar, to be opened or closed */
     toggleSidebar: (id) => manager()?.command?.execute(`Workspace.ToggleSidebarTab.${id}`),
 
+    /** Run the shown workflow as the person's own Run button does. */
+    run: () => manager()?.command?.execute("Comfy.QueuePrompt"),
+
     /** Open the frontend's settings. */
     openSettings: () => manager()?.command?.execute("Comfy.ShowSettingsDialog"),
 

@@ -19,6 +19,7 @@ export const PANEL_ID = "uiapi";
  * @property {import("./state.js").State} state
  * @property {(command: string, data?: any) => Promise<any>} request asks the server in the person's name
  * @property {import("./dialogs.js").Dialogs} dialogs
+ * @property {import("./modeltable.js").Check} check
  */
 
 /**

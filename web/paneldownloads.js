@@ -6,7 +6,7 @@
 
 import { arrangeRows, button, iconButton, make, set } from "./dom.js";
 import { duration, size } from "./format.js";
-import { askAddresses } from "./models.js";
+import { askAddresses } from "./modeltable.js";
 import { texts } from "./texts.js";
 
 const GOING = new Set(["pending", "downloading", "verifying", "hashing", "connecting"]);
@@ -18,9 +18,10 @@ const WRONG_ADDRESS = new Set(["not_at_source", "gone_at_source", "not_a_model",
  * @param {object} means
  * @param {import("./state.js").State} means.state
  * @param {import("./dialogs.js").Dialogs} means.dialogs
+ * @param {import("./modeltable.js").Check} means.check
  * @param {(command: string, data?: any) => Promise<any>} means.ask
  */
-export function createDownloads({ state, dialogs, ask }) {
+export function createDownloads({ state, dialogs, check, ask }) {
   const empty = make("p", { class: "uiapi-section uiapi-hint", text: texts.noDownloads });
   const list = make("div", { class: "uiapi-section", role: "list", "aria-label": texts.downloads });
   const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": texts.downloads }, list);
@@ -112,7 +113,8 @@ export function createDownloads({ state, dialogs, ask }) {
    * @param {any} model
    */
   async function enterAddress(name, model) {
-    const urls = await askAddresses(dialogs, [{ name, directory: model.directory }], new AbortController().signal).catch(() => null);
+    const asked = [{ name, directory: model.directory }];
+    const urls = await askAddresses(dialogs, asked, check, new AbortController().signal).catch(() => null);
     const url = urls?.[name];
     // Not waited for: it is answered when the file is there.
     if (url) ask("download_model", { model_name: name, model_def: { url, ckpt_type: model.directory ?? "checkpoints" } });

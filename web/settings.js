@@ -1,7 +1,8 @@
 /**
- * The rules for programs in ComfyUI's settings dialog. They are the server's; the dialog shows and changes those.
+ * What the person can set in ComfyUI's settings dialog. The rules for programs are the server's; it shows and changes those.
  */
 
+import { SETTING } from "./missing.js";
 import { texts } from "./texts.js";
 
 const KINDS = ["read", "change", "run", "download", "load"];
@@ -19,19 +20,22 @@ export function createSettings(decide) {
 
   return {
     /** As ComfyUI's extensions declare them. */
-    declared: KINDS.map((kind) => ({
-      id: idOf(kind),
-      category: [texts.title, texts.settingsCategory, idOf(kind)],
-      name: texts.settingNames[kind],
-      type: "combo",
-      defaultValue: "allow",
-      options: RULES.map((value) => ({ value, text: texts.ruleNames[value] })),
-      onChange(/** @type {string} */ value) {
-        if (known === null || known[kind] === value || !RULES.includes(value)) return;
-        known = { ...known, [kind]: value };
-        decide({ [kind]: value });
-      },
-    })),
+    declared: [
+      { id: SETTING, category: [texts.title, texts.models, SETTING], name: texts.missingSetting, type: "boolean", defaultValue: true },
+      ...KINDS.map((kind) => ({
+        id: idOf(kind),
+        category: [texts.title, texts.settingsCategory, idOf(kind)],
+        name: texts.settingNames[kind],
+        type: "combo",
+        defaultValue: "allow",
+        options: RULES.map((value) => ({ value, text: texts.ruleNames[value] })),
+        onChange(/** @type {string} */ value) {
+          if (known === null || known[kind] === value || !RULES.includes(value)) return;
+          known = { ...known, [kind]: value };
+          decide({ [kind]: value });
+        },
+      })),
+    ],
 
     /**
      * Show the server's rules.

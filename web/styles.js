@@ -13,7 +13,7 @@ const RULES = `
 .uiapi-line > .uiapi-grow { flex: 1; min-width: 0; }
 .uiapi-cut { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .uiapi-hint { color: var(--descrip-text); }
-.uiapi-bad { color: var(--error-text); }
+.uiapi-bad { color: color-mix(in srgb, var(--error-text) 50%, var(--input-text)); }
 .uiapi-dot { width: 0.5rem; height: 0.5rem; border-radius: 50%; flex: none; background: var(--descrip-text); }
 .uiapi-dot.uiapi-on { background: var(--p-green-500, var(--input-text)); }
 .uiapi-button { display: inline-flex; align-items: center; gap: 0.4rem; padding: 0.4rem 0.75rem; border-radius: 0.375rem; cursor: pointer;
@@ -65,6 +65,19 @@ const RULES = `
 .uiapi-actions { display: flex; justify-content: flex-end; gap: 0.5rem; flex: none; }
 .uiapi-badge { position: fixed; left: 50%; bottom: 4rem; transform: translateX(-50%); z-index: 10; pointer-events: none; display: flex; align-items: center; gap: 0.5rem;
   padding: 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--border-color); background: var(--comfy-menu-bg); color: var(--input-text); font-size: 0.8125rem; max-width: 24rem; }
+.uiapi-models { table-layout: fixed; }
+.uiapi-models th { font-weight: 600; }
+.uiapi-models th:nth-child(1) { width: 27%; }
+.uiapi-models th:nth-child(2) { width: 15%; }
+.uiapi-models th:nth-child(3) { width: 18%; }
+.uiapi-models th:nth-child(5) { width: 3rem; }
+.uiapi-dialog form { display: contents; }
+.uiapi-dialog .uiapi-actions { align-items: center; }
+.uiapi-dialog .uiapi-actions > .uiapi-grow { flex: 1; }
+.uiapi-dialog input[type="checkbox"] { width: 1rem; height: 1rem; }
+.uiapi-notice { position: fixed; left: 50%; bottom: 7rem; transform: translateX(-50%); z-index: 10; display: flex; align-items: center; gap: 0.5rem; max-width: min(40rem, 90vw);
+  padding: 0.4rem 0.5rem 0.4rem 0.75rem; border-radius: 0.5rem; border: 1px solid var(--border-color); background: var(--comfy-menu-bg); color: var(--input-text); font-size: 0.8125rem; }
+.uiapi-notice[hidden], .uiapi-notice [hidden] { display: none; }
 .uiapi-badge[hidden] { display: none; }
 `;
 

@@ -17,6 +17,7 @@ import { addBadge, createGlow } from "./glow.js";
 import { createHistory } from "./history.js";
 import { createLastSeen } from "./lastseen.js";
 import { createLoader } from "./loading.js";
+import { createMissing } from "./missing.js";
 import { createPanel } from "./panel.js";
 import { createRevisions } from "./revision.js";
 import { createRuns } from "./runs.js";
@@ -54,6 +55,8 @@ function start() {
     tabs: createTabs(frontend, workflows),
     runs: createRuns(frontend, workflows),
     loader: createLoader(frontend, workflows),
+    /** @type {import("./modeltable.js").Check} */
+    check: (address) => transport.request("panel_check_address", address),
   };
 
   const transport = createTransport({
@@ -107,6 +110,7 @@ function start() {
   addStyles();
   addBadge(state);
   createPanel({ ...means, state, request: transport.request });
+  createMissing({ ...means, state, request: transport.request }, window);
 
   api.addEventListener("reconnected", transport.hurry);
   window.addEventListener("pagehide", transport.stop);

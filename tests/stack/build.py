@@ -64,6 +64,8 @@ DEV_TOOLS = (
     "pytest==9.2.0",
     "pytest-asyncio==1.5.0",
     "playwright==1.65.2",
+    # axe-core, which finds what keeps people out of a page.
+    "axe-playwright-python==0.1.8",
     # The command line and the MCP server of client/, and what holds the OpenAPI document to account. The generator
     # of clients decides on typer's version.
     "typer>=0.16",

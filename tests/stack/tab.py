@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from playwright.async_api import Browser, ConsoleMessage, Error, Page, Playwright
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, Playwright, ViewportSize
 
 from . import children, chromium
 from .comfy import PACKAGE_NAME, ComfyProcess
@@ -20,6 +20,10 @@ from .steps import Stop
 BROWSER_DEADLINE = 60.0
 PAGE_DEADLINE = 90.0
 CONNECT_DEADLINE = 30.0
+
+# What the page is as wide and high as, unless a test makes it larger.
+SMALL: ViewportSize = {"width": 1280, "height": 800}
+LARGE: ViewportSize = {"width": 1920, "height": 1080}
 
 # The frontend has opened its first workflow and gives the page to the person.
 READY = """() => {
@@ -116,7 +120,7 @@ class Chromium:
         """An empty page with storage of its own."""
         if self._browser is None:
             raise RuntimeError("this Chromium is not running")
-        context = await self._browser.new_context(viewport={"width": 1280, "height": 800})
+        context = await self._browser.new_context(viewport=SMALL)
         return await context.new_page()
 
     @property

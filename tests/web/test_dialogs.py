@@ -15,6 +15,11 @@ SCREENS = build.STACK / "screens"
 OVERFLOWING = """dialog => [...dialog.querySelectorAll('*')]
     .filter(({scrollWidth, clientWidth}) => clientWidth > 0 && scrollWidth > clientWidth + 1)
     .map(element => element.className)"""
+PASTE = """(field, text) => {
+    const clipboardData = new DataTransfer()
+    clipboardData.setData('text', text)
+    field.dispatchEvent(new ClipboardEvent('paste', {clipboardData, bubbles: true, cancelable: true}))
+}"""
 SHOWN = "() => app.rootGraph.nodes.map(node => node.type).sort()"
 
 
@@ -190,25 +195,42 @@ async def test_what_is_no_address_is_asked_for_again(played: Played) -> None:
     assert (await server.answer(ident))["response"]["url"] == "https://example.com/a.safetensors"
 
 
-async def test_several_addresses_are_asked_in_turn_and_may_be_skipped(played: Played) -> None:
+async def test_several_addresses_are_asked_in_one_table_and_may_be_skipped(played: Played) -> None:
     server, tab = played
+    workflow = ui([node(1, "CheckpointLoaderSimple", "Loader", ["a.safetensors"])])
+    await server.ask("load_workflow", workflow=workflow)
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors", "c.safetensors"])
-    await expect(dialog(tab)).to_contain_text("1 of 3")
-    await fill(tab, "https://example.com/a")
-    await expect(dialog(tab)).to_contain_text("2 of 3")
-    await tab.page.keyboard.press("Escape")
-    await expect(dialog(tab)).to_contain_text("3 of 3")
-    await fill(tab, "https://example.com/c")
+    await expect(dialog(tab).get_by_role("row").nth(1)).to_contain_text("Loader.ckpt_name")
+    await expect(dialog(tab).get_by_role("textbox", name="Address of a.safetensors")).to_be_focused()
+    assert await dialog(tab).evaluate(OVERFLOWING) == []
+    await tab.page.keyboard.type("https://example.com/a")
+    await dialog(tab).get_by_role("textbox", name="Address of b.safetensors").fill("https://example.com/b")
+    await dialog(tab).get_by_role("checkbox", name="Skip b.safetensors").check()
+    await expect(dialog(tab)).to_contain_text("2 models")
+    await dialog(tab).get_by_role("textbox", name="Address of c.safetensors").fill("https://example.com/c")
+    await tab.page.keyboard.press("Enter")
     response = (await server.answer(ident))["response"]
     assert response == {"urls": {"a.safetensors": "https://example.com/a", "c.safetensors": "https://example.com/c"}}
+
+
+async def test_pasted_addresses_go_to_the_models_whose_files_they_end_in(played: Played) -> None:
+    server, tab = played
+    ident = server.request("get_model_url", ckpt_names=["a.safetensors", "sub/b c.safetensors", "d.safetensors"])
+    pasted = "see\nhttps://example.com/v2/file?id=4 https://example.com/b%20C.safetensors?download=true\n hf://o/r/A.safetensors"
+    await dialog(tab).get_by_role("textbox", name="Address of a.safetensors").evaluate(PASTE, pasted)
+    await press(tab, "Confirm")
+    assert (await server.answer(ident))["response"]["urls"] == {
+        "a.safetensors": "hf://o/r/A.safetensors",
+        "sub/b c.safetensors": "https://example.com/b%20C.safetensors?download=true",
+        "d.safetensors": "https://example.com/v2/file?id=4",
+    }
 
 
 async def test_addresses_that_are_all_skipped_are_declined(played: Played) -> None:
     server, tab = played
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors"])
-    for place in ("1 of 2", "2 of 2"):
-        await expect(dialog(tab)).to_contain_text(place)
-        await tab.page.keyboard.press("Escape")
+    await expect(dialog(tab)).to_contain_text("b.safetensors")
+    await tab.page.keyboard.press("Escape")
     answer = await server.answer(ident)
     assert (answer["status"], answer["code"]) == ("error", "declined")
 

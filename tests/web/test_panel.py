@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.stack import build
 from comfyui_uiapi.tests.stack.comfy import PACKAGE_NAME, ComfyProcess
-from comfyui_uiapi.tests.stack.tab import Tab
+from comfyui_uiapi.tests.stack.tab import LARGE, SMALL, Tab
 from playwright.async_api import Locator, expect
 
 from .conftest import Ask
@@ -97,8 +97,9 @@ def ask_as(tab: Tab) -> As:
 
 @pytest_asyncio.fixture(loop_scope="session", params=["dark", "light"])
 async def panel(request: pytest.FixtureRequest, tab: Tab) -> AsyncIterator[Locator]:
-    """The open panel, with one small graph, in the dark and in the light palette; all is allowed before and after."""
+    """The open panel, with one small graph, small and dark, and large and light; all is allowed before and after."""
     await tab.page.evaluate(SET, ["Comfy.ColorPalette", request.param])
+    await tab.page.set_viewport_size(SMALL if request.param == "dark" else LARGE)
     await tab.load_workflow(GRAPH)
     await tab.page.get_by_role("button", name="What programs do with this workflow").click()
     shown = tab.page.locator(".uiapi")
@@ -113,6 +114,7 @@ async def panel(request: pytest.FixtureRequest, tab: Tab) -> AsyncIterator[Locat
     await tab.page.evaluate(TOGGLE)
     await expect(shown).to_have_count(0)
     await tab.page.evaluate(SET, ["Comfy.ColorPalette", "dark"])
+    await tab.page.set_viewport_size(SMALL)
 
 
 async def keep(request: pytest.FixtureRequest, tab: Tab) -> None:

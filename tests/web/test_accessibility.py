@@ -1,0 +1,96 @@
+"""What axe-core finds in the panel and the dialogs, at both sizes and in both palettes; and nothing is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from comfyui_uiapi.tests.stack import build
+from comfyui_uiapi.tests.stack.comfy import ComfyProcess
+from comfyui_uiapi.tests.stack.tab import LARGE, SMALL, Tab
+from playwright.async_api import Locator, expect
+
+from .graphs import empty_to_save, node, ui
+from .test_panel import GRAPH, SET, TOGGLE
+
+SCREENS = build.STACK / "screens"
+GRAVE = ("serious", "critical")
+LOOKS = [(size, palette) for size in ("small", "large") for palette in ("dark", "light")]
+# What is wider than the page, or than the dialog it is in.
+BEYOND = """part => [...part.querySelectorAll('*')].filter(element => {
+    const {left, right, width} = element.getBoundingClientRect()
+    return width > 0 && (left < -1 || right > innerWidth + 1)
+}).map(element => element.className)"""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(frontend: str, new_comfy: Callable[..., ComfyProcess], open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
+    """A tab of a ComfyUI of its own, with something in each part of the panel."""
+    comfy = await asyncio.to_thread(new_comfy, frontend=frontend)
+    tab = await open_tab(comfy)
+    await tab.load_workflow(GRAPH)
+    await tab.page.evaluate(TOGGLE)
+    url = "https://huggingface.co/a/b/resolve/main/one.safetensors"
+    for command, data in (
+        ("set_fields", {"fields": [["Canvas.width", 640], ["Prompt.text", "a dog"]]}),
+        ("add_model_url", {"model_name": "one.safetensors", "url": url, "model_type": "loras"}),
+        ("download_model", {"model_name": "two.safetensors", "model_def": {"url": url, "ckpt_type": "loras"}}),
+    ):
+        await post(tab, command, data)
+    return tab
+
+
+async def post(tab: Tab, command: str, data: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = await asyncio.to_thread(tab.comfy.post, f"/uiapi/{command}", data)
+    return answer
+
+
+async def examine(tab: Tab, part: Locator, selector: str, name: str) -> None:
+    """Nothing serious in this part of the page, in any look; screenshots are kept."""
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    version = await tab.page.evaluate("__COMFYUI_FRONTEND_VERSION__")
+    found: list[str] = []
+    for size, palette in LOOKS:
+        await tab.page.set_viewport_size(SMALL if size == "small" else LARGE)
+        await tab.page.evaluate(SET, ["Comfy.ColorPalette", palette])
+        await expect(part).to_be_visible()
+        # Colours that are still on their way from one palette to the other are nobody's to read.
+        await tab.page.wait_for_timeout(400)
+        results = await Axe().run(tab.page, context=selector)
+        for violation in results.response["violations"]:
+            if violation["impact"] in GRAVE:
+                found += [f"{size} {palette} {violation['id']}: {entry['html']}" for entry in violation["nodes"]]
+        found += [f"{size} {palette} cut off: {name}" for name in await part.evaluate(BEYOND)]
+        await tab.screenshot(SCREENS / f"look-{name}-{size}-{palette}-{version}.png")
+    assert found == []
+
+
+async def test_nothing_in_the_panel_keeps_anybody_out(house: Tab) -> None:
+    panel = house.page.locator(".uiapi")
+    for name in ("Activity", "Downloads", "Addresses"):
+        await panel.get_by_role("tab", name=name).click()
+        await examine(house, panel, ".uiapi", name)
+
+
+async def test_nothing_in_the_dialogs_keeps_anybody_out(house: Tab) -> None:
+    missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
+    dialog = house.page.get_by_role("dialog")
+    questions: dict[str, tuple[str, dict[str, Any]]] = {
+        "offer": ("send_workflow", {"workflow": empty_to_save(), "title": "A gift", "message": "From a program"}),
+        "models": ("get_model_url", {"ckpt_names": ["a.safetensors", "b.safetensors"]}),
+        "approval": ("set_fields", {"fields": [["Canvas.width", 320]]}),
+    }
+    await house.page.evaluate(SET, ["uiapi.rules.change", "always"])
+    for name, (command, data) in questions.items():
+        asked = asyncio.create_task(post(house, command, data))
+        await examine(house, dialog, ".uiapi-dialog", name)
+        await house.page.keyboard.press("Escape")
+        assert (await asked)["status"] == "error" or name == "offer"
+        await expect(dialog).to_have_count(0)
+    await house.page.evaluate(SET, ["Comfy.Workflow.ShowMissingModelsWarning", False])
+    await house.page.evaluate(SET, ["uiapi.rules.load", "allow"])
+    await post(house, "load_workflow", {"workflow": missing})
+    await examine(house, house.page.locator(".uiapi-notice"), ".uiapi-notice", "notice")

@@ -1,0 +1,137 @@
+"""A workflow whose models are not there: one notice, the plan, the download, and it runs without a reload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest_asyncio
+from comfyui_uiapi.tests.downloads.host import Answer, Host
+from comfyui_uiapi.tests.stack import build
+from comfyui_uiapi.tests.stack.comfy import ComfyProcess
+from comfyui_uiapi.tests.stack.tab import Tab
+from comfyui_uiapi.tests.stack.workflows import UPSCALER, write_upscaler
+from playwright.async_api import Locator, expect
+
+from .graphs import node, ui
+
+SCREENS = build.STACK / "screens"
+OTHER = "other.safetensors"
+HIDE_WARNINGS = "() => app.extensionManager.setting.set('Comfy.Workflow.ShowMissingModelsWarning', false)"
+# Ends with an image on the disk, by way of an upscaler's model.
+NEEDY = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
+    "2": {"class_type": "UpscaleModelLoader", "_meta": {"title": "Upscaler"}, "inputs": {"model_name": UPSCALER}},
+    "3": {"class_type": "ImageUpscaleWithModel", "inputs": {"upscale_model": ["2", 0], "image": ["1", 0]}},
+    "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "needy"}},
+}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def host() -> AsyncIterator[Host]:
+    """A host with the model."""
+    started = await Host().start()
+    yield started
+    await started.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def needy(
+    frontend: str, host: Host, new_comfy: Callable[..., ComfyProcess], open_tab: Callable[..., Awaitable[Tab]]
+) -> Tab:
+    """A tab of a ComfyUI that may download from the host."""
+    comfy = await asyncio.to_thread(new_comfy, frontend=frontend, env={"UIAPI_ALLOWED_HOSTS": host.authority})
+    tab = await open_tab(comfy)
+    await tab.page.evaluate(HIDE_WARNINGS)
+    return tab
+
+
+def offered(host: Host, tab: Tab) -> Answer:
+    """Have the host offer the model, made here so that ComfyUI can run it, and take it away from ComfyUI."""
+    write_upscaler(tab.comfy.base)
+    [file] = tab.comfy.base.rglob(UPSCALER)
+    answer = host.offer(f"/{UPSCALER}", file.read_bytes())
+    file.unlink()
+    return answer
+
+
+def notice(tab: Tab) -> Locator:
+    """The notice over the canvas."""
+    return tab.page.locator(".uiapi-notice")
+
+
+async def keep(tab: Tab, name: str) -> None:
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    version = await tab.page.evaluate("__COMFYUI_FRONTEND_VERSION__")
+    await tab.screenshot(SCREENS / f"missing-{name}-{version}.png")
+
+
+async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_reload(needy: Tab, host: Host) -> None:
+    model = offered(host, needy)
+    model.held = asyncio.Event()
+    await needy.page.evaluate("() => { window.samePage = true }")
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": NEEDY})
+    await expect(notice(needy)).to_contain_text("needs a model that is not there")
+    await keep(needy, "notice")
+    await notice(needy).get_by_role("button", name="Get them").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    row = dialog.get_by_role("row").filter(has_text=UPSCALER)
+    await expect(row).to_contain_text("upscale_models")
+    model.held.set()
+    await row.get_by_role("textbox").fill(host.url(f"/{UPSCALER}"))
+    await expect(row).to_contain_text("kB")
+    await keep(needy, "dialog")
+    model.held = asyncio.Event()
+    await dialog.get_by_role("button", name="Download").click()
+    await expect(notice(needy)).to_contain_text("being downloaded")
+    await keep(needy, "download")
+    model.held.set()
+    await expect(notice(needy)).to_contain_text("The models are there")
+    await keep(needy, "done")
+    await notice(needy).get_by_role("button", name="Run").click()
+
+    def pictures() -> list[str]:
+        return [path.name for path in needy.comfy.base.rglob("needy*.png")]
+
+    for _ in range(600):
+        if await asyncio.to_thread(pictures):
+            break
+        await asyncio.sleep(0.1)
+    assert len(await asyncio.to_thread(pictures)) == 1
+    combo = "() => app.rootGraph.nodes.find(n => n.type === 'UpscaleModelLoader').widgets[0].options.values"
+    assert UPSCALER in await needy.page.evaluate(combo)
+    assert await needy.page.evaluate("window.samePage") is True
+    await expect(notice(needy)).to_be_hidden()
+
+
+async def test_only_what_is_not_skipped_is_fetched(needy: Tab, host: Host) -> None:
+    offered(host, needy)
+    url = host.url(f"/{UPSCALER}")
+    models = [{"name": name, "directory": "upscale_models", "url": url} for name in (UPSCALER, OTHER)]
+    nodes = [
+        node(at, "UpscaleModelLoader", model["name"], [model["name"]], properties={"models": [model]})
+        for at, model in enumerate(models, 1)
+    ]
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
+    await expect(notice(needy)).to_contain_text("2 models")
+    await notice(needy).get_by_role("button", name="Get them").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    await expect(dialog.get_by_role("row").filter(has_text=OTHER)).to_contain_text("kB")
+    await dialog.get_by_role("checkbox", name=f"Skip {OTHER}").check()
+    await expect(dialog).to_contain_text("1 model ·")
+    await dialog.get_by_role("button", name="Download").click()
+    await expect(notice(needy)).to_contain_text("still not there")
+    assert [path.name for path in (needy.comfy.base / "models").rglob("*.safetensors")] == [UPSCALER]
+
+
+async def test_the_notice_stays_away_once_it_was_dismissed_and_where_nothing_is_missing(needy: Tab) -> None:
+    missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
+    await expect(notice(needy)).to_be_visible()
+    whole = ui([node(1, "EmptyImage", "Canvas")])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": whole})
+    await expect(notice(needy)).to_be_hidden()
+    await needy.page.evaluate("() => app.extensionManager.setting.set('uiapi.missingModels', false)")
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
+    await asyncio.sleep(1.5)
+    await expect(notice(needy)).to_be_hidden()

@@ -1,0 +1,189 @@
+/**
+ * Models that the shown workflow needs and that are not there: one notice over the canvas, from which they are fetched.
+ *
+ * It says what is missing, then how far the download is, then that the workflow can be run. Nothing is fetched before
+ * the person has seen the plan.
+ */
+
+import { iconButton, button, make, set } from "./dom.js";
+import { words } from "./errors.js";
+import { size } from "./format.js";
+import { askForModels } from "./modeltable.js";
+import { PANEL_ID } from "./panel.js";
+import { texts } from "./texts.js";
+
+// Milliseconds after a load: workflows are often loaded one right after the other.
+const LOOK_AFTER = 500;
+export const SETTING = "uiapi.missingModels";
+
+/**
+ * @param {object} means
+ * @param {import("./frontend.js").Frontend} means.frontend
+ * @param {import("./workflows.js").Workflows} means.workflows
+ * @param {import("./state.js").State} means.state
+ * @param {import("./dialogs.js").Dialogs} means.dialogs
+ * @param {(command: string, data?: any) => Promise<any>} means.request asks the server in the person's name
+ * @param {import("./modeltable.js").Check} means.check
+ * @param {any} page the window
+ */
+export function createMissing({ frontend, workflows, state, dialogs, request, check }, page) {
+  const notice = createNotice();
+  /** @type {Set<string>} what the person wants to hear no more of */
+  const dismissed = new Set();
+  let timer = 0;
+  let looks = 0;
+  // Whether a look is due once the server is there.
+  let due = false;
+  /** @type {string | null} the download that was begun from here */
+  let download = null;
+
+  function lookSoon() {
+    page.clearTimeout(timer);
+    timer = page.setTimeout(look, LOOK_AFTER);
+  }
+
+  /** @returns {Promise<any[]>} the models of the shown workflow that a run needs and that are not there */
+  async function missing() {
+    const { models } = await request("analyze_workflow", { workflow: frontend.state() });
+    return models.filter((/** @type {any} */ model) => !model.exists && model.needed);
+  }
+
+  async function look() {
+    due = !state.server;
+    if (due || download !== null || frontend.setting(SETTING) === false) return;
+    const mine = ++looks;
+    let models;
+    try {
+      models = await missing();
+    } catch (error) {
+      page.console.debug("ComfyUI-uiapi: the workflow's models are not looked for", error);
+      return;
+    }
+    if (mine !== looks || download !== null) return;
+    const key = keyOf(models);
+    if (models.length === 0 || dismissed.has(key)) return notice.hide();
+    const dismiss = () => dismissed.add(key);
+    notice.show(texts.modelsMissing(models.length), [button(texts.showMissing, decide, { small: true })], dismiss);
+  }
+
+  /** @param {any[]} models */
+  const keyOf = (models) => [workflows.idOf(workflows.active()), ...models.map(({ name }) => name)].join("\n");
+
+  /** Show the plan, and fetch what the person wants. */
+  async function decide() {
+    const workflow = frontend.state();
+    notice.busy(texts.planning);
+    try {
+      const [plan, { models }] = await Promise.all([request("plan_downloads", { workflow }), request("analyze_workflow", { workflow })]);
+      const wanted = plan.models
+        .filter((/** @type {any} */ { action }) => action !== "present" && action !== "not_needed")
+        .map((/** @type {any} */ planned) => ({
+          name: planned.name,
+          directory: planned.directory,
+          used_by: models.find((/** @type {any} */ model) => model.name === planned.name && model.directory === planned.directory)?.nodes,
+          plan: planned,
+        }));
+      const free = plan.disks.length > 0 ? Math.min(...plan.disks.map((/** @type {any} */ disk) => disk.free)) : null;
+      const look = { title: texts.planTitle(wanted.length), confirm: texts.downloadThem, free };
+      const chosen = await askForModels(dialogs, wanted, check, new AbortController().signal, look);
+      if (!chosen || chosen.names.length === 0) return void lookSoon();
+      for (const [name, url] of Object.entries(chosen.urls)) {
+        const folder = wanted.find((/** @type {any} */ model) => model.name === name)?.directory ?? "checkpoints";
+        await request("add_model_url", { model_name: name, url, model_type: folder });
+      }
+      await request("subscribe", { events: ["download_progress"] });
+      download = (await request("download_models", { workflow, only: chosen.names })).download_id;
+      followed();
+    } catch (error) {
+      frontend.toast("error", texts.models, words(error));
+      lookSoon();
+    }
+  }
+
+  /** Show how far the download is that was begun here. */
+  function followed() {
+    const entry = download === null ? undefined : state.downloads.get(download);
+    const parts = Object.values(entry?.progress ?? {}).filter(({ model_number }) => model_number !== "existing");
+    const done = parts.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
+    const total = parts.reduce((sum, part) => sum + (part.total ?? part.bytes ?? 0), 0);
+    if (entry?.completed) return void ended(parts.filter(({ status }) => status !== "success").length);
+    const amount = total > 0 ? `${size(done)} / ${size(total)}` : "";
+    notice.show(texts.modelsComing(amount), [button(texts.showDownloads, openPanel, { small: true })], null);
+  }
+
+  /** @param {number} failed */
+  async function ended(failed) {
+    download = null;
+    const left = failed > 0 ? failed : await missing().then((models) => models.length, () => 0);
+    if (left > 0) {
+      const again = button(texts.showMissing, decide, { small: true });
+      notice.show(texts.modelsFailed(left), [button(texts.showDownloads, openPanel, { small: true }), again], () => {});
+      return;
+    }
+    await frontend.refreshModels();
+    const run = () => {
+      notice.hide();
+      frontend.run();
+    };
+    notice.show(texts.modelsHere, [button(texts.runIt, run, { small: true, primary: true })], () => {});
+  }
+
+  function openPanel() {
+    if (!frontend.sidebarShows(PANEL_ID)) frontend.toggleSidebar(PANEL_ID);
+  }
+
+  workflows.onLoaded(lookSoon);
+  state.onChange(() => {
+    if (!state.server) {
+      // What is under way then is told anew by the server that comes back.
+      if (download !== null) notice.hide();
+      due ||= download !== null;
+      download = null;
+    } else if (due) lookSoon();
+    else if (download !== null) followed();
+  });
+  lookSoon();
+}
+
+/** One line over the canvas with its buttons. */
+function createNotice() {
+  const text = make("span");
+  const actions = make("span", { class: "uiapi-line" });
+  /** @type {(() => void) | null} */
+  let dismiss = null;
+  const close = iconButton("pi-times", texts.dismiss, () => {
+    dismiss?.();
+    hide();
+  });
+  const element = make("div", { class: "uiapi-notice", role: "status", hidden: true }, make("i", { class: "pi pi-box", "aria-hidden": "true" }), text, actions, close);
+  document.body.append(element);
+
+  function hide() {
+    element.hidden = true;
+  }
+
+  return {
+    hide,
+
+    /** @param {string} words instead of what can be done */
+    busy(words) {
+      set(text, { text: words });
+      actions.replaceChildren();
+    },
+
+    /**
+     * @param {string} words
+     * @param {HTMLElement[]} buttons
+     * @param {(() => void) | null} dismissed null when it can't be
+     */
+    show(words, buttons, dismissed) {
+      set(text, { text: words });
+      const labels = (/** @type {Iterable<Element>} */ shown) => [...shown].map(({ textContent }) => textContent).join("\n");
+      // The same buttons stay, so that a click is not lost to the next figure.
+      if (labels(actions.children) !== labels(buttons)) actions.replaceChildren(...buttons);
+      dismiss = dismissed;
+      close.hidden = dismissed === null;
+      element.hidden = false;
+    },
+  };
+}
