@@ -48,7 +48,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
     const resume = iconButton("pi-play", texts.resumeDownload(name), () => ask("download_resume", part));
     const cancel = iconButton("pi-times", texts.cancelDownload(name), () => ask("download_cancel", part));
     const reason = make("p", { class: "uiapi-bad" });
-    const fixes = make("div", { class: "uiapi-line" });
+    const fixes = make("div", { class: "uiapi-fixes" });
     let fixedFor = "";
     const title = make("span", { class: "uiapi-grow uiapi-cut", text: name, title: name });
     const row = make("div", { class: "uiapi-row", role: "listitem" }, make("div", { class: "uiapi-line" }, title, pause, resume, cancel), bar, make("div", { class: "uiapi-line" }, facts), reason, fixes);

@@ -6,7 +6,9 @@ const RULES = `
 .uiapi [hidden], .uiapi-dialog [hidden] { display: none !important; }
 .uiapi { display: flex; flex-direction: column; height: 100%; color: var(--input-text); font-size: 0.8125rem; overflow: hidden; }
 .uiapi h2, .uiapi h3 { margin: 0; font-size: 0.8125rem; font-weight: 600; }
-.uiapi p { margin: 0; }
+.uiapi p { margin: 0; overflow-wrap: anywhere; }
+.uiapi-fixes { display: flex; flex-wrap: wrap; gap: 0.25rem 0.5rem; }
+.uiapi-fixes .uiapi-button { white-space: normal; overflow-wrap: anywhere; text-align: left; }
 .uiapi-head { padding: 0.75rem; display: flex; flex-direction: column; gap: 0.5rem; border-bottom: 1px solid var(--border-color); }
 .uiapi-head > .uiapi-button { align-self: flex-start; }
 .uiapi-line { display: flex; align-items: center; gap: 0.5rem; min-width: 0; }

@@ -1,46 +1,51 @@
-"""What axe-core finds in the panel and the dialogs, at both sizes and in both palettes; and nothing is cut off."""
+"""What axe-core finds in the panel and the dialogs, small and dark, and large and light; and nothing is cut off."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from comfyui_uiapi.tests.stack import build
-from comfyui_uiapi.tests.stack.comfy import ComfyProcess
 from comfyui_uiapi.tests.stack.tab import LARGE, SMALL, Tab
+from comfyui_uiapi.tests.stack.workflows import UPSCALER
 from playwright.async_api import Locator, expect
 
 from .graphs import empty_to_save, node, ui
+from .test_missing import NEEDY
 from .test_panel import GRAPH, SET, TOGGLE
 
 SCREENS = build.STACK / "screens"
 GRAVE = ("serious", "critical")
-LOOKS = [(size, palette) for size in ("small", "large") for palette in ("dark", "light")]
-# What is wider than the page, or than the dialog it is in.
-BEYOND = """part => [...part.querySelectorAll('*')].filter(element => {
-    const {left, right, width} = element.getBoundingClientRect()
-    return width > 0 && (left < -1 || right > innerWidth + 1)
-}).map(element => element.className)"""
+LOOKS = [("small", SMALL, "dark"), ("large", LARGE, "light")]
+# What reaches beyond the part it is in, and so is cut off; in a log's line texts end in dots by intent.
+BEYOND = """part => [...part.querySelectorAll('*:not(.uiapi-log *)')].filter(element => {
+    const {left, right, width} = element.getBoundingClientRect(), whole = part.getBoundingClientRect()
+    return width > 0 && (left < whole.left - 1 || right > whole.right + 1)
+}).map(element => element.className || element.textContent)"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def house(frontend: str, new_comfy: Callable[..., ComfyProcess], open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
-    """A tab of a ComfyUI of its own, with something in each part of the panel."""
-    comfy = await asyncio.to_thread(new_comfy, frontend=frontend)
-    tab = await open_tab(comfy)
+async def house(tab: Tab) -> AsyncIterator[Tab]:
+    """A tab with something in each part of the open panel."""
     await tab.load_workflow(GRAPH)
     await tab.page.evaluate(TOGGLE)
     url = "https://huggingface.co/a/b/resolve/main/one.safetensors"
+    elsewhere = {"url": "https://models.example.com/two.safetensors", "ckpt_type": "loras"}
     for command, data in (
         ("set_fields", {"fields": [["Canvas.width", 640], ["Prompt.text", "a dog"]]}),
         ("add_model_url", {"model_name": "one.safetensors", "url": url, "model_type": "loras"}),
-        ("download_model", {"model_name": "two.safetensors", "model_def": {"url": url, "ckpt_type": "loras"}}),
+        ("download_models", {"workflow": NEEDY, "download_table": {UPSCALER: elsewhere}}),
     ):
         await post(tab, command, data)
-    return tab
+    yield tab
+    await post(tab, "remove_model_url", {"model_name": "one.safetensors"})
+    await tab.page.evaluate(SET, ["uiapi.rules.change", "allow"])
+    await tab.page.evaluate(SET, ["Comfy.ColorPalette", "dark"])
+    await tab.page.set_viewport_size(SMALL)
+    await tab.page.evaluate(TOGGLE)
 
 
 async def post(tab: Tab, command: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -53,8 +58,8 @@ async def examine(tab: Tab, part: Locator, selector: str, name: str) -> None:
     SCREENS.mkdir(parents=True, exist_ok=True)
     version = await tab.page.evaluate("__COMFYUI_FRONTEND_VERSION__")
     found: list[str] = []
-    for size, palette in LOOKS:
-        await tab.page.set_viewport_size(SMALL if size == "small" else LARGE)
+    for size, viewport, palette in LOOKS:
+        await tab.page.set_viewport_size(viewport)
         await tab.page.evaluate(SET, ["Comfy.ColorPalette", palette])
         await expect(part).to_be_visible()
         # Colours that are still on their way from one palette to the other are nobody's to read.
@@ -91,6 +96,5 @@ async def test_nothing_in_the_dialogs_keeps_anybody_out(house: Tab) -> None:
         assert (await asked)["status"] == "error" or name == "offer"
         await expect(dialog).to_have_count(0)
     await house.page.evaluate(SET, ["Comfy.Workflow.ShowMissingModelsWarning", False])
-    await house.page.evaluate(SET, ["uiapi.rules.load", "allow"])
     await post(house, "load_workflow", {"workflow": missing})
     await examine(house, house.page.locator(".uiapi-notice"), ".uiapi-notice", "notice")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.downloads.host import Answer, Host
 from comfyui_uiapi.tests.stack import build
@@ -27,7 +28,7 @@ NEEDY = {
 }
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def host() -> AsyncIterator[Host]:
     """A host with the model."""
     started = await Host().start()
@@ -35,13 +36,22 @@ async def host() -> AsyncIterator[Host]:
     await started.close()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def kitchen(frontend: str, host: Host, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ComfyProcess]:
+    """A ComfyUI that may download from the host."""
+    comfy = ComfyProcess(
+        tmp_path_factory.mktemp("missing"), frontend=frontend, env={"UIAPI_ALLOWED_HOSTS": host.authority}
+    )
+    yield await asyncio.to_thread(comfy.start)
+    comfy.kill()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def needy(
-    frontend: str, host: Host, new_comfy: Callable[..., ComfyProcess], open_tab: Callable[..., Awaitable[Tab]]
-) -> Tab:
-    """A tab of a ComfyUI that may download from the host."""
-    comfy = await asyncio.to_thread(new_comfy, frontend=frontend, env={"UIAPI_ALLOWED_HOSTS": host.authority})
-    tab = await open_tab(comfy)
+async def needy(kitchen: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
+    """A tab of it, and no models."""
+    for file in (kitchen.base / "models").rglob("*.safetensors"):
+        file.unlink()
+    tab = await open_tab(kitchen)
     await tab.page.evaluate(HIDE_WARNINGS)
     return tab
 
