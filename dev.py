@@ -78,7 +78,20 @@ def _bench(options: argparse.Namespace) -> None:
 def _soak(options: argparse.Namespace) -> None:
     _build(options)
     _inside_venv()
+    if options.kills:
+        sys.exit(importlib.import_module("comfyui_uiapi.tests.soak.kills").main(options.kills))
     sys.exit(importlib.import_module("comfyui_uiapi.tests.soak.soak").main(options.minutes, options.output))
+
+
+def _screenshots(options: argparse.Namespace) -> None:
+    _build(options)
+    _inside_venv()
+    _stack("pictures").main()
+
+
+def _compat(options: argparse.Namespace) -> None:
+    _build(options)
+    sys.exit(_stack("compat").main())
 
 
 def _lint(options: argparse.Namespace) -> None:
@@ -106,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run, "Start ComfyUI with this extension and leave it running until Ctrl-C.")
     bench = add("bench", _bench, "Measure, and print one table.")
     soak = add("soak", _soak, "Use ComfyUI hard for some minutes, and draw what it holds meanwhile to a PNG.")
+    add("screenshots", _screenshots, "Take the README's pictures anew.")
+    add("compat", _compat, "Run what needs no ComfyUI on every Python of this machine.")
     add("lint", _lint, "Check style, types and the rules of the house.")
     add("generate", _generate, "Write the client's table and types anew from the commands' declarations.")
     add("build", _build, "Only build what the others use.")
@@ -116,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--port", type=int, default=8188, help="where ComfyUI listens")
     run.add_argument("--no-browser", action="store_true", help="open no tab; a browser on this machine can be one")
     soak.add_argument("--minutes", type=float, default=10, help="how long (10)")
+    soak.add_argument("--kills", type=int, default=0, help="kill ComfyUI that often instead, and look what it lost")
     soak.add_argument("--output", type=Path, default=ROOT / "tests/soak/soak.png", help="the PNG (tests/soak/soak.png)")
     bench.add_argument("names", nargs="*", help="modules of tests/bench (all if none is named)")
     return parser

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from .errors import UiapiError
 log = logging.getLogger("uiapi")
 
 VERSION = 1
+# Seconds after which a file beside is no write that is still going on.
+_WRITES_TAKE = 5.0
 
 
 async def read_json(path: Path) -> dict[str, Any] | None:
@@ -84,6 +87,16 @@ async def write_json(path: Path, data: dict[str, Any]) -> None:
             raise _unwritable(path, error) from error
         raise
     await asyncio.to_thread(sync_directory, path.parent)
+
+
+def sweep(directory: Path) -> None:
+    """Take away what a write left that was killed in the middle, where that can be done. Blocks on the disk."""
+    # Another ComfyUI may be writing into the same folder right now.
+    before = time.time() - _WRITES_TAKE
+    for path in directory.glob(".*.json.*.tmp"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < before:
+                path.unlink()
 
 
 def sync_directory(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ..bridge.atomic import read_json, write_json
+from ..bridge.atomic import read_json, sweep, write_json
 from ..bridge.commands import DEFAULT_TIMEOUT
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
@@ -92,6 +92,7 @@ class Downloads:
 
     async def start(self) -> None:
         """List what an earlier ComfyUI left unfinished, and begin to watch over downloads."""
+        await asyncio.to_thread(sweep, self._journal.parent)
         try:
             kept = await read_json(self._journal) or {}
         except UiapiError as error:

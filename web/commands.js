@@ -23,7 +23,7 @@ import { batch } from "./batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
 import { addGroup, removeGroup, setGroup } from "./groups.js";
 import { connect, linked } from "./links.js";
-import { clearModels, directoryOf, usesOf } from "./models.js";
+import { clearModels, directoryOf, namedUses, usesOf } from "./models.js";
 import { askAddresses } from "./modeltable.js";
 import { askForOffer } from "./offer.js";
 import { resolve } from "./paths.js";
@@ -164,7 +164,8 @@ export const commands = {
     const root = frontend.rootGraph();
     const names = ckpt_names ?? [ckpt_name];
     const known = (/** @type {string} */ name) => ({ name, directory: directoryOf(root, name), used_by: usesOf(root, name) });
-    const wanted = models ?? names.map(known);
+    const told = models?.map((/** @type {any} */ model) => ({ ...model, used_by: namedUses(root, model.used_by) }));
+    const wanted = told ?? names.map(known);
     const urls = await askAddresses(dialogs, wanted, check, signal);
     return ckpt_names ? { urls } : { url: urls[ckpt_name], model_type: wanted[0].directory };
   },

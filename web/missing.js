@@ -8,6 +8,7 @@
 import { iconButton, button, make, set } from "./dom.js";
 import { words } from "./errors.js";
 import { size } from "./format.js";
+import { namedUses } from "./models.js";
 import { askForModels } from "./modeltable.js";
 import { PANEL_ID } from "./panel.js";
 import { texts } from "./texts.js";
@@ -75,12 +76,14 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
     notice.busy(texts.planning);
     try {
       const [plan, { models }] = await Promise.all([request("plan_downloads", { workflow }), request("analyze_workflow", { workflow })]);
+      const usesOf = (/** @type {any} */ planned) =>
+        models.find((/** @type {any} */ { name, directory }) => name === planned.name && directory === planned.directory)?.nodes;
       const wanted = plan.models
         .filter((/** @type {any} */ { action }) => action !== "present" && action !== "not_needed")
         .map((/** @type {any} */ planned) => ({
           name: planned.name,
           directory: planned.directory,
-          used_by: models.find((/** @type {any} */ model) => model.name === planned.name && model.directory === planned.directory)?.nodes,
+          used_by: namedUses(frontend.rootGraph(), usesOf(planned)),
           plan: planned,
         }));
       const free = plan.disks.length > 0 ? Math.min(...plan.disks.map((/** @type {any} */ disk) => disk.free)) : null;

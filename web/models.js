@@ -6,7 +6,7 @@
  * @typedef {import("./types.js").Widget} Widget
  */
 
-import { pathOf } from "./paths.js";
+import { pathOf, resolve } from "./paths.js";
 import { byExecutionId, ownerOf, walk } from "./subgraphs.js";
 import { write } from "./widgets.js";
 
@@ -31,6 +31,22 @@ export function clearModels(page, missing) {
   const plans = [...cleared.values()];
   write(page, plans);
   return plans.map(({ path }) => path);
+}
+
+/**
+ * @param {Graph} root
+ * @param {{path: string}[] | undefined} uses of a model, as the server tells them: by the ids of nodes
+ * @returns {{path: string}[]} the same by the nodes' names
+ */
+export function namedUses(root, uses = []) {
+  return uses.map(({ path }) => {
+    try {
+      return { path: pathOf(root, resolve(root, path)) };
+    } catch {
+      // A node that is gone by now is still told by its id.
+      return { path };
+    }
+  });
 }
 
 /**

@@ -72,6 +72,7 @@ DEV_TOOLS = (
     "rich>=13.8",
     "mcp==2.3.0",
     "schemathesis==4.32.5",
+    "hypothesis>=6.150",
     "openapi-python-client==0.29.1",
     # What the published client imports.
     "httpx>=0.27",

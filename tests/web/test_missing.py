@@ -87,6 +87,7 @@ async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_
     dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
     row = dialog.get_by_role("row").filter(has_text=UPSCALER)
     await expect(row).to_contain_text("upscale_models")
+    await expect(row).to_contain_text("Upscaler.model_name")
     model.held.set()
     await row.get_by_role("textbox").fill(host.url(f"/{UPSCALER}"))
     await expect(row).to_contain_text("kB")

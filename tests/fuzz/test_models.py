@@ -1,0 +1,152 @@
+"""What people and workflows write about models, at random: understood or refused in a sentence, and never a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfyui_uiapi.bridge.errors import UiapiError
+from comfyui_uiapi.downloads import urlmap
+from comfyui_uiapi.downloads.places import local_name, same_name
+from comfyui_uiapi.downloads.references import CivitaiFile, HfFile, LocalFile, read_reference
+from comfyui_uiapi.downloads.settings import Settings
+from comfyui_uiapi.tests.downloads.reader import Reader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+KINDS = ("url", "huggingface", "civitai", "gdrive", "local")
+# What addresses are made of, so that many an example is nearly one.
+PIECES = st.sampled_from(
+    "https:// http:// hf:// urn: air: sdxl: checkpoint: lora: civitai: huggingface: huggingface.co civitai.com hf.co "
+    "drive.google.com / @ + # ? & = % : . .. org repo resolve blob main refs pr models api download datasets "
+    "modelVersionId=5 /d/ 1AbcDefGhiJklMnoPqrStUvWxYz 12345 67890 x.safetensors %2F %00 \\ [::1] 127.0.0.1".split()
+)
+ADDRESSES = st.lists(PIECES | st.text(max_size=5), max_size=12).map("".join)
+NUMBERS = st.integers(0, 10**12)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+FILES = st.sampled_from(["a.safetensors", "sub/b.safetensors", "c.ckpt", "", "../x.safetensors", "\x00", "None"])
+CLASSES = st.sampled_from(["Checkpoint", "Lora", "Vae", "Pair", "Config", "Broken", "Unknown", "Note"])
+MODELS = st.lists(
+    st.fixed_dictionaries({"name": FILES | JSON, "directory": st.sampled_from(["checkpoints", "loras", ""]) | JSON})
+    | JSON,
+    max_size=3,
+)
+UI_NODES = st.fixed_dictionaries(
+    {"id": st.integers(-2, 20) | JSON, "type": CLASSES | JSON},
+    optional={
+        "mode": st.sampled_from([0, 2, 4]) | JSON,
+        "widgets_values": st.lists(FILES | JSON, max_size=4) | JSON,
+        "properties": st.fixed_dictionaries({"models": MODELS | JSON}) | JSON,
+        "inputs": JSON,
+    },
+)
+API_NODES = st.fixed_dictionaries(
+    {"class_type": CLASSES | JSON},
+    optional={"inputs": st.dictionaries(st.sampled_from(["ckpt_name", "lora_name", "vae_name"]), FILES | JSON) | JSON},
+)
+GRAPHS = st.fixed_dictionaries(
+    {"nodes": st.lists(UI_NODES, max_size=4) | JSON},
+    optional={"definitions": st.fixed_dictionaries({"subgraphs": st.lists(JSON, max_size=2) | JSON}) | JSON},
+)
+WORKFLOWS = GRAPHS | st.dictionaries(st.text(max_size=3), API_NODES, max_size=4) | JSON
+
+
+def test_any_address_is_understood_or_refused_in_a_sentence(examples: settings) -> None:
+    operators = Settings()
+
+    @examples
+    @given(st.sampled_from(KINDS), ADDRESSES)
+    def holds(kind: str, text: str) -> None:
+        try:
+            found = read_reference(kind, text, operators)
+        except UiapiError as error:
+            assert error.code == "invalid" and str(error)
+            return
+        assert not isinstance(found, LocalFile) or kind == "local"
+
+    holds()
+
+
+def test_an_air_urn_says_what_it_was_made_of(examples: settings) -> None:
+    operators = Settings()
+    words = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
+
+    @examples
+    @given(words, words, NUMBERS, NUMBERS | st.none(), st.booleans())
+    def holds(ecosystem: str, kind: str, model: int, version: int | None, urn: bool) -> None:
+        tail = "" if version is None else f"@{version}"
+        text = f"{'urn:air:' if urn else ''}{ecosystem}:{kind}:civitai:{model}{tail}"
+        found = read_reference("url", text, operators)
+        assert isinstance(found, CivitaiFile) and (found.model, found.version) == (model, version)
+        repo = read_reference("url", f"https://huggingface.co/{ecosystem}/{kind}/resolve/main/{model}.sft", operators)
+        assert repo == HfFile(f"{ecosystem}/{kind}", f"{model}.sft")
+
+    holds()
+
+
+def test_any_workflow_is_read_or_refused_in_a_sentence(examples: settings, tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+
+    @examples
+    @given(WORKFLOWS)
+    def holds(workflow: Any) -> None:
+        try:
+            needs = reader.read(workflow)
+        except UiapiError as error:
+            assert error.code in ("invalid", "too_large") and str(error)
+            return
+        for name, directory, _ in needs:
+            assert isinstance(name, str) and name and (directory is None or isinstance(directory, str))
+
+    holds()
+
+
+def test_no_name_leads_out_of_its_folder(examples: settings, tmp_path: Path) -> None:
+    pieces = st.sampled_from(["..", ".", "/", "\\", "~", "a", "C:", "con", "x.safetensors", "\x00", " ", "//"])
+
+    @examples
+    @given(st.lists(pieces | st.text(max_size=4), max_size=8).map("".join))
+    def holds(name: str) -> None:
+        local = local_name(name)
+        if local is None:
+            return
+        path = os.path.realpath(tmp_path / local)
+        assert os.path.commonpath([path, tmp_path]) == str(tmp_path) and path != str(tmp_path)
+        assert same_name(local) == same_name(name)
+
+    holds()
+
+
+def test_the_map_holds_what_was_saved_and_no_more(
+    examples: settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(urlmap, "path", tmp_path / "model_urls.json")
+    steps = st.lists(st.tuples(st.booleans(), st.sampled_from("abcd") | st.text(max_size=9), st.text()), max_size=6)
+    # Each step writes a file and sees it onto the disk.
+    fewer = settings(examples, max_examples=max(examples.max_examples // 10, 20))
+
+    @fewer
+    @given(steps)
+    def holds(changes: list[tuple[bool, str, str]]) -> None:
+        urlmap.path.unlink(missing_ok=True)
+        expected: urlmap.UrlMap = {}
+
+        async def run() -> None:
+            for saved, name, url in changes:
+                if saved:
+                    expected[name] = url
+                    await urlmap.save_model_urls({name: url})
+                else:
+                    assert await urlmap.remove_model_url(name) == (expected.pop(name, None) is not None)
+                assert await urlmap.load_stored_urlmap() == expected
+
+        asyncio.run(run())
+
+    holds()

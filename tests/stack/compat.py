@@ -1,0 +1,89 @@
+"""What `dev.py compat` does: tests without a ComfyUI, on each Python there is, with the oldest and newest aiohttp."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import build, steps
+from .steps import say
+
+VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+PLACE = build.STACK / "compat"
+# What ComfyUI 0.3.75 allows at the least; None stands for the newest.
+AIOHTTP = ("3.11.8", None)
+TOOLS = ("pytest==9.2.0", "pytest-asyncio==1.5.0", "hypothesis>=6.150", "pillow")
+# The parts without ComfyUI and a browser. Left out is what runs in ComfyUI, in Node.js, and what reads our own
+# documents, which Python 3.10 has no TOML for; those are the same everywhere.
+PARTS = ("tests/bridge", "tests/downloads", "tests/fuzz")
+LEFT_OUT = ("tests/downloads/test_comfyui.py", "tests/fuzz/test_paths.py", "tests/bridge/test_openapi.py")
+
+
+def main() -> int:
+    """Run them all, and return 1 if any failed. Pythons that this machine has not are named and left out."""
+    failed = 0
+    pythons = dict(_pythons())
+    for version in VERSIONS:
+        if version not in pythons:
+            say(f"  Python {version}: not on this machine")
+            continue
+        for aiohttp in AIOHTTP:
+            venv = _venv(version, pythons[version], aiohttp)
+            done = subprocess.run(  # noqa: S603 - our own tests
+                [venv, "-m", "pytest", "-q", "-m", "not stack", *(f"--ignore={path}" for path in LEFT_OUT), *PARTS],
+                cwd=build.ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            last = done.stdout.strip().rpartition("\n")[2]
+            say(f"  Python {version}, aiohttp {_installed(venv)}: {last}")
+            if done.returncode != 0:
+                failed += 1
+                say(done.stdout[-4000:] + done.stderr[-2000:])
+    return 1 if failed else 0
+
+
+def _pythons() -> Iterator[tuple[str, str]]:
+    """The Pythons of this machine by version; pyenv's too, which need not be on the path."""
+    for version in VERSIONS:
+        kept = map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), reverse=True))
+        # What is on the path may be pyenv's stand-in, which runs only what is chosen.
+        found = next((python for python in (shutil.which(f"python{version}"), *kept) if _says(python) == version), None)
+        if found is not None:
+            yield version, found
+
+
+def _says(python: str | None) -> str:
+    """The version a Python says it is; empty where it does not run."""
+    if python is None:
+        return ""
+    done = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    match = re.match(r"Python (\d+\.\d+)", done.stdout)
+    return match[1] if match else ""
+
+
+def _venv(version: str, python: str, aiohttp: str | None) -> Path:
+    """A Python of its own with what this package needs; made anew when that changes."""
+    place = PLACE / f"{version}-{aiohttp or 'newest'}"
+    wanted = ["-r", str(build.ROOT / "requirements.txt"), *TOOLS, f"aiohttp=={aiohttp}" if aiohttp else "aiohttp"]
+    mark = place / "made.txt"
+    inside = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    content = "\n".join([*wanted, (build.ROOT / "requirements.txt").read_text("utf-8")])
+    if not mark.exists() or mark.read_text("utf-8") != content:
+        shutil.rmtree(place, ignore_errors=True)
+        steps.run(f"making Python {version}", [python, "-m", "venv", place], build.LOGS / "compat.log")
+        command: list[str | Path] = [inside, "-m", "pip", "install", "--quiet", *wanted]
+        steps.run("installing what it needs", command, build.LOGS / "compat.log")
+        mark.write_text(content, "utf-8")
+    return inside
+
+
+def _installed(python: Path) -> str:
+    command = [str(python), "-c", "import aiohttp; print(aiohttp.__version__)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stdout.strip()

@@ -1,0 +1,97 @@
+"""What `dev.py screenshots` does: takes the README's pictures of the panel and the dialogs anew, on a real ComfyUI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import urllib.request
+from collections.abc import Awaitable, Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.async_api import async_playwright
+
+from . import build
+from .comfy import ComfyProcess
+from .demo import WORKFLOW
+from .steps import say
+from .tab import Chromium, Tab
+
+PLACE = build.ROOT / ".assets"
+OPEN_PANEL = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.uiapi')"
+NO_WARNING = "() => app.extensionManager.setting.set('Comfy.Workflow.ShowMissingModelsWarning', false)"
+LOADERS = [("UpscaleModelLoader", "model_name", "4x.safetensors"), ("VAELoader", "vae_name", "vae-ft.safetensors")]
+NEEDY = {str(at): {"class_type": kind, "inputs": {name: file}} for at, (kind, name, file) in enumerate(LOADERS)}
+
+Ask = Callable[[str, str, dict[str, Any]], Awaitable[Any]]
+
+
+def main() -> None:
+    """Write the pictures to `.assets/`."""
+    asyncio.run(_take())
+
+
+async def _take() -> None:
+    with tempfile.TemporaryDirectory(dir=build.STACK, prefix="pictures-") as folder:
+        with ComfyProcess(Path(folder) / "base", frontend=build.FRONTENDS[-1]) as comfy:
+            async with async_playwright() as playwright:
+                chromium = await Chromium(Path(folder) / "chromium").start(playwright)
+                try:
+                    await _pose(await chromium.open(comfy))
+                finally:
+                    chromium.kill()
+
+
+async def _pose(tab: Tab) -> None:
+    page = tab.page
+
+    async def ask(name: str, command: str, data: dict[str, Any]) -> Any:
+        return await asyncio.to_thread(_as, tab.comfy, name, command, data)
+
+    await page.evaluate(NO_WARNING)
+    await page.evaluate(OPEN_PANEL)
+    await ask("Blender", "load_workflow", {"workflow": WORKFLOW})
+    await ask("Blender", "set_fields", {"fields": [["Canvas.width", 640], ["Canvas.color", 0xE87C0E]]})
+    await ask("render.py", "query_fields", {})
+    await ask("render.py", "run", {"fields": [["Result.filename_prefix", "evening"]]})
+    await ask("Blender", "set_fields", {"fields": [["Canvas.height", 400]]})
+    await _keep(tab, "panel")
+    offered = json.loads(json.dumps(WORKFLOW))
+    offered["1"]["inputs"].update(width=1024, height=768)
+    offered["4"] = {"class_type": "PreviewImage", "_meta": {"title": "Preview"}, "inputs": {"images": ["2", 0]}}
+    message = {"title": "render.py sends a workflow", "message": "A larger canvas, and a preview. Open it?"}
+    await _dialog(tab, ask, "render.py", "send_workflow", {"workflow": offered, **message}, "offer")
+    await ask("render.py", "load_workflow", {"workflow": NEEDY})
+    await page.locator(".uiapi-notice").get_by_role("button").first.click()
+    await page.get_by_role("dialog").wait_for()
+    await _keep(tab, "models")
+
+
+async def _dialog(tab: Tab, ask: Ask, name: str, command: str, data: dict[str, Any], picture: str) -> None:
+    """Ask what the person is asked about, take the picture, and say no."""
+    asked = asyncio.ensure_future(ask(name, command, data))
+    await tab.page.get_by_role("dialog").wait_for()
+    await _keep(tab, picture)
+    await tab.page.keyboard.press("Escape")
+    await asked
+
+
+async def _keep(tab: Tab, name: str) -> None:
+    """Take the page as a PNG of few colours, which is a fraction as large."""
+    # Nodes that were just changed glow for a moment, and dialogs come in by degrees.
+    await tab.page.wait_for_timeout(2000)
+    with Image.open(BytesIO(await tab.page.screenshot())) as picture:
+        path = PLACE / f"{name}.png"
+        picture.convert("RGB").quantize(128).save(path, optimize=True)
+    say(f"  {path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def _as(comfy: ComfyProcess, name: str, command: str, data: dict[str, Any]) -> Any:
+    """What a program of that name is answered. URLError."""
+    headers = {"Content-Type": "application/json", "User-Agent": name}
+    request = urllib.request.Request(f"{comfy.url}/uiapi/{command}", json.dumps(data).encode(), headers)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+        return json.load(answer)
