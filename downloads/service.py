@@ -167,8 +167,7 @@ class Downloads:
             if path is not None and not (overwrite and choice is not None and choice.origin == "request"):
                 item.entry.update(status="success", path=path, model_number="existing")
         run.entry["unused"] = unused(entries, choices)
-        await self._launch(run)
-        return run
+        return await self._launch(run)
 
     async def fetch_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
         """Begin to download one model. UiapiError for one that would not be fetched at all."""
@@ -187,8 +186,7 @@ class Downloads:
             item.entry.update(status="success", path=found, model_number="existing")
         else:
             item.entry["path"] = str(target)
-        await self._launch(run)
-        return run
+        return await self._launch(run)
 
     def run(self, run_id: str) -> Run:
         """A download by its id. UiapiError `unknown_download`."""
@@ -303,7 +301,7 @@ class Downloads:
         )
         return run
 
-    async def _launch(self, run: Run) -> None:
+    async def _launch(self, run: Run) -> Run:
         self._runs[run.id] = run
         registry.download_tasks[run.id] = run.entry
         wanted = [item for item in run.items if item.entry["model_number"] != "existing"]
@@ -314,6 +312,7 @@ class Downloads:
         await self._keep(run)
         run.task = asyncio.create_task(self._carry_out(run), name=f"uiapi download {run.id}")
         run.task.add_done_callback(lambda task: registry._handle_task_exception(task, run.id))
+        return run
 
     async def _carry_out(self, run: Run) -> None:
         await self._runner.carry_out(run)

@@ -10,12 +10,12 @@ from playwright.async_api import Page
 DIALOG_DEADLINE = 30_000
 
 
-async def answer_dialog(page: Page, title: str, *, text: str | None = None, button: str = "Confirm") -> None:
-    """Wait for the dialog with that title, fill in `text` if given, and press one of its buttons."""
+async def answer_dialog(page: Page, title: str, *texts: str, button: str = "Confirm") -> None:
+    """Wait for the dialog with that title, fill in its boxes from the first on, and press one of its buttons."""
     dialog = page.get_by_role("dialog", name=title)
     await dialog.wait_for(timeout=DIALOG_DEADLINE)
-    if text is not None:
-        await dialog.get_by_role("textbox").fill(text)
+    for at, text in enumerate(texts):
+        await dialog.get_by_role("textbox").nth(at).fill(text)
     await dialog.get_by_role("button", name=button).click()
 
 

@@ -132,13 +132,12 @@ async def test_the_first_to_accept_an_offer_closes_it_in_every_other_tab(
 async def test_the_person_is_asked_for_addresses_which_are_remembered(ask: Ask, program: Program, tab: Tab) -> None:
     url = "https://huggingface.co/some/repository/resolve/main/wanted.safetensors"
     asked = program.spawn(ask("get_model_url", {"ckpt_name": "wanted.safetensors"}))
-    await answer_dialog(tab.page, "wanted.safetensors", text=url)
+    await answer_dialog(tab.page, "wanted.safetensors", url)
     envelope = (await asyncio.wait_for(asked, PATIENCE))[1]
     fits(envelope, {"status": "ok", "url": url, "model_type": str}, "get_model_url")
     asked = program.spawn(ask("get_model_url", {"ckpt_names": ["one.safetensors", "two.safetensors"]}))
     urls = {f"{name}.safetensors": url.replace("wanted", name) for name in ("one", "two")}
-    for name, address in urls.items():
-        await answer_dialog(tab.page, name, text=address)
+    await answer_dialog(tab.page, "these models", *urls.values())
     envelope = (await asyncio.wait_for(asked, PATIENCE))[1]
     fits(envelope, {"status": "ok", "urls": urls}, "get_model_url")
     saved = (await program.get("model_urls"))[1]["response"]["urls"]
