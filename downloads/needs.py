@@ -130,7 +130,8 @@ class Needs:
         for model in placed.models:
             wanted = same_name(model["name"])
             widget, value = _holder(values, wanted, folders, model.get("directory"))
-            if value is None:
+            # A widget that is empty names no model, whatever is recorded of one without a name.
+            if value is None or not wanted:
                 continue
             directory = model.get("directory")
             if not isinstance(directory, str) or not directory:

@@ -12,6 +12,8 @@ import { texts } from "./texts.js";
 // 1.58 queues dialogs of one key. 1.32 has this one key for all and forgets the second that asks while it is open.
 const OWN_KEY = "comfyui-uiapi";
 const SHARED_KEY = "global-prompt";
+// While one of these is open, or still on its way out, 1.32 shows no other of the same key and says nothing.
+const ONE_AT_A_TIME = new Set([SHARED_KEY, `extension-${OWN_KEY}`]);
 const ERROR_KEY = "global-error";
 const LOOK_EVERY = 200;
 // Milliseconds the frontend may take to move the focus by itself after it has opened or closed a dialog.
@@ -37,7 +39,7 @@ export function createDialogs(frontend) {
    * @returns {Promise<T>}
    */
   async function ask(text, show, signal) {
-    while (frontend.openDialogs().some(({ key }) => key === SHARED_KEY)) {
+    while (frontend.openDialogs().some(({ key }) => ONE_AT_A_TIME.has(key))) {
       refuseIfAborted(signal);
       await new Promise((resume) => setTimeout(resume, LOOK_EVERY));
     }
@@ -159,6 +161,8 @@ function content(frontend, title, build, signal, wide) {
     let given = null;
     let close = () => {};
     const { element, focus } = build((value) => {
+      // What is clicked while it fades away would close the next dialog of this key.
+      if (over.signal.aborted) return;
       given = value;
       close();
     });

@@ -46,6 +46,12 @@ def test_a_models_own_record_tells_its_folder_and_address(reader: Reader) -> Non
     )
 
 
+def test_an_empty_widget_is_no_need_whatever_is_recorded(reader: Reader) -> None:
+    models = [{"name": "", "directory": "checkpoints"}]
+    node = {"id": 1, "type": "Checkpoint", "widgets_values": [""], "properties": {"models": models}}
+    assert reader.read({"nodes": [node]}) == []
+
+
 def test_a_record_whose_model_the_widgets_no_longer_hold_is_no_need(reader: Reader) -> None:
     workflow = graph(node("Checkpoint", ["other.safetensors"], properties={"models": [model("x.safetensors")]}))
     assert reader.read(workflow) == [("other.safetensors", "checkpoints", None)]

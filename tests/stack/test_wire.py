@@ -142,8 +142,8 @@ async def test_the_person_is_asked_for_addresses_which_are_remembered(ask: Ask, 
     fits(envelope, {"status": "ok", "urls": urls}, "get_model_url")
     saved = (await program.get("model_urls"))[1]["response"]["urls"]
     assert {"wanted.safetensors", *urls} <= saved.keys()
-    asked = program.spawn(ask("get_model_url", {"ckpt_name": "unwanted.safetensors"}))
-    await answer_dialog(tab.page, "unwanted.safetensors", button="Close")
+    asked = program.spawn(ask("get_model_url", {"ckpt_name": "skipped.safetensors"}))
+    await answer_dialog(tab.page, "skipped.safetensors", button="Close")
     assert (await asyncio.wait_for(asked, PATIENCE))[1]["code"] == "declined"
 
 

@@ -139,6 +139,30 @@ async def test_questions_are_asked_one_after_the_other(played: Played) -> None:
     assert not server.answered(third)
 
 
+async def test_a_second_click_on_a_button_does_not_answer_the_next_question(played: Played) -> None:
+    server, tab = played
+    first = server.request("get_model_url", ckpt_name="first.safetensors")
+    second = server.request("get_model_url", ckpt_name="second.safetensors")
+    await dialog(tab).get_by_role("button", name="Cancel").evaluate(
+        "button => { button.click(); for (const at of [50, 300, 600]) setTimeout(() => button.click(), at) }"
+    )
+    assert (await server.answer(first))["code"] == "declined"
+    await expect(dialog(tab)).to_contain_text("second.safetensors")
+    await tab.page.wait_for_timeout(800)
+    await fill(tab, "https://example.com/second.safetensors")
+    assert (await server.answer(second))["response"]["url"] == "https://example.com/second.safetensors"
+
+
+@pytest.mark.parametrize("how", ["Cancel", "Close", "Escape"])
+async def test_the_next_question_is_shown_however_the_one_before_was_closed(played: Played, how: str) -> None:
+    server, tab = played
+    for name in ("first", "second", "third"):
+        ident = server.request("get_model_url", ckpt_name=f"{name}.safetensors")
+        await expect(dialog(tab)).to_contain_text(f"{name}.safetensors")
+        await (tab.page.keyboard.press(how) if how == "Escape" else press(tab, how))
+        assert (await server.answer(ident))["code"] == "declined"
+
+
 async def test_a_question_waits_while_the_page_asks_something_itself(played: Played) -> None:
     server, tab = played
     await tab.page.evaluate("""() => {
