@@ -63,7 +63,7 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
     if (mine !== looks || download !== null) return;
     const key = keyOf(models);
     if (models.length === 0 || dismissed.has(key)) return notice.hide();
-    const dismiss = () => dismissed.add(key);
+    const dismiss = () => void dismissed.add(key);
     notice.show(texts.modelsMissing(models.length), [button(texts.showMissing, decide, { small: true })], dismiss);
   }
 
@@ -111,7 +111,8 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
     const total = parts.reduce((sum, part) => sum + (part.total ?? part.bytes ?? 0), 0);
     if (entry?.completed) return void ended(parts.filter(({ status }) => status !== "success").length);
     const amount = total > 0 ? `${size(done)} / ${size(total)}` : "";
-    notice.show(texts.modelsComing(amount), [button(texts.showDownloads, openPanel, { small: true })], null);
+    const leave = () => void (download = null);
+    notice.show(texts.modelsComing(amount), [button(texts.showDownloads, openPanel, { small: true })], leave);
   }
 
   /** @param {number} failed */
@@ -123,7 +124,6 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
       notice.show(texts.modelsFailed(left), [button(texts.showDownloads, openPanel, { small: true }), again], () => {});
       return;
     }
-    await frontend.refreshModels();
     const run = () => {
       notice.hide();
       frontend.run();
@@ -142,8 +142,11 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
       if (download !== null) notice.hide();
       due ||= download !== null;
       download = null;
-    } else if (due) lookSoon();
-    else if (download !== null) followed();
+    } else if (due) {
+      // Once: the server tells so much that a look put off each time would never come.
+      due = false;
+      lookSoon();
+    } else if (download !== null) followed();
   });
   lookSoon();
 }
@@ -152,10 +155,9 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
 function createNotice() {
   const text = make("span");
   const actions = make("span", { class: "uiapi-line" });
-  /** @type {(() => void) | null} */
-  let dismiss = null;
+  let dismiss = () => {};
   const close = iconButton("pi-times", texts.dismiss, () => {
-    dismiss?.();
+    dismiss();
     hide();
   });
   const element = make("div", { class: "uiapi-notice", role: "status", hidden: true }, make("i", { class: "pi pi-box", "aria-hidden": "true" }), text, actions, close);
@@ -177,7 +179,7 @@ function createNotice() {
     /**
      * @param {string} words
      * @param {HTMLElement[]} buttons
-     * @param {(() => void) | null} dismissed null when it can't be
+     * @param {() => void} dismissed
      */
     show(words, buttons, dismissed) {
       set(text, { text: words });
@@ -185,7 +187,6 @@ function createNotice() {
       // The same buttons stay, so that a click is not lost to the next figure.
       if (labels(actions.children) !== labels(buttons)) actions.replaceChildren(...buttons);
       dismiss = dismissed;
-      close.hidden = dismissed === null;
       element.hidden = false;
     },
   };

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Playwright
 
 from ..stack import build
 from ..stack.comfy import ComfyProcess
-from ..stack.tab import Chromium
+from .opened import opened_tab
 from .runner import Row, percentile, ratio
 
 WRITES = 100
@@ -25,13 +22,9 @@ async def measure(playwright: Playwright) -> list[Row]:
     """A row for each frontend."""
     rows: list[Row] = []
     for frontend in build.FRONTENDS:
-        async with AsyncExitStack() as stack:
-            base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            comfy = stack.enter_context(ComfyProcess(base / "comfy", frontend=frontend))
-            chromium = await Chromium(base / "chromium").start(playwright)
-            stack.callback(chromium.kill)
-            await (await chromium.open(comfy)).load_workflow(_graph())
-            one, many = await asyncio.to_thread(_both, comfy)
+        async with opened_tab(playwright, frontend) as tab:
+            await tab.load_workflow(_graph())
+            one, many = await asyncio.to_thread(_both, tab.comfy)
         name = f"batch of {WRITES} writes to one write, p50, {frontend}"
         rows.append(ratio(name, percentile(many, 50), percentile(one, 50), BOUND))
     return rows

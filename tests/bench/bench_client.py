@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import requests
 from playwright.async_api import Playwright
 
 from ...client import Client
 from ..stack import build
-from ..stack.comfy import ComfyProcess
 from ..stack.demo import WORKFLOW
-from ..stack.tab import Chromium, Tab
+from ..stack.tab import Tab
 from .bench_roundtrip import FIELDS, Block, alternate
+from .opened import opened_tab
 from .runner import Row, percentile, ratio
 
 # The frames of an animation, one run after the other.
@@ -47,12 +45,8 @@ async def measure(playwright: Playwright) -> list[Row]:
     rows: list[Row] = []
     for frontend in build.FRONTENDS:
         async with AsyncExitStack() as stack:
-            base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            comfy = stack.enter_context(ComfyProcess(base / "comfy", frontend=frontend))
-            chromium = await Chromium(base / "chromium").start(playwright)
-            stack.callback(chromium.kill)
-            tab = await chromium.open(comfy)
-            client = stack.enter_context(Client(comfy.url))
+            tab = await stack.enter_async_context(opened_tab(playwright, frontend))
+            client = stack.enter_context(Client(tab.comfy.url))
             await asyncio.to_thread(client.load, WORKFLOW)
             rows += await _rows(frontend, tab, client, stack.enter_context(requests.Session()))
     return rows

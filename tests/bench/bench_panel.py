@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Playwright
 
 from ..stack import build
-from ..stack.comfy import PACKAGE_NAME, ComfyProcess
-from ..stack.tab import Chromium
+from ..stack.comfy import PACKAGE_NAME
+from .opened import opened_tab
 from .runner import Row, percentile
 
 KEPT = 0.95
@@ -70,12 +67,7 @@ async def measure(playwright: Playwright) -> list[Row]:
     """A row for each frontend."""
     rows: list[Row] = []
     for frontend in build.FRONTENDS:
-        async with AsyncExitStack() as stack:
-            base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            comfy = stack.enter_context(ComfyProcess(base / "comfy", frontend=frontend))
-            chromium = await Chromium(base / "chromium").start(playwright)
-            stack.callback(chromium.kill)
-            tab = await chromium.open(comfy)
+        async with opened_tab(playwright, frontend) as tab:
             await tab.load_workflow(_graph())
             found = await tab.page.evaluate(COUNT, [f"/extensions/{PACKAGE_NAME}/", TURNS, TURN])
         bare, panel = percentile(found["bare"], 50), percentile(found["panel"], 50)

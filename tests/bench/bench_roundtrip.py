@@ -6,11 +6,9 @@ import asyncio
 import http.client
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,8 +16,9 @@ from playwright.async_api import Playwright
 
 from ..stack import build, children
 from ..stack.comfy import ComfyProcess, free_port, is_taken
-from ..stack.tab import Chromium, Tab, until
+from ..stack.tab import Tab, until
 from . import echo
+from .opened import opened_tab
 from .runner import Row, percentile, ratio
 
 # Round trips a block; the two that are compared take turns, so that a busy moment meets both.
@@ -61,14 +60,10 @@ async def measure(playwright: Playwright) -> list[Row]:
     rows: list[Row] = []
     for frontend in build.FRONTENDS:
         async with AsyncExitStack() as stack:
-            base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            comfy = stack.enter_context(ComfyProcess(base / "comfy", frontend=frontend))
-            chromium = await Chromium(base / "chromium").start(playwright)
-            stack.callback(chromium.kill)
-            tab = await chromium.open(comfy)
+            tab = await stack.enter_async_context(opened_tab(playwright, frontend))
             await tab.load_workflow(GRAPH)
             port = await _echo_server(stack, tab)
-            rows += await _rows(frontend, comfy, port)
+            rows += await _rows(frontend, tab.comfy, port)
     return rows
 
 

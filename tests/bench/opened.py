@@ -1,0 +1,25 @@
+"""What most measurements begin with: a ComfyUI, and a tab of it in a Chromium of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import Playwright
+
+from ..stack.comfy import ComfyProcess
+from ..stack.tab import Chromium, Tab
+
+
+@asynccontextmanager
+async def opened_tab(playwright: Playwright, frontend: str) -> AsyncIterator[Tab]:
+    """The tab; its `comfy` is the ComfyUI. Both are gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        with ComfyProcess(Path(folder) / "comfy", frontend=frontend) as comfy:
+            chromium = await Chromium(Path(folder) / "chromium").start(playwright)
+            try:
+                yield await chromium.open(comfy)
+            finally:
+                chromium.kill()
