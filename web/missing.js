@@ -124,6 +124,8 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
       notice.show(texts.modelsFailed(left), [button(texts.showDownloads, openPanel, { small: true }), again], () => {});
       return;
     }
+    // The server has every tab do so too, but not before somebody may have pressed the button.
+    await frontend.refreshModels();
     const run = () => {
       notice.hide();
       frontend.run();
