@@ -118,7 +118,14 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
   /** @param {number} failed */
   async function ended(failed) {
     download = null;
-    const left = failed > 0 ? failed : await missing().then((models) => models.length, () => 0);
+    let left = failed;
+    try {
+      left ||= (await missing()).length;
+    } catch (error) {
+      // Whether all is there is not known; the load of the page, or the server that comes back, leads to another look.
+      frontend.toast("error", texts.models, words(error));
+      return notice.hide();
+    }
     if (left > 0) {
       const again = button(texts.showMissing, decide, { small: true });
       notice.show(texts.modelsFailed(left), [button(texts.showDownloads, openPanel, { small: true }), again], () => {});

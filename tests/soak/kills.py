@@ -23,6 +23,7 @@ from ..downloads.host import Host, model_bytes, sha256
 from ..stack.comfy import ComfyProcess
 from ..stack.program import Program
 from ..stack.steps import say
+from ..stack.tab import until
 
 FILES, SIZE = 12, 6 << 20
 # Bytes per second of each connection, so that a kill finds most files on their way; seconds until it comes.
@@ -131,10 +132,11 @@ class Killing:
                     await program.post("download_resume", {"download_id": one["download_id"]})
             for name in self.models:
                 await program.post("download_models", {"workflow": self.workflow(name)})
-            end = time.monotonic() + DEADLINE
-            while sorted(path.name for path in self.loras.iterdir()) != sorted(self.models):
-                assert time.monotonic() < end, sorted(path.name for path in self.loras.iterdir())
-                await asyncio.sleep(0.1)
+
+            async def whole() -> bool:
+                return sorted(path.name for path in self.loras.iterdir()) == sorted(self.models)
+
+            await until(whole, "every model, and nothing beside them", DEADLINE)
             await self.look(program)
 
 

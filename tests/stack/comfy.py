@@ -159,10 +159,10 @@ class ComfyProcess:
         with urllib.request.urlopen(self.url + path, timeout=timeout) as answer:  # noqa: S310 - its own address
             return json.load(answer)
 
-    def post(self, path: str, body: Any, timeout: float = 60.0) -> Any:
-        """POST JSON to a path, and the answer as decoded JSON, whatever its HTTP status."""
+    def post(self, path: str, body: Any, timeout: float = 60.0, name: str = "tests") -> Any:
+        """POST JSON to a path as a program of that name; the answer as decoded JSON, whatever its HTTP status."""
         request = urllib.request.Request(  # noqa: S310 - its own address
-            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": name}
         )
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-import urllib.request
 from collections.abc import Awaitable, Callable
 from io import BytesIO
 from pathlib import Path
@@ -49,7 +48,7 @@ async def _pose(tab: Tab) -> None:
     page = tab.page
 
     async def ask(name: str, command: str, data: dict[str, Any]) -> Any:
-        return await asyncio.to_thread(_as, tab.comfy, name, command, data)
+        return await asyncio.to_thread(tab.comfy.post, f"/uiapi/{command}", data, 120, name)
 
     await page.evaluate(NO_WARNING)
     await page.evaluate(OPEN_PANEL)
@@ -87,11 +86,3 @@ async def _keep(tab: Tab, name: str) -> None:
         path = PLACE / f"{name}.png"
         picture.convert("RGB").quantize(128).save(path, optimize=True)
     say(f"  {path}: {path.stat().st_size / 1000:.0f} kB")
-
-
-def _as(comfy: ComfyProcess, name: str, command: str, data: dict[str, Any]) -> Any:
-    """What a program of that name is answered. URLError."""
-    headers = {"Content-Type": "application/json", "User-Agent": name}
-    request = urllib.request.Request(f"{comfy.url}/uiapi/{command}", json.dumps(data).encode(), headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
-        return json.load(answer)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.downloads.host import Answer, Host
 from comfyui_uiapi.tests.stack import build
 from comfyui_uiapi.tests.stack.comfy import ComfyProcess
-from comfyui_uiapi.tests.stack.tab import Tab
+from comfyui_uiapi.tests.stack.tab import Tab, until
 from comfyui_uiapi.tests.stack.workflows import UPSCALER, write_upscaler
 from playwright.async_api import Locator, expect
 
@@ -101,14 +102,10 @@ async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_
     await keep(needy, "done")
     await notice(needy).get_by_role("button", name="Run").click()
 
-    def pictures() -> list[str]:
-        return [path.name for path in needy.comfy.base.rglob("needy*.png")]
+    async def pictures() -> list[Path]:
+        return [*needy.comfy.output.rglob("needy*.png")]
 
-    for _ in range(600):
-        if await asyncio.to_thread(pictures):
-            break
-        await asyncio.sleep(0.1)
-    assert len(await asyncio.to_thread(pictures)) == 1
+    assert len(await until(pictures, "the picture of the run", 60.0)) == 1
     combo = "() => app.rootGraph.nodes.find(n => n.type === 'UpscaleModelLoader').widgets[0].options.values"
     assert UPSCALER in await needy.page.evaluate(combo)
     assert await needy.page.evaluate("window.samePage") is True
