@@ -16,6 +16,7 @@ from .connection import MAX_FRAME, decode_object, encode
 from .dispatch import Caller, dispatch, find_command
 from .errors import UiapiError
 from .hub import Bridge
+from .load import Load
 
 log = logging.getLogger("uiapi")
 
@@ -24,6 +25,8 @@ HANGUP_INTERVAL = 0.5
 # Bodies without a declared type and text/plain come from pages that post strings; a form never comes from a program.
 JSON_TYPES = frozenset({"application/json", "text/plain", "application/octet-stream", "text/json"})
 
+# Seconds a body may make no progress: a caller that has vanished must not keep its connection for ever.
+BODY_PAUSE = 20.0
 # Characters of a program's name that are shown.
 MAX_NAME = 80
 
@@ -36,11 +39,12 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             _admit(bridge, request, command)
-            data = _query(request) if command.method == "GET" else await _body(request)
-            with HangupWatch(request):
-                agent = request.headers.get("User-Agent", "")
-                caller = Caller(f"http {request.remote}", program=program_name(agent), agent=agent)
-                return answer(200, await dispatch(bridge, command, data, caller))
+            with Load(bridge.loads, request.remote) as load:
+                data = _query(request) if command.method == "GET" else await _body(request, load)
+                with HangupWatch(request):
+                    agent = request.headers.get("User-Agent", "")
+                    caller = Caller(f"http {request.remote}", program=program_name(agent), agent=agent)
+                    return answer(200, await dispatch(bridge, command, data, caller))
         except UiapiError as refusal:
             error = refusal
         except Exception:  # The last line of defence: logged with its traceback, answered in the envelope.
@@ -112,7 +116,7 @@ def _query(request: web.Request) -> dict[str, Any]:
     return {**request.query, **request.match_info}
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
+async def _body(request: web.Request, load: Load) -> dict[str, Any]:
     """The JSON object in the body; an empty body is an empty object. UiapiError `too_large` and others."""
     if request.content_type not in JSON_TYPES:
         raise UiapiError(
@@ -121,13 +125,28 @@ async def _body(request: web.Request) -> dict[str, Any]:
     if (request.content_length or 0) > MAX_FRAME:
         raise _too_large()
     chunks, size = [], 0
-    async for chunk in request.content.iter_any():
+    while chunk := await _chunk(request):
         size += len(chunk)
         if size > MAX_FRAME:
             raise _too_large()
+        load.add(len(chunk))
         chunks.append(chunk)
     body = b"".join(chunks)
     return decode_object(body) if body.strip() else {}
+
+
+async def _chunk(request: web.Request) -> bytes:
+    """What has come of the body; empty at its end. UiapiError `malformed` when nothing comes any more."""
+    # What has come already, which is nearly always all of it, needs no timer.
+    chunk = request.content.read_nowait()
+    if chunk or request.content.at_eof():
+        return chunk
+    try:
+        return await asyncio.wait_for(request.content.readany(), BODY_PAUSE)
+    except asyncio.TimeoutError:
+        raise UiapiError(
+            "malformed", f"The body did not go on for {BODY_PAUSE:g} seconds; send it again, whole."
+        ) from None
 
 
 def _too_large() -> UiapiError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from time import time
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -14,10 +13,12 @@ from .access import Guard
 from .activity import Activity
 from .answers import Queued
 from .approvals import Approvals
+from .clock import steady_time
 from .comfy import Comfy
 from .connection import Connection, SocketTransport
 from .events import EventTransports
 from .idempotency import Repeats
+from .load import Loads
 from .manager import WebuiManager
 from .nodes import Catalogue
 from .panel import Panel
@@ -64,7 +65,7 @@ class Bridge:
     def __init__(self, comfy: Comfy, guard: Guard) -> None:
         self.comfy = comfy
         self.guard = guard
-        self.started = time()
+        self.started = steady_time()
         self.subscriptions = Subscriptions(self.watch)
         self.panel = Panel(self)
         self.activity = Activity(self.panel.stir, self.panel.changed)
@@ -74,6 +75,7 @@ class Bridge:
         self.event_transports = EventTransports(comfy, self.webuis)
         self.catalogue = Catalogue()
         self.downloads: DownloadsRoom | None = None
+        self.loads = Loads()
         self.closing = False
         # Every open websocket of /uiapi/ws.
         self.connections: set[Connection] = set()

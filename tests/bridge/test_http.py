@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from typing import Any
 
 import pytest
+from comfyui_uiapi.bridge import http, load
 from comfyui_uiapi.bridge.commands import COMMANDS
 from comfyui_uiapi.bridge.errors import STATUS
 
@@ -113,3 +115,51 @@ def test_no_error_code_has_the_status_that_clients_repeat_by_themselves() -> Non
 def test_every_command_says_in_a_sentence_what_it_does() -> None:
     for command in COMMANDS.values():
         assert command.doc.endswith(".") and command.doc[0].isupper(), command.name
+
+
+# -- callers that take too much, or do not go on ------------------------------------------------------------------
+
+
+async def unfinished(house: Any, sent: bytes = b'{"fields"') -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A request whose body goes on no further."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
+    head = "POST /uiapi/get_fields HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(sent) + 1000}\r\n\r\n".encode() + sent)
+    await writer.drain()
+    return reader, writer
+
+
+async def test_a_body_that_does_not_go_on_is_given_up(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "BODY_PAUSE", 0.05)
+    reader, writer = await unfinished(house)
+    status = await asyncio.wait_for(reader.readline(), 20)
+    assert b" 400 " in status and b"malformed" in await asyncio.wait_for(reader.read(10_000), 20)
+    writer.close()
+    assert not house.bridge.loads.requests
+
+
+async def test_an_address_has_no_more_requests_under_way_than_it_may(
+    house: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "MAX_REQUESTS", 2)
+    waiting = [await unfinished(house) for _ in range(2)]
+    await eventually(lambda: sum(house.bridge.loads.requests.values()) == 2)
+    status, envelope = await house.get("webuis")
+    assert (status, envelope["code"]) == (429, "too_many")
+    for _, writer in waiting:
+        writer.close()
+    await eventually(lambda: not house.bridge.loads.requests)
+    assert (await house.get("webuis"))[0] == 200
+
+
+async def test_the_bodies_of_an_address_take_no_more_memory_than_they_may(
+    house: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "MAX_BYTES", 1000)
+    _, writer = await unfinished(house, b" " * 990)
+    await eventually(lambda: sum(house.bridge.loads.bytes.values()) == 990)
+    status, envelope = await house.post("get_fields", {"fields": ["a.b"]})
+    assert (status, envelope["code"]) == (429, "too_many")
+    writer.close()
+    await eventually(lambda: not house.bridge.loads.bytes and not house.bridge.loads.requests)
+    assert (await house.post("get_fields", {"fields": ["a.b"]}))[0] == 503
