@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from .answers import Acknowledged, ConnectionStatus, Done, LateAnswer, Subscription, Unsubscribed, Webui, WebuiId
+from .clock import steady_time
 from .commands import Kind, Request, Risk, command
 from .dispatch import Call
 from .errors import UiapiError
@@ -125,7 +126,7 @@ async def connection_status(call: Call, request: OfPage) -> dict[str, Any]:
         "active_downloads": active,
         "pending_downloads": pending,
         "server_time": time(),
-        "server_uptime": time() - call.bridge.started,
+        "server_uptime": steady_time() - call.bridge.started,
     }
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from ..bridge.clock import steady_time
 from ..bridge.commands import DEFAULT_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Kind, Request, Risk, command, tab_command
 from ..bridge.dispatch import Call
 from ..bridge.errors import UiapiError
@@ -250,7 +250,7 @@ async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
         "progress": item.entry,
         "download_id": run.id,
         "started": began,
-        "elapsed": time.time() - began,
+        "elapsed": steady_time() - began,
     }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import traceback
 from typing import Any
 
+from ..bridge.clock import steady_time
 from .secrets import redact
 
 log = logging.getLogger("uiapi")
@@ -23,7 +23,7 @@ pending_downloads: dict[str, dict[str, Any]] = {}
 
 def cleanup_old_tasks() -> None:
     """Forget downloads that ended more than TASK_CLEANUP_AGE ago; one that has not ended is never forgotten."""
-    now = time.time()
+    now = steady_time()
     for task_id, task in [*download_tasks.items()]:
         ended = task.get("completed_at") or task.get("start_time") or 0.0
         if task.get("completed") and now - ended > TASK_CLEANUP_AGE:
@@ -32,7 +32,7 @@ def cleanup_old_tasks() -> None:
 
 def cleanup_old_pending_downloads() -> None:
     """Forget questions for URLs that were put more than TASK_CLEANUP_AGE ago."""
-    now = time.time()
+    now = steady_time()
     for task_id, pending in [*pending_downloads.items()]:
         asked = pending.get("timestamp") or pending.get("start_time") or 0.0
         if now - asked > TASK_CLEANUP_AGE:
@@ -48,7 +48,7 @@ def counts() -> tuple[int, int]:
 
 def finish(task: dict[str, Any], status: str, error: str | None = None) -> None:
     """Set a task's end: its status, and when it was."""
-    now = time.time()
+    now = steady_time()
     task.update(status=status, completed=True, completed_at=now)
     if "start_time" in task:
         task["elapsed_time"] = now - task["start_time"]

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..bridge.clock import steady_time
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from . import registry
@@ -194,7 +195,7 @@ class Runner:
         for item in asked:
             item.entry["status"] = "waiting_for_url"
         names = [item.need.name for item in asked]
-        registry.pending_downloads[run.id] = {"timestamp": time.time(), "task_id": run.id, "names": names}
+        registry.pending_downloads[run.id] = {"timestamp": steady_time(), "task_id": run.id, "names": names}
         self._changed(run)
         try:
             answers = await self._ask([item.need for item in asked])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from ..bridge.atomic import read_json, sweep, write_json
+from ..bridge.clock import steady_time
 from ..bridge.commands import DEFAULT_TIMEOUT
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
@@ -292,7 +292,7 @@ class Downloads:
             status="initializing",
             completed=False,
             resumable=False,
-            start_time=time.time(),
+            start_time=steady_time(),
             elapsed_time=0.0,
             total_models=0,
             current_model=0,
@@ -378,7 +378,7 @@ class Downloads:
             item.state not in ("pending", "waiting_for_url") for item in run.items if item.task is not None
         )
         if not entry["completed"]:
-            entry["elapsed_time"] = time.time() - entry["start_time"]
+            entry["elapsed_time"] = steady_time() - entry["start_time"]
 
     async def _watch(self) -> None:
         while True:

@@ -308,12 +308,12 @@ export function createFrontend(app, api, page) {
      * @returns {Promise<void>}
      */
     async restored() {
-      const until = Date.now() + LOOK_FOR;
+      const until = page.performance.now() + LOOK_FOR;
       const keepsWorkflows = () => manager()?.setting?.get("Comfy.Workflow.Persist") !== false;
       const busy = () => manager()?.spinner || app.configuringGraph || (keepsWorkflows() && !workflows()?.activeWorkflow);
       do {
         await new Promise((resume) => page.setTimeout(resume, LOOK_EVERY));
-      } while (busy() && Date.now() < until);
+      } while (busy() && page.performance.now() < until);
     },
   };
 }

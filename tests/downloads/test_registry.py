@@ -28,11 +28,11 @@ Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 
 
 class Clock:
-    """A wall clock that stands until it is moved."""
+    """A clock that stands until it is moved."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = time.time()
-        monkeypatch.setattr(time, "time", lambda: self.now)
+        monkeypatch.setattr(registry, "steady_time", lambda: self.now)
 
 
 @pytest.fixture
