@@ -66,7 +66,9 @@ def _test(options: argparse.Namespace) -> None:
     _build(options)
     # pytest finds its configuration from here, wherever dev.py was called from.
     os.chdir(ROOT)
-    _become([_stack("build").PYTHON, "-m", "pytest", *sys.argv[2:]])
+    # All of them in two processes, as tests/conftest.py divides them; a choice is shown as it runs.
+    how = sys.argv[2:] or ["-n", "2"]
+    _become([_stack("build").PYTHON, "-m", "pytest", *how])
 
 
 def _bench(options: argparse.Namespace) -> None:

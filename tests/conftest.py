@@ -8,9 +8,11 @@ under a name that cannot be imported, or a second time.
 from __future__ import annotations
 
 import importlib.util
+import re
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RootIsNoTestPackage())
     # A shell that starts us in the background has Ctrl-C ignored, by us and by all that we start and send it to.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several processes: all tests of a frontend in one, which starts a ComfyUI and a Chromium for them, and
+    of the others each file."""
+    from comfyui_uiapi.tests.stack.build import FRONTENDS
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFrontend(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            parameters = re.split(r"[\[\]-]", nodeid.partition("[")[2])
+            return next((version for version in FRONTENDS if version in parameters), nodeid.partition("::")[0])
+
+    return ByFrontend(config, log)
 
 
 def load_package() -> None:

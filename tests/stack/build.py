@@ -63,6 +63,7 @@ DEV_TOOLS = (
     "mypy==2.4.1",
     "pytest==9.2.0",
     "pytest-asyncio==1.5.0",
+    "pytest-xdist==3.8.0",
     "playwright==1.65.2",
     # axe-core, which finds what keeps people out of a page.
     "axe-playwright-python==0.1.8",
