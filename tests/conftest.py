@@ -46,7 +46,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from comfyui_uiapi.tests.stack.build import FRONTENDS
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFrontend(LoadScopeScheduling):
+    class ByFrontend(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             parameters = re.split(r"[\[\]-]", nodeid.partition("[")[2])
             return next((version for version in FRONTENDS if version in parameters), nodeid.partition("::")[0])
