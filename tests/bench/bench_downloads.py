@@ -23,6 +23,8 @@ from .runner import Row, percentile, ratio
 
 BIG, LONG, LIMITED = 2_000_000_000, 5_000_000_000, 800_000_000
 SEGMENTS = 8
+# Files at once, of how many bytes, and how many are fetched at a time, which is as many as UIAPI_MAX_DOWNLOADS takes.
+MANY, EACH, AT_A_TIME = 100, 10_000_000, 32
 ROUNDS = 3
 # Megabytes per second that each connection of the slow server gets.
 RATE = 20
@@ -45,7 +47,10 @@ def _measure() -> list[Row]:
                 rows = [*bench.full_speed(), *bench.disturbance()]
                 comfy.env["UIAPI_SEGMENTS"] = str(SEGMENTS)
                 comfy.restart()
-                return rows + bench.limited()
+                rows += bench.limited()
+                comfy.env["UIAPI_MAX_DOWNLOADS"] = str(AT_A_TIME)
+                comfy.restart()
+                return rows + bench.many()
 
 
 class Bench:
@@ -79,6 +84,27 @@ class Bench:
         rows = [ratio(speed, curl, ours, 7.0, unit="s", at_least=True)]
         aria2c = self.with_aria2c(url)
         return rows + [Row("the same with aria2c", aria2c, "s")] if aria2c else rows
+
+    def many(self) -> list[Row]:
+        """A hundred models wanted at once."""
+        names = [f"many{number}.safetensors" for number in range(MANY)]
+        for name in names:
+            self.nginx.make(name, EACH)
+        urls = [self.nginx.url(name) for name in names]
+        outputs = [word for url in urls for word in ("-o", str(self.folder / (url.rpartition("/")[2] + ".bin")), url)]
+        curl = self.run(["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(AT_A_TIME), *outputs])
+        began = time.perf_counter()
+        started = self.post("download_models", {"workflow": workflow(*urls)})
+        status = f"/uiapi/download_status/{started['download_id']}"
+        busy = self.latencies(until=lambda asked: asked % 5 == 0 and bool(self.comfy.get(status)["completed"]))
+        ours = time.perf_counter() - began
+        state = self.comfy.get(status)
+        assert state["status"] == "completed", state
+        beside = f"{len(busy)} asked, max {max(busy):.2f} ms"
+        return [
+            ratio(f"{MANY} files of {EACH // 10**6} MB / curl --parallel-max {AT_A_TIME}", ours, curl, None, unit="s"),
+            Row(f"connection_status while {MANY} download, p99", percentile(busy, 99), "ms", beside=beside),
+        ]
 
     def disturbance(self) -> list[Row]:
         """5 GB at full speed while connection_status is asked for."""
@@ -174,8 +200,11 @@ class Bench:
         raise RuntimeError("this system does not tell a process's memory")
 
 
-def workflow(url: str) -> dict[str, Any]:
-    """A workflow that needs one model."""
-    model = {"name": "long.safetensors", "directory": "checkpoints", "url": url}
-    node = {"id": 1, "type": "CheckpointLoaderSimple", "widgets_values": ["long.safetensors"]}
-    return {"nodes": [node | {"properties": {"models": [model]}}], "links": []}
+def workflow(*urls: str) -> dict[str, Any]:
+    """A workflow that needs the models at these addresses."""
+    nodes = []
+    for number, url in enumerate(urls, 1):
+        model = {"name": url.rpartition("/")[2], "directory": "checkpoints", "url": url}
+        node = {"id": number, "type": "CheckpointLoaderSimple", "widgets_values": [model["name"]]}
+        nodes.append(node | {"properties": {"models": [model]}})
+    return {"nodes": nodes, "links": []}

@@ -50,7 +50,7 @@ class Row:
 
 
 def ratio(
-    name: str, mine: float, bare: float, limit: float, *, unit: str = "ms", at_least: bool = False
+    name: str, mine: float, bare: float, limit: float | None, *, unit: str = "ms", at_least: bool = False
 ) -> Row:
     """A figure divided by the one it is compared with; both are shown, in `unit`."""
     return Row(name, mine / bare, "x", limit, at_least, f"{mine:.4g} {unit} to {bare:.4g} {unit}")
