@@ -97,6 +97,11 @@ class Host:
         self.answers[path] = answer
         return answer
 
+    def wanted(self, name: str, folder: str = "loras") -> dict[str, Any]:
+        """What a program sends to download_model for the file offered under this name."""
+        model = {"url": self.url(f"/{name}"), "ckpt_type": folder, "sha256": sha256(self.answers[f"/{name}"].data)}
+        return {"model_name": name, "model_def": model}
+
     def redirect(self, path: str, location: str, status: int = 302) -> None:
         self.offer(path, status=status, headers={"Location": location})
 

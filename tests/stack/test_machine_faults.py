@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.downloads.partial import DISK_RESERVE
-from comfyui_uiapi.tests.downloads.host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.downloads.host import Host, model_bytes
 from comfyui_uiapi.tests.stack.comfy import ComfyProcess
 from comfyui_uiapi.tests.stack.program import PATIENCE, Program
 from comfyui_uiapi.tests.stack.tab import until
@@ -38,12 +38,6 @@ async def host() -> AsyncIterator[Host]:
     host.offer(f"/{NAME}", model_bytes(SIZE), rate=1e6)
     yield host
     await host.close()
-
-
-def wanted(host: Host, name: str = NAME) -> dict[str, Any]:
-    """What a program asks for to have the model."""
-    model = {"url": host.url(f"/{name}"), "ckpt_type": "loras", "sha256": sha256(host.answers[f"/{name}"].data)}
-    return {"model_name": name, "model_def": model}
 
 
 async def coming(host: Host, amount: int = 2 << 20) -> None:
@@ -100,11 +94,11 @@ async def test_a_full_disk_is_said_before_a_byte_comes_and_takes_no_room_from_wh
     host.offer("/large.safetensors", model_bytes(40 << 20))
     with ComfyProcess(small_disks, env={"UIAPI_ALLOWED_HOSTS": host.authority}) as comfy:
         async with Program(comfy) as program:
-            status, envelope = await program.post("download_model", wanted(host, "large.safetensors"))
+            status, envelope = await program.post("download_model", host.wanted("large.safetensors"))
             assert (status, envelope["code"]) == (507, "disk_full"), envelope
             assert [*loras(comfy).iterdir()] == []
 
-            fetching = program.spawn(program.post("download_model", wanted(host)))
+            fetching = program.spawn(program.post("download_model", host.wanted(NAME)))
             await coming(host)
             filler = await asyncio.to_thread(fill, loras(comfy))
             host.answers[f"/{NAME}"].rate = None
@@ -112,7 +106,7 @@ async def test_a_full_disk_is_said_before_a_byte_comes_and_takes_no_room_from_wh
             assert (loras(comfy) / NAME).read_bytes() == host.answers[f"/{NAME}"].data
 
             host.offer("/more.safetensors", model_bytes(SIZE, 2))
-            status, envelope = await program.post("download_model", wanted(host, "more.safetensors"))
+            status, envelope = await program.post("download_model", host.wanted("more.safetensors"))
             assert (status, envelope["code"]) == (507, "disk_full"), envelope
             assert sorted(path.name for path in loras(comfy).iterdir()) == [filler.name, NAME]
 
@@ -165,10 +159,10 @@ async def test_a_clock_that_is_set_ends_nothing_and_makes_nothing_old(host: Host
     (comfy.base / "custom_nodes" / "clock.py").write_text(CLOCK)
     with comfy:
         async with Program(comfy) as program:
-            _, done = await program.post("download_model", wanted(host, "done.safetensors"))
+            _, done = await program.post("download_model", host.wanted("done.safetensors"))
             assert done["status"] == "success", done
             socket = await program.socket()
-            fetching = program.spawn(program.post("download_model", wanted(host)))
+            fetching = program.spawn(program.post("download_model", host.wanted(NAME)))
             waiting = socket.start("get_workflow", {"wait_for_webui": True, "timeout": 3})
             await coming(host)
             await program.comfy_post(f"/set_clock?ahead={ahead}")
@@ -200,13 +194,13 @@ async def test_two_comfyuis_on_the_same_models_fetch_once_and_one_goes_on_when_t
     await asyncio.gather(asyncio.to_thread(first.start), asyncio.to_thread(second.start))
     try:
         async with Program(first) as one, Program(second) as other:
-            asked = [program.post("download_model", wanted(host, "small.safetensors")) for program in (one, other)]
+            asked = [program.post("download_model", host.wanted("small.safetensors")) for program in (one, other)]
             assert [body["status"] for _, body in await asyncio.gather(*asked)] == ["success", "success"]
             assert host.sent["/small.safetensors"] == len(small.data)
 
-            killed = one.spawn(one.post("download_model", wanted(host)))
+            killed = one.spawn(one.post("download_model", host.wanted(NAME)))
             await coming(host)
-            goes_on = other.spawn(other.post("download_model", wanted(host)))
+            goes_on = other.spawn(other.post("download_model", host.wanted(NAME)))
             await asyncio.sleep(0)
             os.kill(first.pid, signal.SIGKILL)
             with pytest.raises(aiohttp.ClientError):

@@ -55,12 +55,6 @@ def comfy(frontend: str, host: Host, tmp_path: Path) -> Any:
         yield process
 
 
-def definition(host: Host) -> dict[str, Any]:
-    """What a program asks for to have the model."""
-    model = {"url": host.url(f"/{MODEL}"), "ckpt_type": "checkpoints", "sha256": sha256(host.answers[f"/{MODEL}"].data)}
-    return {"model_name": MODEL, "model_def": model}
-
-
 def missing(comfy: ComfyProcess) -> int | None:
     """How many bytes of the model are missing by the journal on the disk; None without a journal."""
     journal = comfy.base / "models" / "checkpoints" / f".{MODEL}.uiapi-json"
@@ -130,7 +124,7 @@ async def test_ctrl_c_answers_everybody_and_after_a_restart_everything_goes_on(
         await tab.page.evaluate(BUSY)
         waiting: list[Awaitable[Any]] = [
             program.spawn(program.post("get_fields", {"fields": ["Canvas.width"]})),
-            program.spawn(program.post("download_model", definition(host))),
+            program.spawn(program.post("download_model", host.wanted(MODEL, "checkpoints"))),
             socket.start("get_workflow"),
         ]
         await under_way(comfy)
@@ -163,7 +157,7 @@ async def test_sigterm_ends_comfyui_at_once_and_after_a_restart_everything_goes_
         heard: list[Any] = []
         await client.on("widget_changed", lambda event: heard.append(event.data["new"]))
         await program.ok("load_workflow", {"workflow": picture(width=88)})
-        waiting = program.spawn(client.call("download_model", definition(host)))
+        waiting = program.spawn(client.call("download_model", host.wanted(MODEL, "checkpoints")))
         await under_way(comfy)
         assert await seconds_to_end(comfy, signal.SIGTERM) < ADDED
         with pytest.raises(UiapiError) as lost:
