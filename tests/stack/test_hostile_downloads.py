@@ -51,7 +51,7 @@ NAMES = (
     "..\\x.safetensors",
     "sub/../../x.safetensors",
     "sub/./../../x.safetensors",
-    "/tmp/x.safetensors",  # noqa: S108 - what is tested
+    "/x.safetensors",
     "//server/share/x.safetensors",
     "\\\\server\\share\\x.safetensors",
     "C:\\x.safetensors",
@@ -68,7 +68,7 @@ NAMES = (
     "..",
     "",
 )
-FOLDERS = ("..", "../custom_nodes", "custom_nodes", "loras/../../custom_nodes", "/tmp", "configs/..", "loras\0", "C:\\")  # noqa: S108
+FOLDERS = ("..", "../custom_nodes", "custom_nodes", "loras/../../custom_nodes", "/etc", "configs/..", "loras\0", "C:\\")
 
 
 @pytest.fixture(scope="module")
