@@ -89,11 +89,11 @@ async def write_json(path: Path, data: dict[str, Any]) -> None:
     await asyncio.to_thread(sync_directory, path.parent)
 
 
-def sweep(directory: Path) -> None:
+def sweep(directory: Path, pattern: str = ".*.json.*.tmp") -> None:
     """Take away what a write left that was killed in the middle, where that can be done. Blocks on the disk."""
     # Another ComfyUI may be writing into the same folder right now.
     before = time.time() - _WRITES_TAKE
-    for path in directory.glob(".*.json.*.tmp"):
+    for path in directory.glob(pattern):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < before:
                 path.unlink()

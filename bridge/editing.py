@@ -11,7 +11,7 @@ from .commands import COMMANDS, Request, Risk, command, tab_command
 from .dispatch import Call
 from .errors import UiapiError
 from .graph import Path, SetFields, Write
-from .images import store_images
+from .images import Pictures
 
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 Box = Annotated[list[float], Field(min_length=4, max_length=4, description="x, y, width and height.")]
@@ -293,14 +293,18 @@ BATCHABLE = frozenset({*EDITS, "set_fields", "set_connection"})
 @command("batch", response=Batched, risk=Risk.DRIVE, tab=True)
 async def batch(call: Call, request: Batch) -> dict[str, Any]:
     """Carry out several edits, all or none, as one step that can be undone."""
-    commands = []
-    for index, item in enumerate(request.commands):
-        commands.append({"command": item.command, "data": await _checked(call, index, item, request.dry_run)})
-    answer: dict[str, Any] = await call.tab("batch", {"commands": commands, "dry_run": request.dry_run})
+    async with Pictures(call.bridge.comfy) as pictures:
+        # A dry run stores nothing; the name a picture would get is enough to see what would change.
+        kept = None if request.dry_run else pictures
+        commands = [
+            {"command": item.command, "data": await _checked(call, index, item, kept)}
+            for index, item in enumerate(request.commands)
+        ]
+        answer: dict[str, Any] = await call.tab("batch", {"commands": commands, "dry_run": request.dry_run})
     return answer
 
 
-async def _checked(call: Call, index: int, item: BatchCommand, dry_run: bool) -> dict[str, Any]:
+async def _checked(call: Call, index: int, item: BatchCommand, pictures: Pictures | None) -> dict[str, Any]:
     """The data of one command as the tab takes it; a refusal says which of the batch it was."""
     where = {"index": index, "command": item.command}
     if item.command not in BATCHABLE:
@@ -314,9 +318,8 @@ async def _checked(call: Call, index: int, item: BatchCommand, dry_run: bool) ->
         parsed = COMMANDS[item.command].parse(item.data)
         if not isinstance(parsed, SetFields):
             return Call(call.bridge, COMMANDS[item.command], call.caller, parsed).data()
-        # A dry run stores nothing; the name a picture would get is enough to see what would change.
         writes = parsed.writes()
-        return {"fields": writes if dry_run else await store_images(call.bridge.comfy, writes)}
+        return {"fields": writes if pictures is None else await pictures.store(writes)}
     except UiapiError as error:
         raise UiapiError(
             error.code, f"Command {index} of the batch: {error.message}", {**error.details, **where}

@@ -12,7 +12,7 @@ from .commands import GRAPH_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Kind, Reque
 from .dispatch import Call
 from .errors import UiapiError, disconnected
 from .graph import FORMATS, WRITES, Workflow, Write
-from .images import store_images
+from .images import Pictures
 from .manager import PendingRequest, WebuiManager
 from .outputs import failure_of, inline_files, output_files
 from .runs import Run
@@ -93,21 +93,23 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
         return await _run_alone(call, request)
     if request.workflow is not None:
         await call.tab("load_workflow", {"workflow": request.workflow}, GRAPH_TIMEOUT)
-    fields = await store_images(call.bridge.comfy, request.fields) if request.fields else None
-    return await _execute(call, request.batch_count, fields, wait=request.wait, outputs=request.outputs)
+    async with Pictures(call.bridge.comfy) as pictures:
+        fields = await pictures.store(request.fields or [])
+        return await _execute(call, request.batch_count, fields, wait=request.wait, outputs=request.outputs)
 
 
 async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
     """Queue without a tab: the given API-format workflow, or the graph the last main tab told."""
-    prompt = await prompt_alone(call, request.workflow, request.fields or [])
+    async with Pictures(call.bridge.comfy) as pictures:
+        prompt = await prompt_alone(call, request.workflow, request.fields or [], pictures)
 
-    async def queue() -> dict[str, Any]:
-        queued = [await call.bridge.comfy.queue_prompt(prompt) for _ in range(request.batch_count)]
-        return {**queued[0], "prompt_ids": [item["prompt_id"] for item in queued]}
+        async def queue() -> dict[str, Any]:
+            queued = [await call.bridge.comfy.queue_prompt(prompt) for _ in range(request.batch_count)]
+            return {**queued[0], "prompt_ids": [item["prompt_id"] for item in queued]}
 
-    if not request.wait:
-        return await queue()
-    return await _follow(call, call.bridge.webuis.lobby, queue, request.outputs)
+        if not request.wait:
+            return await queue()
+        return await _follow(call, call.bridge.webuis.lobby, queue, request.outputs)
 
 
 async def _execute(

@@ -10,7 +10,7 @@ from .answers import FullNodes, GotApi, GotWorkflow, Link, Loaded, Nodes, Offere
 from .commands import DEFAULT_TIMEOUT, Kind, Request, Risk, command, tab_command
 from .dispatch import Call
 from .errors import UiapiError
-from .images import store_images
+from .images import Pictures
 
 # A field path; longer than any title a person would write.
 Path = Annotated[
@@ -163,8 +163,9 @@ async def set_fields(call: Call, request: SetFields) -> dict[str, Any]:
     """Write fields by their paths; if one cannot be written, none is."""
     # The tab is found first, so that without one no image is stored.
     call.webui()
-    writes = await store_images(call.bridge.comfy, request.writes())
-    answer = await call.tab("set_fields", {"fields": writes})
+    async with Pictures(call.bridge.comfy) as pictures:
+        writes = await pictures.store(request.writes())
+        answer = await call.tab("set_fields", {"fields": writes})
     return {path: answer.get(path) or _unconfirmed(value) for path, value in writes}
 
 

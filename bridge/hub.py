@@ -13,11 +13,13 @@ from .access import Guard
 from .activity import Activity
 from .answers import Queued
 from .approvals import Approvals
+from .atomic import sweep
 from .clock import steady_time
 from .comfy import Comfy
 from .connection import Connection, SocketTransport
 from .events import EventTransports
 from .idempotency import Repeats
+from .images import BESIDE_PREFIX
 from .load import Loads
 from .manager import WebuiManager
 from .nodes import Catalogue
@@ -131,6 +133,7 @@ class Bridge:
         """Begin to listen to ComfyUI; called on its loop once it serves."""
         self._end_watch_for_interrupts = close_on_interrupt(self.close)
         self.runs.start()
+        await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{BESIDE_PREFIX}*.tmp")
         await self.approvals.start()
         if self.downloads is not None:
             await self.downloads.start()

@@ -9,7 +9,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from .errors import UiapiError
-from .images import store_images
+from .images import Pictures
 
 if TYPE_CHECKING:
     from .dispatch import Call
@@ -55,7 +55,9 @@ def can_run_alone(call: Call, workflow: dict[str, Any] | None) -> bool:
     return bool(workflow) and all(isinstance(node, dict) and "class_type" in node for node in workflow.values())
 
 
-async def prompt_alone(call: Call, workflow: dict[str, Any] | None, fields: list[tuple[str, Any]]) -> dict[str, Any]:
+async def prompt_alone(
+    call: Call, workflow: dict[str, Any] | None, fields: list[tuple[str, Any]], pictures: Pictures
+) -> dict[str, Any]:
     """What to run without a tab, with those fields set and their pictures stored. UiapiError for a wrong path."""
     snapshot = call.snapshot() if workflow is None else None
     prompt = copy.deepcopy(workflow if snapshot is None else snapshot.output) or {}
@@ -64,7 +66,7 @@ async def prompt_alone(call: Call, workflow: dict[str, Any] | None, fields: list
     nodes = api_nodes(prompt) if snapshot is None else snapshot.nodes
     # Every path is resolved before a picture is stored.
     places = [find_widget(nodes, path) for path, _ in fields]
-    stored = await store_images(call.bridge.comfy, fields)
+    stored = await pictures.store(fields)
     for (node, widget), (path, value) in zip(places, stored, strict=True):
         target = prompt.get(str(node["id"]))
         if target is None:

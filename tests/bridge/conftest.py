@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from comfyui_uiapi import server
 from comfyui_uiapi.bridge.access import Guard
 from comfyui_uiapi.bridge.comfy import Comfy
+from comfyui_uiapi.bridge.errors import UiapiError
 from comfyui_uiapi.bridge.hub import Bridge
 
 
@@ -131,6 +132,10 @@ class FakeTab:
         """Answer that command with a value, or with what a function of its data returns."""
         self.answers[command] = answer if callable(answer) else lambda data: answer
 
+    def refuse(self, command: str, code: str) -> None:
+        """Answer that command with an error of that code."""
+        self.answers[command] = lambda data: UiapiError(code, f"The page says {code}.")
+
     async def next(self, kind: str = "request") -> dict[str, Any]:
         """The next frame of that type."""
         while True:
@@ -165,7 +170,11 @@ class FakeTab:
             self.requests.append(frame)
             answerer = self.answers.get(frame["command"])
             if answerer is not None:
-                await self.respond(frame["id"], answerer(frame["data"]))
+                answer = answerer(frame["data"])
+                if isinstance(answer, UiapiError):
+                    await self.respond(frame["id"], **answer.envelope())
+                else:
+                    await self.respond(frame["id"], answer)
         self.seen.put_nowait(frame)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,12 @@ async def test_what_is_no_picture_is_refused_and_none_of_the_others_is_stored(
         ("....image", "INPUT_image.png"),
         ("image", "INPUT_image.png"),
         ("Bild für Anna.image", "INPUT_Bild für Anna.png"),
+        ("Photo", "INPUT_Photo.png"),
+        # Another picture of the same node is another file.
+        ("Photo.mask", "INPUT_Photo_mask.png"),
+        ('"v1.0".mask', "INPUT_v1_0_mask.png"),
+        # No file system takes a name of more than 255 bytes.
+        (f"{'画' * 200}.image", f"INPUT_{'画' * 50}.png"),
     ],
 )
 def test_the_name_of_a_picture_stays_in_its_folder(path: str, name: str) -> None:
@@ -85,3 +93,57 @@ async def test_a_page_that_does_not_report_a_write_is_not_reported_as_confirmed(
     (await house.tab()).on("set_fields", {})
     status, body = await house.post("set_fields", {"fields": [["a.b", 1]]})
     assert body["response"]["a.b"]["value"] is None and body["response"]["a.b"]["warnings"]
+
+
+async def test_a_refused_write_leaves_the_pictures_as_they_were(house: Any, tmp_path: Path) -> None:
+    tab = await house.tab()
+    tab.on("set_fields", {})
+    folder = tmp_path / "input"
+    await house.post("set_fields", {"fields": [["Photo.image", picture(PNG + b" before")]]})
+    tab.refuse("set_fields", "unknown_path")
+    tab.refuse("batch", "unknown_path")
+    fields = [["Photo.image", picture()], ["New.image", picture()], ["Nope.width", 1]]
+    commands = [{"command": "set_fields", "data": {"fields": [write]}} for write in fields]
+    for command, body in (("set_fields", {"fields": fields}), ("batch", {"commands": commands})):
+        status, answer = await house.post(command, body)
+        assert (status, answer["code"]) == (404, "unknown_path")
+        assert [path.name for path in folder.iterdir()] == ["INPUT_Photo.png"]
+        assert (folder / "INPUT_Photo.png").read_bytes() == PNG + b" before"
+
+
+async def test_a_write_of_which_nobody_knows_whether_it_was_done_keeps_its_picture(house: Any, tmp_path: Path) -> None:
+    await house.tab()
+    status, answer = await house.post("set_fields", {"fields": [["Photo.image", picture()]], "timeout": 0.05})
+    assert (status, answer["code"]) == (504, "timeout")
+    assert [path.name for path in (tmp_path / "input").iterdir()] == ["INPUT_Photo.png"]
+
+
+async def test_what_another_program_has_stored_meanwhile_stays(house: Any, tmp_path: Path) -> None:
+    tab = await house.tab()
+    target = tmp_path / "input" / "INPUT_Photo.png"
+    refused = asyncio.ensure_future(house.post("set_fields", {"fields": [["Photo.image", picture(PNG + b" refused")]]}))
+    first = await tab.next()
+    other = asyncio.ensure_future(house.post("set_fields", {"fields": [["Photo.image", picture(PNG + b" taken")]]}))
+    second = await tab.next()
+    await tab.respond(second["id"], {})
+    await other
+    await tab.respond(first["id"], status="error", error="no", code="unknown_path")
+    assert (await refused)[0] == 404
+    assert target.read_bytes() == PNG + b" taken"
+
+
+async def test_two_pictures_that_would_be_one_file_are_refused(house: Any, tmp_path: Path) -> None:
+    await house.tab()
+    fields = [["a/b.image", picture()], ["a.b.image", picture(PNG + b"other")]]
+    status, answer = await house.post("set_fields", {"fields": fields})
+    assert (status, answer["code"]) == (422, "invalid") and "a.b.image" in answer["error"]
+    assert [*(tmp_path / "input").iterdir()] == []
+
+
+async def test_the_start_takes_away_what_a_killed_write_of_a_picture_left(house: Any, tmp_path: Path) -> None:
+    kept, left = tmp_path / "input" / "mine.tmp", tmp_path / "input" / ".uiapi-abc.tmp"
+    for path in (kept, left):
+        path.write_bytes(PNG)
+        os.utime(path, (1, 1))
+    await house.bridge.start()
+    assert kept.exists() and not left.exists()

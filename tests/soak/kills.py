@@ -1,12 +1,15 @@
 """ComfyUI killed with SIGKILL at random moments of saves, downloads and commands, and what it finds when it is back.
 
-After each kill: every address whose saving was answered is in the map, no model has bytes that are not its own,
-what was under way is listed to be resumed, and nothing half-written lies beside it.
+After each kill: every address whose saving was answered is in the map and the person's last decision holds, no model
+and no picture has bytes that are not its own, what was under way is listed to be resumed, nothing half-written lies
+beside it, and the one open tab is back without a reload, its fields as the last answer said.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import os
 import random
@@ -14,44 +17,67 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from PIL import Image
+from playwright.async_api import Playwright, async_playwright
 
 from ..downloads.host import Host, model_bytes, sha256
+from ..stack import build
 from ..stack.comfy import ComfyProcess
-from ..stack.program import Program
+from ..stack.program import PATIENCE, Program
 from ..stack.steps import say
-from ..stack.tab import until
+from ..stack.tab import Chromium, Tab, until
+from ..stack.workflows import photo, picture
 
 FILES, SIZE = 12, 6 << 20
 # Bytes per second of each connection, so that a kill finds most files on their way; seconds until it comes.
 RATE = 2 << 20
 SOONEST, LATEST = 0.05, 2.5
 DEADLINE = 60.0
+PHOTO = "INPUT_Photo.png"
+GRAPH = {**picture(), **{f"photo {number}": node for number, node in photo(PHOTO).items()}}
+GRAPH["photo 2"] = {**GRAPH["photo 2"], "inputs": {"images": ["photo 1", 0], "filename_prefix": "photo"}}
 
 
 class Killing:
-    """One ComfyUI that is killed again and again."""
+    """One ComfyUI that is killed again and again under one open tab."""
 
     def __init__(self, base: Path, host: Host, seed: int) -> None:
         self.host = host
         self.dice = random.Random(seed)  # noqa: S311
-        self.comfy = ComfyProcess(base, env={"UIAPI_ALLOWED_HOSTS": host.authority})
+        env = {"UIAPI_ALLOWED_HOSTS": host.authority}
+        self.comfy = ComfyProcess(base, frontend=build.FRONTENDS[-1], env=env)
         self.loras = base / "models" / "loras"
         self.models = {f"m{at}.safetensors": model_bytes(SIZE, at) for at in range(FILES)}
         for name, data in self.models.items():
             host.offer(f"/{name}", data, rate=RATE)
+        self.pictures = [noise_picture(self.dice) for _ in range(8)]
+        (base / "input" / PHOTO).write_bytes(self.pictures[0])
+        self.tab: Tab | None = None
         self.saved: dict[str, str] = {}
+        # What was answered last and what has been asked since: whether that was done nobody knows.
+        self.width, self.rule, self.stored = {64}, {"allow"}, {self.pictures[0]}
         self.counts: Counter[str] = Counter()
 
-    async def once(self) -> None:
-        """Start, look, work, kill."""
+    async def open(self, chromium: Chromium) -> None:
+        """The one tab, with a graph in it."""
         await asyncio.to_thread(self.comfy.start)
+        self.tab = await chromium.open(self.comfy)
+        async with Program(self.comfy) as program:
+            await program.ok("load_workflow", {"workflow": GRAPH})
+            await program.ok("set_fields", {"fields": [["Canvas.width", 64], ["Canvas.height", 64]]})
+
+    async def once(self) -> None:
+        """Look, work, kill, start."""
         async with Program(self.comfy) as program:
             await self.look(program)
-            work = [self.save(program), self.save(program), self.fetch(program), self.ask(program)]
+            person = await self.person(program)
+            work = [self.save(program), self.save(program), self.fetch(program)]
+            work += [self.write(program), self.store(program), self.run(program), self.decide(person)]
             tasks = [asyncio.ensure_future(each) for each in work]
             await asyncio.sleep(self.dice.uniform(SOONEST, LATEST))
             os.kill(self.comfy.pid, signal.SIGKILL)
@@ -59,6 +85,7 @@ class Killing:
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 assert isinstance(ended, (aiohttp.ClientError, ConnectionError)), ended
         self.counts["kills"] += 1
+        await asyncio.to_thread(self.comfy.start)
 
     async def look(self, program: Program) -> None:
         """The state after the last kill."""
@@ -80,6 +107,73 @@ class Killing:
             json.loads(journal.read_text("utf-8"))
         # What the write that was killed just now left is taken away by the next start but one.
         assert len([*self.comfy.base.glob("user/**/.*.tmp")]) <= 2
+        await self.look_at_page(program)
+
+    async def look_at_page(self, program: Program) -> None:
+        """The graph and the pictures that programs have written."""
+        assert self.tab is not None
+        assert await self.tab.wait_connected(set()) == self.tab.webui, "the tab has another id"
+        fields = ["Canvas.width", "Canvas.height", "Photo.image"]
+        told = await program.ok("get_fields", {"fields": fields})
+        assert told["Canvas.width"] == told["Canvas.height"], "half of a write was done"
+        assert told["Canvas.width"] in self.width, "a write that was answered is not there"
+        assert told["Photo.image"] == PHOTO
+        assert (self.comfy.base / "input" / PHOTO).read_bytes() in self.stored, "a picture has bytes not its own"
+        assert len([*self.comfy.base.glob("input/.*.tmp")]) <= 1
+        assert (await program.get("connection_status"))[1]["pending_requests"] == 0
+
+    async def person(self, program: Program) -> aiohttp.ClientWebSocketResponse:
+        """A second page, which only decides; the rule that was decided last holds."""
+        page = await program.http.ws_connect(program.url("/uiapi/ws"))
+        await page.send_json({"type": "hello", "role": "webui", "protocol": 1, "capabilities": ["panel"]})
+        while (frame := await page.receive_json(timeout=PATIENCE)).get("event") != "panel_state":
+            pass
+        assert frame["data"]["rules"]["load"] in self.rule, "the person's decision is gone"
+        return page
+
+    async def decide(self, page: aiohttp.ClientWebSocketResponse) -> None:
+        """Rules for what nobody does here, until the end."""
+        for number in range(10**6):
+            rule = self.dice.choice(["allow", "once", "always", "refuse"])
+            self.rule.add(rule)
+            data = {"rules": {"load": rule}}
+            await page.send_json({"type": "request", "id": number, "command": "panel_decide", "data": data})
+            while True:
+                message = await page.receive(PATIENCE)
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    raise ConnectionError
+                frame = message.json()
+                if frame["type"] == "response":
+                    break
+            assert frame["status"] == "ok", frame
+            self.rule = {rule}
+            self.counts["decided"] += 1
+
+    async def write(self, program: Program) -> None:
+        """Two fields at once, until the end."""
+        while True:
+            width = 8 * self.dice.randrange(2, 32)
+            self.width.add(width)
+            await program.ok("set_fields", {"fields": [["Canvas.width", width], ["Canvas.height", width]]})
+            self.width = {width}
+            self.counts["written"] += 1
+
+    async def store(self, program: Program) -> None:
+        """Pictures, until the end."""
+        while True:
+            data = self.dice.choice(self.pictures)
+            self.stored.add(data)
+            value = {"type": "image_base64", "data": base64.b64encode(data).decode()}
+            await program.ok("set_fields", {"fields": [["Photo.image", value]]})
+            self.stored = {data}
+            self.counts["stored"] += 1
+
+    async def run(self, program: Program) -> None:
+        """What is in the graph, until the end."""
+        while True:
+            done = await program.ok("run", {"outputs": "urls"})
+            assert done["status"] == "success", done
+            self.counts["run"] += 1
 
     async def save(self, program: Program) -> None:
         """Addresses, until the end."""
@@ -106,13 +200,6 @@ class Killing:
             if self.dice.random() < 0.2:
                 await program.post("download_cancel", {"download_id": begun["download_id"]})
 
-    async def ask(self, program: Program) -> None:
-        """Commands that need a tab, and there is none."""
-        while True:
-            status, _ = await program.post("get_fields", {"fields": ["a.b"]})
-            assert status == 503
-            await program.get("connection_status")
-
     def workflow(self, name: str) -> dict[str, Any]:
         need = {"name": name, "directory": "loras", "url": self.host.url(f"/{name}")}
         need |= {"hash": sha256(self.models[name]), "hash_type": "SHA256"}
@@ -121,7 +208,6 @@ class Killing:
 
     async def finish(self) -> None:
         """At last everything can be had whole."""
-        await asyncio.to_thread(self.comfy.start)
         for answer in self.host.answers.values():
             answer.rate = None
         async with Program(self.comfy) as program:
@@ -140,26 +226,42 @@ class Killing:
             await self.look(program)
 
 
-async def kill_again_and_again(times: int, seed: int = 1, tell: Any = lambda text: None) -> Counter[str]:
+def noise_picture(dice: random.Random) -> bytes:
+    """A PNG that is written in more than one piece."""
+    file = io.BytesIO()
+    Image.frombytes("RGB", (256, 256), dice.randbytes(256 * 256 * 3)).save(file, "PNG")
+    return file.getvalue()
+
+
+async def kill_again_and_again(
+    playwright: Playwright, times: int, seed: int = 1, tell: Any = lambda text: None
+) -> Counter[str]:
     """Kill a ComfyUI of its own that often; AssertionError where something was lost or half-written."""
-    host = await Host().start()
-    with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-        killing = Killing(Path(folder), host, seed)
-        try:
-            for number in range(times):
-                await killing.once()
-                if (number + 1) % 10 == 0:
-                    tell(f"  {dict(killing.counts)}")
-            await killing.finish()
-        finally:
-            await asyncio.to_thread(killing.comfy.kill)
-            await host.close()
-    return killing.counts
+    async with AsyncExitStack() as stack:
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kills-")))
+        host = await Host().start()
+        stack.push_async_callback(host.close)
+        killing = Killing(base / "comfy", host, seed)
+        stack.callback(killing.comfy.kill)
+        chromium = await Chromium(base / "chromium").start(playwright)
+        stack.callback(chromium.kill)
+        await killing.open(chromium)
+        for number in range(times):
+            await killing.once()
+            if (number + 1) % 10 == 0:
+                tell(f"  {dict(killing.counts)}")
+        await killing.finish()
+        return killing.counts
 
 
 def main(times: int) -> int:
     """Kill it that often and tell."""
+
+    async def run() -> Counter[str]:
+        async with async_playwright() as playwright:
+            return await kill_again_and_again(playwright, times, tell=say)
+
     began = time.monotonic()
-    counts = asyncio.run(kill_again_and_again(times, tell=say))
+    counts = asyncio.run(run())
     say(f"  {dict(counts)} in {time.monotonic() - began:.0f} s")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import struct
 import zlib
@@ -218,6 +219,19 @@ async def test_an_image_is_stored_chosen_and_shown_anew_under_the_same_name(tell
     listed = next(item for item in (await tell("query_fields"))["nodes"] if item["id"] == "1")
     assert names[0] in listed["widgets"][0]["options"]
     assert (await tell("run", timeout=60))["status"] == "success"
+
+
+async def test_a_refused_write_leaves_the_picture_that_a_node_shows(tell: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=ui([node(1, "LoadImage", "Kept")]))
+    written = await tell("set_fields", fields=[["Kept.image", {"type": "image_base64", "data": png(0)}]])
+    file = tab.comfy.base / "input" / written["Kept.image"]["value"]
+    before = file.read_bytes()
+    other = {"type": "image_base64", "data": png(255)}
+    for fields in ([["Kept.image", other], ["Nowhere.width", 1]], [["Kept.image", other], ["Kept.upload", {}]]):
+        envelope = await asyncio.to_thread(tab.comfy.post, "/uiapi/set_fields", {"fields": fields})
+        assert envelope["status"] == "error"
+        assert file.read_bytes() == before
+    assert [path.name for path in file.parent.glob(".uiapi-*")] == []
 
 
 async def inner_inputs(tell: Ask) -> dict[str, Any]:
