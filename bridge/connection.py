@@ -18,6 +18,9 @@ log = logging.getLogger("uiapi")
 
 # The largest frame or body in bytes, either way: a 4K image as base64 fits, a flood does not.
 MAX_FRAME = 64 * 1024 * 1024
+# Values in one frame or body. A picture is one value whatever its size, and a workflow of ten thousand nodes has some
+# hundred thousand; JSON that is nothing but values would hold up ComfyUI's loop for seconds while it is read.
+MAX_VALUES = 1_000_000
 # Bytes that may wait for a slow reader when another frame comes; beyond them it is let go.
 MAX_BACKLOG = MAX_FRAME
 # Seconds between pings; aiohttp drops the connection when a pong is half of that late.
@@ -130,6 +133,9 @@ def decode_objects(text: str | bytes) -> list[dict[str, Any]]:
 
 
 def _decode(text: str | bytes) -> Any:
+    commas = text.count(b",") if isinstance(text, bytes) else text.count(",")
+    if commas >= MAX_VALUES:
+        raise UiapiError("too_large", f"A request may have at most {MAX_VALUES:,} values; send it in parts.")
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError as error:

@@ -58,6 +58,18 @@ async def test_a_body_of_100_mb_is_too_large_however_it_comes(house: Any) -> Non
             assert (response.status, (await response.json())["code"]) == (413, "too_large")
 
 
+async def test_json_of_nothing_but_values_is_refused_before_it_is_read(house: Any) -> None:
+    body = b'{"fields": [' + b"{}," * 1_000_000 + b"{}]}"
+    async with house.session.post(house.url("/uiapi/get_fields"), data=io.BytesIO(body)) as response:
+        assert (response.status, (await response.json())["code"]) == (413, "too_large")
+    program = await house.program()
+    await program.send_str(body.decode())
+    answer = await program.receive_json(timeout=5)
+    assert (answer["type"], answer["code"]) == ("error", "too_large")
+    await program.send_json({"type": "request", "id": 1, "command": "webuis"})
+    assert (await program.receive_json(timeout=5))["status"] == "ok"
+
+
 async def test_an_unknown_command_is_a_404_in_the_envelope(house: Any) -> None:
     for method in ("get", "post", "put", "delete"):
         async with house.session.request(method, house.url("/uiapi/nonsense")) as response:
