@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import sys
 from typing import Any
@@ -25,15 +26,25 @@ MAX_VALUES = 1_000_000
 MAX_BACKLOG = MAX_FRAME
 # Seconds between pings; aiohttp drops the connection when a pong is half of that late.
 HEARTBEAT = 10.0
-# Requests that may go to a tab in one frame. It carries them out in one task, in which it draws nothing.
+# Requests that may go to a tab in one frame, and bytes of them. It carries them out in one task, in which it draws
+# nothing.
 GATHERED = 32
+GATHERED_BYTES = 1 << 20
 # Seconds to wait for the other side's half of the closing handshake.
 CLOSE_TIMEOUT = 2.0
 
 
+class _Socket(web.WebSocketResponse):
+    """One that waits for nobody who does not read when it closes: aiohttp waits without a limit for what it has sent
+    to be taken, after a frame that is too large even inside `receive`."""
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = False) -> bool:
+        return await super().close(code=code, message=message, drain=False)
+
+
 def open_socket(heartbeat: float) -> web.WebSocketResponse:
     """The server's end of a websocket as Connection wants it, to be prepared."""
-    return web.WebSocketResponse(
+    return _Socket(
         heartbeat=heartbeat,
         max_msg_size=MAX_FRAME,
         compress=False,
@@ -55,12 +66,18 @@ class Connection:
     def __init__(self, ws: web.WebSocketResponse, tcp: asyncio.Transport | None, name: str) -> None:
         self.ws = ws
         self.name = name
+        # Characters of the last frame that came.
+        self.received = 0
         self._tcp = tcp
         self._closer: asyncio.Task[bool] | None = None
 
-    def send(self, frame: dict[str, Any] | list[dict[str, Any]]) -> None:
-        """Send a frame, or several as one; a reader that leaves too much unread is disconnected, for its sake alone."""
-        if self._tcp is None or self._closer is not None or self._tcp.is_closing():
+    def send(self, frame: dict[str, Any]) -> None:
+        """Send a frame; a reader that leaves too much unread is disconnected, for its sake alone. Never raises."""
+        self.send_text(encode(frame))
+
+    def send_text(self, text: bytes) -> None:
+        """Send a frame that is JSON already; otherwise as `send`."""
+        if self._tcp is None or self._closer is not None or self.ws.closed or self._tcp.is_closing():
             return
         backlog = self._tcp.get_write_buffer_size()
         if backlog > MAX_BACKLOG:
@@ -69,8 +86,8 @@ class Connection:
             return
         # Without compression and writer limit this never waits: it ends in its first step, with the frame in the
         # TCP connection's buffer. A writer task would cost every frame another turn of the loop.
-        with contextlib.suppress(StopIteration):
-            self.ws.send_frame(encode(frame), WSMsgType.TEXT).send(None)
+        with contextlib.suppress(StopIteration, ConnectionError):
+            self.ws.send_frame(text, WSMsgType.TEXT).send(None)
 
     def close(self, code: int, reason: str) -> asyncio.Task[bool]:
         """Close after what was sent; the reading side notices. Answers the task that does it."""
@@ -79,9 +96,11 @@ class Connection:
             self._closer = asyncio.create_task(closing, name=f"uiapi closer of {self.name}")
         return self._closer
 
-    async def receive(self) -> dict[str, Any] | None:
-        """The next frame; None when the connection has ended. UiapiError `malformed` leaves it open."""
+    async def receive(self, limit: int = MAX_FRAME) -> dict[str, Any] | None:
+        """The next frame; None when the connection has ended. UiapiError `malformed` or `too_large` leave it open."""
         text = await self._receive_text()
+        if text is not None and len(text) > limit:
+            raise UiapiError("too_large", f"This frame may have {limit} characters; send less.")
         return None if text is None else decode_object(text)
 
     async def receive_several(self) -> list[dict[str, Any]] | None:
@@ -92,6 +111,7 @@ class Connection:
     async def _receive_text(self) -> str | None:
         message = await self.ws.receive()
         if message.type is WSMsgType.TEXT:
+            self.received = len(message.data)
             return str(message.data)
         if message.type is WSMsgType.BINARY:
             raise UiapiError("malformed", "Send text frames of JSON; this one was binary.")
@@ -108,11 +128,19 @@ class Connection:
         """Close the socket, whichever side ended the connection."""
         with contextlib.suppress(asyncio.TimeoutError, ClientError, ConnectionError):
             await asyncio.wait_for(self.close(1000, ""), CLOSE_TIMEOUT)
+        # What its reader has left until now would keep the connection for ever.
+        if self._tcp is not None and self._tcp.get_write_buffer_size():
+            self._tcp.abort()
 
 
 def encode(value: Any) -> bytes:
     """A value as JSON. What JSON has no word for, such as a tensor in ComfyUI's error events, becomes its text."""
-    return to_json(value, fallback=str, inf_nan_mode="null")
+    try:
+        return to_json(value, fallback=str, inf_nan_mode="null")
+    except ValueError:
+        # Text that is no Unicode, such as a file's name from another system.
+        plain = json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=lambda word: None)
+        return json.dumps(plain).encode()
 
 
 def decode_object(text: str | bytes) -> dict[str, Any]:
@@ -157,7 +185,7 @@ class SocketTransport:
     def __init__(self, connection: Connection, *, gathers: bool = False) -> None:
         self.connection = connection
         self._gathers = gathers
-        self._gathered: list[dict[str, Any]] | None = None
+        self._gathered: list[bytes] | None = None
 
     def send_request(self, request: PendingRequest) -> None:
         """See Transport."""
@@ -186,15 +214,22 @@ class SocketTransport:
         self.connection.close(code, reason)
 
     def _send(self, frame: dict[str, Any]) -> None:
+        text = encode(frame)
         if self._gathered is not None:
-            self._gathered.append(frame)
+            self._gathered.append(text)
             return
-        self.connection.send(frame)
+        self.connection.send_text(text)
         if self._gathers:
             self._gathered = []
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        frames, self._gathered = self._gathered or [], None
-        for start in range(0, len(frames), GATHERED):
-            self.connection.send(frames[start : start + GATHERED])
+        texts, self._gathered = self._gathered or [], None
+        several: list[bytes] = []
+        for text in texts:
+            if several and (len(several) == GATHERED or sum(map(len, several)) + len(text) > GATHERED_BYTES):
+                self.connection.send_text(b"[" + b",".join(several) + b"]")
+                several = []
+            several.append(text)
+        if several:
+            self.connection.send_text(b"[" + b",".join(several) + b"]")

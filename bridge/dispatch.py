@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .activity import Entry
 from .commands import COMMANDS, STEERING_KEYS, Command, Kind, Request, Risk
-from .errors import UiapiError
+from .errors import UiapiError, disconnected
 from .manager import PendingRequest, WebuiManager
 from .snapshots import READABLE, Snapshot
 
@@ -49,6 +49,8 @@ class Call:
     entry: Entry | None = None
     # What the tab said beside its answers: the graph's revision and the workflow tab; answered beside the status.
     told: dict[str, Any] = field(default_factory=dict)
+    # The tab its first step went to, once it did: what follows is meant for the same one.
+    met: list[WebuiManager] = field(default_factory=list)
 
     @property
     def timeout(self) -> float:
@@ -56,8 +58,12 @@ class Call:
         return self.request.timeout or self.command.timeout
 
     def webui(self) -> WebuiManager:
-        """The tab this call addresses. UiapiError `no_webui` or `unknown_webui`."""
-        return self.bridge.webuis.find(self.request.webui, wait=self.request.wait_for_webui)
+        """The tab this call addresses. UiapiError `no_webui`, `unknown_webui` or, once it was met, its going."""
+        if not self.met:
+            return self.bridge.webuis.find(self.request.webui, wait=self.request.wait_for_webui)
+        if not self.met[0].connected:
+            raise disconnected()
+        return self.met[0]
 
     async def tab(self, name: str, data: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
         """Have the addressed tab carry out command `name`; its answer has the declared form."""
@@ -70,8 +76,10 @@ class Call:
             self.told.update(stale=True, snapshot_time=snapshot.taken)
             return snapshot.answer(name, data or {})
         pending = webui.open(name, data or {}, timeout or self.timeout)
+        pending.webui = self.request.webui
         self.prepare(webui, pending)
         answer = await webui.ask(pending)
+        self.met[:] = [pending.owner]
         self.told.update(pending.told)
         return COMMANDS[name].check_answer(answer)
 

@@ -50,7 +50,8 @@ class RunRequest(Request):
 @command("execute", response=Ran, tab_response=Queued, errors=RUN_CODES, risk=Risk.DRIVE, kind=Kind.RUN, tab=True)
 async def execute(call: Call, request: Execute) -> dict[str, Any]:
     """Press Run in the open tab; with wait, answer once ComfyUI is done."""
-    return await _execute(call, request.batch_count, None, wait=request.wait, outputs=request.outputs)
+    nothing = Pictures(call.bridge.comfy)
+    return await _execute(call, request.batch_count, [], nothing, wait=request.wait, outputs=request.outputs)
 
 
 @command(
@@ -95,7 +96,7 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
         await call.tab("load_workflow", {"workflow": request.workflow}, GRAPH_TIMEOUT)
     async with Pictures(call.bridge.comfy) as pictures:
         fields = await pictures.store(request.fields or [])
-        return await _execute(call, request.batch_count, fields, wait=request.wait, outputs=request.outputs)
+        return await _execute(call, request.batch_count, fields, pictures, wait=request.wait, outputs=request.outputs)
 
 
 async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
@@ -105,6 +106,7 @@ async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
 
         async def queue() -> dict[str, Any]:
             queued = [await call.bridge.comfy.queue_prompt(prompt) for _ in range(request.batch_count)]
+            await pictures.keep()
             return {**queued[0], "prompt_ids": [item["prompt_id"] for item in queued]}
 
         if not request.wait:
@@ -113,7 +115,7 @@ async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
 
 
 async def _execute(
-    call: Call, batch_count: int, fields: list[Write] | None, *, wait: bool, outputs: Outputs
+    call: Call, batch_count: int, fields: list[Write], pictures: Pictures, *, wait: bool, outputs: Outputs
 ) -> dict[str, Any]:
     webui = call.webui()
     # The caller's timeout is for the results; queueing is a graph command like any other.
@@ -125,9 +127,11 @@ async def _execute(
             data["fields"] = fields
         else:
             await call.tab("set_fields", {"fields": fields}, queue_timeout)
+            await pictures.keep()
 
     async def queue() -> dict[str, Any]:
         queued: dict[str, Any] = await call.tab("execute", data, queue_timeout)
+        await pictures.keep()
         return queued
 
     return await _follow(call, webui, queue, outputs) if wait else await queue()
@@ -153,10 +157,11 @@ async def _follow(
             queued = await queue()
             prompt_ids = queued.get("prompt_ids") or [queued["prompt_id"]]
             followed += [call.bridge.runs.claim(prompt_id, call.caller.emit, ended) for prompt_id in prompt_ids]
-        webui.hold(pending)
+        holder = call.met[0] if call.met else webui
+        holder.hold(pending)
         # Some may have been over when they were claimed.
         ended()
-        await _wait(webui, pending, prompt_ids)
+        await _wait(holder, pending, prompt_ids)
     finally:
         for item in followed:
             call.bridge.runs.release(item)

@@ -44,7 +44,9 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
                 with HangupWatch(request):
                     agent = request.headers.get("User-Agent", "")
                     caller = Caller(f"http {request.remote}", program=program_name(agent), agent=agent)
-                    return answer(200, await dispatch(bridge, command, data, caller))
+                    body = encode(await dispatch(bridge, command, data, caller))
+                    load.until_taken(request.transport, len(body))
+                    return _response(200, body)
         except UiapiError as refusal:
             error = refusal
         except Exception:  # The last line of defence: logged with its traceback, answered in the envelope.
@@ -90,7 +92,11 @@ def program_name(given: str) -> str:
 
 def answer(status: int, envelope: dict[str, Any]) -> web.Response:
     """An envelope as a response; a logged reference stands for what must not be told."""
-    return web.Response(status=status, body=encode(envelope), content_type="application/json", charset="utf-8")
+    return _response(status, encode(envelope))
+
+
+def _response(status: int, body: bytes) -> web.Response:
+    return web.Response(status=status, body=body, content_type="application/json", charset="utf-8")
 
 
 def internal_error(command: str) -> UiapiError:

@@ -6,10 +6,11 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import hashlib
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,9 @@ from .errors import UiapiError
 # First bytes of the formats that ComfyUI's LoadImage opens; a browser would call any of them an image.
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
 
-# What a tab answers, or is answered for it, when it has written nothing.
-NOTHING_WRITTEN = frozenset(
-    "unknown_path ambiguous_path unknown_node invalid revision_changed tab_changed no_webui unknown_webui "
-    "too_many storage_failed".split()
+# Errors after which a tab may have written all the same; after any other it has not.
+MAYBE_WRITTEN = frozenset(
+    "timeout client_disconnected tab_failed conflict execution_failed execution_interrupted internal".split()
 )
 # Bytes of a node's name in a file's name; file systems take 255 in all.
 NAME_BYTES = 150
@@ -47,10 +47,11 @@ class Pictures:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._swaps:
-            refused = isinstance(error, UiapiError) and error.code in NOTHING_WRITTEN
-            # Not to be left halfway by a caller who hangs up.
-            await asyncio.shield(asyncio.to_thread(self._end, refused))
+        await self._end(undo=isinstance(error, UiapiError) and error.code not in MAYBE_WRITTEN)
+
+    async def keep(self) -> None:
+        """The tab has written: whatever comes afterwards, the pictures stay."""
+        await self._end(undo=False)
 
     async def store(self, writes: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         """The same writes with every {"type": "image_base64", "data": …} stored and replaced by its file's name.
@@ -79,9 +80,16 @@ class Pictures:
             self._swaps.append(Swap(folder / names[path], picture))
         return names
 
-    def _end(self, refused: bool) -> None:
-        for swap in reversed(self._swaps):
-            swap.end(undo=refused)
+    async def _end(self, *, undo: bool) -> None:
+        swaps, self._swaps = self._swaps, []
+        if swaps:
+            # Not to be left halfway by a caller who hangs up.
+            await asyncio.shield(asyncio.to_thread(_end_all, swaps, undo=undo))
+
+
+def _end_all(swaps: list[Swap], *, undo: bool) -> None:
+    for swap in reversed(swaps):
+        swap.end(undo=undo)
 
 
 class Swap:
@@ -92,61 +100,75 @@ class Swap:
 
     # What is looked at and then acted on must not change in between; each takes as long as a rename.
     _lock = threading.Lock()
+    # Those of each file whose write is not known to have been done, the latest last.
+    _open: dict[Path, list[Swap]] = {}
 
     def __init__(self, target: Path, picture: bytes) -> None:
         self._target = target
-        self._before: str | None = None
+        self._before: Path | None = None
         # Written beside and renamed, so that a run that loads the old picture now never sees half of the new one.
+        temporary = _beside(target)
         try:
-            temporary = _beside(target.parent)
             try:
-                Path(temporary).write_bytes(picture)
-                os.chmod(temporary, 0o644)
+                temporary.write_bytes(picture)
                 with self._lock:
                     self._before = self._keep_before()
                     os.replace(temporary, target)
                     self._own = _which(target)
+                    self._open.setdefault(target, []).append(self)
             except BaseException:
                 for left in filter(None, (temporary, self._before)):
-                    os.unlink(left)
+                    left.unlink(missing_ok=True)
                 raise
         except OSError as error:
             raise UiapiError("storage_failed", f"The picture could not be stored: {error.strerror}.") from error
 
-    def _keep_before(self) -> str | None:
+    def _keep_before(self) -> Path | None:
         if not self._target.is_file():
             return None
-        kept = _beside(self._target.parent)
+        kept = _beside(self._target)
         try:
+            os.link(self._target, kept)
+        except OSError:
+            # Not every file system has links.
             shutil.copy2(self._target, kept)
-        except BaseException:
-            os.unlink(kept)
-            raise
         return kept
 
     def end(self, *, undo: bool) -> None:
         """Let the old picture go, or put it back unless somebody else has stored one since."""
-        with contextlib.suppress(OSError), self._lock:
-            if undo and _which(self._target) == self._own:
+        with self._lock, contextlib.suppress(OSError):
+            others = self._open[self._target]
+            at = others.index(self)
+            others.remove(self)
+            if not others:
+                del self._open[self._target]
+            if undo and at < len(others):
+                # The next one took this picture for what was there before; that was never accepted.
+                others[at]._before, self._before = self._before, others[at]._before
+            elif undo and _which(self._target) == self._own:
                 if self._before is None:
-                    os.unlink(self._target)
+                    self._target.unlink()
                 else:
                     os.replace(self._before, self._target)
         if self._before is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._before)
+            with contextlib.suppress(OSError):
+                self._before.unlink(missing_ok=True)
 
 
 def image_name(path: str) -> str:
     """The file name for a picture written to that field path: INPUT_<node>.png, or INPUT_<node>_<widget>.png for a
-    widget that is not called image."""
+    widget that is not called image. A name that a file cannot have is told from others like it by a few digits."""
     quoted = re.match(r'\s*"((?:[^"\\]|\\.)*)"\.?(.*)', path, re.DOTALL)
     node, _, widget = (quoted[1], "", quoted[2]) if quoted else path.rpartition(".")
-    words = [node or widget, *([widget] if node and widget.lower() not in ("", "image") else [])]
+    words = ".".join([node or widget, *([widget] if node and widget.lower() not in ("", "image") else [])])
+    words = words.strip().removeprefix("#")
     # Everything that could name a folder, a device or a hidden file becomes part of a plain name.
-    plain = re.sub(r"[^\w\- ()\[\]]+", "_", "_".join(words).lstrip("#")).strip("_ ")
+    plain = re.sub(r"[^\w\- ()\[\]]+", "_", words).strip("_ ")
     short = plain.encode("utf-8", "ignore")[:NAME_BYTES].decode("utf-8", "ignore")
-    return f"INPUT_{short or 'image'}.png"
+    if short != words:
+        digits = hashlib.sha256(words.lower().encode("utf-8", "replace")).hexdigest()[:6]
+        short = f"{short or 'image'}_{digits}"
+    return f"INPUT_{short}.png"
 
 
 def _is_image(value: Any) -> bool:
@@ -168,11 +190,9 @@ def _decode(path: str, data: Any) -> bytes:
     return picture
 
 
-def _beside(folder: Path) -> str:
-    """An empty file of ours in that folder, for a moment."""
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=BESIDE_PREFIX, suffix=".tmp")
-    os.close(descriptor)
-    return name
+def _beside(target: Path) -> Path:
+    """The name of a file of ours in the same folder, for a moment."""
+    return target.with_name(f"{BESIDE_PREFIX}{secrets.token_hex(8)}.tmp")
 
 
 def _which(path: Path) -> tuple[int, int, int]:

@@ -27,6 +27,8 @@ CLEANUP_DELAY = 0.1
 LOBBY_ID = 0
 # Requests that may wait for one tab at a time.
 MAX_PENDING = 4096
+# Facts a page tells of itself, and the characters of each.
+MAX_FACTS, MAX_FACT = 20, 300
 
 
 # What is known of a run that a tab is submitting: `part` and `told` from the tab, `queued` from ComfyUI's answer to it.
@@ -53,13 +55,16 @@ class PendingRequest:
     """A request a tab has not answered yet; `timeout` in seconds.
 
     `conditions` go to the tab beside the data (if_revision, workflow_tab, by); `told` is what its answer says
-    beside the response (revision, workflow_tab).
+    beside the response (revision, workflow_tab). `owner` is who answers for it now, and `webui` the only tab that may
+    be given it while it waits for one.
     """
 
     command: str
     data: dict[str, Any]
     timeout: float
     future: asyncio.Future[Any]
+    owner: WebuiManager
+    webui: int | None = None
     conditions: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -155,23 +160,25 @@ class WebuiManager:
             raise disconnected()
         if self.pending_count >= MAX_PENDING:
             raise UiapiError("too_many", f"The tab has {MAX_PENDING} requests to answer; wait for some of them.")
-        return PendingRequest(command, data, timeout, asyncio.get_running_loop().create_future())
+        return PendingRequest(command, data, timeout, asyncio.get_running_loop().create_future(), self)
 
     def hold(self, pending: PendingRequest) -> None:
         """Keep a request that something other than the tab's answer will end, such as a run, or the tab's going."""
         if self._disconnected:
             raise disconnected()
+        pending.owner = self
         self._pending_requests[pending.request_id] = pending
 
     async def wait(self, pending: PendingRequest) -> Any:
         """The answer; however this ends, the request is no longer pending and the tab does not work for nobody."""
         # Not wait_for: before Python 3.12 it costs every answer another turn of the loop.
-        timer = asyncio.get_running_loop().call_later(pending.timeout, self._expire, pending)
+        timer = asyncio.get_running_loop().call_later(pending.timeout, _expire, pending)
         try:
             return await pending.future
         finally:
             timer.cancel()
-            self._forget(pending)
+            # A tab that came meanwhile may have been given it.
+            pending.owner._forget(pending)
 
     def awaits(self, request_id: str) -> bool:
         """Whether that request was sent to this tab and is unanswered."""
@@ -220,18 +227,6 @@ class WebuiManager:
         pending.sent = True
         transport.send_request(pending)
 
-    def _expire(self, pending: PendingRequest) -> None:
-        if pending.sent:
-            self._late.expect(pending.request_id)
-        pending.fail(
-            UiapiError(
-                "timeout",
-                f"The open tab did not answer {pending.command} within {pending.timeout:g} s; "
-                "look whether the page is busy or a dialog is open, or allow more with `timeout`.",
-                {"request_id": pending.request_id, "delivered": pending.sent},
-            )
-        )
-
     def _forget(self, pending: PendingRequest) -> None:
         if pending in self._buffered_requests:
             self._buffered_requests.remove(pending)
@@ -260,14 +255,17 @@ class WebuiManager:
         self._buffered_requests.extend(requests)
         if self._transport is None:
             return
-        for pending in self.take_buffered():
+        for pending in self.give_away():
             if not pending.future.done():
+                pending.owner = self
                 self._send(pending, self._transport)
 
-    def take_buffered(self) -> list[PendingRequest]:
-        """Give the buffered requests away."""
-        buffered, self._buffered_requests = self._buffered_requests, []
-        return buffered
+    def give_away(self, client_id: int | None = None) -> list[PendingRequest]:
+        """What is buffered here and may go to that tab; all of it when none is named."""
+        buffered = self._buffered_requests
+        given = [pending for pending in buffered if client_id is None or pending.webui in (None, client_id)]
+        self._buffered_requests = [pending for pending in buffered if pending not in given]
+        return given
 
     def disconnect(self, transport: Transport | None = None) -> bool:
         """The tab is gone. With `transport`, only if that is still its connection; says whether it was."""
@@ -293,6 +291,25 @@ class WebuiManager:
         self._cleanup_handle = None
         if self._disconnected:
             self._on_cleanup(self)
+
+
+def page_info(told: dict[str, Any]) -> dict[str, Any]:
+    """What a page tells of itself, as far as it is kept: every open panel is told of it."""
+    facts = [(key[:MAX_FACT], value[:MAX_FACT]) for key, value in told.items() if isinstance(value, str)]
+    return dict(facts[:MAX_FACTS])
+
+
+def _expire(pending: PendingRequest) -> None:
+    if pending.sent:
+        pending.owner._late.expect(pending.request_id)
+    pending.fail(
+        UiapiError(
+            "timeout",
+            f"The open tab did not answer {pending.command} within {pending.timeout:g} s; "
+            "look whether the page is busy or a dialog is open, or allow more with `timeout`.",
+            {"request_id": pending.request_id, "delivered": pending.sent},
+        )
+    )
 
 
 def _tab_error(command: str, answer: dict[str, Any]) -> UiapiError:

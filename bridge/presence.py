@@ -167,12 +167,20 @@ class Unsubscribe(Request):
     subscription: str | int = Field(description="The id of the subscribe request.")
 
 
-@command("subscribe", response=Subscription, risk=Risk.READ, kind=Kind.TALK)
+# Subscriptions of one websocket.
+MAX_SUBSCRIPTIONS = 100
+
+
+@command("subscribe", response=Subscription, errors=["too_many"], risk=Risk.READ, kind=Kind.TALK)
 async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
     """Hear events on this websocket until it closes or unsubscribe is sent."""
     emit = call.caller.emit
     if emit is None:
         raise UiapiError("invalid", "Events are sent on the websocket /uiapi/ws; subscribe there.")
+    if call.caller.request_id in call.caller.subscriptions:
+        raise UiapiError("invalid", "This id is that of another subscription; unsubscribe it, or use another id.")
+    if len(call.caller.subscriptions) >= MAX_SUBSCRIPTIONS:
+        raise UiapiError("too_many", f"This websocket has {MAX_SUBSCRIPTIONS} subscriptions; unsubscribe one.")
     end = call.bridge.subscriptions.add(emit, request.events, request.paths)
     call.caller.subscriptions[call.caller.request_id] = end
     return {"subscription": call.caller.request_id}

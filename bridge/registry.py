@@ -17,6 +17,9 @@ log = logging.getLogger("uiapi")
 
 NO_WEBUI_MESSAGE = "No browser tab with ComfyUI is connected; open ComfyUI in a browser and try again."
 
+# The largest id a page may name: a page's numbers are exact up to 2**53, and nobody opens a billion.
+MAX_ID = 10**9
+
 Listener = Callable[[str, dict[str, Any]], None]
 
 
@@ -30,8 +33,8 @@ class Webuis:
     def __init__(self, publish: Listener = lambda event, data: None) -> None:
         self.managers: dict[int, WebuiManager] = {}
         self.main_id: int | None = None
-        self.lobby = WebuiManager(LOBBY_ID)
         self.late = LateAnswers()
+        self.lobby = WebuiManager(LOBBY_ID, late=self.late)
         self._publish = publish
         self.last_snapshot: Snapshot | None = None
         self._last_id = 0
@@ -87,7 +90,7 @@ class Webuis:
             if session is not None and secrets.compare_digest(session.encode(), known.session.encode()):
                 return known
             client_id = None
-        if client_id is None or client_id < 1:
+        if client_id is None or not 1 <= client_id <= MAX_ID:
             client_id = self._last_id + 1
         self._last_id = max(self._last_id, client_id)
         manager = WebuiManager(client_id, late=self.late, on_disconnect=self._elect, on_cleanup=self._drop)
@@ -104,7 +107,7 @@ class Webuis:
             self.main_id = manager.client_id
         log.info("Tab %s connected over %s%s.", manager.client_id, transport.kind, self._main_note(manager))
         self._publish("webui_connected", self.describe(manager))
-        manager.adopt(self.lobby.take_buffered())
+        manager.adopt(self.lobby.give_away(manager.client_id))
 
     def make_main(self, client_id: int) -> None:
         """Have a tab be the main one from now on. UiapiError `unknown_webui`."""
@@ -131,7 +134,7 @@ class Webuis:
             if manager.transport is not None:
                 manager.transport.close(1001, "ComfyUI is stopping")
             manager.disconnect()
-        for pending in self.lobby.take_buffered():
+        for pending in self.lobby.give_away():
             pending.fail(UiapiError("shutting_down", "ComfyUI is stopping; try again once it is back."))
 
     # -- asking several -------------------------------------------------------------------------------------
@@ -151,13 +154,17 @@ class Webuis:
         managers = self.connected()
         if not managers:
             raise UiapiError("no_webui", NO_WEBUI_MESSAGE)
+        answers: dict[int, Any] = {}
         tasks = {}
         for manager in managers:
+            try:
+                pending = manager.open(command, data, timeout)
+                prepare(manager, pending)
+            except UiapiError as error:
+                answers[manager.client_id] = error
+                continue
             name = f"uiapi {command} tab {manager.client_id}"
-            pending = manager.open(command, data, timeout)
-            prepare(manager, pending)
             tasks[asyncio.create_task(manager.ask(pending), name=name)] = manager
-        answers: dict[int, Any] = {}
         waiting = set(tasks)
         try:
             while waiting:

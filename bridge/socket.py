@@ -14,12 +14,13 @@ from uuid import uuid4
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .connection import HEARTBEAT, Connection, SocketTransport, open_socket
+from .connection import HEARTBEAT, MAX_FRAME, Connection, SocketTransport, encode, open_socket
 from .dispatch import Caller, dispatch, find_command
 from .errors import UiapiError
 from .http import HttpHandler, answer, internal_error, program_name
 from .hub import Bridge
-from .manager import WebuiManager
+from .load import MAX_BYTES
+from .manager import WebuiManager, page_info
 from .snapshots import Snapshot
 from .subscriptions import TAB_EVENTS
 
@@ -32,6 +33,8 @@ HELLO_TIMEOUT = 10.0
 # Requests one socket may have in progress. One more is refused rather than left unread: behind it may be the
 # cancels and answers that would end the others.
 MAX_IN_PROGRESS = 4096
+# Characters of a hello, which comes before anybody has shown a token.
+MAX_HELLO = 1 << 16
 
 
 class Hello(BaseModel):
@@ -62,6 +65,9 @@ def websocket_handler(bridge: Bridge) -> HttpHandler:
         except UiapiError as error:
             return answer(error.status, error.envelope())
         ws = open_socket(HEARTBEAT)
+        if not ws.can_prepare(request):
+            plain = UiapiError("malformed", "Open /uiapi/ws as a websocket; over HTTP send commands to /uiapi/<name>.")
+            return answer(plain.status, plain.envelope())
         await ws.prepare(request)
         connection = Connection(ws, request.transport, f"websocket {request.remote}")
         bridge.connections.add(connection)
@@ -99,7 +105,7 @@ async def _serve(bridge: Bridge, connection: Connection, request: web.Request) -
 
 async def _hello(connection: Connection) -> Hello | None:
     try:
-        frame = await asyncio.wait_for(connection.receive(), HELLO_TIMEOUT)
+        frame = await asyncio.wait_for(connection.receive(MAX_HELLO), HELLO_TIMEOUT)
     except asyncio.TimeoutError:
         raise UiapiError("malformed", "Say hello first; see the README, The websocket.") from None
     if frame is None:
@@ -128,7 +134,7 @@ def _welcome(bridge: Bridge, **facts: Any) -> dict[str, Any]:
 async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello) -> None:
     client_id = hello.client_id if isinstance(hello.client_id, int) else None
     manager = bridge.webuis.admit(client_id, hello.session)
-    manager.info = {key: value for key, value in hello.info.items() if isinstance(value, str)}
+    manager.info = page_info(hello.info)
     manager.sid, manager.capabilities = hello.sid, frozenset(hello.capabilities)
     transport = SocketTransport(connection, gathers="gather" in hello.capabilities)
     connection.name = f"tab {manager.client_id}"
@@ -136,14 +142,16 @@ async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello) -> 
     connection.send(
         _welcome(bridge, client_id=manager.client_id, session=manager.session, is_main=will_be_main)
     )
-    bridge.webuis.connect(manager, transport)
-    bridge.watch(manager)
-    bridge.panel.tell(manager)
     try:
+        bridge.webuis.connect(manager, transport)
+        bridge.watch(manager)
+        bridge.panel.tell(manager)
         await Conversation(bridge, connection, f"tab {manager.client_id}", manager).run()
     finally:
-        bridge.panel.leave(manager)
         manager.disconnect(transport)
+        # The page may have come back on another socket, and its panel is open still.
+        if not manager.connected:
+            bridge.panel.leave(manager)
 
 
 async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello, agent: str) -> None:
@@ -175,6 +183,8 @@ class Conversation:
         self._manager = manager
         self._subscriptions: dict[str, Callable[[], None]] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
+        # Characters of the requests in progress.
+        self._held = 0
 
     async def run(self) -> None:
         """Read frames until the socket ends; then nothing is left running for it."""
@@ -227,7 +237,7 @@ class Conversation:
 
     def _take_event(self, manager: WebuiManager, event: str, data: dict[str, Any]) -> None:
         if event == "info":
-            manager.info.update({key: value for key, value in data.items() if isinstance(value, str)})
+            manager.info.update(page_info(data))
             self._bridge.panel.changed()
         elif event == "submitting" and isinstance(data.get("part"), dict):
             manager.submitting(str(data.get("request")), part=data["part"], told=_told(data))
@@ -250,9 +260,20 @@ class Conversation:
             error = UiapiError("too_many", f"{MAX_IN_PROGRESS} of your requests are under way; wait for some of them.")
             self._connection.send({"type": "response", "id": request_id, **error.envelope()})
             return
-        task = asyncio.create_task(self._carry_out(request_id, frame), name=f"uiapi {frame.get('command')}")
+        size = self._connection.received
+        if self._held + size > MAX_BYTES:
+            error = UiapiError("too_many", f"Your requests under way have {MAX_BYTES >> 20} MB; wait for some of them.")
+            self._connection.send({"type": "response", "id": request_id, **error.envelope()})
+            return
+        task = asyncio.create_task(self._carry_out(request_id, frame), name=f"uiapi {str(frame.get('command'))[:80]}")
         self._work[str(request_id)] = task
-        task.add_done_callback(lambda _: self._work.pop(str(request_id), None))
+        self._held += size
+
+        def done(_: object) -> None:
+            self._work.pop(str(request_id), None)
+            self._held -= size
+
+        task.add_done_callback(done)
 
     async def _carry_out(self, request_id: str | int, frame: dict[str, Any]) -> None:
         try:
@@ -267,12 +288,17 @@ class Conversation:
                 emit=emit,
                 subscriptions=self._subscriptions,
             )
-            envelope = await dispatch(self._bridge, command, frame.get("data") or {}, caller)
+            data = frame.get("data")
+            envelope = await dispatch(self._bridge, command, {} if data is None else data, caller)
         except UiapiError as error:
             envelope = error.envelope()
         except Exception:  # The last line of defence: logged with its traceback, answered in the envelope.
             envelope = internal_error(str(frame.get("command"))).envelope()
-        self._connection.send({"type": "response", "id": request_id, **envelope})
+        text = encode({"type": "response", "id": request_id, **envelope})
+        if len(text) > MAX_FRAME:
+            large = UiapiError("too_large", f"The answer has more than {MAX_FRAME >> 20} MB; ask for less at once.")
+            text = encode({"type": "response", "id": request_id, **large.envelope()})
+        self._connection.send_text(text)
 
     def _emitter(self, request_id: str | int) -> Callable[[str, dict[str, Any]], None]:
         def emit(event: str, data: dict[str, Any]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+log = logging.getLogger("uiapi")
 
 # What a tab tells of its graph, whoever changed it; each has `by`, so that a program knows its own changes.
 TAB_EVENTS = frozenset(
@@ -89,4 +92,7 @@ class Subscriptions:
         """Tell everybody who wants to hear it."""
         for subscriber in [*self._subscribers]:
             if subscriber.wants(event) and subscriber.about(data):
-                subscriber.tell(event, data)
+                try:
+                    subscriber.tell(event, data)
+                except Exception:  # The last line of defence: one that cannot be told must not keep it from others.
+                    log.exception("A subscriber could not be told of %s", event)

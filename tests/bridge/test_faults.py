@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import WSMsgType
+from comfyui_uiapi.bridge import socket
 
 
 async def test_without_a_tab_a_graph_command_is_answered_no_webui_at_once(house: Any) -> None:
@@ -222,3 +223,64 @@ async def test_two_tabs_that_are_duplicates_of_each_other_get_two_ids(house: Any
     assert first.client_id != second.client_id
     status, body = await house.get("webuis")
     assert [tab["id"] for tab in body["response"]] == [first.client_id, second.client_id]
+
+
+async def test_an_answer_that_is_no_unicode_is_answered_all_the_same(house: Any) -> None:
+    tab = await house.tab()
+    [manager] = house.bridge.webuis.managers.values()
+    program = await house.program()
+    await program.send_json({"type": "request", "id": 1, "command": "get_fields", "data": {"fields": ["a"]}})
+    request = await tab.next()
+    # As a file's name from another system, which ComfyUI lists among a node's choices.
+    manager.respond(request["id"], {"a": "caf\udce9", "b": float("nan")})
+    assert (await program.receive_json(timeout=5))["response"] == {"a": "caf\udce9", "b": None}
+
+
+@pytest.mark.parametrize("data", [[], 0, "", False])
+async def test_data_that_is_no_object_is_not_taken_for_none(house: Any, data: Any) -> None:
+    program = await house.program()
+    await program.send_json({"type": "request", "id": 1, "command": "webuis", "data": data})
+    assert (await program.receive_json(timeout=5))["code"] == "invalid"
+
+
+async def test_a_hello_is_not_read_beyond_its_size(house: Any) -> None:
+    socket = await house.socket({"role": "client", "info": {"x": "y" * (1 << 17)}})
+    assert (await socket.receive_json(timeout=5))["code"] == "too_large"
+    assert (await socket.receive(timeout=5)).data == 4000
+
+
+async def test_the_websockets_address_says_over_http_what_it_is_for(house: Any) -> None:
+    status, answer = await house.get("ws")
+    assert (status, answer["code"]) == (400, "malformed")
+
+
+async def test_a_socket_holds_no_more_than_its_bytes_of_requests(
+    house: Any, monkeypatch: pytest.MonkeyPatch, eventually: Any
+) -> None:
+    monkeypatch.setattr(socket, "MAX_BYTES", 3000)
+    program = await house.program()
+    data = {"workflow": {"x": "y" * 2000}, "wait_for_webui": True}
+    for number in range(2):
+        await program.send_json({"type": "request", "id": number, "command": "load_workflow", "data": data})
+    answer = await program.receive_json(timeout=5)
+    assert (answer["id"], answer["code"]) == (1, "too_many")
+    await program.send_json({"type": "cancel", "id": 0})
+    await eventually(lambda: not house.bridge.webuis.lobby.pending_count)
+    tab = await house.tab()
+    tab.on("load_workflow", {"loaded": True})
+    await program.send_json({"type": "request", "id": 2, "command": "load_workflow", "data": data})
+    assert (await program.receive_json(timeout=5))["status"] == "ok"
+
+
+async def test_an_answer_beyond_a_frame_is_an_error_and_the_socket_lives(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "MAX_FRAME", 3000)
+    tab = await house.tab()
+    tab.on("get_fields", {"a": "y" * 4000})
+    program = await house.program()
+    await program.send_json({"type": "request", "id": 1, "command": "get_fields", "data": {"fields": ["a"]}})
+    assert (await program.receive_json(timeout=5))["code"] == "too_large"
+    tab.on("get_fields", {"a": "y"})
+    await program.send_json({"type": "request", "id": 2, "command": "get_fields", "data": {"fields": ["a"]}})
+    assert (await program.receive_json(timeout=5))["status"] == "ok"

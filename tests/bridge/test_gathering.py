@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from comfyui_uiapi.bridge.connection import GATHERED_BYTES
 
 COUNT = 100
 
@@ -42,6 +43,18 @@ async def test_only_a_page_that_takes_several_frames_as_one_is_sent_them(house: 
     old.on("get_fields", {})
     await pipelined(house, program)
     assert set(old.messages) == {1}
+
+
+async def test_what_goes_as_one_is_never_too_large_for_one(house: Any) -> None:
+    tab = await house.tab(capabilities=["gather"])
+    tab.on("load_workflow", {"loaded": True})
+    program = await house.program()
+    for number in range(12):
+        data = {"workflow": {"x": "y" * (GATHERED_BYTES // 3)}}
+        await program.send_json({"type": "request", "id": number, "command": "load_workflow", "data": data})
+    answers = [await program.receive_json(timeout=5) for _ in range(12)]
+    assert {answer["status"] for answer in answers} == {"ok"}
+    assert max(tab.messages) <= 3
 
 
 async def test_a_single_request_waits_for_no_others(house: Any) -> None:

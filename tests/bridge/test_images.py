@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,23 +63,34 @@ async def test_what_is_no_picture_is_refused_and_none_of_the_others_is_stored(
         ("LoadImage.image", "INPUT_LoadImage.png"),
         ("My Node[1].image", "INPUT_My Node[1].png"),
         ("#12.image", "INPUT_12.png"),
-        ("../../etc/passwd.image", "INPUT_etc_passwd.png"),
-        ("C:\\x.image", "INPUT_C_x.png"),
-        ("a\x00b.image", "INPUT_a_b.png"),
-        ('"v1.0".image', "INPUT_v1_0.png"),
-        ("....image", "INPUT_image.png"),
         ("image", "INPUT_image.png"),
-        ("Bild für Anna.image", "INPUT_Bild für Anna.png"),
         ("Photo", "INPUT_Photo.png"),
-        # Another picture of the same node is another file.
-        ("Photo.mask", "INPUT_Photo_mask.png"),
-        ('"v1.0".mask', "INPUT_v1_0_mask.png"),
-        # No file system takes a name of more than 255 bytes.
-        (f"{'画' * 200}.image", f"INPUT_{'画' * 50}.png"),
+        ("Bild für Anna.image", "INPUT_Bild für Anna.png"),
+        ('"Photo".image', "INPUT_Photo.png"),
     ],
 )
-def test_the_name_of_a_picture_stays_in_its_folder(path: str, name: str) -> None:
+def test_a_picture_is_named_after_its_node(path: str, name: str) -> None:
     assert image_name(path) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [
+        ("../../etc/passwd.image", "etc_passwd"),
+        ("C:\\x.image", "C_x"),
+        ("a\x00b.image", "a_b"),
+        ('"v1.0".image', "v1_0"),
+        ("....image", "image"),
+        # Another picture of the same node is another file.
+        ("Photo.mask", "Photo_mask"),
+        # No file system takes a name of more than 255 bytes.
+        (f"{'画' * 200}.image", "画" * 50),
+    ],
+    ids=ascii,
+)
+def test_a_name_that_no_file_can_have_stays_in_its_folder_and_apart_from_others(path: str, plain: str) -> None:
+    assert re.fullmatch(rf"INPUT_{re.escape(plain)}_[0-9a-f]{{6}}\.png", image_name(path))
+    assert image_name(path) != image_name("?" + path)
 
 
 async def test_a_folder_that_cannot_be_written_is_an_error_and_leaves_nothing(house: Any, tmp_path: Path) -> None:
@@ -134,10 +146,39 @@ async def test_what_another_program_has_stored_meanwhile_stays(house: Any, tmp_p
 
 async def test_two_pictures_that_would_be_one_file_are_refused(house: Any, tmp_path: Path) -> None:
     await house.tab()
-    fields = [["a/b.image", picture()], ["a.b.image", picture(PNG + b"other")]]
+    fields = [["Photo.image", picture()], ["#Photo.image", picture(PNG + b"other")]]
     status, answer = await house.post("set_fields", {"fields": fields})
-    assert (status, answer["code"]) == (422, "invalid") and "a.b.image" in answer["error"]
+    assert (status, answer["code"]) == (422, "invalid") and "#Photo.image" in answer["error"]
     assert [*(tmp_path / "input").iterdir()] == []
+
+
+async def test_two_refused_writes_of_one_picture_leave_what_was_there_in_either_order(
+    house: Any, tmp_path: Path
+) -> None:
+    tab = await house.tab()
+    target = tmp_path / "input" / "INPUT_Photo.png"
+    for order in ((0, 1), (1, 0)):
+        target.write_bytes(PNG + b" before")
+        asked, requests = [], []
+        for number in range(2):
+            fields = [["Photo.image", picture(PNG + bytes([number]))]]
+            asked.append(asyncio.ensure_future(house.post("set_fields", {"fields": fields})))
+            requests.append(await tab.next())
+        for number in order:
+            await tab.respond(requests[number]["id"], status="error", error="no", code="revision_changed")
+            assert (await asked[number])[0] == 409
+        assert target.read_bytes() == PNG + b" before"
+        assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+async def test_a_picture_that_a_run_has_set_stays_whatever_becomes_of_the_run(house: Any, tmp_path: Path) -> None:
+    # This page sets the fields in a step of its own, and then refuses to run.
+    tab = await house.tab()
+    tab.on("set_fields", {})
+    tab.refuse("execute", "invalid")
+    status, answer = await house.post("run", {"fields": [["Photo.image", picture()]]})
+    assert (status, answer["code"]) == (422, "invalid")
+    assert (tmp_path / "input" / "INPUT_Photo.png").read_bytes() == PNG
 
 
 async def test_the_start_takes_away_what_a_killed_write_of_a_picture_left(house: Any, tmp_path: Path) -> None:

@@ -112,6 +112,77 @@ async def test_a_request_that_waited_for_a_tab_in_vain_is_a_timeout_that_was_not
     assert house.bridge.webuis.lobby.pending_count == 0
 
 
+@pytest.mark.parametrize("goes", ["its time is up", "it hangs up"])
+async def test_a_request_that_waited_for_a_tab_is_the_tabs_from_then_on(house: Any, eventually: Any, goes: str) -> None:
+    body = {"fields": ["a"], "wait_for_webui": True, "timeout": 0.5 if goes == "its time is up" else 60}
+    asking = asyncio.ensure_future(house.post("get_fields", body))
+    await eventually(lambda: house.bridge.webuis.lobby.pending_count)
+    tab = await house.tab()
+    request = await tab.next()
+    if goes == "it hangs up":
+        asking.cancel()
+    else:
+        status, answer = await asking
+        assert (status, answer["code"], answer["details"]["delivered"]) == (504, "timeout", True)
+    assert (await tab.next("cancel"))["id"] == request["id"]
+    assert house.bridge.webuis.managers[tab.client_id].pending_count == 0
+    if goes == "its time is up":
+        await tab.respond(request["id"], {"a": 1})
+        late = {"request_id": answer["details"]["request_id"]}
+
+        async def told() -> bool:
+            return bool((await house.post("late_result", late))[1]["response"]["answered"])
+
+        for _ in range(100):
+            if await told():
+                return
+        pytest.fail("the late answer was not kept")
+
+
+async def test_what_waits_for_one_tab_is_not_given_to_another(house: Any, eventually: Any) -> None:
+    first, second = await house.tab(), await house.tab()
+    await first.close()
+    await second.close()
+    await eventually(lambda: not house.bridge.webuis.managers)
+    body = {"fields": ["a"], "wait_for_webui": True, "webui": second.client_id}
+    asking = asyncio.ensure_future(house.post("get_fields", body))
+    await eventually(lambda: house.bridge.webuis.lobby.pending_count)
+    other = await house.tab(client_id=first.client_id)
+    other.on("get_fields", {"a": "from another tab"})
+    meant = await house.tab(client_id=second.client_id)
+    meant.on("get_fields", {"a": "from the tab that was meant"})
+    assert (await asking)[1]["response"] == {"a": "from the tab that was meant"}
+
+
+async def test_every_step_of_a_run_goes_to_the_tab_of_its_first(house: Any) -> None:
+    first = await house.tab()
+    asking = asyncio.ensure_future(house.post("run", {"workflow": {"nodes": []}, "fields": [["a.b", 1]]}))
+    request = await first.next()
+    assert request["command"] == "load_workflow"
+    second = await house.tab()
+    house.bridge.webuis.make_main(second.client_id)
+    await first.respond(request["id"], {"loaded": True})
+    assert (await first.next())["command"] == "set_fields"
+    await first.close()
+    status, answer = await asking
+    assert (status, answer["code"]) == (502, "client_disconnected")
+    assert second.requests == []
+
+
+async def test_a_page_that_names_an_id_beyond_all_bounds_gets_another(house: Any) -> None:
+    for wanted in (2**53, 10**30):
+        assert (await house.post("webui_ready", {"client_id": wanted}))[1]["client_id"] < 100
+        assert (await house.tab(client_id=wanted)).client_id < 100
+
+
+async def test_a_tab_that_cannot_be_asked_leaves_the_others_their_question(house: Any) -> None:
+    able, unable = await house.tab(capabilities=["tabs"]), await house.tab()
+    able.on("send_workflow", {"accepted": True})
+    status, answer = await house.post("send_workflow", {"workflow": {"nodes": []}, "workflow_tab": "one"})
+    assert (status, answer["accepted"], answer["webui"]) == (200, True, able.client_id)
+    assert unable.requests == []
+
+
 async def test_a_reconnecting_tab_keeps_its_id_even_after_the_server_forgot_it(house: Any) -> None:
     tab = await house.tab(client_id=7, session="from before the restart")
     assert tab.client_id == 7
@@ -215,6 +286,25 @@ async def test_subscribers_hear_of_tabs_until_they_unsubscribe(house: Any) -> No
     await tab.close()
     await program.send_json({"type": "request", "id": 7, "command": "webuis"})
     assert (await program.receive_json(timeout=5))["id"] == 7
+
+
+async def test_a_subscription_is_one_of_few_and_has_an_id_of_its_own(house: Any, eventually: Any) -> None:
+    program = await house.program()
+
+    async def ask(request_id: str, command: str, **data: Any) -> dict[str, Any]:
+        await program.send_json({"type": "request", "id": request_id, "command": command, "data": data})
+        answer: dict[str, Any] = await program.receive_json(timeout=5)
+        return answer
+
+    assert (await ask("1", "subscribe", events=["none"]))["status"] == "ok"
+    assert (await ask("1", "subscribe", events=["none"]))["code"] == "invalid"
+    for number in range(2, 101):
+        assert (await ask(str(number), "subscribe", events=["none"]))["status"] == "ok"
+    assert (await ask("101", "subscribe", events=["none"]))["code"] == "too_many"
+    assert (await ask("u", "unsubscribe", subscription="1"))["status"] == "ok"
+    assert (await ask("1", "subscribe", events=["none"]))["status"] == "ok"
+    await program.close()
+    await eventually(lambda: not len(house.bridge.subscriptions))
 
 
 async def test_subscribing_over_http_says_where_to(house: Any) -> None:
