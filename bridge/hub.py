@@ -26,7 +26,7 @@ from .nodes import Catalogue
 from .panel import Panel
 from .registry import Webuis
 from .runs import Runs
-from .stopping import close_on_interrupt
+from .stopping import close_on_signals
 from .subscriptions import TAB_EVENTS, Subscriptions
 
 log = logging.getLogger("uiapi")
@@ -81,7 +81,7 @@ class Bridge:
         self.closing = False
         # Every open websocket of /uiapi/ws.
         self.connections: set[Connection] = set()
-        self._end_watch_for_interrupts: Callable[[], None] = lambda: None
+        self._end_watch_for_signals: Callable[[], None] = lambda: None
         self._watched: list[str] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self.repeats = Repeats(self.spawn)
@@ -131,7 +131,7 @@ class Bridge:
 
     async def start(self) -> None:
         """Begin to listen to ComfyUI; called on its loop once it serves."""
-        self._end_watch_for_interrupts = close_on_interrupt(self.close)
+        self._end_watch_for_signals = close_on_signals(self.close)
         self.runs.start()
         await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{BESIDE_PREFIX}*.tmp")
         await self.approvals.start()
@@ -143,7 +143,7 @@ class Bridge:
         if self.closing:
             return
         self.closing = True
-        self._end_watch_for_interrupts()
+        self._end_watch_for_signals()
         self.panel.close()
         self.runs.close()
         await self.event_transports.close()

@@ -1,8 +1,7 @@
-"""What happens on Ctrl-C: the bridge is closed while ComfyUI's loop still runs, then ComfyUI ends as it always does.
+"""What happens on Ctrl-C and SIGTERM: the bridge is closed while ComfyUI's loop still runs, then ComfyUI ends as ever.
 
-ComfyUI stops its loop with the KeyboardInterrupt and never runs aiohttp's shutdown, so `on_shutdown` alone would
-leave callers without an answer. SIGTERM is left alone: it ends the process at once, and what was being fetched goes
-on from its journal, as after a crash.
+ComfyUI stops its loop with the KeyboardInterrupt and never runs aiohttp's shutdown, and SIGTERM (of a service manager
+or a container) ends it where it stands, so `on_shutdown` alone would leave callers without an answer.
 """
 
 from __future__ import annotations
@@ -14,19 +13,22 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable
 from types import FrameType
+from typing import Any
 
 log = logging.getLogger("uiapi")
 
-# Seconds Ctrl-C waits for the bridge; what has not ended by then is as after a crash.
+# Seconds a signal waits for the bridge; what has not ended by then is as after a crash.
 CLOSE_LIMIT = 1.5
-# Seconds after which the first Ctrl-C is passed on although the loop has not taken it up.
+# Seconds after which the first signal is passed on although the loop has not taken it up.
 STUCK_LIMIT = CLOSE_LIMIT + 0.5
+# Who handles each signal as long as nobody has said otherwise.
+USUAL: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
-def close_on_interrupt(close: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Have Ctrl-C close the bridge first. Call it on the running loop.
+def close_on_signals(close: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """Have Ctrl-C and SIGTERM close the bridge first. Call it on the running loop.
 
-    Nothing is changed where somebody else handles Ctrl-C, or where the loop is not the main thread's.
+    Nothing is changed where somebody else handles them, or where the loop is not the main thread's.
 
     Args:
         close: ends within a moment; called once at the most.
@@ -34,17 +36,18 @@ def close_on_interrupt(close: Callable[[], Awaitable[None]]) -> Callable[[], Non
     Returns:
         Takes the change back.
     """
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if threading.current_thread() is not threading.main_thread():
         return lambda: None
+    taken = [number for number, usual in USUAL.items() if signal.getsignal(number) is usual]
     loop = asyncio.get_running_loop()
     begun: list[asyncio.Task[None]] = []
 
     def restore() -> None:
-        if signal.getsignal(signal.SIGINT) is interrupt:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in taken:
+            if signal.getsignal(number) is on_signal:
+                signal.signal(number, USUAL[number])
 
-    async def end() -> None:
+    async def end(number: signal.Signals, watchdog: threading.Timer) -> None:
         try:
             await asyncio.wait_for(close(), CLOSE_LIMIT)
         except asyncio.TimeoutError:
@@ -52,18 +55,24 @@ def close_on_interrupt(close: Callable[[], Awaitable[None]]) -> Callable[[], Non
         finally:
             watchdog.cancel()
             # In a callback of its own, so that it ends the loop and not this task.
-            loop.call_soon(signal.raise_signal, signal.SIGINT)
+            loop.call_soon(signal.raise_signal, number)
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        # From here on Ctrl-C is ComfyUI's: the second one, ours below, or the watchdog's.
+    def on_signal(raised: int, frame: FrameType | None) -> None:
+        number = signal.Signals(raised)
+        # From here on both signals are ComfyUI's: the second one, ours in `end`, or the watchdog's.
         restore()
-        if loop.is_running():
-            watchdog.start()
-            loop.call_soon_threadsafe(lambda: begun.append(loop.create_task(end(), name="uiapi close")))
-        else:
-            signal.default_int_handler(number, frame)
+        if not loop.is_running():
+            signal.raise_signal(number)
+            return
+        # The loop may be stuck; of what would end it here, only this reaches the main thread.
+        passing_on = _thread.interrupt_main if number is signal.SIGINT else signal.raise_signal
+        watchdog = threading.Timer(STUCK_LIMIT, passing_on, [number])
+        watchdog.daemon = True
+        watchdog.start()
+        loop.call_soon_threadsafe(
+            lambda: begun.append(loop.create_task(end(number, watchdog), name="uiapi close"))
+        )
 
-    watchdog = threading.Timer(STUCK_LIMIT, _thread.interrupt_main)
-    watchdog.daemon = True
-    signal.signal(signal.SIGINT, interrupt)
+    for number in taken:
+        signal.signal(number, on_signal)
     return restore

@@ -1,4 +1,4 @@
-"""Ctrl-C closes the bridge first, and is ComfyUI's own in every other case."""
+"""Ctrl-C and SIGTERM close the bridge first, and are ComfyUI's own in every other case."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from comfyui_uiapi.bridge import stopping
 
 # What ComfyUI's main.py does with its loop.
@@ -24,7 +25,7 @@ async def close():
     print("closed", flush=True)
 
 async def main():
-    end = stopping.close_on_interrupt(close)
+    end = stopping.close_on_signals(close)
     print("ready", flush=True)
     {main}
 
@@ -57,48 +58,67 @@ def rest(process: Any) -> list[str]:
     return list(process.communicate(timeout=60)[0].splitlines())
 
 
-def test_the_bridge_is_closed_before_the_loop_ends() -> None:
+# The signals, and what ComfyUI does with each once the bridge is closed: its own way to stop, or none.
+SIGNALS = pytest.mark.parametrize(
+    ("number", "ending", "code"),
+    [(signal.SIGINT, ["Stopped server"], 0), (signal.SIGTERM, [], -signal.SIGTERM)],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+
+
+@SIGNALS
+def test_the_bridge_is_closed_before_the_loop_ends(number: int, ending: list[str], code: int) -> None:
     with running() as process:
-        process.send_signal(signal.SIGINT)
-        assert rest(process) == ["closing", "closed", "Stopped server"]
+        process.send_signal(number)
+        assert rest(process) == ["closing", "closed", *ending]
+        assert process.returncode == code
 
 
-def test_what_does_not_close_is_not_waited_for() -> None:
+@SIGNALS
+def test_what_does_not_close_is_not_waited_for(number: int, ending: list[str], code: int) -> None:
     with running(close="await asyncio.sleep(600)") as process:
-        process.send_signal(signal.SIGINT)
-        assert rest(process) == ["closing", "Stopped server"]
+        process.send_signal(number)
+        assert rest(process) == ["closing", *ending]
+        assert process.returncode == code
 
 
-def test_a_failure_to_close_does_not_keep_comfyui_from_ending() -> None:
+@SIGNALS
+def test_a_failure_to_close_does_not_keep_comfyui_from_ending(number: int, ending: list[str], code: int) -> None:
     with running(close="raise ValueError") as process:
-        process.send_signal(signal.SIGINT)
-        assert rest(process) == ["closing", "Stopped server"]
+        process.send_signal(number)
+        assert rest(process) == ["closing", *ending]
 
 
-def test_a_loop_that_hangs_is_ended_all_the_same() -> None:
+@SIGNALS
+def test_a_loop_that_hangs_is_ended_all_the_same(number: int, ending: list[str], code: int) -> None:
     with running(main="while True: time.sleep(0.01)") as process:
-        process.send_signal(signal.SIGINT)
-        assert rest(process) == ["Stopped server"]
+        process.send_signal(number)
+        assert rest(process) == ending
+        assert process.returncode == code
 
 
-def test_a_second_ctrl_c_ends_at_once() -> None:
+@SIGNALS
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=["then Ctrl-C", "then SIGTERM"])
+def test_a_second_signal_ends_at_once(number: int, ending: list[str], code: int, second: int) -> None:
     with running(close="await asyncio.sleep(600)", before="stopping.CLOSE_LIMIT = 600") as process:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.stdout is not None and process.stdout.readline() == "closing\n"
-        process.send_signal(signal.SIGINT)
-        assert rest(process) == ["Stopped server"]
+        process.send_signal(second)
+        assert rest(process) == (["Stopped server"] if second == signal.SIGINT else [])
 
 
-def test_who_handles_ctrl_c_already_goes_on_doing_so() -> None:
-    before = "signal.signal(signal.SIGINT, lambda *_: print('mine', flush=True) or sys.exit())"
+@SIGNALS
+def test_who_handles_a_signal_already_goes_on_doing_so(number: int, ending: list[str], code: int) -> None:
+    before = f"signal.signal({int(number)}, lambda *_: print('mine', flush=True) or sys.exit())"
     with running(before=before) as process:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert rest(process) == ["mine"]
 
 
-def test_a_loop_on_another_thread_is_left_alone() -> None:
+@SIGNALS
+def test_a_loop_on_another_thread_is_left_alone(number: int, ending: list[str], code: int) -> None:
     before = "threading.Thread(target=lambda: asyncio.run(main()), daemon=True).start(); signal.pause()"
     with running(before=before) as process:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         process.communicate(timeout=60)
-        assert process.returncode == -signal.SIGINT
+        assert process.returncode == -number

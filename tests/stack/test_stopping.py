@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.client.aio import AsyncClient
-from comfyui_uiapi.client.errors import UiapiError
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes, sha256
 from comfyui_uiapi.tests.stack import build
 from comfyui_uiapi.tests.stack.comfy import ComfyProcess
@@ -105,14 +104,19 @@ async def seconds_to_end(comfy: ComfyProcess, number: signal.Signals) -> float:
     return time.monotonic() - began
 
 
-async def bare_seconds(tmp_path: Path) -> float:
-    """How long ComfyUI takes to end on Ctrl-C without this package."""
+async def bare_seconds(tmp_path: Path, number: signal.Signals) -> float:
+    """How long ComfyUI takes to end on that signal without this package."""
     with ComfyProcess(tmp_path / "bare", package=None) as bare:
-        return await seconds_to_end(bare, signal.SIGINT)
+        return await seconds_to_end(bare, number)
 
 
-async def test_ctrl_c_answers_everybody_and_after_a_restart_everything_goes_on(
-    comfy: ComfyProcess, host: Host, open_tab: Callable[..., Awaitable[Tab]], tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+async def test_a_stop_answers_everybody_and_after_a_restart_everything_goes_on(
+    comfy: ComfyProcess,
+    host: Host,
+    open_tab: Callable[..., Awaitable[Tab]],
+    tmp_path: Path,
+    number: signal.Signals,
 ) -> None:
     tab = await open_tab(comfy)
     async with Program(comfy) as program, AsyncClient(comfy.url) as client:
@@ -129,7 +133,7 @@ async def test_ctrl_c_answers_everybody_and_after_a_restart_everything_goes_on(
         ]
         await under_way(comfy)
         began = time.monotonic()
-        ending = program.spawn(seconds_to_end(comfy, signal.SIGINT))
+        ending = program.spawn(seconds_to_end(comfy, number))
         answers = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
         told = time.monotonic() - began
         envelopes = [answer[1] if isinstance(answer, tuple) else answer for answer in answers]
@@ -138,31 +142,13 @@ async def test_ctrl_c_answers_everybody_and_after_a_restart_everything_goes_on(
         assert (await bare.receive(timeout=PATIENCE)).data == 1001
         took = await ending
         assert told < ADDED
-        assert took < await bare_seconds(tmp_path) + ADDED
+        assert took < await bare_seconds(tmp_path, number) + ADDED
         log = comfy.log_text()
-        assert "Stopped server" in log
+        assert ("Stopped server" in log) is (number is signal.SIGINT)
         assert [sign for sign in SIGNS if sign in log] == []
         left = {path.name for path in (comfy.base / "models" / "checkpoints").iterdir() if MODEL in path.name}
         assert left == {f".{MODEL}.uiapi-json", f".{MODEL}.uiapi-part"}
 
-        await back(comfy, tab, client, heard)
-        await goes_on(comfy, host, program)
-
-
-async def test_sigterm_ends_comfyui_at_once_and_after_a_restart_everything_goes_on(
-    comfy: ComfyProcess, host: Host, open_tab: Callable[..., Awaitable[Tab]]
-) -> None:
-    tab = await open_tab(comfy)
-    async with Program(comfy) as program, AsyncClient(comfy.url) as client:
-        heard: list[Any] = []
-        await client.on("widget_changed", lambda event: heard.append(event.data["new"]))
-        await program.ok("load_workflow", {"workflow": picture(width=88)})
-        waiting = program.spawn(client.call("download_model", host.wanted(MODEL, "checkpoints")))
-        await under_way(comfy)
-        assert await seconds_to_end(comfy, signal.SIGTERM) < ADDED
-        with pytest.raises(UiapiError) as lost:
-            await waiting
-        assert lost.value.code == "connection_lost"
         await back(comfy, tab, client, heard)
         await goes_on(comfy, host, program)
 
