@@ -73,7 +73,10 @@ class Comfy:
     def beyond_loopback(self) -> bool:
         """Whether ComfyUI listens on an address that another machine can reach."""
         args = getattr(sys.modules.get("comfy.cli_args"), "args", None)
-        listen = getattr(args, "listen", None) or "127.0.0.1"
+        listen = getattr(args, "listen", None)
+        if listen is None:
+            return False
+        # An empty address is every interface.
         return not all(is_loopback(address.strip()) for address in listen.split(","))
 
     def input_directory(self) -> Path:
@@ -140,7 +143,8 @@ class Comfy:
         """
         args = getattr(sys.modules.get("comfy.cli_args"), "args", None)
         secure = bool(getattr(args, "tls_keyfile", None) and getattr(args, "tls_certfile", None))
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.prompt_server.address, self.prompt_server.address)  # noqa: S104
+        address = self.prompt_server.address
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
         url = URL.build(scheme="https" if secure else "http", host=host, port=self.prompt_server.port, path="/prompt")
         # ComfyUI tells of a run only to the client that queued it; this id is nobody's, and the tap hears it all.
         body = {"prompt": prompt, "client_id": "uiapi"}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 from comfyui_uiapi.bridge.access import Guard
+from comfyui_uiapi.bridge.comfy import Comfy
 from comfyui_uiapi.bridge.errors import UiapiError
 
 LOOPBACK = Guard(beyond_loopback=False)
@@ -81,6 +84,17 @@ def test_the_operator_names_the_server_in_the_environment() -> None:
     guard = Guard.from_environment(True, {"UIAPI_SERVER_NAMES": "Comfy.Example.org, other.example"})
     assert verdict(guard, Host="comfy.example.org") == "passes"
     assert verdict(guard, Host="third.example") == "foreign_host"
+
+
+@pytest.mark.parametrize(
+    ("listen", "expected"),
+    [(None, False), ("127.0.0.1", False), ("::1,localhost", False), ("0.0.0.0", True), ("", True), ("127.0.0.1,", True)],  # noqa: S104
+)
+def test_comfyui_is_beyond_loopback_wherever_it_does_not_listen_on_loopback_alone(
+    monkeypatch: pytest.MonkeyPatch, listen: str | None, expected: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "comfy.cli_args", SimpleNamespace(args=SimpleNamespace(listen=listen)))
+    assert Comfy(None, SimpleNamespace()).beyond_loopback is expected
 
 
 @pytest.mark.parametrize(
