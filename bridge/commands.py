@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from .errors import STATUS, TAB_CODES, UiapiError
 
@@ -26,6 +26,11 @@ GRAPH_TIMEOUT = 30.0
 DEFAULT_TIMEOUT = 300.0
 # Seconds a caller may ask for at the most: a day.
 MAX_TIMEOUT = 86_400.0
+# Keys of one object of a request, far beyond what any command knows.
+MAX_KEYS = 100
+# What is wrong with one request that its caller is told, and the characters of a field's name in it.
+MAX_PROBLEMS = 20
+MAX_FIELD = 200
 
 
 class Risk(str, Enum):
@@ -51,11 +56,23 @@ class Kind(str, Enum):
 KIND_OF = {Risk.READ: Kind.READ, Risk.DRIVE: Kind.CHANGE, Risk.WRITE_DISK: Kind.DOWNLOAD}
 
 
-class Request(BaseModel):
-    """What every command accepts. Unknown keys are refused; a typing error must not look like success."""
+class Strict(BaseModel):
+    """What a caller sends. Unknown keys are refused; a typing error must not look like success."""
 
     # Built at first use: ComfyUI waits for every extension to import.
     model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys(cls, data: Any) -> Any:
+        # Pydantic notes each unknown key; a body of nothing else would hold up ComfyUI's loop for seconds.
+        if isinstance(data, dict) and len(data) > MAX_KEYS:
+            raise ValueError(f"send at most {MAX_KEYS} keys, of those the command knows")
+        return data
+
+
+class Request(Strict):
+    """What every command accepts."""
 
     client_id: str | int | None = Field(None, description="The program's own id; informative.")
     verbose: bool | None = Field(None, description="Sent by older clients; has no effect.")
@@ -276,12 +293,15 @@ def _add(declared: Command) -> None:
 
 def _refusal(name: str, error: ValidationError) -> UiapiError:
     problems = [
-        {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
+        {"field": ".".join(str(part)[:MAX_FIELD] for part in item["loc"]), "message": item["msg"]}
+        for item in error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]
     ]
     first = problems[0]
     where = first["field"] or "request"
-    return UiapiError("invalid", f"{name}: {where}: {first['message']}.", {"problems": problems})
+    details: dict[str, Any] = {"problems": problems}
+    if error.error_count() > MAX_PROBLEMS:
+        details["problems_total"] = error.error_count()
+    return UiapiError("invalid", f"{name}: {where}: {first['message']}.", details)
 
 
 def _kind(value: Any) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from .answers import Answer
-from .commands import COMMANDS, Request, Risk, command, tab_command
+from .commands import COMMANDS, Request, Risk, Strict, command, tab_command
 from .dispatch import Call
 from .errors import UiapiError
 from .graph import Path, SetFields, Write
@@ -142,10 +142,10 @@ class SetNode(Request):
     color: str | None = Field(None, max_length=50, description=COLOR)
 
 
-class LinkEnds(BaseModel):
+class LinkEnds(Strict):
     """A link by its two ends."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     origin: Path = Field(alias="from")
     target: Path = Field(alias="to")
@@ -202,10 +202,8 @@ class OneNode(Request):
     node: NodePath
 
 
-class BatchCommand(BaseModel):
+class BatchCommand(Strict):
     """One command of a batch."""
-
-    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     command: str = Field(max_length=100)
     data: dict[str, Any] = Field(default_factory=dict)

@@ -88,7 +88,7 @@ def test_the_operator_names_the_server_in_the_environment() -> None:
 
 @pytest.mark.parametrize(
     ("listen", "expected"),
-    [(None, False), ("127.0.0.1", False), ("::1,localhost", False), ("0.0.0.0", True), ("", True), ("127.0.0.1,", True)],  # noqa: S104
+    [(None, False), ("127.0.0.1", False), ("::1,localhost", False), ("192.168.1.5", True), ("", True), ("::1,", True)],
 )
 def test_comfyui_is_beyond_loopback_wherever_it_does_not_listen_on_loopback_alone(
     monkeypatch: pytest.MonkeyPatch, listen: str | None, expected: bool

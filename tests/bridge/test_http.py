@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.bridge import http, load
-from comfyui_uiapi.bridge.commands import COMMANDS
+from comfyui_uiapi.bridge.commands import COMMANDS, MAX_PROBLEMS
 from comfyui_uiapi.bridge.errors import STATUS
 
 NO_OBJECTS = [b"no json", b"[]", b"7", b'"x"', b"null", b"\xff\xfe", b'{"a": NaN}', b'{"fields": [']
@@ -68,6 +68,24 @@ async def test_json_of_nothing_but_values_is_refused_before_it_is_read(house: An
     assert (answer["type"], answer["code"]) == ("error", "too_large")
     await program.send_json({"type": "request", "id": 1, "command": "webuis"})
     assert (await program.receive_json(timeout=5))["status"] == "ok"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_flood_of_unknown_keys_is_refused_without_reading_or_listing_them(house: Any, nested: bool) -> None:
+    flood = {f"key {number}": 1 for number in range(101)}
+    command, body = ("batch", {"commands": [flood]}) if nested else ("get_fields", flood)
+    status, envelope = await house.post(command, body)
+    assert (status, envelope["code"]) == (422, "invalid")
+    [problem] = envelope["details"]["problems"]
+    assert "100 keys" in problem["message"] and "100 keys" in envelope["error"]
+
+
+async def test_of_many_problems_a_few_are_told_and_of_a_long_name_its_beginning(house: Any) -> None:
+    status, envelope = await house.post("get_fields", {"fields": [1] * 1000})
+    details = envelope["details"]
+    assert (status, len(details["problems"]), details["problems_total"]) == (422, MAX_PROBLEMS, 1000)
+    status, envelope = await house.post("get_fields", {"fields": [], "x" * 100_000: 1})
+    assert status == 422 and len(json.dumps(envelope)) < 2000
 
 
 async def test_an_unknown_command_is_a_404_in_the_envelope(house: Any) -> None:
