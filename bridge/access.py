@@ -70,7 +70,8 @@ class Guard:
             raise UiapiError(
                 "token_required", "This server asks for a token; send it as 'Authorization: Bearer <UIAPI_TOKEN>'."
             )
-        if not hmac.compare_digest(given.encode(), self.token.encode()):
+        # A header's bytes need not be text; what is none is a token like any other, and a wrong one.
+        if not hmac.compare_digest(given.encode(errors="surrogatepass"), self.token.encode(errors="surrogatepass")):
             raise UiapiError("wrong_token", "This is not the server's token; ask whoever set UIAPI_TOKEN for it.")
 
     def check_risk(self, command: Command) -> None:
@@ -130,5 +131,5 @@ def _same_place(origin: str, host: str) -> bool:
 def _cross_origin(what: str) -> UiapiError:
     return UiapiError(
         "cross_origin",
-        f"A page from elsewhere ({what[:100]}) may not use this server; open ComfyUI itself or use a program.",
+        f"A page from elsewhere ({what[:100]!a}) may not use this server; open ComfyUI itself or use a program.",
     )

@@ -126,7 +126,7 @@ async def _body(request: web.Request, load: Load) -> dict[str, Any]:
     """The JSON object in the body; an empty body is an empty object. UiapiError `too_large` and others."""
     if request.content_type not in JSON_TYPES:
         raise UiapiError(
-            "unsupported_type", f"Send JSON with Content-Type: application/json, not {request.content_type[:80]}."
+            "unsupported_type", f"Send JSON with Content-Type: application/json, not {request.content_type[:80]!a}."
         )
     if (request.content_length or 0) > MAX_FRAME:
         raise _too_large()

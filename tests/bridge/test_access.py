@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -106,6 +108,7 @@ def test_comfyui_is_beyond_loopback_wherever_it_does_not_listen_on_loopback_alon
         ("Bearer", "token_required"),
         ("Bearer wrong", "wrong_token"),
         ("Bearer sécret", "wrong_token"),
+        ("Bearer \udcff", "wrong_token"),
         ("Bearer secret", "passes"),
         ("bearer secret", "passes"),
     ],
@@ -120,8 +123,30 @@ def test_a_token_is_demanded_of_every_program(authorization: str | None, expecte
     assert code == expected
 
 
+async def raw_get(house: Any, header: bytes, path: bytes = b"/uiapi/webuis") -> tuple[int, dict[str, Any]]:
+    """Ask with a header as the bytes it is, which aiohttp's client would not send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
+    writer.write(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s\r\n\r\n" % (path, header))
+    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    writer.close()
+    return int(head.split()[1]), json.loads(body)
+
+
 class TestServed:
     """The same on the served bridge."""
+
+    @pytest.mark.parametrize("path", [b"/uiapi/webuis", b"/uiapi/nonsense", b"/uiapi/openapi.json", b"/uiapi/ws"])
+    @pytest.mark.parametrize("header", [b"Origin: http://\xff", b"Sec-Fetch-Site: \xff"])
+    async def test_bytes_that_are_no_text_are_a_page_from_elsewhere_too(
+        self, house: Any, path: bytes, header: bytes
+    ) -> None:
+        status, body = await raw_get(house, header, path)
+        assert (status, body["code"]) == (403, "cross_origin")
+
+    async def test_a_program_may_name_itself_in_bytes_that_are_no_text(self, house: Any) -> None:
+        assert (await raw_get(house, b"User-Agent: \xff\xfe", b"/uiapi/queue"))[0] == 200
+        [program] = house.bridge.activity.programs
+        assert program == "unnamed program"
 
     @pytest.mark.parametrize("path", ["/uiapi/webuis", "/uiapi/connection_status", "/uiapi/nonsense", "/uiapi/ws"])
     async def test_a_page_from_elsewhere_gets_403_on_every_path(self, house: Any, path: str) -> None:
@@ -163,6 +188,20 @@ class TestServedWithAToken:
         assert (await ws.receive_json(timeout=5))["type"] == "welcome"
         ws = await house.socket({"role": "client", "token": "wrong"}, headers={"Authorization": "Bearer secret"})
         assert (await ws.receive_json(timeout=5))["code"] == "wrong_token"
+
+
+class TestServedWithATokenBeyondAscii:
+    """The operator's token is any text; how a program sends it is the program's choice."""
+
+    @pytest.fixture
+    def guard(self) -> Guard:
+        return Guard(beyond_loopback=True, token="sécret")  # noqa: S106
+
+    async def test_only_the_token_passes_and_nothing_else_is_a_defect(self, house: Any) -> None:
+        assert (await raw_get(house, "Authorization: Bearer sécret".encode()))[0] == 200
+        for wrong in (b"\xff", "sécret".encode("latin-1")):
+            status, body = await raw_get(house, b"Authorization: Bearer " + wrong)
+            assert (status, body["code"]) == (403, "wrong_token")
 
 
 class TestServedWithoutAToken:

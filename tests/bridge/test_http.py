@@ -38,6 +38,16 @@ async def test_a_form_is_told_to_come_as_json(house: Any) -> None:
     assert (response.status, envelope["code"]) == (415, "unsupported_type")
 
 
+@pytest.mark.parametrize("kind", [b"a/\xff", b"\xff", b"application/json; charset=\xff"])
+async def test_a_type_that_is_no_text_is_a_refusal_or_ignored_and_never_a_defect(house: Any, kind: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
+    head = b"POST /uiapi/get_fields HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 2\r\n"
+    writer.write(head + b"Content-Type: " + kind + b"\r\n\r\n{}")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert b'"unsupported_type"' in answer or b'"invalid"' in answer
+
+
 async def test_a_string_posted_by_a_page_is_read_as_json(house: Any) -> None:
     (await house.tab()).on("get_fields", {"a": 1})
     headers = {"Content-Type": "text/plain;charset=UTF-8"}
