@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from .commands import Command
 from .connection import MAX_FRAME, decode_object, encode
@@ -142,17 +143,20 @@ async def _body(request: web.Request, load: Load) -> dict[str, Any]:
 
 
 async def _chunk(request: web.Request) -> bytes:
-    """What has come of the body; empty at its end. UiapiError `malformed` when nothing comes any more."""
-    # What has come already, which is nearly always all of it, needs no timer.
-    chunk = request.content.read_nowait()
-    if chunk or request.content.at_eof():
-        return chunk
+    """What has come of the body; empty at its end. UiapiError `malformed` when it is broken or does not go on."""
     try:
+        # What has come already, which is nearly always all of it, needs no timer.
+        chunk = request.content.read_nowait()
+        if chunk or request.content.at_eof():
+            return chunk
         return await asyncio.wait_for(request.content.readany(), BODY_PAUSE)
     except asyncio.TimeoutError:
         raise UiapiError(
             "malformed", f"The body did not go on for {BODY_PAUSE:g} seconds; send it again, whole."
         ) from None
+    # A coding or chunks that are none, or a connection that is lost; nothing that is a defect here.
+    except (web.RequestPayloadError, HttpProcessingError, OSError):
+        raise UiapiError("malformed", "The body cannot be read to its end; send it again, whole.") from None
 
 
 def _too_large() -> UiapiError:

@@ -178,6 +178,29 @@ async def test_a_body_that_does_not_go_on_is_given_up(house: Any, monkeypatch: p
     assert not house.bridge.loads.requests
 
 
+@pytest.mark.parametrize("coding", [b"gzip", b"deflate"])
+async def test_a_body_that_cannot_be_unpacked_is_malformed(
+    house: Any, caplog: pytest.LogCaptureFixture, coding: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
+    head = b"POST /uiapi/get_fields HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    writer.write(head + b"Content-Encoding: " + coding + b"\r\nContent-Length: 10\r\n\r\n\xff123456789")
+    answer = await asyncio.wait_for(reader.read(10_000), 5)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ") and b'"malformed"' in answer
+    assert not [record for record in caplog.records if record.name == "uiapi"]
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_defect(
+    house: Any, eventually: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await unfinished(house)
+    await eventually(lambda: house.bridge.loads.bytes)
+    writer.transport.abort()
+    await eventually(lambda: not house.bridge.loads.requests)
+    assert not caplog.records
+
+
 async def test_an_address_has_no_more_requests_under_way_than_it_may(
     house: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
