@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientTimeout
+from aiohttp import ClientError, ClientTimeout
 from yarl import URL
 
 from .errors import UiapiError
@@ -149,8 +149,17 @@ class Comfy:
         # ComfyUI tells of a run only to the client that queued it; this id is nobody's, and the tap hears it all.
         body = {"prompt": prompt, "client_id": "uiapi"}
         # The certificate is for other names than the loopback address it is asked under here.
-        async with self.prompt_server.client_session.post(url, json=body, ssl=False, timeout=QUEUE_TIMEOUT) as response:
-            answer: dict[str, Any] = await response.json()
+        asked = self.prompt_server.client_session.post(url, json=body, ssl=False, timeout=QUEUE_TIMEOUT)
+        try:
+            async with asked as response:
+                answer: dict[str, Any] = await response.json()
+        except (ClientError, asyncio.TimeoutError, ValueError) as error:
+            # A workflow can make ComfyUI fail over it, and then it answers no JSON.
+            raise UiapiError(
+                "execution_failed",
+                "ComfyUI did not say what became of the workflow; look at its log and its queue.",
+                {"reason": f"{type(error).__name__}: {error}"},
+            ) from None
         if response.status != 200:
             errors = answer.get("node_errors") or {}
             said = answer.get("error") or {}
@@ -203,6 +212,16 @@ class Comfy:
 
 def _brief(item: tuple[Any, ...]) -> dict[str, Any]:
     return {"prompt_id": item[1], "number": item[0], "nodes": len(item[2])}
+
+
+def names_of(node: Any) -> tuple[str | None, str | None]:
+    """Title and type of an API-format node; what is no text, since anybody can queue anything, is neither."""
+    if not isinstance(node, dict):
+        return None, None
+    meta = node.get("_meta")
+    names = (meta.get("title") if isinstance(meta, dict) else None, node.get("class_type"))
+    title, node_type = (name if isinstance(name, str) else None for name in names)
+    return title, node_type
 
 
 @lru_cache(maxsize=256)

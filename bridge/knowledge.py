@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,8 @@ from .commands import TAB_COMMAND_CODES, Kind, Request, Risk, command
 from .dispatch import Call
 from .errors import UiapiError
 from .nodes import node_info as describe_node
+
+log = logging.getLogger("uiapi")
 
 
 class SearchNodes(Request):
@@ -65,7 +68,7 @@ async def search_nodes(call: Call, request: SearchNodes) -> dict[str, Any]:
     return {"nodes": [kind.brief() for kind in found[: request.limit]], "total": len(found)}
 
 
-@command("node_info", response=NodeTypeInfo, errors=["unknown_node_type"], risk=Risk.READ)
+@command("node_info", response=NodeTypeInfo, errors=["unknown_node_type", "execution_failed"], risk=Risk.READ)
 async def node_info(call: Call, request: NodeInfo) -> dict[str, Any]:
     """Describe a node type in full: its inputs with defaults, ranges and choices, and its outputs."""
     comfy = call.bridge.comfy
@@ -80,7 +83,15 @@ async def node_info(call: Call, request: NodeInfo) -> dict[str, Any]:
             {"nearest": [kind.name for kind in near[:10]]},
         )
     title = comfy.node_titles.get(request.type, request.type)
-    return await asyncio.to_thread(describe_node, request.type, node_class, title)
+    try:
+        return await asyncio.to_thread(describe_node, request.type, node_class, title)
+    except Exception as error:  # A custom node's class may raise anything; that is no defect here.
+        log.warning("The node type %s cannot be described.", request.type, exc_info=True)
+        raise UiapiError(
+            "execution_failed",
+            f"The node type {request.type!r} failed to describe itself; update or remove its package.",
+            {"type": request.type, "message": str(error), "exception_type": type(error).__name__},
+        ) from None
 
 
 @command("validate", response=Validated, errors=TAB_COMMAND_CODES, risk=Risk.READ)
@@ -92,7 +103,9 @@ async def validate(call: Call, request: Validate) -> dict[str, Any]:
     wrong = [
         node_id
         for node_id, node in prompt.items()
-        if not isinstance(node, dict) or not isinstance(node.get("inputs", {}), dict)
+        if not isinstance(node, dict)
+        or not isinstance(node.get("inputs", {}), dict)
+        or not isinstance(node.get("class_type", ""), str)
     ]
     if wrong:
         raise UiapiError("invalid", f"Node {wrong[0]} is no API-format node; send the workflow in API format.")

@@ -7,11 +7,13 @@ import base64
 from typing import Any
 from urllib.parse import urlencode
 
-from .comfy import Comfy, within
+from .comfy import Comfy, names_of, within
+from .connection import MAX_FRAME
 from .errors import UiapiError
 
-# Bytes of all files an answer may carry as base64; larger results are fetched by their urls.
-MAX_INLINE = 256 * 1024 * 1024
+# Characters of base64 in one answer, which is to fit one frame with a megabyte for the rest of it; larger results are
+# fetched by their urls.
+MAX_INLINE = MAX_FRAME - 2**20
 
 
 def output_files(entry: dict[str, Any]) -> list[dict[str, Any]]:
@@ -23,7 +25,7 @@ def output_files(entry: dict[str, Any]) -> list[dict[str, Any]]:
     prompt = entry["prompt"][2]
     files = []
     for node_id, output in entry.get("outputs", {}).items():
-        node = prompt.get(node_id, {})
+        title, node_type = names_of(prompt.get(node_id))
         for kind, items in output.items():
             for item in items if isinstance(items, (list, tuple)) else ():
                 if isinstance(item, dict) and isinstance(item.get("filename"), str):
@@ -35,8 +37,8 @@ def output_files(entry: dict[str, Any]) -> list[dict[str, Any]]:
                     files.append(
                         {
                             "node_id": node_id,
-                            "title": (node.get("_meta") or {}).get("title"),
-                            "node_type": node.get("class_type"),
+                            "title": title,
+                            "node_type": node_type,
                             "kind": kind,
                             **place,
                             "url": f"/view?{urlencode(place)}",
@@ -59,8 +61,9 @@ def failure_of(entry: dict[str, Any], prompt_id: str) -> UiapiError | None:
         )
     data = messages.get("execution_error", {})
     node_id, node_type = data.get("node_id"), data.get("node_type")
-    title = ((entry["prompt"][2].get(str(node_id)) or {}).get("_meta") or {}).get("title")
-    message = str(data.get("exception_message") or "ComfyUI gave no reason").strip()
+    title, _ = names_of(entry["prompt"][2].get(str(node_id)))
+    # A bare assert has no message but an end of line.
+    message = str(data.get("exception_message") or "").strip() or "ComfyUI gave no reason"
     return UiapiError(
         "execution_failed",
         # A node's own words may be a page long and end as they like; details have them whole.
@@ -92,7 +95,7 @@ def _read_all(comfy: Comfy, files: list[dict[str, Any]]) -> list[dict[str, Any]]
         if path is None or not within(path, folder):  # type: ignore[arg-type]
             raise UiapiError("forbidden", f"{file['filename']} lies outside ComfyUI's folders; fetch it another way.")
         try:
-            left -= path.stat().st_size
+            left -= (path.stat().st_size + 2) // 3 * 4
             if left < 0:
                 raise UiapiError("too_large", 'The files are too large to send as base64; ask with outputs: "urls".')
             content = path.read_bytes()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from .comfy import names_of
 from .errors import UiapiError
 from .images import Pictures
 
@@ -78,19 +79,14 @@ async def prompt_alone(
 
 def api_nodes(prompt: dict[str, Any]) -> list[dict[str, Any]]:
     """The nodes of an API-format workflow in the form query_fields lists them; links are no widgets."""
-    return [
-        {
-            "id": node_id,
-            "type": node.get("class_type"),
-            "title": (node.get("_meta") or {}).get("title") or node.get("class_type"),
-            "widgets": [
-                {"name": name, "value": value}
-                for name, value in (node.get("inputs") or {}).items()
-                if not isinstance(value, list)
-            ],
-        }
-        for node_id, node in prompt.items()
-    ]
+    nodes = []
+    for node_id, node in prompt.items():
+        title, kind = names_of(node)
+        inputs = node.get("inputs")
+        values = inputs.items() if isinstance(inputs, dict) else ()
+        widgets = [{"name": name, "value": value} for name, value in values if not isinstance(value, list)]
+        nodes.append({"id": node_id, "type": kind, "title": title or kind, "widgets": widgets})
+    return nodes
 
 
 def find_widget(nodes: list[dict[str, Any]], path: str) -> tuple[dict[str, Any], dict[str, Any]]:

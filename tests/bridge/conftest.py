@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from types import SimpleNamespace
@@ -178,6 +179,42 @@ class FakeTab:
         self.seen.put_nowait(frame)
 
 
+PROMPT = {"9": {"class_type": "SaveImage", "inputs": {}, "_meta": {"title": "Result"}}}
+
+
+class Executor:
+    """Does to the fake queue what ComfyUI's executor does, from a thread as it does."""
+
+    def __init__(self, house: Any) -> None:
+        self.server = house.comfy
+        self.queue = house.comfy.prompt_queue
+
+    def put(self, prompt_id: str = "p1") -> None:
+        self.queue.waiting.append((1, prompt_id, PROMPT, {}, []))
+        self.say("status", {})
+
+    def take(self, prompt_id: str = "p1") -> None:
+        self.queue.waiting = [item for item in self.queue.waiting if item[1] != prompt_id]
+        self.say("status", {})
+
+    def finish(self, prompt_id: str = "p1", status: str = "success", messages: Any = (), images: Any = None) -> None:
+        if images is None:
+            images = [{"filename": "a_1.png", "subfolder": "s", "type": "output"}]
+        item = next(item for item in self.queue.waiting if item[1] == prompt_id)
+        self.queue.waiting.remove(item)
+        self.queue.history[prompt_id] = {
+            "prompt": item,
+            "outputs": {"9": {"images": images, "text": ["not a file"]}} if status == "success" else {},
+            "status": {"status_str": status, "completed": status == "success", "messages": [*messages]},
+        }
+        self.say("status", {})
+
+    def say(self, event: Any, data: Any) -> None:
+        thread = threading.Thread(target=self.server.send_sync, args=(event, data))
+        thread.start()
+        thread.join()
+
+
 @pytest.fixture
 def guard() -> Guard:
     """Loopback without a token; a test may override it."""
@@ -228,3 +265,9 @@ def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
         await asyncio.wait_for(spin(), 5)
 
     return wait_until
+
+
+@pytest.fixture
+def executor(house: Any) -> Executor:
+    """What runs the fake queue."""
+    return Executor(house)

@@ -42,6 +42,8 @@ async def queued(house: Any) -> Any:
 
     async def prompt(request: web.Request) -> web.Response:
         body = await request.json()
+        if "broken" in body["prompt"]:
+            return web.Response(status=500, text="500 Internal Server Error")
         seen.append(body["prompt"])
         if "bad" in body["prompt"]:
             return web.json_response({"error": {"message": "no"}, "node_errors": {"bad": {}}}, status=400)
@@ -119,6 +121,21 @@ async def test_what_comfyui_refuses_without_a_tab_is_an_execution_failure_too(ho
     workflow = {"bad": {"class_type": "Nope", "inputs": {}}}
     status, body = await house.post("run", {"workflow": workflow})
     assert (status, body["code"], body["details"]["node_errors"]) == (422, "execution_failed", {"bad": {}})
+
+
+@pytest.mark.parametrize("odd", [{"_meta": "x"}, {"_meta": {"title": 3}}, {"_meta": None}])
+async def test_a_workflow_with_odd_notes_on_its_nodes_runs_as_comfyui_runs_it(
+    house: Any, queued: Any, odd: dict[str, Any]
+) -> None:
+    workflow = {"1": {**OUTPUT["1"], **odd}, "2": {"class_type": [], "inputs": "none"}}
+    body = {"workflow": workflow, "fields": [["EmptyImage.width", 2]], "wait": False}
+    assert (await house.post("run", body))[0] == 200
+    assert queued[0]["1"]["inputs"]["width"] == 2
+
+
+async def test_a_workflow_that_comfyui_fails_over_is_an_execution_failure(house: Any, queued: Any) -> None:
+    status, body = await house.post("run", {"workflow": {"broken": {"class_type": [], "inputs": {}}}})
+    assert (status, body["code"]) == (422, "execution_failed") and "500" in body["details"]["reason"]
 
 
 @pytest.mark.parametrize(

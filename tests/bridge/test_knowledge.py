@@ -80,6 +80,15 @@ async def test_a_node_type_is_described_with_ranges_and_choices(house: Any) -> N
 
 
 @pytest.mark.usefixtures("nodes")
+async def test_a_node_type_that_cannot_describe_itself_is_named_as_what_failed(
+    house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, body = await house.post("node_info", {"type": "Broken"})
+    assert (status, body["code"], body["details"]["exception_type"]) == (422, "execution_failed", "RuntimeError")
+    assert "Broken" in body["error"] and "Traceback" in caplog.text
+
+
+@pytest.mark.usefixtures("nodes")
 async def test_an_unknown_node_type_is_a_404_with_the_nearest(house: Any) -> None:
     status, body = await house.post("node_info", {"type": "blur"})
     assert (status, body["code"], body["details"]["nearest"]) == (404, "unknown_node_type", ["Blur"])
@@ -106,7 +115,7 @@ async def test_a_prompt_that_does_not_run_cannot_be_interrupted(house: Any) -> N
     assert (await house.post("interrupt"))[1]["response"] == {"interrupted": []}
 
 
-@pytest.mark.parametrize("workflow", [{"1": []}, {"1": {"inputs": []}}, {"nodes": []}])
+@pytest.mark.parametrize("workflow", [{"1": []}, {"1": {"inputs": []}}, {"nodes": []}, {"1": {"class_type": []}}])
 async def test_what_is_no_api_workflow_is_refused_before_comfyui_sees_it(house: Any, workflow: Any) -> None:
     status, body = await house.post("validate", {"workflow": workflow})
     assert (status, body["code"]) == (422, "invalid")

@@ -5,54 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import threading
 from typing import Any
 
-import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from PIL import Image
 
-PROMPT = {"9": {"class_type": "SaveImage", "inputs": {}, "_meta": {"title": "Result"}}}
+from .conftest import Executor
+
 QUEUED = {"prompt_id": "p1", "number": 1, "node_errors": {}}
-
-
-class Executor:
-    """Does to the fake queue what ComfyUI's executor does, from a thread as it does."""
-
-    def __init__(self, house: Any) -> None:
-        self.server = house.comfy
-        self.queue = house.comfy.prompt_queue
-
-    def put(self, prompt_id: str = "p1") -> None:
-        self.queue.waiting.append((1, prompt_id, PROMPT, {}, []))
-        self.say("status", {})
-
-    def take(self, prompt_id: str = "p1") -> None:
-        self.queue.waiting = [item for item in self.queue.waiting if item[1] != prompt_id]
-        self.say("status", {})
-
-    def finish(self, prompt_id: str = "p1", status: str = "success", messages: Any = (), images: Any = None) -> None:
-        if images is None:
-            images = [{"filename": "a_1.png", "subfolder": "s", "type": "output"}]
-        item = next(item for item in self.queue.waiting if item[1] == prompt_id)
-        self.queue.waiting.remove(item)
-        self.queue.history[prompt_id] = {
-            "prompt": item,
-            "outputs": {"9": {"images": images, "text": ["not a file"]}} if status == "success" else {},
-            "status": {"status_str": status, "completed": status == "success", "messages": [*messages]},
-        }
-        self.say("status", {})
-
-    def say(self, event: Any, data: Any) -> None:
-        thread = threading.Thread(target=self.server.send_sync, args=(event, data))
-        thread.start()
-        thread.join()
-
-
-@pytest.fixture
-def executor(house: Any) -> Executor:
-    return Executor(house)
 
 
 async def test_execute_answers_what_the_tab_queued_without_waiting(house: Any) -> None:
@@ -309,28 +270,6 @@ async def test_fields_of_a_run_are_set_first_for_a_tab_that_cannot(house: Any) -
     tab.on("execute", QUEUED)
     await house.post("run", {"fields": [["a.b", 1]], "workflow": {"nodes": []}, "wait": False})
     assert [request["command"] for request in tab.requests] == ["load_workflow", "set_fields", "execute"]
-
-
-async def test_files_come_as_base64_when_asked_and_never_from_outside(
-    house: Any, executor: Executor, tmp_path: Any
-) -> None:
-    (await house.tab()).on("execute", lambda data: QUEUED)
-    (tmp_path / "output" / "s").mkdir()
-    (tmp_path / "output" / "s" / "a_1.png").write_bytes(b"picture")
-    executor.put()
-    asked = asyncio.create_task(house.post("run", {"outputs": "base64"}))
-    executor.finish()
-    status, body = await asked
-    (file,) = body["response"]["outputs"]
-    assert base64.b64decode(file["base64"]) == b"picture" and "url" not in file
-    (tmp_path / "secret").write_bytes(b"secret")
-    executor.put()
-    outside = [{"filename": "secret", "subfolder": "..", "type": "output"}]
-    house.comfy.prompt_queue.history.clear()
-    asked = asyncio.create_task(house.post("run", {"outputs": "base64"}))
-    executor.finish(images=outside)
-    status, body = await asked
-    assert (status, body["code"]) == (403, "forbidden")
 
 
 async def test_nothing_is_kept_of_prompts_that_nobody_waits_for(house: Any, executor: Executor) -> None:
