@@ -120,7 +120,7 @@ async def dispatch(bridge: Bridge, command: Command, data: Any, caller: Caller) 
         return _noted(bridge, command, caller, request)
 
     if request.idempotency_key is not None and command.risk is not Risk.READ:
-        return await bridge.repeats.once(request.idempotency_key, command.name, data, work)
+        return await bridge.repeats.once(caller.program, request.idempotency_key, command.name, data, work)
     return await work()
 
 

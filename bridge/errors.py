@@ -117,6 +117,10 @@ class UiapiError(Exception):
         """The HTTP status of this error."""
         return STATUS[self.code]
 
+    def anew(self) -> UiapiError:
+        """The same error without the frames it has come through, and so without what these hold."""
+        return UiapiError(self.code, self.message, self.details)
+
     def envelope(self) -> dict[str, Any]:
         """The error as it is sent: status, error, code and, when there are any, details."""
         body: dict[str, Any] = {"status": "error", "error": self.message, "code": self.code}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import aiohttp
@@ -90,7 +92,7 @@ async def test_keys_are_forgotten_after_ten_minutes_and_never_while_their_reques
 
     for now in (0.0, KEEP - 1, KEEP, KEEP + 1):
         clock.now = now
-        await repeats.once("k", "run", {}, work)
+        await repeats.once("p", "k", "run", {}, work)
     assert calls == [0.0, KEEP]
 
 
@@ -103,10 +105,73 @@ async def test_an_answer_too_large_to_keep_is_not_kept_and_the_request_not_repea
     async def work() -> dict[str, Any]:
         return {"response": "x" * 200}
 
-    assert len((await repeats.once("k", "run", {}, work))["response"]) == 200
+    assert len((await repeats.once("p", "k", "run", {}, work))["response"]) == 200
     with pytest.raises(UiapiError) as caught:
-        await repeats.once("k", "run", {}, work)
+        await repeats.once("p", "k", "run", {}, work)
     assert caught.value.code == "conflict"
+
+
+async def test_an_error_is_told_again_word_for_word_and_nothing_of_its_request_is_kept(eventually: Any) -> None:
+    class Picture(str):
+        """A value that can be watched."""
+
+    repeats = Repeats(spawn)
+    watched = []
+
+    async def work() -> dict[str, Any]:
+        picture = Picture("x" * 1000)
+        watched.append(weakref.ref(picture))
+        raise UiapiError("unknown_path", f"No {picture[:1]}.", {"nearest": ["y"]})
+
+    for _ in range(3):
+        with pytest.raises(UiapiError) as caught:
+            await repeats.once("p", "k", "run", {}, work)
+        told = caught.value.envelope()
+        assert told["details"] == {"nearest": ["y"]} and (told["code"], told["error"]) == ("unknown_path", "No x.")
+        caught.value.__traceback__ = None
+    del caught
+    gc.collect()
+    assert [reference() for reference in watched] == [None]
+
+
+async def test_requests_under_way_and_kept_answers_take_no_more_memory_than_they_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(idempotency, "MAX_BYTES", 1000)
+    repeats, go = Repeats(spawn), asyncio.Event()
+
+    async def work() -> dict[str, Any]:
+        await go.wait()
+        return {"response": "y" * 400}
+
+    async def ask(key: str) -> dict[str, Any]:
+        return await repeats.once("p", key, "run", {"x": "x" * 500}, work)
+
+    gone = asyncio.create_task(ask("gone"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    # Its caller has left, but it goes on and still has its request.
+    with pytest.raises(UiapiError) as caught:
+        await ask("next")
+    assert caught.value.code == "too_many"
+    go.set()
+    assert (await ask("gone"))["repeated"] is True
+    assert "repeated" not in await ask("other")
+    with pytest.raises(UiapiError) as caught:
+        await ask("other")
+    assert caught.value.code == "conflict"
+    assert (await ask("gone"))["repeated"] is True
+
+
+async def test_a_key_is_its_programs_own(house: Any) -> None:
+    tab = await house.tab()
+    for number, program in enumerate(("A", "B")):
+        tab.on("execute", {**QUEUED, "prompt_id": program})
+        for repeated in (None, True):
+            status, body = await house.post("execute", ONCE, headers={"User-Agent": program})
+            assert (status, body["response"]["prompt_id"], body.get("repeated")) == (200, program, repeated)
+        assert len(tab.requests) == number + 1
 
 
 async def test_a_demand_on_the_graph_goes_to_the_tab_and_its_revision_comes_back(house: Any) -> None:
