@@ -1,6 +1,6 @@
 """What programs do, for the person at the browser: a bounded log of commands and changes, and who asks how often.
 
-A command costs a few microseconds here: its entry is made at once, its text only when somebody looks.
+A command costs a few microseconds here: its entry is made at once, and nothing of its request is kept but a few words.
 """
 
 from __future__ import annotations
@@ -94,12 +94,10 @@ class Entry:
     code: str | None = None
     changes: list[dict[str, Any]] = field(default_factory=list)
     changes_total: int = 0
-    about: Request | str = ""
+    about: str = ""
 
     def told(self) -> dict[str, Any]:
         """As the panel shows it; times in seconds of Unix time."""
-        if not isinstance(self.about, str):
-            self.about = about(self.about)
         return {
             "id": self.id,
             "program": self.program,
@@ -178,17 +176,13 @@ class Activity:
             joined = self._reads.get((name, command.name))
             if joined is not None and now - joined.began < JOIN_READS:
                 joined.count += 1
-                joined.time, joined.about = now, request
-                self._fresh[joined.id] = joined
-                self._changed()
+                joined.time, joined.about = now, about(request)
+                self._touch(joined)
                 return joined
         entry = self._add(name, command, now)
+        entry.about = about(request)
         if command.kind is Kind.READ:
-            entry.about = request
             self._reads[(name, command.name)] = entry
-        else:
-            # Not kept for later: it may hold pictures.
-            entry.about = about(request)
         if command.name in RUNNING:
             self._runs[entry.id] = (name, [])
             self._runs_changed()
@@ -210,8 +204,7 @@ class Activity:
         if entry.id in self._runs and not self._runs[entry.id][1]:
             del self._runs[entry.id]
             self._runs_changed()
-        self._fresh[entry.id] = entry
-        self._changed()
+        self._touch(entry)
 
     def sent(self, request_id: str, entry: Entry) -> None:
         """A tab is asked for this entry's sake under that id; what it changes by it belongs to the entry."""
@@ -233,8 +226,7 @@ class Activity:
         entry.changes += [change for change in read if change is not None]
         total = data.get("total")
         entry.changes_total += total if isinstance(total, int) else len(changes)
-        self._fresh[entry.id] = entry
-        self._changed()
+        self._touch(entry)
 
     def running(self) -> list[str]:
         """The programs that run the graph."""
@@ -244,9 +236,12 @@ class Activity:
         """Whether a run goes on that nobody waits for here."""
         return any(prompt_ids for _, prompt_ids in self._runs.values())
 
-    def drop_ended(self, is_queued: Callable[[str], bool]) -> None:
+    def drop_ended(self, queued_ids: Callable[[], set[str]]) -> None:
         """Forget the runs that nobody waits for once ComfyUI has none of their prompts any more."""
-        ended = [key for key, (_, ids) in self._runs.items() if ids and not any(map(is_queued, ids))]
+        if not self.unattended():
+            return
+        queued = queued_ids()
+        ended = [key for key, (_, ids) in self._runs.items() if ids and queued.isdisjoint(ids)]
         for key in ended:
             del self._runs[key]
         if ended:
@@ -276,17 +271,28 @@ class Activity:
         self._last_id += 1
         entry = Entry(self._last_id, name, command.kind, command.name, now, now)
         if len(self.entries) == MAX_ENTRIES:
-            self._fresh.pop(self.entries[0].id, None)
+            oldest = self.entries[0]
+            self._fresh.pop(oldest.id, None)
+            read = (oldest.program, oldest.command)
+            if self._reads.get(read) is oldest:
+                del self._reads[read]
         self.entries.append(entry)
-        self._fresh[entry.id] = entry
-        self._changed()
+        self._touch(entry)
         return entry
+
+    def _touch(self, entry: Entry) -> None:
+        """An entry has changed, which is news as long as it is in the log."""
+        if entry.id >= self.entries[0].id:
+            self._fresh[entry.id] = entry
+        self._changed()
 
 
 def about(request: Request) -> str:
     """What a request is about, in a few words for a person: the paths or names in it."""
+    # Asking a pydantic model for what it does not have is slow.
+    fields = vars(request)
     for name in _ABOUT:
-        value = getattr(request, name, None)
+        value = fields.get(name)
         if isinstance(value, str) and value:
             return short(value)
         if isinstance(value, tuple):

@@ -177,10 +177,10 @@ class Comfy:
         entry: dict[str, Any] | None = self.prompt_server.prompt_queue.history.get(prompt_id)
         return entry
 
-    def is_queued(self, prompt_id: str) -> bool:
-        """Whether the prompt waits in ComfyUI's queue or runs."""
+    def queued_ids(self) -> set[str]:
+        """The prompts that wait in ComfyUI's queue or run; ask once for many, since it copies the queue."""
         running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
-        return any(item[1] == prompt_id for item in (*running, *waiting))
+        return {item[1] for item in (*running, *waiting)}
 
     def queued(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The prompts that run and those that wait, each with prompt_id, number and how many nodes it has."""

@@ -77,7 +77,7 @@ class Panel:
             self._looking.cancel()
             self._looking = None
         activity = self._bridge.activity
-        activity.drop_ended(self._bridge.comfy.is_queued)
+        activity.drop_ended(self._bridge.comfy.queued_ids)
         if activity.unattended():
             self._looking = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
 

@@ -134,7 +134,7 @@ class Runs:
         if run.preview is not None and emit is not None:
             self._previews.show(prompt_id, run.preview, [emit])
         run.preview = None
-        self._settle(run)
+        self._settle(run, self._comfy.queued_ids())
         return run
 
     def release(self, run: Run) -> None:
@@ -150,8 +150,10 @@ class Runs:
 
     def _on_event(self, event: Any, data: Any, when: float) -> None:
         if event == "status":
-            for waiting in [*self._runs.values()]:
-                self._settle(waiting)
+            if self._runs:
+                queued = self._comfy.queued_ids()
+                for waiting in [*self._runs.values()]:
+                    self._settle(waiting, queued)
         elif event in (PREVIEW_IMAGE_WITH_METADATA, UNENCODED_PREVIEW_IMAGE):
             self._on_preview(event, data)
         elif event in EVENTS and isinstance(data, dict) and data.get("prompt_id"):
@@ -171,16 +173,15 @@ class Runs:
         run = self._runs.get(prompt_id)
         if run is None and self._expecting:
             run = self._runs[prompt_id] = Run(prompt_id)
-            if len(self._runs) > MAX_UNCLAIMED:
-                unclaimed = next((item for item in self._runs.values() if item.on_end is None), run)
-                del self._runs[unclaimed.prompt_id]
+            unclaimed = [item.prompt_id for item in self._runs.values() if item.on_end is None]
+            if len(unclaimed) > MAX_UNCLAIMED:
+                del self._runs[unclaimed[0]]
         return run
 
-    def _settle(self, run: Run, caught_up: bool = False) -> None:
+    def _settle(self, run: Run, queued: set[str], caught_up: bool = False) -> None:
         if run.on_end is None or run.over:
             return
-        queued = self._comfy.is_queued(run.prompt_id)
-        # In this order: between the two looks a prompt can only move from the queue to the history.
+        # After the look at the queue: between the two a prompt can only move from there to the history.
         entry = self._comfy.history_of(run.prompt_id)
         if entry is not None:
             # The end is the last that is told; what is still being encoded comes back here once it is out.
@@ -188,10 +189,10 @@ class Runs:
                 return
             if run.ended is None and not caught_up:
                 # The history can be ahead of what ComfyUI has said: that waits for its turn, and this goes behind it.
-                self._comfy.loop.call_soon(self._settle, run, True)
+                self._comfy.loop.call_soon(self._settle, run, queued, True)
                 return
             run.end(entry)
-        elif not queued:
+        elif run.prompt_id not in queued:
             run.end(
                 error=UiapiError(
                     "execution_interrupted",
@@ -218,4 +219,4 @@ class Runs:
     def _preview_sent(self, prompt_id: str | None) -> None:
         run = self._runs.get(prompt_id) if prompt_id else None
         if run is not None:
-            self._settle(run)
+            self._settle(run, self._comfy.queued_ids())
