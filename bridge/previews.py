@@ -62,6 +62,8 @@ class Previews:
             except (OSError, ValueError, KeyError) as error:
                 # A picture of a kind that its format does not have; the next one may be better.
                 log.warning("A preview could not be encoded as %s: %s", picture[0], error)
+            except Exception:  # The last line of defence: the other prompts' pictures are still owed.
+                log.exception("A preview could not be sent.")
             finally:
                 self._encoding = None
                 self._sent(prompt_id)

@@ -7,8 +7,10 @@ import base64
 import io
 from typing import Any
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from comfyui_uiapi.bridge.previews import Previews
 from PIL import Image
 
 from .conftest import Executor
@@ -188,6 +190,20 @@ async def test_a_node_that_fails_is_told_by_title_type_and_message(house: Any, e
     assert body["error"] == "Result (#9) failed: disk is full."
     assert body["details"]["message"] == message.strip()
     assert (body["details"]["node"], body["details"]["type"]) == ("9", "SaveImage")
+
+
+async def test_a_preview_that_fails_in_a_way_nobody_thought_of_is_logged_and_the_next_is_sent(
+    eventually: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[Any] = []
+    heard: list[str] = []
+    previews = Previews(sent.append)
+    for prompt_id, (picture, about) in (("p1", (("PNG", None, 64), {})), ("p2", preview("red"))):
+        previews.show(prompt_id, (picture, about), [lambda event, data: heard.append(data["prompt_id"])])
+    await eventually(lambda: len(sent) == 2)
+    assert (sent, heard) == (["p1", "p2"], ["p2"])
+    assert not previews.owes("p1") and not previews.owes("p2")
+    assert "AttributeError" in caplog.text
 
 
 async def test_what_comfyui_refuses_to_queue_is_an_execution_failure(house: Any) -> None:
