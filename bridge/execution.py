@@ -93,7 +93,7 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
             raise
         return await _run_alone(call, request)
     if request.workflow is not None:
-        await call.tab("load_workflow", {"workflow": request.workflow}, GRAPH_TIMEOUT)
+        await call.tab("load_workflow", {"workflow": request.workflow}, _step_timeout(call))
     async with Pictures(call.bridge.comfy) as pictures:
         fields = await pictures.store(request.fields or [])
         return await _execute(call, request.batch_count, fields, pictures, wait=request.wait, outputs=request.outputs)
@@ -118,8 +118,7 @@ async def _execute(
     call: Call, batch_count: int, fields: list[Write], pictures: Pictures, *, wait: bool, outputs: Outputs
 ) -> dict[str, Any]:
     webui = call.webui()
-    # The caller's timeout is for the results; queueing is a graph command like any other.
-    queue_timeout = min(call.timeout, GRAPH_TIMEOUT)
+    queue_timeout = _step_timeout(call)
     data: dict[str, Any] = {"batch_count": batch_count} if batch_count != 1 else {}
     if fields:
         if "execute.fields" in webui.capabilities:
@@ -135,6 +134,11 @@ async def _execute(
         return queued
 
     return await _follow(call, webui, queue, outputs) if wait else await queue()
+
+
+def _step_timeout(call: Call) -> float:
+    """Seconds each step before the wait may take: as for any graph command, whatever the results may take."""
+    return call.request.timeout or GRAPH_TIMEOUT
 
 
 async def _follow(

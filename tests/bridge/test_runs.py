@@ -258,6 +258,22 @@ async def test_a_run_that_takes_too_long_says_where_its_result_will_be(house: An
     assert "/history/p1" in body["error"] and body["details"]["prompt_ids"] == ["p1"]
 
 
+LOADS = {"workflow": {"nodes": []}, "fields": [["a", 1]], "wait": False}
+
+
+@pytest.mark.parametrize("timeout", [5, 86_400])
+@pytest.mark.parametrize(("command", "asked", "steps"), [("execute", {}, 1), ("run", LOADS, 3)])
+async def test_every_step_of_a_run_may_take_as_long_as_its_caller_allows(
+    house: Any, command: str, asked: dict[str, Any], steps: int, timeout: float
+) -> None:
+    tab = await house.tab()
+    tab.on("load_workflow", {"loaded": True, "message": ""})
+    tab.on("set_fields", {})
+    tab.on("execute", QUEUED)
+    assert (await house.post(command, {**asked, "timeout": timeout}))[0] == 200
+    assert [request["timeout"] for request in tab.requests] == [timeout] * steps
+
+
 async def test_several_runs_at_once_answer_all_their_files(house: Any, executor: Executor) -> None:
     tab = await house.tab()
     tab.on("execute", lambda data: {**QUEUED, "prompt_ids": ["p1", "p2"]})
