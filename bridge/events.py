@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .comfy import Comfy
+from .errors import UiapiError
 from .manager import PendingRequest, WebuiManager
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ ARRIVAL = 5.0
 SEND_TIMEOUT = 10.0
 # Frames that may wait for one page.
 MAX_QUEUED = 1024
+# Pages there may be at a time: far more than a person opens, and each is looked for among the sockets of all others.
+MAX_PAGES = 64
+# What is kept of what a page says of itself, and the characters of each; every panel is told of it.
+INFO = ("browser", "platform", "frontend_version", "workflow_name")
+MAX_INFO = 200
 
 
 class EventTransport:
@@ -102,11 +108,16 @@ class EventTransports:
         self._watcher: asyncio.Task[None] | None = None
 
     def arrive(self, client_id: int | None, info: dict[str, Any], agent: str) -> WebuiManager:
-        """A page said webui_ready; it keeps its id if nobody else has it. `agent` is its User-Agent."""
+        """A page said webui_ready; it keeps its id if nobody else has it. `agent` is its User-Agent.
+
+        UiapiError `too_many` when there are MAX_PAGES.
+        """
         known = self._webuis.managers.get(client_id) if client_id is not None else None
         if known is None or self._is_another(known, agent):
+            if len(self.pages()) >= MAX_PAGES:
+                raise UiapiError("too_many", f"{MAX_PAGES} pages are connected this way; close some of them.")
             known = self._webuis.admit(client_id, None)
-        known.info = info
+        known.info = {key: info[key][:MAX_INFO] for key in INFO if isinstance(info.get(key), str)}
         if not isinstance(known.transport, EventTransport) or known.transport.gone():
             self._webuis.connect(known, EventTransport(self, known, agent))
         if self._watcher is None or self._watcher.done():

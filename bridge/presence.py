@@ -47,7 +47,7 @@ class WebuiResponse(OfPage):
     response: Any = Field(None, description="The answer, or an error envelope.")
 
 
-@command("webui_ready", response=WebuiId, risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+@command("webui_ready", response=WebuiId, errors=["too_many"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def webui_ready(call: Call, request: WebuiReady) -> dict[str, Any]:
     """Tell the server of a page that speaks only ComfyUI's own websocket; answers its id."""
     wanted = request.client_id if isinstance(request.client_id, int) and request.client_id > 0 else None

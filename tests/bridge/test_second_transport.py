@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from comfyui_uiapi.bridge import events
 
 ANSWERS: dict[str, Any] = {
     "get_workflow": {"workflow": {"workflow": {"nodes": []}, "output": {}}},
@@ -205,6 +206,26 @@ async def test_a_page_whose_socket_comes_after_its_ready_is_served(house: Any, e
     assert page.client_id == body["client_id"]
     assert (await house.post("query_fields"))[0] == 200
     await page.close()
+
+
+async def test_there_are_only_so_many_pages_however_often_one_says_it_is_ready(
+    house: Any, page: OldPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MAX_PAGES", 3)
+    answers = [await house.post("webui_ready", {}) for _ in range(4)]
+    assert [status for status, _ in answers] == [200, 200, 429, 429] and answers[-1][1]["code"] == "too_many"
+    status, body = await house.post("webui_ready", {"client_id": page.client_id}, headers=page.headers)
+    assert (status, body["client_id"]) == (200, page.client_id)
+    await house.post("webui_disconnect", {"client_id": answers[0][1]["client_id"]})
+    assert (await house.post("webui_ready", {}))[0] == 200
+
+
+async def test_of_what_a_page_says_of_itself_only_what_is_shown_is_kept_and_the_beginning_of_that(house: Any) -> None:
+    info = {"browser": "x" * 500_000, "platform": {"not": "a text"}, "frontend_version": "1.2", "more": "y" * 1000}
+    await house.post("webui_ready", {"browserInfo": info})
+    [webui] = (await house.get("webuis"))[1]["response"]
+    assert (len(webui["browser"]), webui["platform"], webui["frontend_version"]) == (events.MAX_INFO, None, "1.2")
+    assert "more" not in house.bridge.webuis.find().info
 
 
 async def test_a_page_that_never_opens_a_socket_is_not_taken_for_connected(
