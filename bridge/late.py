@@ -7,9 +7,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-# Seconds an answer can be fetched, and for how many requests at the most.
+from pydantic_core import from_json, to_json
+
+# Seconds an answer can be fetched, for how many requests at the most, and the bytes of all answers.
 KEEP = 600.0
 MAX_REQUESTS = 256
+MAX_BYTES = 128 * 1024 * 1024
 
 
 class LateAnswers:
@@ -21,7 +24,8 @@ class LateAnswers:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._requests: OrderedDict[str, tuple[float, dict[str, Any] | None]] = OrderedDict()
+        # When each request's time was up, and its answer as JSON, whose size is known.
+        self._requests: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
 
     def expect(self, request_id: str) -> None:
         """A request's time is up; its answer may still come."""
@@ -31,15 +35,24 @@ class LateAnswers:
             self._requests.popitem(last=False)
 
     def offer(self, request_id: str, answer: dict[str, Any]) -> None:
-        """An answer came that nobody waits for; kept if it is expected and the first."""
-        since, known = self._requests.get(request_id, (0.0, {}))
-        if known is None:
-            self._requests[request_id] = (since, answer)
+        """An answer came that nobody waits for; kept if it is expected and the first. The oldest make room for it."""
+        since, known = self._requests.get(request_id, (0.0, b""))
+        if known is not None:
+            return
+        self._requests[request_id] = (since, to_json(answer))
+        sizes = {name: len(text) for name, (_, text) in self._requests.items() if text is not None}
+        excess = sum(sizes.values()) - MAX_BYTES
+        for name, size in sizes.items():
+            if excess > 0:
+                del self._requests[name]
+                excess -= size
 
     def find(self, request_id: str) -> dict[str, Any] | None:
         """The answer, or None while there is none. KeyError if the request is not or no longer known."""
         self._forget_old()
-        return self._requests[request_id][1]
+        kept = self._requests[request_id][1]
+        answer: dict[str, Any] | None = None if kept is None else from_json(kept)
+        return answer
 
     def _forget_old(self) -> None:
         now = self._clock()

@@ -184,3 +184,16 @@ def test_late_answers_are_bounded_in_number_and_time() -> None:
     now[0] = KEEP
     with pytest.raises(KeyError):
         late.find("1")
+
+
+def test_late_answers_take_no_more_memory_than_they_may_and_the_newest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("comfyui_uiapi.bridge.late.MAX_BYTES", 1000)
+    late = LateAnswers()
+    for name in ("waits", "first", "second", "third"):
+        late.expect(name)
+    for name in ("first", "second", "third"):
+        late.offer(name, {"response": name.ljust(400)})
+    with pytest.raises(KeyError):
+        late.find("first")
+    assert late.find("second") == {"response": "second".ljust(400)}
+    assert late.find("third") == {"response": "third".ljust(400)} and late.find("waits") is None
