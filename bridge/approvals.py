@@ -180,7 +180,7 @@ class Approvals:
             )
 
     async def _ask(self, call: Call, entry: Entry, *, once: bool) -> bool:
-        """Put the question; several requests that wait for the same answer share it."""
+        """Put the question; several requests that wait for the same answer share it, each for as long as it may."""
         key: tuple[Any, ...] = (entry.program, entry.kind) if once else (entry.program, entry.kind, entry.id, id(call))
         question = self._asked.get(key)
         if question is None:
@@ -188,24 +188,30 @@ class Approvals:
                 raise UiapiError("too_many", f"{MAX_ASKED} questions wait for the person; ask again later.")
             question = Question(self._spawn(self._put(call, entry, once=once), f"ask about {entry.command}"))
             self._asked[key] = question
-            question.task.add_done_callback(lambda _: self._over(key))
+            asked = question
+            question.task.add_done_callback(lambda _: self._over(key, asked))
             self._changed()
         question.waiting += 1
+        limit = min(call.request.timeout or DEFAULT_TIMEOUT, DEFAULT_TIMEOUT)
         try:
-            return await asyncio.shield(question.task)
+            return await asyncio.wait_for(asyncio.shield(question.task), limit)
+        except asyncio.TimeoutError:
+            raise _unanswered(entry) from None
         finally:
             question.waiting -= 1
             if not question.waiting:
-                # Nobody waits any more: the dialog closes by itself.
+                # Nobody waits any more: the dialog closes by itself, and whoever comes next asks anew.
                 question.task.cancel()
+                self._over(key, question)
 
-    def _over(self, key: tuple[Any, ...]) -> None:
-        self._asked.pop(key, None)
-        self._changed()
+    def _over(self, key: tuple[Any, ...], question: Question) -> None:
+        if self._asked.get(key) is question:
+            del self._asked[key]
+            self._changed()
 
     async def _put(self, call: Call, entry: Entry, *, once: bool) -> bool:
         loop = asyncio.get_running_loop()
-        until = loop.time() + min(call.request.timeout or DEFAULT_TIMEOUT, DEFAULT_TIMEOUT)
+        until = loop.time() + DEFAULT_TIMEOUT
         data = {
             "program": entry.program,
             "kind": entry.kind.value,
@@ -224,8 +230,7 @@ class Approvals:
                     # The person may be at the tab that is the main one now.
                     continue
                 if error.code == "timeout":
-                    sentence = f"Nobody at the browser said within their time whether this program may {entry.command}."
-                    raise UiapiError("timeout", sentence, {"delivered": False}) from None
+                    raise _unanswered(entry) from None
                 raise
             allowed = isinstance(answer, dict) and answer.get("allowed") is True
             if once:
@@ -237,6 +242,11 @@ class Approvals:
 
     def _path(self) -> Path:
         return self._directory() / "rules.json"
+
+
+def _unanswered(entry: Entry) -> UiapiError:
+    sentence = f"Nobody at the browser said within their time whether this program may {entry.command}."
+    return UiapiError("timeout", sentence, {"delivered": False})
 
 
 def _tab_with_person(call: Call) -> WebuiManager:

@@ -168,6 +168,22 @@ async def test_a_question_nobody_answers_is_a_timeout_and_changes_nothing(house:
     assert not [frame for frame in person.requests if frame["command"] == "set_fields"]
 
 
+async def test_who_waits_for_the_same_answer_waits_as_long_as_they_themselves_said(
+    house: House, person: Person, eventually: Eventually
+) -> None:
+    await person.ask("panel_decide", rules={"change": "once"})
+    hasty = asyncio.create_task(house.post("set_fields", {**WRITE, "timeout": 0.3}, **BLENDER))
+    while (question := await person.next("request"))["command"] != "approve":
+        pass
+    patient = asyncio.create_task(house.post("set_fields", {**WRITE, "timeout": 60}, **BLENDER))
+    await eventually(lambda: [entry.state for entry in house.bridge.activity.entries] == ["asking", "asking"])
+    status, body = await hasty
+    assert (status, body["code"], body["details"]) == (504, "timeout", {"delivered": False})
+    await person.respond(question["id"], {"allowed": True})
+    assert (await asyncio.wait_for(patient, 5))[0] == 200
+    assert house.bridge.approvals.told()["asked"] == 0
+
+
 async def test_a_question_moves_to_the_next_main_tab(house: House, person: Person) -> None:
     await person.ask("panel_decide", rules={"change": "always"})
     other = await house.tab(capabilities=["panel"])
