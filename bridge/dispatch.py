@@ -91,7 +91,9 @@ class Call:
 
     def snapshot(self) -> Snapshot | None:
         """What the last main tab told, if this caller takes that in place of an open one."""
-        return self.bridge.webuis.last_snapshot if self.request.allow_stale else None
+        # It may be another tab's than the one that is named.
+        named = self.request.webui is not None or self.request.workflow_tab is not None
+        return self.bridge.webuis.last_snapshot if self.request.allow_stale and not named else None
 
     def _conditions(self, webui: WebuiManager) -> dict[str, Any]:
         conditions: dict[str, Any] = {}

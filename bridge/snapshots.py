@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 # The commands a snapshot can answer.
 READABLE = frozenset({"get_workflow", "get_workflow_api", "get_fields", "query_fields"})
+# What a tab tells of each node in a snapshot: always, and beside that if it is wanted.
+ALWAYS_TOLD = frozenset({"id", "type", "title", "inputs", "outputs"})
+TOLD = ALWAYS_TOLD | {"widgets", "path", "mode", "subgraph"}
+
+# A node and a widget of it.
+Place = tuple[dict[str, Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Snapshot:
         workflow, output, nodes = (data.get(key) for key in ("workflow", "output", "nodes"))
         if not isinstance(workflow, dict) or not isinstance(output, dict) or not isinstance(nodes, list):
             return None
+        if not all(isinstance(node, dict) and "id" in node for node in nodes):
+            return None
         name = data.get("workflow_name")
         return cls(workflow, output, nodes, name if isinstance(name, str) else None, time())
 
@@ -45,8 +54,13 @@ class Snapshot:
         if command == "get_workflow_api":
             return {"output": self.output}
         if command == "query_fields":
-            return {"nodes": self.nodes}
-        return {path: find_widget(self.nodes, path)[1]["value"] for path in data["fields"]}
+            return _pieces(self.nodes, **data)
+        return {path: self.fields.find(path)[1].get("value") for path in data["fields"]}
+
+    @cached_property
+    def fields(self) -> Fields:
+        """Its fields by their paths."""
+        return Fields(self.nodes)
 
 
 def can_run_alone(call: Call, workflow: dict[str, Any] | None) -> bool:
@@ -64,9 +78,9 @@ async def prompt_alone(
     prompt = copy.deepcopy(workflow if snapshot is None else snapshot.output) or {}
     if snapshot is not None:
         call.told.update(stale=True, snapshot_time=snapshot.taken)
-    nodes = api_nodes(prompt) if snapshot is None else snapshot.nodes
+    known = Fields(api_nodes(prompt)) if snapshot is None else snapshot.fields
     # Every path is resolved before a picture is stored.
-    places = [find_widget(nodes, path) for path, _ in fields]
+    places = [known.find(path) for path, _ in fields]
     stored = await pictures.store(fields)
     for (node, widget), (path, value) in zip(places, stored, strict=True):
         target = prompt.get(str(node["id"]))
@@ -89,48 +103,94 @@ def api_nodes(prompt: dict[str, Any]) -> list[dict[str, Any]]:
     return nodes
 
 
-def find_widget(nodes: list[dict[str, Any]], path: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The node and widget a field path stands for among nodes as query_fields lists them.
-
-    The forms that need no graph: title, type or #id of a node (with [n] for the n-th of that name, from 0) and the
-    name of a widget of it. UiapiError `unknown_path` or `ambiguous_path`.
-    """
-    lower = path.strip().lower()
-    for names in (_own_path, _title, _type):
-        found = [pair for node in nodes for pair in _widgets(node, names(node), lower)]
-        counted = re.fullmatch(r"(.+)\[(\d+)\](\.[^.]+)", lower)
-        if not found and counted:
-            same = [pair for node in nodes for pair in _widgets(node, names(node), counted[1] + counted[3])]
-            found = same[int(counted[2]) :][:1]
-        if len(found) > 1:
-            candidates = [f"#{node['id']}.{widget['name']}" for node, widget in found]
-            raise UiapiError(
-                "ambiguous_path",
-                f"{path!r} fits {len(candidates)} fields: {', '.join(candidates[:8])}; use one of these paths.",
-                {"path": path, "candidates": candidates},
-            )
-        if found:
-            return found[0]
-    near = [f"{node.get('path') or '#' + str(node['id'])}.{widget['name']}" for node in nodes for widget in _all(node)]
-    word = lower.rpartition(".")[2]
-    raise UiapiError(
-        "unknown_path",
-        f"The snapshot has no field {path!r}; open the workflow in a browser or use one that query_fields lists.",
-        {"path": path, "nearest": sorted(near, key=lambda other: word not in other.lower())[:5]},
-    )
-
-
-def _all(node: dict[str, Any]) -> list[dict[str, Any]]:
-    widgets = node.get("widgets")
-    return widgets if isinstance(widgets, list) else []
-
-
-def _widgets(
-    node: dict[str, Any], names: list[str], lower: str
-) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    return [
-        (node, widget) for widget in _all(node) if any(lower == f"{name}.{widget['name']}".lower() for name in names)
+def _pieces(
+    nodes: list[dict[str, Any]],
+    types: list[str] | None = None,
+    titles: list[str] | None = None,
+    depth: int | None = None,
+    want: list[str] | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+    **other: Any,
+) -> dict[str, Any]:
+    """The nodes that query_fields asks for, as web/queries.js picks them. UiapiError `invalid` for what needs a tab."""
+    beyond = [key for key, value in other.items() if value is not None]
+    beyond += [f"want: {name[:80]}" for name in want or () if name not in TOLD]
+    if beyond:
+        raise UiapiError(
+            "invalid", f"No tab is open, and the last one did not tell enough for {beyond[0]}; leave that out."
+        )
+    kinds, names = (None if words is None else {word.lower() for word in words} for words in (types, titles))
+    fitting = [
+        node
+        for node in nodes
+        if (kinds is None or str(node.get("type")).lower() in kinds)
+        and (names is None or str(node.get("title") or "").lower() in names)
+        and (depth is None or str(node["id"]).count(":") <= depth)
     ]
+    start = offset or 0
+    end = len(fitting) if limit is None else start + limit
+    keys = None if want is None else {*ALWAYS_TOLD, *want}
+    told = [node if keys is None else {key: node[key] for key in node if key in keys} for node in fitting[start:end]]
+    answer = {"nodes": told, "total": len(fitting)}
+    return {**answer, "next_offset": end} if end < len(fitting) else answer
+
+
+class Fields:
+    """The fields of nodes as query_fields lists them, found by the paths that need no graph.
+
+    Those are the title, type or #id of a node (with [n] for the n-th of that name, from 0) and the name of a widget
+    of it.
+    """
+
+    def __init__(self, nodes: list[dict[str, Any]]) -> None:
+        self._nodes = nodes
+        # By what a path may begin with, in the order that is tried.
+        self._known: list[dict[str, list[Place]]] = []
+        for names in (_own_path, _title, _type):
+            known: dict[str, list[Place]] = {}
+            for node in nodes:
+                for widget in _widgets(node):
+                    # A node whose path is its #id is one node all the same.
+                    for path in {f"{name}.{widget['name']}".lower() for name in names(node)}:
+                        known.setdefault(path, []).append((node, widget))
+            self._known.append(known)
+
+    def find(self, path: str) -> Place:
+        """The node and widget a path stands for. UiapiError `unknown_path` or `ambiguous_path`."""
+        lower = path.strip().lower()
+        counted = re.fullmatch(r"(.+)\[(\d+)\](\.[^.]+)", lower)
+        for known in self._known:
+            found = known.get(lower, [])
+            if not found and counted:
+                found = known.get(counted[1] + counted[3], [])[int(counted[2]) :][:1]
+            if len(found) > 1:
+                candidates = [f"#{node['id']}.{widget['name']}" for node, widget in found]
+                raise UiapiError(
+                    "ambiguous_path",
+                    f"{path!r} fits {len(candidates)} fields: {', '.join(candidates[:8])}; use one of these paths.",
+                    {"path": path, "candidates": candidates},
+                )
+            if found:
+                return found[0]
+        near = [
+            f"{node.get('path') or '#' + str(node['id'])}.{widget['name']}"
+            for node in self._nodes
+            for widget in _widgets(node)
+        ]
+        word = lower.rpartition(".")[2]
+        raise UiapiError(
+            "unknown_path",
+            f"The snapshot has no field {path!r}; open the workflow in a browser or use one that query_fields lists.",
+            {"path": path, "nearest": sorted(near, key=lambda other: word not in other.lower())[:5]},
+        )
+
+
+def _widgets(node: dict[str, Any]) -> list[dict[str, Any]]:
+    widgets = node.get("widgets")
+    if not isinstance(widgets, list):
+        return []
+    return [widget for widget in widgets if isinstance(widget, dict) and "name" in widget]
 
 
 def _own_path(node: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -10,7 +11,7 @@ import pytest
 from aiohttp import web
 from comfyui_uiapi.bridge.errors import UiapiError
 from comfyui_uiapi.bridge.late import KEEP, MAX_REQUESTS, LateAnswers
-from comfyui_uiapi.bridge.snapshots import find_widget
+from comfyui_uiapi.bridge.snapshots import Fields, Snapshot
 
 OUTPUT: dict[str, Any] = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "color": 0}, "_meta": {"title": "Canvas"}},
@@ -69,8 +70,69 @@ async def test_a_read_without_a_tab_is_refused_unless_staleness_is_allowed(house
     assert (status, body["response"]) == (200, {"canvas.WIDTH": 64, "#2.filename_prefix": "a"})
     assert body["stale"] is True and body["snapshot_time"] > 0
     assert (await house.post("get_workflow_api", STALE))[1]["response"] == {"output": OUTPUT}
-    assert (await house.post("query_fields", STALE))[1]["response"] == {"nodes": NODES}
+    assert (await house.post("query_fields", STALE))[1]["response"] == {"nodes": NODES, "total": 3}
     assert (await house.post("get_workflow", STALE))[1]["response"]["workflow"]["output"] == OUTPUT
+
+
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize(
+    ("asked", "ids", "more"),
+    [
+        ({"types": ["emptyimage"]}, ["1", "3"], {"total": 2}),
+        ({"titles": ["MUTED", "Save"]}, ["2", "3"], {"total": 2}),
+        ({"limit": 2}, ["1", "2"], {"total": 3, "next_offset": 2}),
+        ({"offset": 1, "limit": 2}, ["2", "3"], {"total": 3}),
+        ({"types": ["EmptyImage"], "limit": 1, "allow_stale": True}, ["1"], {"total": 2, "next_offset": 1}),
+        ({"depth": 0}, ["1", "2", "3"], {"total": 3}),
+    ],
+)
+async def test_a_stale_reading_in_pieces_answers_the_pieces(
+    house: Any, asked: dict[str, Any], ids: list[str], more: dict[str, Any]
+) -> None:
+    status, body = await house.post("query_fields", {**asked, **STALE})
+    answer = body["response"]
+    assert (status, [node["id"] for node in answer.pop("nodes")], answer) == (200, ids, more)
+
+
+@pytest.mark.usefixtures("remembered")
+async def test_of_each_node_a_stale_reading_answers_what_is_wanted(house: Any) -> None:
+    status, body = await house.post("query_fields", {"want": ["path"], "limit": 1, **STALE})
+    [node] = body["response"]["nodes"]
+    assert (node["path"], node["title"]) == ("Canvas", "Canvas") and "widgets" not in node
+
+
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize("asked", [{"near": "Canvas"}, {"distance": 2}, {"want": ["links"]}, {"want": ["pos"]}])
+async def test_what_only_an_open_tab_can_tell_is_refused_of_a_stale_reading(house: Any, asked: dict[str, Any]) -> None:
+    status, body = await house.post("query_fields", {**asked, **STALE})
+    assert (status, body["code"]) == (422, "invalid") and [*asked][0] in body["error"]
+
+
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize("meant", [{"webui": 7}, {"workflow_tab": "another"}])
+async def test_what_is_meant_for_one_tab_is_not_answered_from_what_another_told(
+    house: Any, queued: Any, meant: dict[str, Any]
+) -> None:
+    for command, body in (("get_fields", {"fields": ["Canvas.width"]}), ("query_fields", {}), ("run", {"wait": False})):
+        status, answer = await house.post(command, {**body, **meant, **STALE})
+        assert (status, answer["code"]) == (503, "no_webui")
+    assert queued == []
+
+
+@pytest.mark.parametrize("change", [{"nodes": [1]}, {"nodes": [{"title": "no id"}]}, {"output": []}])
+def test_what_is_no_snapshot_is_not_taken_for_one(change: dict[str, Any]) -> None:
+    assert Snapshot.of({**SNAPSHOT, **change}) is None
+
+
+def test_many_paths_of_a_large_snapshot_are_looked_up_in_a_moment() -> None:
+    widgets = [{"name": f"w{number}", "value": number} for number in range(8)]
+    nodes = [{"id": str(n), "type": "T", "title": f"N{n}", "path": f"N{n}", "widgets": widgets} for n in range(300)]
+    paths = [form.format(n=n % 300, w=n % 8) for n in range(2500) for form in ("n{n}.w{w}", "T[{n}].w{w}", "#{n}.W{w}")]
+    began = monotonic()
+    values = Snapshot({}, {}, nodes, None, 0.0).answer("get_fields", {"fields": paths})
+    assert len(values) == len({*paths}) and values["n299.w3"] == 3
+    # Going through all nodes for each path takes five seconds and more.
+    assert monotonic() - began < 1
 
 
 @pytest.mark.usefixtures("remembered")
@@ -144,14 +206,14 @@ async def test_a_workflow_that_comfyui_fails_over_is_an_execution_failure(house:
 )
 def test_paths_of_a_snapshot_are_never_guessed(path: str, code: str) -> None:
     with pytest.raises(UiapiError) as caught:
-        find_widget(NODES, path)
+        Fields(NODES).find(path)
     assert caught.value.code == code
     for candidate in caught.value.details.get("candidates", []) + caught.value.details.get("nearest", []):
-        assert find_widget(NODES, candidate)
+        assert Fields(NODES).find(candidate)
 
 
 def test_of_several_nodes_of_one_name_a_number_picks_one() -> None:
-    assert find_widget(NODES, "EmptyImage[1].width")[0]["id"] == "3"
+    assert Fields(NODES).find("EmptyImage[1].width")[0]["id"] == "3"
 
 
 async def test_an_answer_after_its_timeout_can_be_fetched_by_the_requests_id(house: Any) -> None:
