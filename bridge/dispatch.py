@@ -28,7 +28,6 @@ class Caller:
     request, and `subscriptions` holds, by request id, what ends each of its subscriptions.
     """
 
-    name: str
     program: str = ""
     tab: WebuiManager | None = None
     agent: str = ""

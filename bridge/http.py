@@ -44,7 +44,7 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
                 data = _query(request) if command.method == "GET" else await _body(request, load)
                 with HangupWatch(request):
                     agent = request.headers.get("User-Agent", "")
-                    caller = Caller(f"http {request.remote}", program=program_name(agent), agent=agent)
+                    caller = Caller(program=program_name(agent), agent=agent)
                     body = encode(await dispatch(bridge, command, data, caller))
                     load.until_taken(request.transport, len(body))
                     return _response(200, body)

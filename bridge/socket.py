@@ -281,7 +281,6 @@ class Conversation:
             self._bridge.guard.check_risk(command)
             emit = self._emitter(request_id)
             caller = Caller(
-                self._connection.name,
                 program=self._program,
                 tab=self._manager,
                 request_id=str(request_id),
