@@ -57,16 +57,25 @@ class Sink:
         self._head: HeadCheck | None = None
         self._checking = False
         self._frontier = 0
-        # The length that the file's own header speaks of, and up to where there was room for one of unknown length.
-        self.implied: int | None = None
+        # The length it must have by what is wanted or by its own header, and, where nobody announced one, up to where
+        # there was room.
+        self.expected: int | None = None
         self._room = 0
 
     async def left_over(self) -> tuple[Identity, list[tuple[int, int]]] | None:
         """What an earlier transfer left: of which file, and what is missing."""
         return await settled(self._partial.load)
 
-    async def prepare(self, identity: Identity, ledger: Ledger, *, fresh: bool) -> None:
+    async def prepare(
+        self, identity: Identity, ledger: Ledger, *, fresh: bool, expected: int | None = None
+    ) -> None:
         """Get ready for a file: the space set aside, `fresh` without anything that was there.
+
+        Args:
+            identity: which version of which file comes.
+            ledger: what is missing of it.
+            fresh: whether a partial that is there is emptied.
+            expected: the length it must have, None if nobody said.
 
         Raises:
             UiapiError: `disk_full`, `storage_failed`, or `not_a_model` for a partial of something else.
@@ -76,7 +85,7 @@ class Sink:
         self._progress.total, self._progress.bytes = ledger.total, ledger.present
         self._progress.phase = "downloading"
         self._head = HeadCheck(self._partial.target.name, ledger.total)
-        self.implied, self._room = None, 0
+        self.expected, self._room = expected, 0
         self._frontier = ledger.frontier
         if self._partial.descriptor < 0:
             await settled(self._partial.open)
@@ -150,25 +159,27 @@ class Sink:
             while self._head is not None and self._frontier >= self._head.needed:
                 self._head.step(await settled(self._partial.read_head, self._head.needed))
                 if not self._head.needed:
-                    self.implied, self._head = self._head.implied, None
+                    if self._head.implied is not None:
+                        self.expected = self._head.implied
+                    self._head = None
         finally:
             self._checking = False
 
     async def _check_growth(self, end: int) -> None:
         """Before a file of unknown length becomes `end` bytes long: whether it may, and whether there is room."""
-        if self.implied is not None and end > self.implied:
+        if self.expected is not None and end > self.expected:
             self._check_length(end)
         if end > self._room:
             self._room = end + ROOM_STEP
             await settled(self._partial.check_room, ROOM_STEP)
 
     def _check_length(self, length: int) -> None:
-        if self.implied is not None and length != self.implied:
+        if self.expected is not None and length != self.expected:
             raise UiapiError(
                 "size_mismatch",
-                f"{length} bytes came for {self._partial.target.name} but its header speaks of {self.implied}; "
+                f"{length} bytes came for {self._partial.target.name} and it should have {self.expected}; "
                 "the source has a broken copy.",
-                {"size": length, "expected": self.implied},
+                {"size": length, "expected": self.expected},
             )
 
     async def _check_hash(self, total: int) -> None:

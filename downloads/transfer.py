@@ -181,7 +181,7 @@ class Transfer:
             total = self._check_size(span[2] if span else response.content_length)
             self._parts = span is not None
             identity = Identity(total, _validator(response), self._order.sha256, self._shown)
-            await self._sink.prepare(identity, Ledger(total), fresh=True)
+            await self._sink.prepare(identity, Ledger(total), fresh=True, expected=self._order.size)
             if span is None:
                 await self._read_whole(response)
                 return
@@ -208,7 +208,7 @@ class Transfer:
         if "chunked" in response.headers.get("Transfer-Encoding", "").lower():
             return
         # It ended with its connection, which a cut does as well.
-        whole = self._sink.implied if self._order.size is None else self._order.size
+        whole = self._sink.expected
         if whole is not None and length < whole:
             raise _cut(response)
         if whole is None and self._order.sha256 is None:

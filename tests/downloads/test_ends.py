@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.downloads import partial, sink, transfer, verify
+from comfyui_uiapi.bridge.errors import UiapiError
+from comfyui_uiapi.downloads import partial, sink, transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes, sha256
 
@@ -86,7 +88,7 @@ async def test_a_body_without_a_length_leaves_the_disks_reserve_alone(
     def room_for_two(target: Any, needed: int) -> None:
         looks.append(needed)
         if len(looks) > 3:
-            raise partial.UiapiError("disk_full", "The disk is full.")
+            raise UiapiError("disk_full", "The disk is full.")
 
     monkeypatch.setattr(partial, "check_space", room_for_two)
     host.offer("/x.gguf", b"GGUF" + bytes(60_000_000), ranges=False, framing="chunked")
@@ -165,14 +167,14 @@ async def test_a_disk_that_cannot_be_read_is_the_reason_told(
 ) -> None:
     data = model_bytes(SIZE)
     host.offer("/x.safetensors", data)
-    opened = verify.Path.open
+    opened = Path.open
 
     def broken(self: Any, *args: Any, **how: Any) -> Any:
         if self.name.endswith(".uiapi-part"):
             raise OSError(5, "Input/output error")
         return opened(self, *args, **how)
 
-    monkeypatch.setattr(verify.Path, "open", broken)
+    monkeypatch.setattr(Path, "open", broken)
     for wanted in ({}, {"sha256": sha256(data)}):
         entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), **wanted})
         assert (entry["status"], entry["code"]) == ("error", "storage_failed"), entry
