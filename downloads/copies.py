@@ -47,12 +47,14 @@ def _bring(source: Path, target: Path, progress: Progress, stop: threading.Event
         beside.unlink(missing_ok=True)
         size = source.stat().st_size
         _check_head(source, target.name, size)
-        progress.total = size
+        progress.bytes, progress.total = 0, size
         try:
             os.link(os.path.realpath(source), beside)
         except OSError:
             check_space(target, size)
             _copy(source, beside, progress, stop)
+            if progress.bytes != size and not stop.is_set():
+                raise UiapiError("conflict", f"{source.name} changed while it was copied; fetch it again.") from None
         if stop.is_set():
             return
         if overwrite:

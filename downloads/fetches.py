@@ -1,6 +1,6 @@
 """One file brought to its place, whoever asks: sources tried in turn, a copy on disk linked, else transferred.
 
-Tasks that want the same target share one Fetch; it ends when nobody wants it any more.
+Tasks with the same wish share one Fetch; it ends when nobody wants it any more. Other wishes for its target wait.
 """
 
 from __future__ import annotations

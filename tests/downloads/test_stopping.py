@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.bridge.errors import UiapiError
-from comfyui_uiapi.downloads import copies, partial, transfer
+from comfyui_uiapi.downloads import copies, partial, service, transfer
 from comfyui_uiapi.downloads.hashes import Hashes
 from comfyui_uiapi.downloads.settings import Settings
 from comfyui_uiapi.tests.downloads.conftest import Room
@@ -129,6 +129,19 @@ async def test_a_copy_is_on_the_disk_before_it_has_its_name(
     assert entry["status"] == "success" and (entry["bytes"], entry["total"]) == (SMALL, SMALL)
     assert room.path("x.safetensors").read_bytes() == MINE
     assert done == ["sync", "name"]
+
+
+async def test_a_file_that_changes_while_it_is_copied_does_not_land(
+    room: Room, elsewhere: Path, gates: Callable[..., Gate], eventually: Eventually
+) -> None:
+    gate = gates(copies, "_copy")
+    run = await room.downloads.fetch_one("x.safetensors", {"local": str(elsewhere)})
+    await eventually(gate.reached.is_set)
+    os.truncate(elsewhere, SMALL // 2)
+    gate.go.set()
+    await room.ended(run)
+    assert run.items[0].entry["code"] == "conflict" and not room.path("x.safetensors").exists()
+    assert partials(room) == []
 
 
 async def test_a_copy_leaves_no_partial_of_an_earlier_download(
@@ -277,6 +290,21 @@ async def test_what_is_resumed_while_it_is_still_being_paused_goes_on(
     await asyncio.gather(pausing, resuming)
     assert (await room.ended(run))["status"] == "completed"
     assert room.path("x.safetensors").read_bytes() == data and host.sent["/x"] - already < LARGE
+
+
+async def test_stopping_waits_no_longer_than_it_says(
+    room: Room, host: Host, gates: Callable[..., Gate], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.offer("/x", model_bytes(LARGE), rate=4e6)
+    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
+    gate = gates(partial.Partial, "sync")
+    monkeypatch.setattr(service, "CLOSE_TIMEOUT", 0.05)
+    await asyncio.wait_for(room.downloads.stop(run.id, None, "paused"), 10)
+    assert run.items[0].state == "paused" and run.items[0].busy
+    gate.go.set()
+    await room.ended(run)
+    assert run.entry["status"] == "paused"
 
 
 class TestOneFileAtATime:
