@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 from .bridge.errors import UiapiError
 
+# Where a model can be had, in the order they are tried.
+SOURCE_KINDS = ("local", "url", "civitai", "huggingface", "gdrive")
+
 # What a LoRA of both networks is applied with when nothing else is said.
 FULL_WEIGHT = 1.0
 
@@ -88,7 +91,7 @@ class ModelDef:
     @property
     def sources(self) -> list[tuple[str, str]]:
         """Its sources as (kind, reference), in the order they are tried."""
-        pairs = [(kind, getattr(self, kind)) for kind in ("local", "url", "civitai", "huggingface", "gdrive")]
+        pairs = [(kind, getattr(self, kind)) for kind in SOURCE_KINDS]
         return [(kind, reference) for kind, reference in pairs if reference]
 
     @property

@@ -40,7 +40,7 @@ async def read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
-        await _set_aside(path, error)
+        await set_aside(path, f"it is not valid JSON: {error}")
         return None
     except OSError as error:
         raise UiapiError(
@@ -51,7 +51,7 @@ async def read_json(path: Path) -> dict[str, Any] | None:
         if not isinstance(data, dict):
             raise ValueError("not an object")
     except ValueError as error:
-        await _set_aside(path, error)
+        await set_aside(path, f"it is not valid JSON: {error}")
         return None
     version = data.get("version", VERSION)
     if not isinstance(version, int) or version > VERSION:
@@ -75,7 +75,8 @@ async def write_json(path: Path, data: dict[str, Any]) -> None:
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        async with aiofiles.open(handle, "w", encoding="utf-8") as file:
+        # Half a character, which UTF-8 cannot hold, becomes its JSON escape.
+        async with aiofiles.open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             await file.write(text)
             await file.flush()
             await asyncio.to_thread(os.fsync, handle)
@@ -87,6 +88,21 @@ async def write_json(path: Path, data: dict[str, Any]) -> None:
             raise _unwritable(path, error) from error
         raise
     await asyncio.to_thread(sync_directory, path.parent)
+
+
+async def set_aside(path: Path, why: str) -> None:
+    """Keep a file that is not what it should be under its date, and report it, so that a new one can be begun.
+
+    Raises:
+        UiapiError: `storage_failed`, with the file where it was.
+    """
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
+    kept = path.with_name(f"{path.name}.broken-{stamp}")
+    try:
+        await asyncio.to_thread(os.replace, path, kept)
+    except OSError as failure:
+        raise _unwritable(path, failure) from failure
+    log.error("%s cannot be used (%s); it was kept as %s and a new one is begun.", path.name, why, kept.name)
 
 
 def sweep(directory: Path, pattern: str = ".*.json.*.tmp") -> None:
@@ -107,16 +123,6 @@ def sync_directory(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-async def _set_aside(path: Path, error: ValueError) -> None:
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
-    kept = path.with_name(f"{path.name}.broken-{stamp}")
-    try:
-        await asyncio.to_thread(os.replace, path, kept)
-    except OSError as failure:
-        raise _unwritable(path, failure) from failure
-    log.error("%s is not valid JSON (%s); it was kept as %s and a new one is begun.", path.name, error, kept.name)
 
 
 def _unwritable(path: Path, error: OSError) -> UiapiError:

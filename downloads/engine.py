@@ -44,13 +44,21 @@ class Engine:
         self._closed = False
 
     async def fetch(self, order: Order, progress: Progress) -> None:
-        """Fetch one order. UiapiError as Transfer.run."""
+        """Fetch one order; cancelled when its file has its name already, it is done all the same.
+
+        Raises:
+            UiapiError: as Transfer.run.
+        """
 
         async def work(web: Web) -> None:
             assert self._bandwidth is not None  # noqa: S101 - made with the web
             await Transfer(web, self._bandwidth, order, progress, self._settings.segments, self._backoff).run()
 
-        await self.run(work)
+        try:
+            await self.run(work)
+        except asyncio.CancelledError:
+            if not progress.landed:
+                raise
 
     async def run(self, work: Callable[[Web], Coroutine[Any, Any, T]]) -> T:
         """Have `work(web)` carried out on the transfer thread and answer what it does.

@@ -1,26 +1,28 @@
 """One file brought to its place, whoever asks: sources tried in turn, a copy on disk linked, else transferred.
 
-Tasks that want the same target share one Fetch; it ends when nobody wants it any more.
+Tasks with the same wish share one Fetch; it ends when nobody wants it any more. Other wishes for its target wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
+from .copies import link_or_copy
 from .engine import Engine
-from .hashes import Hashes, link_or_copy
+from .hashes import Hashes
 from .limits import Backoff
-from .locks import target_lock
+from .locks import Held, target_lock
 from .offers import LocalOffer, Offer, explained
 from .partial import Partial
 from .places import Places
 from .settings import Settings
-from .sink import Progress
+from .sink import Progress, settled
 from .sources import Sources
 from .transfer import Order
 
@@ -28,6 +30,8 @@ from .transfer import Order
 _FINAL = frozenset({"disk_full", "storage_failed", "conflict", "shutting_down"})
 # Failures to say what there is that may pass.
 _PASSING = frozenset({"source_failed", "rate_limited"})
+# Seconds between looks whether another process is done with a target.
+LOOK_INTERVAL = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,9 @@ class Wish:
 class Fetch:
     """A wish being fulfilled. `phase` is queued, resolving, waiting, connecting, downloading, verifying."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, wish: Wish) -> None:
         self.target = target
+        self.wish = wish
         self.progress = Progress(phase="queued")
         self.source: str | None = None
         self.address: str | None = None
@@ -62,6 +67,10 @@ class Fetch:
         # Nobody wanted it any more, so it is being ended and cannot be joined.
         self.leaving = False
         self.task: asyncio.Task[Path] | None = None
+
+    def serves(self, wish: Wish) -> bool:
+        """Whether whoever has that wish can wait for this one: another source or digest may be another file."""
+        return self.wish == wish and not self.leaving and self.task is not None and not self.task.done()
 
 
 class Fetches:
@@ -98,7 +107,9 @@ class Fetches:
         self._running: dict[Path, Fetch] = {}
 
     async def begin(self, wish: Wish) -> Fetch:
-        """Begin to fulfil a wish, or join the fetch of the same target. Every `begin` needs a `finish`.
+        """Begin to fulfil a wish, or join the fetch that does so. Every `begin` needs a `finish`.
+
+        A fetch of the same target by another wish is waited for; what it leaves there is then looked at.
 
         Raises:
             UiapiError: `bad_path`, `unknown_folder`, `unsupported_type` or `pickle_refused` for a wish that is
@@ -106,12 +117,13 @@ class Fetches:
         """
         allowed = self._settings.allow_pickle
         target = await asyncio.to_thread(lambda: self._places.target(wish.directory, wish.name, allow_pickle=allowed))
-        while (fetch := self._running.get(target)) is not None and fetch.leaving and fetch.task is not None:
-            await asyncio.wait({fetch.task})
+        while (fetch := self._running.get(target)) is not None and not fetch.serves(wish):
+            if fetch.task is not None:
+                await asyncio.wait({fetch.task})
             if self._running.get(target) is fetch:
                 del self._running[target]
-        if fetch is None or fetch.task is None or fetch.task.done():
-            fetch = Fetch(target)
+        if fetch is None:
+            fetch = Fetch(target, wish)
             fetch.task = asyncio.create_task(self._run(fetch, wish), name=f"uiapi fetch {target.name}")
             self._running[target] = fetch
         fetch.wanted_by += 1
@@ -119,6 +131,8 @@ class Fetches:
 
     async def finish(self, fetch: Fetch, *, keep_partial: Callable[[], bool]) -> Path:
         """The path of the file once it is there. Cancelled, the fetch goes on while others want it.
+
+        Cancelled too late, when the file has its name already, it answers all the same.
 
         Args:
             keep_partial: asked, if this was the last who wanted it and is cancelled, whether the bytes that came stay.
@@ -130,32 +144,60 @@ class Fetches:
         assert task is not None  # noqa: S101 - begin made it
         try:
             return await asyncio.shield(task)
-        finally:
-            fetch.wanted_by -= 1
-            if fetch.wanted_by == 0 and not task.done():
+        except asyncio.CancelledError:
+            if fetch.wanted_by == 1 and not task.done():
                 fetch.keep_partial, fetch.leaving = keep_partial(), True
                 task.cancel()
                 await asyncio.wait({task})
+            if fetch.progress.landed and task.done() and not task.cancelled() and task.exception() is None:
+                return task.result()
+            raise
+        finally:
+            fetch.wanted_by -= 1
             if task.done() and not task.cancelled():
                 # Looked at, so that a failure nobody waited for is not reported as forgotten.
                 task.exception()
             if task.done() and self._running.get(fetch.target) is fetch:
                 del self._running[fetch.target]
 
+    async def discard(self, directory: str | None, name: str) -> None:
+        """Take away what came of a file, unless somebody is at it, here or in another process."""
+        if directory is None:
+            return
+        with suppress(Held, UiapiError):
+            target = await asyncio.to_thread(lambda: self._places.target(directory, name, allow_pickle=True))
+            partial = Partial(target)
+            if await asyncio.to_thread(partial.is_there):
+                async with target_lock(target):
+                    await settled(partial.remove)
+
     async def _run(self, fetch: Fetch, wish: Wish) -> Path:
-        async with self._slots:
-            fetch.progress.phase = "resolving"
-            async with target_lock(fetch.target, lambda: setattr(fetch.progress, "phase", "waiting")):
-                try:
-                    return await self._locked(fetch, wish)
-                except asyncio.CancelledError:
-                    if not fetch.keep_partial:
-                        await asyncio.to_thread(Partial(fetch.target).remove)
-                    raise
+        while True:
+            async with self._slots:
+                with suppress(Held):
+                    async with target_lock(fetch.target):
+                        return await self._held(fetch, wish)
+            # Somebody else is at it, which must not keep others from their turn.
+            fetch.progress.phase = "waiting"
+            await asyncio.sleep(LOOK_INTERVAL)
+
+    async def _held(self, fetch: Fetch, wish: Wish) -> Path:
+        try:
+            path = await self._locked(fetch, wish)
+        except asyncio.CancelledError:
+            if not fetch.progress.landed:
+                if not fetch.keep_partial:
+                    await settled(Partial(fetch.target).remove)
+                raise
+            path = fetch.target
+        if fetch.progress.landed:
+            await self._landed(wish.directory, path)
+        return path
 
     async def _locked(self, fetch: Fetch, wish: Wish) -> Path:
         existing = await asyncio.to_thread(self._places.find, wish.directory, wish.name)
         if existing is not None and not wish.overwrite:
+            await self._check_digest(wish, Path(existing))
             return Path(existing)
         failures: list[UiapiError] = []
         for kind, text in wish.model.sources:
@@ -163,7 +205,6 @@ class Fetches:
                 fetch.progress.phase = "resolving"
                 offer = await self._look_up(kind, text, wish.name)
                 await self._bring(fetch, wish, offer)
-                await self._landed(wish.directory, fetch.target)
                 return fetch.target
             except UiapiError as error:
                 failures.append(error)
@@ -188,9 +229,9 @@ class Fetches:
 
     async def _bring(self, fetch: Fetch, wish: Wish, offer: Offer | LocalOffer) -> None:
         if isinstance(offer, LocalOffer):
-            fetch.source = "local"
-            await asyncio.to_thread(link_or_copy, offer.path, fetch.target, overwrite=wish.overwrite)
-            fetch.progress.bytes = fetch.progress.total = offer.size
+            fetch.source, fetch.progress.phase = "local", "verifying"
+            await self._check_digest(wish, offer.path)
+            await link_or_copy(offer.path, fetch.target, fetch.progress, overwrite=wish.overwrite)
             return
         fetch.source, fetch.address = offer.source, offer.shown
         sha256 = agreed_sha256(wish, offer)
@@ -199,9 +240,8 @@ class Fetches:
             fetch.progress.phase = "connecting"
             twin = await self._hashes.find(sha256, size, besides=fetch.target)
             if twin is not None:
-                await asyncio.to_thread(link_or_copy, twin, fetch.target, overwrite=wish.overwrite)
                 fetch.source = "disk"
-                fetch.progress.bytes = fetch.progress.total = (await asyncio.to_thread(fetch.target.stat)).st_size
+                await link_or_copy(twin, fetch.target, fetch.progress, overwrite=wish.overwrite)
                 return
         order = Order(offer.url, fetch.target, offer.secret, offer.size, sha256, wish.overwrite)
         try:
@@ -209,7 +249,25 @@ class Fetches:
         except UiapiError as error:
             raise explained(error, offer) from error
         if sha256 is not None:
-            await self._hashes.note(fetch.target, sha256)
+            # The file is there, whatever becomes of remembering its digest.
+            with suppress(OSError):
+                await self._hashes.note(fetch.target, sha256)
+
+    async def _check_digest(self, wish: Wish, path: Path) -> None:
+        """UiapiError `hash_mismatch` when a file on the disk is not the one that is wanted."""
+        wanted = wish.sha256.lower() if wish.sha256 else None
+        if wanted is None:
+            return
+        found = await self._hashes.of(path)
+        if found is None:
+            raise UiapiError("storage_failed", f"{path.name} cannot be read to verify it; mend its permissions.")
+        if found != wanted:
+            raise UiapiError(
+                "hash_mismatch",
+                f"{path.name} on the disk is another file than the one wanted as {wish.name}: their SHA256 differ; "
+                "check the digest, or choose another name.",
+                {"sha256": found, "expected": wanted},
+            )
 
 
 def agreed_sha256(wish: Wish, offer: Offer) -> str | None:

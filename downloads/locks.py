@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,21 +13,22 @@ from filelock import FileLock, Timeout
 from .partial import disk_error
 from .sink import settled
 
-# Seconds between looks whether another process is done.
-LOOK_INTERVAL = 0.5
+
+class Held(Exception):
+    """Somebody is at the target, here or in another process."""
 
 
 @asynccontextmanager
-async def target_lock(target: Path, waiting: Callable[[], None]) -> AsyncIterator[None]:
-    """Hold a target for this process, waiting for as long as another one has it.
+async def target_lock(target: Path) -> AsyncIterator[None]:
+    """Hold a target for whoever enters.
 
     Folders that had to be made for the target are gone again afterwards if nothing is in them.
 
     Args:
         target: the final path of the file.
-        waiting: called when another process has it.
 
     Raises:
+        Held: when somebody has it; nothing is waited for.
         UiapiError: `disk_full` or `storage_failed` when the lock cannot be made.
     """
     path = target.with_name(f".{target.name}.uiapi-lock")
@@ -36,9 +36,8 @@ async def target_lock(target: Path, waiting: Callable[[], None]) -> AsyncIterato
     # Not of a thread: it is taken in one and given back in another.
     lock = FileLock(path, thread_local=False)
     try:
-        while not await settled(_take, lock, target):
-            waiting()
-            await asyncio.sleep(LOOK_INTERVAL)
+        if not await settled(_take, lock, target):
+            raise Held
         yield
     finally:
         await settled(_leave, lock, path, made)

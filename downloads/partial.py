@@ -1,8 +1,9 @@
 """The partial file of a transfer: preallocated beside its target, with a journal of what it holds by now.
 
 Beside `x.safetensors` lie, while it is fetched, `.x.safetensors.uiapi-part` (the bytes), `.x.safetensors.uiapi-json`
-(the journal) and `.x.safetensors.uiapi-lock` (places.py refuses names that start with a dot, so none of them can
-be a model's). The journal is written only after the bytes it speaks of are on the disk.
+(the journal) and `.x.safetensors.uiapi-lock`, and `.x.safetensors.uiapi-copy` while it is copied on this disk
+(places.py refuses names that start with a dot, so none of them can be a model's). The journal is written only after
+the bytes it speaks of are on the disk.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from typing import Any
 from ..bridge.atomic import sync_directory
 from ..bridge.errors import UiapiError
 
+log = logging.getLogger("uiapi")
+
 JOURNAL_VERSION = 1
 # Bytes left free on a disk beside what a download needs.
 DISK_RESERVE = 256 << 20
@@ -26,16 +30,32 @@ DISK_RESERVE = 256 << 20
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one version of a remote file from another; `validator` is an ETag or a Last-Modified date."""
+    """What tells one version of a remote file from another.
+
+    Attributes:
+        size: its length in bytes.
+        validator: its ETag or its Last-Modified date.
+        sha256: the digest it must have.
+        address: where it was asked for, without the query.
+    """
 
     size: int | None
     validator: str | None
     sha256: str | None
+    address: str | None = None
 
     @property
     def resumable(self) -> bool:
         """Whether a later request can be known to be of the same bytes."""
         return self.size is not None and (self.validator is not None or self.sha256 is not None)
+
+    def may_be(self, address: str, size: int | None, sha256: str | None) -> bool:
+        """Whether it may be the file that is wanted from that address; `size` and `sha256` None if nobody said."""
+        if size not in (None, self.size):
+            return False
+        if self.sha256 is not None and sha256 is not None:
+            return self.sha256 == sha256
+        return self.address == address
 
 
 class Block:
@@ -127,8 +147,14 @@ class Partial:
         self.target = target
         self.path = target.with_name(f".{target.name}.uiapi-part")
         self.journal = target.with_name(f".{target.name}.uiapi-json")
+        self.copy = target.with_name(f".{target.name}.uiapi-copy")
+        self._new_journal = self.journal.with_name(self.journal.name + "-new")
         self.descriptor = -1
         self._writes = hasattr(os, "pwrite")
+
+    def is_there(self) -> bool:
+        """Whether anything of it lies beside the target."""
+        return any(os.path.lexists(path) for path in self._files())
 
     def load(self) -> tuple[Identity, list[tuple[int, int]]] | None:
         """What an earlier transfer left: of which file, and what is missing. None if nothing of use is there."""
@@ -136,7 +162,7 @@ class Partial:
             self._part_from_others()
             data = json.loads(self.journal.read_text("utf-8"))
             size = self.path.stat().st_size
-            identity = Identity(data["size"], data["validator"], data["sha256"])
+            identity = Identity(data["size"], data["validator"], data["sha256"], data.get("address"))
             gaps = [(int(start), int(end)) for start, end in data["missing"]]
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -197,9 +223,19 @@ class Partial:
             raise disk_error(error, self.target) from error
 
     def read_head(self, count: int) -> bytes:
-        """The first bytes, from a descriptor of its own."""
-        with self.path.open("rb") as file:
-            return file.read(count)
+        """The first bytes, from a descriptor of its own. UiapiError as `open`."""
+        try:
+            with self.path.open("rb") as file:
+                return file.read(count)
+        except OSError as error:
+            raise disk_error(error, self.target) from error
+
+    def check_room(self, count: int) -> None:
+        """UiapiError `disk_full` when the disk has no room for `count` more bytes, else as `open`."""
+        try:
+            check_space(self.target, count)
+        except OSError as error:
+            raise disk_error(error, self.target) from error
 
     def sync(self) -> None:
         """Have the bytes written so far survive a power cut. UiapiError as `open`."""
@@ -215,9 +251,10 @@ class Partial:
             "size": identity.size,
             "validator": identity.validator,
             "sha256": identity.sha256,
+            "address": identity.address,
             "missing": missing,
         }
-        beside = self.journal.with_name(self.journal.name + "-new")
+        beside = self._new_journal
         try:
             # Anew each time: a link that was put there must not lead the journal elsewhere.
             beside.unlink(missing_ok=True)
@@ -234,11 +271,16 @@ class Partial:
             self.descriptor = -1
 
     def remove(self) -> None:
-        """Close the partial and take it and its journal away."""
+        """Close the partial and take away all that lies beside the target; what cannot be is reported."""
         self.close()
-        for path in (self.path, self.journal, self.journal.with_name(self.journal.name + "-new")):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+        for path in self._files():
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("%s cannot be removed (%s); delete it by hand.", path, error.strerror)
+
+    def _files(self) -> tuple[Path, ...]:
+        return self.path, self.journal, self._new_journal, self.copy
 
     def land(self, *, overwrite: bool) -> None:
         """Close the partial and give it its final name; a file that is there already stays unless `overwrite`.

@@ -18,9 +18,9 @@ from .needs import Need
 from .offers import LocalOffer, Offer, explained
 from .partial import DISK_RESERVE, Partial
 from .places import Places
-from .secrets import redact
 from .settings import Settings
 from .sources import Sources
+from .telling import plain, told, unforeseen
 
 # Hosts asked at a time.
 QUESTIONS = 8
@@ -78,10 +78,9 @@ class Planner:
 
     async def _of(self, need: Need, choice: Choice | None) -> dict[str, Any]:
         directory = need.directory or (choice.directory if choice else None)
-        found = await asyncio.to_thread(self._places.find, directory, need.name) if directory else None
         model: dict[str, Any] = {
-            "name": need.name,
-            "directory": directory,
+            "name": plain(need.name),
+            "directory": plain(directory) if directory else None,
             "action": UNKNOWN,
             "source": None,
             "url": None,
@@ -90,26 +89,35 @@ class Planner:
             "sha256": need.sha256,
             "gated": None,
             "early_access": None,
-            "path": found,
+            "path": None,
             "reason": None,
         }
+        try:
+            return await self._decided(model, need, directory, choice)
+        except UiapiError as error:
+            failure = told(error)
+        except Exception as error:  # The last line of defence: the plan tells of the others all the same.
+            failure = unforeseen(f"The plan for {need.name}", error)
+        gated = True if failure.code == "gated" else None
+        reason = {"code": failure.code, "message": failure.message}
+        return {**model, "action": BLOCKED, "gated": gated, "reason": reason}
+
+    async def _decided(
+        self, model: dict[str, Any], need: Need, directory: str | None, choice: Choice | None
+    ) -> dict[str, Any]:
+        found = await asyncio.to_thread(self._places.find, directory, need.name) if directory else None
         if found is not None:
+            model["path"] = found
             return {**model, "action": PRESENT, "size": await asyncio.to_thread(os.path.getsize, found)}
         if need.reason is not None:
             reason = {"code": need.reason, "message": f"Its node is {need.reason}."}
             return {**model, "action": UNNEEDED, "reason": reason}
         if choice is None:
-            message = f"Nothing says where {need.name} can be had; give its url, or the person will be asked."
+            message = f"Nothing says where {model['name']} can be had; give its url, or the person will be asked."
             return {**model, "reason": {"code": "no_url", "message": message}}
-        try:
-            if directory is None:
-                raise UiapiError("unknown_folder", f"Nothing tells the folder of {need.name}; give its ckpt_type.")
-            wish = Wish(directory, need.name, choice.model, choice.sha256)
-            return await self._of_wish(model, wish)
-        except UiapiError as error:
-            gated = True if error.code == "gated" else None
-            reason = {"code": error.code, "message": redact(error.message)}
-            return {**model, "action": BLOCKED, "gated": gated, "reason": reason}
+        if directory is None:
+            raise UiapiError("unknown_folder", f"Nothing tells the folder of {need.name}; give its ckpt_type.")
+        return await self._of_wish(model, Wish(directory, need.name, choice.model, choice.sha256))
 
     async def _of_wish(self, model: dict[str, Any], wish: Wish) -> dict[str, Any]:
         allowed = self._settings.allow_pickle
@@ -127,7 +135,8 @@ class Planner:
             if twin is not None:
                 return {**model, "action": LINK, "source": "disk", "path": str(target), "url": str(twin)}
         left = await asyncio.to_thread(Partial(target).load)
-        missing = sum(end - start for start, end in left[1]) if left else size
+        goes_on = left is not None and left[0].may_be(offer.shown, offer.size, sha256)
+        missing = sum(end - start for start, end in left[1]) if left is not None and goes_on else size
         return {**model, "action": DOWNLOAD, "remaining": missing}
 
     async def _first_offer(self, wish: Wish) -> Offer | LocalOffer:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import traceback
 from typing import Any
 
 from ..bridge.clock import steady_time
 from .secrets import redact
-
-log = logging.getLogger("uiapi")
+from .telling import log_defect
 
 # Seconds a finished download stays in the register.
 TASK_CLEANUP_AGE = 3600
@@ -66,7 +63,6 @@ def _handle_task_exception(task: asyncio.Task[Any], task_id: str) -> None:
     error = task.exception()
     if error is None:
         return
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    log.error("The download %s failed:\n%s", task_id, redact(text))
+    log_defect(f"The download {task_id}", error)
     if entry is not None:
         finish(entry, "error", redact(str(error)) or type(error).__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,11 +13,12 @@ from ..bridge.clock import steady_time
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from . import registry
-from .choice import Choice, chosen, cleaned
+from .choice import Choice, chosen
 from .fetches import Fetch, Fetches, Wish
 from .guard import shown
 from .needs import Need
-from .secrets import redact
+from .places import check_names
+from .telling import plain, told, unforeseen
 
 # States of a model from which it can be begun again.
 RESUMABLE = frozenset({"paused", "error", "cancelled"})
@@ -55,9 +57,19 @@ class Item:
         return str(self.entry["status"])
 
     @property
+    def directory(self) -> str | None:
+        """Its ComfyUI folder; None when nothing tells."""
+        return self.need.directory or (self.choice.directory if self.choice else None)
+
+    @property
     def busy(self) -> bool:
         """Whether it is being fetched."""
         return self.task is not None and not self.task.done()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something is still to happen to it by itself."""
+        return self.busy or self.state == "pending"
 
 
 @dataclass
@@ -71,6 +83,16 @@ class Run:
     task: asyncio.Task[None] | None = None
     asking: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether it is being carried out."""
+        return self.task is not None and not self.task.done()
+
+    @property
+    def concluded(self) -> bool:
+        """Whether it has come to its end or a pause."""
+        return bool(self.entry["completed"] or self.entry["resumable"])
+
     def item(self, name: str) -> Item:
         """The model of that name. UiapiError `unknown_model`."""
         for item in self.items:
@@ -81,7 +103,6 @@ class Run:
             f"The download {self.id} has no model {name!r}.",
             {"models": [item.key for item in self.items]},
         )
-
 
 
 class AskUrls(Protocol):
@@ -112,7 +133,8 @@ class Runner:
 
     async def carry_out(self, run: Run) -> None:
         """Fetch every model of the run that is pending; its entry says how it ended."""
-        while pending := [item for item in run.items if item.state == "pending" and not item.busy]:
+        while any(item.unfinished for item in run.items):
+            pending = [item for item in run.items if item.state == "pending" and not item.busy]
             for item in pending:
                 if item.choice is not None:
                     self.begin(run, item)
@@ -138,52 +160,33 @@ class Runner:
         for item in items:
             if item.state in ("success", "error"):
                 continue
-            item.ending = ending
+            # What is ending already is putting its files away; cancelled again it would leave them as they are.
+            leaving, item.ending = bool(item.ending), ending
             item.entry.update(status=ending, speed=None, eta=None)
-            if item.busy and item.task is not None:
+            if item.busy and item.task is not None and not leaving:
                 item.task.cancel()
         waits = any(item.state == "waiting_for_url" for item in run.items)
         if run.asking is not None and not run.asking.done() and not waits:
             run.asking.cancel()
         self._changed(run)
 
-    def measure(self, item: Item) -> None:
-        """Bring a model's progress up to date: bytes, and by them speed (bytes/s) and what is left (seconds)."""
-        fetch = item.fetch
-        if fetch is None or item.state in ENDED or not item.busy:
-            return
-        entry, progress, now = item.entry, fetch.progress, time.monotonic()
-        done, total = progress.bytes, progress.total
-        then, before = item.measured
-        if now - then >= _SPEED_INTERVAL:
-            if then and done >= before:
-                speed = (done - before) / (now - then)
-                last = entry.get("speed") or speed
-                entry["speed"] = round(last + _SMOOTHING * (speed - last), 1)
-            item.measured = (now, done)
-        left = total - done if total is not None else None
-        eta = round(left / entry["speed"], 1) if left is not None and entry.get("speed") else None
-        state = "downloading" if progress.phase == "connecting" else progress.phase
-        entry.update(status="pending" if state == "queued" else state, bytes=done, total=total, eta=eta)
-        if fetch.address is not None:
-            entry.update(url=fetch.address, source=fetch.source)
-
     async def _one(self, run: Run, item: Item) -> None:
         try:
             item.fetch = await self._fetches.begin(self._wish(run, item))
             path = await self._fetches.finish(item.fetch, keep_partial=lambda: item.ending == "paused")
-            self.measure(item)
+            measure(item)
             item.entry.update(status="success", path=str(path), speed=None, eta=None, source=item.fetch.source)
         except asyncio.CancelledError:
             item.entry.update(status=item.ending or "cancelled", speed=None, eta=None)
         except UiapiError as error:
             fail(item, error)
+        except Exception as error:  # The last line of defence: one model's failure, and never begun again by itself.
+            fail(item, unforeseen(f"The download of {item.key}", error))
         self._changed(run)
 
     def _wish(self, run: Run, item: Item) -> Wish:
-        need, choice = item.need, item.choice
+        need, choice, directory = item.need, item.choice, item.directory
         assert choice is not None  # noqa: S101 - only begun with one
-        directory = need.directory or choice.directory
         if directory is None:
             raise UiapiError(
                 "unknown_folder",
@@ -202,6 +205,8 @@ class Runner:
             refused = UiapiError("declined", "The person gave no address for it.")
         except UiapiError as error:
             answers, refused = {}, error
+        except Exception as error:  # The last line of defence: else those asked for would wait for ever.
+            answers, refused = {}, unforeseen("The question for addresses", error)
         finally:
             registry.pending_downloads.pop(run.id, None)
         for item in asked:
@@ -221,6 +226,9 @@ class Runner:
 
     def conclude(self, run: Run) -> None:
         """Set the run's own status by its models'."""
+        for item in run.items:
+            if item.state not in ENDED:
+                fail(item, UiapiError("internal", f"{item.key} was left {item.state}; fetch it again and report it."))
         states = [item.state for item in run.items]
         if "paused" in states:
             run.entry.update(status="paused", resumable=True)
@@ -236,7 +244,9 @@ class Runner:
 
 def new_item(need: Need, choice: Choice | None, taken: set[str]) -> Item:
     """A model of a download that is not begun; its key is one that is not taken."""
-    key = need.name if need.name not in taken else f"{need.directory}/{need.name}"
+    key = plain(need.name)
+    if key in taken:
+        key = plain(f"{need.directory}/{need.name}")
     taken.add(key)
     entry: dict[str, Any] = {
         "status": "pending",
@@ -247,61 +257,47 @@ def new_item(need: Need, choice: Choice | None, taken: set[str]) -> Item:
         "total": None,
         "speed": None,
         "eta": None,
-        "directory": need.directory or (choice.directory if choice else None),
+        "directory": None,
     }
+    item = Item(key, need, choice, entry)
+    if item.directory is not None:
+        entry["directory"] = plain(item.directory)
     if choice is not None and choice.model.url:
-        entry["url"] = shown(choice.model.url) if "://" in choice.model.url else choice.model.url
-    return Item(key, need, choice, entry)
+        # What is no address says so itself once it is asked for, and keeps no other model from being fetched.
+        with suppress(ValueError):
+            entry["url"] = plain(shown(choice.model.url) if "://" in choice.model.url else choice.model.url)
+    try:
+        check_names([need.name])
+    except UiapiError as error:
+        fail(item, error)
+    return item
+
+
+def measure(item: Item) -> None:
+    """Bring a model's progress up to date: bytes, and by them speed (bytes/s) and what is left (seconds)."""
+    fetch = item.fetch
+    if fetch is None or item.state in ENDED or not item.busy:
+        return
+    entry, progress, now = item.entry, fetch.progress, time.monotonic()
+    done, total = progress.bytes, progress.total
+    then, before = item.measured
+    if now - then >= _SPEED_INTERVAL:
+        if then and done >= before:
+            speed = (done - before) / (now - then)
+            last = entry.get("speed") or speed
+            entry["speed"] = round(last + _SMOOTHING * (speed - last), 1)
+        item.measured = (now, done)
+    left = total - done if total is not None else None
+    eta = round(left / entry["speed"], 1) if left is not None and entry.get("speed") else None
+    state = "downloading" if progress.phase == "connecting" else progress.phase
+    entry.update(status="pending" if state == "queued" else state, bytes=done, total=total, eta=eta)
+    if fetch.address is not None:
+        entry.update(url=fetch.address, source=fetch.source)
 
 
 def fail(item: Item, error: UiapiError) -> None:
     """A model could not be had."""
-    item.failure = error
-    message = redact(error.message)
-    item.entry.update(status="error", error=message, code=error.code, speed=None, eta=None)
+    item.failure = error = told(error)
+    item.entry.update(status="error", error=error.message, code=error.code, speed=None, eta=None)
     if error.details:
         item.entry["details"] = error.details
-
-
-def to_record(run: Run) -> dict[str, Any]:
-    """What is kept of a run on disk until it has ended."""
-    return {
-        "start_time": run.entry["start_time"],
-        "overwrite": run.overwrite,
-        "models": [
-            {
-                "name": item.need.name,
-                "directory": item.need.directory or (item.choice.directory if item.choice else None),
-                "source": cleaned(item.choice.model) if item.choice else None,
-                "origin": item.choice.origin if item.choice else None,
-                "sha256": item.choice.sha256 if item.choice else item.need.sha256,
-            }
-            for item in run.items
-            if item.state != "success"
-        ],
-    }
-
-
-def from_record(run_id: str, record: dict[str, Any]) -> Run:
-    """A run that an earlier ComfyUI left unfinished, paused. KeyError, TypeError or UiapiError if it is no record."""
-    run = Run(run_id, {}, overwrite=bool(record["overwrite"]))
-    taken: set[str] = set()
-    for data in record["models"]:
-        need = Need(data["name"], data["directory"], sha256=data["sha256"])
-        choice = None
-        if data["source"]:
-            choice = Choice(ModelDef.from_dict(data["source"]), data["directory"], data["origin"], data["sha256"])
-        item = new_item(need, choice, taken)
-        item.entry["status"] = "paused"
-        run.items.append(item)
-    run.entry.update(
-        status="paused",
-        completed=False,
-        resumable=True,
-        start_time=float(record["start_time"]),
-        total_models=len(run.items),
-        current_model=0,
-        progress={item.key: item.entry for item in run.items},
-        message="ComfyUI stopped before it was done; resume it with download_resume.",
-    )
-    return run

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ..bridge.atomic import read_json, sweep, write_json
+from ..bridge.atomic import sweep
 from ..bridge.clock import steady_time
 from ..bridge.commands import DEFAULT_TIMEOUT
 from ..bridge.errors import UiapiError
@@ -22,13 +21,14 @@ from .engine import Engine
 from .fetches import Fetches
 from .guard import HostGuard
 from .hashes import Hashes
+from .journal import Journal
 from .limits import Backoff
 from .needs import Names, Need
+from .news import News, measure_all
 from .node_inputs import NodeInputs
-from .partial import Partial
 from .places import Places, check_names
 from .plan import Planner
-from .runs import RESUMABLE, AskUrls, Item, Run, Runner, from_record, new_item, to_record
+from .runs import ENDED, RESUMABLE, AskUrls, Item, Run, Runner, new_item
 from .secrets import redact
 from .settings import Settings
 from .sources import Sources, check_sources, clean
@@ -38,8 +38,10 @@ log = logging.getLogger("uiapi")
 # Seconds between two looks at how far downloads are, and between two at what is too old.
 MEASURE_INTERVAL = 0.5
 CLEANUP_INTERVAL = 300.0
-# Seconds transfers may take to put their partials away when ComfyUI stops.
+# Seconds transfers may take to put their partials away when they are stopped, or ComfyUI is.
 CLOSE_TIMEOUT = 30.0
+# Models of one download or plan. Thousands of them would keep ComfyUI's loop busy, and no workflow needs so many.
+MOST_MODELS = 1000
 
 
 class Downloads:
@@ -77,35 +79,23 @@ class Downloads:
         self._hashes = hashes = Hashes(state_directory / "hashes.json", self.places)
         self.analysis = Analysis(self.places, NodeInputs(folder_paths, node_classes))
         self._planner = Planner(self.places, sources, hashes, settings)
-        fetches = Fetches(self._engine, self.places, sources, hashes, settings, self._landed, backoff)
-        self._runner = Runner(fetches, self._ask, self._changed)
+        self._news = news = News(self.places, publish, models_changed)
+        self._fetches = Fetches(self._engine, self.places, sources, hashes, settings, news.landed, backoff)
+        self._runner = Runner(self._fetches, self._ask, news.changed)
         self._ask_urls = ask_urls
-        self._publish = publish
-        self._models_changed = models_changed
-        self._journal = state_directory / "downloads.json"
-        self._journal_lock = asyncio.Lock()
+        self._state = state_directory
+        self._journal = Journal(state_directory / "downloads.json")
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._refresh: asyncio.Task[Any] | None = None
 
     # -- life ---------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """List what an earlier ComfyUI left unfinished, and begin to watch over downloads."""
-        await asyncio.to_thread(sweep, self._journal.parent)
-        try:
-            kept = await read_json(self._journal) or {}
-        except UiapiError as error:
-            log.error("%s Unfinished downloads are not listed.", error.message)
-            kept = {}
-        for run_id, record in kept.get("downloads", {}).items():
-            try:
-                run = from_record(run_id, record)
-            except (KeyError, TypeError, ValueError, UiapiError):
-                log.warning("The unfinished download %s cannot be read and is not listed.", run_id)
-                continue
-            self._runs[run_id] = run
-            registry.download_tasks[run_id] = run.entry
+        await asyncio.to_thread(sweep, self._state)
+        for run in await self._journal.load():
+            self._runs[run.id] = run
+            registry.download_tasks[run.id] = run.entry
         self._spawn(self._watch(), "watch downloads")
         self._spawn(self._clean_up(), "clean up downloads")
 
@@ -113,14 +103,15 @@ class Downloads:
         """End every transfer so that it can be resumed, and the threads behind them."""
         self._hashes.close()
         for run in self._runs.values():
-            if run.task is not None and not run.task.done():
-                self._runner.stop(run, run.items, "paused")
-        running = [run.task for run in self._runs.values() if run.task is not None and not run.task.done()]
+            if run.busy:
+                self._runner.stop(run, [item for item in run.items if item.state not in ENDED], "paused")
+        running = [run.task for run in self._runs.values() if run.task is not None and run.busy]
         if running:
             await asyncio.wait(running, timeout=CLOSE_TIMEOUT)
         for task in [*self._tasks]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._news.close()
         await self._engine.close()
 
     def forget_old(self) -> None:
@@ -132,9 +123,10 @@ class Downloads:
     # -- downloads ----------------------------------------------------------------------------------------
 
     async def plan(self, workflow: Any, table: Mapping[str, Entry], only: Names = None) -> dict[str, Any]:
-        """What a download of a workflow's models would do. UiapiError `invalid`, `storage_failed`."""
+        """What a download of a workflow's models would do. UiapiError `invalid`, `too_large`, `storage_failed`."""
         needs, _ = await self.analysis.needs(workflow)
         needs = [need for need in needs if need.among(only)]
+        _check_number(needs)
         return await self._planner.plan(needs, read_table(table), read_saved(await urlmap.load_stored_urlmap()))
 
     async def look_at(self, name: str, directory: str | None, url: str) -> dict[str, Any]:
@@ -149,11 +141,13 @@ class Downloads:
         """Begin to download every model a workflow needs and has not, or just those of the names in `only`.
 
         Raises:
-            UiapiError: `invalid`, `bad_path` for a name in the table that no model can have, `storage_failed`.
+            UiapiError: `invalid`, `bad_path` for a name in the table that no model can have, `too_large`,
+                `storage_failed`.
         """
         check_names(table)
         entries = read_table(table)
         needs, found = await self.analysis.needs(workflow)
+        _check_number([need for need in needs if need.among(only)])
         run = self._new_run(overwrite)
         run.entry["status"] = "checking"
         saved = read_saved(await urlmap.load_stored_urlmap())
@@ -203,7 +197,7 @@ class Downloads:
         if entry is None:
             raise UiapiError("unknown_download", f"There is no download {run_id[:80]!r}; it may have ended long ago.")
         if run_id in self._runs:
-            self._measure(self._runs[run_id])
+            measure_all(self._runs[run_id])
         return entry
 
     def listed(self) -> dict[str, dict[str, Any]]:
@@ -216,7 +210,7 @@ class Downloads:
         for run in self._runs.values():
             for item in run.items:
                 if item.busy and name in (item.key, item.need.name, f"{item.need.directory}/{item.need.name}"):
-                    self._measure(run)
+                    measure_all(run)
                     return run, item
         return None
 
@@ -228,28 +222,30 @@ class Downloads:
         """
         run = self.run(run_id)
         wanted = [run.item(model)] if model is not None else run.items
-        items = [item for item in wanted if item.state not in ("success", "error", ending)]
+        items = [item for item in wanted if item.state not in ("success", "error", "cancelled", ending)]
         if not items:
             raise UiapiError("conflict", f"Nothing of {model or run_id} is under way that could be {ending}.")
-        idle = [item for item in items if not item.busy]
         self._runner.stop(run, items, ending)
-        ending_now = [item.task for item in items if item.task is not None and not item.task.done()]
-        if ending_now:
-            await asyncio.wait(ending_now)
-        if ending == "cancelled":
-            for item in idle:
-                await self._discard(item)
-        if run.task is None or run.task.done():
-            self._runner.conclude(run)
-            await self._keep(run)
-        elif not any(item.busy or item.state in ("pending", "waiting_for_url") for item in run.items):
-            await asyncio.wait({run.task})
+        await _ended(items)
+        for item in items:
+            # Also of one that was put away as paused before, or was resumed and had no turn yet.
+            if item.state == "cancelled":
+                await self._fetches.discard(item.directory, item.need.name)
+        if not any(item.unfinished or item.state == "waiting_for_url" for item in run.items):
+            if run.task is not None and run.busy:
+                await asyncio.wait({run.task}, timeout=CLOSE_TIMEOUT)
+            else:
+                self._runner.conclude(run)
+                await self._journal.keep(self._runs.values())
         return run
 
     async def resume(self, run_id: str, model: str | None) -> Run:
         """Go on with what was paused, cancelled or failed. UiapiError as `stop`."""
         run = self.run(run_id)
-        items = [item for item in ([run.item(model)] if model else run.items) if item.state in RESUMABLE]
+        wanted = [run.item(model)] if model is not None else run.items
+        # What was stopped a moment ago may still be putting its files away.
+        await _ended([item for item in wanted if item.state in RESUMABLE])
+        items = [item for item in wanted if item.state in RESUMABLE and not item.busy]
         if not items:
             raise UiapiError("conflict", f"Nothing of {model or run_id} is paused or has failed.")
         for item in items:
@@ -260,12 +256,13 @@ class Downloads:
         for key in ("completed_at", "error", "message"):
             run.entry.pop(key, None)
         run.entry.update(completed=False, resumable=False)
-        if run.task is None or run.task.done():
-            await self._launch(run)
-        else:
+        if run.busy:
             for item in items:
                 if item.choice is not None:
                     self._runner.begin(run, item)
+        else:
+            self._start(run)
+        await self._note(run)
         return run
 
     # -- the URL map --------------------------------------------------------------------------------------
@@ -281,7 +278,11 @@ class Downloads:
         for name, entry in urls.items():
             model = ModelDef(url=entry) if isinstance(entry, str) else ModelDef.from_dict(entry)
             check_sources(model, self.settings, self.guard)
-            kept[name] = clean(entry) if isinstance(entry, str) else {**entry, "url": clean(str(entry.get("url")))}
+            kept[name] = (
+                clean(entry)
+                if isinstance(entry, str)
+                else {key: clean(value) if isinstance(value, str) else value for key, value in entry.items()}
+            )
         await urlmap.save_model_urls(kept)
 
     # -- inside -------------------------------------------------------------------------------------------
@@ -302,35 +303,42 @@ class Downloads:
         return run
 
     async def _launch(self, run: Run) -> Run:
-        self._runs[run.id] = run
-        registry.download_tasks[run.id] = run.entry
         wanted = [item for item in run.items if item.entry["model_number"] != "existing"]
         for number, item in enumerate(wanted, 1):
             item.entry["model_number"] = f"{number}/{len(wanted)}"
         run.entry["progress"] = {item.key: item.entry for item in run.items}
         run.entry["total_models"] = len(wanted)
-        await self._keep(run)
-        run.task = asyncio.create_task(self._carry_out(run), name=f"uiapi download {run.id}")
-        run.task.add_done_callback(lambda task: registry._handle_task_exception(task, run.id))
+        self._runs[run.id] = run
+        registry.download_tasks[run.id] = run.entry
+        try:
+            await self._journal.keep(self._runs.values())
+        except BaseException:
+            # Whoever asked has been refused, or has gone without having heard its id.
+            del self._runs[run.id]
+            registry.download_tasks.pop(run.id, None)
+            raise
+        self._start(run)
         return run
 
+    def _start(self, run: Run) -> None:
+        if not run.busy:
+            run.task = asyncio.create_task(self._carry_out(run), name=f"uiapi download {run.id}")
+            run.task.add_done_callback(lambda task: registry._handle_task_exception(task, run.id))
+
     async def _carry_out(self, run: Run) -> None:
-        await self._runner.carry_out(run)
-        await self._keep(run)
+        while True:
+            await self._runner.carry_out(run)
+            await self._note(run)
+            # Some of it may have been resumed meanwhile, and even have ended again.
+            if run.concluded:
+                return
 
-    async def _keep(self, run: Run) -> None:
-        """Have the disk know of a run while it is unfinished, and no longer."""
-        async with self._journal_lock:
-            unfinished = [r for r in self._runs.values() if not r.entry["completed"] and r.items]
-            await write_json(self._journal, {"downloads": {r.id: to_record(r) for r in unfinished}})
-
-    async def _discard(self, item: Item) -> None:
-        directory = item.entry.get("directory")
-        if directory is None:
-            return
-        with contextlib.suppress(UiapiError):
-            target = await asyncio.to_thread(lambda: self.places.target(directory, item.need.name, allow_pickle=True))
-            await asyncio.to_thread(Partial(target).remove)
+    async def _note(self, run: Run) -> None:
+        """Have the disk know how a run stands; the run goes on or stays ended if that fails."""
+        try:
+            await self._journal.keep(self._runs.values())
+        except UiapiError as error:
+            log.warning("%s How download %s stands is not remembered.", error.message, run.id)
 
     async def _ask(self, needs: list[Need]) -> dict[str, ModelDef | str]:
         models = [
@@ -351,41 +359,12 @@ class Downloads:
                 log.warning("The address given for %r is not remembered: %r", need.name, redact(error.message))
         return given
 
-    async def _landed(self, directory: str, path: Path) -> None:
-        self.places.changed(directory)
-        self._publish("model_landed", {"directory": directory, "path": str(path)})
-        if self._refresh is None or self._refresh.done():
-            self._refresh = self._spawn(self._tell_tabs(), "refresh models")
-
-    async def _tell_tabs(self) -> None:
-        # Files that land together are told together.
-        await asyncio.sleep(MEASURE_INTERVAL)
-        self._refresh = None
-        try:
-            await self._models_changed()
-        except UiapiError as error:
-            log.info("Open tabs were not told of new models: %r", error.message)
-
-    def _changed(self, run: Run) -> None:
-        self._measure(run)
-        self._publish("download_progress", {"download_id": run.id, **run.entry})
-
-    def _measure(self, run: Run) -> None:
-        for item in run.items:
-            self._runner.measure(item)
-        entry = run.entry
-        entry["current_model"] = sum(
-            item.state not in ("pending", "waiting_for_url") for item in run.items if item.task is not None
-        )
-        if not entry["completed"]:
-            entry["elapsed_time"] = steady_time() - entry["start_time"]
-
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(MEASURE_INTERVAL)
             for run in [*self._runs.values()]:
                 if any(item.busy for item in run.items):
-                    self._changed(run)
+                    self._news.changed(run)
 
     async def _clean_up(self) -> None:
         while True:
@@ -397,3 +376,17 @@ class Downloads:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _check_number(needs: list[Need]) -> None:
+    if len(needs) > MOST_MODELS:
+        raise UiapiError(
+            "too_large", f"The workflow names {len(needs)} models; name at most {MOST_MODELS} of them in only."
+        )
+
+
+async def _ended(items: list[Item]) -> None:
+    """Wait for those that were stopped to put their files away."""
+    ending = [item.task for item in items if item.task is not None and item.busy]
+    if ending:
+        await asyncio.wait(ending, timeout=CLOSE_TIMEOUT)

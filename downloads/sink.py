@@ -10,19 +10,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..bridge.errors import UiapiError
-from .partial import Block, Identity, Ledger, Partial
+from .partial import Block, Identity, Ledger, Partial, disk_error
 from .verify import FollowingHash, HeadCheck
 
 T = TypeVar("T")
 
+# Bytes of a file of unknown length that there must be room for before more of it is taken.
+ROOM_STEP = 256 << 20
+
 
 @dataclass
 class Progress:
-    """How far a transfer is; written on its thread, read on any. `phase`: connecting, downloading or verifying."""
+    """How far a transfer is; written on its thread, read on any.
+
+    Attributes:
+        phase: connecting, downloading or verifying.
+        bytes: how many are there.
+        total: how many there will be, None while nobody knows.
+        landed: whether the file has its name; nothing is cancelled from then on.
+    """
 
     phase: str = "connecting"
     bytes: int = 0
     total: int | None = None
+    landed: bool = False
 
 
 class Sink:
@@ -46,13 +57,25 @@ class Sink:
         self._head: HeadCheck | None = None
         self._checking = False
         self._frontier = 0
+        # The length it must have by what is wanted or by its own header, and, where nobody announced one, up to where
+        # there was room.
+        self.expected: int | None = None
+        self._room = 0
 
     async def left_over(self) -> tuple[Identity, list[tuple[int, int]]] | None:
         """What an earlier transfer left: of which file, and what is missing."""
         return await settled(self._partial.load)
 
-    async def prepare(self, identity: Identity, ledger: Ledger, *, fresh: bool) -> None:
+    async def prepare(
+        self, identity: Identity, ledger: Ledger, *, fresh: bool, expected: int | None = None
+    ) -> None:
         """Get ready for a file: the space set aside, `fresh` without anything that was there.
+
+        Args:
+            identity: which version of which file comes.
+            ledger: what is missing of it.
+            fresh: whether a partial that is there is emptied.
+            expected: the length it must have, None if nobody said.
 
         Raises:
             UiapiError: `disk_full`, `storage_failed`, or `not_a_model` for a partial of something else.
@@ -62,6 +85,7 @@ class Sink:
         self._progress.total, self._progress.bytes = ledger.total, ledger.present
         self._progress.phase = "downloading"
         self._head = HeadCheck(self._partial.target.name, ledger.total)
+        self.expected, self._room = expected, 0
         self._frontier = ledger.frontier
         if self._partial.descriptor < 0:
             await settled(self._partial.open)
@@ -73,6 +97,8 @@ class Sink:
 
     async def write(self, block: Block, piece: bytes) -> None:
         """Put a piece where its block is. UiapiError as `prepare`, or `size_mismatch` by the file's own header."""
+        if self.ledger.total is None:
+            await self._check_growth(block.position + len(piece))
         # On this thread on purpose: reading from the network waits while the disk does.
         self._partial.write(piece, block.position)
         block.position += len(piece)
@@ -102,6 +128,7 @@ class Sink:
         await self._check_head()
         if self._head is not None:
             raise UiapiError("not_a_model", f"What came for {self._partial.target.name} ends within its own header.")
+        self._check_length(total)
         # The disk writes while the rest is hashed.
         sync = asyncio.ensure_future(settled(self._partial.sync))
         try:
@@ -109,7 +136,11 @@ class Sink:
         finally:
             await asyncio.wait({sync})
         sync.result()
-        await settled(lambda: self._partial.land(overwrite=self._overwrite))
+        await settled(self._land)
+
+    def _land(self) -> None:
+        self._partial.land(overwrite=self._overwrite)
+        self._progress.landed = True
 
     async def put_away(self, *, keep: bool) -> None:
         """Close what is open; with `keep` a partial that can be resumed stays, else nothing does."""
@@ -128,9 +159,28 @@ class Sink:
             while self._head is not None and self._frontier >= self._head.needed:
                 self._head.step(await settled(self._partial.read_head, self._head.needed))
                 if not self._head.needed:
+                    if self._head.implied is not None:
+                        self.expected = self._head.implied
                     self._head = None
         finally:
             self._checking = False
+
+    async def _check_growth(self, end: int) -> None:
+        """Before a file of unknown length becomes `end` bytes long: whether it may, and whether there is room."""
+        if self.expected is not None and end > self.expected:
+            self._check_length(end)
+        if end > self._room:
+            self._room = end + ROOM_STEP
+            await settled(self._partial.check_room, ROOM_STEP)
+
+    def _check_length(self, length: int) -> None:
+        if self.expected is not None and length != self.expected:
+            raise UiapiError(
+                "size_mismatch",
+                f"{length} bytes came for {self._partial.target.name} and it should have {self.expected}; "
+                "the source has a broken copy.",
+                {"size": length, "expected": self.expected},
+            )
 
     async def _check_hash(self, total: int) -> None:
         if self._hash is None:
@@ -143,6 +193,8 @@ class Sink:
             self._hash.give_up()
             await asyncio.wait({finishing})
             raise
+        except OSError as error:
+            raise disk_error(error, self._partial.target) from error
         self._hash = None
         if digest != self._sha256:
             raise UiapiError(

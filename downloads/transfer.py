@@ -49,7 +49,7 @@ MOST_RESTARTS = 3
 # What a login page, a consent form or an API's error come as; no model file does.
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/json", "application/problem+json"})
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 # Failures after which nothing of a partial is worth keeping.
 _SPOILED = frozenset({"not_a_model", "size_mismatch", "hash_mismatch"})
 # What a signed address that has expired answers.
@@ -110,6 +110,7 @@ class Transfer:
         self._sink = Sink(order.target, order.sha256, order.overwrite, progress)
         # Whether the host gives parts, as far as is known.
         self._parts = True
+        self._shown = shown(order.url)
         # Where the file was found to be, after redirects.
         self._address = order.url
         # Bytes per second of one connection, and connections at work.
@@ -134,8 +135,8 @@ class Transfer:
         keep = True
         try:
             left = await self._sink.left_over()
-            if left is not None and self._parts and self._continues(left[0]):
-                await self._sink.prepare(left[0], Ledger(left[0].size, left[1]), fresh=False)
+            if left is not None and self._parts and left[0].may_be(self._shown, self._order.size, self._order.sha256):
+                await self._sink.prepare(left[0], Ledger(left[0].size, self._still_missing(*left)), fresh=False)
                 await self._crowd([self._worker() for _ in range(self._connections())])
             else:
                 await self._begin()
@@ -146,10 +147,11 @@ class Transfer:
         finally:
             await self._sink.put_away(keep=keep and self._parts)
 
-    def _continues(self, left: Identity) -> bool:
-        wanted = self._order
-        same_hash = wanted.sha256 is None or left.sha256 in (None, wanted.sha256)
-        return same_hash and wanted.size in (None, left.size)
+    def _still_missing(self, left: Identity, gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What to ask for of a partial; where no digest vouches for a whole one, a byte tells if it is still that."""
+        if gaps or self._order.sha256 is not None or not left.size:
+            return gaps
+        return [(left.size - 1, left.size)]
 
     async def _begin(self) -> None:
         """Fetch from nothing; the first answer decides how."""
@@ -174,10 +176,12 @@ class Transfer:
                 raise await refusal(response)
             _check_kind(response)
             span = _content_range(response)
+            if span is not None and (span[0] != 0 or not 0 <= span[1] < span[2]):
+                raise UiapiError("source_failed", f"{response.url.host} sent another part than the first; try later.")
             total = self._check_size(span[2] if span else response.content_length)
             self._parts = span is not None
-            identity = Identity(total, _validator(response), self._order.sha256)
-            await self._sink.prepare(identity, Ledger(total), fresh=True)
+            identity = Identity(total, _validator(response), self._order.sha256, self._shown)
+            await self._sink.prepare(identity, Ledger(total), fresh=True, expected=self._order.size)
             if span is None:
                 await self._read_whole(response)
                 return
@@ -192,11 +196,27 @@ class Transfer:
         try:
             await self._pour(response, block)
             if block.end is None:
+                self._check_end(response, block.position)
                 self._sink.ledger = Ledger(self._check_size(block.position), [])
             elif block.position < block.end:
                 raise _cut(response)
         finally:
             ledger.release(block)
+
+    def _check_end(self, response: aiohttp.ClientResponse, length: int) -> None:
+        """Whether a body whose length nobody announced is whole. Transient for one that was cut."""
+        if "chunked" in response.headers.get("Transfer-Encoding", "").lower():
+            return
+        # It ended with its connection, which a cut does as well.
+        whole = self._sink.expected
+        if whole is not None and length < whole:
+            raise _cut(response)
+        if whole is None and self._order.sha256 is None:
+            raise UiapiError(
+                "source_failed",
+                f"{response.url.host} does not say how long the file is, so that nothing tells whether it is whole; "
+                "give its sha256.",
+            )
 
     async def _crowd(self, workers: list[Coroutine[Any, Any, None]]) -> None:
         """Run workers until every block is there, and the journal beside them; the first error ends them all."""

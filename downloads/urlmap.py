@@ -1,7 +1,7 @@
 """The URL map: where each model was fetched from or the person said it can be, kept in ComfyUI's user directory.
 
-The file is `{"version": 1, "urls": {name: url | {"url": …, "ckpt_type": folder}}}`. Names may hold a folder
-(`loras/x.safetensors`) where two files share a name.
+The file is `{"version": 1, "urls": {name: url | definition}}`, a definition being a dict with one source at least,
+such as `{"url": …, "ckpt_type": folder}`. Names may hold a folder (`loras/x.safetensors`) where two files share a name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..bridge.atomic import read_json, write_json
+from ..bridge.atomic import read_json, set_aside, write_json
+from ..model_defs import SOURCE_KINDS
 
 UrlMap = dict[str, "str | dict[str, Any]"]
 
@@ -30,19 +31,13 @@ def use_directory(directory: Path) -> None:
 
 
 async def load_stored_urlmap() -> UrlMap:
-    """Every saved address by model name: a URL, or a dict with `url` and `ckpt_type`.
+    """Every saved address by model name: a URL, or a dict with a source and `ckpt_type`.
 
     Raises:
         UiapiError: `storage_failed` when the file cannot be read or is of a newer version. A file that is
-            not JSON is set aside and the map is empty.
+            not such a map is set aside and the map is empty.
     """
-    data = await read_json(path)
-    if data is None:
-        return {}
-    urls = data.get("urls", {})
-    if not isinstance(urls, dict):
-        return {}
-    return {name: value for name, value in urls.items() if _is_address(value)}
+    return {name: value for name, value in (await _entries()).items() if _is_address(value)}
 
 
 async def save_model_urls(urls: UrlMap) -> None:
@@ -52,21 +47,35 @@ async def save_model_urls(urls: UrlMap) -> None:
         UiapiError: `storage_failed`; the map on disk is then what it was.
     """
     async with _lock():
-        await write_json(path, {"urls": {**await load_stored_urlmap(), **urls}})
+        await write_json(path, {"urls": {**await _entries(), **urls}})
 
 
 async def remove_model_url(name: str) -> bool:
     """Take a name out of the map; whether it was there. UiapiError `storage_failed`."""
     async with _lock():
-        urls = await load_stored_urlmap()
+        urls = await _entries()
         if urls.pop(name, None) is None:
             return False
         await write_json(path, {"urls": urls})
         return True
 
 
+async def _entries() -> dict[str, Any]:
+    """All that is in the file, also what somebody's editing or a later version put there and nobody here can use."""
+    data = await read_json(path)
+    if data is None:
+        return {}
+    urls = data.get("urls")
+    if isinstance(urls, dict):
+        return urls
+    await set_aside(path, "it has no object of urls")
+    return {}
+
+
 def _is_address(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("url"), str))
+    if isinstance(value, dict):
+        return any(isinstance(value.get(kind), str) for kind in SOURCE_KINDS)
+    return isinstance(value, str)
 
 
 def _lock() -> asyncio.Lock:

@@ -30,7 +30,8 @@ _SAFETENSORS = frozenset({".safetensors", ".sft"})
 class HeadCheck:
     """Checks a file's first bytes as soon as enough of them are there.
 
-    `needed` is how many bytes from the start the next step wants, 0 once the file has passed.
+    `needed` is how many bytes from the start the next step wants, 0 once the file has passed; `implied` is then how
+    long it must be by its own header, None for a format that does not tell.
 
     Args:
         name: the file's name, whose ending says the format.
@@ -41,6 +42,7 @@ class HeadCheck:
         self._extension = extension_of(name)
         self._total = total
         self.needed = SNIFF
+        self.implied: int | None = None
         if total is not None and total < SNIFF:
             raise _not_a_model(self._extension, f"it has only {total} bytes")
 
@@ -59,7 +61,7 @@ class HeadCheck:
                 f"The file has {self._total} bytes but its header speaks of {implied}; the source has a broken copy.",
                 {"size": self._total, "expected": implied},
             )
-        self.needed = 0
+        self.needed, self.implied = 0, implied
 
     def _sniff(self, head: bytes) -> None:
         text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]

@@ -47,6 +47,9 @@ class FolderPaths:
     def map_legacy(self, name: str) -> str:
         return {"unet": "diffusion_models", "clip": "text_encoders"}.get(name, name)
 
+    def get_input_directory(self) -> str:
+        return os.path.join(os.path.dirname(self.models_dir), "input")
+
     def get_filename_list(self, name: str) -> list[str]:
         paths, endings = self.folder_names_and_paths[self.map_legacy(name)]
         return sorted(

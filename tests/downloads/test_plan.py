@@ -137,7 +137,7 @@ async def test_a_plan_counts_what_a_partial_already_holds(room: Room, other_host
     left = partial.Partial(room.path("x.safetensors"))
     left.open()
     left.allocate(SIZE, fresh=True)
-    left.note(partial.Identity(SIZE, '"one"', None), [(100_000, SIZE)])
+    left.note(partial.Identity(SIZE, '"one"', None, other_host.url("/x")), [(100_000, SIZE)])
     left.close()
     plan = await room.downloads.plan(workflow(("x.safetensors", "checkpoints", other_host.url("/x"))), {})
     assert plan["models"][0]["remaining"] == plan["totals"]["bytes"] == SIZE - 100_000

@@ -329,7 +329,15 @@ async def test_an_unfinished_download_survives_a_restart_and_resumes(
 
 async def test_a_register_on_disk_that_cannot_be_read_does_not_keep_the_room_from_opening(room: Room) -> None:
     room.state.mkdir(parents=True, exist_ok=True)
-    for text in ('{"version": 9}', '{"version": 1, "downloads": {"x": {"models": 3}}}', "broken"):
+    model = {"name": "x", "directory": None, "sha256": None, "source": ["x"], "origin": None}
+    listed = {"x": {"overwrite": False, "start_time": 1, "models": [model]}, "y": 3, "z": {"models": [{"name": 5}]}}
+    for text in (
+        '{"version": 9}',
+        '{"version": 1, "downloads": {"x": {"models": 3}}}',
+        '{"version": 1, "downloads": []}',
+        json.dumps({"version": 1, "downloads": listed}),
+        "broken",
+    ):
         (room.state / "downloads.json").write_text(text)
         again = room.make()
         await again.start()
@@ -373,6 +381,9 @@ class TestTokens:
         status = await room.ended(run)
         assert {entry["status"] for entry in status["progress"].values()} == {"error"}
         await room.downloads.save_urls({"a.safetensors": other_host.url("/pasted?token=pasted-sesame")})
+        pasted = {"civitai": "https://civitai.com/models/1?modelVersionId=2&token=pasted-sesame", "ckpt_type": "vae"}
+        await room.downloads.save_urls({"b.safetensors": pasted})
+        assert {*(await urlmap.load_stored_urlmap())["b.safetensors"]} == {*pasted}
         assert any(seen.headers.get("authorization") == "Bearer pasted-sesame" for seen in other_host.seen)
         kept = [path.read_text() for path in room.state.iterdir()]
         told = [json.dumps(room.events, default=str), json.dumps(status), caplog.text, *kept]

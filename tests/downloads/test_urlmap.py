@@ -167,3 +167,36 @@ async def test_a_map_of_a_newer_version_is_refused_and_untouched(map_path: Path)
 async def test_entries_that_are_no_addresses_do_not_count(map_path: Path) -> None:
     put(map_path, '{"version": 1, "urls": {"a": "https://hf.co/a", "b": 7, "c": {"ckpt_type": "loras"}}}')
     assert await load_stored_urlmap() == {"a": "https://hf.co/a"}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"version": 1, "urls": [["a", "b"]]}', '{"x.safetensors": "https://hf.co/a"}', '{"urls": null}']
+)
+async def test_a_map_of_another_shape_is_set_aside_and_reported(
+    map_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(map_path, text)
+    with caplog.at_level(logging.ERROR, "uiapi"):
+        await save_model_urls({"a": "https://hf.co/a"})
+    assert await load_stored_urlmap() == {"a": "https://hf.co/a"}
+    (aside,) = [path for path in map_path.parent.iterdir() if path != map_path]
+    assert content(aside) == text and aside.name in caplog.text
+
+
+async def test_entries_that_nobody_here_can_use_stay_in_the_file(map_path: Path) -> None:
+    odd: dict[str, Any] = {"b": 7, "c": {"ckpt_type": "loras"}, "d": {"mirror": "https://hf.co/d"}}
+    put(map_path, json.dumps({"version": 1, "urls": {"a": "https://hf.co/a", **odd}}))
+    await save_model_urls({"e": "https://hf.co/e"})
+    await remove_model_url("a")
+    assert json.loads(content(map_path))["urls"] == {**odd, "e": "https://hf.co/e"}
+
+
+async def test_a_definition_may_have_any_source(map_path: Path) -> None:
+    definition = {"huggingface": "org/repo", "ckpt_type": "loras"}
+    put(map_path, json.dumps({"version": 1, "urls": {"a": definition}}))
+    assert await load_stored_urlmap() == {"a": definition}
+
+
+async def test_half_a_character_is_saved_and_loaded() -> None:
+    await save_model_urls({"\ud800": "https://hf.co/a"})
+    assert await load_stored_urlmap() == {"\ud800": "https://hf.co/a"}
