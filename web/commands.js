@@ -19,7 +19,7 @@
  */
 
 import { approve } from "./approve.js";
-import { batch } from "./batch.js";
+import { alone, batch } from "./batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
 import { addGroup, removeGroup, setGroup } from "./groups.js";
 import { connect, linked } from "./links.js";
@@ -62,21 +62,17 @@ export const commands = {
 
   get_fields({ frontend }, { fields }) {
     const root = frontend.rootGraph();
-    /** @type {Record<string, any>} */
-    const values = {};
-    for (const path of fields) {
-      const field = resolve(root, path);
-      values[path] = field.widget ? (ownerOf({ ...field, widget: field.widget }).widget.value ?? null) : linked(root, field);
-    }
-    return values;
+    const valueOf = (/** @type {import("./types.js").Field} */ field) =>
+      field.widget ? (ownerOf({ ...field, widget: field.widget }).widget.value ?? null) : linked(root, field);
+    return Object.fromEntries(fields.map((/** @type {string} */ path) => [path, valueOf(resolve(root, path))]));
   },
 
   ...Object.fromEntries(
-    Object.entries(edits).map(([name, edit]) => [
+    Object.keys(edits).map((name) => [
       name,
       (/** @type {Means} */ means, /** @type {any} */ data, /** @type {Call} */ call) =>
         write(means, call, () => {
-          const answer = edit(means.frontend, data);
+          const answer = alone(means, edits, name, data);
           means.frontend.repaint();
           return answer;
         }),
