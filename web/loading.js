@@ -142,7 +142,7 @@ async function load(frontend, workflows, workflow, name, warn) {
     throw await failed(words(error));
   }
   if (!isShown(workflows, opened)) {
-    const sentence = "Another workflow tab was opened while the workflow was loaded; switch_tab to the one you mean.";
+    const sentence = "Another workflow tab was opened while this one was loaded, so that it may not be whole; load it again.";
     throw new CommandError("tab_changed", sentence, { workflow_tab: workflows.idOf(opened), active: workflows.idOf(workflows.active()) });
   }
   const nodes = frontend.rootGraph().nodes.length;
