@@ -47,7 +47,8 @@ export function createFrontend(app, api, page) {
    */
   function state() {
     let text = JSON.stringify(app.rootGraph.serialize());
-    for (let depth = 0; depth < DEEPEST; depth++) {
+    const deepest = app.rootGraph.subgraphs?.size > 0 ? DEEPEST : 0;
+    for (let depth = 0; depth < deepest; depth++) {
       const again = JSON.stringify(app.rootGraph.serialize());
       if (again === text) break;
       text = again;
@@ -67,7 +68,7 @@ export function createFrontend(app, api, page) {
       history.changeCount--;
       return;
     }
-    if (app.rootGraph.subgraphs?.size > 0) state();
+    if (history.changeCount === 1 && app.rootGraph.subgraphs?.size > 0) state();
     history.afterChange();
   }
 

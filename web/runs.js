@@ -127,8 +127,10 @@ export function createRuns(frontend, workflows) {
           if (signal.aborted && exports === 0) throw cancelled();
           // The export takes a while, and the person may open something else in it.
           if (shown() !== tab || workflows.loading()) {
-            const sentence = "Another workflow tab was opened while the run was prepared, and nothing was queued; run it again.";
-            throw new CommandError("tab_changed", sentence, { workflow_tab: tab, active: shown() });
+            const queued = exports === 0 ? "nothing was queued" : `only ${exports} of ${count} were queued`;
+            const sentence = `Another workflow was opened while the run was prepared, and ${queued}; run it again.`;
+            const prompt_ids = list.map((answer) => answer?.prompt_id);
+            throw new CommandError("tab_changed", sentence, { workflow_tab: tab, active: shown(), prompt_ids });
           }
           if (++exports === count) release();
         },

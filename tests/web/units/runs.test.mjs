@@ -19,7 +19,7 @@ test("a tab that is clicked during a run keeps its graph to itself", async () =>
   assert.deepEqual([page.tab.changeTracker.undoQueue.length, page.tab.changeTracker.changeCount], [1, 0]);
 });
 
-test("a run's fields are set before a tab is shown, whichever tab was shown when it was asked for", async () => {
+test("a run that had to wait is an undo step of the tab that is shown by then", async () => {
   const page = showPage([saved(1, "Mine", { v: 1 })]);
   const other = page.another("B", [saved(1, "Mine", { v: 100 })]);
   const first = page.ask("execute");
@@ -28,6 +28,7 @@ test("a run's fields are set before a tab is shown, whichever tab was shown when
   await page.show(other);
   await second;
   assert.deepEqual([VALUES(page.tab.activeState), VALUES(other.activeState)], [[1], [5]]);
+  assert.deepEqual([page.tab, other].map(({ changeTracker }) => changeTracker.undoQueue.length), [0, 1]);
   assert.equal(other.changeTracker.changeCount, 0);
 });
 
@@ -47,6 +48,14 @@ test("a run is refused when a load is under way as it is exported", async () => 
   page.show(page.tab);
   await assert.rejects(run, { code: "tab_changed" });
   assert.deepEqual(page.queued, []);
+});
+
+test("a batch of runs that is broken off tells which of them were queued", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 20, loading: 40 });
+  const run = page.ask("execute", { batch_count: 3 }, { submitting: () => setTimeout(() => page.show(page.tab), 5) });
+  await assert.rejects(run, { code: "tab_changed", message: /only 1 of 3/ });
+  await run.catch(({ details }) => assert.deepEqual(details.prompt_ids, ["prompt-1"]));
+  assert.equal(page.queued.length, 1);
 });
 
 test("the fields of a run that is queued several times are held until the last one is exported", async () => {
