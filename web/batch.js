@@ -50,14 +50,14 @@ export function batch(means, edits, { commands, dry_run = false }) {
     frontend.repaint();
     return { results, applied: true, changes: differences(picture, takePicture(frontend.rootGraph())) };
   }
-  const changes = failure ? [] : differences(picture, takePicture(frontend.rootGraph()));
   // No afterChange: nothing is to be noticed. Whoever waits for what is put back makes steps of its own again.
   history.changeCount--;
+  const changes = failure ? [] : differences(picture, takePicture(frontend.rootGraph()));
   takeOut();
   return putBack().then((left) => {
     frontend.repaint();
     if (failure) throw refusal(failure, left);
-    if (left) throw new CommandError("tab_failed", `This was a dry run, but it left its traces. ${left.sentence}`, { changes: left.changes });
+    if (left) throw new CommandError("tab_failed", `This was a dry run, but ${left.clause}.`, { changes: left.changes });
     return { results, applied: false, changes };
   });
 }
@@ -103,12 +103,15 @@ export function alone(means, edits, command, data) {
     return putBack().then((left) => {
       frontend.repaint();
       if (!left) throw error;
-      throw new CommandError("tab_failed", `${words(error)} ${left.sentence}`, { changes: left.changes });
+      throw new CommandError("tab_failed", `${reasonOf(error)}; ${left.clause}.`, { changes: left.changes });
     });
   }
   frontend.noteStep(history);
   return answer;
 }
+
+/** @param {unknown} error */
+const reasonOf = (error) => words(error).replace(/\.$/, "");
 
 /**
  * @param {{error: unknown, index: number, command: string}} failure
@@ -118,7 +121,7 @@ export function alone(means, edits, command, data) {
 function refusal({ error, index, command }, left) {
   const where = `Command ${index} (${command}) of the batch failed`;
   if (left) {
-    return new CommandError("tab_failed", `${where}: ${words(error)} ${left.sentence}`, { index, command, changes: left.changes });
+    return new CommandError("tab_failed", `${where}: ${reasonOf(error)}; ${left.clause}.`, { index, command, changes: left.changes });
   }
   const known = error instanceof CommandError;
   return new CommandError(known ? error.code : "tab_failed", `${where}, and nothing was changed: ${words(error)}`, {

@@ -122,8 +122,8 @@ async function load(frontend, workflows, workflow, name, warn) {
   const { putBack } = remember({ frontend, workflows }, ["load_workflow"]);
   const failed = async (/** @type {string} */ reason) => {
     const lost = left && isShown(workflows, left) ? await putBack() : null;
-    const sentence = `The page could not load the workflow: ${reason}.${lost ? ` ${lost.sentence}` : ""}`;
-    return new CommandError("tab_failed", sentence, lost ? { changes: lost.changes } : {});
+    const sentence = `The page could not load the workflow: ${reason}${lost ? `; ${lost.clause}` : ""}`;
+    return new CommandError("tab_failed", `${sentence}.`, lost ? { changes: lost.changes } : {});
   };
   frontend.showRoot();
   let said = true;

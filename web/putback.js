@@ -7,7 +7,7 @@
  * @typedef {import("./picture.js").Change} Change
  * @typedef {import("./picture.js").Picture} Picture
  *
- * @typedef {{sentence: string, changes: Change[]}} Left what is not as it was, although it was put back
+ * @typedef {{clause: string, changes: Change[]}} Left what is not as it was, although it was put back: in words, and in full
  */
 
 import { change as changeNode } from "./editing.js";
@@ -43,7 +43,7 @@ export function remember(means, commands) {
     if (changes.length === 0) return null;
     const paths = [...new Set(changes.map(({ path, node }) => path ?? `#${node}`))];
     const more = paths.length > NAMED ? ` and ${paths.length - NAMED} more` : "";
-    return { changes, sentence: `The page did not put back ${paths.slice(0, NAMED).join(", ")}${more}${reason}.` };
+    return { changes, clause: `the page did not put back ${paths.slice(0, NAMED).join(", ")}${more}${reason}` };
   }
 
   return { picture, putBack: () => workflows.undisturbed(putBack) };
