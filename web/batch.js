@@ -1,10 +1,9 @@
 /**
- * Several commands as one: all or none of them, as one undo step, or only the difference they would make.
+ * Edits of which all or nothing is done, as one undo step: one, several, or only the difference they would make.
  *
  * There is no second graph to try things on: the page keeps widget values and subgraphs by the ids of the one that is
  * open. So a dry run makes the changes, looks at the difference and puts everything back before the page is drawn
- * again. Where only values and looks were changed, they are put back by the same way as they came; otherwise the page
- * restores the state before it as it does for Undo. A widget's callback is called in a dry run as well, since what it
+ * again. A widget's callback is called in a dry run as well, since what it
  * does to other widgets is part of the difference.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
@@ -12,14 +11,9 @@
  * @typedef {(frontend: Frontend, data: any) => any} Edit does its work at once
  */
 
-import { change as changeNode } from "./editing.js";
 import { CommandError, words } from "./errors.js";
-import { differences, modeName, takePicture } from "./picture.js";
-import { walk } from "./subgraphs.js";
-import { change as changeWidget } from "./widgets.js";
-
-// What these change can be put back piece by piece.
-const IN_PLACE = new Set(["set_fields", "set_node"]);
+import { differences, takePicture } from "./picture.js";
+import { remember } from "./putback.js";
 
 /**
  * @param {{frontend: Frontend, workflows: Workflows}} means
@@ -37,125 +31,102 @@ export function batch(means, edits, { commands, dry_run = false }) {
   if (!history) throw new CommandError("tab_failed", "The page has no workflow tab open; open one first.");
   // What the person did up to now stays a step of its own.
   workflows.capture();
-  const before = takePicture(frontend.rootGraph());
-  const putBack = commands.every(({ command }) => IN_PLACE.has(command)) ? inPlace(frontend) : byState(means);
+  const { page, takeOut } = withChoices(frontend);
+  const { picture, putBack } = remember(means, commands.map(({ command }) => command));
   history.beforeChange();
   /** @type {any[]} */
   const results = [];
   let failure = null;
   for (const [index, { command, data }] of commands.entries()) {
     try {
-      results.push(edits[command](frontend, data ?? {}));
+      results.push(edits[command](page, data ?? {}));
     } catch (error) {
-      failure = refusal(error, index, command);
+      failure = { error, index, command };
       break;
     }
   }
   if (!failure && !dry_run) {
     frontend.noteStep(history);
     frontend.repaint();
-    return { results, applied: true, changes: differences(before, takePicture(frontend.rootGraph())) };
+    return { results, applied: true, changes: differences(picture, takePicture(frontend.rootGraph())) };
   }
-  const answer = { results, applied: false, changes: failure ? [] : differences(before, takePicture(frontend.rootGraph())) };
-  const done = () => {
-    // No afterChange: nothing is to be noticed.
-    history.changeCount--;
+  // No afterChange: nothing is to be noticed. Whoever waits for what is put back makes steps of its own again.
+  history.changeCount--;
+  const changes = failure ? [] : differences(picture, takePicture(frontend.rootGraph()));
+  takeOut();
+  return putBack().then((left) => {
     frontend.repaint();
-    if (failure) throw failure;
-    return answer;
-  };
-  return putBack()?.then(done) ?? done();
+    if (failure) throw refusal(failure, left);
+    if (left) throw new CommandError("tab_failed", `This was a dry run, but ${left.clause}.`, { changes: left.changes });
+    return { results, applied: false, changes };
+  });
 }
 
 /**
- * @param {unknown} error
- * @param {number} index
- * @param {string} command
- * @returns {CommandError}
- */
-function refusal(error, index, command) {
-  const known = error instanceof CommandError;
-  const said = `Command ${index} (${command}) of the batch failed, and nothing was changed: ${words(error)}`;
-  return new CommandError(known ? error.code : "tab_failed", said, { ...(known ? error.details : {}), index, command });
-}
-
-/**
- * Remember every node's values and looks.
+ * The page for edits that may be put back.
  *
  * @param {Frontend} frontend
- * @returns {() => null} puts them back
  */
-function inPlace(frontend) {
-  const memories = [...walk(frontend.rootGraph())].map((place) => {
-    /** @type {any} */
-    const node = place.node;
-    const { title, color, bgcolor } = node;
-    return {
-      node,
-      looks: {
-        title,
-        pos: /** @type {[number, number]} */ ([node.pos[0], node.pos[1]]),
-        mode: modeName(node.mode),
-        collapsed: Boolean(node.flags?.collapsed),
-        pinned: Boolean(node.flags?.pinned),
-      },
-      size: [node.size[0], node.size[1]],
-      flags: new Set(Object.keys(node.flags ?? {})),
-      colors: { color, bgcolor },
-      properties: { ...node.properties },
-      widgets: (node.widgets ?? []).map((/** @type {any} */ widget) => ({ widget, value: widget.value })),
-    };
-  });
-  return () => {
-    for (const { node, widgets } of memories) {
-      for (const { widget, value } of widgets) {
-        if (widget.value === value) continue;
-        try {
-          changeWidget(frontend, node, widget, value);
-        } catch {
-          // A callback that fails must not keep the rest from being put back; the value itself is set by now.
-        }
-      }
-    }
-    for (const { node, looks, size, flags, colors, properties, widgets } of memories) {
-      for (const { widget, value } of widgets) if (widget.value !== value) widget.value = value;
-      Object.assign(node.properties ?? {}, properties);
-      const { mode, ...rest } = looks;
-      changeNode(frontend, node, Object.hasOwn({ always: 0, muted: 0, bypassed: 0 }, mode) ? looks : rest);
-      Object.assign(node, colors);
-      for (const flag of Object.keys(node.flags ?? {})) if (!flags.has(flag)) delete node.flags[flag];
-      if (node.size[0] !== size[0] || node.size[1] !== size[1]) node.setSize(size);
-    }
-    return null;
+function withChoices(frontend) {
+  /** @type {{list: any[], value: any}[]} */
+  const added = [];
+  return {
+    page: { ...frontend, choiceAdded: (/** @type {any[]} */ list, /** @type {any} */ value) => void added.push({ list, value }) },
+
+    /** Take out the choices that the edits have added to combos; a state does not hold them. */
+    takeOut() {
+      for (const { list, value } of added.reverse()) if (list[list.length - 1] === value) list.pop();
+    },
   };
 }
 
 /**
+ * Carry out one edit, all of it or nothing.
+ *
  * @param {{frontend: Frontend, workflows: Workflows}} means
- * @returns {() => Promise<void>} has the page restore the graph as it is now, and what it shows of it
+ * @param {Record<string, Edit>} edits
+ * @param {string} command
+ * @param {any} data
  */
-function byState({ frontend, workflows }) {
-  const state = workflows.state();
-  const canvas = frontend.canvas();
-  const { scale, offset } = canvas.ds;
-  const view = { scale, offset: [offset[0], offset[1]] };
-  const inside = canvas.subgraph?.id;
-  const selected = new Set([...(canvas.selectedItems ?? [])].map(({ id }) => String(id)));
-  return async () => {
-    canvas.pause_rendering = true;
-    try {
-      await workflows.restore(state, []);
-      /** @type {any} */
-      const root = frontend.rootGraph();
-      const graph = (inside && root.subgraphs?.get(inside)) || root;
-      if (canvas.graph !== graph) canvas.setGraph(graph);
-      canvas.ds.scale = view.scale;
-      canvas.ds.offset[0] = view.offset[0];
-      canvas.ds.offset[1] = view.offset[1];
-      const items = [...graph.nodes, ...graph.groups].filter(({ id }) => selected.has(String(id)));
-      if (items.length > 0) canvas.selectItems(items);
-    } finally {
-      canvas.pause_rendering = false;
-    }
-  };
+export function alone(means, edits, command, data) {
+  const { frontend, workflows } = means;
+  const history = workflows.tracker();
+  // Without a history there is nothing to put back by; set_fields sees to it itself, at less cost.
+  if (!history || command === "set_fields") return edits[command](frontend, data);
+  const { putBack } = remember(means, [command]);
+  history.beforeChange();
+  let answer;
+  try {
+    answer = edits[command](frontend, data);
+  } catch (error) {
+    history.changeCount--;
+    return putBack().then((left) => {
+      frontend.repaint();
+      if (!left) throw error;
+      throw new CommandError("tab_failed", `${reasonOf(error)}; ${left.clause}.`, { changes: left.changes });
+    });
+  }
+  frontend.noteStep(history);
+  return answer;
+}
+
+/** @param {unknown} error */
+const reasonOf = (error) => words(error).replace(/\.$/, "");
+
+/**
+ * @param {{error: unknown, index: number, command: string}} failure
+ * @param {import("./putback.js").Left | null} left
+ * @returns {CommandError}
+ */
+function refusal({ error, index, command }, left) {
+  const where = `Command ${index} (${command}) of the batch failed`;
+  if (left) {
+    return new CommandError("tab_failed", `${where}: ${reasonOf(error)}; ${left.clause}.`, { index, command, changes: left.changes });
+  }
+  const known = error instanceof CommandError;
+  return new CommandError(known ? error.code : "tab_failed", `${where}, and nothing was changed: ${words(error)}`, {
+    ...(known ? error.details : {}),
+    index,
+    command,
+  });
 }

@@ -19,7 +19,7 @@
  */
 
 import { approve } from "./approve.js";
-import { batch } from "./batch.js";
+import { alone, batch } from "./batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
 import { addGroup, removeGroup, setGroup } from "./groups.js";
 import { connect, linked } from "./links.js";
@@ -62,21 +62,17 @@ export const commands = {
 
   get_fields({ frontend }, { fields }) {
     const root = frontend.rootGraph();
-    /** @type {Record<string, any>} */
-    const values = {};
-    for (const path of fields) {
-      const field = resolve(root, path);
-      values[path] = field.widget ? (ownerOf({ ...field, widget: field.widget }).widget.value ?? null) : linked(root, field);
-    }
-    return values;
+    const valueOf = (/** @type {import("./types.js").Field} */ field) =>
+      field.widget ? (ownerOf({ ...field, widget: field.widget }).widget.value ?? null) : linked(root, field);
+    return Object.fromEntries(fields.map((/** @type {string} */ path) => [path, valueOf(resolve(root, path))]));
   },
 
   ...Object.fromEntries(
-    Object.entries(edits).map(([name, edit]) => [
+    Object.keys(edits).map((name) => [
       name,
       (/** @type {Means} */ means, /** @type {any} */ data, /** @type {Call} */ call) =>
         write(means, call, () => {
-          const answer = edit(means.frontend, data);
+          const answer = alone(means, edits, name, data);
           means.frontend.repaint();
           return answer;
         }),
@@ -112,10 +108,10 @@ export const commands = {
 
   close_tab: (means, { tab, discard = false }, call) => write(means, call, () => means.tabs.close(tab, discard)),
 
-  async execute({ frontend, runs, revisions, tabs }, { batch_count = 1, fields }, call) {
+  async execute({ frontend, runs, revisions, tabs, workflows }, { batch_count = 1, fields }, call) {
     /** @type {Record<string, import("./types.js").Written> | undefined} */
     let set;
-    const { undoStep, close } = frontend.openUndoStep();
+    const { undoStep, close } = workflows.openUndoStep();
     const prepare = () => {
       tabs.require(call.workflow_tab);
       revisions.require(call.if_revision);
@@ -179,7 +175,7 @@ export const commands = {
 };
 
 /**
- * Make a change in the caller's name, once no run is between setting its fields and their export and no graph is being
+ * Make a change in the caller's name, once no run is between its beginning and its export and no graph is being
  * loaded, and only if the graph is what the caller takes it for.
  *
  * @template T
@@ -195,7 +191,8 @@ export function write(means, call, change) {
     return means.revisions.caused({ program: call.by ?? null, request: call.id }, change);
   };
   const busy = means.runs.held() ?? means.workflows.loading();
-  return busy ? unlessCancelled(busy, call.signal).then(carryOut) : carryOut();
+  // Another run or load may have begun by then.
+  return busy ? unlessCancelled(busy, call.signal).then(() => write(means, call, change)) : carryOut();
 }
 
 /** @param {{command: string, data?: any}} part of a batch */

@@ -1,7 +1,7 @@
 /**
  * Editing the graph as a person would: nodes made, removed, changed and arranged, links taken away, subgraphs.
  *
- * Every function does its work at once, as one undo step, and changes nothing when it throws.
+ * Every function does its work at once, as one undo step; what is half done when it throws, batch.js puts back.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  * @typedef {import("./nodes.js").Place} Place
@@ -9,7 +9,7 @@
  */
 
 import { CommandError } from "./errors.js";
-import { ends } from "./links.js";
+import { bothEnds, ends } from "./links.js";
 import { nearestNames } from "./nearest.js";
 import { brief, commonGraph, resolveNode, resolveNodes } from "./nodes.js";
 import { resolve } from "./paths.js";
@@ -41,8 +41,8 @@ export function addNode(frontend, data) {
     const node = made(frontend, data.type);
     const at = data.pos ?? freePlace(graph);
     node.pos = [...at];
-    graph.add(node);
     try {
+      graph.add(node);
       const place = { node, hosts };
       change(frontend, node, { title: data.title, size: data.size, mode: data.mode });
       const fields = data.fields ?? [];
@@ -191,9 +191,8 @@ function linksAt(root, path) {
  * @param {{from: string, to: string}} ends
  */
 function linkBetween(root, { from, to }) {
-  const [origin, target] = [resolve(root, from, "outputs"), resolve(root, to, "inputs")];
-  const slot = target.widget ? inputOf(target.node, target.widget) : (target.slot ?? 0);
-  const link = linkInto(target.node, slot);
+  const { from: origin, to: target } = bothEnds(root, from, to);
+  const link = linkInto(target.node, target.slot ?? 0);
   const fits = link && String(link.origin_id) === String(origin.node.id) && link.origin_slot === origin.slot;
   if (link && fits) return placed(target, link);
   throw new CommandError("invalid", `${from} is not linked to ${to}.`, { paths: [from, to] });

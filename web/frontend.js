@@ -47,7 +47,8 @@ export function createFrontend(app, api, page) {
    */
   function state() {
     let text = JSON.stringify(app.rootGraph.serialize());
-    for (let depth = 0; depth < DEEPEST; depth++) {
+    const deepest = app.rootGraph.subgraphs?.size > 0 ? DEEPEST : 0;
+    for (let depth = 0; depth < deepest; depth++) {
       const again = JSON.stringify(app.rootGraph.serialize());
       if (again === text) break;
       text = again;
@@ -56,13 +57,19 @@ export function createFrontend(app, api, page) {
   }
 
   /**
-   * Have the page note a step. What it hands down afterwards would become another one, which nobody made.
+   * Have the page note a step. What it hands down afterwards would become another one, which nobody made. 1.32 takes
+   * whatever is on the canvas for the workflow's own graph, also when that is another one's or is being put back.
    *
    * @param {any} history
    */
   function noteStep(history) {
-    if (app.rootGraph.subgraphs?.size > 0) state();
-    history?.afterChange();
+    if (!history) return;
+    if (history !== tracker() || history._restoringState) {
+      history.changeCount--;
+      return;
+    }
+    if (history.changeCount === 1 && app.rootGraph.subgraphs?.size > 0) state();
+    history.afterChange();
   }
 
   return {
@@ -108,33 +115,6 @@ export function createFrontend(app, api, page) {
       }
     },
 
-    /**
-     * The same in two halves: the page compares the whole graph to note a step, and a run that the change belongs to
-     * need not wait for that.
-     */
-    openUndoStep() {
-      const history = tracker();
-      let open = false;
-      return {
-        /**
-         * @template T
-         * @param {() => T} change
-         * @returns {T}
-         */
-        undoStep(change) {
-          history?.beforeChange();
-          open = true;
-          return change();
-        },
-
-        /** Have the step noted. */
-        close() {
-          if (open) noteStep(history);
-          open = false;
-        },
-      };
-    },
-
     /** @returns {Promise<{workflow: UiWorkflow, output: ApiWorkflow}>} the open workflow in both formats */
     exported: () => app.graphToPrompt(),
 
@@ -171,7 +151,7 @@ export function createFrontend(app, api, page) {
      * @param {string} type
      * @returns {boolean} whether the page knows a node of this type
      */
-    knowsType: (type) => type in (page.LiteGraph?.registered_node_types ?? {}),
+    knowsType: (type) => Object.hasOwn(page.LiteGraph?.registered_node_types ?? {}, type),
 
     /** Have the combos read their file lists again. */
     async refreshModels() {

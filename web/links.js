@@ -41,14 +41,7 @@ export function linked(root, { kind, node, hosts, slot = 0 }) {
  */
 export function connect(page, fromPath, toPath) {
   const root = page.rootGraph();
-  const from = resolve(root, fromPath, "outputs");
-  const to = asInput(resolve(root, toPath, "inputs"));
-  if (from.kind !== "output") {
-    throw new CommandError("invalid", `${fromPath} is no output; give the output first, then the input.`, { path: fromPath });
-  }
-  if (to.kind !== "input") {
-    throw new CommandError("invalid", `${toPath} is no input; give the output first, then the input.`, { path: toPath });
-  }
+  const { from, to } = bothEnds(root, fromPath, toPath);
   if (from.node.graph !== to.node.graph) {
     throw new CommandError("invalid", `${fromPath} and ${toPath} are not in the same graph and can't be linked.`, {
       paths: [fromPath, toPath],
@@ -65,6 +58,25 @@ export function connect(page, fromPath, toPath) {
     });
   }
   return { link_id: made.id, from: end(root, from), to: end(root, to), type: made.type };
+}
+
+/**
+ * @param {Graph} root
+ * @param {string} fromPath
+ * @param {string} toPath
+ * @returns {{from: Field, to: Field}} an output and an input
+ * @throws {CommandError}
+ */
+export function bothEnds(root, fromPath, toPath) {
+  const from = resolve(root, fromPath, "outputs");
+  const to = asInput(resolve(root, toPath, "inputs"));
+  if (from.kind !== "output") {
+    throw new CommandError("invalid", `${fromPath} is no output; give the output first, then the input.`, { path: fromPath });
+  }
+  if (to.kind !== "input") {
+    throw new CommandError("invalid", `${toPath} is no input; give the output first, then the input.`, { path: toPath });
+  }
+  return { from, to };
 }
 
 /**

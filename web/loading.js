@@ -8,6 +8,7 @@
 
 import { newError } from "./dialogs.js";
 import { CommandError, words } from "./errors.js";
+import { remember } from "./putback.js";
 import { within } from "./waiting.js";
 
 // Milliseconds.
@@ -114,27 +115,54 @@ async function load(frontend, workflows, workflow, name, warn) {
   }
   const expected = format === "ui" ? workflow.nodes.length : Object.keys(workflow).length;
   const before = frontend.openDialogs();
+  await workflows.idle();
+  const left = workflows.active();
+  workflows.capture();
+  // 1.32 clears the shown graph first and opens the new tab last: what fails in between is left in the person's own.
+  const { putBack } = remember({ frontend, workflows }, ["load_workflow"]);
+  const failed = async (/** @type {string} */ reason) => {
+    const lost = left && isShown(workflows, left) ? await putBack() : null;
+    const sentence = `The page could not load the workflow: ${reason}${lost ? `; ${lost.clause}` : ""}`;
+    return new CommandError("tab_failed", `${sentence}.`, lost ? { changes: lost.changes } : {});
+  };
   frontend.showRoot();
   let said = true;
+  let opened;
   try {
     const shown =
       format === "ui" ? frontend.loadUi(workflow, name, warn) : frontend.loadApi(withInputs(workflow), name).then(() => true);
+    const own = workflows.loading();
     said = await within(shown, LOAD_AT_MOST, `the page is still not done after ${LOAD_AT_MOST / 1000} s`);
-    await workflows.loading();
+    await own;
+    opened = workflows.active();
+    await workflows.idle();
   } catch (error) {
-    throw new CommandError("tab_failed", `The page could not load the workflow: ${words(error)}.`);
+    // What the page is still loading is not to be disturbed.
+    if (error instanceof CommandError) throw new CommandError("tab_failed", `The page could not load the workflow: ${words(error)}.`);
+    throw await failed(words(error));
+  }
+  if (!isShown(workflows, opened)) {
+    const sentence = "Another workflow tab was opened while this one was loaded, so that it may not be whole; load it again.";
+    throw new CommandError("tab_changed", sentence, { workflow_tab: workflows.idOf(opened), active: workflows.idOf(workflows.active()) });
   }
   const nodes = frontend.rootGraph().nodes.length;
   const failure = newError(frontend, before);
   if (!said || failure || nodes < expected) {
     if (failure) frontend.closeDialog(failure);
-    const reason = failure?.contentProps?.error?.exceptionMessage ?? `it shows ${nodes} of ${expected} nodes`;
-    throw new CommandError("tab_failed", `The page could not load the workflow: ${reason}.`);
+    throw await failed(failure?.contentProps?.error?.exceptionMessage ?? `it shows ${nodes} of ${expected} nodes`);
   }
   workflows.settle("loaded");
   const count = `${nodes} ${nodes === 1 ? "node" : "nodes"}`;
   const unknown = missing.length > 0 ? ` It does not know these and shows them red: ${missing.join(", ")}.` : "";
   return { loaded: true, message: `The page shows the workflow (${count}).${unknown}`, format, nodes, missing_node_types: missing };
+}
+
+/**
+ * @param {import("./workflows.js").Workflows} workflows
+ * @param {any} workflow
+ */
+function isShown(workflows, workflow) {
+  return workflows.idOf(workflow) === workflows.idOf(workflows.active());
 }
 
 /**

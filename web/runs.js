@@ -21,9 +21,11 @@
 import { newError } from "./dialogs.js";
 import { CommandError, words } from "./errors.js";
 import { byExecutionId } from "./subgraphs.js";
-import { nextTask } from "./waiting.js";
+import { later, nextTask } from "./waiting.js";
 
 const OURS = -0;
+// Milliseconds between looks at whether the page is done with a run that it took ours on from.
+const LOOK_EVERY = 50;
 
 /**
  * @param {Frontend} frontend
@@ -86,6 +88,14 @@ export function createRuns(frontend, workflows) {
   }
 
   /**
+   * Take back what the page has not begun to queue: after a run that failed it would keep it for the next one.
+   */
+  function withdraw() {
+    const at = app.queueItems?.findIndex((/** @type {any} */ { number }) => Object.is(number, OURS)) ?? -1;
+    if (at >= 0) app.queueItems.splice(at, 1);
+  }
+
+  /**
    * Queue one run of ours. Resolves with ComfyUI's answers when there are `count`, or as many as came.
    *
    * @param {number} count
@@ -97,21 +107,32 @@ export function createRuns(frontend, workflows) {
   function start(count, prepare, part, { id, signal, answered, submitting }) {
     /** @type {any[]} */
     const list = [];
-    /** @type {() => void} */
-    let release = () => {};
-    // Fields that go with a run are held against other programs until the workflow is exported.
-    if (prepare) held = new Promise((resume) => (release = resume));
+    let exports = 0;
     let over = Promise.resolve();
     let tab = "";
+    /** @type {() => void} */
+    let release = () => {};
+    // What is exported shall be what was there when the run began.
+    held = new Promise((resume) => {
+      release = () => {
+        held = null;
+        resume();
+      };
+    });
     const answers = new Promise((resolve, reject) => {
       expected = {
         mark: count === 1 ? id : null,
         exported() {
-          release();
+          // Of several, those after the first one follow: who cancels then is told what was queued.
+          if (signal.aborted && exports === 0) throw cancelled();
           // The export takes a while, and the person may open something else in it.
-          if (shown() === tab) return;
-          const sentence = "Another workflow tab was opened while the run was prepared, and nothing was queued; run it again.";
-          throw new CommandError("tab_changed", sentence, { workflow_tab: tab, active: shown() });
+          if (shown() !== tab || workflows.loading()) {
+            const queued = exports === 0 ? "nothing was queued" : `only ${exports} of ${count} were queued`;
+            const sentence = `Another workflow was opened while the run was prepared, and ${queued}; run it again.`;
+            const prompt_ids = list.map((answer) => answer?.prompt_id);
+            throw new CommandError("tab_changed", sentence, { workflow_tab: tab, active: shown(), prompt_ids });
+          }
+          if (++exports === count) release();
         },
         submitted: () => submitting(part()),
         answered(answer) {
@@ -121,19 +142,23 @@ export function createRuns(frontend, workflows) {
         },
         refused: (error) => reject(refusal(frontend, error, list)),
       };
-      signal.addEventListener("abort", () => reject(new CommandError("conflict", "The run was cancelled.")));
+      signal.addEventListener("abort", () => {
+        if (exports > 0) return;
+        withdraw();
+        reject(cancelled());
+      });
       prepare?.();
       tab = shown();
-      // While another run is being queued the page takes ours on into that loop and answers before it is done.
-      const joins = app.processingQueue !== false;
       over = Promise.resolve(app.queuePrompt(OURS, count)).then(
-        () => void (joins || resolve(list)),
+        async () => {
+          // While another run is being queued the page takes ours on into that loop and answers before it is done.
+          while (app.processingQueue) await later(LOOK_EVERY);
+          withdraw();
+          resolve(list);
+        },
         (error) => reject(new CommandError("tab_failed", `The page could not queue the workflow: ${words(error)}.`)),
       );
-    }).finally(() => {
-      release();
-      held = null;
-    });
+    }).finally(release);
     return { answers, over };
   }
 
@@ -146,7 +171,8 @@ export function createRuns(frontend, workflows) {
    * @returns {Promise<Queued>}
    */
   async function run(count, prepare, part, call, follow) {
-    if (call.signal.aborted) throw new CommandError("conflict", "The run was cancelled before it was queued.");
+    await workflows.idle();
+    if (call.signal.aborted) throw cancelled();
     const before = frontend.openDialogs();
     const { answers, over } = start(count, prepare, part, call);
     follow(
@@ -200,6 +226,11 @@ export function createRuns(frontend, workflows) {
       return mine;
     },
   };
+}
+
+/** @returns {CommandError} */
+function cancelled() {
+  return new CommandError("conflict", "The run was cancelled before it was queued.");
 }
 
 /**

@@ -81,8 +81,7 @@ function start() {
         return commands[command](means, given(data ?? {}), call);
       };
       // Half a graph is nothing to read from or write to.
-      const busy = workflows.loading();
-      return busy ? unlessCancelled(busy, call.signal).then(carryOut) : carryOut();
+      return workflows.loading() ? unlessCancelled(workflows.idle(), call.signal).then(carryOut) : carryOut();
     },
     beside: () => ({ revision: revisions.revision(), workflow_tab: revisions.activeTab() }),
     hear(event, data) {

@@ -21,6 +21,14 @@ export function nextTask() {
 }
 
 /**
+ * @param {number} milliseconds
+ * @returns {Promise<void>}
+ */
+export function later(milliseconds) {
+  return new Promise((resume) => setTimeout(resume, milliseconds));
+}
+
+/**
  * What a promise answers, if that comes in time.
  *
  * @template T

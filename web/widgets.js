@@ -20,6 +20,7 @@
  * @property {() => any} canvas
  * @property {<T>(change: () => T) => T} undoStep
  * @property {(key: string) => unknown} setting
+ * @property {(list: any[], value: any) => void} [choiceAdded] hears of a choice that a combo did not have before
  */
 
 import { CommandError, words } from "./errors.js";
@@ -30,6 +31,8 @@ import { accepted } from "./values.js";
 
 const MUTED = 2;
 const BYPASSED = 4;
+// A picture that the server has stored for this very write.
+const STORED = /^INPUT_.*\.png$/;
 
 /**
  * Set fields, all or none, as one undo step.
@@ -44,9 +47,9 @@ export function setFields(page, fields) {
   const plans = fields.map(([path, requested]) => plan(root, path, requested));
   write(page, plans);
   return Object.fromEntries(
-    plans.map(({ path, requested, owner }) => [
+    plans.map(({ path, requested, adds, owner }) => [
       path,
-      { requested, value: owner.widget.value ?? null, warnings: warnings(page, root, requested, owner) },
+      { requested, value: owner.widget.value ?? null, warnings: warnings(page, root, { requested, adds, owner }) },
     ]),
   );
 }
@@ -101,7 +104,10 @@ function plan(root, path, requested) {
  */
 function apply(page, { value, adds, owner: { node, widget } }) {
   const list = widget.options?.values;
-  if (adds && Array.isArray(list)) list.push(value);
+  if (adds && Array.isArray(list)) {
+    list.push(value);
+    page.choiceAdded?.(list, value);
+  }
   change(page, node, widget, value);
 }
 
@@ -134,7 +140,7 @@ export function change(page, node, widget, value) {
 function remember(node) {
   return {
     node,
-    values: (node.widgets ?? []).map((widget) => ({ name: widget.name, value: widget.value })),
+    values: (node.widgets ?? []).map((widget) => ({ widget, value: widget.value })),
     properties: { ...node.properties },
   };
 }
@@ -151,7 +157,7 @@ function undo(page, done, before) {
     const { node, widget } = owner;
     const list = widget.options?.values;
     if (adds && Array.isArray(list) && list[list.length - 1] === value) list.pop();
-    const old = before.find((memory) => memory.node === node)?.values.find(({ name }) => name === widget.name);
+    const old = before.find((memory) => memory.node === node)?.values.find((kept) => kept.widget === widget);
     try {
       change(page, node, widget, old?.value);
     } catch {
@@ -159,8 +165,9 @@ function undo(page, done, before) {
     }
   }
   for (const { node, values, properties } of before) {
-    for (const { name, value } of values) {
-      const widget = node.widgets?.find((candidate) => candidate.name === name);
+    for (const { widget: kept, value } of values) {
+      // A callback may have put others in their place.
+      const widget = node.widgets?.includes(kept) ? kept : node.widgets?.find(({ name }) => name === kept.name);
       if (widget && widget.value !== value) widget.value = value;
     }
     Object.assign(node.properties ?? {}, properties);
@@ -172,13 +179,15 @@ function undo(page, done, before) {
  *
  * @param {Page} page
  * @param {Graph} root
- * @param {any} requested
- * @param {Owner} owner
+ * @param {Pick<Plan, "requested" | "adds" | "owner">} written
  * @returns {string[]}
  */
-function warnings(page, root, requested, owner) {
+function warnings(page, root, { requested, adds, owner }) {
   const { node, hosts, widget } = owner;
   const said = [];
+  if (adds && !STORED.test(requested)) {
+    said.push(`The page does not list ${JSON.stringify(requested)}; a run fails unless ComfyUI's input folder holds it.`);
+  }
   if (!same(widget.value, requested)) {
     said.push(`The widget holds ${JSON.stringify(widget.value)} instead of ${JSON.stringify(requested)}${range(widget)}.`);
   }

@@ -13,7 +13,7 @@ const LOAD_AT_MOST = 60_000;
  * @param {Frontend} frontend
  */
 export function createWorkflows(frontend) {
-  const { app, state, tracker } = frontend;
+  const { app, state, tracker, noteStep } = frontend;
   /** @type {WeakMap<object, string>} */
   const ids = new WeakMap();
   let given = 0;
@@ -22,21 +22,35 @@ export function createWorkflows(frontend) {
   let loading = Promise.resolve();
   /** @type {Set<() => void>} */
   const loaded = new Set();
+  /** @type {Set<() => void>} closes the undo steps that are open */
+  const openSteps = new Set();
 
   /** @returns {any} the frontend's store of workflows */
   const store = () => app.extensionManager?.workflow;
+
+  /** @returns {() => void} says that the load which begins now has ended */
+  function begin() {
+    // What is put on the canvas from now on is no part of them.
+    for (const close of openSteps) close();
+    loads++;
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      if (--loads === 0) for (const hear of loaded) hear();
+    };
+  }
+
+  /** @param {Promise<unknown>} ended */
+  function waitFor(ended) {
+    loading = Promise.all([loading, ended]).then(() => undefined);
+  }
 
   // Between the emptied graph and the filled one there is nothing that a command should read or write.
   for (const name of ["loadGraphData", "loadApiJson"]) {
     const load = app[name];
     app[name] = function (/** @type {any[]} */ ...args) {
-      loads++;
-      let ended = false;
-      const over = () => {
-        if (ended) return;
-        ended = true;
-        if (--loads === 0) for (const hear of loaded) hear();
-      };
+      const over = begin();
       const opened = opening();
       let result;
       try {
@@ -49,7 +63,7 @@ export function createWorkflows(frontend) {
       const tab = opened();
       // Before whoever called it goes on, so that they find the page not loading any more.
       const done = (typeof result?.then === "function" ? result : Promise.resolve(tab)).then(over, over);
-      loading = Promise.all([loading, within(done, LOAD_AT_MOST, "").catch(over)]);
+      waitFor(within(done, LOAD_AT_MOST, "").catch(over));
       return result;
     };
   }
@@ -85,6 +99,25 @@ export function createWorkflows(frontend) {
 
     /** Settles when the page has the graph it is loading, or null when it is loading none. */
     loading: () => (loads > 0 ? loading : null),
+
+    /** Settles when the page is loading none; while one is waited for, another load may begin. */
+    async idle() {
+      while (loads > 0) await loading;
+    },
+
+    /**
+     * Have everybody wait for work on the graph as they wait for a load.
+     *
+     * @template T
+     * @param {() => Promise<T>} work may load, but not wait for being idle
+     * @returns {Promise<T>}
+     */
+    undisturbed(work) {
+      const over = begin();
+      const done = work().finally(over);
+      waitFor(within(done, LOAD_AT_MOST, "").catch(over));
+      return done;
+    },
 
     /** @param {() => void} hear called whenever the page has loaded a graph */
     onLoaded: (hear) => void loaded.add(hear),
@@ -129,6 +162,34 @@ export function createWorkflows(frontend) {
     state,
 
     /**
+     * Make a change of the graph one step for Undo in two halves: the page compares the whole graph to note a step, and
+     * a run that the change belongs to need not wait for that.
+     */
+    openUndoStep() {
+      /** @type {any} */
+      let history;
+      const close = () => {
+        if (openSteps.delete(close)) noteStep(history);
+      };
+      return {
+        /**
+         * @template T
+         * @param {() => T} change
+         * @returns {T}
+         */
+        undoStep(change) {
+          history = tracker();
+          history?.beforeChange();
+          openSteps.add(close);
+          return change();
+        },
+
+        /** Have the step noted. */
+        close,
+      };
+    },
+
+    /**
      * Have the undo history take the graph as it is now for the state it holds. What the page itself adds while it
      * puts a state on the canvas (a default, a format's mark) would otherwise become a step in which nothing changed.
      *
@@ -153,10 +214,7 @@ export function createWorkflows(frontend) {
      * @param {any} state
      * @param {any[]} history receives the state the undo history held
      */
-    async restore(state, history) {
-      await tracker().updateState([state], history);
-      await loading;
-    },
+    restore: (state, history) => tracker().updateState([state], history),
   };
 }
 

@@ -169,6 +169,52 @@ async def test_a_dry_run_and_a_failed_batch_leave_everything_as_it_was(
     assert (await ask("get_fields", fields=[]))["revision"] == revision
 
 
+# Once: a node that always fails as it is removed can't be put back either.
+FAIL = """fault => {
+    const save = app.rootGraph.nodes.find(node => node.title === 'Save')
+    save[fault] = () => {
+        delete save[fault]
+        throw new Error('a fault of the node')
+    }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("command", "data", "fault"),
+    [
+        ("remove_node", {"nodes": ["Outer", "Save"]}, "onRemoved"),
+        ("set_node", {"node": "Save", "title": "Safe", "size": [900, 900]}, "computeSize"),
+        ("set_connection", {"field": ["Outer.outputs[0]", "Save.inputs[0]"]}, "onConnectionsChange"),
+    ],
+)
+async def test_an_edit_that_fails_half_way_is_put_back(
+    tell: Ask, refused: Ask, tab: Tab, command: str, data: Json, fault: str
+) -> None:
+    await tell("load_workflow", workflow=nested())
+    before, history = await graph(tell), await tab.page.evaluate(HISTORY)
+    await tab.page.evaluate(FAIL, fault)
+    assert "a fault of the node" in (await refused(command, **data))["error"]
+    assert await graph(tell) == before
+    assert await tab.page.evaluate(HISTORY) == history
+    await tell("set_node", node="Save", title="Safe")
+    assert (await tab.page.evaluate(HISTORY))[0] == history[0] + 1
+
+
+async def test_a_link_that_a_node_refuses_leaves_the_one_that_was_there(tell: Ask, refused: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=pictures())
+    await tell("set_connection", field=["Picture", "Save"])
+    await tell("add_node", type="EmptyImage", title="Refused")
+    await tab.page.evaluate("""() => {
+        const {rootGraph} = app
+        const [save, refused] = ['Save', 'Refused'].map(title => rootGraph.nodes.find(node => node.title === title))
+        save.onConnectionsChange = function (_type, slot, connected, link) {
+            if (connected && String(link?.origin_id) === String(refused.id)) this.disconnectInput(slot)
+        }
+    }""")
+    assert (await refused("set_connection", field=["Refused", "Save"]))["code"] == "invalid"
+    assert (await tell("get_fields", fields=["Save.inputs[0]"]))["Save.inputs[0]"]["title"] == "Picture"
+
+
 async def test_snapshots_are_listed_compared_and_restored_as_one_undo_step(tell: Ask, refused: Ask) -> None:
     await tell("load_workflow", workflow=nested())
     before = await graph(tell)

@@ -153,6 +153,30 @@ async def test_a_run_is_not_queued_when_another_tab_is_opened_during_the_export(
     assert (await tell("execute"))["node_errors"] == {}
 
 
+async def test_a_tab_clicked_during_a_run_gets_nothing_of_the_other_ones_graph(
+    tell: Ask, refused: Ask, tab: Tab
+) -> None:
+    await tell("load_workflow", workflow=nested())
+    await tab.page.evaluate("() => { window.other = app.extensionManager.workflow.activeWorkflow }")
+    await tell("load_workflow", workflow=empty_to_save(width=64))
+    [mine] = [item["id"] for item in (await tell("list_tabs"))["tabs"] if item["active"]]
+    await tab.page.evaluate("""() => {
+        const {graphToPrompt} = app
+        app.graphToPrompt = async function (...args) {
+            app.graphToPrompt = graphToPrompt
+            const exported = await graphToPrompt.apply(this, args)
+            await app.loadGraphData(other.activeState, true, true, other)
+            return exported
+        }
+    }""")
+    error = await refused("run", fields=[["EmptyImage.width", 96]], wait=False)
+    assert error["code"] == "tab_changed"
+    await tell("switch_tab", tab=mine)
+    assert await tell("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 96}
+    await tell("undo")
+    assert await tell("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 64}
+
+
 async def test_a_failing_export_is_told_and_the_next_run_works(tell: Ask, refused: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=empty_to_save())
     await tab.page.evaluate("""() => {

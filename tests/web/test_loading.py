@@ -179,6 +179,58 @@ async def test_a_failure_of_the_page_is_told_and_leaves_no_dialog(tell: Ask, ref
     await tell("load_workflow", workflow=nested())
 
 
+HALF_LOADED: dict[str, Json] = {
+    "a link to no node": {"1": {"class_type": "SaveImage", "inputs": {"images": ["9", 0], "filename_prefix": "x"}}},
+    "a list for a value": {**empty_to_save(), "3": {"class_type": "EmptyImage", "inputs": {"width": [1, 2]}}},
+    "a group that is none": {**ui([node(1, "EmptyImage")]), "groups": [None]},
+    "a word of the language": {"1": {"class_type": "constructor", "inputs": {}}},
+    "the same in UI format": ui([node(1, "EmptyImage"), node(2, "constructor")]),
+}
+SHOWN_TAB = "() => app.extensionManager.workflow.activeWorkflow.filename"
+
+
+@pytest.mark.parametrize("case", HALF_LOADED)
+async def test_a_load_that_fails_leaves_the_persons_own_workflow_as_it_was(
+    tell: Ask, ask: Ask, tab: Tab, case: str
+) -> None:
+    await tell("load_workflow", workflow=nested(), name="Mine")
+    await tell("set_fields", fields=[["Outer.width", 64]])
+    await tab.page.evaluate("() => app.canvas.selectItems([app.rootGraph.nodes[0]])")
+    mine, before = await tab.page.evaluate(SHOWN_TAB), await tell("get_workflow_api")
+    answer = await ask("load_workflow", workflow=HALF_LOADED[case])
+    # What the page says of it in the console goes through our frames.
+    tab.errors.clear()
+    if answer["status"] == "error":
+        assert answer["code"] in ("tab_failed", "invalid")
+        assert await tab.page.evaluate(SHOWN_TAB) == mine
+        assert await tab.page.evaluate("app.canvas.selectedItems.size") == 1
+    else:
+        await tell("switch_tab", tab=mine)
+    assert await tell("get_workflow_api") == before
+    assert await tab.page.evaluate(DIALOGS) == []
+    await tell("undo")
+    assert await tell("get_fields", fields=["Outer.width"]) == {"Outer.width": 512}
+
+
+async def test_a_load_is_not_called_done_when_the_person_opens_another_tab_in_it(
+    tell: Ask, refused: Ask, tab: Tab
+) -> None:
+    await tell("load_workflow", workflow=nested(), name="Mine")
+    await tab.page.evaluate("() => { window.mine = app.extensionManager.workflow.activeWorkflow }")
+    await tell("load_workflow", workflow=ui([]))
+    await tab.page.evaluate("""() => {
+        if (!window.meanwhile) app.registerExtension({name: 'test.meanwhile', afterConfigureGraph: () => meanwhile()})
+        window.meanwhile = () => {
+            window.meanwhile = () => {}
+            app.loadGraphData(mine.activeState, true, true, mine)
+        }
+    }""")
+    error = await refused("load_workflow", workflow=ui([node(1, "EmptyImage", values=[32, 64, 1, 0])]), name="New")
+    assert error["code"] == "tab_changed", error
+    assert error["details"]["workflow_tab"] != error["details"]["active"]
+    assert await ids(tell) == {"3", "5", "5:4", "5:4:1", "5:2"}
+
+
 async def test_models_that_are_not_there_are_cleared_and_nothing_else(tell: Ask, tab: Tab) -> None:
     workflow = ui(
         [

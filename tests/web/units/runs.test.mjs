@@ -1,0 +1,117 @@
+/** Runs among everything that can come between their beginning and their end. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { saved, showPage, sleep } from "./page.mjs";
+
+const VALUES = ({ nodes }) => nodes.map(({ values }) => values.v);
+
+test("a tab that is clicked during a run keeps its graph to itself", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 40, loading: 2 });
+  const other = page.another("B", [saved(1, "Other", { v: 100 }), saved(2, "More", { v: 7 })]);
+  const run = page.ask("execute", { fields: [["Mine.v", 5]] });
+  await sleep(5);
+  page.show(other);
+  await assert.rejects(run, { code: "tab_changed" });
+  assert.deepEqual(page.queued, []);
+  assert.deepEqual(VALUES(page.tab.activeState), [5]);
+  assert.deepEqual([page.tab.changeTracker.undoQueue.length, page.tab.changeTracker.changeCount], [1, 0]);
+});
+
+test("a run that had to wait is an undo step of the tab that is shown by then", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  const other = page.another("B", [saved(1, "Mine", { v: 100 })]);
+  const first = page.ask("execute");
+  const second = page.ask("execute", { fields: [["Mine.v", 5]] });
+  await first;
+  await page.show(other);
+  await second;
+  assert.deepEqual([VALUES(page.tab.activeState), VALUES(other.activeState)], [[1], [5]]);
+  assert.deepEqual([page.tab, other].map(({ changeTracker }) => changeTracker.undoQueue.length), [0, 1]);
+  assert.equal(other.changeTracker.changeCount, 0);
+});
+
+test("a run waits for a load, and a load for a run", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 6, loading: 40 });
+  const runs = [page.ask("execute"), page.ask("execute", { fields: [["Mine.v", 5]] })];
+  await sleep(1);
+  const load = page.ask("load_workflow", { workflow: { nodes: [saved(9, "Mine", { v: 77 })] } });
+  await Promise.all([...runs, load]);
+  assert.deepEqual(page.queued.map(VALUES), [[1], [5]]);
+});
+
+test("a run is refused when a load is under way as it is exported", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 20, loading: 40 });
+  const run = page.ask("execute");
+  await sleep(5);
+  page.show(page.tab);
+  await assert.rejects(run, { code: "tab_changed" });
+  assert.deepEqual(page.queued, []);
+});
+
+test("a batch of runs that is broken off tells which of them were queued", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 20, loading: 40 });
+  const run = page.ask("execute", { batch_count: 3 }, { submitting: () => setTimeout(() => page.show(page.tab), 5) });
+  await assert.rejects(run, { code: "tab_changed", message: /only 1 of 3/ });
+  await run.catch(({ details }) => assert.deepEqual(details.prompt_ids, ["prompt-1"]));
+  assert.equal(page.queued.length, 1);
+});
+
+test("the fields of a run that is queued several times are held until the last one is exported", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 10 });
+  const run = page.ask("execute", { batch_count: 3, fields: [["Mine.v", 5]] });
+  await sleep(2);
+  const write = page.ask("set_fields", { fields: [["Mine.v", 999]] });
+  assert.equal((await run).prompt_ids.length, 3);
+  await write;
+  assert.deepEqual(page.queued.map(VALUES), [[5], [5], [5]]);
+  assert.equal(page.value("Mine"), 999);
+});
+
+test("a run that joined one which failed is told so, and is not queued later", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  const { graphToPrompt } = page.app;
+  page.app.graphToPrompt = async () => {
+    page.app.graphToPrompt = graphToPrompt;
+    await sleep(20);
+    throw new Error("No picture from the webcam");
+  };
+  const theirs = assert.rejects(page.app.queuePrompt(0, 1));
+  await sleep(3);
+  const ours = page.ask("execute", { fields: [["Mine.v", 5]] });
+  const write = page.ask("set_fields", { fields: [["Mine.v", 9]] });
+  await theirs;
+  await assert.rejects(ours, { code: "tab_failed" });
+  await write;
+  await page.ask("execute", { fields: [["Mine.v", 33]] });
+  await sleep(60);
+  assert.deepEqual(page.queued.map(VALUES), [[33]]);
+});
+
+test("a run that joined one which went well answers with its own id", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  page.app.queuePrompt(0, 2);
+  await sleep(3);
+  const answer = await page.ask("execute");
+  assert.equal(page.queued.length, 3);
+  assert.match(answer.prompt_id, /^prompt-/);
+});
+
+test("a run that is cancelled before its export is never queued", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 40 });
+  const abort = new AbortController();
+  const run = page.ask("execute", {}, { signal: abort.signal });
+  await sleep(5);
+  abort.abort();
+  await assert.rejects(run, { code: "conflict" });
+  await sleep(60);
+  assert.deepEqual(page.queued, []);
+});
+
+test("a run that is cancelled after it was queued answers all the same", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 4 });
+  const abort = new AbortController();
+  const answer = await page.ask("execute", { batch_count: 2 }, { signal: abort.signal, submitting: () => abort.abort() });
+  assert.deepEqual(answer.prompt_ids, ["prompt-1", "prompt-2"]);
+});
