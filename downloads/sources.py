@@ -15,7 +15,7 @@ from ..model_defs import ModelDef
 from . import sources_civitai, sources_gdrive, sources_hf
 from .engine import Engine
 from .guard import HostGuard
-from .offers import LocalOffer, Offer
+from .offers import LocalOffer, Offer, whole_number
 from .places import Places, check_extension
 from .references import CivitaiFile, GdriveFile, HfFile, LocalFile, PlainFile, Reference, read_reference
 from .secrets import Secret, origin, without_token
@@ -55,7 +55,7 @@ class Sources:
         text, token = _split_token(text)
         reference = read_reference(kind, text, self._settings)
         if isinstance(reference, HfFile):
-            return await sources_hf.look_up(reference, name, self._settings, self._guard)
+            return await sources_hf.look_up(reference, name, self._settings, self._engine)
         if isinstance(reference, CivitaiFile):
             return await sources_civitai.look_up(reference, name, self._settings, self._engine, token)
         if isinstance(reference, GdriveFile):
@@ -132,5 +132,4 @@ async def _probe(web: Web, offer: Offer) -> Offer:
 def _length(response: aiohttp.ClientResponse) -> int | None:
     if response.status == 200:
         return response.content_length
-    total = response.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(total) if total.isdecimal() else None
+    return whole_number(response.headers.get("Content-Range", "").rpartition("/")[2])

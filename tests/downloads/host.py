@@ -57,6 +57,8 @@ class Answer:
         length: a Content-Length to claim instead of the true one.
         held: requests wait with their body until it is set; None lets them go at once.
         rate: bytes per second of each connection, None for as fast as it goes.
+        silent: requests get no answer at all.
+        trickle: the beginning of an answer, after which a byte comes again and again for ever.
     """
 
     data: bytes = b""
@@ -70,6 +72,8 @@ class Answer:
     length: int | None = None
     held: asyncio.Event | None = None
     rate: float | None = None
+    silent: bool = False
+    trickle: bytes | None = None
     on_request: Callable[[Seen], None] | None = None
 
 
@@ -147,6 +151,14 @@ class Host:
         answer = self.answers.get(path) or self.answers.get(path.partition("?")[0]) or Answer(status=404)
         if answer.on_request is not None:
             answer.on_request(seen)
+        if answer.silent:
+            await asyncio.Event().wait()
+        if answer.trickle is not None:
+            writer.write(answer.trickle)
+        while answer.trickle is not None:
+            writer.write(b"[")
+            await writer.drain()
+            await asyncio.sleep(0.05)
         if answer.refusals:
             refusal = answer.refusals.pop(0)
             status, extra = refusal if isinstance(refusal, tuple) else (refusal, {})
