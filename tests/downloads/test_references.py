@@ -95,11 +95,25 @@ def test_a_reference_is_read_as_it_is_meant(kind: str, text: str, meant: Any) ->
         ("url", "https://civitai.com/models/name-only"),
         ("url", "https://drive.google.com/drive/my-drive"),
         ("url", "urn:air:sdxl:lora:civitai:name@34"),
+        ("url", "https://[bad/x"),
+        ("url", "https://huggingface.co:99999/o/r"),
+        ("url", "https://huggingface.co:bad/o/r"),
+        ("url", "https://civitai.com/models/" + "9" * 5000),
+        ("url", "https://civitai.com/api/download/models/" + "9" * 5000),
+        ("url", "https://civitai.com/models/1?modelVersionId=" + "9" * 5000),
+        ("url", "https://civitai.com/models/1?modelVersionId=two"),
+        ("url", "https://civitai.com/models/1?fileId=" + "9" * 5000),
+        ("url", "civitai:" + "9" * 5000 + "@1"),
+        ("url", "civitai:1@" + "9" * 5000),
+        ("url", "civitai:1@2+" + "9" * 5000),
+        ("civitai", "9" * 5000),
+        ("civitai", "1@" + "9" * 5000),
         ("huggingface", "one"),
         ("civitai", "12345"),
     ],
+    ids=lambda text: text[:60],
 )
 def test_what_cannot_be_meant_is_invalid(kind: str, text: str) -> None:
     with pytest.raises(UiapiError) as caught:
         read_reference(kind, text, Settings())
-    assert caught.value.code == "invalid"
+    assert caught.value.code == "invalid" and len(caught.value.message) < 300
