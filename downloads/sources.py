@@ -77,9 +77,10 @@ class Sources:
         found = self._places.find_anywhere(reference.path)
         path = Path(found[1] if found else os.path.expanduser(reference.path))
         check_extension(path.name, allow_pickle=self._settings.allow_pickle)
-        if not path.is_absolute() or not path.is_file():
-            raise UiapiError("not_at_source", f"There is no file {reference.path} on the server; give its whole path.")
         try:
+            if not path.is_absolute() or not path.is_file():
+                shown = ascii(reference.path[:120])
+                raise UiapiError("not_at_source", f"There is no file {shown} on the server; give its whole path.")
             check_file(path)
             return LocalOffer(path, path.stat().st_size)
         except OSError as error:

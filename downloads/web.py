@@ -142,6 +142,8 @@ class Web:
                 return response
             by = url.host or ""
             try:
+                # Header bytes that are no text come as halves of letters, which cannot be sent again.
+                location.encode()
                 # As it came: signed addresses do not survive being encoded anew.
                 target = url.join(URL(location, encoded=True))
                 elsewhere = origin(target) != origin(url)
@@ -216,16 +218,23 @@ def message_of(data: Any) -> str:
             said = data.get(key)
             if isinstance(said, dict):
                 said = said.get("message")
-            if isinstance(said, str) and said:
-                return " ".join(said.split())[:300]
+            if line := line_of(said):
+                return line
     return ""
 
 
+def line_of(text: object, most: int = 300) -> str:
+    """A host's text as one line that can be shown and sent: without letters that cannot; empty for what is no text."""
+    if not isinstance(text, str):
+        return ""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 4 * most]).split())[:most]
+
+
 def decode(body: bytes) -> Any:
-    """JSON, or None for anything else."""
+    """JSON, or None for anything else, nested beyond reason included."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -210,5 +210,5 @@ class Host:
     async def _head(self, writer: asyncio.StreamWriter, status: int, headers: dict[str, str]) -> None:
         lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'As told')}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode(errors="surrogateescape"))
         await writer.drain()
