@@ -187,10 +187,26 @@ def is_loopback_name(host: str) -> bool:
     return address.is_loopback if address is not None else host == "localhost"
 
 
+def read_url(text: str, *, encoded: bool = False) -> URL:
+    """An address somebody else wrote, whose parts can all be read; ValueError for anything else.
+
+    Args:
+        encoded: take it as it is; otherwise what needs to be encoded is.
+    """
+    try:
+        url = URL(text, encoded=encoded)
+        # yarl reads these late, and then may raise as well.
+        _ = url.host, url.port, url.user
+    except IndexError:
+        # What yarl makes of brackets before an @.
+        raise ValueError("not an address") from None
+    return url
+
+
 def shown(url: URL | str) -> str:
     """A URL as it may stand in a message: without query, fragment or credentials, where secrets travel."""
     try:
-        url = URL(url) if isinstance(url, str) else url
+        url = read_url(url) if isinstance(url, str) else url
         if not url.host:
             return str(url.with_query(None).with_fragment(None)) if url.path else "That address"
     except ValueError:

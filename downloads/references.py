@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from yarl import URL
 
 from ..bridge.errors import UiapiError
+from .guard import read_url
 from .offers import whole_number
 from .settings import Settings
 
@@ -107,7 +108,7 @@ def address(text: str) -> URL:
     if "://" not in text and re.match(r"[\w-]+(\.[\w-]+)+/", text):
         text = "https://" + text
     try:
-        url = URL(text)
+        url = read_url(text)
         usable = url.scheme in ("http", "https") and bool(url.host)
     except ValueError:
         usable = False

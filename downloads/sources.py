@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
-from yarl import URL
 
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from . import sources_civitai, sources_gdrive, sources_hf
 from .engine import Engine
-from .guard import HostGuard
+from .guard import HostGuard, read_url
 from .offers import LocalOffer, Offer, whole_number
 from .places import Places, check_extension
 from .references import CivitaiFile, GdriveFile, HfFile, LocalFile, PlainFile, Reference, read_reference
@@ -110,7 +109,7 @@ def _split_token(text: str) -> tuple[str, str | None]:
     if "?" not in text:
         return text, None
     try:
-        url, token = without_token(URL(text))
+        url, token = without_token(read_url(text))
     except ValueError:
         return text, None
     return (str(url), token) if token else (text, None)

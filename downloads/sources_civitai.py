@@ -10,6 +10,7 @@ from yarl import URL
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from .engine import Engine
+from .guard import read_url
 from .offers import Offer, is_sha256
 from .places import PICKLE_EXTENSIONS, extension_of, same_name
 from .references import CivitaiFile
@@ -95,9 +96,9 @@ def _offer(version: dict[str, Any], wanted: CivitaiFile, name: str, house: str, 
     address = URL(f"{house}/api/download/models/{version['id']}")
     listed = file.get("downloadUrl")
     with contextlib.suppress(ValueError):
-        if isinstance(listed, str) and URL(listed).path.startswith("/api/download/"):
+        if isinstance(listed, str) and read_url(listed).path.startswith("/api/download/"):
             # The path CivitAI names, at the house that was asked, which may be a mirror.
-            address = URL(house).join(URL(listed).relative())
+            address = URL(house).join(read_url(listed).relative())
     hashes = file.get("hashes")
     digest = hashes.get("SHA256") if isinstance(hashes, dict) else None
     early = line_of(version.get("earlyAccessEndsAt") or version.get("earlyAccessDeadline"))

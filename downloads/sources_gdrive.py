@@ -10,6 +10,7 @@ from yarl import URL
 
 from ..bridge.errors import UiapiError
 from .engine import Engine
+from .guard import read_url
 from .offers import Offer
 from .references import GdriveFile
 from .web import ANSWER_BYTES, Transient, Web, line_of, read_most, refusal
@@ -43,7 +44,7 @@ async def _look_up(web: Web, url: URL) -> Offer:
             page = await read_most(response, ANSWER_BYTES)
         found = await asyncio.to_thread(_behind, page.decode("utf-8", "replace"))
         try:
-            url = URL(found)
+            url = read_url(found)
         except ValueError:
             raise UiapiError("source_failed", "Google Drive's page leads to no address; try again later.") from None
     raise UiapiError("source_failed", "Google Drive keeps answering with pages; check that the link is public.")

@@ -26,7 +26,7 @@ from .places import extension_of, same_name
 from .references import HfFile
 from .secrets import Secret, origin
 from .settings import Settings
-from .web import ANSWER_BYTES, TRANSIENT_STATUSES, Transient, Web, decode, read_most, transient
+from .web import ANSWER_BYTES, TRANSIENT_STATUSES, Transient, Web, decode, line_of, read_most, transient
 
 # Pages of a repository's list of files, of a thousand each, that are read in search of a name.
 MOST_PAGES = 20
@@ -142,7 +142,7 @@ class _Hub:
         if not found:
             raise self._missing(f"{repo} has no file {wanted}; give the path of the file in it.")
         if len(found) > 1:
-            candidates = {"candidates": found[:MOST_CANDIDATES]}
+            candidates = {"candidates": [line_of(path) for path in found[:MOST_CANDIDATES]]}
             raise UiapiError("conflict", f"{repo} has several files {wanted}; give the path of one.", candidates)
         return found[0]
 
@@ -221,5 +221,5 @@ def _next_page(response: aiohttp.ClientResponse) -> URL | None:
     try:
         link = response.links.get("next")
         return URL(link["url"]) if link else None
-    except ValueError:
+    except (ValueError, IndexError):
         raise UiapiError("source_failed", f"{response.url.host} lists files on a page that is no address.") from None

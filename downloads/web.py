@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from ..bridge.errors import UiapiError
-from .guard import HostGuard, PinnedResolver, shown
+from .guard import HostGuard, PinnedResolver, read_url, shown
 from .limits import retry_after
 from .secrets import Secret, origin, redact
 
@@ -142,14 +142,15 @@ class Web:
                 return response
             by = url.host or ""
             try:
-                # Header bytes that are no text come as halves of letters, which cannot be sent again.
-                location.encode()
                 # As it came: signed addresses do not survive being encoded anew.
-                target = url.join(URL(location, encoded=True))
+                target = url.join(read_url(location, encoded=True))
                 elsewhere = origin(target) != origin(url)
+                usable = location.isprintable()
             except ValueError:
+                usable = False
+            if not usable:
                 response.close()
-                raise UiapiError("source_failed", f"{by} redirects to something that is no address.") from None
+                raise UiapiError("source_failed", f"{by} redirects to something that is no address.")
             if elsewhere and method == "HEAD":
                 return response
             response.release()

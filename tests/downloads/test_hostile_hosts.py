@@ -43,6 +43,8 @@ async def test_an_answer_that_trickles_is_given_up_although_it_is_never_silent(
         "https://8.8.8.8%.civitai.com/x",
         "https://*.civitai.com/x",
         "/x\udcff",
+        "/x\x01",
+        "https://civitai.com[::1]@/x",
     ],
     ids=ascii,
 )

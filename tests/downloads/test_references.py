@@ -96,6 +96,7 @@ def test_a_reference_is_read_as_it_is_meant(kind: str, text: str, meant: Any) ->
         ("url", "https://drive.google.com/drive/my-drive"),
         ("url", "urn:air:sdxl:lora:civitai:name@34"),
         ("url", "https://[bad/x"),
+        ("url", "https://civitai.com[::1]@/models/1"),
         ("url", "https://huggingface.co:99999/o/r"),
         ("url", "https://huggingface.co:bad/o/r"),
         ("url", "https://civitai.com/models/" + "9" * 5000),
