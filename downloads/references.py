@@ -15,6 +15,7 @@ from yarl import URL
 from ..bridge.errors import UiapiError
 from .guard import read_url
 from .offers import whole_number
+from .secrets import without_login
 from .settings import Settings
 
 HF_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
@@ -104,7 +105,7 @@ def read_reference(kind: str, text: str, settings: Settings) -> Reference:
 
 
 def address(text: str) -> URL:
-    """An https address that may come without its scheme. UiapiError `invalid`."""
+    """An https address that may come without its scheme, and without a login. UiapiError `invalid`."""
     if "://" not in text and re.match(r"[\w-]+(\.[\w-]+)+/", text):
         text = "https://" + text
     try:
@@ -113,7 +114,14 @@ def address(text: str) -> URL:
     except ValueError:
         usable = False
     if not usable or any(letter.isspace() or ord(letter) < 32 for letter in text):
-        raise UiapiError("invalid", f"{text[:120]!r} is not an https address, an AIR URN or a Hugging Face reference.")
+        told = without_login(text)[:120]
+        raise UiapiError("invalid", f"{told!r} is not an https address, an AIR URN or a Hugging Face reference.")
+    if url.user is not None or url.password is not None:
+        raise UiapiError(
+            "invalid",
+            f"Leave user name and password out of the address of {url.host}; "
+            "a token is given as HF_TOKEN or CIVITAI_API_TOKEN.",
+        )
     return url
 
 
