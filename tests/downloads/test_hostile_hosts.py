@@ -63,6 +63,14 @@ async def test_a_length_no_file_has_does_not_count(room: Room, host: Host, digit
     assert (plan["action"], plan["size"]) == ("download", None)
 
 
+async def test_a_tensor_at_an_offset_no_file_has_is_not_where_the_file_ends(room: Room, host: Host) -> None:
+    header = b'{"t":{"dtype":"U8","shape":[1],"data_offsets":[0,' + b"9" * 5000 + b"]}}"
+    host.offer("/x.safetensors", len(header).to_bytes(8, "little") + header + b"x" * 10)
+    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    assert (entry["status"], entry["code"]) == ("error", "size_mismatch"), entry
+    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+
+
 async def test_a_refusal_nested_beyond_reason_is_a_refusal(room: Room, host: Host) -> None:
     host.offer("/x.safetensors", b"[" * 16_000, status=401, content_type="application/json")
     entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
