@@ -225,10 +225,11 @@ def message_of(data: Any) -> str:
 
 
 def line_of(text: object, most: int = 300) -> str:
-    """A host's text as one line that can be shown and sent: without letters that cannot; empty for what is no text."""
+    """A host's text as one line that can be shown and sent, what cannot being a question mark; empty for no text."""
     if not isinstance(text, str):
         return ""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 4 * most]).split())[:most]
+    line = " ".join(text[: 4 * most].split())[:most]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def decode(body: bytes) -> Any:

@@ -98,7 +98,7 @@ async def test_several_files_of_the_name_are_told(room: Room, host: Host) -> Non
     listing(host, "a/x.safetensors", "b\ud800/x.safetensors", "c.txt")
     entry = await room.fetch("x.safetensors", {"huggingface": "org/repo"})
     assert entry["code"] == "conflict"
-    assert entry["details"]["candidates"] == ["a/x.safetensors", "b /x.safetensors"]
+    assert entry["details"]["candidates"] == ["a/x.safetensors", "b?/x.safetensors"]
 
 
 @pytest.mark.parametrize("silent", [TREE, "/org/repo/resolve/main/x.safetensors"])
