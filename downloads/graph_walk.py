@@ -17,6 +17,8 @@ from ..bridge.errors import UiapiError
 _REASONS = {2: "muted", 4: "bypassed"}
 # Nodes looked at for one workflow; a few nested subgraphs can stand for more than anyone could run.
 MOST_NODES = 100_000
+# Subgraphs inside one another; people nest a few, and each costs the walk a level of the interpreter's stack.
+MOST_DEPTH = 64
 # The id links inside a subgraph have where they come from its inputs.
 _INPUT_NODE = "-10"
 _LINK_KEYS = ("origin_id", "origin_slot", "target_id", "target_slot")
@@ -74,7 +76,7 @@ class Placed:
 def walk(workflow: dict[str, Any]) -> Iterator[Placed]:
     """Every node of UI JSON, depth first. UiapiError `too_large` for one that unfolds without bounds."""
     definitions: dict[str, _Definition] = {}
-    _collect(workflow, definitions)
+    _collect(workflow, definitions, 0)
     budget = [MOST_NODES]
     yield from _walk(workflow["nodes"], definitions, "", None, {}, (), budget)
 
@@ -86,11 +88,12 @@ class _Definition:
         self.data = data
         nodes = data.get("nodes")
         self.nodes: list[Any] = nodes if isinstance(nodes, list) else []
-        inputs = data.get("inputs")
-        count = len(inputs) if isinstance(inputs, list) else 0
+        given = data.get("inputs")
+        inputs = given if isinstance(given, list) else []
+        count = len(inputs)
         # By (inner node's id, its input's name): the definition's input that feeds that widget.
         self.fed: dict[tuple[str, str], int] = {}
-        by_id = {str(node.get("id")): node for node in self.nodes if isinstance(node, dict)}
+        by_id = {_text(node.get("id")): node for node in self.nodes if isinstance(node, dict)}
         for origin, origin_slot, target, target_slot in _links(data.get("links")):
             if origin != _INPUT_NODE or not 0 <= origin_slot < count:
                 continue
@@ -99,7 +102,7 @@ class _Definition:
             widget = slot.get("widget") if isinstance(slot, dict) else None
             if isinstance(widget, dict) and isinstance(widget.get("name"), str):
                 self.fed[target, widget["name"]] = origin_slot
-        self.names = [str(item.get("name")) if isinstance(item, dict) else "" for item in inputs or ()]
+        self.names = [_text(item.get("name")) if isinstance(item, dict) else "" for item in inputs]
         self.widget_slots = sorted(set(self.fed.values()))
 
     def values_from(self, host: dict[str, Any], given: dict[str, str]) -> dict[int, str]:
@@ -121,13 +124,14 @@ class _Definition:
         return {slot: value for slot, value in found.items() if isinstance(value, str)}
 
 
-def _collect(graph: dict[str, Any], into: dict[str, _Definition]) -> None:
+def _collect(graph: dict[str, Any], into: dict[str, _Definition], depth: int) -> None:
+    _check_depth(depth)
     definitions = graph.get("definitions")
     subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
     for data in subgraphs if isinstance(subgraphs, list) else ():
         if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"] not in into:
             into[data["id"]] = _Definition(data)
-            _collect(data, into)
+            _collect(data, into, depth + 1)
 
 
 def _walk(
@@ -139,13 +143,14 @@ def _walk(
     inside: tuple[str, ...],
     budget: list[int],
 ) -> Iterator[Placed]:
+    _check_depth(len(inside))
     for node in nodes:
         if not isinstance(node, dict) or not isinstance(node.get("type"), str):
             continue
         budget[0] -= 1
         if budget[0] < 0:
-            raise UiapiError("too_large", f"The workflow unfolds to more than {MOST_NODES} nodes; simplify it.")
-        node_id, kind = str(node.get("id")), node["type"]
+            raise too_many_nodes()
+        node_id, kind = _text(node.get("id")), node["type"]
         mode = node.get("mode")
         why = reason or (_REASONS.get(mode) if isinstance(mode, int) else None)
         given = fed.get(node_id, {})
@@ -164,6 +169,21 @@ def _walk(
             yield from _walk(definition.nodes, definitions, below, why, inner, (*inside, kind), budget)
 
 
+def too_many_nodes() -> UiapiError:
+    """What a workflow of more than MOST_NODES is told."""
+    return UiapiError("too_large", f"The workflow has, or unfolds to, more than {MOST_NODES} nodes; simplify it.")
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MOST_DEPTH:
+        raise UiapiError("too_large", f"The workflow's subgraphs nest deeper than {MOST_DEPTH} levels; simplify it.")
+
+
+def _text(value: Any) -> str:
+    """An id or a name as text; empty for what is neither, whose text could be of any size."""
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
 def _entries(models: Any) -> list[dict[str, Any]]:
     if not isinstance(models, list):
         return []
@@ -180,4 +200,4 @@ def _links(links: Any) -> Iterator[tuple[str, int, str, int]]:
         else:
             continue
         if isinstance(slot, int) and isinstance(at, int):
-            yield str(origin), slot, str(target), at
+            yield _text(origin), slot, _text(target), at

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -42,8 +43,12 @@ BUILT_IN_HOSTS = (
 
 # Seconds a name may take to resolve.
 RESOLVE_TIMEOUT = 15.0
-# The prefix under which IPv6-only networks reach IPv4 addresses (RFC 6052).
+# The prefix under which IPv6-only networks reach IPv4 addresses (RFC 6052), and what is given to the open internet
+# of IPv6 so far (RFC 4291, 2.4); all else there is local, or stands for addresses that may be.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_OPEN_IPV6 = ipaddress.ip_network("2000::/3")
+# A name as DNS has it; any other makes resolving fail in ways of its own.
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -88,9 +93,12 @@ class HostGuard:
         Args:
             reached_by: the host whose redirect led there, for the message.
         """
-        host, by = _plain(url.host or ""), f", where {reached_by} redirects to," if reached_by else ""
-        if not host or url.scheme not in ("http", "https"):
+        by = f", where {reached_by} redirects to," if reached_by else ""
+        if not url.raw_host or url.scheme not in ("http", "https"):
             raise UiapiError("invalid", f"{shown(url)}{by} is not an https address.")
+        if not _is_host(url.raw_host):
+            raise UiapiError("invalid", f"{ascii(url.raw_host)[:100]}{by} is no host's name; check the address.")
+        host = _plain(url.host or "")
         if url.user is not None or url.password is not None:
             raise UiapiError("invalid", f"Leave user name and password out of the address of {host}.")
         named = any(rule.matches(host, url.port) for rule in self.named)
@@ -168,6 +176,8 @@ def is_public(address: IpAddress) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
+        if address not in _OPEN_IPV6:
+            return False
     return address.is_global and not address.is_multicast
 
 
@@ -177,11 +187,30 @@ def is_loopback_name(host: str) -> bool:
     return address.is_loopback if address is not None else host == "localhost"
 
 
+def read_url(text: str, *, encoded: bool = False) -> URL:
+    """An address somebody else wrote, whose parts can all be read; ValueError for anything else.
+
+    Args:
+        encoded: take it as it is; otherwise what needs to be encoded is.
+    """
+    try:
+        url = URL(text, encoded=encoded)
+        # yarl reads these late, and then may raise as well.
+        _ = url.host, url.port, url.user
+    except IndexError:
+        # What yarl makes of brackets before an @.
+        raise ValueError("not an address") from None
+    return url
+
+
 def shown(url: URL | str) -> str:
     """A URL as it may stand in a message: without query, fragment or credentials, where secrets travel."""
-    url = URL(url, encoded=True) if isinstance(url, str) else url
-    if not url.host:
-        return str(url.with_query(None).with_fragment(None)) if url.path else "That address"
+    try:
+        url = read_url(url) if isinstance(url, str) else url
+        if not url.host:
+            return str(url.with_query(None).with_fragment(None)) if url.path else "That address"
+    except ValueError:
+        return "That address"
     port = "" if url.is_default_port() or url.port is None else f":{url.port}"
     host = f"[{url.host}]" if ":" in url.host else url.host
     return f"{url.scheme}://{host}{port}{url.path}"
@@ -199,9 +228,14 @@ def _plain(host: str) -> str:
     return host.lower().rstrip(".").strip("[]")
 
 
+def _is_host(host: str) -> bool:
+    return _address(host) is not None or _HOST_NAME.fullmatch(host.removesuffix(".")) is not None
+
+
 def _address(host: str) -> IpAddress | None:
     try:
-        return ipaddress.ip_address(host.partition("%")[0])
+        # Only an address of IPv6 may name the interface it is reached by.
+        return ipaddress.ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
         return None
 

@@ -8,6 +8,8 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,20 @@ log = logging.getLogger("uiapi")
 
 # Files of the right length that are hashed for one question; hashing is faster than any download, up to a point.
 MOST_CANDIDATES = 8
+# Files hashed at a time; more would only wait for the same disk.
+THREADS = 2
+
+# A file as it was at one time: path, length in bytes, time of change in nanoseconds.
+_Version = tuple[Path, int, int]
+
+
+@dataclass
+class _Hashing:
+    """A file being hashed for all who want to know."""
+
+    digest: asyncio.Future[str]
+    stop: threading.Event
+    wanted_by: int = 0
 
 
 class Hashes:
@@ -36,11 +52,17 @@ class Hashes:
         self._places = places
         self._known: dict[str, tuple[int, int, str]] | None = None
         self._lock = asyncio.Lock()
-        self._stop = threading.Event()
+        # Threads of our own: a slow disk is not to hold those that ComfyUI's other work shares.
+        self._threads = ThreadPoolExecutor(THREADS, "uiapi hash of a copy")
+        self._running: dict[_Version, _Hashing] = {}
+        self._closed = False
 
     def close(self) -> None:
-        """Have what is being hashed end soon; its thread would keep the process from ending."""
-        self._stop.set()
+        """Have what is being hashed end soon; its threads would keep the process from ending."""
+        self._closed = True
+        for hashing in self._running.values():
+            hashing.stop.set()
+        self._threads.shutdown(wait=False)
 
     async def find(self, sha256: str, size: int, *, besides: Path) -> Path | None:
         """A model file with that digest, wherever it is in the model folders.
@@ -63,7 +85,7 @@ class Hashes:
             entry = known.get(str(path))
             if entry is not None and entry[:2] == (stat.st_size, stat.st_mtime_ns):
                 return entry[2]
-            digest = await asyncio.to_thread(sha256_of, path, self._stop)
+            digest = await self._hash((path, stat.st_size, stat.st_mtime_ns))
         except OSError:
             return None
         await self._keep(path, stat, digest)
@@ -73,6 +95,25 @@ class Hashes:
         """Remember a digest that was just found to be right."""
         await self._load()
         await self._keep(path, await asyncio.to_thread(path.stat), sha256)
+
+    async def _hash(self, version: _Version) -> str:
+        """A file's digest, hashed once for all who wait for it, and no further once nobody does. OSError."""
+        hashing = self._running.get(version)
+        if hashing is None:
+            if self._closed:
+                raise InterruptedError("The room is closed.")
+            stop = threading.Event()
+            work = asyncio.get_running_loop().run_in_executor(self._threads, sha256_of, version[0], stop)
+            hashing = self._running[version] = _Hashing(work, stop)
+        hashing.wanted_by += 1
+        try:
+            return await asyncio.shield(hashing.digest)
+        finally:
+            hashing.wanted_by -= 1
+            if hashing.wanted_by == 0:
+                hashing.stop.set()
+                hashing.digest.cancel()
+                del self._running[version]
 
     def _of_size(self, size: int) -> Iterator[Path]:
         seen: set[str] = set()

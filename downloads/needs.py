@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..bridge.errors import UiapiError
-from .graph_walk import Placed, walk
+from .graph_walk import MOST_NODES, Placed, too_many_nodes, walk
 from .node_inputs import ClassInputs, NodeInputs
 from .offers import is_sha256
 from .places import MODEL_EXTENSIONS, Places, extension_of, same_name
@@ -110,7 +110,8 @@ class Needs:
             url = model.get("url")
             if isinstance(url, str) and url and url not in need.urls:
                 need.urls.append(url)
-            if need.sha256 is None and str(model.get("hash_type", "")).lower().replace("-", "") == "sha256":
+            kind = model.get("hash_type")
+            if need.sha256 is None and isinstance(kind, str) and kind.lower().replace("-", "") == "sha256":
                 digest = model.get("hash")
                 need.sha256 = str(digest).lower() if is_sha256(digest) else None
         return [*found.values()]
@@ -190,6 +191,8 @@ def plain_workflow(workflow: Any) -> dict[str, Any]:
 
 
 def _api_nodes(workflow: dict[str, Any]) -> Iterator[Placed]:
+    if len(workflow) > MOST_NODES:
+        raise too_many_nodes()
     for node_id, node in workflow.items():
         inputs = node.get("inputs")
         yield Placed(str(node_id), node["class_type"], None, inputs if isinstance(inputs, dict) else {}, [])

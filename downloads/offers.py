@@ -11,6 +11,9 @@ from ..bridge.errors import UiapiError
 from .guard import shown
 from .secrets import Secret
 
+# Digits a length or an id has at most; Python refuses to read numbers of thousands of them.
+MOST_DIGITS = 18
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -58,3 +61,8 @@ def explained(error: UiapiError, offer: Offer) -> UiapiError:
 def is_sha256(text: object) -> bool:
     """Whether something is a SHA256 digest in hexadecimal."""
     return isinstance(text, str) and len(text) == 64 and all(letter in "0123456789abcdefABCDEF" for letter in text)
+
+
+def whole_number(text: str | None) -> int | None:
+    """The number a host or a person wrote in digits, None for anything else and for more digits than any has."""
+    return int(text) if text is not None and text.isdecimal() and len(text) <= MOST_DIGITS else None

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..bridge.comfy import within
 from ..bridge.errors import UiapiError
 
 # Formats that hold numbers only, and those that run code of their author's when they are loaded.
@@ -20,8 +21,11 @@ CLOSED_FOLDERS = frozenset({"custom_nodes", "configs"})
 
 # A part of a name may be this long, in bytes; file systems take 255 and our partial's name is longer than the file's.
 MAX_PART = 200
+# The whole of a name, in bytes; some platforms take 4096 for a path, of which the folder needs some.
+MAX_NAME = 1000
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
+# Windows has devices of these names in every folder, whatever ending follows, and blanks before it do not count.
+_RESERVED = re.compile(r"(?i)(con|conin\$|conout\$|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?")
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_][\w. -]*")
 
 
@@ -102,7 +106,8 @@ class Places:
 
         Raises:
             UiapiError: `bad_path` for a name that leads elsewhere, `unknown_folder`, `unsupported_type` or
-                `pickle_refused` for a kind of file that is not fetched.
+                `pickle_refused` for a kind of file that is not fetched, `storage_failed` for a folder that
+                cannot be looked into.
         """
         root = self.root_for(directory)
         relative = local_name(name)
@@ -110,14 +115,19 @@ class Places:
             raise _bad_name(name)
         check_extension(relative, allow_pickle=allow_pickle)
         path = Path(root, relative)
-        real_root = os.path.realpath(root)
-        real_parent = os.path.realpath(path.parent)
         forbidden = self._folder_paths.folder_names_and_paths.get("custom_nodes", ([], set()))[0]
-        if not _within(real_parent, real_root) or any(_within(real_parent, os.path.realpath(at)) for at in forbidden):
+        if not within(path.parent, root) or any(within(path.parent, folder) for folder in forbidden):
             raise UiapiError(
                 "bad_path", f"{name[:120]!r} leads out of ComfyUI's {directory} folder; choose a name inside it."
             )
-        if path.is_symlink() and not path.exists():
+        try:
+            dangling = path.is_symlink() and not path.exists()
+        except OSError as error:
+            raise UiapiError(
+                "storage_failed",
+                f"{name[:120]!r} cannot be looked for in {directory} ({error.strerror}); check that folder.",
+            ) from error
+        if dangling:
             raise UiapiError("bad_path", f"{name[:120]!r} is a link that leads nowhere; remove it first.")
         return path
 
@@ -135,6 +145,8 @@ def local_name(name: str) -> str | None:
     names, drives, `..`, hidden parts and whatever some platform cannot have as a file's name.
     """
     parts = name.replace("\\", "/").split("/")
+    if len(name.encode(errors="replace")) > MAX_NAME:
+        return None
     for part in parts:
         if not part or part.startswith(".") or part[-1] in ". " or part[0] == " ":
             return None
@@ -183,10 +195,3 @@ def _bad_name(name: str) -> UiapiError:
     return UiapiError(
         "bad_path", f"{name[:120]!r} cannot be a model's name; use a plain file name, with a subfolder if need be."
     )
-
-
-def _within(path: str, root: str) -> bool:
-    try:
-        return os.path.commonpath([path, root]) == root
-    except ValueError:
-        return False

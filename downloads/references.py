@@ -13,6 +13,9 @@ from urllib.parse import unquote
 from yarl import URL
 
 from ..bridge.errors import UiapiError
+from .guard import read_url
+from .offers import whole_number
+from .secrets import without_login
 from .settings import Settings
 
 HF_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
@@ -102,16 +105,23 @@ def read_reference(kind: str, text: str, settings: Settings) -> Reference:
 
 
 def address(text: str) -> URL:
-    """An https address that may come without its scheme. UiapiError `invalid`."""
+    """An https address that may come without its scheme, and without a login. UiapiError `invalid`."""
     if "://" not in text and re.match(r"[\w-]+(\.[\w-]+)+/", text):
         text = "https://" + text
     try:
-        url = URL(text)
+        url = read_url(text)
         usable = url.scheme in ("http", "https") and bool(url.host)
     except ValueError:
         usable = False
     if not usable or any(letter.isspace() or ord(letter) < 32 for letter in text):
-        raise UiapiError("invalid", f"{text[:120]!r} is not an https address, an AIR URN or a Hugging Face reference.")
+        told = without_login(text)[:120]
+        raise UiapiError("invalid", f"{told!r} is not an https address, an AIR URN or a Hugging Face reference.")
+    if url.user is not None or url.password is not None:
+        raise UiapiError(
+            "invalid",
+            f"Leave user name and password out of the address of {url.host}; "
+            "a token is given as HF_TOKEN or CIVITAI_API_TOKEN.",
+        )
     return url
 
 
@@ -185,26 +195,27 @@ def _of_civitai_address(url: URL) -> Reference:
     parts = [part for part in url.path.split("/") if part]
     host = url.host or ""
     wish = {key: url.query[key] for key in ("type", "format", "size", "fp") if url.query.get(key)}
-    file = _whole(url.query.get("fileId"))
+    file = _number(url.query.get("fileId"))
     if parts[:3] == ["api", "download", "models"] and len(parts) == 4:
-        return CivitaiFile(_number(parts[3], url), file=file, host=host, wish=wish)
+        return CivitaiFile(_number(parts[3]), file=file, host=host, wish=wish)
     if parts[:2] == ["api", "v1"]:
         parts = parts[2:]
     if parts[:1] == ["model-versions"] and len(parts) == 2:
-        return CivitaiFile(_number(parts[1], url), file=file, host=host, wish=wish)
+        return CivitaiFile(_number(parts[1]), file=file, host=host, wish=wish)
     if parts[:1] == ["models"] and len(parts) >= 2:
-        version = _whole(url.query.get("modelVersionId"))
-        return CivitaiFile(version, _number(parts[1], url), file, host, wish)
-    raise UiapiError("invalid", f"{host}{url.path} is no model of CivitAI; copy the address of its page or download.")
+        return CivitaiFile(_number(url.query.get("modelVersionId")), _number(parts[1]), file, host, wish)
+    raise UiapiError(
+        "invalid", f"{host}{url.path[:120]} is no model of CivitAI; copy the address of its page or download."
+    )
 
 
 def _of_civitai_id(text: str) -> Reference:
     match = re.fullmatch(r"(\d+)@(\d+)", text)
     if match is not None:
-        return CivitaiFile(int(match[2]), int(match[1]))
+        return CivitaiFile(_number(match[2]), _number(match[1]))
     if text.isdecimal():
         raise UiapiError(
-            "invalid", f"{text} may be a model or a version of one; write model@version, such as 12345@67890."
+            "invalid", f"{text[:120]} may be a model or a version of one; write model@version, such as 12345@67890."
         )
     url = address(text)
     return _of_civitai_address(url)
@@ -215,21 +226,18 @@ def _of_air(match: re.Match[str]) -> Reference:
     if match["source"].lower() == "huggingface":
         ending = f".{match['format']}" if match["format"] else ""
         return _of_repo(f"{name}{'' if version else ending}" + (f"@{version}{ending}" if version else ""))
-    if not name.isdecimal() or not (version is None or version.isdecimal()):
-        raise UiapiError("invalid", f"{match[0]!r} is no AIR of CivitAI; its model and version are numbers.")
     wish = {"format": match["format"]} if match["format"] else {}
-    file = int(match["file"]) if match["file"] else None
-    return CivitaiFile(int(version) if version else None, int(name), file, "", wish)
+    return CivitaiFile(_number(version), _number(name), _number(match["file"]), "", wish)
 
 
-def _number(text: str, url: URL) -> int:
-    if not text.isdecimal():
-        raise UiapiError("invalid", f"{url.host}{url.path} names no model of CivitAI by its number.")
-    return int(text)
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
+def _number(text: str | None) -> int | None:
+    """The number of a model, a version or a file; None where nothing is said."""
+    if not text:
+        return None
+    number = whole_number(text)
+    if number is None:
+        raise UiapiError("invalid", f"{text[:40]!r} is no number of CivitAI's; copy the address of a model's page.")
+    return number
 
 
 # -- Google Drive ---------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ TOKEN_KEYS = frozenset({"token", "api_key", "apikey", "access_token"})
 
 _known: set[str] = set()
 _BEARER = re.compile(r"(?i)(bearer\s+)[^\s'\",;]+")
+_LOGIN = re.compile(r"(?<=//)[^/?#]*@")
 _QUERY = re.compile(r"(https?://[^\s'\"<>?#]+)[?#][^\s'\"<>)]*")
 
 
@@ -41,6 +42,11 @@ def redact(text: str) -> str:
     for token in _known:
         text = text.replace(token, "…")
     return _QUERY.sub(r"\1", _BEARER.sub(r"\1…", text))
+
+
+def without_login(text: str) -> str:
+    """An address, also one that cannot be read, without the user name and password before its host."""
+    return _LOGIN.sub("", text)
 
 
 def without_token(url: URL) -> tuple[URL, str | None]:

@@ -8,17 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
-from yarl import URL
 
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from . import sources_civitai, sources_gdrive, sources_hf
 from .engine import Engine
-from .guard import HostGuard
-from .offers import LocalOffer, Offer
+from .guard import HostGuard, read_url
+from .offers import LocalOffer, Offer, whole_number
 from .places import Places, check_extension
 from .references import CivitaiFile, GdriveFile, HfFile, LocalFile, PlainFile, Reference, read_reference
-from .secrets import Secret, origin, without_token
+from .secrets import Secret, origin, without_login, without_token
 from .settings import Settings
 from .transfer import PAGE_TYPES
 from .verify import check_file
@@ -52,10 +51,9 @@ class Sources:
         Raises:
             UiapiError: by its code what is the matter, with what to do.
         """
-        text, token = _split_token(text)
-        reference = read_reference(kind, text, self._settings)
+        reference, token = _read(kind, text, self._settings)
         if isinstance(reference, HfFile):
-            return await sources_hf.look_up(reference, name, self._settings, self._guard)
+            return await sources_hf.look_up(reference, name, self._settings, self._engine)
         if isinstance(reference, CivitaiFile):
             return await sources_civitai.look_up(reference, name, self._settings, self._engine, token)
         if isinstance(reference, GdriveFile):
@@ -77,9 +75,10 @@ class Sources:
         found = self._places.find_anywhere(reference.path)
         path = Path(found[1] if found else os.path.expanduser(reference.path))
         check_extension(path.name, allow_pickle=self._settings.allow_pickle)
-        if not path.is_absolute() or not path.is_file():
-            raise UiapiError("not_at_source", f"There is no file {reference.path} on the server; give its whole path.")
         try:
+            if not path.is_absolute() or not path.is_file():
+                shown = ascii(reference.path[:120])
+                raise UiapiError("not_at_source", f"There is no file {shown} on the server; give its whole path.")
             check_file(path)
             return LocalOffer(path, path.stat().st_size)
         except OSError as error:
@@ -91,7 +90,7 @@ def check_sources(model: ModelDef, settings: Settings, guard: HostGuard) -> None
     refusals: list[UiapiError] = []
     for kind, text in model.sources:
         try:
-            reference: Reference = read_reference(kind, _split_token(text)[0], settings)
+            reference, _ = _read(kind, text, settings)
             if isinstance(reference, PlainFile):
                 guard.check(reference.url)
             return
@@ -101,17 +100,29 @@ def check_sources(model: ModelDef, settings: Settings, guard: HostGuard) -> None
 
 
 def clean(text: str) -> str:
-    """A source's text as it may be kept and shown: without a token that was pasted into an address."""
-    return _split_token(text)[0]
+    """A source's text as it may be kept and shown: without a token or a login that was pasted into an address."""
+    try:
+        return without_login(_split_token(text)[0])
+    except ValueError:
+        # Nothing can be had by it, so nothing is lost by its query.
+        return without_login(text.partition("?")[0])
+
+
+def _read(kind: str, text: str, settings: Settings) -> tuple[Reference, str | None]:
+    """What a source's text means, and the token that came with it. UiapiError `invalid`."""
+    try:
+        text, token = _split_token(text)
+    except ValueError:
+        # It is read all the same, and then says itself what is wrong with it.
+        token = None
+    return read_reference(kind, text, settings), token
 
 
 def _split_token(text: str) -> tuple[str, str | None]:
+    """A source's text without the token in its query, and that token. ValueError for what cannot be read."""
     if "?" not in text:
         return text, None
-    try:
-        url, token = without_token(URL(text))
-    except ValueError:
-        return text, None
+    url, token = without_token(read_url(text))
     return (str(url), token) if token else (text, None)
 
 
@@ -132,5 +143,4 @@ async def _probe(web: Web, offer: Offer) -> Offer:
 def _length(response: aiohttp.ClientResponse) -> int | None:
     if response.status == 200:
         return response.content_length
-    total = response.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(total) if total.isdecimal() else None
+    return whole_number(response.headers.get("Content-Range", "").rpartition("/")[2])

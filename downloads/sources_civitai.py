@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from yarl import URL
@@ -9,15 +10,18 @@ from yarl import URL
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from .engine import Engine
+from .guard import read_url
 from .offers import Offer, is_sha256
 from .places import PICKLE_EXTENSIONS, extension_of, same_name
 from .references import CivitaiFile
 from .secrets import Secret, origin, redact
 from .settings import CIVITAI_ENDPOINT, Settings
-from .web import Transient, message_of, refused
+from .web import Transient, line_of, message_of, refused
 
 # CivitAI's own houses: what one does not show, another may.
 _HOUSES = (CIVITAI_ENDPOINT, "https://civitai.red", "https://civitai.green")
+# More than any file has; what is read as JSON may also be infinite, or no number.
+MOST_KILOBYTES = 1 << 40
 _FORMATS = {"safetensors": "safetensor", "ckpt": "pickletensor", "pt": "pickletensor"}
 
 
@@ -86,25 +90,25 @@ async def _ask(url: URL, engine: Engine, secret: Secret | None) -> dict[str, Any
 
 def _offer(version: dict[str, Any], wanted: CivitaiFile, name: str, house: str, secret: Secret | None) -> Offer:
     file = _choose([file for file in version["files"] if isinstance(file, dict)], wanted, name)
-    found_name = str(file.get("name") or "")
-    if extension_of(found_name) in PICKLE_EXTENSIONS and file.get("pickleScanResult") != "Success":
-        raise UiapiError("pickle_refused", f"CivitAI's scan did not pass {found_name}; take a .safetensors instead.")
+    own = _name(file)
+    if extension_of(own) in PICKLE_EXTENSIONS and file.get("pickleScanResult") != "Success":
+        raise UiapiError("pickle_refused", f"CivitAI's scan did not pass {line_of(own)}; take a .safetensors instead.")
     address = URL(f"{house}/api/download/models/{version['id']}")
     listed = file.get("downloadUrl")
-    if isinstance(listed, str) and URL(listed).path.startswith("/api/download/"):
-        # The path CivitAI names, at the house that was asked, which may be a mirror.
-        address = URL(house).join(URL(listed).relative())
+    with contextlib.suppress(ValueError):
+        if isinstance(listed, str) and read_url(listed).path.startswith("/api/download/"):
+            # The path CivitAI names, at the house that was asked, which may be a mirror.
+            address = URL(house).join(read_url(listed).relative())
     hashes = file.get("hashes")
     digest = hashes.get("SHA256") if isinstance(hashes, dict) else None
-    kilobytes = file.get("sizeKB")
-    early = version.get("earlyAccessEndsAt") or version.get("earlyAccessDeadline")
+    early = line_of(version.get("earlyAccessEndsAt") or version.get("earlyAccessDeadline"))
     return Offer(
         "civitai",
         address,
         secret,
-        about=round(kilobytes * 1024) if isinstance(kilobytes, (int, float)) else None,
+        about=_length(file.get("sizeKB")),
         sha256=str(digest).lower() if is_sha256(digest) else None,
-        early_access=str(early or "a date it does not name") if version.get("availability") == "EarlyAccess" else None,
+        early_access=early or "a date it does not name" if version.get("availability") == "EarlyAccess" else None,
     )
 
 
@@ -120,7 +124,7 @@ def _choose(files: list[dict[str, Any]], wanted: CivitaiFile, name: str) -> dict
     base = same_name(name).rpartition("/")[2]
 
     def rank(file: dict[str, Any]) -> tuple[bool, bool, bool, bool]:
-        own = str(file.get("name") or "")
+        own = _name(file)
         return (own == base, extension_of(own) == ending, bool(file.get("primary")), file.get("type") == "Model")
 
     if not fitting:
@@ -128,10 +132,20 @@ def _choose(files: list[dict[str, Any]], wanted: CivitaiFile, name: str) -> dict
     return max(fitting, key=rank)
 
 
+def _length(kilobytes: Any) -> int | None:
+    sensible = isinstance(kilobytes, (int, float)) and 0 <= kilobytes <= MOST_KILOBYTES
+    return round(kilobytes * 1024) if sensible else None
+
+
+def _name(file: dict[str, Any]) -> str:
+    name = file.get("name")
+    return name if isinstance(name, str) else ""
+
+
 def _has(file: dict[str, Any], key: str, value: str) -> bool:
     metadata = file.get("metadata") if isinstance(file.get("metadata"), dict) else {}
     said = file.get("type") if key == "type" else (metadata or {}).get(key)
     if said is None:
         return key != "type"
-    text = str(said).lower()
+    text = line_of(said).lower()
     return text == _FORMATS.get(value.lower(), value.lower())

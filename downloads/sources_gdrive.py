@@ -10,9 +10,10 @@ from yarl import URL
 
 from ..bridge.errors import UiapiError
 from .engine import Engine
+from .guard import read_url
 from .offers import Offer
 from .references import GdriveFile
-from .web import ANSWER_BYTES, Transient, Web, read_most, refusal
+from .web import ANSWER_BYTES, Transient, Web, line_of, read_most, refusal
 
 ENDPOINT = "https://drive.google.com"
 # Pages between a file's link and the file.
@@ -41,7 +42,11 @@ async def _look_up(web: Web, url: URL) -> Offer:
             if "Content-Disposition" in response.headers:
                 return Offer("gdrive", url, size=response.content_length)
             page = await read_most(response, ANSWER_BYTES)
-        url = URL(await asyncio.to_thread(_behind, page.decode("utf-8", "replace")))
+        found = await asyncio.to_thread(_behind, page.decode("utf-8", "replace"))
+        try:
+            url = read_url(found)
+        except ValueError:
+            raise UiapiError("source_failed", "Google Drive's page leads to no address; try again later.") from None
     raise UiapiError("source_failed", "Google Drive keeps answering with pages; check that the link is public.")
 
 
@@ -56,7 +61,7 @@ def _behind(page: str) -> str:
     try:
         found: str = gdown.get_url_from_gdrive_confirmation(page)
     except importlib.import_module("gdown.exceptions").FileURLRetrievalError as error:
-        text = " ".join(str(error).split())[:300]
+        text = line_of(str(error))
         code = "rate_limited" if "quota" in text.lower() or "too many" in text.lower() else "login_required"
         raise UiapiError(code, f"Google Drive does not give the file: {text}") from None
     return found

@@ -23,7 +23,8 @@ MAX_HEADER = 100_000_000
 SNIFF = 16
 HASH_CHUNK = 4 << 20
 
-_OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]')
+# No file is so long that its offsets had more digits; Python refuses to read those of thousands.
+_OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*(\d{1,18})\s*,\s*(\d{1,18})\s*\]')
 _SAFETENSORS = frozenset({".safetensors", ".sft"})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,9 +14,15 @@ import aiohttp
 from yarl import URL
 
 from ..bridge.errors import UiapiError
-from .guard import HostGuard, PinnedResolver, shown
+from .guard import HostGuard, PinnedResolver, read_url, shown
 from .limits import retry_after
-from .secrets import Secret, redact
+from .secrets import Secret, origin, redact
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout
+else:
+    # aiohttp needs it there as well.
+    from async_timeout import timeout
 
 # CivitAI answers a browser with a page where it answers a program with JSON.
 USER_AGENT = "comfyui-uiapi"
@@ -24,6 +31,8 @@ MOST_HOPS = 8
 # Seconds to connect, and the longest silence before a connection counts as cut.
 CONNECT_TIMEOUT = 15.0
 SILENCE_TIMEOUT = 45.0
+# Seconds for all headers of an answer, and for all of an answer that is short: what trickles is never silent.
+ANSWER_TIMEOUT = 60.0
 # Bytes aiohttp reads ahead of us, and connections one host may have of us at a time.
 READ_AHEAD = 1 << 20
 CONNECTIONS_PER_HOST = 16
@@ -49,6 +58,17 @@ class Transient(Exception):
         self.refused = refused
 
 
+class _Response(aiohttp.ClientResponse):
+    """A response whose headers have to be there in time, counted from when the request was sent.
+
+    A request may have to wait for its turn before that, for as long as other transfers from its host take.
+    """
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        async with timeout(ANSWER_TIMEOUT):
+            return await super().start(connection)
+
+
 class Web:
     """Requests on behalf of downloads. To be made, used and closed on one event loop.
 
@@ -66,6 +86,7 @@ class Web:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             read_bufsize=READ_AHEAD,
+            response_class=_Response,
             trust_env=False,
         )
 
@@ -83,7 +104,16 @@ class Web:
             UiapiError: `host_refused` or `invalid` for a URL, first or reached, that may not be requested.
             Transient: no connection.
         """
-        response = await self._follow(url, secret, headers or {})
+        response = await self._follow("GET", url, secret, headers or {})
+        try:
+            yield response
+        finally:
+            response.close()
+
+    @asynccontextmanager
+    async def head(self, url: URL, *, secret: Secret | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response to a HEAD, a redirect to another host being one. Otherwise as `get`."""
+        response = await self._follow("HEAD", url, secret, {})
         try:
             yield response
         finally:
@@ -96,25 +126,35 @@ class Web:
                 raise transient(response)
             return response.status, decode(await read_most(response, ANSWER_BYTES))
 
-    async def _follow(self, url: URL, secret: Secret | None, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _follow(
+        self, method: str, url: URL, secret: Secret | None, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
         by = ""
         for _ in range(MOST_HOPS):
             self._guard.check(url, reached_by=by)
             sent = {"Accept-Encoding": "identity", **headers, **(secret.headers_for(url) if secret else {})}
             try:
-                response = await self._session.get(url, headers=sent, allow_redirects=False)
+                response = await self._session.request(method, url, headers=sent, allow_redirects=False)
             except (aiohttp.ClientError, asyncio.TimeoutError, ssl.SSLError, OSError) as error:
                 raise _broken(url, error) from error
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location:
                 return response
-            response.release()
             by = url.host or ""
             try:
                 # As it came: signed addresses do not survive being encoded anew.
-                url = url.join(URL(location, encoded=True))
+                target = url.join(read_url(location, encoded=True))
+                elsewhere = origin(target) != origin(url)
+                usable = location.isprintable()
             except ValueError:
-                raise UiapiError("source_failed", f"{by} redirects to something that is no address.") from None
+                usable = False
+            if not usable:
+                response.close()
+                raise UiapiError("source_failed", f"{by} redirects to something that is no address.")
+            if elsewhere and method == "HEAD":
+                return response
+            response.release()
+            url = target
         raise UiapiError("source_failed", f"{by} redirects more than {MOST_HOPS} times; the address leads nowhere.")
 
 
@@ -179,26 +219,38 @@ def message_of(data: Any) -> str:
             said = data.get(key)
             if isinstance(said, dict):
                 said = said.get("message")
-            if isinstance(said, str) and said:
-                return " ".join(said.split())[:300]
+            if line := line_of(said):
+                return line
     return ""
 
 
+def line_of(text: object, most: int = 300) -> str:
+    """A host's text as one line that can be shown and sent, what cannot being a question mark; empty for no text."""
+    if not isinstance(text, str):
+        return ""
+    line = " ".join(text[: 4 * most].split())[:most]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
 def decode(body: bytes) -> Any:
-    """JSON, or None for anything else."""
+    """JSON, or None for anything else, nested beyond reason included."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
 async def read_most(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Up to `most` bytes of a body."""
+    """Up to `most` bytes of a body. Transient when the connection breaks, or they take too long."""
     body = bytearray()
-    async for piece in pieces(response):
-        body += piece
-        if len(body) >= most:
-            break
+    try:
+        async with timeout(ANSWER_TIMEOUT):
+            async for piece in pieces(response):
+                body += piece
+                if len(body) >= most:
+                    break
+    except asyncio.TimeoutError as error:
+        raise _broken(response.url, error) from error
     return bytes(body[:most])
 
 
@@ -218,7 +270,7 @@ def _broken(url: URL, error: BaseException) -> Transient:
     elif isinstance(error, (ssl.SSLError, aiohttp.ClientSSLError)):
         text = f"{host} could not be verified (TLS: {type(error).__name__}); check the system's certificates and clock"
     elif isinstance(error, asyncio.TimeoutError):
-        text = f"{host} was silent for too long"
+        text = f"{host} was silent, or slow, for too long"
     else:
         text = f"The connection to {host} failed ({type(error).__name__})"
     return Transient(UiapiError("source_failed", f"{text}.", {"host": host}))

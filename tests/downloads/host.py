@@ -58,6 +58,8 @@ class Answer:
         framing: how the end of a whole file is told: "length", "chunked", or "close" for by ending the connection.
         held: requests wait with their body until it is set; None lets them go at once.
         rate: bytes per second of each connection, None for as fast as it goes.
+        silent: requests get no answer at all.
+        trickle: the beginning of an answer, after which a byte comes again and again for ever.
     """
 
     data: bytes = b""
@@ -72,6 +74,8 @@ class Answer:
     framing: str = "length"
     held: asyncio.Event | None = None
     rate: float | None = None
+    silent: bool = False
+    trickle: bytes | None = None
     on_request: Callable[[Seen], None] | None = None
 
 
@@ -149,6 +153,14 @@ class Host:
         answer = self.answers.get(path) or self.answers.get(path.partition("?")[0]) or Answer(status=404)
         if answer.on_request is not None:
             answer.on_request(seen)
+        if answer.silent:
+            await asyncio.Event().wait()
+        if answer.trickle is not None:
+            writer.write(answer.trickle)
+        while answer.trickle is not None:
+            writer.write(b"[")
+            await writer.drain()
+            await asyncio.sleep(0.05)
         if answer.refusals:
             refusal = answer.refusals.pop(0)
             status, extra = refusal if isinstance(refusal, tuple) else (refusal, {})
@@ -208,5 +220,5 @@ class Host:
     async def _head(self, writer: asyncio.StreamWriter, status: int, headers: dict[str, str]) -> None:
         lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'As told')}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode(errors="surrogateescape"))
         await writer.drain()

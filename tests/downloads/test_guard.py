@@ -63,7 +63,21 @@ def test_anything_else_is_refused(url: str) -> None:
     assert refused(url) == "host_refused"
 
 
-@pytest.mark.parametrize("url", ["ftp://huggingface.co/x", "file:///etc/passwd", "https:///x", "https://u:p@hf.co/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://huggingface.co/x",
+        "file:///etc/passwd",
+        "https:///x",
+        "https://u:p@hf.co/x",
+        "https://a..civitai.com/x",
+        "https://civitai.com../x",
+        f"https://{'a' * 64}.civitai.com/x",
+        f"https://{'a.' * 200}civitai.com/x",
+        "https://*.civitai.com/x",
+        "https://8.8.8.8%.civitai.com/x",
+    ],
+)
 def test_what_is_no_plain_web_address_is_invalid(url: str) -> None:
     assert refused(url) == "invalid"
 
@@ -110,13 +124,23 @@ def test_the_refusal_says_how_to_allow_the_host() -> None:
         "::ffff:10.0.0.1",
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
+        "2001:0:7f00:1::",
+        "64:ff9b:1::a00:1",
+        "fec0::1",
+        "::127.0.0.1",
+        "::8.8.8.8",
+        "::ffff:0:127.0.0.1",
+        "2001:db8::1",
+        "5f00::1",
     ],
 )
 def test_private_addresses_are_known_in_every_spelling(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"]
+)
 def test_public_addresses_are_public(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
@@ -161,3 +185,8 @@ async def test_localhost_resolves_to_loopback_only_where_the_operator_named_it(
 def test_an_address_is_shown_without_what_may_be_secret() -> None:
     url = "https://user:pass@b2.civitai.com:443/file/x.safetensors?X-Amz-Signature=abc#frag"
     assert guard.shown(url) == "https://b2.civitai.com/file/x.safetensors"
+
+
+@pytest.mark.parametrize("url", ["https://[bad/x?token=abc", "https://u:secret@h:99999/x", "https://h:bad/x"])
+def test_what_is_no_address_is_shown_as_nothing_of_it(url: str) -> None:
+    assert guard.shown(url) == "That address"

@@ -28,6 +28,10 @@ BAD_NAMES = [
     "NUL.safetensors",
     "sub/COM1.safetensors",
     "aux/x.safetensors",
+    "con .safetensors",
+    "CONIN$.safetensors",
+    "sub/conout$ .safetensors",
+    "/".join(["a" * 200] * 25) + "/x.safetensors",
     "x.safetensors.",
     "x.safetensors ",
     " /x.safetensors",
@@ -43,7 +47,7 @@ BAD_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
+@pytest.mark.parametrize("name", BAD_NAMES, ids=lambda name: ascii(name)[:40])
 async def test_a_name_that_leads_elsewhere_is_refused_and_nothing_is_made(room: Room, host: Host, name: str) -> None:
     host.offer("/x.safetensors", model_bytes(1000))
     before = sorted(Path(room.folders.models_dir).parent.rglob("*"))
@@ -94,6 +98,15 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> Non
     with pytest.raises(UiapiError) as caught:
         Places(folders).target("loras", "x.safetensors", allow_pickle=False)
     assert caught.value.code == "bad_path"
+
+
+def test_a_folder_that_cannot_be_looked_into_says_so(tmp_path: Path) -> None:
+    folders = FolderPaths(tmp_path)
+    # Longer than any path may be: the one folder that root, too, cannot look into.
+    folders.folder_names_and_paths["loras"][0][:] = [str(tmp_path) + "/beyond" * 700]
+    with pytest.raises(UiapiError, match="too long") as caught:
+        Places(folders).target("loras", "sub/x.safetensors", allow_pickle=False)
+    assert caught.value.code == "storage_failed"
 
 
 def test_a_whole_folder_that_is_a_link_to_another_disk_is_used(tmp_path: Path) -> None:

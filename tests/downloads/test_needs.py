@@ -226,6 +226,52 @@ def test_a_subgraph_within_itself_ends(reader: Reader) -> None:
     assert reader.read(graph(node(SUBGRAPH, [], 12), subgraphs=[loop])) == [("inner.safetensors", "checkpoints", None)]
 
 
+def test_a_definition_whose_inputs_are_no_list_has_none() -> None:
+    subgraph = {"id": SUBGRAPH, "inputs": 5, "nodes": [node("Checkpoint", ["x"])], "links": [[1, -10, 0, 1, 0, "S"]]}
+    (placed,) = walk(graph(node(SUBGRAPH, [], 7), subgraphs=[subgraph]))
+    assert placed.id == "7:1"
+
+
+@pytest.mark.parametrize("how", ["in a chain", "in one another"])
+@pytest.mark.parametrize(("depth", "code"), [(60, None), (70, "too_large"), (1500, "too_large")])
+def test_subgraphs_that_nest_deeper_than_anyone_needs_are_refused(how: str, depth: int, code: str | None) -> None:
+    chain: list[dict[str, Any]] = [
+        {"id": f"g{n}", "nodes": [node(f"g{n + 1}" if n < depth else "Checkpoint", [])]} for n in range(depth + 1)
+    ]
+    if how == "in one another":
+        for outer, inner in zip(chain, chain[1:], strict=False):
+            outer["definitions"] = {"subgraphs": [inner]}
+        chain = chain[:1]
+    try:
+        assert [placed.type for placed in walk(graph(node("g0", []), subgraphs=chain))] == ["Checkpoint"]
+        found = None
+    except UiapiError as error:
+        found = error.code
+    assert found == code
+
+
+@pytest.mark.parametrize("key", ["id", "type", "mode", "widgets_values", "properties", "inputs", "links", "nodes"])
+def test_what_is_nested_beyond_reason_is_no_name(reader: Reader, key: str) -> None:
+    deep: Any = []
+    for _ in range(980):
+        deep = [deep]
+    strange = node("Checkpoint", ["x.safetensors"]) | {key: deep}
+    inner = {"id": SUBGRAPH, "nodes": [strange], "inputs": [{"name": deep}], "links": [[1, deep, 0, deep, 0, "S"]]}
+    reader.read(graph(strange, node(SUBGRAPH, []), subgraphs=[inner | {key: deep}, inner]))
+
+
+def test_an_api_export_of_more_nodes_than_anyone_runs_is_refused(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comfyui_uiapi.downloads.needs.MOST_NODES", 3)
+    nodes = {str(n): {"class_type": "Checkpoint", "inputs": {"ckpt_name": "x.safetensors"}} for n in range(4)}
+    with pytest.raises(UiapiError) as caught:
+        reader.read(nodes)
+    assert caught.value.code == "too_large"
+    nodes.popitem()
+    assert reader.read(nodes) == [("x.safetensors", "checkpoints", None)]
+
+
 def test_a_workflow_that_unfolds_without_bounds_is_refused() -> None:
     levels = [f"level-{number}" for number in range(40)]
     definitions = [

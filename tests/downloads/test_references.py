@@ -15,6 +15,7 @@ from comfyui_uiapi.downloads.references import (
     read_reference,
 )
 from comfyui_uiapi.downloads.settings import Settings
+from comfyui_uiapi.downloads.sources import clean
 from yarl import URL
 
 DRIVE_ID = "1AbcDefGhiJklMnoPqrStUvWxYz012345"
@@ -80,6 +81,39 @@ def test_a_reference_is_read_as_it_is_meant(kind: str, text: str, meant: Any) ->
     assert read_reference(kind, text, Settings(hf_endpoint="https://mirror.example")) == meant
 
 
+@pytest.mark.parametrize("kind", ["url", "huggingface", "civitai", "gdrive"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:hf_SECRET@huggingface.co/o/r/resolve/main/x.sft",
+        "https://hf_SECRET@huggingface.co/o/r",
+        "https://me:hf_SECRET@civitai.com/models/1",
+        "https://me:hf_SECRET@elsewhere.example/x.sft",
+        "https://me:hf_SECRET@huggingface.co:99999/x.sft",
+    ],
+)
+def test_a_login_in_an_address_is_refused_without_being_told(kind: str, text: str) -> None:
+    with pytest.raises(UiapiError) as caught:
+        read_reference(kind, text, Settings())
+    assert caught.value.code == "invalid" and "SECRET" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("https://civitai.com/models/1?token=SECRET&type=VAE", "https://civitai.com/models/1?type=VAE"),
+        ("https://me:SECRET@hf.co/o/r", "https://hf.co/o/r"),
+        ("https://SECRET@hf.co:99999/o/r?token=SECRET", "https://hf.co:99999/o/r"),
+        ("https://me:SECRET@hf.co/o/r?token=SECRET", "https://hf.co/o/r"),
+        ("https://hf.co/o/r@v1/x.sft", "https://hf.co/o/r@v1/x.sft"),
+        ("urn:air:sdxl:lora:civitai:12@34", "urn:air:sdxl:lora:civitai:12@34"),
+        ("hf://o/r@v1/x.sft", "hf://o/r@v1/x.sft"),
+    ],
+)
+def test_what_is_kept_of_a_source_has_neither_token_nor_login(text: str, kept: str) -> None:
+    assert clean(text) == kept
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
@@ -95,11 +129,26 @@ def test_a_reference_is_read_as_it_is_meant(kind: str, text: str, meant: Any) ->
         ("url", "https://civitai.com/models/name-only"),
         ("url", "https://drive.google.com/drive/my-drive"),
         ("url", "urn:air:sdxl:lora:civitai:name@34"),
+        ("url", "https://[bad/x"),
+        ("url", "https://civitai.com[::1]@/models/1"),
+        ("url", "https://huggingface.co:99999/o/r"),
+        ("url", "https://huggingface.co:bad/o/r"),
+        ("url", "https://civitai.com/models/" + "9" * 5000),
+        ("url", "https://civitai.com/api/download/models/" + "9" * 5000),
+        ("url", "https://civitai.com/models/1?modelVersionId=" + "9" * 5000),
+        ("url", "https://civitai.com/models/1?modelVersionId=two"),
+        ("url", "https://civitai.com/models/1?fileId=" + "9" * 5000),
+        ("url", "civitai:" + "9" * 5000 + "@1"),
+        ("url", "civitai:1@" + "9" * 5000),
+        ("url", "civitai:1@2+" + "9" * 5000),
+        ("civitai", "9" * 5000),
+        ("civitai", "1@" + "9" * 5000),
         ("huggingface", "one"),
         ("civitai", "12345"),
     ],
+    ids=lambda text: text[:60],
 )
 def test_what_cannot_be_meant_is_invalid(kind: str, text: str) -> None:
     with pytest.raises(UiapiError) as caught:
         read_reference(kind, text, Settings())
-    assert caught.value.code == "invalid"
+    assert caught.value.code == "invalid" and len(caught.value.message) < 300

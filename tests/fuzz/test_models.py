@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ntpath
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -55,6 +56,10 @@ GRAPHS = st.fixed_dictionaries(
     {"nodes": st.lists(UI_NODES, max_size=4) | JSON},
     optional={"definitions": st.fixed_dictionaries({"subgraphs": st.lists(JSON, max_size=2) | JSON}) | JSON},
 )
+# What Windows keeps for itself in every folder.
+DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
+    f"{port}{number}" for port in ("COM", "LPT") for number in "123456789\xb9\xb2\xb3"
+}
 WORKFLOWS = GRAPHS | st.dictionaries(st.text(max_size=3), API_NODES, max_size=4) | JSON
 
 
@@ -120,6 +125,39 @@ def test_no_name_leads_out_of_its_folder(examples: settings, tmp_path: Path) -> 
         path = os.path.realpath(tmp_path / local)
         assert os.path.commonpath([path, tmp_path]) == str(tmp_path) and path != str(tmp_path)
         assert same_name(local) == same_name(name)
+
+    holds()
+
+
+def reserved_on_windows(part: str) -> bool:
+    """As ntpath.isreserved has it, which is there from Python 3.13 on."""
+    if part[-1:] in ". " or any(letter in '"*:<>?|/\\' or letter < " " for letter in part):
+        return True
+    return part.partition(".")[0].rstrip(" ").upper() in DEVICES
+
+
+def test_no_name_leads_out_of_its_folder_or_to_a_device_on_windows(
+    examples: settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sep", "\\")
+    folder = PureWindowsPath("D:\\models\\loras")
+    device = st.sampled_from(sorted(DEVICES)).flatmap(lambda name: st.sampled_from([name, name.lower()]))
+    pieces = device | st.sampled_from(
+        ["..", ".", "/", "\\", "~", "C:", "\x00", " ", "$", "x", ".safetensors", "\u0131"]
+    )
+
+    nearly = st.tuples(st.sampled_from(["", "sub/"]), device, st.sampled_from(["", " ", "  ", "x"]), st.just(".sft"))
+
+    @examples
+    @given((st.lists(pieces | st.text(max_size=4), max_size=8) | nearly).map("".join))
+    def holds(name: str) -> None:
+        local = local_name(name)
+        if local is None:
+            return
+        path = ntpath.normpath(str(folder / local))
+        inside = PureWindowsPath(path).relative_to(folder)
+        assert inside.parts and str(inside) == local
+        assert not any(reserved_on_windows(part) for part in inside.parts)
 
     holds()
 
