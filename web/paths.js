@@ -40,8 +40,7 @@ export function resolve(root, path, side) {
   if (typeof path !== "string" || path.trim() === "") {
     throw new CommandError("invalid", "A field path is a non-empty text such as KSampler.seed.", { path });
   }
-  const named = distinct(find(root, [], path.trim(), side));
-  const fields = named.length > 0 ? named : distinct(find(root, [], path.trim(), side, true));
+  const fields = fieldsAt(root, path, side);
   if (fields.length === 1) return fields[0];
   if (fields.length > 1) {
     const candidates = fields.map((field) => pathOf(root, field));
@@ -57,6 +56,19 @@ export function resolve(root, path, side) {
     path,
     nearest: near,
   });
+}
+
+/**
+ * The fields a path may stand for: none where it is unknown, several where it is ambiguous.
+ *
+ * @param {Graph} root
+ * @param {string} path
+ * @param {Side} [side]
+ * @returns {Field[]}
+ */
+export function fieldsAt(root, path, side) {
+  const named = distinct(find(root, [], path.trim(), side));
+  return named.length > 0 ? named : distinct(find(root, [], path.trim(), side, true));
 }
 
 /**

@@ -25,6 +25,8 @@
  * @property {any} before
  * @property {any} after
  * @property {boolean} cut whether a value is longer than the log keeps
+ * @property {number} webui the page it was made in
+ * @property {string} tab the workflow tab of that page
  *
  * @typedef {object} ProgramFacts
  * @property {string} name

@@ -34,14 +34,14 @@ TIMED = """async base => {
     const request = async command => command === 'downloads' ? {downloads: []} : log
     const state = createState({request, clientId: () => 1}, {requestAnimationFrame: f => (frame = f, 1), console})
     const frontend = {rootGraph: () => app.rootGraph, toast() {}, addSidebarTab: tab => (render = tab.render)}
-    createPanel({frontend, state, request, dialogs: {}})
+    createPanel({frontend, state, request, dialogs: {}, revisions: {activeTab: () => 'tab-1'}})
     const place = document.body.appendChild(document.createElement('div'))
     place.style.cssText = 'position: fixed; inset: 0; width: 320px; z-index: 9999'
     render(place)
     state.hear('panel_state', {paused: false, rules: {}, answers: [], runs: [], webuis: [], main_webui_id: 1})
     await new Promise(resume => setTimeout(resume, 50))
     const change = before =>
-        ({kind: 'widget_changed', path: 'Canvas.width', node: '1', what: 'width', before, after: 64})
+        ({kind: 'widget_changed', path: 'Canvas.width', node: '1', what: 'width', before, after: 64, webui: 1, tab: 'tab-1'})
     const entry = id => ({id, program: `p${id % 20}`, kind: 'change', command: 'set_fields', about: 'Canvas.width',
         time: 1e9 + id, count: 1, state: 'done', code: null, changes: [change(id)], changes_total: 1})
     const programs = at => Array.from({length: 20}, (_, n) =>
