@@ -13,7 +13,7 @@ import { linked } from "./links.js";
 import { nearestNames } from "./nearest.js";
 import { nodePath } from "./paths.js";
 import { modeName, pair } from "./picture.js";
-import { isField, nodeReadings } from "./readings.js";
+import { isField, nodeReadings, titleOf } from "./readings.js";
 import { byExecutionId, executionId, ownerOf, walk } from "./subgraphs.js";
 import { choices } from "./values.js";
 
@@ -133,7 +133,7 @@ export function identity(place) {
   return {
     id: executionId(place),
     type: node.type,
-    title: node.title ?? "",
+    title: titleOf(node),
     inputs: (node.inputs ?? []).map(({ name }) => name),
     outputs: (node.outputs ?? []).map(({ name }) => name),
   };

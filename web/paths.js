@@ -21,7 +21,7 @@
 
 import { CommandError } from "./errors.js";
 import { nearest } from "./nearest.js";
-import { enquote, find, widgetsNamed } from "./readings.js";
+import { enquote, find, fold, needsQuotes, titleOf, widgetsNamed } from "./readings.js";
 import { ownerOf } from "./subgraphs.js";
 
 const SHOWN_AT_MOST = 8;
@@ -110,15 +110,15 @@ export function nodePath(root, { node, hosts }) {
  * @returns {string}
  */
 function nodeName(graph, node) {
-  const title = node.title ?? "";
-  const lower = title.toLowerCase();
+  const title = titleOf(node);
+  const folded = fold(title);
   if (title === "") return `#${node.id}`;
-  let risky = /[./[\]"\\]/.test(title) || title.startsWith("#") || title !== title.trim();
+  let risky = needsQuotes(title);
   for (const other of graph.nodes) {
     if (other === node) continue;
-    const name = other.title?.toLowerCase() ?? "";
-    if (name === lower) return `#${node.id}`;
-    if (name.startsWith(lower) && /[./[]/.test(name[lower.length])) risky = true;
+    const name = fold(titleOf(other));
+    if (name === folded) return `#${node.id}`;
+    if (name.startsWith(folded) && /[./[]/.test(name[folded.length])) risky = true;
   }
   return risky ? enquote(title) : title;
 }

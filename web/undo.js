@@ -11,7 +11,7 @@ import { CommandError } from "./errors.js";
 import { connect } from "./links.js";
 import { modeName, pair } from "./picture.js";
 import { fieldsAt } from "./paths.js";
-import { enquote } from "./readings.js";
+import { enquote, titleOf } from "./readings.js";
 import { byExecutionId, linkInto, ownerOf } from "./subgraphs.js";
 import { texts } from "./texts.js";
 import { setFields } from "./widgets.js";
@@ -20,7 +20,7 @@ import { setFields } from "./widgets.js";
 
 /** What of a node can be put back, and how it is read off it. */
 const READ = /** @type {Record<string, (node: any) => any>} */ ({
-  title: (node) => node.title ?? "",
+  title: titleOf,
   mode: (node) => modeName(node.mode),
   pos: (node) => pair(node.pos),
   color: (node) => node.color ?? null,
