@@ -41,7 +41,8 @@ TIMED = """async base => {
     state.hear('panel_state', {paused: false, rules: {}, answers: [], runs: [], webuis: [], main_webui_id: 1})
     await new Promise(resume => setTimeout(resume, 50))
     const change = before =>
-        ({kind: 'widget_changed', path: 'Canvas.width', node: '1', what: 'width', before, after: 64, webui: 1, tab: 'tab-1'})
+        ({kind: 'widget_changed', path: 'Canvas.width', node: '1', what: 'width', before, after: 64,
+            webui: 1, tab: 'tab-1'})
     const entry = id => ({id, program: `p${id % 20}`, kind: 'change', command: 'set_fields', about: 'Canvas.width',
         time: 1e9 + id, count: 1, state: 'done', code: null, changes: [change(id)], changes_total: 1})
     const programs = at => Array.from({length: 20}, (_, n) =>
