@@ -308,9 +308,13 @@ export function createTransport(options) {
       connect();
     },
 
-    /** Try at once instead of waiting on: something tells that the server is back. */
+    /**
+     * Something tells that the server is back: try at once instead of waiting on. On a socket that looks open something
+     * is said, so that one that died while the computer slept is found out.
+     */
     hurry() {
-      if (!socket) connect();
+      if (socket) sendInfo(true);
+      else connect();
     },
 
     /** Close, and stay closed until started again. */
@@ -364,8 +368,5 @@ export function createTransport(options) {
 
     /** Tell the server what the hello told, if that has changed since. */
     changed: () => sendInfo(false),
-
-    /** Say something, so that a socket that died while the computer slept is found out. */
-    probe: () => sendInfo(true),
   };
 }

@@ -166,6 +166,14 @@ test("word that the server is back ends the wait, and opens no second socket", (
   assert.equal(sockets.filter(({ readyState }) => readyState !== 3).length, 1);
 });
 
+test("word that the server is back has something said on a socket that looks open, so that a dead one is found out", () => {
+  const { sockets, transport } = setUp();
+  transport.start();
+  sockets[0].welcome();
+  transport.hurry();
+  assert.deepEqual(sockets[0].sent.slice(1).map(({ event }) => event), ["info"]);
+});
+
 test("a tab that was replaced stays away", () => {
   const { clock, sockets, transport } = setUp();
   transport.start();
@@ -332,7 +340,7 @@ test("what changed is told once, and what did not is told only to find out a dea
   transport.start();
   transport.changed();
   sockets[0].open();
-  transport.probe();
+  transport.hurry();
   assert.equal(sockets[0].sent.length, 1);
   state.info = { workflow_name: "two" };
   sockets[0].say({ type: "welcome", protocol: 1, client_id: 3, session: "s" });
@@ -340,7 +348,7 @@ test("what changed is told once, and what did not is told only to find out a dea
   assert.deepEqual(sockets[0].sent.slice(1), [event]);
   transport.changed();
   assert.equal(sockets[0].sent.length, 2);
-  transport.probe();
+  transport.hurry();
   assert.deepEqual(sockets[0].sent.slice(2), [event]);
 });
 
