@@ -151,12 +151,24 @@ async def test_pictures_show_the_nodes_whichever_way_the_page_draws_them(tell: A
         await tab.page.evaluate(VUE_NODES, False)
 
 
-async def test_a_picture_disturbs_neither_the_view_nor_the_subgraph_that_is_looked_into(tell: Ask, tab: Tab) -> None:
+async def test_a_picture_disturbs_neither_the_view_nor_what_the_person_does(tell: Ask, refused: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=nested())
-    view = "() => { const { ds, graph, canvas } = app.canvas; return [ds.scale, ...ds.offset, graph.id, canvas.id] }"
+    await tab.page.evaluate("() => app.canvas.select(app.rootGraph.nodes.find(({ title }) => title === 'Save'))")
+    view = """() => {
+        const { ds, graph, canvas, selectedItems } = app.canvas
+        return [ds.scale, ...ds.offset, graph.id, canvas.id, ...[...selectedItems].map(({ title }) => title)]
+    }"""
     before = await tab.page.evaluate(view)
+    assert before[-1] == "Save"
     picture(await tell("screenshot", nodes=["Outer/Deep/Inner Image"]))
     assert await tab.page.evaluate(view) == before
+    await tab.page.mouse.move(640, 700)
+    await tab.page.mouse.down()
+    try:
+        assert (await refused("screenshot", nodes=["Outer/Deep/Inner Image"]))["code"] == "conflict"
+        picture(await tell("screenshot", nodes=["Save"]))
+    finally:
+        await tab.page.mouse.up()
 
 
 async def test_a_large_graph_is_read_in_pieces(tell: Ask, refused: Ask) -> None:
