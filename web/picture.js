@@ -64,7 +64,7 @@ export function takePicture(root) {
     titles.set(graph, counts);
     const outer = hosts.length > 0 ? `${picture.paths.get(executionId(hostPlace(hosts)))}/` : "";
     picture.paths.set(id, outer + name(node, counts));
-    picture.nodes.set(id, textOf(place));
+    picture.nodes.set(id, JSON.stringify(facts(place)));
     picture.sizes.set(id, JSON.stringify(pair(node.size)));
     if (node.subgraph) addGraph(picture, node.subgraph, id);
   }
@@ -105,25 +105,17 @@ function name(node, counts) {
 }
 
 /**
- * The facts of a node as JSON. One widget whose value JSON can't hold, or that throws when it is asked, must not hide
- * the rest of the graph: what it says is shown in its place.
+ * A widget's value. One that JSON can't hold, or that throws when it is asked, must not hide the rest of the graph:
+ * what it says is shown in its place.
  *
- * @param {Place} place
- * @returns {string}
+ * @param {import("./types.js").Widget} widget
+ * @returns {any}
  */
-function textOf(place) {
+export function valueOf(widget) {
   try {
-    return JSON.stringify(facts(place, ({ value }) => value));
-  } catch {
-    return JSON.stringify(facts(place, readable));
-  }
-}
-
-/** @param {import("./types.js").Widget} widget */
-function readable(widget) {
-  try {
-    JSON.stringify(widget.value);
-    return widget.value;
+    const value = widget.value ?? null;
+    if (typeof value === "object" || typeof value === "bigint") JSON.stringify(value);
+    return value;
   } catch (error) {
     return words(error);
   }
@@ -131,17 +123,16 @@ function readable(widget) {
 
 /**
  * @param {Place} place
- * @param {(widget: import("./types.js").Widget) => any} read
  * @returns {NodeFacts}
  */
-function facts({ node, hosts }, read) {
+function facts({ node, hosts }) {
   /** @type {Record<string, any>} Without a prototype, since a widget may be called __proto__. */
   const widgets = Object.create(null);
   for (const widget of node.widgets ?? []) {
     if (!isField(widget) || widget.name in widgets) continue;
     // A promoted widget is told of once, where its value is kept.
     if ((hosts.length > 0 || node.subgraph) && ownerOf({ node, hosts, widget }).widget !== widget) continue;
-    widgets[widget.name] = read(widget) ?? null;
+    widgets[widget.name] = valueOf(widget);
   }
   return {
     type: node.type,

@@ -152,6 +152,19 @@ async def test_undo_is_not_offered_once_the_person_has_changed_it(panel: Locator
     await expect(entries.get_by_role("button", name="Undo this")).to_have_count(0)
 
 
+async def test_undo_is_only_offered_in_the_workflow_that_was_changed(panel: Locator, tab: Tab, ask_as: As) -> None:
+    await ask_as("Mover", "set_fields", fields=[["Canvas.width", 640]])
+    undo = panel.get_by_role("listitem").filter(has_text="Mover · set_fields").get_by_role("button", name="Undo this")
+    await expect(undo.first).to_be_visible()
+    shown = (await ask_as("Mover", "list_tabs"))[1]["response"]["tabs"]
+    same = ui([node(1, "EmptyImage", "Canvas", [640, 64, 1, 0])])
+    await ask_as("Mover", "load_workflow", workflow=same)
+    await expect(undo).to_have_count(0)
+    [changed] = [item["id"] for item in shown if item["active"]]
+    await ask_as("Mover", "switch_tab", tab=changed)
+    await expect(undo.first).to_be_visible()
+
+
 async def test_paused_programs_may_read_and_nothing_else(
     panel: Locator, tab: Tab, ask_as: As, request: pytest.FixtureRequest
 ) -> None:

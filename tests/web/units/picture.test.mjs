@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { differences, takePicture } from "../../../web/picture.js";
+import { query } from "../../../web/queries.js";
 import { createRevisions } from "../../../web/revision.js";
 import { graph, node } from "./graphs.mjs";
 
@@ -36,6 +37,14 @@ for (const [what, odd] of Object.entries(ODD)) {
     assert.deepEqual(changes, [["widget_changed", "v", 1, 2], ["widget_changed", "b", 1, 2]]);
   });
 }
+
+test("whoever lists the nodes is told of the odd ones too", () => {
+  const root = graph(...Object.values(ODD).map((odd) => odd()));
+  const listed = JSON.parse(JSON.stringify(query(root, {}))).nodes;
+  assert.deepEqual(listed.map(({ title }) => title), ["7", "n", "n", "n", "n"]);
+  assert.match(listed[2].widgets[0].value, /circular/);
+  assert.match(listed[4].widgets[0].value, /not ready/);
+});
 
 test("a page whose first workflow has an odd node connects all the same", () => {
   const root = graph(...Object.values(ODD).map((odd) => odd()));
