@@ -65,8 +65,7 @@ export function nodeReadings(graph, text) {
     const index = /^\[(\d+)\](?=$|[./])/.exec(text.slice(length));
     const rest = text.slice(length + (index ? index[0].length : 0));
     if (rest !== "" && !/^[./]/.test(rest)) continue;
-    // Past the last node of a title there is none: what its number would count as one of a type is another node.
-    if (index && group.rank === TYPE && groups.has(`${TITLE}${group.name}`)) continue;
+    if (index && group.rank === TYPE && countsByTitle(groups, group.name)) continue;
     const chosen = index ? nodes.slice(Number(index[1]), Number(index[1]) + 1) : nodes;
     readings.push({ nodes: chosen.map((node) => ({ node, hosts: [] })), rest });
   }
@@ -89,6 +88,18 @@ function join(groups, rank, name, node) {
   const group = groups.get(`${rank}${folded}`);
   if (group) group.nodes.push(node);
   else groups.set(`${rank}${folded}`, { name: folded, rank, nodes: [node] });
+}
+
+/**
+ * Whether a number after a name counts the nodes of that title and no others of that type. It does where nodes are
+ * titled as their type is: past the last of them it would count one of them again, or one that is called otherwise.
+ *
+ * @param {Map<string, Group>} groups
+ * @param {string} name
+ * @returns {boolean}
+ */
+function countsByTitle(groups, name) {
+  return groups.get(`${TITLE}${name}`)?.nodes.some(({ type }) => fold(String(type)) === name) ?? false;
 }
 
 /**

@@ -50,7 +50,7 @@ export function createTabs(frontend, workflows) {
     for (const fits of [
       (/** @type {any} */ workflow) => idOf(workflow) === name,
       (/** @type {any} */ workflow) => workflow.path === stored(name),
-      (/** @type {any} */ workflow) => workflow.path === name,
+      (/** @type {any} */ workflow) => workflow.path === withSuffix(name),
       (/** @type {any} */ workflow) => workflow.filename === name,
       (/** @type {any} */ workflow) => workflow.filename.toLowerCase() === name.toLowerCase(),
     ]) {
@@ -157,8 +157,7 @@ export function createTabs(frontend, workflows) {
         await store().deleteWorkflow(copy);
         throw error;
       }
-      await show(copy);
-      return active();
+      return copy;
     }
     const before = workflow.path;
     if (path !== before) await store().renameWorkflow(workflow, path);
@@ -271,6 +270,7 @@ export function createTabs(frontend, workflows) {
       const taken = other && idOf(other) !== idOf(workflow);
       if (taken && (!overwrite || other.isTemporary)) refuseTaken(path);
       const saved = await onDisk("save the workflow", () => (taken ? replace(other, workflow) : write(workflow, path)));
+      if (idOf(saved) !== idOf(workflow)) await onDisk("open the copy", () => show(saved));
       return { tab: described(saved) };
     },
 

@@ -170,6 +170,8 @@ test("a number past the last node of a title is unknown, and never counts the no
   const root = graph(node("Foo", "KSampler", { seed: 1 }), node("KSampler", "KSampler", { seed: 2 }), node("KSampler", "KSampler", { seed: 3 }));
   assert.deepEqual([0, 1].map((at) => value(root, `KSampler[${at}].seed`)), [2, 3]);
   assert.equal(refusal(root, "KSampler[2].seed").code, "unknown_path");
+  const other = graph(node("EmptyImage", "SaveImage", { prefix: "x" }), ...[4, 5].map((width) => node("Picture", "EmptyImage", { width })));
+  assert.deepEqual([0, 1].map((at) => value(other, `EmptyImage[${at}].width`)), [4, 5]);
 });
 
 test("a letter whose small form depends on its neighbours leads to its node", () => {
