@@ -73,8 +73,14 @@ class Need:
     uses: list[Use] = field(default_factory=list)
 
     def among(self, names: Names) -> bool:
-        """Whether it is one of these."""
-        return names is None or same_name(self.name) in {same_name(name) for name in names}
+        """Whether it is one of these, by its name alone or after its folder's."""
+        own = {same_name(self.name), same_name(self.in_folder)}
+        return names is None or not own.isdisjoint(map(same_name, names))
+
+    @property
+    def in_folder(self) -> str:
+        """Its name after its folder's, which tells it from one of the same name in another."""
+        return f"{self.directory}/{self.name}"
 
     @property
     def reason(self) -> str | None:

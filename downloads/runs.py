@@ -210,7 +210,7 @@ class Runner:
         finally:
             registry.pending_downloads.pop(run.id, None)
         for item in asked:
-            answer = answers.get(item.need.name)
+            answer = answers.get(item.need.in_folder) or answers.get(item.need.name)
             if item.state != "waiting_for_url":
                 continue
             if answer is None:

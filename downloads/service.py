@@ -348,12 +348,12 @@ class Downloads:
         answers = await self._ask_urls([need.name for need in needs], models, DEFAULT_TIMEOUT)
         given: dict[str, ModelDef | str] = {}
         for need in needs:
-            url = answers.get(need.name)
-            if not url:
+            key = need.in_folder if need.in_folder in answers else need.name
+            if not (url := answers.get(key)):
                 continue
-            given[need.name] = url
+            given[key] = url
             try:
-                await self.save_urls({need.name: url})
+                await self.save_urls({key: url})
             except UiapiError as error:
                 # It is tried all the same, and then says itself what is wrong with it.
                 log.warning("The address given for %r is not remembered: %r", need.name, redact(error.message))

@@ -35,6 +35,7 @@ export function clock(seconds) {
  * @returns {string} on one line, and not too long
  */
 export function short(value) {
-  const words = (typeof value === "string" ? value : JSON.stringify(value ?? "")).replace(/\s+/g, " ");
+  // JSON has no text for a function or a symbol.
+  const words = (typeof value === "string" ? value : (JSON.stringify(value ?? "") ?? String(value))).replace(/\s+/g, " ");
   return words.length > VALUE_SHOWN ? `${words.slice(0, VALUE_SHOWN)}…` : words;
 }

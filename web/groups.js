@@ -129,7 +129,7 @@ function find(frontend, name) {
   const root = frontend.rootGraph();
   const all = [root, ...(root.subgraphs?.values() ?? [])].flatMap(({ groups }) => [...groups]);
   const byId = name.startsWith("#") ? all.filter(({ id }) => `#${id}` === name) : [];
-  const found = byId.length > 0 ? byId : all.filter(({ title }) => title.toLowerCase() === name.toLowerCase());
+  const found = byId.length > 0 ? byId : all.filter(({ title }) => String(title).toLowerCase() === name.toLowerCase());
   if (found.length === 1) return found[0];
   if (found.length > 1) {
     const candidates = found.map(({ id }) => `#${id}`);

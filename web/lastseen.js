@@ -2,10 +2,11 @@
  * Sending the server the graph as it is, now and then: what programs can still read when no tab is open.
  *
  * Costs nothing while nothing changes. A change is sent a second after the last one, and never more often than every
- * five seconds, when the page has nothing better to do.
+ * five seconds, when the page has nothing better to do. Nobody has asked for it, so nothing else may come of it.
  */
 
 import { described } from "./nodes.js";
+import { isField } from "./readings.js";
 import { walk } from "./subgraphs.js";
 
 // Milliseconds.
@@ -47,7 +48,7 @@ export function createLastSeen({ frontend, workflows, revisions, tell }, page) {
     const nodes = [...walk(root)].map((place) => described(root, place));
     const about = { nodes, workflow_name: frontend.info().workflow_name, workflow_tab: revisions.activeTab(), revision };
     try {
-      const { workflow, output } = await frontend.exported();
+      const { workflow, output } = isExportedQuietly(root) ? await frontend.exported() : { workflow: frontend.state(), output: {} };
       // What changed meanwhile comes with the next one.
       sent = revision;
       tell("snapshot", { workflow, output, ...about });
@@ -68,4 +69,25 @@ export function createLastSeen({ frontend, workflows, revisions, tell }, page) {
       later();
     },
   };
+}
+
+/**
+ * Whether an export only reads the graph. It asks each widget what it has for a run, and some act on that: a camera
+ * takes a picture, a recorder stops, a drawing or a view of a scene is uploaded.
+ *
+ * @param {import("./types.js").Graph} root
+ * @returns {boolean}
+ */
+function isExportedQuietly(root) {
+  return [...walk(root)].every(({ node }) => (node.widgets ?? []).every(isReadQuietly));
+}
+
+/**
+ * @param {any} widget
+ * @returns {boolean}
+ */
+function isReadQuietly(widget) {
+  if (!Object.hasOwn(widget, "serializeValue") || !widget.serializeValue || !isField(widget)) return true;
+  // The frontend's own that only work out a text or a number: of {a|b} one, dates in file names, the place in a list.
+  return Boolean(widget.dynamicPrompts) || widget.name === "filename_prefix" || widget.type === "hidden";
 }

@@ -89,13 +89,12 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
       const free = plan.disks.length > 0 ? Math.min(...plan.disks.map((/** @type {any} */ disk) => disk.free)) : null;
       const look = { title: texts.planTitle(wanted.length), confirm: texts.downloadThem, free };
       const chosen = await askForModels(dialogs, wanted, check, new AbortController().signal, look);
-      if (!chosen || chosen.names.length === 0) return void lookSoon();
-      for (const [name, url] of Object.entries(chosen.urls)) {
-        const folder = wanted.find((/** @type {any} */ model) => model.name === name)?.directory ?? "checkpoints";
-        await request("add_model_url", { model_name: name, url, model_type: folder });
+      if (!chosen || chosen.length === 0) return void lookSoon();
+      for (const { model, key, url } of chosen) {
+        if (url) await request("add_model_url", { model_name: key, url, model_type: model.directory ?? "checkpoints" });
       }
-      await request("subscribe", { events: ["download_progress"] });
-      download = (await request("download_models", { workflow, only: chosen.names })).download_id;
+      await state.listen();
+      download = (await request("download_models", { workflow, only: chosen.map(({ key }) => key) })).download_id;
       followed();
     } catch (error) {
       frontend.toast("error", texts.models, words(error));

@@ -11,7 +11,8 @@
  *
  * @typedef {{name: string, directory?: string | null, used_by?: {path: string}[], plan?: Planned}} Wanted
  * @typedef {(address: {name: string, directory: string | null, url: string}) => Promise<Planned>} Check
- * @typedef {{urls: Record<string, string>, names: string[]}} Chosen addresses given, and all models that were not skipped
+ * @typedef {{model: Wanted, key: string, url: string}[]} Chosen the models that are to be had, each with the name that it
+ *   and its address go by, and the address that was given, or ""
  */
 
 import { button, make, set } from "./dom.js";
@@ -33,18 +34,31 @@ const GOOD = new Set(["download", "link", "present"]);
  * @param {Wanted[]} models
  * @param {Check} check asks the server about an address as it is typed
  * @param {AbortSignal} signal
- * @returns {Promise<Record<string, string>>} by name; a model that the person skipped is not in it
+ * @returns {Promise<Record<string, string>>} by key; a model that the person skipped is not in it
  * @throws {CommandError} declined when they gave none
  */
 export async function askAddresses(dialogs, models, check, signal) {
   const title = models.length === 1 ? texts.modelTitle(models[0].name) : texts.modelsTitle(models.length);
   const chosen = await askForModels(dialogs, models, check, signal, { title, confirm: texts.confirm });
-  if (!chosen || Object.keys(chosen.urls).length === 0) {
+  const given = (chosen ?? []).filter(({ url }) => url);
+  if (given.length === 0) {
     throw new CommandError("declined", "The person at the browser gave no address.", {
       ckpt_names: models.map(({ name }) => name),
     });
   }
-  return chosen.urls;
+  return Object.fromEntries(given.map(({ key, url }) => [key, url]));
+}
+
+/**
+ * The name that a model and its address go by: with its folder where another one has the same file name.
+ *
+ * @param {Wanted} model
+ * @param {Wanted[]} models all of them
+ * @returns {string}
+ */
+export function keyOf({ name, directory }, models) {
+  const shared = models.filter((other) => other.name === name).length > 1;
+  return shared && directory ? `${directory}/${name}` : name;
 }
 
 /**
@@ -95,9 +109,8 @@ function form(models, check, { confirm, free }, answer) {
     event.preventDefault();
     const wrong = rows.find((row) => !row.skipped() && row.refuses());
     if (wrong) return;
-    const wanted = rows.filter((row) => !row.skipped());
-    const urls = Object.fromEntries(wanted.filter((row) => row.url()).map((row) => [row.model.name, row.url()]));
-    answer({ urls, names: wanted.filter((row) => row.url() || row.bytes() !== null || row.known).map(({ model }) => model.name) });
+    const wanted = rows.filter((row) => !row.skipped() && (row.url() || row.bytes() !== null || row.known));
+    answer(wanted.map(({ model, url }) => ({ model, key: keyOf(model, models), url: url() })));
   }
 
   update();

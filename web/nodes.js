@@ -1,7 +1,8 @@
 /**
  * Nodes as commands name and tell of them: the node a path stands for, and the entry that describes a node.
  *
- * A node's path is the beginning of a field path: `Title`, `Type`, `Title[1]`, `#12:3`, `Outer/Inner`, `"quoted"`.
+ * A node's path is the beginning of a field path: `Title`, `Type`, `Title[1]`, `#12:3`, `Outer/Inner`, `"quoted"`. By
+ * itself `12:3` is an id too, so that a title of digits has to be quoted.
  *
  * @typedef {import("./types.js").Graph} Graph
  * @typedef {import("./types.js").GraphNode} GraphNode
@@ -12,8 +13,8 @@ import { CommandError } from "./errors.js";
 import { linked } from "./links.js";
 import { nearestNames } from "./nearest.js";
 import { nodePath } from "./paths.js";
-import { modeName, pair } from "./picture.js";
-import { isField, nodeReadings } from "./readings.js";
+import { modeName, pair, valueOf } from "./picture.js";
+import { isField, nodeReadings, titleOf } from "./readings.js";
 import { byExecutionId, executionId, ownerOf, walk } from "./subgraphs.js";
 import { choices } from "./values.js";
 
@@ -117,7 +118,7 @@ export function described(root, place) {
     ...identity(place),
     widgets: (node.widgets ?? []).filter(isField).map((widget) => {
       const owner = ownerOf({ node, hosts, widget });
-      const shown = { name: widget.name, type: widget.type, value: owner.widget.value ?? null };
+      const shown = { name: widget.name, type: widget.type, value: valueOf(owner.widget) };
       const options = widget.type === "combo" ? choices(owner.node, owner.widget) : undefined;
       return options ? { ...shown, options: options.slice(0, OPTIONS_AT_MOST), options_total: options.length } : shown;
     }),
@@ -133,7 +134,7 @@ export function identity(place) {
   return {
     id: executionId(place),
     type: node.type,
-    title: node.title ?? "",
+    title: titleOf(node),
     inputs: (node.inputs ?? []).map(({ name }) => name),
     outputs: (node.outputs ?? []).map(({ name }) => name),
   };

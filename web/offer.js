@@ -27,6 +27,7 @@ const SVG = "http://www.w3.org/2000/svg";
 // What is shown at most; the numbers above the table are of everything.
 const LINES_SHOWN = 100;
 const BOXES_DRAWN = 500;
+const LINKS_DRAWN = 2000;
 const MARGIN = 40;
 // Where the nodes of an API-format workflow are drawn, which says nothing of that.
 const COLUMN = 300;
@@ -74,7 +75,7 @@ export function compare(before, after) {
     old.delete(item.key);
     if (known.title !== item.title) found.lines.push({ title: known.title, what: texts.nodeTitle, before: known.title, after: item.title });
     for (const [what, value] of Object.entries(item.values)) {
-      const held = known.values[what];
+      const held = Object.hasOwn(known.values, what) ? known.values[what] : undefined;
       if (JSON.stringify(held) !== JSON.stringify(value)) found.lines.push({ title: item.title, what, before: held, after: value });
     }
   }
@@ -152,7 +153,7 @@ function isLink(value) {
  * @param {any} workflow in UI format
  * @returns {{boxes: Box[], links: [string, string][]}}
  */
-function uiPicture({ nodes, links }) {
+export function uiPicture({ nodes, links }) {
   const boxes = nodes.slice(0, BOXES_DRAWN).map((/** @type {any} */ { id, pos, size }) => ({
     key: `#${id}`,
     x: number(pos?.[0]),
@@ -160,7 +161,7 @@ function uiPicture({ nodes, links }) {
     width: Math.max(20, number(size?.[0] ?? SIZE.width)),
     height: Math.max(20, number(size?.[1] ?? SIZE.height)),
   }));
-  const ends = (Array.isArray(links) ? links : []).map((/** @type {any} */ link) =>
+  const ends = (Array.isArray(links) ? links : []).slice(0, LINKS_DRAWN).map((/** @type {any} */ link) =>
     Array.isArray(link) ? [link[1], link[3]] : [link?.origin_id, link?.target_id],
   );
   return { boxes, links: ends.map(([from, to]) => [`#${from}`, `#${to}`]) };
@@ -177,11 +178,12 @@ function number(value) {
  * @param {ApiWorkflow} workflow
  * @returns {{boxes: Box[], links: [string, string][]}}
  */
-function apiPicture(workflow) {
+export function apiPicture(workflow) {
   const ids = Object.keys(workflow).slice(0, BOXES_DRAWN);
   const inputs = (/** @type {string} */ id) => Object.values(workflow[id].inputs ?? {}).filter(isLink).map(([from]) => String(from));
   /** @type {[string, string][]} */
-  const links = ids.flatMap((id) => inputs(id).map((from) => /** @type {[string, string]} */ ([from, id])));
+  const all = ids.flatMap((id) => inputs(id).map((from) => /** @type {[string, string]} */ ([from, id])));
+  const links = all.slice(0, LINKS_DRAWN);
   const columns = new Map(ids.map((id) => [id, 0]));
   // As many times as a chain can be long; a circle ends here too.
   for (let round = 0; round < ids.length; round++) {

@@ -17,6 +17,7 @@ export const PANEL_ID = "uiapi";
  * @typedef {object} Means
  * @property {import("./frontend.js").Frontend} frontend
  * @property {import("./state.js").State} state
+ * @property {Pick<import("./revision.js").Revisions, "activeTab">} revisions
  * @property {(command: string, data?: any) => Promise<any>} request asks the server in the person's name
  * @property {import("./dialogs.js").Dialogs} dialogs
  * @property {import("./modeltable.js").Check} check
@@ -26,7 +27,7 @@ export const PANEL_ID = "uiapi";
  * @param {Means} means
  */
 export function createPanel(means) {
-  const { frontend, state } = means;
+  const { frontend, state, revisions } = means;
   /** @type {(() => void) | null} */
   let end = null;
 
@@ -55,7 +56,7 @@ export function createPanel(means) {
     close();
     const top = head(means, ask);
     const programs = createPrograms(state, (program) => ask("panel_forget", { program }));
-    const log = createLog({ frontend, state, show });
+    const log = createLog({ frontend, state, activeTab: revisions.activeTab, show });
     const downloads = createDownloads({ ...means, ask });
     const addresses = addressesSection({ ...means, ask });
     const logTitle = make("div", { class: "uiapi-section" }, make("h3", { text: texts.log }));

@@ -27,9 +27,11 @@ const ICONS = /** @type {Record<string, string>} */ ({
  * @param {object} means
  * @param {import("./frontend.js").Frontend} means.frontend
  * @param {import("./state.js").State} means.state
+ * @param {() => string} means.activeTab
  * @param {(node: string) => void} means.show brings a node into view
  */
-export function createLog({ frontend, state, show }) {
+export function createLog({ frontend, state, activeTab, show }) {
+  const shown = () => ({ webui: state.clientId(), tab: activeTab() });
   const empty = make("p", { class: "uiapi-section uiapi-hint", text: texts.noLog });
   const inner = make("div", { role: "list", "aria-label": texts.log });
   const element = make("div", { class: "uiapi-log", tabindex: "0", role: "region", "aria-label": texts.log }, inner);
@@ -40,9 +42,9 @@ export function createLog({ frontend, state, show }) {
   function render() {
     const first = Math.max(0, Math.floor(element.scrollTop / LINE) - OVERSCAN);
     const count = Math.ceil((element.clientHeight || 600) / LINE) + 2 * OVERSCAN;
-    const shown = lines.slice(first, first + count).map((line, at) => ({ ...line, at: first + at }));
+    const inSight = lines.slice(first, first + count).map((line, at) => ({ ...line, at: first + at }));
     set(inner, { style: `height: ${lines.length * LINE}px` });
-    arrangeRows(inner, shown, ({ key }) => key, createRow);
+    arrangeRows(inner, inSight, ({ key }) => key, createRow);
   }
 
   /** @param {Line & {at: number}} line */
@@ -70,7 +72,7 @@ export function createLog({ frontend, state, show }) {
       const text = entryText(entry);
       set(what, { text, title: text, class: `uiapi-grow uiapi-cut${entry.state === "failed" ? " uiapi-bad" : ""}` });
       set(time, { text: clock(entry.time) });
-      set(undo, { hidden: !canUndo(frontend, entry.changes, entry.changes_total) });
+      set(undo, { hidden: !canUndo(frontend, shown(), entry) });
     };
     return row;
   }
@@ -100,7 +102,7 @@ export function createLog({ frontend, state, show }) {
   /** @param {LogEntry} entry */
   function take(entry) {
     try {
-      undoChanges(frontend, entry.changes);
+      undoChanges(frontend, shown(), entry);
       frontend.toast("info", texts.undone, short(entry.changes.map(({ path }) => path).join(", ")));
     } catch (error) {
       frontend.toast("warn", texts.cantUndo, words(error));

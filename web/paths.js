@@ -21,7 +21,7 @@
 
 import { CommandError } from "./errors.js";
 import { nearest } from "./nearest.js";
-import { enquote, find, widgetsNamed } from "./readings.js";
+import { enquote, find, fold, needsQuotes, titleOf, widgetsNamed } from "./readings.js";
 import { ownerOf } from "./subgraphs.js";
 
 const SHOWN_AT_MOST = 8;
@@ -40,8 +40,7 @@ export function resolve(root, path, side) {
   if (typeof path !== "string" || path.trim() === "") {
     throw new CommandError("invalid", "A field path is a non-empty text such as KSampler.seed.", { path });
   }
-  const named = distinct(find(root, [], path.trim(), side));
-  const fields = named.length > 0 ? named : distinct(find(root, [], path.trim(), side, true));
+  const fields = fieldsAt(root, path, side);
   if (fields.length === 1) return fields[0];
   if (fields.length > 1) {
     const candidates = fields.map((field) => pathOf(root, field));
@@ -57,6 +56,19 @@ export function resolve(root, path, side) {
     path,
     nearest: near,
   });
+}
+
+/**
+ * The fields a path may stand for: none where it is unknown, several where it is ambiguous.
+ *
+ * @param {Graph} root
+ * @param {string} path
+ * @param {Side} [side]
+ * @returns {Field[]}
+ */
+export function fieldsAt(root, path, side) {
+  const named = distinct(find(root, [], path.trim(), side));
+  return named.length > 0 ? named : distinct(find(root, [], path.trim(), side, true));
 }
 
 /**
@@ -98,15 +110,15 @@ export function nodePath(root, { node, hosts }) {
  * @returns {string}
  */
 function nodeName(graph, node) {
-  const title = node.title ?? "";
-  const lower = title.toLowerCase();
+  const title = titleOf(node);
+  const folded = fold(title);
   if (title === "") return `#${node.id}`;
-  let risky = /[./[\]"\\]/.test(title) || title.startsWith("#") || title !== title.trim();
+  let risky = needsQuotes(title);
   for (const other of graph.nodes) {
     if (other === node) continue;
-    const name = other.title?.toLowerCase() ?? "";
-    if (name === lower) return `#${node.id}`;
-    if (name.startsWith(lower) && /[./[]/.test(name[lower.length])) risky = true;
+    const name = fold(titleOf(other));
+    if (name === folded) return `#${node.id}`;
+    if (name.startsWith(folded) && /[./[]/.test(name[folded.length])) risky = true;
   }
   return risky ? enquote(title) : title;
 }

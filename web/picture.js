@@ -6,6 +6,7 @@
  *
  * @typedef {import("./types.js").Graph} Graph
  * @typedef {import("./types.js").GraphNode} GraphNode
+ * @typedef {{node: GraphNode, hosts: GraphNode[]}} Place
  *
  * @typedef {object} Picture
  * @property {Map<string, string>} nodes by execution id: NodeFacts
@@ -28,7 +29,8 @@
  * @property {any} after
  */
 
-import { enquote, isField } from "./readings.js";
+import { words } from "./errors.js";
+import { enquote, fold, isField, needsQuotes, titleOf } from "./readings.js";
 import { executionId, ownerOf, walk } from "./subgraphs.js";
 
 /** @type {Record<number, string>} LiteGraph's numbers of modes. */
@@ -82,9 +84,9 @@ function hostPlace(hosts) {
  */
 function counted(graph) {
   const counts = new Map();
-  for (const { title = "" } of graph.nodes) {
-    const lower = title.toLowerCase();
-    counts.set(lower, (counts.get(lower) ?? 0) + 1);
+  for (const node of graph.nodes) {
+    const folded = fold(titleOf(node));
+    counts.set(folded, (counts.get(folded) ?? 0) + 1);
   }
   return counts;
 }
@@ -96,27 +98,45 @@ function counted(graph) {
  * @param {Map<string, number>} counts
  * @returns {string}
  */
-function name({ id, title = "" }, counts) {
-  if (title === "" || (counts.get(title.toLowerCase()) ?? 0) > 1) return `#${id}`;
-  return /[./[\]"\\]|^#|^\s|\s$/.test(title) ? enquote(title) : title;
+function name(node, counts) {
+  const title = titleOf(node);
+  if (title === "" || (counts.get(fold(title)) ?? 0) > 1) return `#${node.id}`;
+  return needsQuotes(title) ? enquote(title) : title;
 }
 
 /**
- * @param {{node: GraphNode, hosts: GraphNode[]}} place
+ * A widget's value. One that JSON can't hold, or that throws when it is asked, must not hide the rest of the graph:
+ * what it says is shown in its place.
+ *
+ * @param {import("./types.js").Widget} widget
+ * @returns {any}
+ */
+export function valueOf(widget) {
+  try {
+    const value = widget.value ?? null;
+    if (typeof value === "object" || typeof value === "bigint") JSON.stringify(value);
+    return value;
+  } catch (error) {
+    return words(error);
+  }
+}
+
+/**
+ * @param {Place} place
  * @returns {NodeFacts}
  */
 function facts({ node, hosts }) {
-  /** @type {Record<string, any>} */
-  const widgets = {};
+  /** @type {Record<string, any>} Without a prototype, since a widget may be called __proto__. */
+  const widgets = Object.create(null);
   for (const widget of node.widgets ?? []) {
-    if (!isField(widget) || Object.hasOwn(widgets, widget.name)) continue;
+    if (!isField(widget) || widget.name in widgets) continue;
     // A promoted widget is told of once, where its value is kept.
     if ((hosts.length > 0 || node.subgraph) && ownerOf({ node, hosts, widget }).widget !== widget) continue;
-    widgets[widget.name] = widget.value ?? null;
+    widgets[widget.name] = valueOf(widget);
   }
   return {
     type: node.type,
-    title: node.title ?? "",
+    title: titleOf(node),
     pos: pair(node.pos),
     mode: modeName(node.mode),
     collapsed: Boolean(node.flags?.collapsed),
@@ -254,7 +274,7 @@ function within(node, path, old, now) {
     changes.push({ kind: "node_changed", path, node, what, before: old[what], after: now[what] });
   }
   for (const name of new Set([...Object.keys(old.widgets), ...Object.keys(now.widgets)])) {
-    const [was, is] = [old.widgets[name] ?? null, now.widgets[name] ?? null];
+    const [was, is] = [old, now].map(({ widgets }) => (Object.hasOwn(widgets, name) ? widgets[name] : null));
     if (same(was, is)) continue;
     changes.push({ kind: "widget_changed", path: `${path}.${name}`, node, what: name, before: was, after: is });
   }

@@ -11,6 +11,7 @@
 import { CommandError } from "./errors.js";
 import { described, identity, linksOf, looks, resolveNode } from "./nodes.js";
 import { resolve } from "./paths.js";
+import { titleOf } from "./readings.js";
 import { executionId, walk } from "./subgraphs.js";
 
 // In `want`: what described() tells, what looks() tells, and the links.
@@ -37,7 +38,7 @@ export function query(root, filters) {
       (!within || within.has(executionId(place))) &&
       (depth === undefined || place.hosts.length <= depth) &&
       (!kinds || kinds.has(place.node.type.toLowerCase())) &&
-      (!names || names.has((place.node.title ?? "").toLowerCase())),
+      (!names || names.has(titleOf(place.node).toLowerCase())),
   );
   const end = limit === undefined ? fitting.length : offset + limit;
   const nodes = fitting.slice(offset, end).map((place) => (want ? chosen(root, place, want) : described(root, place)));

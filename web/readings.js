@@ -13,7 +13,7 @@
 import { byExecutionId, walk } from "./subgraphs.js";
 
 /** @typedef {"inputs" | "outputs" | undefined} Side What a name that is no widget's may stand for at a link's end. */
-/** @typedef {{length: number, rank: number, nodes: GraphNode[]}} Group Nodes that share a title, or a type. */
+/** @typedef {{name: string, rank: number, nodes: GraphNode[]}} Group Nodes that share a title, or a type. */
 
 const TITLE = 1;
 const TYPE = 2;
@@ -53,17 +53,19 @@ export function nodeReadings(graph, text) {
   const quote = /^"((?:[^"\\]|\\.)*)"/.exec(text);
   const lower = fold(quote ? unquote(quote[0]) : text);
   for (const node of graph.nodes) {
-    const { title, type } = node;
+    const title = titleOf(node);
+    const type = String(node.type ?? "");
     if (begins(lower, title, quote !== null)) join(groups, TITLE, title, node);
     if (begins(lower, type, quote !== null)) join(groups, TYPE, type, node);
   }
   const readings = [];
-  for (const group of [...groups.values()].sort((a, b) => b.length - a.length || a.rank - b.rank)) {
-    const length = quote ? quote[0].length : group.length;
+  for (const group of [...groups.values()].sort((a, b) => b.name.length - a.name.length || a.rank - b.rank)) {
+    const length = quote ? quote[0].length : group.name.length;
     const nodes = group.nodes.sort(byId);
     const index = /^\[(\d+)\](?=$|[./])/.exec(text.slice(length));
     const rest = text.slice(length + (index ? index[0].length : 0));
     if (rest !== "" && !/^[./]/.test(rest)) continue;
+    if (index && group.rank === TYPE && countsByTitle(groups, group.name)) continue;
     const chosen = index ? nodes.slice(Number(index[1]), Number(index[1]) + 1) : nodes;
     readings.push({ nodes: chosen.map((node) => ({ node, hosts: [] })), rest });
   }
@@ -82,10 +84,22 @@ export function nodeReadings(graph, text) {
  * @param {GraphNode} node
  */
 function join(groups, rank, name, node) {
-  const place = `${rank}${fold(name)}`;
-  const group = groups.get(place);
+  const folded = fold(name);
+  const group = groups.get(`${rank}${folded}`);
   if (group) group.nodes.push(node);
-  else groups.set(place, { length: name.length, rank, nodes: [node] });
+  else groups.set(`${rank}${folded}`, { name: folded, rank, nodes: [node] });
+}
+
+/**
+ * Whether a number after a name counts the nodes of that title and no others of that type. It does where nodes are
+ * titled as their type is: past the last of them it would count one of them again, or one that is called otherwise.
+ *
+ * @param {Map<string, Group>} groups
+ * @param {string} name
+ * @returns {boolean}
+ */
+function countsByTitle(groups, name) {
+  return groups.get(`${TITLE}${name}`)?.nodes.some(({ type }) => fold(String(type)) === name) ?? false;
 }
 
 /**
@@ -165,9 +179,9 @@ export function widgetsNamed(node, hosts, name) {
   if (!widgets || widgets.length === 0) return [];
   const wanted = name.toLowerCase();
   const widget =
-    widgets.find((candidate) => String(candidate.name).toLowerCase() === wanted) ??
-    widgets.find((candidate) => candidate.label?.toLowerCase() === wanted) ??
-    widgets.find((candidate) => candidate._overlay?.widgetName.toLowerCase() === wanted);
+    widgets.find((candidate) => isCalled(candidate.name, wanted)) ??
+    widgets.find((candidate) => isCalled(candidate.label, wanted)) ??
+    widgets.find((candidate) => isCalled(candidate._overlay?.widgetName, wanted));
   return widget ? [{ kind: "widget", node, hosts, widget }] : [];
 }
 
@@ -178,8 +192,16 @@ export function widgetsNamed(node, hosts, name) {
  */
 function slotNamed(slots, name) {
   const wanted = name.toLowerCase();
-  const index = slots?.findIndex((slot) => slot.name.toLowerCase() === wanted) ?? -1;
-  return index >= 0 ? index : (slots?.findIndex((slot) => slot.label?.toLowerCase() === wanted) ?? -1);
+  const index = slots?.findIndex((slot) => isCalled(slot.name, wanted)) ?? -1;
+  return index >= 0 ? index : (slots?.findIndex((slot) => isCalled(slot.label, wanted)) ?? -1);
+}
+
+/**
+ * @param {string | undefined} name of a widget or slot, or its label; custom nodes give some that are no texts
+ * @param {string} wanted in lower case
+ */
+function isCalled(name, wanted) {
+  return typeof name === "string" && name.toLowerCase() === wanted;
 }
 
 /**
@@ -205,13 +227,13 @@ function mainFields(node, hosts, side, any) {
 }
 
 /**
- * Whether a widget is a field: not a button, and no preview that the page hangs on a node after a run.
+ * Whether a widget is a field: one with a name, not a button, and no preview that the page hangs on a node after a run.
  *
  * @param {Widget} widget
  * @returns {boolean}
  */
 export function isField({ type, name }) {
-  return type !== "button" && !name.startsWith("$$");
+  return type !== "button" && typeof name === "string" && !name.startsWith("$$");
 }
 
 /**
@@ -243,16 +265,37 @@ function unquote(text) {
 }
 
 /**
- * A text without case, of the same length (a few letters have a longer lower case).
+ * A node's title. What is loaded from a file need not be a text.
+ *
+ * @param {GraphNode} node
+ * @returns {string}
+ */
+export function titleOf(node) {
+  return String(node.title ?? "");
+}
+
+/**
+ * Whether a title has to be in quotes to be read as one: it holds what a path is made of, or would be taken for an id.
+ *
+ * @param {string} title
+ * @returns {boolean}
+ */
+export function needsQuotes(title) {
+  return /[./[\]"\\]|^#|^\s|\s$|^[\d:]+$/.test(title);
+}
+
+/**
+ * A text without case, of the same length (a few letters have a longer lower case), and letter by letter: the sigma at
+ * a word's end has a form of its own, and where a word ends depends on what follows a title.
  *
  * @param {string} text
  * @returns {string}
  */
-function fold(text) {
+export function fold(text) {
   const lower = text.toLowerCase();
-  if (lower.length === text.length) return lower;
+  if (lower.length === text.length && !lower.includes("ς")) return lower;
   const letters = Array.from(text, (letter) => {
-    const small = letter.toLowerCase();
+    const small = letter === "ς" ? "σ" : letter.toLowerCase();
     return small.length === letter.length ? small : letter;
   });
   return letters.join("");

@@ -39,13 +39,37 @@ export function screenshot(frontend, page, { nodes, width, height, padding = PAD
     width: Math.min(LARGEST, width ?? Math.ceil(area.width * scale)),
     height: Math.min(LARGEST, height ?? Math.ceil(area.height * scale)),
   };
-  const before = canvas.graph;
-  if (graph !== before) canvas.setGraph(graph);
   try {
-    return { png: drawn(frontend, page, canvas, area, scale, size), ...size };
+    return { png: lookingInto(canvas, graph, () => drawn(frontend, page, canvas, area, scale, size)), ...size };
   } finally {
-    if (graph !== before) canvas.setGraph(before);
     frontend.repaint();
+  }
+}
+
+/**
+ * Do something while the canvas shows a graph. A canvas that is given another one drops the selection, which it is
+ * given back, and whatever is being dragged, which it can't be.
+ *
+ * @template T
+ * @param {any} canvas
+ * @param {any} graph
+ * @param {() => T} work
+ * @returns {T}
+ * @throws {CommandError} conflict
+ */
+function lookingInto(canvas, graph, work) {
+  const before = canvas.graph;
+  if (graph === before) return work();
+  if (canvas.pointer.isDown) {
+    throw new CommandError("conflict", "The person at the browser is dragging something; ask again, or for nodes of the graph that is shown.");
+  }
+  const selected = [...canvas.selectedItems];
+  canvas.setGraph(graph);
+  try {
+    return work();
+  } finally {
+    canvas.setGraph(before);
+    for (const item of selected) canvas.select(item);
   }
 }
 

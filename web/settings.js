@@ -17,6 +17,9 @@ const idOf = (kind) => `uiapi.rules.${kind}`;
 export function createSettings(decide) {
   /** @type {Record<string, string> | null} what the server says; until then nothing here is the person's choice */
   let known = null;
+  let connected = false;
+  /** @type {Record<string, string>} what the person has chosen while the server was not there */
+  let waiting = {};
 
   return {
     /** As ComfyUI's extensions declare them. */
@@ -32,24 +35,25 @@ export function createSettings(decide) {
         onChange(/** @type {string} */ value) {
           if (known === null || known[kind] === value || !RULES.includes(value)) return;
           known = { ...known, [kind]: value };
-          decide({ [kind]: value });
+          if (connected) decide({ [kind]: value });
+          else waiting[kind] = value;
         },
       })),
     ],
 
     /**
-     * Show the server's rules.
+     * Show the server's rules, once it has heard what was chosen without it.
      *
      * @param {Record<string, string> | undefined} rules undefined while it is not there
      * @param {import("./frontend.js").Frontend} frontend
      */
     show(rules, frontend) {
-      if (!rules) {
-        known = null;
-        return;
-      }
-      known = { ...rules };
-      for (const kind of KINDS) if (frontend.setting(idOf(kind)) !== rules[kind]) frontend.setSetting(idOf(kind), rules[kind]);
+      connected = rules !== undefined;
+      if (!rules) return;
+      known = { ...rules, ...waiting };
+      if (Object.keys(waiting).length > 0) decide(waiting);
+      waiting = {};
+      for (const kind of KINDS) if (frontend.setting(idOf(kind)) !== known[kind]) frontend.setSetting(idOf(kind), known[kind]);
     },
   };
 }

@@ -25,6 +25,8 @@
  * @property {any} before
  * @property {any} after
  * @property {boolean} cut whether a value is longer than the log keeps
+ * @property {number} webui the page it was made in
+ * @property {string} tab the workflow tab of that page
  *
  * @typedef {object} ProgramFacts
  * @property {string} name
@@ -61,6 +63,8 @@ export function createState(transport, page) {
   const downloads = new Map();
   let frame = 0;
   let watching = false;
+  /** @type {Promise<any> | null} the subscription of this connection, which lasts as long as that does */
+  let listening = null;
 
   const state = {
     /** @type {ServerState | null} null while the server is not there */
@@ -91,18 +95,32 @@ export function createState(transport, page) {
     changed();
   }
 
+  async function listen() {
+    const asked = (listening ??= transport.request("subscribe", { events: HEARD }));
+    try {
+      await asked;
+    } catch (error) {
+      if (listening === asked) listening = null;
+      throw error;
+    }
+  }
+
   async function watchAgain() {
     if (!watching || !state.server) return;
+    entries.clear();
+    downloads.clear();
     try {
       const [log, { downloads: list }] = await Promise.all([
         transport.request("panel_watch"),
         transport.request("downloads"),
-        transport.request("subscribe", { events: HEARD }),
+        listen(),
       ]);
+      // What came by an event meanwhile is newer than the answers.
+      const [newer, further] = [[...entries.values()], [...downloads.values()]];
       entries.clear();
       downloads.clear();
-      for (const download of list) downloads.set(download.download_id, download);
-      take(log);
+      for (const download of [...list, ...further]) downloads.set(download.download_id, download);
+      take({ ...log, entries: [...log.entries, ...newer] });
     } catch (error) {
       // A server that goes meanwhile is watched again once it is back.
       page.console.debug("ComfyUI-uiapi: the panel waits for the server", error);
@@ -131,6 +149,9 @@ export function createState(transport, page) {
 
     changed,
 
+    /** Have the server tell how far downloads are. */
+    listen,
+
     /**
      * @param {string} event
      * @param {any} data
@@ -149,6 +170,7 @@ export function createState(transport, page) {
     /** The server has gone. */
     lost() {
       state.server = null;
+      listening = null;
       changed();
     },
 

@@ -1,7 +1,8 @@
 /**
  * The workflow tabs of the page: which there are, and opening, naming, saving and closing them without a dialog.
  *
- * A tab is named by its id, its path or its name; a saved workflow by its path below the person's workflows.
+ * A tab is named by its id, its path or its name; a saved workflow by its path below the person's workflows. In here a
+ * path is the store's own, which begins with the folder of the workflows.
  *
  * @typedef {{id: string, name: string, path: string, active: boolean, modified: boolean, is_temporary: boolean}} TabInfo
  */
@@ -10,6 +11,7 @@ import { CommandError, words } from "./errors.js";
 import { nearestNames } from "./nearest.js";
 
 const FOLDER = "workflows/";
+const SUFFIX = ".json";
 
 /**
  * @param {import("./frontend.js").Frontend} frontend
@@ -27,7 +29,7 @@ export function createTabs(frontend, workflows) {
     return {
       id: idOf(workflow),
       name: workflow.filename,
-      path: workflow.path.slice(FOLDER.length),
+      path: told(workflow.path),
       active: idOf(workflow) === idOf(active()),
       modified: Boolean(workflow.isModified),
       is_temporary: Boolean(workflow.isTemporary),
@@ -47,8 +49,8 @@ export function createTabs(frontend, workflows) {
     const all = open();
     for (const fits of [
       (/** @type {any} */ workflow) => idOf(workflow) === name,
-      (/** @type {any} */ workflow) => [workflow.path, `${workflow.path.slice(FOLDER.length)}`].includes(name),
-      (/** @type {any} */ workflow) => workflow.path === filePath(name),
+      (/** @type {any} */ workflow) => workflow.path === stored(name),
+      (/** @type {any} */ workflow) => workflow.path === withSuffix(name),
       (/** @type {any} */ workflow) => workflow.filename === name,
       (/** @type {any} */ workflow) => workflow.filename.toLowerCase() === name.toLowerCase(),
     ]) {
@@ -90,23 +92,20 @@ export function createTabs(frontend, workflows) {
     await app.loadGraphData(state, true, true, name);
   }
 
-  /** @param {string} name */
-  function refuseTaken(name) {
-    const path = filePath(name);
+  /** @param {string} path */
+  function refuseTaken(path) {
     if (!store().getWorkflowByPath(path)) return;
-    const short = path.slice(FOLDER.length);
-    throw new CommandError("conflict", `There is a workflow ${short} already; choose another name.`, { path: short });
+    throw new CommandError("conflict", `There is a workflow ${told(path)} already; choose another name.`, { path: told(path) });
   }
 
   /**
    * A workflow by its path, also one that was saved by another browser since this page was loaded. The store's own
    * look at the folder would not do: in 1.32 it unloads the workflows that are open.
    *
-   * @param {string} name
+   * @param {string} path
    * @returns {Promise<any>} undefined where there is none
    */
-  async function known(name) {
-    const path = filePath(name);
+  async function known(path) {
     const here = store().getWorkflowByPath(path);
     if (here) return here;
     const listed = await frontend.api.listUserDataFullInfo(FOLDER.slice(0, -1));
@@ -143,6 +142,57 @@ export function createTabs(frontend, workflows) {
     await store().closeWorkflow(workflow);
   }
 
+  /**
+   * @param {any} workflow
+   * @param {string} path that no other workflow has
+   * @returns {Promise<any>} the workflow that is now at the path: itself, or a copy of one that is saved elsewhere
+   */
+  async function write(workflow, path) {
+    if (!workflow.isTemporary) {
+      const copy = store().saveAs(workflow, path);
+      try {
+        await copy.load();
+        await store().saveWorkflow(copy);
+      } catch (error) {
+        await store().deleteWorkflow(copy);
+        throw error;
+      }
+      return copy;
+    }
+    const before = workflow.path;
+    if (path !== before) await store().renameWorkflow(workflow, path);
+    try {
+      await store().saveWorkflow(workflow);
+    } catch (error) {
+      if (path !== before) await store().renameWorkflow(workflow, before);
+      throw error;
+    }
+    return workflow;
+  }
+
+  /**
+   * The same in the place of another workflow, which is only deleted once the new one is saved: until then it is
+   * beside it, and where the saving fails it is put back.
+   *
+   * @param {any} other
+   * @param {any} workflow
+   */
+  async function replace(other, workflow) {
+    const { path } = other;
+    const aside = `${path.slice(0, -SUFFIX.length)} (replaced ${Date.now()})${SUFFIX}`;
+    await store().renameWorkflow(other, aside);
+    let saved;
+    try {
+      saved = await write(workflow, path);
+    } catch (error) {
+      await store().renameWorkflow(other, path);
+      throw error;
+    }
+    if (store().isOpen(other)) await close(other);
+    await store().deleteWorkflow(other);
+    return saved;
+  }
+
   return {
     /**
      * Refuse a command that is meant for another workflow tab than the one that is shown.
@@ -165,16 +215,16 @@ export function createTabs(frontend, workflows) {
 
     /** @param {string | undefined} name */
     async create(name) {
-      if (name !== undefined) refuseTaken(name);
+      if (name !== undefined) refuseTaken(stored(name));
       await blank(name ?? null);
       return { tab: described(active()) };
     },
 
     /** @param {string} path */
     async openSaved(path) {
-      const workflow = await onDisk("list the workflows", () => known(path));
+      const workflow = await onDisk("list the workflows", () => known(stored(path)));
       if (!workflow) {
-        const near = nearestNames(path, store().workflows.map((/** @type {any} */ saved) => saved.path.slice(FOLDER.length)));
+        const near = nearestNames(path, store().workflows.map((/** @type {any} */ saved) => told(saved.path)));
         const hint = near.length > 0 ? `the nearest are ${near.join(", ")}` : "none is saved";
         throw new CommandError("unknown_tab", `There is no saved workflow ${JSON.stringify(path)}; ${hint}.`, { path, nearest: near });
       }
@@ -197,7 +247,7 @@ export function createTabs(frontend, workflows) {
       const workflow = find(tab);
       const path = below(workflow, name);
       if (path === workflow.path) return { tab: described(workflow) };
-      await known(path.slice(FOLDER.length));
+      await known(path);
       refuseTaken(path);
       await onDisk("rename the workflow", () => store().renameWorkflow(workflow, path));
       return { tab: described(workflow) };
@@ -216,25 +266,12 @@ export function createTabs(frontend, workflows) {
         await onDisk("save the workflow", () => store().saveWorkflow(workflow));
         return { tab: described(workflow) };
       }
-      const other = await onDisk("list the workflows", () => known(path.slice(FOLDER.length)));
-      if (other && idOf(other) !== idOf(workflow)) {
-        if (!overwrite || other.isTemporary) refuseTaken(path);
-        await onDisk("replace the workflow", async () => {
-          if (store().isOpen(other)) await close(other);
-          await store().deleteWorkflow(other);
-        });
-      }
-      return onDisk("save the workflow", async () => {
-        if (workflow.isTemporary) {
-          if (path !== workflow.path) await store().renameWorkflow(workflow, path);
-          await store().saveWorkflow(workflow);
-          return { tab: described(workflow) };
-        }
-        const copy = store().saveAs(workflow, path);
-        await show(copy);
-        await store().saveWorkflow(active());
-        return { tab: described(active()) };
-      });
+      const other = await onDisk("list the workflows", () => known(path));
+      const taken = other && idOf(other) !== idOf(workflow);
+      if (taken && (!overwrite || other.isTemporary)) refuseTaken(path);
+      const saved = await onDisk("save the workflow", () => (taken ? replace(other, workflow) : write(workflow, path)));
+      if (idOf(saved) !== idOf(workflow)) await onDisk("open the copy", () => show(saved));
+      return { tab: described(saved) };
     },
 
     /**
@@ -259,11 +296,23 @@ export function createTabs(frontend, workflows) {
 
 /**
  * @param {string} name a path below the person's workflows, with or without .json
- * @returns {string}
+ * @returns {string} the store's path
  */
-function filePath(name) {
-  const path = name.startsWith(FOLDER) ? name : FOLDER + name;
-  return path.endsWith(".json") ? path : `${path}.json`;
+function stored(name) {
+  return withSuffix(FOLDER + name);
+}
+
+/**
+ * @param {string} path
+ * @returns {string} as programs are told it, and as stored() takes it
+ */
+function told(path) {
+  return path.slice(FOLDER.length);
+}
+
+/** @param {string} path */
+function withSuffix(path) {
+  return path.endsWith(SUFFIX) ? path : path + SUFFIX;
 }
 
 /**
@@ -273,5 +322,5 @@ function filePath(name) {
  */
 function below(workflow, name) {
   if (name.split("/").includes("..")) throw new CommandError("invalid", "A workflow's name may not hold '..'.", { name });
-  return filePath(name.includes("/") ? name : `${workflow.directory}/${name}`);
+  return name.includes("/") ? stored(name) : withSuffix(`${workflow.directory}/${name}`);
 }

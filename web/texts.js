@@ -45,6 +45,7 @@ export const texts = {
   undoThis: "Undo this",
   undone: "Undone",
   cantUndo: "This can't be undone any more",
+  changedSince: "The workflow that is shown is another one, or has changed since.",
   showNode: (/** @type {string} */ path) => `Show ${path} on the canvas`,
   nothing: "nothing",
   added: (/** @type {string} */ what) => `added ${what}`,

@@ -30,14 +30,13 @@
  * @property {() => number} [random]
  */
 
-import { CommandError, words } from "./errors.js";
+import { CommandError } from "./errors.js";
+import { failed, fits, parse } from "./frames.js";
 
 export const PROTOCOL = 1;
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 4000;
 const WELCOME_WITHIN = 10_000;
-// The server closes the socket on a frame of more bytes.
-const LARGEST_FRAME = 64 * 1024 * 1024;
 // Characters of small frames that are sent as one; one that is larger goes by itself.
 const GATHERED_LENGTH = 256 * 1024;
 const REPLACED = 4001;
@@ -141,10 +140,25 @@ export function createTransport(options) {
   function receiveSeveral(own, frames) {
     gathered = [];
     try {
-      for (const frame of frames) if (frame !== null) receive(own, frame);
+      for (const frame of frames) if (frame !== null) receiveOne(own, frame);
     } finally {
       sendGathered(own);
       gathered = null;
+    }
+  }
+
+  /**
+   * One frame of several, which must not cost the others their answers.
+   *
+   * @param {WebSocket} own
+   * @param {any} frame
+   */
+  function receiveOne(own, frame) {
+    try {
+      receive(own, frame);
+    } catch (error) {
+      if (frame.type === "request") reply(own, failed(frame.id, error));
+      else console.error(error);
     }
   }
 
@@ -221,14 +235,13 @@ export function createTransport(options) {
   function reply(own, frame) {
     // An answer belongs to the socket its request came by; whoever asked through a lost one was told so.
     if (own.readyState !== OPEN) return;
-    Object.assign(frame, beside());
     let text;
     try {
-      text = JSON.stringify(frame);
+      text = JSON.stringify({ ...frame, ...beside() });
     } catch (error) {
       text = JSON.stringify(failed(frame.id, error));
     }
-    if (text.length > LARGEST_FRAME / 3 && new TextEncoder().encode(text).length > LARGEST_FRAME) {
+    if (!fits(text)) {
       const large = new CommandError("tab_failed", "The answer is larger than 64 MiB; ask for less at a time.");
       text = JSON.stringify(failed(frame.id, large));
     }
@@ -295,9 +308,13 @@ export function createTransport(options) {
       connect();
     },
 
-    /** Try at once instead of waiting on: something tells that the server is back. */
+    /**
+     * Something tells that the server is back: try at once instead of waiting on. On a socket that looks open something
+     * is said, so that one that died while the computer slept is found out.
+     */
     hurry() {
-      if (!socket) connect();
+      if (socket) sendInfo(true);
+      else connect();
     },
 
     /** Close, and stay closed until started again. */
@@ -308,13 +325,17 @@ export function createTransport(options) {
     },
 
     /**
-     * Tell the server of something; nothing is told to a server that is not there.
+     * Tell the server of something. Nothing is told to a server that is not there, and nothing that it would not take:
+     * it would close the socket, and be told the same again after the next welcome.
      *
      * @param {string} event
      * @param {any} data
      */
     tell(event, data) {
-      if (socket?.readyState === OPEN && welcomed) send(socket, JSON.stringify({ type: "event", event, data }));
+      if (socket?.readyState !== OPEN || !welcomed) return;
+      const text = JSON.stringify({ type: "event", event, data });
+      if (fits(text)) send(socket, text);
+      else console.warn(`ComfyUI-uiapi: ${event} is not told, since it is larger than 64 MiB`);
     },
 
     /**
@@ -332,8 +353,13 @@ export function createTransport(options) {
           return;
         }
         const id = `own-${++asked}`;
+        const text = JSON.stringify({ type: "request", id, command, data });
+        if (!fits(text)) {
+          reject(new CommandError("invalid", `The workflow is larger than the 64 MiB that ${command} may ask with.`));
+          return;
+        }
         awaited.set(id, { resolve, reject });
-        socket.send(JSON.stringify({ type: "request", id, command, data }));
+        socket.send(text);
       });
     },
 
@@ -342,38 +368,5 @@ export function createTransport(options) {
 
     /** Tell the server what the hello told, if that has changed since. */
     changed: () => sendInfo(false),
-
-    /** Say something, so that a socket that died while the computer slept is found out. */
-    probe: () => sendInfo(true),
   };
-}
-
-/**
- * @param {string} id
- * @param {unknown} error
- * @returns {Record<string, any>}
- */
-function failed(id, error) {
-  const known = error instanceof CommandError;
-  return {
-    type: "response",
-    id,
-    status: "error",
-    error: words(error),
-    code: known ? error.code : "tab_failed",
-    details: known ? error.details : {},
-  };
-}
-
-/**
- * @param {any} text
- * @returns {any} the frame, or null when it is none
- */
-function parse(text) {
-  try {
-    const frame = JSON.parse(text);
-    return frame !== null && typeof frame === "object" ? frame : null;
-  } catch {
-    return null;
-  }
 }

@@ -117,9 +117,7 @@ function start() {
     if (event.persisted) transport.start();
   });
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState !== "visible") return;
-    transport.hurry();
-    transport.probe();
+    if (document.visibilityState === "visible") transport.hurry();
   });
   frontend.onWorkflowName(transport.changed);
   transport.start();

@@ -3,19 +3,24 @@
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  * @typedef {import("./state.js").LogChange} LogChange
+ * @typedef {import("./state.js").LogEntry} LogEntry
  */
 
 import { change as changeNode, disconnect, removeNodes } from "./editing.js";
+import { CommandError } from "./errors.js";
 import { connect } from "./links.js";
 import { modeName, pair } from "./picture.js";
-import { resolve } from "./paths.js";
-import { enquote } from "./readings.js";
-import { byExecutionId, ownerOf } from "./subgraphs.js";
+import { fieldsAt } from "./paths.js";
+import { enquote, titleOf } from "./readings.js";
+import { byExecutionId, linkInto, ownerOf } from "./subgraphs.js";
+import { texts } from "./texts.js";
 import { setFields } from "./widgets.js";
+
+/** @typedef {{webui: number | null, tab: string}} Shown This page and the workflow tab it shows. */
 
 /** What of a node can be put back, and how it is read off it. */
 const READ = /** @type {Record<string, (node: any) => any>} */ ({
-  title: (node) => node.title ?? "",
+  title: titleOf,
   mode: (node) => modeName(node.mode),
   pos: (node) => pair(node.pos),
   color: (node) => node.color ?? null,
@@ -24,13 +29,17 @@ const READ = /** @type {Record<string, (node: any) => any>} */ ({
 });
 
 /**
+ * The log is of every page and every workflow tab, and ids are only unique within one: a node of the same id in the
+ * workflow that is shown may be another one.
+ *
  * @param {Frontend} frontend
- * @param {LogChange[]} changes of one command
- * @param {number} total how many it made
- * @returns {boolean} whether all of them can be taken back now
+ * @param {Shown} shown
+ * @param {Pick<LogEntry, "changes" | "changes_total">} entry
+ * @returns {boolean} whether all that the command has changed can be taken back now
  */
-export function canUndo(frontend, changes, total) {
-  return changes.length > 0 && changes.length === total && changes.every((change) => stands(frontend, change));
+export function canUndo(frontend, { webui, tab }, { changes, changes_total }) {
+  const here = changes.length > 0 && changes.every((change) => change.webui === webui && change.tab === tab);
+  return here && changes.length === changes_total && changes.every((change) => stands(frontend, change));
 }
 
 /**
@@ -43,45 +52,42 @@ function stands(frontend, { kind, node, what, after, before, cut }) {
   const root = frontend.rootGraph();
   const place = byExecutionId(root, String(node));
   if (!place) return false;
-  if (kind === "node_added") return true;
+  if (kind === "node_added") return place.node.type === after?.type && READ.title(place.node) === after?.title;
   if (kind === "widget_changed") {
     const widget = place.node.widgets?.find(({ name }) => name === what);
     return widget !== undefined && same(ownerOf({ ...place, widget }).widget.value ?? null, after);
   }
   if (kind === "node_changed") return what in READ && same(READ[what](place.node), after);
-  const link = after ?? before;
-  if (kind !== "link_added" && kind !== "link_removed") return false;
-  const linked = isLinked(root, link);
-  return kind === "link_added" ? linked : !linked;
+  if (kind === "link_added") return isLinked(root, after) === true;
+  return kind === "link_removed" && isLinked(root, before) === false;
 }
 
 /**
  * @param {import("./types.js").Graph} root
  * @param {{from: string, to: string}} link
+ * @returns {boolean | undefined} undefined where an end of it is not there any more
  */
 function isLinked(root, { from, to }) {
-  try {
-    const [output, input] = [resolve(root, from, "outputs"), resolve(root, to, "inputs")];
-    const graph = /** @type {any} */ (input.node.graph);
-    const link = [...(graph?.links?.values() ?? [])].find(
-      (item) => String(item.target_id) === String(input.node.id) && item.target_slot === input.slot,
-    );
-    return link !== undefined && String(link.origin_id) === String(output.node.id) && link.origin_slot === output.slot;
-  } catch {
-    return false;
-  }
+  const [outputs, inputs] = [fieldsAt(root, from, "outputs"), fieldsAt(root, to, "inputs")];
+  if (outputs.length !== 1 || inputs.length !== 1) return undefined;
+  const [[output], [input]] = [outputs, inputs];
+  const link = input.slot === undefined ? undefined : linkInto(input.node, input.slot);
+  return String(link?.origin_id) === String(output.node.id) && link?.origin_slot === output.slot;
 }
 
 /**
- * Take changes back, the last one first, as one undo step.
+ * Take the changes of a command back, the last one first, as one undo step.
  *
  * @param {Frontend} frontend
- * @param {LogChange[]} changes
- * @throws {import("./errors.js").CommandError} when one of them can't be taken back; those before it are
+ * @param {Shown} shown
+ * @param {LogEntry} entry
+ * @throws {CommandError} when one of them can't be taken back; those before it are
  */
-export function undoChanges(frontend, changes) {
+export function undoChanges(frontend, shown, entry) {
+  // What is shown may have changed since the button was drawn.
+  if (!canUndo(frontend, shown, entry)) throw new CommandError("conflict", texts.changedSince);
   frontend.undoStep(() => {
-    for (const change of [...changes].reverse()) undoOne(frontend, change);
+    for (const change of [...entry.changes].reverse()) undoOne(frontend, change);
   });
   frontend.repaint();
 }

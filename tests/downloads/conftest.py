@@ -85,7 +85,7 @@ class Person:
             await self.thinks.wait()
         if isinstance(self.urls, UiapiError):
             raise self.urls
-        return {name: url for name, url in self.urls.items() if name in names}
+        return {name: url for name, url in self.urls.items() if name.rpartition("/")[2] in names}
 
 
 class Pauses(list[float | None]):

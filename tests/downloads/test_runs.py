@@ -201,6 +201,21 @@ async def test_the_person_is_asked_once_for_all_and_their_answers_are_saved(
     assert len(person.asked) == 3 and person.asked[0]["directory"] == "checkpoints"
 
 
+async def test_two_models_of_one_file_name_are_asked_for_and_chosen_apart(
+    room: Room, host: Host, person: Person
+) -> None:
+    data = {folder: model_bytes(SIZE, seed) for seed, folder in enumerate(("vae", "loras"))}
+    for folder, content in data.items():
+        host.offer(f"/{folder}", content)
+    person.urls = {f"{folder}/a.safetensors": host.url(f"/{folder}") for folder in data}
+    asked = workflow(*(("a.safetensors", folder, None) for folder in data))
+    await room.ended(await room.downloads.begin(asked, {}, only=["loras/a.safetensors"]))
+    assert not room.path("a.safetensors", "vae").exists()
+    await room.ended(await room.downloads.begin(asked, {}))
+    assert {folder: room.path("a.safetensors", folder).read_bytes() for folder in data} == data
+    assert await urlmap.load_stored_urlmap() == person.urls
+
+
 async def test_models_with_a_known_address_do_not_wait_for_the_person(
     room: Room, host: Host, person: Person, eventually: Eventually
 ) -> None:

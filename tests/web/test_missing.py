@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from comfyui_uiapi.tests.downloads.host import Answer, Host
+from comfyui_uiapi.tests.downloads.host import Answer, Host, model_bytes
 from comfyui_uiapi.tests.stack import build
 from comfyui_uiapi.tests.stack.comfy import ComfyProcess
 from comfyui_uiapi.tests.stack.tab import Tab, until
@@ -19,6 +19,7 @@ from .graphs import node, ui
 
 SCREENS = build.STACK / "screens"
 OTHER = "other.safetensors"
+TWIN = "twin.safetensors"
 HIDE_WARNINGS = "() => app.extensionManager.setting.set('Comfy.Workflow.ShowMissingModelsWarning', false)"
 # Ends with an image on the disk, by way of an upscaler's model.
 NEEDY = {
@@ -130,6 +131,29 @@ async def test_only_what_is_not_skipped_is_fetched(needy: Tab, host: Host) -> No
     await dialog.get_by_role("button", name="Download").click()
     await expect(notice(needy)).to_contain_text("still not there")
     assert [path.name for path in (needy.comfy.base / "models").rglob("*.safetensors")] == [UPSCALER]
+
+
+async def test_two_models_of_one_file_name_each_get_the_address_that_was_given_for_them(needy: Tab, host: Host) -> None:
+    folders = {"VAELoader": "vae", "UpscaleModelLoader": "upscale_models"}
+    data = {folder: model_bytes(20_000, seed) for seed, folder in enumerate(folders.values())}
+    for folder, content in data.items():
+        host.offer(f"/{folder}/{TWIN}", content)
+    nodes = [
+        node(at, kind, kind, [TWIN], properties={"models": [{"name": TWIN, "directory": folder, "url": ""}]})
+        for at, (kind, folder) in enumerate(folders.items(), 1)
+    ]
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
+    await expect(notice(needy)).to_contain_text("2 models")
+    await notice(needy).get_by_role("button", name="Get them").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    for kind, folder in folders.items():
+        row = dialog.get_by_role("row").filter(has_text=kind)
+        await row.get_by_role("textbox").fill(host.url(f"/{folder}/{TWIN}"))
+        await expect(row).to_contain_text("kB")
+    await dialog.get_by_role("button", name="Download").click()
+    await expect(notice(needy)).to_contain_text("The models are there")
+    models = needy.comfy.base / "models"
+    assert {folder: (models / folder / TWIN).read_bytes() for folder in data} == data
 
 
 async def test_the_notice_stays_away_once_it_was_dismissed_and_where_nothing_is_missing(needy: Tab) -> None:

@@ -34,14 +34,15 @@ TIMED = """async base => {
     const request = async command => command === 'downloads' ? {downloads: []} : log
     const state = createState({request, clientId: () => 1}, {requestAnimationFrame: f => (frame = f, 1), console})
     const frontend = {rootGraph: () => app.rootGraph, toast() {}, addSidebarTab: tab => (render = tab.render)}
-    createPanel({frontend, state, request, dialogs: {}})
+    createPanel({frontend, state, request, dialogs: {}, revisions: {activeTab: () => 'tab-1'}})
     const place = document.body.appendChild(document.createElement('div'))
     place.style.cssText = 'position: fixed; inset: 0; width: 320px; z-index: 9999'
     render(place)
     state.hear('panel_state', {paused: false, rules: {}, answers: [], runs: [], webuis: [], main_webui_id: 1})
     await new Promise(resume => setTimeout(resume, 50))
     const change = before =>
-        ({kind: 'widget_changed', path: 'Canvas.width', node: '1', what: 'width', before, after: 64})
+        ({kind: 'widget_changed', path: 'Canvas.width', node: '1', what: 'width', before, after: 64,
+            webui: 1, tab: 'tab-1'})
     const entry = id => ({id, program: `p${id % 20}`, kind: 'change', command: 'set_fields', about: 'Canvas.width',
         time: 1e9 + id, count: 1, state: 'done', code: null, changes: [change(id)], changes_total: 1})
     const programs = at => Array.from({length: 20}, (_, n) =>
@@ -149,6 +150,19 @@ async def test_undo_is_not_offered_once_the_person_has_changed_it(panel: Locator
     await tab.page.evaluate("() => { app.rootGraph.nodes.find(n => n.title === 'Canvas').widgets[1].value = 32 }")
     await ask_as("Painter", "get_fields", fields=["Canvas.height"])
     await expect(entries.get_by_role("button", name="Undo this")).to_have_count(0)
+
+
+async def test_undo_is_only_offered_in_the_workflow_that_was_changed(panel: Locator, tab: Tab, ask_as: As) -> None:
+    await ask_as("Mover", "set_fields", fields=[["Canvas.width", 640]])
+    undo = panel.get_by_role("listitem").filter(has_text="Mover · set_fields").get_by_role("button", name="Undo this")
+    await expect(undo.first).to_be_visible()
+    shown = (await ask_as("Mover", "list_tabs"))[1]["response"]["tabs"]
+    same = ui([node(1, "EmptyImage", "Canvas", [640, 64, 1, 0])])
+    await ask_as("Mover", "load_workflow", workflow=same)
+    await expect(undo).to_have_count(0)
+    [changed] = [item["id"] for item in shown if item["active"]]
+    await ask_as("Mover", "switch_tab", tab=changed)
+    await expect(undo.first).to_be_visible()
 
 
 async def test_paused_programs_may_read_and_nothing_else(

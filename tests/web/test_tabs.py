@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.tests.stack.tab import Tab, until
+from playwright.async_api import Route
 
 from .conftest import Ask
 from .graphs import Json, nested, node, ui
@@ -58,6 +59,38 @@ async def test_a_saved_workflow_is_only_replaced_when_that_was_asked_for(tell: A
     await tell("close_tab", tab="kept")
     await tell("open_tab", path="kept.json")
     assert [item["title"] for item in (await tell("query_fields"))["nodes"]] == ["Second"]
+    assert await tab.page.evaluate(DIALOGS) == []
+
+
+@pytest.mark.parametrize("saved_before", [False, True])
+async def test_a_save_that_fails_leaves_the_workflow_it_was_to_replace(
+    tell: Ask, refused: Ask, tab: Tab, *, saved_before: bool
+) -> None:
+    for name in ("good", "mine"):
+        await tell("new_tab", name=f"{name} {saved_before}")
+        await tell("add_node", type="EmptyImage", title=name)
+        if name == "good" or saved_before:
+            await tell("save_tab")
+    good, mine = (f"{name} {saved_before}" for name in ("good", "mine"))
+
+    async def full(route: Route) -> None:
+        writes = route.request.method == "POST" and "/move/" not in route.request.url
+        await (route.fulfill(status=507, body="No space left") if writes else route.continue_())
+
+    await tab.page.route("**/userdata/**", full)
+    assert (await refused("save_tab", name=good, overwrite=True))["code"] == "tab_failed"
+    await tab.page.unroute("**/userdata/**", full)
+    # 1.58 tells the console of it too.
+    tab.errors.clear()
+    assert {good, mine} <= {name for name, *_ in await names(tell)}
+    await tell("close_tab", tab=good)
+    await tell("open_tab", path=good)
+    assert [item["title"] for item in (await tell("query_fields"))["nodes"]] == ["good"]
+    await tell("switch_tab", tab=mine)
+    await tell("save_tab", name=good, overwrite=True)
+    await tell("close_tab", tab=good)
+    await tell("open_tab", path=good)
+    assert [item["title"] for item in (await tell("query_fields"))["nodes"]] == ["mine"]
     assert await tab.page.evaluate(DIALOGS) == []
 
 
@@ -118,12 +151,24 @@ async def test_pictures_show_the_nodes_whichever_way_the_page_draws_them(tell: A
         await tab.page.evaluate(VUE_NODES, False)
 
 
-async def test_a_picture_disturbs_neither_the_view_nor_the_subgraph_that_is_looked_into(tell: Ask, tab: Tab) -> None:
+async def test_a_picture_disturbs_neither_the_view_nor_what_the_person_does(tell: Ask, refused: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=nested())
-    view = "() => { const { ds, graph, canvas } = app.canvas; return [ds.scale, ...ds.offset, graph.id, canvas.id] }"
+    await tab.page.evaluate("() => app.canvas.select(app.rootGraph.nodes.find(({ title }) => title === 'Save'))")
+    view = """() => {
+        const { ds, graph, canvas, selectedItems } = app.canvas
+        return [ds.scale, ...ds.offset, graph.id, canvas.id, ...[...selectedItems].map(({ title }) => title)]
+    }"""
     before = await tab.page.evaluate(view)
+    assert before[-1] == "Save"
     picture(await tell("screenshot", nodes=["Outer/Deep/Inner Image"]))
     assert await tab.page.evaluate(view) == before
+    await tab.page.mouse.move(640, 700)
+    await tab.page.mouse.down()
+    try:
+        assert (await refused("screenshot", nodes=["Outer/Deep/Inner Image"]))["code"] == "conflict"
+        picture(await tell("screenshot", nodes=["Save"]))
+    finally:
+        await tab.page.mouse.up()
 
 
 async def test_a_large_graph_is_read_in_pieces(tell: Ask, refused: Ask) -> None:

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { described, resolveNode } from "../../../web/nodes.js";
 import { pathOf, resolve } from "../../../web/paths.js";
+import { takePicture } from "../../../web/picture.js";
 import { ownerOf, walk } from "../../../web/subgraphs.js";
 import { graph, host, node } from "./graphs.mjs";
 
@@ -153,4 +155,35 @@ test("whatever the titles, the path of a field leads to it and to no other", () 
     }
   }
   assert.ok(checked > 1000);
+});
+
+test("a title that looks like an id is in quotes, so that its path leads to it and not to the node of that id", () => {
+  const root = graph(node("2", "A", { x: 1 }, { id: 1 }), node("Other", "B", { x: 2 }, { id: 2 }));
+  const { path } = described(root, { node: root.nodes[0], hosts: [] });
+  assert.equal(resolveNode(root, path).node, root.nodes[0]);
+  assert.equal(value(root, `${path}.x`), 1);
+  assert.equal(takePicture(root).paths.get("1"), path);
+  assert.equal(resolveNode(root, "2").node, root.nodes[1]);
+});
+
+test("a number past the last node of a title is unknown, and never counts the nodes of a type", () => {
+  const root = graph(node("Foo", "KSampler", { seed: 1 }), node("KSampler", "KSampler", { seed: 2 }), node("KSampler", "KSampler", { seed: 3 }));
+  assert.deepEqual([0, 1].map((at) => value(root, `KSampler[${at}].seed`)), [2, 3]);
+  assert.equal(refusal(root, "KSampler[2].seed").code, "unknown_path");
+  const other = graph(node("EmptyImage", "SaveImage", { prefix: "x" }), ...[4, 5].map((width) => node("Picture", "EmptyImage", { width })));
+  assert.deepEqual([0, 1].map((at) => value(other, `EmptyImage[${at}].width`)), [4, 5]);
+});
+
+test("a letter whose small form depends on its neighbours leads to its node", () => {
+  const root = graph(node("ΘΟΡΥΒΟΣ", "RandomNoise", { seed: 1 }));
+  for (const path of ["ΘΟΡΥΒΟΣ.seed", '"ΘΟΡΥΒΟΣ".seed', "θορυβος.seed"]) assert.equal(value(root, path), 1, path);
+});
+
+test("titles, labels and names that are no texts hide no other field", () => {
+  const nameless = node("odd", "T", { a: 1 });
+  nameless.widgets.push({ type: "custom", value: 1 }, { name: "b", label: 7, type: "number", value: 2 });
+  const root = graph(node(7, "T", { x: 1 }), nameless, node("fine", "T", { y: 3 }));
+  assert.deepEqual(["7.x", "odd.b", "fine.y", "fine"].map((path) => value(root, path)), [1, 2, 3, 3]);
+  assert.equal(refusal(root, "nothing.z").code, "unknown_path");
+  assert.deepEqual([...walk(root)].map((place) => described(root, place).title), ["7", "odd", "fine"]);
 });

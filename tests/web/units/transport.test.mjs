@@ -166,6 +166,14 @@ test("word that the server is back ends the wait, and opens no second socket", (
   assert.equal(sockets.filter(({ readyState }) => readyState !== 3).length, 1);
 });
 
+test("word that the server is back has something said on a socket that looks open, so that a dead one is found out", () => {
+  const { sockets, transport } = setUp();
+  transport.start();
+  sockets[0].welcome();
+  transport.hurry();
+  assert.deepEqual(sockets[0].sent.slice(1).map(({ event }) => event), ["info"]);
+});
+
 test("a tab that was replaced stays away", () => {
   const { clock, sockets, transport } = setUp();
   transport.start();
@@ -332,7 +340,7 @@ test("what changed is told once, and what did not is told only to find out a dea
   transport.start();
   transport.changed();
   sockets[0].open();
-  transport.probe();
+  transport.hurry();
   assert.equal(sockets[0].sent.length, 1);
   state.info = { workflow_name: "two" };
   sockets[0].say({ type: "welcome", protocol: 1, client_id: 3, session: "s" });
@@ -340,6 +348,52 @@ test("what changed is told once, and what did not is told only to find out a dea
   assert.deepEqual(sockets[0].sent.slice(1), [event]);
   transport.changed();
   assert.equal(sockets[0].sent.length, 2);
-  transport.probe();
+  transport.hurry();
   assert.deepEqual(sockets[0].sent.slice(2), [event]);
+});
+
+test("a graph that can't be looked at is an error for whoever asks, and costs nobody else the answer", () => {
+  const odd = new TypeError("title.toLowerCase is not a function");
+  let broken = true;
+  const beside = () => {
+    if (broken) throw odd;
+    return {};
+  };
+  const { sockets, transport } = setUp({ handle: () => 1, beside, hear: () => (broken = false) });
+  transport.start();
+  sockets[0].welcome();
+  const request = (id) => ({ type: "request", id, command: "c", data: {} });
+  sockets[0].say(request("alone"));
+  sockets[0].say([request("first"), { type: "event", event: "e", data: {} }, request("second")]);
+  const [alone, [first, second]] = sockets[0].sent.slice(1);
+  assert.deepEqual([alone, first].map(({ id, code, error }) => [id, code, error]), [
+    ["alone", "tab_failed", odd.message],
+    ["first", "tab_failed", odd.message],
+  ]);
+  assert.deepEqual([second.id, second.status], ["second", "ok"]);
+});
+
+test("news the page can't take costs none of the requests that came with them", (context) => {
+  context.mock.method(console, "error", () => {});
+  const hear = () => {
+    throw new Error("no such tab");
+  };
+  const { sockets, transport } = setUp({ handle: () => 1, hear });
+  transport.start();
+  sockets[0].welcome();
+  sockets[0].say([{ type: "event", event: "e", data: {} }, { type: "request", id: "q", command: "c", data: {} }]);
+  assert.deepEqual(sockets[0].sent[1].map(({ id, status }) => [id, status]), [["q", "ok"]]);
+});
+
+test("what is too large for the socket is neither told nor asked, so that the tab stays connected", async (context) => {
+  context.mock.method(console, "warn", () => {});
+  const { sockets, transport } = setUp();
+  transport.start();
+  sockets[0].welcome();
+  const workflow = "€".repeat(30 * 1024 * 1024);
+  transport.tell("snapshot", { workflow });
+  await assert.rejects(transport.request("analyze_workflow", { workflow }), { code: "invalid" });
+  assert.equal(sockets[0].sent.length, 1);
+  transport.tell("snapshot", { workflow: "small" });
+  assert.equal(sockets[0].sent.length, 2);
 });
