@@ -12,7 +12,7 @@ from ..bridge.atomic import sync_directory
 from ..bridge.errors import UiapiError
 from .partial import Partial, check_space, disk_error, move_without_replacing
 from .sink import Progress
-from .verify import HeadCheck
+from .verify import check_file
 
 # Bytes copied between two looks whether it is still wanted.
 CHUNK = 4 << 20
@@ -46,7 +46,7 @@ def _bring(source: Path, target: Path, progress: Progress, stop: threading.Event
         # Left by a ComfyUI that was killed; it may be another name of a model, so nothing is written to it.
         beside.unlink(missing_ok=True)
         size = source.stat().st_size
-        _check_head(source, target.name, size)
+        check_file(source, target.name)
         progress.bytes, progress.total = 0, size
         try:
             os.link(os.path.realpath(source), beside)
@@ -81,11 +81,3 @@ def _copy(source: Path, beside: Path, progress: Progress, stop: threading.Event)
             progress.bytes += len(piece)
         written.flush()
         os.fsync(written.fileno())
-
-
-def _check_head(path: Path, name: str, size: int) -> None:
-    check = HeadCheck(name, size)
-    with path.open("rb") as file:
-        while check.needed:
-            file.seek(0)
-            check.step(file.read(check.needed))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,6 @@ from typing import Any
 
 from ..bridge.atomic import read_json, write_json
 from ..bridge.errors import UiapiError
-from .partial import Partial, check_space, disk_error, move_without_replacing
 from .places import MODEL_EXTENSIONS, Places, extension_of
 from .verify import sha256_of
 
@@ -150,32 +148,6 @@ class Hashes:
             except UiapiError as error:
                 # Then it is hashed again some time; the file itself is none the worse.
                 log.warning("%s Digests are not remembered.", error.message)
-
-
-def link_or_copy(source: Path, target: Path, *, overwrite: bool) -> None:
-    """Have a file under a second name: by a hard link, or a copy where the disk is another. Blocks.
-
-    Raises:
-        UiapiError: `conflict` when the name is taken and not to be overwritten, `disk_full`, `storage_failed`.
-    """
-    partial = Partial(target)
-    try:
-        partial.remove()
-        try:
-            os.link(os.path.realpath(source), partial.path)
-        except OSError:
-            check_space(target, source.stat().st_size)
-            shutil.copyfile(source, partial.path)
-        if overwrite:
-            os.replace(partial.path, target)
-        else:
-            move_without_replacing(partial.path, target)
-    except FileExistsError:
-        raise UiapiError("conflict", f"{target.name} is there already; the one that is there was kept.") from None
-    except OSError as error:
-        raise disk_error(error, target) from error
-    finally:
-        partial.remove()
 
 
 def _has_size(path: Path, size: int) -> bool:

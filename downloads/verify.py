@@ -86,10 +86,14 @@ class HeadCheck:
             raise _not_a_model(self._extension, "it does not start like one")
 
 
-def check_file(path: Path) -> None:
-    """Check a whole file on disk. Blocks; UiapiError `not_a_model` or `size_mismatch`, or OSError."""
+def check_file(path: Path, name: str = "") -> None:
+    """Check a whole file on disk. Blocks; UiapiError `not_a_model` or `size_mismatch`, or OSError.
+
+    Args:
+        name: the one whose ending says the format; the file's own if left out.
+    """
     with path.open("rb") as file:
-        check = HeadCheck(path.name, os.fstat(file.fileno()).st_size)
+        check = HeadCheck(name or path.name, os.fstat(file.fileno()).st_size)
         while check.needed:
             file.seek(0)
             check.step(file.read(check.needed))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -194,16 +193,3 @@ async def test_digests_that_cannot_be_kept_do_not_fail_a_download(room: Room, ot
         await room.downloads.close()
         assert entry["status"] == "success", entry
         room.path("x.safetensors").unlink()
-
-
-async def test_a_copy_is_made_where_a_link_cannot_be(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = room.path("x.safetensors", "loras")
-    source.write_bytes(b"content")
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
-    hashes.link_or_copy(source, room.path("y.safetensors"), overwrite=False)
-    assert room.path("y.safetensors").read_bytes() == b"content" and not room.path("y.safetensors").samefile(source)
-    assert [file for file in room.folders.files() if "uiapi-" in file] == []
