@@ -105,9 +105,8 @@ class Scripted:
                 answer = await answer
         if isinstance(answer, web.StreamResponse):
             return answer
-        return web.json_response(
-            {"status": "ok", "response": answer, **(answer if name.startswith("download") else {})}
-        )
+        # Some commands answer beside `status` instead of under `response`.
+        return web.json_response({"status": "ok", "response": answer, **answer})
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         self.heads.append(request)
@@ -121,7 +120,7 @@ class Scripted:
             if message.type is WSMsgType.TEXT:
                 frame = json.loads(message.data)
                 self.frames.append(frame)
-                answers = self.streams.get(str(frame.get("command")), lambda frame: [{"status": "ok", "response": {}}])
-                for sent in answers(frame):
+                answers = self.streams.get(str(frame.get("command")))
+                for sent in answers(frame) if answers else [{"status": "ok", "response": {}}]:
                     await ws.send_json({"type": "response", "id": frame.get("id"), **sent})
         return ws

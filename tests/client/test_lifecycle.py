@@ -121,7 +121,7 @@ async def test_a_comfyui_that_comes_back_in_time_is_waited_for(scripted: Scripte
         await blocking(client.on, "a", print)
         await scripted.stop()
         await asyncio.sleep(0.1)
-        running = asyncio.create_task(blocking(client.run, on_event=print))
+        running = asyncio.ensure_future(blocking(client.run, on_event=print))
         await asyncio.sleep(0.1)
         await scripted.start()
         assert (await running).prompt_id == "p1"
@@ -187,7 +187,7 @@ async def test_whoever_waits_for_an_answer_is_told_when_the_client_is_closed(
 ) -> None:
     scripted.streams["run"] = lambda frame: []
     client = Client(scripted.url)
-    running = asyncio.create_task(blocking(client.run, on_event=print))
+    running = asyncio.ensure_future(blocking(client.run, on_event=print))
     await eventually(lambda: "run" in scripted.commands())
     await blocking(client.close)
     with pytest.raises(Unreachable, match="may or may not"):
@@ -205,7 +205,7 @@ async def test_a_run_that_is_no_longer_waited_for_is_called_off(
 
     scripted.streams["run"] = lambda frame: []
     with Client(scripted.url) as client:
-        running = asyncio.create_task(blocking(client.run, on_event=stop))
+        running = asyncio.ensure_future(blocking(client.run, on_event=stop))
         await eventually(lambda: "run" in scripted.commands())
         await scripted.say({"type": "event", "event": "progress", "request": scripted.frames[0]["id"], "data": {}})
         with pytest.raises(Enough):
