@@ -37,7 +37,7 @@ class Scripted:
         answers: by the last part of a path, such as "run" or "view"; the rest is answered with nothing in it.
         seen: every request, with its body in `bodies` beside it.
         frames: what came over the websocket after the hello.
-        streams: by command, what answers a frame: the frames to send, or a refusal.
+        streams: by command, the frames that answer one; after one of type "bye" the websocket is closed.
         greeting: the answer to a hello.
         heads: the requests that websockets began with.
     """
@@ -123,4 +123,6 @@ class Scripted:
                 answers = self.streams.get(str(frame.get("command")))
                 for sent in answers(frame) if answers else [{"status": "ok", "response": {}}]:
                     await ws.send_json({"type": "response", "id": frame.get("id"), **sent})
+                    if sent.get("type") == "bye":
+                        await ws.close()
         return ws
