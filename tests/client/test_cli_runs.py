@@ -173,13 +173,13 @@ async def interrupted(scripted: Scripted, place: Path, *words: str, ready: Calla
             about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
             hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
             process.stdin.write(json.dumps(hello).encode() + b"\n")
-            assert b"serverInfo" in await asyncio.wait_for(process.stdout.readline(), 20)
-        for _ in range(400):
+            assert b"serverInfo" in await asyncio.wait_for(process.stdout.readline(), 60)
+        for _ in range(1200):
             if ready():
                 break
             await asyncio.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        return await asyncio.wait_for(process.wait(), 10)
+        return await asyncio.wait_for(process.wait(), 20)
     finally:
         if process.returncode is None:
             process.kill()
@@ -192,6 +192,14 @@ async def test_ctrl_c_ends_the_wait_and_the_connection_with_130(
     scripted.streams["run"] = lambda frame: []
     assert await interrupted(scripted, place, "run", ready=lambda: "run" in scripted.commands()) == 130
     await eventually(lambda: scripted.sockets[0][0].closed)
+
+
+async def test_ctrl_c_while_it_starts_ends_with_130(uiapi: Uiapi, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(words: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupt)
+    assert (await uiapi("status")).code == 130
 
 
 async def test_ctrl_c_ends_the_tools_for_agents_while_they_wait(scripted: Scripted, place: Path) -> None:
@@ -305,12 +313,14 @@ async def test_bytes_that_are_no_text_are_refused(scripted: Scripted, talk: Uiap
     assert ended.code == 7 and "no UTF-8" in ended.err and scripted.seen == []
 
 
-async def test_without_mcp_it_says_what_to_install(talk: Uiapi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mcp", None)
-    monkeypatch.delitem(sys.modules, "comfyui_uiapi.client.mcp_server", raising=False)
-    monkeypatch.delattr(sys.modules["comfyui_uiapi.client"], "mcp_server", raising=False)
-    ended = await talk("mcp")
-    assert ended.code == 1
+async def test_without_mcp_it_says_what_to_install(scripted: Scripted, place: Path) -> None:
+    known = environment(place, scripted.url)
+    (place / "path" / "mcp.py").write_text("raise ModuleNotFoundError('no mcp', name='mcp')")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "uiapi", "mcp", env=known, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1 and said == b"This needs mcp: install this package with [mcp], or pip install mcp.\n"
 
 
 # -- what reaches a terminal ------------------------------------------------------------------------------------
