@@ -291,7 +291,7 @@ class Client:
         return decorate
 
     def events(self, *names: str, paths: Iterable[str] = (), timeout: float | None = None) -> Iterator[Event]:
-        """Events as they come, see `on`; all of them if none is named. Ends after `timeout` seconds."""
+        """Events as they come, see `on`; all of them if none is named. Ends after `timeout` seconds, or at `close`."""
         return self._socket().events(names or ("*",), paths, timeout)
 
     # -- any command ----------------------------------------------------------------------------------------
