@@ -62,12 +62,25 @@ class Node(Answer):
     outputs: list[Any] = Field(description="Names.")
 
 
-class FullNode(Node):
+class Looks(Answer):
+    """How a node looks, of any type, so that no page is refused for how it tells what nobody has to tell."""
+
+    subgraph: Any = Field(None, description="Whether it is one.")
+    pos: Any = Field(None, description="[x, y]; query_fields tells it where `want` asks for it, as what follows.")
+    size: Any = Field(None, description="[width, height].")
+    mode_name: Any = Field(None, description="The mode in a word.")
+    collapsed: Any = None
+    pinned: Any = None
+    color: Any = None
+
+
+class FullNode(Node, Looks):
     """A node with what pages of this package tell beyond that."""
 
     widgets: list[dict[str, Any]] = Field([], description="Each {name, type, value} and, for choices, options.")
     path: str | None = Field(None, description="The beginning of its fields' paths.")
     mode: int | None = Field(None, description="0 runs, 2 is muted, 4 is bypassed.")
+    links: Any = Field(None, description="By input and output, where `want` asks for them.")
 
 
 class Nodes(Answer):
@@ -80,6 +93,8 @@ class FullNodes(Answer):
     """The nodes of the open graph, those inside subgraphs included."""
 
     nodes: list[FullNode]
+    total: Any = Field(None, description="How many fit, where this is only some of them.")
+    next_offset: Any = Field(None, description="Where to go on, if there are more.")
 
 
 class Written(Answer):
@@ -114,6 +129,9 @@ class Loaded(Answer):
 
     loaded: bool
     message: str
+    format: Any = Field(None, description='What it was: "ui" or "api".')
+    nodes: Any = Field(None, description="How many there are now.")
+    missing_node_types: Any = Field(None, description="Those that ComfyUI does not have.")
 
 
 class Offered(Answer):
@@ -134,6 +152,7 @@ class Queued(Answer):
     number: float | int | None = Field(None, description="Its place in the order of the queue.")
     node_errors: Any = Field(None, description="What ComfyUI said of nodes that it leaves out.")
     prompt_ids: list[str] = Field([], description="One id a run when there are several.")
+    set: Any = Field(None, description="What came of each field that was set first, by path.")
 
     @classmethod
     def of(cls, body: Any) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from .answers import Answer
+from .answers import Answer, Looks
 from .commands import COMMANDS, Request, Risk, Strict, command, tab_command
 from .dispatch import Call
 from .errors import UiapiError
@@ -23,12 +23,17 @@ Nodes = Annotated[list[NodePath], Field(min_length=1, max_length=10_000, descrip
 COLOR = "As #rrggbb or by a name of the frontend's own palette; null for the usual."
 
 
-class NodeBrief(Answer):
+class NodeBrief(Looks):
     """A node as query_fields lists it, with where it is."""
 
     id: str
     type: str | None
     title: str | None
+    inputs: Any = Field(None, description="Names.")
+    outputs: Any = Field(None, description="Names.")
+    widgets: Any = Field(None, description="Each {name, type, value} and, for choices, options.")
+    path: Any = Field(None, description="The beginning of its fields' paths.")
+    mode: Any = Field(None, description="0 runs, 2 is muted, 4 is bypassed.")
 
 
 class MadeNode(Answer):
@@ -71,6 +76,11 @@ class Change(Answer):
     """One difference between two states of the graph."""
 
     kind: str
+    path: Any = Field(None, description="Where, as a field path.")
+    node: Any = Field(None, description="The node's id, if it is about one.")
+    what: Any = Field(None, description="Which of its properties.")
+    before: Any = Field(None, description="Its value, or null where there was none.")
+    after: Any = Field(None, description="Its value now, or null where there is none.")
 
 
 class Batched(Answer):

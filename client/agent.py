@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .aio import AsyncClient
 from .errors import UiapiError
-from .results import run_of
+from .results import not_brought, run_of
 from .table import batchable, component, route
 
 # Nodes that a reading answers when no limit is asked for.
@@ -23,6 +24,15 @@ PAGE = 40
 MAX_PICTURES, MAX_SIDE = 4, 1024
 # Characters of an answer's text; an agent's attention is not for ever.
 MAX_TEXT = 40_000
+# The kinds of pictures that agents take: what they are called, and how they begin.
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+_KINDS = {
+    rb"\x89PNG": "image/png",
+    rb"\xff\xd8": "image/jpeg",
+    rb"GIF8": "image/gif",
+    rb"RIFF.{4}WEBP": "image/webp",
+}
+_UNSEEN = "One of the files is no picture that can be shown here; the person sees it in the browser."
 # What an agent may say beside a command's own parameters.
 STEERING = ("if_revision",)
 
@@ -106,7 +116,7 @@ async def carry_out(client: AsyncClient, name: str, arguments: Mapping[str, Any]
         return await _run(client, data)
     answer = await client.call(name, data)
     if name == "screenshot":
-        return [small(base64.b64decode(answer["png"]), "image/png")]
+        return [_picture(base64.b64decode(answer["png"]))]
     told = answer if isinstance(answer, dict) else {"answer": answer}
     if client.revision is not None and "if_revision" in route(name).request["properties"]:
         told = {**told, "revision": client.revision}
@@ -118,10 +128,15 @@ async def _run(client: AsyncClient, data: dict[str, Any]) -> list[Part]:
     files = [{key: value for key, value in file.items() if value} for file in done.answer.get("outputs", ())]
     told = {"prompt_id": done.prompt_id, "execution_time": done.execution_time, "files": files}
     parts: list[Part] = [_text(told)]
-    for file in done.images[:MAX_PICTURES]:
-        parts.append(small(await client.fetch(file), _mime(file.data)))
-    if len(done.images) > MAX_PICTURES:
-        parts.append(f"{len(done.images) - MAX_PICTURES} more pictures were made and are not shown.")
+    # Nodes name their videos "images" too, which may be large, and which an agent cannot see.
+    pictures = [file for file in done.images if file.filename.lower().endswith(_SUFFIXES)]
+    try:
+        for file in pictures[:MAX_PICTURES]:
+            parts.append(_picture(await client.fetch(file)))
+    except UiapiError as error:
+        raise not_brought(done, error) from error
+    if len(pictures) > MAX_PICTURES:
+        parts.append(f"{len(pictures) - MAX_PICTURES} more pictures were made and are not shown.")
     return parts
 
 
@@ -134,6 +149,17 @@ def advice_on(error: UiapiError) -> str:
     if rest:
         lines.append(_text(rest))
     return "\n".join(lines)
+
+
+def _picture(content: bytes) -> Part:
+    mime = next((mime for pattern, mime in _KINDS.items() if re.match(pattern, content, re.DOTALL)), None)
+    if mime is None:
+        return _UNSEEN
+    try:
+        return small(content, mime)
+    except Exception:
+        # Whatever Pillow has against it.
+        return _UNSEEN
 
 
 def small(picture: bytes, mime: str) -> tuple[bytes, str]:
@@ -149,13 +175,6 @@ def small(picture: bytes, mime: str) -> tuple[bytes, str]:
         buffer = io.BytesIO()
         image.save(buffer, format="PNG")
     return buffer.getvalue(), "image/png"
-
-
-def _mime(picture: bytes) -> str:
-    for start, mime in ((b"\xff\xd8", "image/jpeg"), (b"GIF8", "image/gif"), (b"RIFF", "image/webp")):
-        if picture.startswith(start):
-            return mime
-    return "image/png"
 
 
 def _text(value: Any) -> str:

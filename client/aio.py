@@ -18,8 +18,8 @@ from . import models
 from .commands import AsyncCommands
 from .errors import UiapiError, Unreachable
 from .events import Event, Listener
-from .results import OutputFile, Run, run_of
-from .socket import Socket
+from .results import OutputFile, Run, not_brought, run_of
+from .socket import Socket, opened
 from .table import Route, route
 from .wire import (
     CONNECT_TIMEOUT,
@@ -36,7 +36,10 @@ from .wire import (
     lost,
     not_reached,
     pairs,
+    readiness,
     value_of,
+    viewed,
+    viewing,
     workflow_of,
     write_bytes,
     write_workflow,
@@ -166,17 +169,16 @@ class AsyncClient:
         else:
             envelope = await self._events().request("run", self._addressed("run", data), on_event)
             done = run_of(self._told(envelope, route("run")))
-        if fetch:
-            await asyncio.gather(*(self.fetch(file) for file in done.files))
+        try:
+            await asyncio.gather(*(self.fetch(file) for file in done.files if fetch))
+        except UiapiError as error:
+            raise not_brought(done, error) from error
         return done
 
     async def fetch(self, file: OutputFile) -> bytes:
         """See Client.fetch."""
         if not file.data:
-            status, content = await self._exchange(Asked(route("run"), file.url, None, CONNECT_TIMEOUT * 60))
-            if status != 200:
-                raise UiapiError("not_found", f"ComfyUI no longer has {file.filename}.", status=status)
-            file.data = content
+            file.data = viewed(*await self._exchange(viewing(file.url)), file.filename)
         return file.data
 
     # -- models ---------------------------------------------------------------------------------------------
@@ -225,9 +227,9 @@ class AsyncClient:
         """See Client.wait_until_ready."""
         until = time.monotonic() + timeout
         while True:
-            left = max(0.1, until - time.monotonic())
+            sending = readiness(until - time.monotonic())
             try:
-                await self.call("get_fields", {"fields": [], "wait_for_webui": True, "timeout": left})
+                self._told(answered(sending, *await self._exchange(sending, 0), self.url), sending.route)
                 return
             except Unreachable:
                 if time.monotonic() > until:
@@ -243,12 +245,14 @@ class AsyncClient:
     @asynccontextmanager
     async def events(self, *names: str, paths: Iterable[str] = ()) -> AsyncIterator[AsyncIterator[Event]]:
         """Events as they come: `async with client.events("output") as events: async for event in events: …`."""
-        found: asyncio.Queue[Event] = asyncio.Queue()
-        end = await self._events().subscribe(names or ("*",), found.put_nowait, paths)
+        found: asyncio.Queue[Event | UiapiError | None] = asyncio.Queue()
+        end = await self._events().subscribe(names or ("*",), found.put_nowait, paths, found.put_nowait)
 
         async def each() -> AsyncGenerator[Event, None]:
-            while True:
-                yield await found.get()
+            while (event := await found.get()) is not None:
+                if isinstance(event, UiapiError):
+                    raise event
+                yield event
 
         try:
             async with aclosing(each()) as events:
@@ -273,7 +277,8 @@ class AsyncClient:
             return dict(data)
         return {**data, "webui": self.webui}
 
-    async def _exchange(self, sending: Asked) -> tuple[int, bytes]:
+    async def _exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
+        patience = self._reconnect if reconnect is None else reconnect
         until: float | None = None
         delay = FIRST_DELAY
         while True:
@@ -285,7 +290,7 @@ class AsyncClient:
                 safe = error.code == "unreachable" or sending.route.risk == "read"
                 if not safe or not self._answered_before:
                     raise
-                until = until or time.monotonic() + self._reconnect
+                until = until or time.monotonic() + patience
                 if time.monotonic() + delay > until:
                     raise
             await asyncio.sleep(delay)
@@ -301,10 +306,11 @@ class AsyncClient:
                 headers={"Content-Type": "application/json", **self._address.headers},
                 timeout=aiohttp.ClientTimeout(total=sending.patience, sock_connect=CONNECT_TIMEOUT),
                 allow_redirects=False,
+                proxy=self._address.proxy,
             ) as response:
                 return response.status, await response.read()
-        except aiohttp.ClientConnectorError as error:
-            raise not_reached(self.url, error.os_error) from None
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL, UnicodeError) as error:
+            raise not_reached(self.url, error) from None
         except asyncio.TimeoutError as error:
             if isinstance(error, aiohttp.ConnectionTimeoutError):
                 raise not_reached(self.url, "no answer in time") from None
@@ -314,12 +320,12 @@ class AsyncClient:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=True)
+            self._session = opened()
         return self._session
 
     def _events(self) -> Socket:
         if self._socket is None:
-            self._socket = Socket(self._address, self._opened())
+            self._socket = Socket(self._address, self._opened(), self._reconnect)
         return self._socket
 
     async def close(self) -> None:

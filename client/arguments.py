@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,11 @@ def hoisted(words: Sequence[str]) -> list[str]:
             continue
         front.append(word)
         if COMMON[name] and "=" not in word:
-            front.extend([next(left, "")])
+            value = next(left, None)
+            if value is None:
+                # Alone it is refused for the want of it; before the rest it would take a word of that.
+                return front
+            front.append(value)
     return [*front, *rest]
 
 
@@ -61,33 +66,73 @@ def json_of(text: str) -> Any:
 
 
 def writes_of(words: Sequence[str]) -> list[list[Any]]:
-    """What to write, from PATH=VALUE words or, for a single -, from a JSON object on standard input."""
+    """What to write, from PATH=VALUE words or, for a single -, from a JSON object {path: value} on standard input."""
     if [*words] == ["-"]:
-        fields = json_value(sys.stdin.read())
-        if not isinstance(fields, dict):
-            raise UiapiError("invalid", "Standard input must be a JSON object {path: value}.")
-        return [[path, value] for path, value in fields.items()]
+        return [[path, value] for path, value in object_in().items()]
     pairs = [assignment(word) for word in words]
     return [[path, Path(value[1:]) if value.startswith("@") else json_of(value)] for path, value in pairs]
 
 
-def text_of(path: Path) -> str:
-    """What is in a file. UiapiError `invalid`."""
+def text_of(name: str) -> str:
+    """What is in a file, or for - on standard input. UiapiError `invalid`."""
     try:
-        return path.read_text("utf-8")
+        # Some editors and shells begin a text with a byte order mark.
+        return sys.stdin.read().removeprefix("\ufeff") if name == "-" else Path(name).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UiapiError("invalid", f"{path} cannot be read: {error}.") from error
+        raise UiapiError("invalid", f"{name} cannot be read: {error}.") from error
 
 
-def outputs_for(files: Iterable[OutputFile], output: Path) -> list[Path]:
-    """Write what a run made: into a folder under their own names, or to a file, numbered from the second on."""
+def object_in() -> dict[str, Any]:
+    """The JSON object on standard input. UiapiError `invalid`."""
+    value = json_value(text_of("-"))
+    if not isinstance(value, dict):
+        raise UiapiError("invalid", "Standard input must be a JSON object in braces.")
+    return value
+
+
+def target_of(name: str) -> Path:
+    """Where `--output` leads, made ready before the run: a name that ends in a slash is a folder, which is made.
+
+    UiapiError `storage_failed`, since pictures without a place would be made for nothing.
+    """
+    target = Path(os.path.expanduser(name))
+    try:
+        if name.endswith(("/", os.sep)):
+            target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UiapiError("storage_failed", f"{name} cannot be made: {error.strerror}; name another place.") from error
+    folder = target if target.is_dir() else target.parent
+    if _is_special(target):
+        return target
+    if not folder.is_dir():
+        raise UiapiError("storage_failed", f"There is no folder {folder}; make it, or name another place.")
+    if not os.access(folder, os.W_OK):
+        raise UiapiError("storage_failed", f"The folder {folder} cannot be written to; name another place.")
+    return target
+
+
+def outputs_for(files: Sequence[OutputFile], output: Path) -> list[Path]:
+    """Write what a run made: into a folder under their own names, or to a file, numbered from the second on.
+
+    A file has the suffix of what is in it, also where `output` names another. UiapiError `no_image` without any.
+    """
+    if not files:
+        raise UiapiError("no_image", "The run made no file; add a SaveImage or PreviewImage node.")
+    if output.is_dir() or _is_special(output):
+        return [file.save(output) for file in files]
     saved = []
     for number, file in enumerate(files, 1):
-        target = output
-        if not output.is_dir() and number > 1:
-            target = output.with_name(f"{output.stem}_{number}{output.suffix}")
-        try:
-            saved.append(file.save(target))
-        except OSError as error:
-            raise UiapiError("invalid", f"{target} cannot be written: {error.strerror}.") from error
+        own = Path(file.filename).suffix
+        suffix = output.suffix if not own or _kind(own) == _kind(output.suffix) else own
+        counted = "" if number == 1 else f"_{number}"
+        saved.append(file.save(output.with_name(f"{output.stem}{counted}{suffix}")))
     return saved
+
+
+def _kind(suffix: str) -> str:
+    return suffix.lower().replace(".jpeg", ".jpg")
+
+
+def _is_special(target: Path) -> bool:
+    """Whether it is a pipe or a device, such as /dev/stdout."""
+    return target.exists() and not target.is_file() and not target.is_dir()

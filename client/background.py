@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -12,8 +13,9 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from .errors import UiapiError
 from .events import Event, Listener, tell
-from .socket import Socket
+from .socket import Socket, opened
 from .wire import Address
 
 T = TypeVar("T")
@@ -24,19 +26,20 @@ class Background:
 
     Args:
         address: where ComfyUI is.
+        reconnect: seconds to wait for a connection that was there before and is gone.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, reconnect: float) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="uiapi websocket", daemon=True)
         self._thread.start()
         # A listener may use the client and take its time; events wait for it in their order.
         self._listeners = ThreadPoolExecutor(1, thread_name_prefix="uiapi listener")
-        self._session, self._socket = self._do(self._open(address))
+        self._session, self._socket = self._do(self._open(address, reconnect))
 
-    async def _open(self, address: Address) -> tuple[aiohttp.ClientSession, Socket]:
-        session = aiohttp.ClientSession(trust_env=True)
-        return session, Socket(address, session)
+    async def _open(self, address: Address, reconnect: float) -> tuple[aiohttp.ClientSession, Socket]:
+        session = opened()
+        return session, Socket(address, session, reconnect)
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -74,21 +77,27 @@ class Background:
         return lambda: self._end(end)
 
     def events(self, names: Iterable[str], paths: Iterable[str], timeout: float | None) -> Iterator[Event]:
-        """Events as they come, for `timeout` seconds."""
-        found: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        end = self._do(self._socket.subscribe(names, found.put, paths))
+        """Events as they come, for `timeout` seconds or until the client is closed. UiapiError if it is refused."""
+        found: queue.SimpleQueue[Event | UiapiError | None] = queue.SimpleQueue()
+        end = self._do(self._socket.subscribe(names, found.put, paths, found.put))
         until = None if timeout is None else monotonic() + timeout
         try:
             while until is None or monotonic() < until:
                 try:
-                    yield found.get(timeout=None if until is None else max(0.0, until - monotonic()))
+                    event = found.get(timeout=None if until is None else max(0.0, until - monotonic()))
                 except queue.Empty:
                     return
+                if event is None:
+                    return
+                if isinstance(event, UiapiError):
+                    raise event
+                yield event
         finally:
             self._end(end)
 
     def _end(self, end: Callable[[], None]) -> None:
-        if self._thread.is_alive():
+        # After close there is no loop, and nothing to end.
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(end)
 
     def close(self) -> None:
@@ -102,4 +111,10 @@ class Background:
     async def _shut(self) -> None:
         await self._socket.close()
         await self._session.close()
-
+        # Threads that wait for an answer are told that it will not come; what still waits after that is ended.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            _, left = await asyncio.wait(left, timeout=1.0)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

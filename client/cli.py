@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
-from .arguments import assignment, hoisted, json_of, json_value, outputs_for, text_of, writes_of
+from .arguments import assignment, hoisted, json_of, json_value, object_in, outputs_for, target_of, text_of, writes_of
 from .errors import UiapiError
 from .sync import Client
 from .table import route, routes
@@ -49,7 +49,10 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def paths(incomplete: str) -> list[str]:
-    """Field paths of the open workflow that begin as what was typed; none where it cannot be asked."""
+    """Field paths of the open workflow that begin as what was typed; none where it cannot be asked.
+
+    Only those that mean nothing else to a shell: some of them evaluate what is offered.
+    """
     try:
         with Client(reconnect=0) as client:
             found = [
@@ -57,7 +60,8 @@ def paths(incomplete: str) -> list[str]:
             ]
     except UiapiError:
         return []
-    return [path for path in found if path.lower().startswith(incomplete.lower())]
+    harmless = [path for path in found if re.fullmatch(r"[\w ./#\[\]-]+", path)]
+    return [path for path in harmless if path.lower().startswith(incomplete.lower())]
 
 
 def names(incomplete: str) -> list[tuple[str, str]]:
@@ -91,6 +95,8 @@ def common(
     as_json: Annotated[bool, typer.Option("--json", help="JSON for scripts.")] = False,
 ) -> None:
     """Options for every verb, wherever they stand."""
+    if url is not None and not url.strip():
+        raise typer.BadParameter("--url needs an address.")
     client = Client(url, token, webui=webui, name="uiapi command line", reconnect=0)
     ctx.obj = Context(client, Terminal(as_json))
     ctx.call_on_close(client.close)
@@ -160,7 +166,7 @@ def load(
     name: Annotated[str | None, typer.Option(help="What the workflow's tab is called.")] = None,
 ) -> None:
     """Open a workflow in the tab."""
-    source = sys.stdin.read() if file == "-" else Path(file)
+    source = object_in() if file == "-" else Path(file)
     loaded = ctx.obj.client.load(source, name)
     ctx.obj.terminal.show(loaded, lambda: ctx.obj.terminal.say(loaded["message"]))
 
@@ -184,7 +190,7 @@ def run_(
     ctx: Ctx,
     write: OptionalWrites = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A file or folder for what the run makes.")
+        str | None, typer.Option("--output", "-o", help="A file, or a FOLDER/, for what the run makes.")
     ] = None,
     workflow: WorkflowFile = None,
     count: Annotated[int, typer.Option(help="How many times to run.", min=1, max=100)] = 1,
@@ -192,6 +198,7 @@ def run_(
 ) -> None:
     """Set fields, run the open workflow, and bring what it makes."""
     client, terminal = ctx.obj.client, ctx.obj.terminal
+    target = None if output is None else target_of(output)
     with terminal.running() as progress:
         done = client.run(
             writes_of(write) if write else None,
@@ -201,7 +208,7 @@ def run_(
             fetch=output is not None,
             on_event=progress,
         )
-    saved = outputs_for(done.files, output) if output else []
+    saved = [] if target is None else outputs_for(done.files, target)
     told = {**done.answer, "saved": [str(path) for path in saved]}
     took = "" if done.execution_time is None else f" in {done.execution_time:.2f} s"
     lines = [f"Saved {path}" for path in saved] or [client.url + file.url for file in done.files]
@@ -234,7 +241,7 @@ def batch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
 ) -> None:
     """Carry out several edits, all or none, as one step that can be undone."""
-    edits = json_value(sys.stdin.read() if file == "-" else text_of(Path(file)))
+    edits = json_value(text_of(file))
     done = ctx.obj.client.call("batch", {"commands": edits, "dry_run": dry_run})
     rows = [[change.pop("kind"), change] for change in map(dict, done["changes"])]
     ctx.obj.terminal.show(done, lambda: ctx.obj.terminal.table(["change", ""], rows, "Nothing changes."))
@@ -316,7 +323,7 @@ def call(
     data: Annotated[str, typer.Argument(help="Its parameters as a JSON object; - for standard input.")] = "{}",
 ) -> None:
     """Carry out any command of the server."""
-    parameters = json_value(sys.stdin.read() if data == "-" else data)
+    parameters = json_value(text_of(data) if data == "-" else data)
     if not isinstance(parameters, dict):
         raise typer.BadParameter("give the parameters as a JSON object")
     ctx.obj.terminal.show(ctx.obj.client.call(command, parameters))
@@ -345,7 +352,7 @@ def mcp(ctx: Ctx) -> None:
     except ModuleNotFoundError as error:
         if error.name != "mcp":
             raise
-        raise click.ClickException("This needs mcp: install this package with [mcp], or pip install mcp.") from None
+        sys.exit("This needs mcp: install this package with [mcp], or pip install mcp.")
     client = ctx.obj.client
     serve(client.url, client.token, client.webui)
 

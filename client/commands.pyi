@@ -17,6 +17,8 @@ class GotApi(TypedDict):
 
 class FullNodes(TypedDict):
     nodes: list[FullNode]
+    total: NotRequired[Any]
+    next_offset: NotRequired[Any]
 
 Link = TypedDict(
     "Link",
@@ -37,6 +39,9 @@ class LoadWorkflowAnswer(TypedDict):
     status: Literal["ok"]
     loaded: bool
     message: str
+    format: NotRequired[Any]
+    nodes: NotRequired[Any]
+    missing_node_types: NotRequired[Any]
     revision: NotRequired[str | None]
     workflow_tab: NotRequired[str | None]
     stale: NotRequired[bool | None]
@@ -107,6 +112,7 @@ class Ran(TypedDict):
     number: NotRequired[float | int | None]
     node_errors: NotRequired[Any]
     prompt_ids: NotRequired[list[str]]
+    set: NotRequired[Any]
     status: NotRequired[Literal["success"] | None]
     outputs: NotRequired[list[OutputFile]]
     execution_time: NotRequired[float | None]
@@ -334,6 +340,13 @@ class Prompt(TypedDict):
     output: dict[str, Any]
 
 class FullNode(TypedDict):
+    subgraph: NotRequired[Any]
+    pos: NotRequired[Any]
+    size: NotRequired[Any]
+    mode_name: NotRequired[Any]
+    collapsed: NotRequired[Any]
+    pinned: NotRequired[Any]
+    color: NotRequired[Any]
     id: str | int
     type: str | None
     title: str | None
@@ -342,6 +355,7 @@ class FullNode(TypedDict):
     widgets: NotRequired[list[dict[str, Any]]]
     path: NotRequired[str | None]
     mode: NotRequired[int | None]
+    links: NotRequired[Any]
 
 class LinkEnd(TypedDict):
     node: str | int
@@ -351,12 +365,29 @@ class LinkEnd(TypedDict):
     path: NotRequired[str | None]
 
 class NodeBrief(TypedDict):
+    subgraph: NotRequired[Any]
+    pos: NotRequired[Any]
+    size: NotRequired[Any]
+    mode_name: NotRequired[Any]
+    collapsed: NotRequired[Any]
+    pinned: NotRequired[Any]
+    color: NotRequired[Any]
     id: str
     type: str | None
     title: str | None
+    inputs: NotRequired[Any]
+    outputs: NotRequired[Any]
+    widgets: NotRequired[Any]
+    path: NotRequired[Any]
+    mode: NotRequired[Any]
 
 class Change(TypedDict):
     kind: str
+    path: NotRequired[Any]
+    node: NotRequired[Any]
+    what: NotRequired[Any]
+    before: NotRequired[Any]
+    after: NotRequired[Any]
 
 class OutputFile(TypedDict):
     node_id: str

@@ -22,6 +22,10 @@ class UiapiError(Exception):
         self.details = details or {}
         self.status = status
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are rebuilt from their message alone, which another process could not do with this one.
+        return type(self), (self.code, self.message, self.details, self.status)
+
     @property
     def candidates(self) -> list[str]:
         """Field paths that would work in place of the one that was unknown or ambiguous, the likeliest first."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from typing import Any
-from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -24,17 +24,21 @@ class Http:
 
     def __init__(self, address: Address, reconnect: float) -> None:
         self._address = address
-        self._reconnect = reconnect
+        self.reconnect = reconnect
         self._answered_before = False
         # A requests.Session is for one thread only.
         self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        # Weak, so that a thread that has ended takes its connection with it.
+        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+        self._opening = threading.Lock()
 
-    def exchange(self, sending: Asked) -> tuple[int, bytes]:
+    def exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
         """The answer's HTTP status and body.
 
-        A command is sent again only if it did not arrive or only reads. Raises Unreachable, or UiapiError `timeout`.
+        A command is sent again only if it did not arrive or only reads, for the seconds of `reconnect` or else for
+        those of this. Raises Unreachable, or UiapiError `timeout`.
         """
+        patience = self.reconnect if reconnect is None else reconnect
         until: float | None = None
         delay = FIRST_DELAY
         while True:
@@ -46,7 +50,7 @@ class Http:
                 safe = error.code == "unreachable" or sending.route.risk == "read"
                 if not safe or not self._answered_before:
                     raise
-                until = until or time.monotonic() + self._reconnect
+                until = until or time.monotonic() + patience
                 if time.monotonic() + delay > until:
                     raise
             time.sleep(delay)
@@ -56,19 +60,19 @@ class Http:
         try:
             return self._session().request(
                 "GET" if sending.body is None else "POST",
-                urljoin(self._address.url + "/", sending.path.lstrip("/")),
+                self._address.url + sending.path,
                 data=sending.body,
                 timeout=(CONNECT_TIMEOUT, sending.patience),
                 allow_redirects=False,
             )
-        except requests.ConnectTimeout as error:
-            raise not_reached(self._address.url, error) from None
         except requests.ReadTimeout:
             raise late(sending) from None
-        except requests.ConnectionError as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             why: Any = error.args[0] if error.args else error
-            if isinstance(getattr(why, "reason", None), urllib3.exceptions.NewConnectionError):
-                raise not_reached(self._address.url, why.reason) from None
+            if isinstance(why, urllib3.exceptions.ReadTimeoutError):
+                raise late(sending) from None
+            if _never_left(error, why):
+                raise not_reached(self._address.url, getattr(why, "reason", why)) from None
             raise lost(sending, why) from None
 
     def _session(self) -> requests.Session:
@@ -78,13 +82,30 @@ class Http:
             session.headers.update({"Content-Type": "application/json", **self._address.headers})
             # The environment is asked once instead of at every request, and .netrc must not replace the token.
             settings = session.merge_environment_settings(self._address.url, {}, None, None, None)
-            session.proxies, session.verify = settings["proxies"], settings["verify"]
+            proxy = self._address.proxy
+            session.proxies, session.verify = {"all": proxy} if proxy else {}, settings["verify"]
             session.trust_env = False
-            self._sessions.append(session)
+            with self._opening:
+                self._sessions.add(session)
         return session
 
     def close(self) -> None:
         """End every connection."""
-        while self._sessions:
-            self._sessions.pop().close()
+        with self._opening:
+            sessions, self._sessions = [*self._sessions], weakref.WeakSet()
+        for session in sessions:
+            session.close()
         self._local = threading.local()
+
+
+def _never_left(error: Exception, why: Any) -> bool:
+    """Whether the request was never sent, so that sending it again carries nothing out twice."""
+    # What is wrong with an address or a header is a ValueError too.
+    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError, ValueError)):
+        return True
+    reason = getattr(why, "reason", None)
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return True
+    # TLS that breaks later, when a run may be under way, is an SSLError as well.
+    cause = reason.args[0] if isinstance(reason, urllib3.exceptions.SSLError) and reason.args else None
+    return getattr(cause, "reason", None) in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")

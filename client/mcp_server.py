@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import signal
 from typing import Any
 
 from mcp import types
@@ -61,5 +62,7 @@ async def _serve(url: str | None, token: str | None, webui: int | None) -> None:
 
 
 def serve(url: str | None, token: str | None, webui: int | None) -> None:
-    """Serve until the other side closes standard input."""
+    """Serve until the other side closes standard input, or Ctrl-C."""
+    # The thread that reads standard input cannot be interrupted, so Ctrl-C would wait for its next line.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(_serve(url, token, webui))

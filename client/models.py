@@ -51,13 +51,17 @@ class Watch:
         progress = self.progress(state)
         failed = {name: model for name, model in progress.items() if model["status"] == "error"}
         if failed:
-            reasons = "; ".join(str(model["error"]) for model in failed.values())
+            reasons = "; ".join(str(model.get("error")) for model in failed.values())
             more = f" ({len(failed)} models)" if len(failed) > 1 else ""
             raise UiapiError("download_failed", f"{reasons}{more}", {"download": dict(state), "failed": failed})
         if state["status"] == "error":
             raise UiapiError("download_failed", str(state.get("error")), {"download": dict(state)})
         if state["status"] == "cancelled":
             raise UiapiError("cancelled", "The download was cancelled.", {"download": dict(state)})
+        cancelled = [name for name, model in progress.items() if model["status"] == "cancelled"]
+        if cancelled:
+            sentence = f"Cancelled: {', '.join(cancelled)}; the other models are there."
+            raise UiapiError("cancelled", sentence, {"download": dict(state)})
         return True
 
     @staticmethod

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UiapiError
+from .files import free_name, write
 
 if TYPE_CHECKING:
     import numpy
@@ -40,12 +42,12 @@ class OutputFile:
         return self.data
 
     def save(self, path: str | Path) -> Path:
-        """Write it to a file, or into a folder under its own name; returns where."""
-        target = Path(path).expanduser()
-        if target.is_dir():
-            target = target / Path(self.filename).name
-        target.write_bytes(self._needed())
-        return target
+        """Write it to a file, or into a folder under its own name; returns where. UiapiError `storage_failed`.
+
+        In a folder nothing is replaced: the name is numbered where another file has it.
+        """
+        target, content = Path(os.path.expanduser(path)), self._needed()
+        return write(free_name(target, self.filename, content) if target.is_dir() else target, content)
 
     def pil(self) -> Image:
         """The picture as an image of Pillow's, which has to be installed."""
@@ -99,6 +101,13 @@ class Run:
         if not images:
             raise UiapiError("no_image", "The run made no picture; add a SaveImage or PreviewImage node.")
         return next((file for file in images if file.type == "output"), images[0])
+
+
+def not_brought(done: Run, error: UiapiError) -> UiapiError:
+    """The error for a run that succeeded and whose files could not all be fetched: `details` say where they are."""
+    where = {"prompt_id": done.prompt_id, "outputs": done.answer.get("outputs", [])}
+    sentence = f"The run {done.prompt_id} is done, so do not run again, but a file of it was not brought: {error}"
+    return type(error)(error.code, sentence, {**error.details, **where}, error.status)
 
 
 def run_of(answer: dict[str, Any]) -> Run:

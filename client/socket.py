@@ -19,13 +19,15 @@ import aiohttp
 from .errors import UiapiError, Unreachable
 from .events import Event, Listener, tell
 from .values import encode
-from .wire import CONNECT_TIMEOUT, FIRST_DELAY, GRACE, LAST_DELAY, Address, asked, late, lost, not_reached, refusal
+from .wire import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Address, asked, late, lost, not_reached, refusal
 
 log = logging.getLogger("uiapi")
 
 PROTOCOL = 1
 # The largest frame in bytes that either side sends.
 MAX_FRAME = 64 * 1024 * 1024
+# Seconds to wait for the other side's goodbye; one that is frozen says none.
+CLOSE_TIMEOUT = 2.0
 # Seconds between pings; a connection whose pong is half of that late has ended.
 HEARTBEAT = 20.0
 
@@ -35,7 +37,30 @@ class _Subscription:
     events: list[str]
     paths: list[str]
     listener: Listener
+    ended: Callable[[UiapiError | None], object]
     request_id: str = ""
+
+
+def opened() -> aiohttp.ClientSession:
+    """A session for one ComfyUI: .netrc does not replace the token, and no redirect takes a websocket elsewhere."""
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_stay)
+    return aiohttp.ClientSession(trust_env=False, trace_configs=[trace])
+
+
+async def _stay(session: aiohttp.ClientSession, context: Any, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+    # ws_connect has no allow_redirects; without this the token and what is sent would go wherever it leads.
+    answer = redirect.response
+    raise aiohttp.WSServerHandshakeError(answer.request_info, answer.history, status=answer.status)
+
+
+def _frame(text: str) -> dict[str, Any]:
+    """A frame, which is empty if it cannot be read."""
+    try:
+        frame = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return frame if isinstance(frame, dict) else {}
 
 
 class Socket:
@@ -44,11 +69,13 @@ class Socket:
     Args:
         address: where ComfyUI is.
         session: whose connections are used; it has to outlive this.
+        reconnect: seconds to wait for a connection that was there before and is gone.
     """
 
-    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
+    def __init__(self, address: Address, session: aiohttp.ClientSession, reconnect: float) -> None:
         self._address = address
         self._session = session
+        self._reconnect = reconnect
         self._ids = itertools.count(1)
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -57,14 +84,26 @@ class Socket:
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._listeners: dict[str, Listener] = {}
         self._subscriptions: list[_Subscription] = []
+        # Why the last connection could not be had.
+        self._refused: UiapiError | None = None
 
     async def connect(self) -> None:
         """Make the connection unless there is one. Raises Unreachable, or UiapiError if it is refused."""
         async with self._connecting:
             if self._reader is None or self._reader.done():
                 ws = await self._greet()
-                self._reader = asyncio.create_task(self._keep(ws), name="uiapi events")
-        await asyncio.wait_for(self._connected.wait(), CONNECT_TIMEOUT + GRACE)
+                self._take(ws)
+                self._reader = reader = asyncio.create_task(self._keep(ws), name="uiapi events")
+            else:
+                reader = self._reader
+        if not self._connected.is_set():
+            connected = asyncio.create_task(self._connected.wait())
+            try:
+                await asyncio.wait({connected, reader}, timeout=self._reconnect, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                connected.cancel()
+        if not self._connected.is_set():
+            raise self._refused or not_reached(self._address.url, "the connection was closed")
 
     async def request(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
         """Carry out a command; its own events, such as a run's progress, go to `listener`. Returns the envelope."""
@@ -72,16 +111,21 @@ class Socket:
         return await self._ask(command, data, listener)
 
     async def subscribe(
-        self, events: Iterable[str], listener: Listener, paths: Iterable[str] = ()
+        self,
+        events: Iterable[str],
+        listener: Listener,
+        paths: Iterable[str] = (),
+        ended: Callable[[UiapiError | None], object] = lambda error: None,
     ) -> Callable[[], None]:
         """Hear events by their names or beginnings ("webui_*"), over reconnections too; returns what ends it.
 
-        With `paths`, only those about these fields or nodes.
+        With `paths`, only those about these fields or nodes. `ended` is called when nothing more will be heard: with
+        the server's refusal after a reconnection, or with None at `close`.
         """
         await self.connect()
-        subscription = _Subscription([*events], [*paths], listener)
-        self._subscriptions.append(subscription)
+        subscription = _Subscription([*events], [*paths], listener, ended)
         await self._begin(subscription)
+        self._subscriptions.append(subscription)
 
         def end() -> None:
             if subscription in self._subscriptions:
@@ -97,6 +141,11 @@ class Socket:
         if reader is not None:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
+        self._end_all(None)
+
+    def _end_all(self, error: UiapiError | None) -> None:
+        for subscription in [*self._subscriptions]:
+            subscription.ended(error)
 
     # -- one connection after the other ---------------------------------------------------------------------
 
@@ -109,6 +158,8 @@ class Socket:
                     heartbeat=HEARTBEAT,
                     max_msg_size=MAX_FRAME,
                     compress=0,
+                    proxy=self._address.proxy,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
                 ),
                 CONNECT_TIMEOUT,
             )
@@ -119,28 +170,32 @@ class Socket:
                 "extension and restart ComfyUI.",
                 status=error.status,
             ) from None
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-            raise not_reached(self._address.url, error or "no answer in time") from None
+        except (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError) as error:
+            raise not_reached(self._address.url, str(error) or "no answer in time") from None
         try:
             hello = {"type": "hello", "role": "client", "protocol": PROTOCOL, "name": self._address.name}
             await ws.send_str(json.dumps(hello))
-            welcome = json.loads(await asyncio.wait_for(ws.receive_str(), CONNECT_TIMEOUT))
+            welcome = _frame(await asyncio.wait_for(ws.receive_str(), CONNECT_TIMEOUT))
             if welcome.get("type") == "error":
                 raise refusal(welcome)
+            if welcome.get("type") != "welcome":
+                raise TypeError("it said something else")
             return ws
-        except (TypeError, ValueError, asyncio.TimeoutError) as error:
+        except (TypeError, OSError, aiohttp.ClientError, asyncio.TimeoutError) as error:
             await ws.close()
             raise not_reached(self._address.url, f"it did not say welcome: {error}") from None
         except UiapiError:
             await ws.close()
             raise
 
+    def _take(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self._ws, self._refused = ws, None
+        self._connected.set()
+
     async def _keep(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         """Read until closed, and connect again whenever the connection ends."""
         delay = FIRST_DELAY
         while True:
-            self._ws = ws
-            self._connected.set()
             renewing = asyncio.create_task(self._renew([*self._subscriptions]), name="uiapi subscribing")
             try:
                 await self._read(ws)
@@ -156,31 +211,45 @@ class Socket:
                 delay = min(delay * 2, LAST_DELAY)
                 try:
                     ws = await self._greet()
-                except Unreachable:
+                except Unreachable as error:
+                    self._refused = error
                     continue
                 except UiapiError as error:
                     log.error("The connection for events is refused: %s", error)
+                    self._refused = error
+                    self._end_all(error)
                     return
+                self._take(ws)
                 delay = FIRST_DELAY
                 break
 
     async def _renew(self, subscriptions: list[_Subscription]) -> None:
         for subscription in subscriptions:
-            await self._begin(subscription)
+            if subscription not in self._subscriptions:
+                continue
+            try:
+                await self._begin(subscription)
+            except Unreachable:
+                # The next connection renews them all.
+                return
+            except UiapiError as error:
+                log.error("Events are no longer heard of: %s", error)
+                subscription.ended(error)
 
     async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         async for message in ws:
-            if message.type is not aiohttp.WSMsgType.TEXT:
+            if message.type is aiohttp.WSMsgType.ERROR:
                 return
-            frame = json.loads(message.data)
-            if frame["type"] == "response":
-                waiting = self._waiting.pop(str(frame["id"]), None)
+            # What cannot be read is passed over: all listeners share the connection.
+            frame = _frame(message.data) if message.type is aiohttp.WSMsgType.TEXT else {}
+            if frame.get("type") == "response":
+                waiting = self._waiting.pop(str(frame.get("id")), None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(frame)
-            elif frame["type"] == "event":
-                listener = self._listeners.get(str(frame.get("request")))
-                if listener is not None:
-                    tell(listener, Event(frame["event"], frame.get("data") or {}))
+            elif frame.get("type") == "event":
+                listener, data = self._listeners.get(str(frame.get("request"))), frame.get("data")
+                if listener is not None and isinstance(frame.get("event"), str):
+                    tell(listener, Event(frame["event"], data if isinstance(data, dict) else {}))
 
     def _fail(self, why: str) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -195,7 +264,11 @@ class Socket:
         request_id = subscription.request_id = str(next(self._ids))
         self._listeners[request_id] = subscription.listener
         data = {"events": subscription.events, "paths": subscription.paths}
-        await self._ask("subscribe", data, None, request_id)
+        try:
+            await self._ask("subscribe", data, None, request_id)
+        except BaseException:
+            self._listeners.pop(request_id, None)
+            raise
 
     async def _ask(
         self, command: str, data: dict[str, Any], listener: Listener | None, request_id: str | None = None

@@ -16,20 +16,21 @@ from .commands import Commands
 from .errors import UiapiError, UiapiWarning, Unreachable
 from .events import Event, Listener
 from .http import Http
-from .results import OutputFile, Run, run_of
+from .results import OutputFile, Run, not_brought, run_of
 from .table import Route, route
 from .wire import (
-    CONNECT_TIMEOUT,
     FIRST_DELAY,
     NOTHING,
     Address,
-    Asked,
     Fields,
     answered,
     asked,
     given,
     pairs,
+    readiness,
     value_of,
+    viewed,
+    viewing,
     workflow_of,
     write_bytes,
     write_workflow,
@@ -190,18 +191,17 @@ class Client:
         else:
             envelope = self._socket().request("run", self._addressed("run", data), on_event)
             done = run_of(self._opened(envelope, route("run")))
-        for file in done.files if fetch else ():
-            self.fetch(file)
+        try:
+            for file in done.files if fetch else ():
+                self.fetch(file)
+        except UiapiError as error:
+            raise not_brought(done, error) from error
         return done
 
     def fetch(self, file: OutputFile) -> bytes:
         """The content of a file that a run made; kept in its `data`."""
         if not file.data:
-            sending = Asked(route("run"), file.url, None, CONNECT_TIMEOUT * 60)
-            status, content = self._http.exchange(sending)
-            if status != 200:
-                raise UiapiError("not_found", f"ComfyUI no longer has {file.filename}.", status=status)
-            file.data = content
+            file.data = viewed(*self._http.exchange(viewing(file.url)), file.filename)
         return file.data
 
     # -- models ---------------------------------------------------------------------------------------------
@@ -257,9 +257,9 @@ class Client:
         """Return once ComfyUI answers and a tab is open; UiapiError `timeout` or Unreachable after so many seconds."""
         until = time.monotonic() + timeout
         while True:
-            left = max(0.1, until - time.monotonic())
+            sending = readiness(until - time.monotonic())
             try:
-                self.call("get_fields", {"fields": [], "wait_for_webui": True, "timeout": left})
+                self._opened(answered(sending, *self._http.exchange(sending, 0), self.url), sending.route)
                 return
             except Unreachable:
                 if time.monotonic() > until:
@@ -291,7 +291,7 @@ class Client:
         return decorate
 
     def events(self, *names: str, paths: Iterable[str] = (), timeout: float | None = None) -> Iterator[Event]:
-        """Events as they come, see `on`; all of them if none is named. Ends after `timeout` seconds."""
+        """Events as they come, see `on`; all of them if none is named. Ends after `timeout` seconds, or at `close`."""
         return self._socket().events(names or ("*",), paths, timeout)
 
     # -- any command ----------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ class Client:
             if self._background is None:
                 from .background import Background
 
-                self._background = Background(self._address)
+                self._background = Background(self._address, self._http.reconnect)
             return self._background
 
     def close(self) -> None:

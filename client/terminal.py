@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -49,6 +49,8 @@ _BY_CODE = {
 }
 _BY_STATUS = {400: 7, 403: 5, 404: 4, 409: 6, 410: 4, 413: 7, 415: 7, 422: 7, 423: 5, 502: 10, 503: 3, 504: 9}
 
+# C0 without tab and line feed, DEL, and C1.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Longer values are cut in tables.
 MAX_SHOWN = 60
 
@@ -67,22 +69,23 @@ class Terminal:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self._out = Console(highlight=False, soft_wrap=True)
+        # Titles and messages come from elsewhere: nothing in them is markup.
+        self._out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
         # Errors and bars leave standard output to the results.
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     def show(self, value: Any, people: Callable[[], object] | None = None) -> None:
         """Show a result: for scripts as JSON, for people by `people`, or as it is."""
         if self.as_json or people is None and not isinstance(value, str):
-            sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None if self.as_json else 2) + "\n")
+            sys.stdout.write(_json(value, None if self.as_json else 2) + "\n")
         elif people is None:
-            self.say(str(value))
+            sys.stdout.write(printable(value) + "\n")
         else:
             people()
 
     def say(self, text: str) -> None:
-        """A line for people; texts from elsewhere are never read as markup."""
-        self._out.print(escape(text))
+        """A line for people."""
+        self._out.print(printable(text))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str) -> None:
         """A table, or a sentence where there is nothing in it."""
@@ -93,28 +96,28 @@ class Terminal:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(escape(shown(cell)) for cell in row))
+            table.add_row(*(printable(shown(cell)) for cell in row))
         self._out.print(table)
 
     def fail(self, error: UiapiError) -> None:
         """Tell an error on standard error."""
         if self.as_json:
-            sys.stderr.write(json.dumps(error.envelope(), ensure_ascii=False) + "\n")
+            sys.stderr.write(_json(error.envelope()) + "\n")
             return
-        self._err.print(f"[red]{escape(error.message)}[/red]")
+        self._err.print(printable(error.message), style="red")
 
     @contextmanager
     def running(self) -> Iterator[Callable[[Event], None]]:
         """A bar for a run; yields what takes its events."""
-        with self._progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()) as bars:
+        with self._progress(BarColumn(), TimeElapsedColumn()) as bars:
             task = bars.add_task("queued", total=None)
 
             def take(event: Event) -> None:
                 if event.name == "progress":
                     done, total = event.data.get("value"), event.data.get("max")
-                    bars.update(task, completed=done, total=total, description=f"node {event.data.get('node')}")
+                    bars.update(task, completed=done, total=total, description=_node(event))
                 elif event.name == "executing" and event.data.get("node"):
-                    bars.update(task, completed=0, total=None, description=f"node {event.data['node']}")
+                    bars.update(task, completed=0, total=None, description=_node(event))
 
             yield take
 
@@ -122,20 +125,43 @@ class Terminal:
     def downloading(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         """A bar for each model; yields what takes the state of the download."""
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        with self._progress(TextColumn("{task.description}"), *columns) as bars:
+        with self._progress(*columns) as bars:
             tasks: dict[str, TaskID] = {}
 
             def take(state: Mapping[str, Any]) -> None:
                 for name, model in (state.get("progress") or {}).items():
                     if name not in tasks:
                         tasks[name] = bars.add_task("", total=None)
-                    words = escape(name) if model["status"] == "downloading" else f"{escape(name)}: {model['status']}"
-                    bars.update(tasks[name], completed=model["bytes"], total=model["total"], description=words)
+                    words = printable(name if model["status"] == "downloading" else f"{name}: {model['status']}")
+                    done, total = model.get("bytes"), model.get("total")
+                    bars.update(tasks[name], completed=done, total=total, description=words)
 
             yield take
 
     def _progress(self, *columns: Any) -> Progress:
-        return Progress(*columns, console=self._err, disable=self.as_json or not self._err.is_terminal, transient=True)
+        quiet = self.as_json or not self._err.is_terminal
+        words = TextColumn("{task.description}", markup=False)
+        return Progress(words, *columns, console=self._err, disable=quiet, transient=True)
+
+
+def printable(text: str) -> str:
+    """A text as it may reach a terminal: without control characters, which could move its cursor or type into it.
+
+    What the terminal's encoding does not have is a question mark too.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    plain = _CONTROL.sub("?", text.replace("\r\n", "\n"))
+    return plain.encode(encoding, "replace").decode(encoding)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """JSON in the letters that standard output can take; the control characters that JSON allows are escaped too."""
+    readable = json.dumps(value, ensure_ascii=False, indent=indent)
+    return readable if readable == printable(readable) else json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+
+
+def _node(event: Event) -> str:
+    return printable(f"node {event.data.get('node')}")
 
 
 def shown(value: Any) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 from .errors import UiapiError
 
+NOT_UNICODE = "A text holds bytes that are no UTF-8, or half of a character; take them out."
+
 
 def encode(data: Any) -> bytes:
     """JSON for `data`, in which pictures may stand wherever a value may.
@@ -26,6 +28,8 @@ def encode(data: Any) -> bytes:
     """
     try:
         return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain).encode()
+    except UnicodeEncodeError as error:
+        raise UiapiError("invalid", NOT_UNICODE) from error
     except ValueError:
         where = _not_finite(data, "")
         if where is None:

@@ -1,8 +1,8 @@
 """An add-on for Blender: sends the picture of an image editor through the open workflow and shows what comes back.
 
-Give Blender's own Python the client once (`python -m pip install DIRECTORY` with the Python inside Blender's folder),
-then install this file as an add-on. The panel is in the image editor's sidebar, under "ComfyUI". Blender's window
-stays alive while ComfyUI works, since the run waits on a thread.
+Give Blender's own Python the client and Pillow once (`python -m pip install DIRECTORY pillow` with the Python inside
+Blender's folder), then install this file as an add-on. The panel is in the image editor's sidebar, under "ComfyUI".
+Blender's window stays alive while ComfyUI works, since the run waits on a thread.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 import numpy
-from uiapi import Client, UiapiError
+from uiapi import Client
 
 bl_info = {
     "name": "ComfyUI by uiapi",
@@ -50,8 +50,22 @@ class Job(threading.Thread):
         try:
             with Client(self._url, name="Blender") as client:
                 self.result = client.run({self._path: self._picture}).image.numpy()
-        except UiapiError as error:
+        except Exception as error:
+            # A missing Pillow too: a thread that dies of it would tell nobody.
             self.error = str(error)
+
+
+# What `register` gave Blender, for `unregister` to take back.
+KINDS: list[Any] = []
+
+
+def unregister() -> None:
+    """Called by Blender."""
+    import bpy
+
+    while KINDS:
+        bpy.utils.unregister_class(KINDS.pop())
+    del bpy.types.Scene.uiapi_field
 
 
 def register() -> None:
@@ -96,3 +110,4 @@ def register() -> None:
     bpy.types.Scene.uiapi_field = bpy.props.StringProperty(name="Field", default="LoadImage.image")
     for kind in (RunWorkflow, Panel):
         bpy.utils.register_class(kind)
+        KINDS.append(kind)

@@ -4,11 +4,18 @@
 #     sh curl.sh Canvas.width 640 picture.png
 set -eu
 url="${COMFYUI_URL:-http://127.0.0.1:8188}"
+url="${url%/}"
 path=$1 value=$2 picture=$3
 
-# Every command is a POST of a JSON object; with a token set, add -H "Authorization: Bearer $UIAPI_TOKEN".
+# The token comes from a pipe, since every user of the machine can read a command line.
+fetch() {
+  printf '%s' "${UIAPI_TOKEN:+header = \"Authorization: Bearer $UIAPI_TOKEN\"}" |
+    curl --config - --silent --show-error "$@"
+}
+
+# Every command is a POST of a JSON object.
 ask() {
-  curl --silent --show-error --fail-with-body "$url/uiapi/$1" --header 'Content-Type: application/json' --data "$2"
+  fetch --fail-with-body "$url/uiapi/$1" --header 'Content-Type: application/json' --data "$2"
 }
 
 ask get_fields "{\"fields\": [\"$path\"]}"
@@ -16,6 +23,8 @@ echo
 ask set_fields "{\"fields\": [[\"$path\", $value]]}"
 echo
 # The answer of `run` names each file by the url that ComfyUI serves it under.
-file=$(ask run '{}' | sed 's/.*"url":"\([^"]*\)".*/\1/')
-curl --silent --show-error --fail "$url$file" --output "$picture"
+done=$(ask run '{}') || { echo "$done" >&2; exit 1; }
+file=$(echo "$done" | sed -n 's/.*"url": *"\([^"]*\)".*/\1/p')
+[ -n "$file" ] || { echo "The run made no file; add a SaveImage node." >&2; exit 1; }
+fetch --fail "$url$file" --output "$picture"
 echo "$picture"

@@ -6,7 +6,7 @@
 
 import { writeFile } from "node:fs/promises";
 
-const url = process.env.COMFYUI_URL ?? "http://127.0.0.1:8188";
+const url = (process.env.COMFYUI_URL ?? "http://127.0.0.1:8188").replace(/\/+$/, "");
 const headers = { "Content-Type": "application/json" };
 if (process.env.UIAPI_TOKEN) headers.Authorization = `Bearer ${process.env.UIAPI_TOKEN}`;
 
@@ -25,6 +25,8 @@ function run(fields, onEvent) {
   return new Promise((resolve, reject) => {
     socket.onopen = () => send({ type: "hello", role: "client", protocol: 1, name: "Node", token: process.env.UIAPI_TOKEN });
     socket.onerror = () => reject(new Error(`no websocket at ${url}`));
+    // Once there is an answer this says nothing new.
+    socket.onclose = () => reject(new Error("the connection ended before the run did"));
     socket.onmessage = ({ data }) => {
       const frame = JSON.parse(data);
       if (frame.type === "welcome") send({ type: "request", id: "1", command: "run", data: { fields } });
@@ -38,6 +40,8 @@ function run(fields, onEvent) {
 const [path, value, picture] = process.argv.slice(2);
 console.log(await ask("get_fields", { fields: [path] }));
 const done = await run([[path, JSON.parse(value)]], (event) => console.log(event));
-const file = await fetch(url + done.outputs[0].url);
+if (done.outputs.length === 0) throw new Error("the run made no file; add a SaveImage node");
+const file = await fetch(url + done.outputs[0].url, { headers });
+if (!file.ok) throw new Error(`${done.outputs[0].filename} cannot be fetched: HTTP ${file.status}`);
 await writeFile(picture, Buffer.from(await file.arrayBuffer()));
 console.log(picture);

@@ -21,7 +21,7 @@ def sweep(client: Client, path: str, values: Iterable[Any], folder: Path) -> lis
     try:
         for value in values:
             done = client.run({path: value})
-            pictures.append(done.image.save(folder / f"{path.replace('/', '_')}={value}.png"))
+            pictures.append(done.image.save(folder / f"{path}={value}.png".replace("/", "_").replace("\\", "_")))
     finally:
         client.set(path, before)
     return pictures

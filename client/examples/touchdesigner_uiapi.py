@@ -1,9 +1,9 @@
 """For TouchDesigner: the callbacks of a Script TOP that sends its input through the open workflow, again and again.
 
-Put this text into the Script TOP's callbacks DAT, give TouchDesigner the client (Preferences, Python 64-bit Module
-Path), and add custom parameters to the Script TOP: Field (string, such as LoadImage.image) and Url (string, empty for
-http://127.0.0.1:8188). TouchDesigner never waits: a frame that comes while ComfyUI is at work replaces the one that
-waits, and the last result stays on until the next is there.
+Put this text into the Script TOP's callbacks DAT, give TouchDesigner the client and Pillow (Preferences, Python 64-bit
+Module Path), and add custom parameters to the Script TOP: Field (string, such as LoadImage.image) and Url (string,
+empty for http://127.0.0.1:8188). TouchDesigner never waits: a frame that comes while ComfyUI is at work replaces the
+one that waits, and the last result stays on until the next is there.
 """
 
 from __future__ import annotations
@@ -34,11 +34,14 @@ class Worker(threading.Thread):
     Args:
         field: where the picture goes.
         url: ComfyUI's address; None for the usual one.
+
+    Attributes:
+        settings: both of them.
     """
 
     def __init__(self, field: str, url: str | None = None) -> None:
         super().__init__(daemon=True)
-        self._field, self._url = field, url
+        self.settings = self._field, self._url = field, url
         self._newest: numpy.ndarray[Any, Any] | None = None
         self._wake = threading.Condition()
         self._ended = False
@@ -59,13 +62,18 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         """Called by start()."""
-        with Client(self._url, name="TouchDesigner") as client:
-            while (picture := self._next()) is not None:
-                try:
-                    self.result = client.run({self._field: picture}).image.numpy()
-                    self.error = None
-                except UiapiError as error:
-                    self.error = str(error)
+        try:
+            with Client(self._url, name="TouchDesigner") as client:
+                while (picture := self._next()) is not None:
+                    try:
+                        self.result = client.run({self._field: picture}).image.numpy()
+                        self.error = None
+                    except Exception as error:
+                        # A missing Pillow too: a thread that dies of it would tell nobody.
+                        self.error = str(error)
+        except UiapiError as error:
+            # The address is none.
+            self.error = str(error)
 
     def _next(self) -> numpy.ndarray[Any, Any] | None:
         with self._wake:
@@ -79,9 +87,13 @@ WORKERS: dict[str, Worker] = {}
 
 def onCook(scriptOp: Any) -> None:  # noqa: N802 - TouchDesigner calls it by this name
     """Called by TouchDesigner for every frame."""
+    settings = scriptOp.par.Field.eval(), scriptOp.par.Url.eval() or None
     worker = WORKERS.get(scriptOp.path)
-    if worker is None or not worker.is_alive():
-        worker = WORKERS[scriptOp.path] = Worker(scriptOp.par.Field.eval(), scriptOp.par.Url.eval() or None)
+    # One that has ended is not started anew for every frame: only other settings can help it.
+    if worker is None or worker.settings != settings:
+        if worker is not None:
+            worker.end()
+        worker = WORKERS[scriptOp.path] = Worker(*settings)
         worker.start()
     picture = scriptOp.inputs[0].numpyArray(delayed=True)
     if picture is not None:

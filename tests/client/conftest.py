@@ -15,6 +15,7 @@ from comfyui_uiapi.client import AsyncClient, Client
 from comfyui_uiapi.client import cli as command_line
 from comfyui_uiapi.client.values import png
 from comfyui_uiapi.tests.bridge.conftest import House, eventually, folders, guard, house
+from comfyui_uiapi.tests.client.scripted import Scripted
 
 __all__ = ["eventually", "folders", "guard", "house"]
 
@@ -28,6 +29,9 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the person who runs the tests has set is not the tests' business."""
     monkeypatch.delenv("COMFYUI_URL", raising=False)
     monkeypatch.delenv("UIAPI_TOKEN", raising=False)
+    for name in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
 
 
 @pytest.fixture
@@ -88,3 +92,39 @@ def uiapi(house: House, blocking: Blocking, monkeypatch: pytest.MonkeyPatch) -> 
         return Ended(code, out.getvalue(), err.getvalue())
 
     return carry_out
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[Scripted]:
+    """A started Scripted."""
+    server = Scripted()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def elsewhere() -> AsyncIterator[Scripted]:
+    """Another one, that nothing should be sent to."""
+    server = Scripted()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+Ask = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture(params=["sync", "async"])
+async def ask(request: pytest.FixtureRequest, scripted: Scripted, blocking: Blocking) -> Ask:
+    """`await ask("get", "a")` on a Client or an AsyncClient of the scripted server, made with what `of` holds."""
+
+    async def call(method: str, *arguments: Any, of: dict[str, Any] | None = None, **named: Any) -> Any:
+        settings = {"url": scripted.url, "reconnect": 0, **(of or {})}
+        if request.param == "sync":
+            with Client(**settings) as client:
+                return await blocking(getattr(client, method), *arguments, **named)
+        async with AsyncClient(**settings) as async_client:
+            return await getattr(async_client, method)(*arguments, **named)
+
+    return call

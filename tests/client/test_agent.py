@@ -6,16 +6,18 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 from comfyui_uiapi.bridge.commands import COMMANDS
 from comfyui_uiapi.bridge.editing import BATCHABLE
-from comfyui_uiapi.client import AsyncClient
-from comfyui_uiapi.client.agent import MAX_SIDE, MAX_TEXT, PAGE, TOOLS, small
+from comfyui_uiapi.client import AsyncClient, UiapiError
+from comfyui_uiapi.client.agent import MAX_SIDE, MAX_TEXT, PAGE, TOOLS, carry_out, small
 from comfyui_uiapi.client.mcp_server import server
 from comfyui_uiapi.tests.client.conftest import PNG
+from comfyui_uiapi.tests.client.scripted import Scripted
 from jsonschema_rs import meta
 from mcp import Client as Agent
 from PIL import Image
@@ -106,6 +108,8 @@ async def test_an_error_names_what_would_work(house: Any, agent: Agent) -> None:
     [
         ("get_fields", {"fields": "A.b"}, "invalid: get_fields: fields"),
         ("get_fields", {"fields": [], "nonsense": 1}, "nonsense"),
+        ("get_fields", {"fields": [], "timeout": "soon"}, "number of seconds"),
+        ("download_status", {}, "download_id is missing"),
         ("get_fields", {"fields": ["a"]}, "no_webui"),
         ("nonsense", {}, "there are connection_status"),
     ],
@@ -129,6 +133,44 @@ async def test_an_answer_that_is_too_long_is_cut_and_says_how_to_ask_for_less(ho
     tab.on("get_fields", {"a": "x" * 2 * MAX_TEXT})
     told = text(await agent.call_tool("get_fields", {"fields": ["a"]}))
     assert len(told) < 1.1 * MAX_TEXT and "ask for less" in told
+
+
+@pytest.fixture
+def seen(scripted: Scripted) -> Callable[..., Awaitable[list[Any]]]:
+    """What an agent gets of a run that made files of these names, each with this content."""
+
+    async def run(content: bytes, *names: str) -> list[Any]:
+        files = [{"node_id": "3", "filename": name, "url": f"/view?filename={name}"} for name in names]
+        scripted.answers |= {"run": {"prompt_id": "p1", "outputs": files}, "view": lambda _: web.Response(body=content)}
+        async with AsyncClient(scripted.url, reconnect=0) as client:
+            return await carry_out(client, "run", {})
+
+    return run
+
+
+async def test_a_video_is_named_and_not_sent_as_a_picture(scripted: Scripted, seen: Any) -> None:
+    [told] = await seen(b"\0\0\0\x18ftypmp42", "v.mp4")
+    assert json.loads(told)["files"][0]["filename"] == "v.mp4"
+    assert [request.path for request in scripted.seen] == ["/uiapi/run"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mime"),
+    [(PNG, "image/png"), (b"RIFF\0\0\0\0WAVEfmt ", None), (b"\x89PNG\r\n\x1a\nbroken", None), (b"<html>", None)],
+)
+async def test_only_what_is_a_picture_is_sent_as_one(seen: Any, content: bytes, mime: str | None) -> None:
+    _, part = await seen(content, "a.png")
+    assert part == (content, mime) if mime else "no picture" in part
+
+
+async def test_pictures_beyond_the_first_are_counted(seen: Any) -> None:
+    parts = await seen(PNG, *(f"{number}.png" for number in range(6)), "v.mp4")
+    assert parts[1:] == [(PNG, "image/png")] * 4 + ["2 more pictures were made and are not shown."]
+
+
+async def test_an_agent_whose_picture_cannot_be_fetched_does_not_run_again(seen: Any) -> None:
+    with pytest.raises(UiapiError, match="p1 is done, so do not run again"):
+        await seen(PNG, "a\n.png")
 
 
 def test_a_large_picture_is_made_smaller() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -21,6 +22,20 @@ def test_the_table_and_the_types_are_what_the_declarations_say() -> None:
     advice = "run python3 dev.py generate and commit what it writes"
     assert generate.TABLE.read_text() == generate.table(), advice
     assert generate.STUB.read_text() == generate.stub(), advice
+
+
+def test_what_pages_answer_beyond_the_least_has_a_type() -> None:
+    stub = generate.stub()
+    for name, keys in {
+        "Change": {"kind", "path", "node", "what", "before", "after"},
+        "Ran": {"set", "outputs"},
+        "LoadWorkflowAnswer": {"format", "nodes", "missing_node_types"},
+        "FullNodes": {"total", "next_offset"},
+        "FullNode": {"pos", "size", "links"},
+        "NodeBrief": {"path", "pos", "widgets"},
+    }.items():
+        fields = re.search(rf"^class {name}\(TypedDict\):\n((?:    .*\n)+)", stub, re.MULTILINE)
+        assert fields and keys <= {line.partition(":")[0].strip() for line in fields[1].splitlines()}, name
 
 
 def test_every_route_of_the_server_is_a_method() -> None:

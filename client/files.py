@@ -1,0 +1,56 @@
+"""Files as this package writes them: whole or not at all, so that what was there before is lost to no failure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+from .errors import UiapiError
+
+
+def write(path: str | Path, content: bytes) -> Path:
+    """Write a file in place of what was there; returns where. UiapiError `storage_failed`."""
+    target = Path(os.path.expanduser(path))
+    try:
+        if target.exists() and not target.is_file():
+            # A pipe or a device, such as /dev/stdout, has nothing to lose.
+            target.write_bytes(content)
+        else:
+            _replace(Path(os.path.realpath(target)), content)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UiapiError("storage_failed", f"{target} cannot be written: {why}; name another place.") from error
+    return target
+
+
+def _replace(target: Path, content: bytes) -> None:
+    part = target.with_name(f".uiapi-{uuid4().hex}.part")
+    try:
+        part.write_bytes(content)
+        if target.exists():
+            shutil.copymode(target, part)
+        part.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
+def free_name(folder: Path, name: str, content: bytes) -> Path:
+    """Where a file of that name can go in a folder: numbered if another one has the name, in place of an equal one."""
+    # What another machine calls a file is not to lead out of the folder.
+    plain = Path(Path(name).name or "file")
+    target, number = folder / plain, 1
+    while target.exists() and not _holds(target, content):
+        number += 1
+        target = folder / f"{plain.stem}_{number}{plain.suffix}"
+    return target
+
+
+def _holds(target: Path, content: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return target.is_file() and target.stat().st_size == len(content) and target.read_bytes() == content
+    return False

@@ -1,0 +1,128 @@
+"""A ComfyUI that answers as a test tells it, over HTTP and the websocket, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import WSMsgType, web
+from aiohttp.test_utils import TestServer
+
+# What answers a request: the `response` of an envelope, a whole answer, or a function of the request.
+Answer = dict[str, Any] | web.StreamResponse | Callable[[web.Request], Any]
+
+
+async def cut(request: web.Request) -> web.StreamResponse:
+    """An answer whose connection ends in the middle."""
+    response = web.StreamResponse(headers={"Content-Length": "100"})
+    await response.prepare(request)
+    await response.write(b'{"status"')
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+async def silence(request: web.Request) -> web.Response:
+    """No answer at all, for as long as a test may last."""
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+class Scripted:
+    """The server.
+
+    Attributes:
+        answers: by the last part of a path, such as "run" or "view"; the rest is answered with nothing in it.
+        seen: every request, with its body in `bodies` beside it.
+        frames: what came over the websocket after the hello.
+        streams: by command, the frames that answer one; after one of type "bye" the websocket is closed.
+        greeting: the answer to a hello.
+        heads: the requests that websockets began with.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.seen: list[web.Request] = []
+        self.bodies: list[Any] = []
+        self.frames: list[dict[str, Any]] = []
+        self.streams: dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]] = {}
+        self.greeting: dict[str, Any] = {"type": "welcome", "protocol": 1}
+        self.heads: list[web.Request] = []
+        self.sockets: list[tuple[web.WebSocketResponse, asyncio.Transport]] = []
+        self._server: TestServer | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def start(self) -> None:
+        """Listen, on the same port as before."""
+        app = web.Application()
+        app.router.add_get("/uiapi/ws", self._socket)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._server = TestServer(app, port=self._port or None)
+        await self._server.start_server(shutdown_timeout=0.1)
+        self._port = self._server.port or 0
+
+    async def stop(self) -> None:
+        """Be gone."""
+        self.drop()
+        if self._server is not None:
+            await self._server.close()
+
+    def drop(self) -> None:
+        """Break every websocket."""
+        for _, transport in self.sockets:
+            transport.abort()
+        self.sockets.clear()
+
+    async def say(self, frame: str | dict[str, Any]) -> None:
+        """Send a frame, or a text that is none, over every websocket."""
+        for ws, _ in self.sockets:
+            await ws.send_str(frame if isinstance(frame, str) else json.dumps(frame))
+
+    def authorizations(self) -> list[str | None]:
+        """How every request and websocket presented itself."""
+        return [request.headers.get("Authorization") for request in [*self.seen, *self.heads]]
+
+    def commands(self) -> list[str]:
+        """The frames' commands."""
+        return [str(frame.get("command")) for frame in self.frames]
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(request)
+        text = await request.text()
+        self.bodies.append(json.loads(text) if text else None)
+        name = request.path.rpartition("/")[2]
+        answer = self.answers.get(name, {})
+        if callable(answer) and not isinstance(answer, web.StreamResponse):
+            answer = answer(request)
+            if isinstance(answer, Awaitable):
+                answer = await answer
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        # Some commands answer beside `status` instead of under `response`.
+        return web.json_response({"status": "ok", "response": answer, **answer})
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        self.heads.append(request)
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        await ws.receive_json()
+        await ws.send_json(self.greeting)
+        assert request.transport is not None
+        self.sockets.append((ws, request.transport))
+        async for message in ws:
+            if message.type is WSMsgType.TEXT:
+                frame = json.loads(message.data)
+                self.frames.append(frame)
+                answers = self.streams.get(str(frame.get("command")))
+                for sent in answers(frame) if answers else [{"status": "ok", "response": {}}]:
+                    await ws.send_json({"type": "response", "id": frame.get("id"), **sent})
+                    if sent.get("type") == "bye":
+                        await ws.close()
+        return ws

@@ -1,0 +1,204 @@
+"""What becomes of answers that are broken, late, someone else's, or missing, in both clients."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable, wire
+from comfyui_uiapi.tests.client.conftest import Ask, Blocking
+from comfyui_uiapi.tests.client.scripted import Scripted, cut, silence
+
+RUN = {"prompt_id": "p1", "outputs": [{"node_id": "3", "filename": "a.png", "url": "/view?filename=a.png"}]}
+
+
+# -- broken and late --------------------------------------------------------------------------------------------
+
+
+async def test_an_answer_that_breaks_off_is_a_lost_connection(scripted: Scripted, ask: Ask) -> None:
+    scripted.answers["set_fields"] = cut
+    with pytest.raises(Unreachable, match="may or may not") as failed:
+        await ask("set", {"a": 1})
+    assert failed.value.code == "connection_lost" and len(scripted.seen) == 1
+
+
+async def test_a_reading_that_breaks_off_may_be_asked_again(scripted: Scripted, ask: Ask) -> None:
+    scripted.answers["get_fields"] = cut
+    with pytest.raises(Unreachable, match="ask again"):
+        await ask("get", "a")
+
+
+async def test_a_silent_server_is_waited_for_no_longer_than_it_was_told(
+    scripted: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "GRACE", 0.2)
+    scripted.answers["get_fields"] = silence
+    with pytest.raises(UiapiError, match=r"within 0\.3 s") as failed:
+        await asyncio.wait_for(ask("call", "get_fields", {"fields": [], "timeout": 0.1}), 5)
+    assert failed.value.code == "timeout"
+
+
+async def test_another_service_is_not_taken_for_comfyui(scripted: Scripted, ask: Ask) -> None:
+    for status, body in ((404, {"status": 404, "error": "Not Found"}), (302, {"status": "moved"}), (500, {"a": 1})):
+        scripted.answers["connection_status"] = web.json_response(body, status=status)
+        with pytest.raises(Unreachable, match="no ComfyUI with the uiapi extension") as failed:
+            await ask("status")
+        assert (failed.value.code, failed.value.status) == ("no_extension", status)
+
+
+@pytest.fixture
+async def self_signed(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of a server with a certificate that nobody vouches for."""
+    key, certificate = tmp_path / "k.pem", tmp_path / "c.pem"
+    words = f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {certificate} -days 1 -subj /CN=localhost"
+    subprocess.run(words.split(), check=True, capture_output=True)  # noqa: ASYNC221, S603 - a moment
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    app = web.Application()
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_a_certificate_that_nobody_vouches_for_carries_nothing_out(self_signed: str, ask: Ask) -> None:
+    with pytest.raises(Unreachable, match="(?i)certificate verify failed") as failed:
+        await ask("set", {"a": 1}, of={"url": self_signed})
+    assert failed.value.code == "unreachable"
+
+
+async def test_a_proxy_that_is_away_carries_nothing_out(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with pytest.raises(Unreachable) as failed:
+        await ask("set", {"a": 1}, of={"url": "http://studio.example"})
+    assert failed.value.code == "unreachable"
+
+
+# -- what is not sent -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "data", "says"),
+    [
+        ("download_status", {}, "download_id is missing"),
+        ("get_fields", {"fields": [], "timeout": "soon"}, "number of seconds"),
+        ("get_fields", {"fields": [], "timeout": [1]}, "number of seconds"),
+        ("get_fields", {"fields": [], "timeout": float("nan")}, "number of seconds"),
+        ("get_fields", {"fields": [], "timeout": 1e30}, "at the most 86400"),
+        ("set_fields", {"fields": [["a", "\udcff"]]}, "no UTF-8"),
+        ("download_status", {"download_id": "\udcff"}, "no UTF-8"),
+    ],
+)
+async def test_what_cannot_be_asked_is_refused_before_it_is_sent(
+    scripted: Scripted, ask: Ask, command: str, data: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UiapiError, match=says) as refused:
+        await ask("call", command, data)
+    assert refused.value.code == "invalid" and scripted.seen == []
+
+
+async def test_no_letter_of_a_name_ends_the_address_before_its_end(scripted: Scripted, ask: Ask) -> None:
+    await ask("call", "model_status", {"name": "sd xl/a?b#c%.ckpt"})
+    assert scripted.seen[0].raw_path == "/uiapi/model_status/sd%20xl/a%3Fb%23c%25.ckpt"
+
+
+# -- the files of a run -----------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_asked_for_again_when_the_connection_breaks(scripted: Scripted, ask: Ask) -> None:
+    def view(request: web.Request) -> Any:
+        return web.Response(body=b"PNG") if len(scripted.seen) > 2 else cut(request)
+
+    scripted.answers |= {"run": RUN, "view": view}
+    assert bytes((await ask("run", of={"reconnect": 5})).files[0]) == b"PNG"
+    assert [request.path for request in scripted.seen] == ["/uiapi/run", "/view", "/view"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says"), [(404, "not_found", "no longer has a.png"), (500, "fetch_failed", "HTTP 500")]
+)
+async def test_a_run_whose_file_cannot_be_had_is_not_lost(
+    scripted: Scripted, ask: Ask, status: int, code: str, says: str
+) -> None:
+    scripted.answers |= {"run": RUN, "view": web.Response(status=status)}
+    with pytest.raises(UiapiError, match=f"p1 is done, so do not run again.*{says}") as failed:
+        await ask("run")
+    assert (failed.value.code, failed.value.status) == (code, status)
+    assert failed.value.details == RUN
+
+
+async def test_a_run_whose_file_breaks_off_says_that_it_is_done(scripted: Scripted, ask: Ask) -> None:
+    scripted.answers |= {"run": RUN, "view": cut}
+    with pytest.raises(Unreachable, match="p1 is done") as failed:
+        await ask("run")
+    assert failed.value.code == "connection_lost" and failed.value.details == RUN
+
+
+# -- time and sockets -------------------------------------------------------------------------------------------
+
+
+async def test_waiting_until_ready_ends_in_time_when_nobody_comes(scripted: Scripted) -> None:
+    async def waited(client: Any, blocks: bool) -> float:
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            # A thread that does not keep the tests from ending, in case it waits for ever.
+            if blocks:
+                done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                loop = asyncio.get_running_loop()
+
+                def wait() -> None:
+                    try:
+                        client.wait_until_ready(0.5)
+                    except Unreachable as error:
+                        loop.call_soon_threadsafe(done.set_exception, error)
+
+                threading.Thread(target=wait, daemon=True).start()
+                await asyncio.wait_for(done, 5)
+            else:
+                await asyncio.wait_for(client.wait_until_ready(0.5), 5)
+        return time.monotonic() - began
+
+    with Client(scripted.url, reconnect=30) as client:
+        async with AsyncClient(scripted.url, reconnect=30) as async_client:
+            await asyncio.to_thread(client.status)
+            await async_client.status()
+            await scripted.stop()
+            assert await waited(client, True) < 2 and await waited(async_client, False) < 2
+
+
+async def test_waiting_until_ready_does_not_hang_with_comfyui(scripted: Scripted, ask: Ask) -> None:
+    scripted.answers["get_fields"] = silence
+    with pytest.raises(UiapiError) as failed:
+        await asyncio.wait_for(ask("wait_until_ready", 0.2), 3)
+    assert failed.value.code == "timeout"
+
+
+async def test_a_thread_that_has_ended_leaves_no_connection(scripted: Scripted, blocking: Blocking) -> None:
+    def connections() -> int:
+        gc.collect()
+        return sum(isinstance(thing, socket.socket) and thing.fileno() != -1 for thing in gc.get_objects())
+
+    def use(client: Client) -> None:
+        for _ in range(10):
+            thread = threading.Thread(target=client.status)
+            thread.start()
+            thread.join()
+
+    with Client(scripted.url) as client:
+        before = connections()
+        await blocking(use, client)
+        await asyncio.sleep(0.1)
+        assert connections() <= before + 1
+    assert len(scripted.seen) == 10
