@@ -78,12 +78,26 @@ SLOW = """() => {
 }"""
 
 
-async def test_a_write_that_waits_for_a_load_is_dropped_with_its_caller(tell: Ask, refused: Ask, tab: Tab) -> None:
+# The page is told of a caller that has gone when it gets round to it.
+HEAR_ABORTS = """() => {
+    const {abort} = AbortController.prototype
+    window.aborted = false
+    AbortController.prototype.abort = function (...reason) {
+        AbortController.prototype.abort = abort
+        abort.apply(this, reason)
+        window.aborted = true
+    }
+}"""
+
+
+async def test_a_write_that_waits_for_a_load_is_dropped_once_its_time_is_up(tell: Ask, refused: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=empty_to_save(width=64))
     await tab.page.evaluate(SLOW)
     await tab.page.evaluate("workflow => { slow.load = app.loadGraphData(workflow) }", nested())
+    await tab.page.evaluate(HEAR_ABORTS)
     error = await refused("set_fields", fields=[["Outer.width", 96]], timeout=0.5)
     assert error["code"] == "timeout"
+    await tab.page.wait_for_function("window.aborted")
     await tab.page.evaluate("() => { slow.end(); return slow.load.then(() => {}) }")
     assert await tell("get_fields", fields=["Outer.width"]) == {"Outer.width": 512}
 

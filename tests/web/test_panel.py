@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -56,7 +57,21 @@ TIMED = """async base => {
         place.offsetHeight
         return performance.now() - began
     }
-    const times = {activity: [], downloads: []}
+    // As many plain lines as a screen of the panel has, built anew: what a page without any thought would do.
+    const plain = () => {
+        const began = performance.now()
+        const list = document.createElement('div')
+        for (let n = 0; n < 100; n++) {
+            const line = list.appendChild(document.createElement('div'))
+            for (const text of ['p1', 'set_fields', 'Canvas.width', `${n} → 64`])
+                line.appendChild(document.createElement('span')).textContent = text
+        }
+        place.append(list)
+        place.offsetHeight
+        list.remove()
+        return performance.now() - began
+    }
+    const times = {activity: [], downloads: [], plain: []}
     state.hear('activity', {entries: Array.from({length: 1000}, (_, n) => entry(n + 1)), programs: programs(0)})
     update()
     for (const [tab, into] of [[0, times.activity], [1, times.downloads]]) {
@@ -65,6 +80,7 @@ TIMED = """async base => {
             state.hear('activity', {entries: [entry(1001 + round + 100 * tab)], programs: programs(round)})
             for (let n = 0; n < 50; n++) download(n, 1e7 * round)
             into.push(update())
+            times.plain.push(plain())
         }
     }
     const rows = place.querySelectorAll('.uiapi-log-line').length
@@ -259,11 +275,10 @@ async def test_two_browsers_show_the_same_and_a_reload_loses_nothing(
     await tab.page.evaluate(TOGGLE)
 
 
-async def test_a_full_panel_is_brought_up_to_date_within_a_frame(tab: Tab) -> None:
+async def test_a_full_panel_is_brought_up_to_date_in_the_time_of_two_screens_of_plain_lines(tab: Tab) -> None:
     await tab.load_workflow(GRAPH)
     found = await tab.page.evaluate(TIMED, f"/extensions/{PACKAGE_NAME}/")
     assert found["rows"] < 200 and found["bars"] == 50
+    print({name: round(median(found[name]), 2) for name in ("activity", "downloads", "plain")})  # noqa: T201
     for times in (found["activity"], found["downloads"]):
-        median = sorted(times)[len(times) // 2]
-        print(f"panel update, median of {len(times)}: {median:.1f} ms, longest {max(times):.1f} ms")  # noqa: T201
-        assert median <= 16
+        assert median(times) < 2 * median(found["plain"])
