@@ -55,6 +55,7 @@ class Answer:
         cuts: how many body bytes each next request gets before the connection is dropped; after them, all.
         refusals: what each next request gets instead: a status, or (status, headers).
         length: a Content-Length to claim instead of the true one.
+        told: whether a length is given at all; the file then ends with the connection.
         held: requests wait with their body until it is set; None lets them go at once.
         rate: bytes per second of each connection, None for as fast as it goes.
     """
@@ -68,6 +69,7 @@ class Answer:
     cuts: list[int] = field(default_factory=list)
     refusals: list[int | tuple[int, dict[str, str]]] = field(default_factory=list)
     length: int | None = None
+    told: bool = True
     held: asyncio.Event | None = None
     rate: float | None = None
     on_request: Callable[[Seen], None] | None = None
@@ -176,7 +178,8 @@ class Host:
             end = total if span[1] is None else min(total, span[1] + 1)
             sent["Content-Range"] = f"bytes {start}-{end - 1}/{total}"
         length = end - start if answer.length is None else answer.length
-        await self._head(writer, status, {"Content-Length": str(length), **sent})
+        sent = {"Content-Length": str(length), **sent} if answer.told else {"Connection": "close", **sent}
+        await self._head(writer, status, sent)
         if method == "HEAD":
             return True
         cut = answer.cuts.pop(0) if answer.cuts else None
@@ -192,8 +195,8 @@ class Host:
             self.sent[path] = self.sent.get(path, 0) + len(piece)
             if answer.rate is not None:
                 await asyncio.sleep(len(piece) / answer.rate)
-        # A connection that was cut, or whose length was a lie, cannot be used again.
-        return cut is None and answer.length is None
+        # A connection that was cut, or whose length was a lie or not told, cannot be used again.
+        return cut is None and answer.length is None and answer.told
 
     async def _head(self, writer: asyncio.StreamWriter, status: int, headers: dict[str, str]) -> None:
         lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'As told')}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,34 @@ from comfyui_uiapi.tests.stack.program import Program
 
 # The custom node that tells how many tasks, files and entries a ComfyUI holds.
 PROBE = Path(__file__).parents[1] / "soak" / "probe.py"
+# Another: whatever is wrong with a guard, no test asks somebody else's machine for anything. What was tried is logged.
+FENCE = """
+import asyncio.selector_events, ipaddress, logging, socket
+
+NODE_CLASS_MAPPINGS = {}
+
+def check(where):
+    if isinstance(where, tuple) and not ipaddress.ip_address(where[0].partition("%")[0]).is_loopback:
+        logging.error("WENT OUT to %r", where)
+        raise OSError(f"the fence of the tests: {where!r}")
+
+class Fenced(socket.socket):
+    def connect(self, where):
+        check(where)
+        return super().connect(where)
+
+loop = asyncio.selector_events.BaseSelectorEventLoop
+connect = loop.sock_connect
+
+async def sock_connect(self, sock, where):
+    check(where)
+    return await connect(self, sock, where)
+
+loop.sock_connect, socket.socket = sock_connect, Fenced
+"""
+WENT_OUT = "WENT OUT"
+# This machine by its own name, which is on the list and is no public address.
+OWN_NAME = socket.gethostname()
 # The operator's own tokens, which belong to the two endpoints and to nobody else.
 HF_TOKEN, CIVITAI_TOKEN = "hf-sesame-open", "civitai-sesame-open"  # noqa: S105 - a test's own
 
@@ -32,12 +61,13 @@ class Alone:
         self._base = base
         self.models, self.mirror, self.hub, self.civitai = (Host() for _ in range(4))
         self.comfy: ComfyProcess
+        self._heard = 0
 
     async def __aenter__(self) -> Alone:
         for host in self.hosts:
             await host.start()
         env = {
-            "UIAPI_ALLOWED_HOSTS": f"{self.models.authority},{self.mirror.authority}",
+            "UIAPI_ALLOWED_HOSTS": f"{self.models.authority},{self.mirror.authority},{OWN_NAME}",
             "HF_ENDPOINT": self.hub.url(""),
             "HF_TOKEN": HF_TOKEN,
             "CIVITAI_ENDPOINT": self.civitai.url(""),
@@ -48,6 +78,8 @@ class Alone:
         }
         self.comfy = ComfyProcess(self._base / "comfy", env=env)
         shutil.copy(PROBE, self.comfy.base / "custom_nodes")
+        (self.comfy.base / "custom_nodes" / "fence.py").write_text(FENCE)
+        self.loras.mkdir(parents=True)
         await asyncio.to_thread(self.comfy.start)
         return self
 
@@ -69,6 +101,14 @@ class Alone:
     def landed(self) -> list[str]:
         """Every file there, what downloads leave beside theirs included."""
         return sorted(path.name for path in self.loras.iterdir())
+
+    def listen(self) -> None:
+        """Have `told` begin here."""
+        self._heard = len(self.comfy.log_text())
+
+    def told(self) -> str:
+        """What the log says since `listen`."""
+        return self.comfy.log_text()[self._heard :]
 
     def forget(self) -> None:
         """Take every model away, and what the hosts offered and saw."""

@@ -25,10 +25,11 @@ SHORT = 0.1
 @pytest_asyncio.fixture(loop_scope="session")
 async def program(alone: Alone) -> AsyncIterator[Program]:
     """A program; no test leaves a traceback or a pending request behind."""
+    alone.listen()
     async with Program(alone.comfy) as asking:
         yield asking
         assert (await asking.get("connection_status"))[1]["pending_requests"] == 0
-    assert "Traceback" not in alone.comfy.log_text()
+    assert "Traceback" not in alone.told()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
