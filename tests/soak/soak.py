@@ -45,7 +45,10 @@ EXPECTED = frozenset(
     "execution_interrupted".split()
 )
 # What ComfyUI's log may not hold afterwards.
-SIGNS = ("was destroyed", "never retrieved", "never awaited", "Unclosed", "failed inside", "Task exception")
+SIGNS = (
+    *("was destroyed", "never retrieved", "never awaited", "Unclosed", "failed inside", "Task exception"),
+    "Traceback",
+)
 SIZE = 1 << 20
 
 
@@ -220,12 +223,13 @@ class Player:
                 self._offer(name)
                 model = {"url": self.host.url(f"/{name}"), "ckpt_type": "checkpoints"}
                 asking = program.post("download_model", {"model_name": name, "model_def": model})
+                patience = self.dice.choice([0.2, 60, 60, 60])
                 try:
-                    _, envelope = await asyncio.wait_for(asking, self.dice.choice([0.2, 20, 20, 20]))
+                    _, envelope = await asyncio.wait_for(asking, patience)
                     self._count(envelope)
                 except asyncio.TimeoutError:
-                    # Hung up, which cancels it.
-                    self.result.answers["ok"] += 1
+                    # Hung up, which cancels it; only those that meant to.
+                    self.result.answers["ok" if patience < 1 else "hung"] += 1
                 for left in (self.comfy.base / "models" / "checkpoints").glob(f"*{name}"):
                     left.unlink()
                 del self.host.answers[f"/{name}"]
