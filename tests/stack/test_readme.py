@@ -59,7 +59,7 @@ def at_hand(tmp_path: Path) -> Callable[[str], dict[str, str]]:
         "pip": f'exec "{sys.executable}" -m pip "$@" --dry-run --no-build-isolation --quiet',
         "node": f'exec "{node}" "$@"',
         # By itself curl is content with whatever it is answered.
-        "curl": f'case "$*" in *--fail*) ;; *) set -- --fail-with-body "$@" ;; esac\nexec "{shutil.which("curl")}" "$@"',
+        "curl": f'case "$*" in *--fail*) ;; *) set -- --fail-with-body "$@" ;; esac\nexec {shutil.which("curl")} "$@"',
     }
     for name, text in shims.items():
         (programs / name).write_text(f"#!/bin/sh\n{text}\n")
