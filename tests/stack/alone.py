@@ -113,7 +113,7 @@ class Alone:
     def forget(self) -> None:
         """Take every model away, and what the hosts offered and saw."""
         for path in self.loras.iterdir():
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         for host in self.hosts:
             host.answers.clear()
             host.seen.clear()

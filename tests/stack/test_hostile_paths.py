@@ -66,8 +66,9 @@ def outside(alone: Alone) -> Iterator[Path]:
     (folder / "x.safetensors").write_bytes(model_bytes(SIZE, 7))
     disk = Disk(folder)
     yield folder
-    assert disk.changes() == []
+    changes = disk.changes()
     shutil.rmtree(folder)
+    assert changes == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
