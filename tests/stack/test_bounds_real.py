@@ -109,11 +109,13 @@ async def test_an_address_may_have_4096_requests_under_way_over_http_and_others_
 
 async def test_an_address_may_have_512_megabytes_of_bodies_under_way(program: Program) -> None:
     assert MAX_BYTES == 8 * MAX_FRAME
-    length = MAX_FRAME - 1024
+    # Eight bodies stay below it, and the beginning of another goes beyond.
+    sent, more, length = 63 * 2**20, 16 * 2**20, MAX_FRAME - 1
+    assert 8 * sent < MAX_BYTES < 8 * sent + more
     writers: list[asyncio.StreamWriter] = []
 
-    async def send(amount: int) -> asyncio.StreamReader:
-        """All but the end of a body of that length, which then does not go on."""
+    async def send(amount: int) -> asyncio.Task[bytes]:
+        """So much of a body of that length, which then does not go on; how it is answered."""
         reader, writer = await asyncio.open_connection("127.0.0.1", program.comfy.port)
         writers.append(writer)
         writer.write(f"{HEAD}Content-Length: {length}\r\n\r\n".encode())
@@ -122,19 +124,20 @@ async def test_an_address_may_have_512_megabytes_of_bodies_under_way(program: Pr
             for _ in range(amount // 2**20):
                 writer.write(bytes(2**20))
                 await writer.drain()
-            writer.write(bytes(amount % 2**20))
-        return reader
+        return program.spawn(reader.readline())
 
     try:
-        readers = [await send(length - 1) for _ in range(8)]
-        assert not [reader for reader in readers if reader.at_eof()]
-        one_more = await send(2**24)
-        assert (await asyncio.wait_for(one_more.readline(), PATIENCE)).startswith(b"HTTP/1.1 429 ")
-        # Small ones still find room, and those that were there first are read to their end: they are no JSON.
-        assert (await program.get("webuis"))[0] == 200
-        for reader, writer in zip(readers, writers, strict=False):
-            writer.write(b"\0")
-            assert (await asyncio.wait_for(reader.readline(), PATIENCE)).startswith(b"HTTP/1.1 400 ")
+        amounts = [sent] * 8 + [more]
+        answers = [await send(amount) for amount in amounts]
+        # Whose bytes come last is the one too many; what it had is free for the others.
+        done, waiting = await asyncio.wait(answers, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result()[:13] for task in done] == [b"HTTP/1.1 429 "]
+        assert (await program.get("webuis"))[0] == 200 and len(waiting) == 8
+        # Those that were let in are read to their end: they are no JSON.
+        for answer, writer, amount in zip(answers, writers, amounts, strict=True):
+            if answer in waiting:
+                writer.write(bytes(length - amount))
+                assert (await asyncio.wait_for(answer, PATIENCE)).startswith(b"HTTP/1.1 400 ")
     finally:
         for writer in writers:
             writer.transport.abort()
