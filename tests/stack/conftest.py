@@ -1,8 +1,8 @@
 """Fixtures for tests against the real thing: ComfyUI, both frontends, Chromium.
 
 Everything is shared per session where a test cannot tell: one Chromium, one ComfyUI per frontend, one tab that is
-handed over empty. What a test breaks (a killed browser, a restarted ComfyUI, other settings) it makes for itself
-with `new_chromium` and `new_comfy`.
+handed over empty, and one ComfyUI for what needs no page (`alone`). What a test breaks (a killed browser, a restarted
+ComfyUI, other settings) it makes for itself with `new_chromium` and `new_comfy`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.stack import build, chromium, steps
+from comfyui_uiapi.tests.stack.alone import Alone
 from comfyui_uiapi.tests.stack.comfy import ComfyProcess
 from comfyui_uiapi.tests.stack.program import Program
 from comfyui_uiapi.tests.stack.tab import Chromium, Tab
@@ -67,6 +68,13 @@ def comfy(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     """A running ComfyUI with this package and the given frontend, shared by the session."""
     with ComfyProcess(tmp_path_factory.mktemp(f"comfy-{frontend}"), frontend=frontend) as process:
         yield process
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alone]:
+    """A running ComfyUI for tests that ask only the server, with model hosts of its own; no page ever has it open."""
+    async with Alone(tmp_path_factory.mktemp("alone")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ CONNECT_DEADLINE = 30.0
 SMALL: ViewportSize = {"width": 1280, "height": 800}
 LARGE: ViewportSize = {"width": 1920, "height": 1080}
 
+# A name that leads to this machine, as one does that somebody has rebound.
+REBOUND = "rebound.example"
+
 # The frontend has opened its first workflow and gives the page to the person.
 READY = """() => {
     const manager = window.app?.extensionManager
@@ -80,8 +83,8 @@ class Chromium:
             "--remote-debugging-port=0",
             f"--user-data-dir={self.profile}",
             "--window-size=1280,800",
-            # No name leads anywhere: what a page wants from other hosts fails at once instead of after a time.
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+            # No other name leads anywhere: what a page wants from other hosts fails at once instead of after a time.
+            f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
             *chromium.FLAGS,
             "about:blank",
         ]

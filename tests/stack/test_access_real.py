@@ -5,7 +5,6 @@ Each command is sent something that it refuses as invalid once the caller is let
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,13 +12,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import ClientSession, ClientTimeout, WSServerHandshakeError, web
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, WSServerHandshakeError, web
 from aiohttp.test_utils import TestServer
 from comfyui_uiapi import server  # noqa: F401 - importing declares every command
 from comfyui_uiapi.bridge.commands import COMMANDS, Risk
 from comfyui_uiapi.tests.stack.comfy import ComfyProcess
+from comfyui_uiapi.tests.stack.pages import WAYS, Attempts
+from comfyui_uiapi.tests.stack.person import answer_dialog
 from comfyui_uiapi.tests.stack.program import PATIENCE
-from comfyui_uiapi.tests.stack.tab import Chromium
+from comfyui_uiapi.tests.stack.tab import REBOUND, Chromium, Tab, until
+from playwright.async_api import Page
 
 TOKEN = "correct-horse"  # noqa: S105 - a test's own
 # With it ComfyUI lets pages from everywhere in, and only this package's own check is left.
@@ -61,6 +63,10 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "a rebound name": {"Host": "rebound.example"},
     "a rebound name and its own Origin": {"Host": "rebound.example:80", "Origin": "http://rebound.example:80"},
 }
+# Where ComfyUI itself refuses before us, with a 403 that says nothing: a page's Origin at a loopback Host, unless it
+# was told to let pages from everywhere in.
+SILENT = "ComfyUI's own"
+COMFYUI_FIRST = {("loopback", "a foreign Origin"), ("network with a token", "a foreign Origin")}
 REFUSALS = ("forbidden", "token_required", "wrong_token", "cross_origin", "foreign_host")
 ROUTES = [command for command in COMMANDS.values() if command.route]
 
@@ -99,12 +105,15 @@ async def verdict(session: ClientSession, comfy: ComfyProcess, command: Any, hea
     url = f"{comfy.url}/uiapi/{command.path.partition('{')[0]}" + ("nothing" if "{" in command.path else "")
     sent: dict[str, Any] = {"params": {"nonsense": "1"}} if command.method == "GET" else {"json": {"nonsense": 1}}
     async with session.request(command.method, url, headers=headers, **sent) as response:
-        if response.content_type != "application/json":
-            # ComfyUI's own refusal, which comes before ours where it listens on loopback.
-            assert (response.status, await response.read()) == (403, b"")
-            return "cross_origin"
-        code = str((await response.json()).get("code"))
-        assert (response.status == 403) == (code in REFUSALS), (command.name, response.status, code)
+        return await read(response)
+
+
+async def read(response: ClientResponse) -> str:
+    """What an answer says: the code of a refusal, whether it was ComfyUI's own, or that he was let in."""
+    if response.status == 403 and await response.read() == b"":
+        return SILENT
+    code = str((await response.json()).get("code"))
+    assert (response.status == 403) == (code in REFUSALS), (response.url, response.status, code)
     return code if code in REFUSALS else "let in"
 
 
@@ -122,15 +131,17 @@ async def test_every_command_is_answered_as_the_table_says(
 async def test_pages_from_elsewhere_and_rebound_names_are_refused_everywhere_even_with_the_token(
     comfy: tuple[str, ComfyProcess], session: ClientSession
 ) -> None:
-    _, process = comfy
+    where, process = comfy
     for what, headers in ELSEWHERE.items():
         expected = "foreign_host" if "rebound" in what else "cross_origin"
+        if (where, what) in COMFYUI_FIRST:
+            expected = SILENT
         # ComfyUI itself looks a Host up that comes with an Origin, which takes its time each time.
         for command in ROUTES[:2] if len(headers) > 1 else ROUTES:
             assert await verdict(session, process, command, {**headers, **CALLERS["right token"]}) == expected, what
         for path in ("ws", "docs", "openapi.json", "nonsense"):
             async with session.get(f"{process.url}/uiapi/{path}", headers=headers) as response:
-                assert response.status == 403, (what, path)
+                assert await read(response) == expected, (what, path)
         with pytest.raises(WSServerHandshakeError) as refused:
             await session.ws_connect(f"{process.url}/uiapi/ws", headers=headers)
         assert refused.value.status == 403
@@ -176,36 +187,7 @@ async def test_a_websocket_is_let_in_as_the_table_says(
                 assert codes[command.name] == (disk if refused else "invalid")
 
 
-# -- a real page from elsewhere -------------------------------------------------------------------------------------
-
-# Everything a page can try without a person's help; each answers what the page gets to see of it.
-TRY = """async url => {
-    const body = JSON.stringify({workflow: {}})
-    const seen = options => fetch(url + '/uiapi/load_workflow', {method: 'POST', body, ...options})
-        .then(async answer => answer.type === 'opaque' ? 'opaque' : (await answer.json()).code, () => 'nothing')
-    const socket = new Promise(tell => {
-        const ws = new WebSocket(url.replace('http', 'ws') + '/uiapi/ws')
-        ws.onopen = () => tell('open')
-        ws.onerror = () => tell('nothing')
-    })
-    const frame = document.createElement('iframe')
-    frame.name = 'target'
-    const form = document.createElement('form')
-    Object.assign(form, {method: 'POST', enctype: 'text/plain', target: 'target', action: url + '/uiapi/load_workflow'})
-    const input = document.createElement('input')
-    Object.assign(input, {name: '{"workflow": {}, "client_id": "', value: '"}'})
-    form.append(input)
-    document.body.append(frame, form)
-    const sent = new Promise(tell => (frame.onload = tell))
-    form.submit()
-    await sent
-    return {
-        json: await seen({headers: {'Content-Type': 'application/json'}}),
-        text: await seen({}),
-        blind: await seen({mode: 'no-cors'}),
-        socket: await socket,
-    }
-}"""
+# -- real pages -----------------------------------------------------------------------------------------------------
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -221,24 +203,80 @@ async def elsewhere() -> AsyncIterator[str]:
         yield str(other.make_url("/"))
 
 
-async def test_a_real_page_from_another_port_gets_nowhere(
-    comfy: tuple[str, ComfyProcess], elsewhere: str, browser: Chromium
-) -> None:
-    _, process = comfy
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Chromium) -> AsyncIterator[Page]:
+    """An empty page."""
     page = await browser.new_page()
-    statuses: list[tuple[str, int]] = []
-    page.on(
-        "response",
-        lambda answer: statuses.append((answer.request.method, answer.status)) if process.url in answer.url else None,
-    )
+    yield page
+    await page.context.close()
+
+
+async def test_a_real_page_from_another_port_gets_nowhere(
+    comfy: tuple[str, ComfyProcess], elsewhere: str, page: Page
+) -> None:
+    where, process = comfy
     await page.goto(elsewhere)
-    saw = await asyncio.wait_for(page.evaluate(TRY, process.url), PATIENCE)
+    tried = await Attempts().of(page, process.url, TOKEN)
+    # What asks the server first whether it may is not sent at all where ComfyUI does not say that everybody may;
+    # where it does, all there is to read is the refusal.
+    open_to_all = OPEN[0] in SERVERS[where][0]
+    asks_first: dict[str, Any] = dict.fromkeys(("json", "token"), 403) if open_to_all else {}
+    expected = {"text": 403, "blind": 403, "form": 403, "socket": 403, **asks_first}
+    assert await tried.told(expected) == expected
+    readable = "cross_origin" if open_to_all else "nothing"
+    assert tried.seen == {
+        **dict.fromkeys(("json", "token", "text"), readable),
+        **{"blind": "opaque", "socket": "nothing"},
+    }
+
+
+async def test_a_real_page_under_a_rebound_name_gets_nowhere(comfy: tuple[str, ComfyProcess], page: Page) -> None:
+    _, process = comfy
+    own = f"http://{REBOUND}:{process.port}"
+    # ComfyUI gives its pages to every name; to the browser what comes from there is all of one place.
+    await page.goto(f"{own}/system_stats")
+    assert await page.evaluate("origin") == own
+    tried = await Attempts().of(page, own, TOKEN)
+    expected = dict.fromkeys((*WAYS, "form", "socket"), 403)
+    assert await tried.told(expected) == expected
+    assert tried.seen == {**dict.fromkeys(WAYS, "foreign_host"), "socket": "nothing"}
+
+
+async def test_comfyuis_own_page_is_let_in_as_the_table_says(
+    comfy: tuple[str, ComfyProcess], session: ClientSession, page: Page
+) -> None:
+    where, process = comfy
+    has_token, disk = "token" in where, TABLE[where, "right token"][1]
+    tab = Tab(page, process)
+    await tab.load(clear=False, connected=False)
+    program = CALLERS["right token"] if has_token else CALLERS["no token"]
+
+    async def tabs() -> list[dict[str, Any]]:
+        async with session.get(f"{process.url}/uiapi/webuis", headers=program) as response:
+            listed: list[dict[str, Any]] = (await response.json())["response"]
+            return listed
+
+    if has_token:
+        assert await tabs() == []
+        for given in ("incorrect-horse", TOKEN):
+            await answer_dialog(page, "token", given)
+    assert len(await until(tabs, "the page's own tab", PATIENCE)) == 1
+    async with session.post(f"{process.url}/uiapi/get_workflow", json={}, headers=program) as response:
+        assert response.status == 200
+    tried = await Attempts().of(page, process.url, TOKEN if has_token else "")
+    # The page's own requests; 422 is what somebody is told who was let in.
+    usual = 403 if has_token else 422
+    expected = {**dict.fromkeys((*WAYS, "form"), usual), "token": 422, "socket": 101}
+    assert await tried.told(expected) == expected
+    assert tried.seen["token"] == "invalid"  # noqa: S105 - what became of it
+    written = "invalid" if disk == "let in" else disk
+    assert tried.seen["socket"] == {"type": "welcome", "drive": "invalid", "disk": written}
     await page.close()
-    assert saw["socket"] == "nothing" and saw["blind"] in ("opaque", "nothing")
-    # Where ComfyUI lets every page read, all there is to read is the refusal.
-    assert {saw["json"], saw["text"]} <= {"nothing", "cross_origin"}
-    posts = [status for method, status in statuses if method == "POST"]
-    assert len(posts) >= 2 and set(posts) == {403}
+
+    async def gone() -> bool:
+        return await tabs() == []
+
+    await until(gone, "the tab to be gone", PATIENCE)
 
 
 # -- what the log keeps to itself -----------------------------------------------------------------------------------

@@ -5,13 +5,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import WSMsgType
-from comfyui_uiapi.bridge.connection import MAX_FRAME
 from comfyui_uiapi.bridge.errors import STATUS
 from comfyui_uiapi.tests.stack.person import FrameWatch
 from comfyui_uiapi.tests.stack.program import PATIENCE, Program
@@ -162,14 +159,3 @@ async def test_bad_frames_are_refused_and_the_socket_goes_on(program: Program) -
         assert answer["status"] == "error" and answer["error"], answer
         answered[what] = answer["code"]
     assert answered == {what: code for what, (_, code) in FRAMES.items()}
-
-
-async def test_a_frame_beyond_the_limit_ends_its_own_socket_alone(program: Program) -> None:
-    (socket, _), other = await program.raw_socket(), await program.socket()
-    # The rest of the frame may meet a connection that is closed already, and the reason be lost with it.
-    with suppress(ConnectionError):
-        await socket.send_str(" " * (MAX_FRAME + 1))
-    message = await socket.receive(timeout=PATIENCE)
-    assert message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR)
-    assert socket.close_code in (1009, 1006)
-    assert (await other.request("webuis"))["status"] == "ok"

@@ -1,20 +1,19 @@
-"""Addresses and names that somebody hostile would ask a running ComfyUI to fetch: refused, and nothing is made."""
+"""Addresses and files that somebody hostile would ask a running ComfyUI to fetch, and texts to log: refused, and
+nothing is made, asked for elsewhere or told."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes
-from comfyui_uiapi.tests.stack.comfy import ComfyProcess
-from comfyui_uiapi.tests.stack.program import Program
+from comfyui_uiapi.tests.stack.alone import OWN_NAME, WENT_OUT, Alone
+from comfyui_uiapi.tests.stack.disk import Disk
+from comfyui_uiapi.tests.stack.program import PATIENCE, Program
+from comfyui_uiapi.tests.stack.scripted import ScriptedTabs
+from comfyui_uiapi.tests.stack.tab import until
 
-# This machine by its own name, which is no public address.
-OWN_NAME = socket.gethostname()
 GOOD = "good.safetensors"
 # Other spellings of addresses that are nobody's business, and of names that are on no list.
 ADDRESSES = (
@@ -46,81 +45,36 @@ ADDRESSES = (
     "https:///x.safetensors",
     "https://hugging\nface.co/x.safetensors",
 )
-NAMES = (
-    "../x.safetensors",
-    "..\\x.safetensors",
-    "sub/../../x.safetensors",
-    "sub/./../../x.safetensors",
-    "/x.safetensors",
-    "//server/share/x.safetensors",
-    "\\\\server\\share\\x.safetensors",
-    "C:\\x.safetensors",
-    "C:x.safetensors",
-    "x\0.safetensors",
-    "x\n.safetensors",
-    "x.safetensors:stream",
-    "CON.safetensors",
-    "sub/nul.safetensors",
-    "x.safetensors.",
-    "x.safetensors ",
-    ".. /x.safetensors",
-    "planted/x.safetensors",
-    "..",
-    "",
-)
-FOLDERS = ("..", "../custom_nodes", "custom_nodes", "loras/../../custom_nodes", "/etc", "configs/..", "loras\0", "C:\\")
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ComfyUI's base with a link planted among its models that leads out of them."""
-    folder = tmp_path_factory.mktemp("hostile")
-    (folder / "outside").mkdir()
-    loras = folder / "comfy" / "models" / "loras"
-    loras.mkdir(parents=True)
-    (loras / "planted").symlink_to(folder / "outside", target_is_directory=True)
-    return folder
+@pytest_asyncio.fixture(loop_scope="session")
+async def program(alone: Alone) -> AsyncIterator[Program]:
+    """A program; when it ends there is no file that was not there before, and nobody else was asked for one."""
+    disk = Disk(alone.comfy.base)
+    alone.models.offer(f"/{GOOD}", model_bytes(100_000))
+    alone.listen()
+    async with Program(alone.comfy) as asking:
+        yield asking
+        assert (await asking.get("connection_status"))[1]["active_downloads"] == 0
+    assert disk.changes() == []
+    alone.forget()
+    assert [sign for sign in ("Traceback", WENT_OUT) if sign in alone.told()] == []
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def host() -> AsyncIterator[Host]:
-    """A host on the list."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def unlisted() -> AsyncIterator[Host]:
+    """A host on loopback that the operator did not name."""
     host = await Host().start()
     host.offer(f"/{GOOD}", model_bytes(100_000))
     yield host
     await host.close()
 
 
-@pytest.fixture(scope="module")
-def comfy(base: Path, host: Host) -> Iterator[ComfyProcess]:
-    env = {"UIAPI_ALLOWED_HOSTS": f"{host.authority},{OWN_NAME}"}
-    with ComfyProcess(base / "comfy", env=env) as process:
-        yield process
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def program(comfy: ComfyProcess, base: Path) -> AsyncIterator[Program]:
-    """A program; when it ends there is no file that was not there before."""
-    before = files(base)
-    async with Program(comfy) as asking:
-        yield asking
-        _, state = await asking.get("connection_status")
-        assert state["active_downloads"] == 0
-    assert files(base) == before
-    assert "Traceback" not in comfy.log_text()
-
-
-def files(base: Path) -> set[Path]:
-    """Every file, without what ComfyUI and this package keep of themselves."""
-    kept = (base / "comfy" / "user", base / "comfy" / "comfyui.log")
-    return {path for path in base.rglob("*") if not any(path.is_relative_to(one) for one in kept)}
-
-
-async def refusal(program: Program, url: str, name: str = "x.safetensors", folder: str = "loras") -> dict[str, Any]:
+async def refusal(program: Program, url: str, name: str = "x.safetensors") -> dict[str, Any]:
     """What is answered to a model wanted from there; it has to be an error that is the caller's or the host's."""
-    body = {"model_name": name, "model_def": {"url": url, "ckpt_type": folder}}
+    body = {"model_name": name, "model_def": {"url": url, "ckpt_type": "loras"}}
     status, envelope = await program.post("download_model", body)
-    assert envelope["status"] == "error" and 400 <= status < 505 and status != 500, (url, name, folder, envelope)
+    assert envelope["status"] == "error" and 400 <= status < 505 and status != 500, (url, name, envelope)
     return envelope
 
 
@@ -135,57 +89,57 @@ async def test_addresses_that_are_nobodys_business_are_refused(program: Program)
     await program.post("remove_model_url", {"model_name": "x.safetensors"})
 
 
-async def test_redirects_lead_to_no_address_that_is_refused_itself(program: Program, host: Host) -> None:
-    other = await Host().start()
-    other.offer(f"/{GOOD}", model_bytes(100_000))
-    try:
-        for number, target in enumerate((*ADDRESSES[:16], other.url(f"/{GOOD}"))):
-            # The second of a chain, whose first is harmless.
-            host.redirect(f"/r{number}.safetensors", f"/s{number}.safetensors")
-            host.redirect(f"/s{number}.safetensors", target, 307)
-            assert (await refusal(program, host.url(f"/r{number}.safetensors")))["code"] == "host_refused", target
-        assert other.seen == []
-        host.redirect("/round.safetensors", "/round.safetensors")
-        await refusal(program, host.url("/round.safetensors"))
-    finally:
-        await other.close()
+async def test_a_listed_name_that_leads_to_an_address_that_is_not_public_is_refused_for_that(program: Program) -> None:
+    for port in ("", ":8443"):
+        envelope = await refusal(program, f"https://{OWN_NAME}{port}/{GOOD}")
+        assert envelope["code"] == "host_refused" and "private or local address" in envelope["error"]
 
 
-async def test_no_spelling_of_a_name_leads_out_of_the_model_folders(program: Program, host: Host) -> None:
-    for name in NAMES:
-        assert (await refusal(program, host.url(f"/{GOOD}"), name))["code"] in ("bad_path", "invalid"), name
-        need = {"name": name, "directory": "loras", "url": host.url(f"/{GOOD}")}
-        node = {"id": 1, "type": "LoraLoaderModelOnly", "widgets_values": [name, 1], "properties": {"models": [need]}}
-        workflow = {"nodes": [node], "links": []}
-        await ended(program, (await program.post("download_models", {"workflow": workflow}))[1])
-        await program.get(f"model_status/{name.replace('/', '%2F')}") if name.isprintable() else None
-    for folder in FOLDERS:
-        assert (await refusal(program, host.url(f"/{GOOD}"), "x.safetensors", folder))["code"] in (
-            "bad_path",
-            "unknown_folder",
-            "invalid",
-        ), folder
+async def test_redirects_lead_to_no_address_that_is_refused_itself(
+    program: Program, alone: Alone, unlisted: Host
+) -> None:
+    for number, target in enumerate((*ADDRESSES[:16], unlisted.url(f"/{GOOD}"))):
+        # The second of a chain, whose first is harmless.
+        alone.models.redirect(f"/r{number}.safetensors", f"/s{number}.safetensors")
+        alone.models.redirect(f"/s{number}.safetensors", target, 307)
+        refused = await refusal(program, alone.models.url(f"/r{number}.safetensors"))
+        assert refused["code"] == "host_refused", target
+        assert [seen.path for seen in alone.models.seen[-2:]] == [f"/{way}{number}.safetensors" for way in "rs"]
+    assert unlisted.seen == []
+    alone.models.redirect("/round.safetensors", "/round.safetensors")
+    assert "redirects more than" in (await refusal(program, alone.models.url("/round.safetensors")))["error"]
 
 
-async def ended(program: Program, begun: dict[str, Any]) -> None:
-    """Wait for the end of a download that must not have fetched anything."""
-    if "download_id" not in begun:
-        return
-    await program.post("download_cancel", {"download_id": begun["download_id"]})
-    _, state = await program.get(f"download_status/{begun['download_id']}")
-    assert all(item["status"] != "success" for item in state.get("progress", {}).values()), state
-
-
-async def test_files_that_could_run_code_are_refused(program: Program, host: Host) -> None:
+async def test_files_that_could_run_code_are_refused(program: Program, alone: Alone) -> None:
     for ending in ("ckpt", "pt", "pth", "bin", "CKPT"):
-        host.offer(f"/x.{ending}", b"\x80\x04")
-        assert (await refusal(program, host.url(f"/x.{ending}"), f"x.{ending}"))["code"] == "pickle_refused", ending
+        alone.models.offer(f"/x.{ending}", b"\x80\x04")
+        envelope = await refusal(program, alone.models.url(f"/x.{ending}"), f"x.{ending}")
+        assert envelope["code"] == "pickle_refused", ending
     for ending in ("py", "exe", "sh", "so", "pkl", "html"):
-        assert (await refusal(program, host.url(f"/{GOOD}"), f"x.{ending}"))["status"] == "error"
+        envelope = await refusal(program, alone.models.url(f"/{GOOD}"), f"x.{ending}")
+        assert envelope["code"] == "unsupported_type", ending
+    assert alone.models.seen == []
 
 
-async def test_files_of_the_server_are_not_to_be_had_as_models(program: Program) -> None:
-    for path in ("/etc/passwd", "../../../../etc/passwd", "/proc/self/environ", "C:\\Windows\\win.ini"):
-        body = {"model_name": "x.safetensors", "model_def": {"local": path, "ckpt_type": "loras"}}
-        status, envelope = await program.post("download_model", body)
-        assert envelope["status"] == "error" and status < 505, envelope
+async def test_no_line_of_the_log_begins_with_what_somebody_else_wrote(program: Program, alone: Alone) -> None:
+    forged = "x\n[forged] a line\r\n[forged] another"
+    secret = "sesame-open"  # noqa: S105 - a test's own
+    tabs = ScriptedTabs(program)
+    tab = await tabs(info={"browser": forged, "workflow_name": forged}, sid=forged, capabilities=[forged])
+    # What a tab says too late, and what a person gives as an address.
+    await tab.respond(forged, {"a.b": 1})
+    tab.on("get_model_url", {"urls": {"x.safetensors": f"https://elsewhere.example/{forged}?token={secret}"}})
+    node = {"id": 1, "type": "LoraLoaderModelOnly", "widgets_values": ["x.safetensors", 1], "title": forged}
+    begun = await program.ok("download_models", {"workflow": {"nodes": [node], "links": []}})
+
+    async def over() -> bool:
+        return bool((await program.get(f"download_status/{begun['download_id']}"))[1]["completed"])
+
+    await until(over, "the end of the download", PATIENCE)
+    await program.post("webui_response", {"request_id": forged, "client_id": forged, "response": {}})
+    await tabs.close()
+    told = alone.told()
+    # It did reach the log, three times.
+    assert told.count("too late") == 2 and "is not remembered" in told
+    assert [line for line in told.splitlines() if line.startswith("[forged]")] == []
+    assert secret not in told

@@ -105,6 +105,20 @@ async def test_a_full_disk_is_said_before_a_byte_comes_and_takes_no_room_from_wh
             assert (await fetching)[1]["status"] == "success"
             assert (loras(comfy) / NAME).read_bytes() == host.answers[f"/{NAME}"].data
 
+            # A host that does not tell a file's length has it fill the disk, however much was free at first.
+            filler.unlink()
+            host.offer("/long.safetensors", model_bytes(SIZE, 3), rate=4e6, ranges=False, framing="close")
+            growing = program.spawn(program.post("download_model", host.wanted("long.safetensors")))
+
+            async def some() -> bool:
+                return host.sent.get("/long.safetensors", 0) > 1 << 20
+
+            await until(some, "some of the file", PATIENCE)
+            filler = await asyncio.to_thread(fill, loras(comfy))
+            status, envelope = await growing
+            assert (status, envelope["code"]) == (507, "disk_full"), envelope
+            assert sorted(path.name for path in loras(comfy).iterdir()) == [filler.name, NAME]
+
             host.offer("/more.safetensors", model_bytes(SIZE, 2))
             status, envelope = await program.post("download_model", host.wanted("more.safetensors"))
             assert (status, envelope["code"]) == (507, "disk_full"), envelope
@@ -241,13 +255,18 @@ async def test_a_reader_that_stalls_is_let_go_and_nobody_else_notices(comfy: Com
     async with Program(comfy) as other, Program(comfy) as stalled:
         assert (await other.get("connection_status"))[0] == 200
         before = descriptors(comfy)
-        ws, _ = await stalled.raw_socket()
+        ws = await stalled.http.ws_connect(stalled.url("/uiapi/ws"))
+        # Its name comes to stand in the log.
+        await ws.send_json({"type": "hello", "role": "client", "protocol": 1, "name": "slow\n[forged] line"})
+        assert (await ws.receive_json(timeout=PATIENCE))["type"] == "welcome"
         with pytest.raises(ConnectionError):
             for number in range(1000):
                 frame = {"type": "request", "id": number, "command": "validate", "data": {"workflow": prompt}}
                 await asyncio.wait_for(ws.send_json(frame), PATIENCE)
                 assert (await other.get("connection_status"))[0] == 200
-        assert "reads too slowly" in comfy.log_text()
+        lines = comfy.log_text().splitlines()
+        assert [line for line in lines if "slow [forged] line reads too slowly" in line]
+        assert [line for line in lines if line.startswith("[forged]")] == []
         await ws.close()
         await no_more_than(comfy, before)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -57,6 +58,8 @@ def at_hand(tmp_path: Path) -> Callable[[str], dict[str, str]]:
         # Everything is installed; what is to be seen is that pip finds nothing to say against it.
         "pip": f'exec "{sys.executable}" -m pip "$@" --dry-run --no-build-isolation --quiet',
         "node": f'exec "{node}" "$@"',
+        # By itself curl is content with whatever it is answered.
+        "curl": f'case "$*" in *--fail*) ;; *) set -- --fail-with-body "$@" ;; esac\nexec {shutil.which("curl")} "$@"',
     }
     for name, text in shims.items():
         (programs / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -97,6 +100,7 @@ async def test_every_block_of_commands_works_after_the_one_before(
             await asyncio.to_thread(run, here, checkout, env)
     for picture in ("picture.png", "inverted.png", "pictures.png", "frame_2.png", "canvas.png"):
         assert (checkout / picture).read_bytes().startswith(b"\x89PNG"), picture
+    assert json.loads((checkout / "openapi.json").read_text())["openapi"].startswith("3.")
 
 
 def test_there_is_no_block_of_another_kind() -> None:

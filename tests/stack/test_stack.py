@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from comfyui_uiapi.tests.stack import children
-from comfyui_uiapi.tests.stack.comfy import ComfyProcess
+from comfyui_uiapi.tests.stack.comfy import PACKAGE_NAME, ComfyProcess
 from comfyui_uiapi.tests.stack.tab import Chromium
 
 PICTURE = {
@@ -49,7 +49,10 @@ def test_every_builtin_node_class_is_loaded(comfy: ComfyProcess) -> None:
 
 
 def test_this_package_is_loaded_from_its_hyphenated_folder_without_an_error(comfy: ComfyProcess) -> None:
-    assert comfy.get("/uiapi/connection_status")["active_clients"] >= 0
+    status = comfy.get("/uiapi/connection_status")
+    assert (status["status"], status["active_clients"]) == ("ok", len(comfy.get("/uiapi/webuis")["response"]))
+    # The page's half is served under the folder's own name.
+    assert f"/extensions/{PACKAGE_NAME}/uiapi.js" in comfy.get("/extensions")
     assert "Cannot import" not in comfy.log_text()
 
 

@@ -83,17 +83,28 @@ async def test_nothing_in_the_panel_keeps_anybody_out(house: Tab) -> None:
 async def test_nothing_in_the_dialogs_keeps_anybody_out(house: Tab) -> None:
     missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
     dialog = house.page.get_by_role("dialog")
-    questions: dict[str, tuple[str, dict[str, Any]]] = {
-        "offer": ("send_workflow", {"workflow": empty_to_save(), "title": "A gift", "message": "From a program"}),
-        "models": ("get_model_url", {"ckpt_names": ["a.safetensors", "b.safetensors"]}),
-        "approval": ("set_fields", {"fields": [["Canvas.width", 320]]}),
+    gift = {"workflow": empty_to_save(), "title": "A gift", "message": "From a program"}
+    # What is asked, and what becomes of it when the person closes the question.
+    questions: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+        "offer": ("send_workflow", gift, {"status": "ok", "accepted": False}),
+        "models": (
+            "get_model_url",
+            {"ckpt_names": ["a.safetensors", "b.safetensors"]},
+            {"status": "error", "code": "declined"},
+        ),
+        "approval": (
+            "set_fields",
+            {"fields": [["Canvas.width", 320]]},
+            {"status": "error", "code": "refused_by_person"},
+        ),
     }
     await house.page.evaluate(SET, ["uiapi.rules.change", "always"])
-    for name, (command, data) in questions.items():
+    for name, (command, data, closed) in questions.items():
         asked = asyncio.create_task(post(house, command, data))
         await examine(house, dialog, ".uiapi-dialog", name)
         await house.page.keyboard.press("Escape")
-        assert (await asked)["status"] == "error" or name == "offer"
+        told = await asked
+        assert {key: told.get(key) for key in closed} == closed
         await expect(dialog).to_have_count(0)
     await house.page.evaluate(SET, ["Comfy.Workflow.ShowMissingModelsWarning", False])
     await post(house, "load_workflow", {"workflow": missing})
