@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, model_validator
 
 from .answers import FullNodes, GotApi, GotWorkflow, Link, Loaded, Nodes, Offered, Written
-from .commands import DEFAULT_TIMEOUT, Kind, Request, Risk, command, tab_command
+from .commands import COMMANDS, DEFAULT_TIMEOUT, Kind, Request, Risk, command, tab_command
 from .dispatch import Call
 from .errors import UiapiError
 from .images import Pictures
@@ -213,6 +213,7 @@ async def send_workflow(call: Call, request: SendWorkflow) -> dict[str, Any]:
         answers = {request.webui: await call.tab("send_workflow", call.data())}
     else:
         answers = await call.bridge.webuis.ask_all("send_workflow", call.data(), call.timeout, call.prepare)
+        answers = {client_id: _checked(answer) for client_id, answer in answers.items()}
     for client_id, answer in answers.items():
         if isinstance(answer, dict) and answer.get("accepted"):
             message = answer.get("message") or "The workflow was accepted."
@@ -223,3 +224,13 @@ async def send_workflow(call: Call, request: SendWorkflow) -> dict[str, Any]:
         raise failures[0]
     said = [answer.get("message") for answer in answers.values() if isinstance(answer, dict)]
     return {"accepted": False, "message": next(filter(None, said), "Nobody accepted the workflow.")}
+
+
+def _checked(answer: Any) -> Any:
+    """One tab's answer to an offer, or why it is none."""
+    if isinstance(answer, Exception):
+        return answer
+    try:
+        return COMMANDS["send_workflow"].check_answer(answer)
+    except UiapiError as error:
+        return error

@@ -114,7 +114,8 @@ class HostGuard:
         if url.scheme != "https" and not loopback:
             raise UiapiError("host_refused", f"{host}{by} is asked for over plain http; use https.", {"host": host})
         address = _address(host)
-        if address is not None and not loopback and not named and not is_public(address):
+        # aiohttp asks no resolver about an address, so that this is the one look at it.
+        if address is not None and not loopback and not is_public(address):
             raise _private(host, by)
 
     def allows_address(self, host: str, port: int, address: IpAddress) -> bool:

@@ -245,7 +245,7 @@ export function createTabs(frontend, workflows) {
      */
     async rename(tab, name) {
       const workflow = find(tab);
-      const path = below(workflow, name);
+      const path = savable(below(workflow, name));
       if (path === workflow.path) return { tab: described(workflow) };
       await known(path);
       refuseTaken(path);
@@ -261,7 +261,7 @@ export function createTabs(frontend, workflows) {
     async save(tab, name, overwrite) {
       const workflow = find(tab);
       if (idOf(workflow) === idOf(active())) workflows.capture();
-      const path = name === undefined ? workflow.path : below(workflow, name);
+      const path = savable(name === undefined ? workflow.path : below(workflow, name));
       if (path === workflow.path && !workflow.isTemporary) {
         await onDisk("save the workflow", () => store().saveWorkflow(workflow));
         return { tab: described(workflow) };
@@ -321,6 +321,21 @@ function withSuffix(path) {
  * @returns {string}
  */
 function below(workflow, name) {
-  if (name.split("/").includes("..")) throw new CommandError("invalid", "A workflow's name may not hold '..'.", { name });
   return name.includes("/") ? stored(name) : withSuffix(`${workflow.directory}/${name}`);
+}
+
+/**
+ * A path under which a workflow may be saved: ComfyUI decodes it once more than the page encodes it, and Windows takes
+ * a backslash for a slash.
+ *
+ * @param {string} path
+ * @returns {string}
+ * @throws {CommandError} invalid
+ */
+function savable(path) {
+  if (path.split(/[/\\]/).includes("..") || /\\|%[0-9a-f]{2}|[\0-\x1f]/i.test(path)) {
+    const sentence = "A workflow's name may hold no '..', no backslash and no '%' before two digits; choose another.";
+    throw new CommandError("invalid", sentence, { name: told(path) });
+  }
+  return path;
 }

@@ -38,8 +38,6 @@ DOWNLOADERS, TALKERS = 3, 8
 INTERVAL, WARM_UP = 1.0, 1 / 3
 # What each series may have grown by between the middle and the last third: MB, and things counted.
 ALLOWED = {"memory": 32.0, "tasks": 20.0, "descriptors": 10.0, "registries": 30.0}
-# What is remembered for an hour by promise, and so may be there when everybody has left.
-REMEMBERED = frozenset({"download entries", "download runs"})
 # Codes that a program may meet while tabs come and go and hosts fail. Any other is a defect.
 EXPECTED = frozenset(
     "no_webui unknown_webui client_disconnected timeout unknown_path ambiguous_path tab_changed revision_changed "
@@ -162,10 +160,12 @@ async def left(comfy: ComfyProcess, before: dict[str, int]) -> dict[str, int]:
     """How much more there is of everything than before; patient, since not all goes at once."""
     end = time.monotonic() + PATIENCE
     while True:
+        # Whoever looks has what is old forgotten.
+        await asyncio.to_thread(comfy.get, "/uiapi/downloads")
         seen = await asyncio.to_thread(comfy.get, "/soak_probe", 60)
         counts = {"tasks": seen["tasks"], "descriptors": seen["descriptors"], **seen["held"]}
-        more = {name: count - before.get(name, 0) for name, count in counts.items() if name not in REMEMBERED}
-        quiet = not any(seen["held"][name] for name in ("tabs", "connections"))
+        more = {name: count - before.get(name, 0) for name, count in counts.items()}
+        quiet = not any(seen["held"][name] for name in ("tabs", "connections", "download entries"))
         if (quiet and (not before or all(count <= 0 for count in more.values()))) or time.monotonic() > end:
             return more
         await asyncio.sleep(INTERVAL)

@@ -114,6 +114,7 @@ async def test_an_answer_from_another_tab_or_program_is_refused_and_the_request_
         ("set_fields", {"fields": [["a.b", 1]]}, "done"),
         ("load_workflow", {"workflow": {}}, None),
         ("get_model_url", {"ckpt_name": "x.safetensors"}, ["url"]),
+        ("send_workflow", {"workflow": {}}, 7),
     ],
 )
 async def test_an_answer_of_the_wrong_shape_is_a_502_and_the_next_command_works(
@@ -179,6 +180,18 @@ async def test_two_programs_with_the_same_request_id_are_not_mixed_up(program: P
     await tab.respond(other, {"a.b": 1})
     assert (await asyncio.wait_for(answers[1], PATIENCE))["response"] == {"a.b": 1}
     assert not answers[0].done()
+
+
+async def test_a_caller_that_leaves_in_the_middle_of_a_body_is_no_defect_in_the_log(program: Program) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", program.comfy.port)
+    head = b"POST /uiapi/get_fields HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    writer.write(head + b'Content-Length: 100\r\n\r\n{"fields"')
+    await writer.drain()
+    # Both are taken in the order they come.
+    await held(program)
+    writer.transport.abort()
+    await held(program)
+    # The fixture looks for tracebacks.
 
 
 # -- nonsense -------------------------------------------------------------------------------------------------------

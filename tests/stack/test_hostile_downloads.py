@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest_asyncio
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes
-from comfyui_uiapi.tests.stack.alone import OWN_NAME, WENT_OUT, Alone
+from comfyui_uiapi.tests.stack.alone import OWN_NAME, PRIVATE, WENT_OUT, Alone
 from comfyui_uiapi.tests.stack.disk import Disk
 from comfyui_uiapi.tests.stack.program import PATIENCE, Program
 from comfyui_uiapi.tests.stack.scripted import ScriptedTabs
@@ -93,6 +93,14 @@ async def test_a_listed_name_that_leads_to_an_address_that_is_not_public_is_refu
     for port in ("", ":8443"):
         envelope = await refusal(program, f"https://{OWN_NAME}{port}/{GOOD}")
         assert envelope["code"] == "host_refused" and "private or local address" in envelope["error"]
+
+
+async def test_a_listed_address_that_is_not_public_is_refused_for_that(program: Program, alone: Alone) -> None:
+    for where in PRIVATE:
+        envelope = await refusal(program, f"https://{where}/{GOOD}")
+        assert envelope["code"] == "host_refused", (where, envelope)
+        alone.models.redirect("/x.safetensors", f"https://{where}/{GOOD}")
+        assert (await refusal(program, alone.models.url("/x.safetensors")))["code"] == "host_refused", where
 
 
 async def test_redirects_lead_to_no_address_that_is_refused_itself(

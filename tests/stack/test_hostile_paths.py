@@ -292,3 +292,6 @@ async def test_no_name_that_a_page_is_told_makes_a_file_outside_the_persons_own(
                 status, envelope = await program.post(command, body)
                 assert status != 500 and envelope.get("code") != "internal", (command, name, envelope)
     assert disk.changes() == []
+    # Among the person's own files it is only workflows that it makes.
+    own = tab.comfy.base / "user" / "default"
+    assert {path.name for path in own.iterdir()} <= {"comfy.settings.json", "comfy.templates.json", "workflows"}

@@ -330,3 +330,39 @@ async def test_callers_that_vanish_leave_nothing_behind(
     assert "Traceback" not in comfy.log_text()
     for writer in writers:
         writer.close()
+
+
+# A disk on which whatever is to be safe takes its time.
+SLOW_DISK = """
+import os, time
+
+NODE_CLASS_MAPPINGS = {}
+real = os.fsync
+
+def fsync(descriptor):
+    time.sleep(1.5)
+    real(descriptor)
+
+os.fsync = fsync
+"""
+
+
+async def test_a_download_whose_caller_leaves_before_it_began_does_not_stay_for_ever(
+    host: Host, tmp_path: Path
+) -> None:
+    comfy = ComfyProcess(tmp_path / "comfy", env={"UIAPI_ALLOWED_HOSTS": host.authority})
+    (comfy.base / "custom_nodes" / "slow_disk.py").write_text(SLOW_DISK)
+    with comfy:
+        async with Program(comfy) as program:
+            leaving = program.spawn(program.post("download_model", host.wanted(NAME)))
+
+            async def begun() -> bool:
+                return bool((await program.get("connection_status"))[1]["active_downloads"] == 1)
+
+            await until(begun, "the download", PATIENCE)
+            leaving.cancel()
+
+            async def none() -> bool:
+                return bool((await program.get("connection_status"))[1]["active_downloads"] == 0)
+
+            await until(none, "no download under way", PATIENCE)

@@ -97,3 +97,18 @@ for (const [what, tab, disk, temporary] of [
     assert.notEqual(state.disk["workflows/good.json"], "good");
   });
 }
+
+test("no workflow is saved where its name would lead out of the person's workflows", async () => {
+  for (const name of ["../x", "a/../../x", "..\\x", "C:\\x", "%2e%2e%2fx", "a%2Fx", "a\nb"]) {
+    const { tabs, state } = setUp({ "workflows/kept.json": "kept" }, [`workflows/${name}.json`]);
+    // Under a new name, under the name it was opened with, and renamed.
+    const before = { ...state.disk };
+    await assert.rejects(tabs.save("kept", name, false), { code: "invalid" });
+    await assert.rejects(tabs.save(undefined, undefined, true), { code: "invalid" });
+    await assert.rejects(tabs.rename("kept", name), { code: "invalid" });
+    assert.deepEqual(state.disk, before);
+  }
+  const { tabs, state } = setUp({ "workflows/kept.json": "kept" });
+  await tabs.save("kept", "100 % of it", false);
+  assert.ok("workflows/100 % of it.json" in state.disk);
+});
