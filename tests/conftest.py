@@ -7,10 +7,12 @@ under a name that cannot be imported, or a second time.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import re
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return next((version for version in FRONTENDS if version in parameters), nodeid.partition("::")[0])
 
     return ByFrontend(config, log)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
+    """Give the loops turns until a condition holds; fails after twenty seconds."""
+
+    async def wait_until(condition: Callable[[], Any]) -> None:
+        async def spin() -> None:
+            while not condition():  # noqa: ASYNC110 - any condition; there is no event for most of them
+                await asyncio.sleep(0.001)
+
+        await asyncio.wait_for(spin(), 20)
+
+    return wait_until
 
 
 def load_package() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -234,11 +234,9 @@ def folders(tmp_path: Any) -> SimpleNamespace:
     )
 
 
-@pytest.fixture
-async def house(guard: Guard, folders: SimpleNamespace) -> AsyncIterator[House]:
-    """The bridge, served."""
-    prompt_server = FakePromptServer()
-    bridge = Bridge(Comfy(prompt_server, folders), guard)
+@asynccontextmanager
+async def served(prompt_server: FakePromptServer, bridge: Bridge, folders: Any) -> AsyncIterator[House]:
+    """A bridge on a port of its own, until the end."""
     server.add_routes(prompt_server.routes, bridge)
     prompt_server.app.add_routes(prompt_server.routes)
     http = TestServer(prompt_server.app)
@@ -254,17 +252,11 @@ async def house(guard: Guard, folders: SimpleNamespace) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
-    """Give the loop turns until a condition holds; fails after five seconds."""
-
-    async def wait_until(condition: Callable[[], Any]) -> None:
-        async def spin() -> None:
-            while not condition():  # noqa: ASYNC110 - any condition; there is no event for most of them
-                await asyncio.sleep(0)
-
-        await asyncio.wait_for(spin(), 5)
-
-    return wait_until
+async def house(guard: Guard, folders: SimpleNamespace) -> AsyncIterator[House]:
+    """The bridge, served."""
+    prompt_server = FakePromptServer()
+    async with served(prompt_server, Bridge(Comfy(prompt_server, folders), guard), folders) as house:
+        yield house
 
 
 @pytest.fixture

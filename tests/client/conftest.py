@@ -14,10 +14,10 @@ import pytest
 from comfyui_uiapi.client import AsyncClient, Client
 from comfyui_uiapi.client import cli as command_line
 from comfyui_uiapi.client.values import png
-from comfyui_uiapi.tests.bridge.conftest import House, eventually, folders, guard, house
+from comfyui_uiapi.tests.bridge.conftest import House, folders, guard, house
 from comfyui_uiapi.tests.client.scripted import Scripted
 
-__all__ = ["eventually", "folders", "guard", "house"]
+__all__ = ["folders", "guard", "house"]
 
 T = TypeVar("T")
 # A PNG of one pixel.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -214,17 +214,3 @@ async def room(
     await room.downloads.start()
     yield room
     await room.downloads.close()
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
-    """Give the loops turns until a condition holds; fails after twenty seconds."""
-
-    async def wait_until(condition: Callable[[], Any]) -> None:
-        async def spin() -> None:
-            while not condition():  # noqa: ASYNC110 - any condition; there is no event for most of them
-                await asyncio.sleep(0.005)
-
-        await asyncio.wait_for(spin(), 20)
-
-    return wait_until

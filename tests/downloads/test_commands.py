@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestServer
-from comfyui_uiapi import server
 from comfyui_uiapi.bridge.access import Guard
 from comfyui_uiapi.bridge.comfy import Comfy
 from comfyui_uiapi.bridge.hub import Bridge
 from comfyui_uiapi.downloads.room import Room as Entrance
-from comfyui_uiapi.tests.bridge.conftest import FakePromptServer, House
+from comfyui_uiapi.tests.bridge.conftest import FakePromptServer, House, served
 from comfyui_uiapi.tests.downloads.conftest import FolderPaths
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes
 from comfyui_uiapi.tests.downloads.test_runs import workflow
@@ -38,18 +36,8 @@ async def house(tmp_path: Path, host: Host, guard: Guard, monkeypatch: pytest.Mo
     prompt_server = FakePromptServer()
     bridge = Bridge(Comfy(prompt_server, folders), guard)
     bridge.downloads = Entrance(bridge)
-    server.add_routes(prompt_server.routes, bridge)
-    prompt_server.app.add_routes(prompt_server.routes)
-    http = TestServer(prompt_server.app)
-    await http.start_server()
-    await bridge.start()
-    house = House(prompt_server, bridge, http, folders)
-    yield house
-    for tab in house.tabs:
-        await tab.close()
-    await house.session.close()
-    await bridge.close()
-    await http.close()
+    async with served(prompt_server, bridge, folders) as house:
+        yield house
 
 
 async def finished(house: House, download_id: str) -> dict[str, Any]:
