@@ -125,3 +125,18 @@ async def test_a_caller_that_takes_its_answer_slowly_is_waited_for(
         await asyncio.sleep(0)
     assert taken == length > 20 * MB
     await eventually(lambda: not house.bridge.loads.requests)
+
+
+async def test_a_program_that_sends_thousands_of_frames_at_once_leaves_others_their_turn(house: Any, raw: Any) -> None:
+    reader, writer = await raw()
+    writer.write(UPGRADE)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(frame(b'{"type":"hello","role":"client","protocol":1}'))
+    request = '{"type":"request","id":%d,"command":"get_fields","data":{"fields":[]}}'
+    writer.write(b"".join(frame((request % number).encode()) for number in range(2000)))
+    counts = [0]
+    while counts[-1] < 2000:
+        await asyncio.sleep(0)
+        counts.append(sum(entry.count for entry in house.bridge.activity.entries))
+    # A few dozen between two turns of anybody else.
+    assert max(after - before for before, after in zip(counts, counts[1:], strict=False)) < 100
