@@ -255,11 +255,13 @@ async def kill_again_and_again(
 
 
 def main(times: int) -> int:
-    """Kill it that often and tell."""
+    """Kill it that often, at other moments each time, and tell."""
+    seed = random.SystemRandom().randrange(10**6)
+    say(f"  seed {seed}")
 
     async def run() -> Counter[str]:
         async with async_playwright() as playwright:
-            return await kill_again_and_again(playwright, times, tell=say)
+            return await kill_again_and_again(playwright, times, seed, say)
 
     began = time.monotonic()
     counts = asyncio.run(run())
