@@ -7,12 +7,10 @@ from typing import Any
 from aiohttp import web
 
 from .bridge import (
-    docs,
     editing,  # noqa: F401 - importing declares its commands, as below
     execution,  # noqa: F401
     graph,  # noqa: F401
     knowledge,  # noqa: F401
-    openapi,
     pages,  # noqa: F401
     presence,  # noqa: F401
 )
@@ -77,6 +75,19 @@ def add_routes(routes: web.RouteTableDef, bridge: Bridge) -> None:
         if command.route:
             routes.route(command.method, f"/uiapi/{command.path}")(http_handler(bridge, command))
     routes.get("/uiapi/ws")(websocket_handler(bridge))
-    routes.get("/uiapi/openapi.json")(page_handler(bridge, openapi.document_text, "application/json"))
-    routes.get("/uiapi/docs")(page_handler(bridge, docs.page, "text/html"))
+    routes.get("/uiapi/openapi.json")(page_handler(bridge, _document, "application/json"))
+    routes.get("/uiapi/docs")(page_handler(bridge, _page, "text/html"))
     routes.route("*", "/uiapi/{name:.*}")(fallback_handler(bridge))
+
+
+def _document() -> str:
+    # At first use, as below: ComfyUI waits for every extension to import.
+    from .bridge.openapi import document_text
+
+    return document_text()
+
+
+def _page() -> str:
+    from .bridge.docs import page
+
+    return page()

@@ -16,7 +16,7 @@ from .verify import FollowingHash, HeadCheck
 T = TypeVar("T")
 
 # Bytes of a file of unknown length that there must be room for before more of it is taken.
-ROOM_STEP = 256 << 20
+ROOM_STEP = 16 << 20
 
 
 @dataclass

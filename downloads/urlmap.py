@@ -12,7 +12,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..bridge.atomic import read_json, set_aside, write_json
-from ..model_defs import SOURCE_KINDS
 
 UrlMap = dict[str, "str | dict[str, Any]"]
 
@@ -73,6 +72,9 @@ async def _entries() -> dict[str, Any]:
 
 
 def _is_address(value: Any) -> bool:
+    # At first use: ComfyUI waits for every extension to import, and this file is imported at once.
+    from ..model_defs import SOURCE_KINDS
+
     if isinstance(value, dict):
         return any(isinstance(value.get(kind), str) for kind in SOURCE_KINDS)
     return isinstance(value, str)

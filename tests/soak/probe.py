@@ -63,7 +63,6 @@ async def probe(_: web.Request) -> web.Response:
             "memory": _resident(),
             "tasks": len(asyncio.all_tasks()),
             "descriptors": len(os.listdir("/proc/self/fd")),
-            "registries": sum(held.values()),
             "held": held,
         }
     )

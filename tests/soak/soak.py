@@ -38,6 +38,9 @@ DOWNLOADERS, TALKERS = 3, 8
 INTERVAL, WARM_UP = 1.0, 1 / 3
 # What each series may have grown by between the middle and the last third: MB, and things counted.
 ALLOWED = {"memory": 32.0, "tasks": 20.0, "descriptors": 10.0, "registries": 30.0}
+# What is remembered for a while by promise, so that there are as many as programs asked for; that they go is seen once
+# everybody has left.
+REMEMBERED = frozenset({"download entries", "download runs"})
 # Codes that a program may meet while tabs come and go and hosts fail. Any other is a defect.
 EXPECTED = frozenset(
     "no_webui unknown_webui client_disconnected timeout unknown_path ambiguous_path tab_changed revision_changed "
@@ -177,6 +180,7 @@ async def sample(comfy: ComfyProcess, end: float, result: Soak) -> None:
     while time.monotonic() < end:
         seen = await asyncio.to_thread(comfy.get, "/soak_probe", 60)
         result.times.append(time.monotonic() - began)
+        seen["registries"] = sum(count for name, count in seen["held"].items() if name not in REMEMBERED)
         for name, values in result.series.items():
             values.append(seen[name])
         result.held = seen["held"]
