@@ -65,10 +65,23 @@ async def read_json(path: Path) -> dict[str, Any] | None:
 async def write_json(path: Path, data: dict[str, Any]) -> None:
     """Put `data`, with the version, into a file; whoever reads it meanwhile sees the old or the new whole.
 
+    Cancelled, it is let go once it is done: a write that is left halfway would leave a descriptor and a file behind.
+
     Raises:
         UiapiError: `storage_failed`, with the old file as it was.
     """
     text = json.dumps({"version": VERSION, **data}, indent=1, ensure_ascii=False)
+    writing = asyncio.create_task(_write(path, text), name=f"uiapi write {path.name}")
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        if not writing.cancelled() and writing.exception() is not None:
+            log.error("%s", writing.exception())
+        raise
+
+
+async def _write(path: Path, text: str) -> None:
     try:
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
         handle, name = await asyncio.to_thread(tempfile.mkstemp, ".tmp", f".{path.name}.", path.parent)
