@@ -120,7 +120,12 @@ class Killing:
         assert told["Photo.image"] == PHOTO
         assert (self.comfy.base / "input" / PHOTO).read_bytes() in self.stored, "a picture has bytes not its own"
         assert len([*self.comfy.base.glob("input/.*.tmp")]) <= 1
-        assert (await program.get("connection_status"))[1]["pending_requests"] == 0
+
+        async def answered() -> bool:
+            return bool((await program.get("connection_status"))[1]["pending_requests"] == 0)
+
+        # A model that has just landed has the tab read its lists anew.
+        await until(answered, "an answer to everything", DEADLINE)
 
     async def person(self, program: Program) -> aiohttp.ClientWebSocketResponse:
         """A second page, which only decides; the rule that was decided last holds."""
