@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .comfy import Comfy
 from .errors import UiapiError
-from .manager import PendingRequest, WebuiManager
+from .manager import PendingRequest, WebuiManager, page_info
 
 if TYPE_CHECKING:
     from .registry import Webuis
@@ -32,9 +32,6 @@ SEND_TIMEOUT = 10.0
 MAX_QUEUED = 1024
 # Pages there may be at a time: far more than a person opens, and each is looked for among the sockets of all others.
 MAX_PAGES = 64
-# What is kept of what a page says of itself, and the characters of each; every panel is told of it.
-INFO = ("browser", "platform", "frontend_version", "workflow_name")
-MAX_INFO = 200
 
 
 class EventTransport:
@@ -117,7 +114,7 @@ class EventTransports:
             if len(self.pages()) >= MAX_PAGES:
                 raise UiapiError("too_many", f"{MAX_PAGES} pages are connected this way; close some of them.")
             known = self._webuis.admit(client_id, None)
-        known.info = {key: info[key][:MAX_INFO] for key in INFO if isinstance(info.get(key), str)}
+        known.info = page_info(info)
         if not isinstance(known.transport, EventTransport) or known.transport.gone():
             self._webuis.connect(known, EventTransport(self, known, agent))
         if self._watcher is None or self._watcher.done():

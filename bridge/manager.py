@@ -27,8 +27,9 @@ CLEANUP_DELAY = 0.1
 LOBBY_ID = 0
 # Requests that may wait for one tab at a time.
 MAX_PENDING = 4096
-# Facts a page tells of itself, and the characters of each.
-MAX_FACTS, MAX_FACT = 20, 300
+# What is kept of what a page says of itself, and the characters of each; every panel is told of it.
+INFO = ("browser", "platform", "frontend_version", "workflow_name")
+MAX_INFO = 200
 
 
 # What is known of a run that a tab is submitting: `part` and `told` from the tab, `queued` from ComfyUI's answer to it.
@@ -294,9 +295,8 @@ class WebuiManager:
 
 
 def page_info(told: dict[str, Any]) -> dict[str, Any]:
-    """What a page tells of itself, as far as it is kept: every open panel is told of it."""
-    facts = [(key[:MAX_FACT], value[:MAX_FACT]) for key, value in told.items() if isinstance(value, str)]
-    return dict(facts[:MAX_FACTS])
+    """What a page tells of itself, as far as it is kept, whichever transport it came by."""
+    return {key: told[key][:MAX_INFO] for key in INFO if isinstance(told.get(key), str)}
 
 
 def _expire(pending: PendingRequest) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge import events
+from comfyui_uiapi.bridge import events, manager
 
 ANSWERS: dict[str, Any] = {
     "get_workflow": {"workflow": {"workflow": {"nodes": []}, "output": {}}},
@@ -224,7 +224,7 @@ async def test_of_what_a_page_says_of_itself_only_what_is_shown_is_kept_and_the_
     info = {"browser": "x" * 500_000, "platform": {"not": "a text"}, "frontend_version": "1.2", "more": "y" * 1000}
     await house.post("webui_ready", {"browserInfo": info})
     [webui] = (await house.get("webuis"))[1]["response"]
-    assert (len(webui["browser"]), webui["platform"], webui["frontend_version"]) == (events.MAX_INFO, None, "1.2")
+    assert (len(webui["browser"]), webui["platform"], webui["frontend_version"]) == (manager.MAX_INFO, None, "1.2")
     assert "more" not in house.bridge.webuis.find().info
 
 
