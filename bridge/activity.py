@@ -1,6 +1,7 @@
 """What programs do, for the person at the browser: a bounded log of commands and changes, and who asks how often.
 
-A command costs a few microseconds here: its entry is made at once, and nothing of its request is kept but a few words.
+A command costs a few microseconds here, and one more of several reads next to none before its tab is asked: that is
+noted while the tab answers. Nothing of a request is kept but a few words.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ class Activity:
         changed: called whenever there is something new to tell; cheap, since it is called for every command.
         runs_changed: called when a program has begun or ended to run the graph.
         clock: seconds of Unix time.
+        later: calls something with its arguments once the event loop has nothing more urgent.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Activity:
         changed: Callable[[], None] = lambda: None,
         runs_changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time,
+        later: Callable[..., object] = lambda work, *arguments: work(*arguments),
     ) -> None:
         self.programs: OrderedDict[str, Program] = OrderedDict()
         self.entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
@@ -136,6 +139,7 @@ class Activity:
         # Programs' runs by their entries' ids, with their prompts once these are known to go on unattended.
         self._runs: dict[int, tuple[str, list[str]]] = {}
         self._clock = clock
+        self._later = later
         self._reads: dict[tuple[str, str], Entry] = {}
         self._requests: OrderedDict[str, Entry] = OrderedDict()
         self._fresh: dict[int, Entry] = {}
@@ -170,15 +174,12 @@ class Activity:
     def begin(self, name: str, command: Command, request: Request) -> Entry:
         """Note that a program asks for a command; end the entry with `end`."""
         now = self._clock()
-        program = self.program(name)
-        program.count(now, command.name)
         if command.kind is Kind.READ:
             joined = self._reads.get((name, command.name))
             if joined is not None and now - joined.began < JOIN_READS:
-                joined.count += 1
-                joined.time, joined.about = now, about(request)
-                self._touch(joined)
+                self._later(self._join, joined, request, now)
                 return joined
+        self.program(name).count(now, command.name)
         entry = self._add(name, command, now)
         entry.about = about(request)
         if command.kind is Kind.READ:
@@ -187,6 +188,13 @@ class Activity:
             self._runs[entry.id] = (name, [])
             self._runs_changed()
         return entry
+
+    def _join(self, entry: Entry, request: Request, now: float) -> None:
+        """Note one more read in the entry of those before."""
+        self.program(entry.program).count(now, entry.command)
+        entry.count += 1
+        entry.time, entry.about = now, about(request)
+        self._touch(entry)
 
     def follow(self, entry: Entry, envelope: dict[str, Any]) -> None:
         """Take a run's answer: if that did not wait for the end, the run goes on."""
@@ -204,7 +212,7 @@ class Activity:
         if entry.id in self._runs and not self._runs[entry.id][1]:
             del self._runs[entry.id]
             self._runs_changed()
-        self._touch(entry)
+        self._later(self._touch, entry)
 
     def sent(self, request_id: str, entry: Entry) -> None:
         """A tab is asked for this entry's sake under that id; what it changes by it belongs to the entry."""

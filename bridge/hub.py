@@ -70,7 +70,7 @@ class Bridge:
         self.started = steady_time()
         self.subscriptions = Subscriptions(self.watch)
         self.panel = Panel(self)
-        self.activity = Activity(self.panel.stir, self.panel.changed)
+        self.activity = Activity(self.panel.stir, self.panel.changed, later=_soon)
         self.approvals = Approvals(comfy.state_directory, self.panel.changed, self.spawn)
         self.webuis = Webuis(self.publish)
         self.runs = Runs(comfy, self.subscriptions)
@@ -165,3 +165,7 @@ class Bridge:
         closers = [connection.close(1001, "ComfyUI is stopping") for connection in self.connections]
         if closers:
             await asyncio.wait(closers, timeout=GOODBYE_TIMEOUT)
+
+
+def _soon(work: Callable[..., object], *arguments: object) -> None:
+    asyncio.get_running_loop().call_soon(work, *arguments)

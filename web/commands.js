@@ -205,5 +205,6 @@ const stripped = ({ command, data }) => ({ command, data: given(data ?? {}) });
  * @returns {Record<string, any>}
  */
 export function given(data) {
+  if (!Object.values(data).includes(null)) return data;
   return Object.fromEntries(Object.entries(data).filter(([name, value]) => value !== null || name === "color"));
 }

@@ -188,7 +188,10 @@ export function createTransport(options) {
    * @param {{id: string, command: string, data: any, if_revision?: string, workflow_tab?: string, by?: string}} request
    */
   function answer(own, { id, command, data, if_revision, workflow_tab, by }) {
-    const abort = new AbortController();
+    /** @type {AbortController | undefined} */
+    let made;
+    // A browser's object, which costs as much as reading a field; what is answered at once is never cancelled.
+    const controller = () => (made ??= new AbortController());
     let sent = () => {};
     /** @type {Promise<void>} */
     const answered = new Promise((resume) => (sent = resume));
@@ -196,9 +199,20 @@ export function createTransport(options) {
       if (own.readyState !== OPEN) return;
       send(own, JSON.stringify({ type: "event", event: "submitting", data: { request: id, part, ...beside() } }));
     };
+    const call = {
+      id,
+      get signal() {
+        return controller().signal;
+      },
+      answered,
+      submitting,
+      if_revision,
+      workflow_tab,
+      by,
+    };
     let result;
     try {
-      result = handle(command, data, { id, signal: abort.signal, answered, submitting, if_revision, workflow_tab, by });
+      result = handle(command, data, call);
     } catch (error) {
       reply(own, failed(id, error));
       return;
@@ -207,6 +221,7 @@ export function createTransport(options) {
       reply(own, { type: "response", id, status: "ok", response: result });
       return;
     }
+    const abort = controller();
     running.set(id, abort);
     result
       .then(

@@ -31,6 +31,19 @@ def comfy_with(queue: CountedQueue) -> Comfy:
     return Comfy(SimpleNamespace(prompt_queue=queue), SimpleNamespace())
 
 
+def test_reads_in_a_row_are_noted_when_the_loop_has_time_and_none_is_lost() -> None:
+    noted: list[tuple[Any, ...]] = []
+    activity, command = Activity(later=lambda *work: noted.append(work)), COMMANDS["get_fields"]
+    for path in ("first.text", "second.text", "third.text"):
+        entry = activity.begin("p", command, command.parse({"fields": [path]}))
+        activity.end(entry)
+    assert (entry.count, entry.about) == (1, "first.text")
+    for work, *arguments in noted:
+        work(*arguments)
+    assert (entry.count, entry.about, entry.state) == (3, "third.text", "done")
+    assert activity.everything()["programs"][0]["calls"] == 3
+
+
 def test_a_read_that_is_over_keeps_nothing_of_its_request() -> None:
     activity, command, kept = Activity(), COMMANDS["get_fields"], []
     for path in ("a.b", "c.d"):
