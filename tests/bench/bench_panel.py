@@ -22,7 +22,7 @@ COUNT = """async ([base, turns, turn]) => {
     const request = async command => command === 'downloads' ? {downloads: []} : log
     const state = createState({request, clientId: () => 1}, window)
     const frontend = {rootGraph: () => app.rootGraph, toast() {}, addSidebarTab: tab => (render = tab.render)}
-    createPanel({frontend, state, request, dialogs: {}})
+    createPanel({frontend, state, request, dialogs: {}, revisions: {activeTab: () => 'one'}})
     const place = document.body.appendChild(document.createElement('div'))
     place.style.cssText = 'position: fixed; inset: 0 auto 0 0; width: 320px; z-index: 9999; background: #222'
     const change = {kind: 'widget_changed', path: 'Canvas.width', node: '1', what: 'width', before: 1, after: 64}

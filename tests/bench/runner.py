@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import math
 import time
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,11 @@ def main(wanted: Sequence[str]) -> int:
         try:
             rows += asyncio.run(_measured(f"{PREFIX}{name}"))
         except Stop as stop:
-            # What was measured before is not lost for the want of a program.
+            # What was measured before is not lost for the want of a program, or by a fault of one measurement.
             say(f"  {name}: {stop}")
+            stopped += 1
+        except Exception:
+            say(traceback.format_exc())
             stopped += 1
         say(f"  {name}: {time.monotonic() - started:.1f} s")
     say("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from comfyui_uiapi.tests.bench import runner
 from comfyui_uiapi.tests.bench.runner import Row, main, names, percentile, ratio, table
 from comfyui_uiapi.tests.stack.steps import Stop
 
@@ -41,3 +42,20 @@ def test_tests_and_helpers_are_no_measurements() -> None:
 def test_an_unknown_measurement_is_refused_by_name() -> None:
     with pytest.raises(Stop, match="no measurement nonsense"):
         main(["nonsense"])
+
+
+def test_what_was_measured_is_printed_though_another_measurement_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def measured(module: str) -> list[Row]:
+        if module == "bench_first":
+            raise RuntimeError("the page has no panel")
+        return [Row("the second figure", 1.0, "x")]
+
+    monkeypatch.setattr(runner, "names", lambda: ["first", "second"])
+    monkeypatch.setattr(runner, "_measured", measured)
+    assert main([]) == 1
+    printed = capsys.readouterr().out
+    assert "RuntimeError: the page has no panel" in printed
+    assert "the second figure" in printed
+    assert "1 passed, 1 failed" in printed
