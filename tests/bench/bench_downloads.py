@@ -92,7 +92,7 @@ class Bench:
             self.nginx.make(name, EACH)
         urls = [self.nginx.url(name) for name in names]
         outputs = [word for url in urls for word in ("-o", str(self.folder / (url.rpartition("/")[2] + ".bin")), url)]
-        curl = self.run(["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(AT_A_TIME), *outputs])
+        curl = self.run(["curl", "--no-progress-meter", "--fail", "--parallel", "--parallel-max", str(AT_A_TIME), *outputs])
         began = time.perf_counter()
         started = self.post("download_models", {"workflow": workflow(*urls)})
         status = f"/uiapi/download_status/{started['download_id']}"
