@@ -92,7 +92,8 @@ class Bench:
             self.nginx.make(name, EACH)
         urls = [self.nginx.url(name) for name in names]
         outputs = [word for url in urls for word in ("-o", str(self.folder / (url.rpartition("/")[2] + ".bin")), url)]
-        curl = self.run(["curl", "--no-progress-meter", "--fail", "--parallel", "--parallel-max", str(AT_A_TIME), *outputs])
+        at_once = ["--parallel", "--parallel-max", str(AT_A_TIME)]
+        curl = self.run(["curl", "--no-progress-meter", "--fail", *at_once, *outputs])
         began = time.perf_counter()
         started = self.post("download_models", {"workflow": workflow(*urls)})
         status = f"/uiapi/download_status/{started['download_id']}"

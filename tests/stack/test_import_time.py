@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,12 +25,13 @@ print(f"uiapi was imported in {{time.thread_time() - started:.4f}} s", flush=Tru
 """
 
 # The measure in the same run: a package that ComfyUI itself waits for, in a fresh process. On the machine that the
-# promise of 0.1 s was made for it takes twice that.
+# promise of 0.1 s was made for it takes twice that. Both are compiled, as they are from ComfyUI's second start on.
 MEASURE = "import time; started = time.process_time(); import aiohttp.web; print(time.process_time() - started)"
-SHARE = 0.5
+SHARE = 0.4
+CODE = ("__init__.py", "server.py", "model_defs.py", "bridge", "downloads")
 
 
-def test_comfyui_waits_for_the_import_half_as_long_as_for_aiohttp(tmp_path: Path) -> None:
+def test_comfyui_waits_for_the_import_less_than_half_as_long_as_for_aiohttp(tmp_path: Path) -> None:
     tries = []
     for number in range(3):
         measure, own = fresh_aiohttp(), own_import(tmp_path / str(number))
@@ -45,8 +47,14 @@ def fresh_aiohttp() -> float:
     return float(done.stdout)
 
 
-def own_import(base: Path) -> float:
+def own_import(base: Path, *, compiled: bool = True) -> float:
     """Seconds of processor time that importing this package takes while ComfyUI starts."""
+    if compiled:
+        compile_all = [str(build.PYTHON), "-m", "compileall", "-q", *CODE]
+        subprocess.run(compile_all, cwd=build.ROOT, check=True)  # noqa: S603 - our own files
+    else:
+        for folder in (build.ROOT, build.ROOT / "bridge", build.ROOT / "downloads"):
+            shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     comfy = ComfyProcess(base, package=None)
     node = TIMED_NODE.format(entry=str(build.ROOT / "__init__.py"), root=str(build.ROOT))
     (base / "custom_nodes" / "timed.py").write_text(node)
