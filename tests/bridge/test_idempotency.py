@@ -123,13 +123,16 @@ async def test_an_error_is_told_again_word_for_word_and_nothing_of_its_request_i
         watched.append(weakref.ref(picture))
         raise UiapiError("unknown_path", f"No {picture[:1]}.", {"nearest": ["y"]})
 
-    for _ in range(3):
+    async def told() -> dict[str, Any]:
         with pytest.raises(UiapiError) as caught:
             await repeats.once("p", "k", "run", {}, work)
-        told = caught.value.envelope()
-        assert told["details"] == {"nearest": ["y"]} and (told["code"], told["error"]) == ("unknown_path", "No x.")
-        caught.value.__traceback__ = None
-    del caught
+        return caught.value.envelope()
+
+    for _ in range(3):
+        # In a task of its own: before Python 3.11 whoever has caught an error holds its frames for as long as it runs.
+        envelope = await asyncio.create_task(told())
+        assert envelope["details"] == {"nearest": ["y"]}
+        assert (envelope["code"], envelope["error"]) == ("unknown_path", "No x.")
     gc.collect()
     assert [reference() for reference in watched] == [None]
 
