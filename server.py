@@ -77,7 +77,8 @@ def add_routes(routes: web.RouteTableDef, bridge: Bridge) -> None:
     routes.get("/uiapi/ws")(websocket_handler(bridge))
     routes.get("/uiapi/openapi.json")(page_handler(bridge, _document, "application/json"))
     routes.get("/uiapi/docs")(page_handler(bridge, _page, "text/html"))
-    routes.route("*", "/uiapi/{name:.*}")(fallback_handler(bridge))
+    # (?s:…), since a path may hold an encoded end of a line.
+    routes.route("*", "/uiapi/{name:(?s:.*)}")(fallback_handler(bridge))
 
 
 def _document() -> str:

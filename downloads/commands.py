@@ -225,7 +225,7 @@ async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     response=answers.ModelPresence,
     risk=Risk.READ,
     method="GET",
-    path="model_status/{name:.+}",
+    path="model_status/{name:(?s:.+)}",
     flat=True,
 )
 async def model_status(call: Call, request: ModelName) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from comfyui_uiapi.bridge import http, load
 from comfyui_uiapi.bridge.commands import COMMANDS, MAX_PROBLEMS
 from comfyui_uiapi.bridge.errors import STATUS
+from yarl import URL
 
 NO_OBJECTS = [b"no json", b"[]", b"7", b'"x"', b"null", b"\xff\xfe", b'{"a": NaN}', b'{"fields": [']
 
@@ -102,6 +103,12 @@ async def test_an_unknown_command_is_a_404_in_the_envelope(house: Any) -> None:
     for method in ("get", "post", "put", "delete"):
         async with house.session.request(method, house.url("/uiapi/nonsense")) as response:
             assert (response.status, (await response.json())["code"]) == (404, "unknown_command")
+
+
+@pytest.mark.parametrize("name", ["no%0Acommand", "%0A", "%C2%85%0D%0A/further"])
+async def test_a_path_of_several_lines_is_answered_in_the_envelope_too(house: Any, name: str) -> None:
+    async with house.session.get(URL(house.url("/uiapi/") + name, encoded=True)) as response:
+        assert (response.status, (await response.json())["code"]) == (404, "unknown_command")
 
 
 async def test_the_wrong_method_is_a_405_that_names_the_right_one(house: Any) -> None:

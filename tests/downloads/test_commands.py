@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from comfyui_uiapi.bridge.access import Guard
@@ -173,8 +174,9 @@ async def test_what_is_not_known_is_404(house: House) -> None:
     assert (await house.get("download_status/nothing"))[0] == 404
     assert (await house.post("download_cancel", {"download_id": "nothing"}))[0] == 404
     assert (await house.post("remove_model_url", {"model_name": "nothing"}))[0] == 404
-    status, body = await house.get("model_status/nothing.safetensors")
-    assert (status, body["status"], body["exists"]) == (200, "not_found", False)
+    for name in ("nothing.safetensors", "loras/nothing.safetensors", "of two\nlines"):
+        status, body = await house.get(f"model_status/{quote(name)}")
+        assert (status, body["status"], body["exists"]) == (200, "not_found", False)
 
 
 async def test_bad_requests_are_refused_before_anything_is_begun(house: House) -> None:

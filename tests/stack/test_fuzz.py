@@ -45,11 +45,17 @@ ROUTES = sorted(
 # The demo's workflow with pictures that take no time.
 SMALL = {**WORKFLOW, "1": {**WORKFLOW["1"], "inputs": {**WORKFLOW["1"]["inputs"], "width": 16, "height": 16}}}
 
-# Nobody sits at this page, so it says no at once.
+# Nobody sits at this page, so it says no at once: to the frontend's own questions, and to those of ours.
 DECLINE = """() => {
     const {dialog} = app.extensionManager
     dialog.confirm = async () => false
     dialog.prompt = async () => null
+    const show = dialog.showExtensionDialog
+    dialog.showExtensionDialog = options => {
+        const shown = show.call(dialog, options)
+        setTimeout(shown.closeDialog)
+        return shown
+    }
 }"""
 
 
