@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from .answers import Acknowledged, ConnectionStatus, Done, LateAnswer, Subscription, Unsubscribed, Webui, WebuiId
 from .clock import steady_time
 from .commands import Kind, Request, Risk, command
+from .connection import SocketTransport
 from .dispatch import Call
 from .errors import UiapiError
 from .manager import WebuiManager
@@ -89,8 +90,12 @@ async def client_disconnect(call: Call, request: OfPage) -> dict[str, Any]:
 def _leave(call: Call, request: OfPage) -> None:
     if request.client_id is not None:
         manager = _manager(call, request.client_id)
-        if manager is not None:
-            manager.disconnect()
+        if manager is None:
+            return
+        # Anybody could send it in that tab's name, and another page would be the main one.
+        if isinstance(manager.transport, SocketTransport):
+            raise UiapiError("conflict", f"Tab {manager.client_id} has a websocket of its own; close that instead.")
+        manager.disconnect()
         return
     pages = call.bridge.event_transports.pages()
     if len(pages) > 1:

@@ -145,6 +145,17 @@ async def test_an_empty_goodbye_among_several_pages_closes_none_of_them(
     await other.close()
 
 
+@pytest.mark.parametrize("route", ["client_disconnect", "webui_disconnect"])
+async def test_a_goodbye_in_the_name_of_a_tab_on_our_own_websocket_ends_nothing(house: Any, route: str) -> None:
+    tab = await house.tab()
+    asked = asyncio.create_task(house.post("query_fields"))
+    request = await tab.next()
+    status, body = await house.post(route, {"client_id": tab.client_id})
+    assert (status, body["code"]) == (409, "conflict")
+    await tab.respond(request["id"], {"nodes": []})
+    assert (await asyncio.wait_for(asked, 5))[0] == 200
+
+
 async def test_requests_do_not_go_to_the_sockets_of_tabs_on_our_own_websocket(house: Any, eventually: Any) -> None:
     await house.tab(sid="claimed")
     claimed = await house.session.ws_connect(house.url("/ws?clientId=claimed"))
