@@ -225,6 +225,7 @@ async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     response=answers.ModelPresence,
     risk=Risk.READ,
     method="GET",
+    # (?s:…) as in server.py.
     path="model_status/{name:(?s:.+)}",
     flat=True,
 )
