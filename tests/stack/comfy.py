@@ -24,6 +24,9 @@ from .steps import Stop
 MAIN = Path(__file__).with_name("comfy_main.py")
 # The name the package has in custom_nodes: hyphenated, as `git clone` would have it.
 PACKAGE_NAME = "ComfyUI-uiapi"
+# The pack of the tests' own, whose nodes behave as those of popular packs do.
+PACK = Path(__file__).resolve().parents[1] / "pack"
+PACK_NAME = "uiapi-test-pack"
 # Seconds for ComfyUI to listen; importing torch on a cold disk takes most of them.
 START_DEADLINE = 300.0
 # Characters of the log that a failure shows.
@@ -64,6 +67,7 @@ class ComfyProcess:
         env: variables added to its environment.
         settings: frontend settings beside SETTINGS, for a base that has none yet.
         package: the checkout to load as custom node; None loads none.
+        pack: whether tests/pack is loaded as well.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class ComfyProcess:
         env: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
         package: Path | None = build.ROOT,
+        pack: bool = False,
     ) -> None:
         self.base = base
         self.frontend = frontend
@@ -89,11 +94,12 @@ class ComfyProcess:
         kept = base / "user/default/comfy.settings.json"
         if not kept.exists():
             kept.write_text(json.dumps({**SETTINGS, **(settings or {})}))
-        link = base / "custom_nodes" / PACKAGE_NAME
-        # In a base that is used again the checkout may have been moved since.
-        link.unlink(missing_ok=True)
-        if package is not None:
-            link.symlink_to(package, target_is_directory=True)
+        for name, checkout in ((PACKAGE_NAME, package), (PACK_NAME, PACK if pack else None)):
+            link = base / "custom_nodes" / name
+            # In a base that is used again the checkout may have been moved since.
+            link.unlink(missing_ok=True)
+            if checkout is not None:
+                link.symlink_to(checkout, target_is_directory=True)
 
     @property
     def url(self) -> str:

@@ -65,8 +65,8 @@ def frontend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def comfy(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyProcess]:
-    """A running ComfyUI with this package and the given frontend, shared by the session."""
-    with ComfyProcess(tmp_path_factory.mktemp(f"comfy-{frontend}"), frontend=frontend) as process:
+    """A running ComfyUI with this package, the tests' own pack and the given frontend, shared by the session."""
+    with ComfyProcess(tmp_path_factory.mktemp(f"comfy-{frontend}"), frontend=frontend, pack=True) as process:
         yield process
 
 

@@ -1,0 +1,129 @@
+"""Nodes that differ in how they run: slow, failing, or with results other than saved pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+from PIL import Image
+
+Inputs = dict[str, Any]
+Ui = dict[str, Any]
+SEED = ("INT", {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generate": True})
+
+
+class Slow:
+    """Passes its picture on after some seconds; the seed makes each run another one."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("IMAGE",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 - ComfyUI's name
+        seconds = ("FLOAT", {"default": 0.1, "min": 0.0, "max": 60.0, "step": 0.01})
+        return {"required": {"image": ("IMAGE",), "seconds": seconds, "seed": SEED}}
+
+    def run(self, image: Any, seconds: float, seed: int) -> tuple[Any]:
+        time.sleep(seconds)
+        return (image,)
+
+
+class Text:
+    """A text that a person writes."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("STRING",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+        return {"required": {"text": ("STRING", {"multiline": True, "dynamicPrompts": True, "default": ""})}}
+
+    def run(self, text: str) -> tuple[str]:
+        return (text,)
+
+
+class ShowText:
+    """Shows a text in the page, as `{"text": […]}`."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", ("STRING",), True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+        return {"required": {"text": ("STRING", {"forceInput": True})}}
+
+    def run(self, text: str) -> Ui:
+        return {"ui": {"text": [text]}, "result": (text,)}
+
+
+class Silent:
+    """An output node that shows nothing."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+        return {"required": {"image": ("IMAGE",)}}
+
+    def run(self, image: Any) -> Ui:
+        return {}
+
+
+class SaveGif:
+    """Saves an animation and shows it as `gifs`, with more about it than a file's name."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+        return {"required": {"image": ("IMAGE",), "prefix": ("STRING", {"default": "animation"})}}
+
+    def run(self, image: Any, prefix: str) -> Ui:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+            prefix, folder_paths.get_output_directory()
+        )
+        file = f"{name}_{counter:05}_.gif"
+        frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
+        frames[0].save(Path(folder) / file, save_all=True, append_images=frames[1:])
+        shown = {"filename": file, "subfolder": subfolder, "type": "output", "format": "image/gif", "frame_rate": 8.0}
+        return {"ui": {"gifs": [shown]}}
+
+
+class SaveFile:
+    """Saves a text file of any suffix and shows it under any key, as packs do for audio, 3D and latents."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+        text = {"key": "3d", "name": "model.glb", "content": "solid"}
+        return {"required": {name: ("STRING", {"default": default}) for name, default in text.items()}}
+
+    def run(self, key: str, name: str, content: str) -> Ui:
+        (Path(folder_paths.get_output_directory()) / name).write_text(content, "utf-8")
+        return {"ui": {key: [{"filename": name, "subfolder": "", "type": "output"}]}}
+
+
+class Fail:
+    """Throws while it runs where the seed is odd."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("IMAGE",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+        return {"required": {"image": ("IMAGE",), "seed": SEED}}
+
+    def run(self, image: Any, seed: int) -> tuple[Any]:
+        if seed % 2:
+            raise ValueError(f"seed {seed} is odd")
+        return (image,)
+
+
+NODES = {
+    "LabSlow": Slow,
+    "LabText": Text,
+    "LabShowText": ShowText,
+    "LabSilent": Silent,
+    "LabSaveGif": SaveGif,
+    "LabSaveFile": SaveFile,
+    "LabFail": Fail,
+}

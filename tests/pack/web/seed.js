@@ -1,0 +1,15 @@
+/**
+ * A seed without the frontend's control: the pack takes that widget away and has buttons of its own.
+ */
+
+import { app } from "/scripts/app.js";
+
+app.registerExtension({
+  name: "lab.seed",
+  nodeCreated(node) {
+    if (node.comfyClass !== "LabSeed") return;
+    const at = node.widgets.findIndex(({ name }) => name === "control_after_generate");
+    if (at >= 0) node.widgets.splice(at, 1);
+    node.addWidget("button", "New seed", "", () => {});
+  },
+});
