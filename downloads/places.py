@@ -19,13 +19,18 @@ MODEL_EXTENSIONS = PLAIN_EXTENSIONS | PICKLE_EXTENSIONS
 # Folders ComfyUI lists that are not for model files: code, and configuration that comes with ComfyUI.
 CLOSED_FOLDERS = frozenset({"custom_nodes", "configs"})
 
-# A part of a name may be this long, in bytes; file systems take 255 and our partial's name is longer than the file's.
-MAX_PART = 200
-# The whole of a name, in bytes; some platforms take 4096 for a path, of which the folder needs some.
+# A part of a name may be this long, in bytes, where the file system does not say less.
+MAX_PART = 255
+# What is written beside a file while it is fetched has a name that is longer by this: ".", ".uiapi-json-new".
+BESIDE = 16
+# The whole of a name, in bytes, and of a path where the file system does not say less.
 MAX_NAME = 1000
+MAX_PATH = 4095
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
 # Windows has devices of these names in every folder, whatever ending follows, and blanks before it do not count.
 _RESERVED = re.compile(r"(?i)(con|conin\$|conout\$|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?")
+# What ComfyUI's folder_paths calls its own folders.
+_OWN_FOLDERS = ("base_path", "user_directory", "input_directory", "output_directory", "temp_directory")
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_][\w. -]*")
 
 
@@ -101,25 +106,38 @@ class Places:
             return preferred if preferred in roots else roots[0]
         return roots[0]
 
-    def target(self, directory: str, name: str, *, allow_pickle: bool) -> Path:
+    def target(self, directory: str, name: str, *, allow_pickle: bool, replace: bool = False) -> Path:
         """Where a file of that name is to be written; nothing is made.
 
+        A folder inside the model folder may be a link to another disk: only the operator can have made it.
+
+        Args:
+            replace: whether a file of that name that is there is meant, in whichever of the folder's paths it is.
+
         Raises:
-            UiapiError: `bad_path` for a name that leads elsewhere, `unknown_folder`, `unsupported_type` or
-                `pickle_refused` for a kind of file that is not fetched, `storage_failed` for a folder that
-                cannot be looked into.
+            UiapiError: `bad_path` for a name that leads elsewhere or is too long, `unknown_folder`,
+                `unsupported_type` or `pickle_refused` for a kind of file that is not fetched, `storage_failed`
+                for a folder that cannot be looked into.
         """
         root = self.root_for(directory)
-        relative = local_name(name)
-        if relative is None:
-            raise _bad_name(name)
+        check_names([name])
+        relative = local_name(name) or ""
         check_extension(relative, allow_pickle=allow_pickle)
-        path = Path(root, relative)
-        forbidden = self._folder_paths.folder_names_and_paths.get("custom_nodes", ([], set()))[0]
-        if not within(path.parent, root) or any(within(path.parent, folder) for folder in forbidden):
+        there = self.find(directory, name) if replace else None
+        path = Path(there) if there is not None else Path(root, relative)
+        root = str(path)[: -len(relative) - 1]
+        self._check_lengths(path, root)
+        if self._is_closed(path.parent):
             raise UiapiError(
                 "bad_path", f"{name[:120]!r} leads out of ComfyUI's {directory} folder; choose a name inside it."
             )
+        for folder in [*path.parents][: relative.count(os.sep)]:
+            if os.path.lexists(folder) and not os.path.isdir(folder):
+                raise UiapiError(
+                    "bad_path",
+                    f"{folder.name[:120]!r} in {directory} is not a folder, or a link whose disk is not there; "
+                    "mount the disk, or choose another subfolder.",
+                )
         try:
             dangling = path.is_symlink() and not path.exists()
         except OSError as error:
@@ -130,6 +148,36 @@ class Places:
         if dangling:
             raise UiapiError("bad_path", f"{name[:120]!r} is a link that leads nowhere; remove it first.")
         return path
+
+    def _is_closed(self, folder: Path) -> bool:
+        """Whether a folder, with every link followed, is one for code or of what ComfyUI keeps for itself."""
+        paths = self._folder_paths
+        entries = [paths.folder_names_and_paths.get(name, ([], set())) for name in CLOSED_FOLDERS]
+        if any(within(folder, closed) for entry in entries for closed in entry[0]):
+            return True
+        roots = [root for name in self.folders() for root in self.roots(name)]
+        models = getattr(paths, "models_dir", None)
+        if any(within(folder, root) for root in ([*roots, models] if models else roots)):
+            return False
+        own: list[str] = [getattr(paths, name) for name in _OWN_FOLDERS if getattr(paths, name, None)]
+        code = getattr(paths, "__file__", None)
+        return any(within(folder, place) for place in [*own, *([os.path.dirname(code)] if code else [])])
+
+    def _check_lengths(self, path: Path, root: str) -> None:
+        """UiapiError `bad_path` unless this disk takes the name, and those of what lies beside it meanwhile."""
+        part, whole = _limits(root)
+        lengths = [(len(os.fsencode(path.name)) + BESIDE, part, "file name")]
+        lengths += [(len(os.fsencode(folder)), part, "folder name") for folder in path.relative_to(root).parts[:-1]]
+        if len(os.fsencode(root)) < whole:
+            lengths.append((len(os.fsencode(path)) + BESIDE, whole, "path"))
+        for length, most, what in lengths:
+            if length > most:
+                raise UiapiError(
+                    "bad_path",
+                    f"The {what} of {path.name[:60] + '…'!r} is {length - most} bytes too long for the disk; "
+                    "choose a shorter name.",
+                    {"too_long_by": length - most},
+                )
 
     def changed(self, directory: str) -> None:
         """Have ComfyUI list a folder anew; its own check of folder times misses changes within a clock tick."""
@@ -145,12 +193,12 @@ def local_name(name: str) -> str | None:
     names, drives, `..`, hidden parts and whatever some platform cannot have as a file's name.
     """
     parts = name.replace("\\", "/").split("/")
-    if len(name.encode(errors="replace")) > MAX_NAME:
+    if _too_long(name):
         return None
     for part in parts:
         if not part or part.startswith(".") or part[-1] in ". " or part[0] == " ":
             return None
-        if _FORBIDDEN.search(part) or _RESERVED.fullmatch(part) or len(part.encode(errors="replace")) > MAX_PART:
+        if _FORBIDDEN.search(part) or _RESERVED.fullmatch(part):
             return None
         if any("\ud800" <= letter <= "\udfff" for letter in part):
             return None
@@ -191,7 +239,28 @@ def check_extension(name: str, *, allow_pickle: bool) -> None:
         )
 
 
+def _too_long(name: str) -> str | None:
+    """What of a name is too long on every platform, as a sentence; None if nothing is."""
+    parts = name.replace("\\", "/").split("/")
+    longest = max(len(part.encode(errors="replace")) for part in parts)
+    if longest > MAX_PART:
+        return f"has a part of {longest} bytes, and a file or folder name may have {MAX_PART}; choose a shorter name."
+    whole = len(name.encode(errors="replace"))
+    if whole > MAX_NAME:
+        return f"has {whole} bytes, and a model's name with its subfolders may have {MAX_NAME}; choose a shorter one."
+    return None
+
+
+def _limits(root: str) -> tuple[int, int]:
+    """Bytes that a part of a path and a whole path may have on the disk of a folder."""
+    try:
+        return min(MAX_PART, os.pathconf(root, "PC_NAME_MAX")), min(MAX_PATH, os.pathconf(root, "PC_PATH_MAX"))
+    except (AttributeError, ValueError, OSError):
+        # Windows says nothing, and a folder that is not there yet cannot be asked.
+        return MAX_PART, MAX_PATH
+
+
 def _bad_name(name: str) -> UiapiError:
-    return UiapiError(
-        "bad_path", f"{name[:120]!r} cannot be a model's name; use a plain file name, with a subfolder if need be."
-    )
+    why = _too_long(name) or "cannot be a model's name; use a plain file name, with a subfolder if need be."
+    shown = f"{name[:60]}…" if len(name) > 120 else name
+    return UiapiError("bad_path", f"{shown!r} {why}")

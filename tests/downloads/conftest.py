@@ -150,6 +150,10 @@ class Room:
         entry: dict[str, Any] = run.entry
         return entry
 
+    def everything(self) -> list[Path]:
+        """Every file and folder below the base."""
+        return sorted(Path(self.folders.models_dir).parent.rglob("*"))
+
     def path(self, name: str, folder: str = "checkpoints") -> Path:
         return self.folders.root(folder) / name
 

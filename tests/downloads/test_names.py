@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from comfyui_uiapi.bridge.errors import STATUS, UiapiError
-from comfyui_uiapi.downloads.places import Places
+from comfyui_uiapi.downloads.places import BESIDE, Places
 from comfyui_uiapi.downloads.settings import Settings
 from comfyui_uiapi.tests.downloads.conftest import FolderPaths, Room
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes
@@ -72,14 +72,92 @@ async def test_a_folder_this_comfyui_does_not_have_is_named_with_those_it_has(ro
     assert caught.value.code == "unknown_folder" and "loras" in caught.value.details["folders"]
 
 
-def test_a_symlink_out_of_the_folder_is_refused(tmp_path: Path) -> None:
-    folders = FolderPaths(tmp_path)
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (folders.root("loras") / "way").symlink_to(outside)
+def linked(folders: FolderPaths, name: str, aim: Path, *, made: bool = True) -> None:
+    """Have a name in the model folders lead elsewhere, as an operator does it."""
+    if made:
+        aim.mkdir(parents=True, exist_ok=True)
+    Path(folders.models_dir, name).symlink_to(aim)
+
+
+async def test_a_folder_that_the_operator_linked_to_another_disk_takes_models(
+    room: Room, host: Host, tmp_path: Path
+) -> None:
+    data = model_bytes(300_000)
+    host.offer("/x.safetensors", data)
+    disk = tmp_path / "disk2"
+    linked(room.folders, "loras/extra", disk)
+    definition = {"url": host.url("/x.safetensors"), "ckpt_type": "loras"}
+    entry = await room.fetch("extra/new/x.safetensors", definition)
+    assert entry["status"] == "success", entry
+    assert (disk / "new" / "x.safetensors").read_bytes() == data and room.downloads.places.find(
+        "loras", "extra/new/x.safetensors"
+    )
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "name"),
+    [
+        ("custom_nodes", "way/x.safetensors"),
+        ("custom_nodes/pack/deep", "way/x.safetensors"),
+        (".", "way/custom_nodes/x.safetensors"),
+        (".", "way/x.safetensors"),
+        ("user/default", "way/x.safetensors"),
+        ("input", "way/x.safetensors"),
+        ("comfyui/comfy", "way/x.safetensors"),
+        ("models/configs", "way/x.safetensors"),
+        ("nowhere", "way/x.safetensors"),
+        ("nowhere", "way/sub/x.safetensors"),
+    ],
+)
+async def test_a_linked_folder_of_code_or_of_comfyuis_own_is_refused(
+    room: Room, host: Host, tmp_path: Path, leads_to: str, name: str
+) -> None:
+    room.folders.__dict__.update(
+        base_path=str(tmp_path), user_directory=str(tmp_path / "user"), __file__=str(tmp_path / "comfyui/x.py")
+    )
+    linked(room.folders, "loras/way", tmp_path / leads_to, made=leads_to != "nowhere")
+    before = room.everything()
     with pytest.raises(UiapiError) as caught:
-        Places(folders).target("loras", "way/x.safetensors", allow_pickle=False)
-    assert caught.value.code == "bad_path"
+        await room.downloads.fetch_one(name, {"url": host.url("/x.safetensors"), "ckpt_type": "loras"})
+    assert caught.value.code == "bad_path" and host.seen == [] and room.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("a" * 227 + ".safetensors", False),
+        ("ä" * 113 + ".safetensors", False),
+        ("a" * 228 + ".safetensors", True),
+        ("ä" * 114 + ".safetensors", True),
+        ("a" * 245 + ".safetensors", True),
+        ("b" * 256 + "/x.safetensors", True),
+        ("/".join(["sub"] * 300) + "/x.safetensors", True),
+    ],
+    ids=lambda value: ascii(value)[-20:],
+)
+async def test_a_name_that_is_too_long_says_so_before_anything_is_asked_for(
+    room: Room, host: Host, name: str, refused: bool
+) -> None:
+    data = model_bytes(1000)
+    host.offer("/x.safetensors", data)
+    if not refused:
+        assert (await room.fetch(name, host.url("/x.safetensors")))["status"] == "success"
+        assert room.path(name).read_bytes() == data
+        return
+    with pytest.raises(UiapiError, match=r"too long|bytes, and a") as caught:
+        await room.downloads.fetch_one(name, {"url": host.url("/x.safetensors")})
+    assert caught.value.code == "bad_path" and len(caught.value.message) < 250 and host.seen == []
+    assert room.folders.files() == []
+
+
+def test_a_path_that_is_too_long_for_the_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = FolderPaths(tmp_path)
+    places = Places(folders)
+    room_for = len(str(folders.root("loras") / "x.safetensors")) + BESIDE
+    monkeypatch.setattr("comfyui_uiapi.downloads.places.MAX_PATH", room_for)
+    assert places.target("loras", "x.safetensors", allow_pickle=False)
+    with pytest.raises(UiapiError, match="1 bytes too long"):
+        places.target("loras", "xx.safetensors", allow_pickle=False)
 
 
 def test_a_models_folder_inside_custom_nodes_is_refused(tmp_path: Path) -> None:
