@@ -46,7 +46,8 @@ class Catalogue:
     """The node types of the running ComfyUI; a class that cannot describe itself is left out and logged once."""
 
     def __init__(self) -> None:
-        self._types: dict[tuple[str, type], NodeType | None] = {}
+        # With the class each is known of, since a name may get another one; a class itself need not have a hash.
+        self._types: dict[str, tuple[type, NodeType | None]] = {}
 
     def search(
         self,
@@ -78,12 +79,11 @@ class Catalogue:
 
     def _known(self, classes: Mapping[str, type], titles: Mapping[str, str]) -> Iterator[NodeType]:
         for name, node_class in [*classes.items()]:
-            key = (name, node_class)
-            if key not in self._types:
-                self._types[key] = _describe(name, node_class, titles.get(name, name))
-            kind = self._types[key]
-            if kind is not None:
-                yield kind
+            known = self._types.get(name)
+            if known is None or known[0] is not node_class:
+                known = self._types[name] = (node_class, _describe(name, node_class, titles.get(name, name)))
+            if known[1] is not None:
+                yield known[1]
 
 
 def node_info(name: str, node_class: type, title: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _describe(name: str, node_class: type, title: str) -> NodeType | None:
         inputs = tuple(dict.fromkeys(kind for _, _, kind, _ in _inputs(node_class)))
         return NodeType(
             name=name,
-            title=title,
+            title=str(title or name),
             category=str(getattr(node_class, "CATEGORY", "")),
             description=str(getattr(node_class, "DESCRIPTION", "") or ""),
             inputs=inputs,

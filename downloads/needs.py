@@ -126,7 +126,8 @@ class Needs:
         nodes = walk(workflow) if isinstance(workflow.get("nodes"), list) else _api_nodes(workflow)
         for placed in nodes:
             if placed.type not in _NOT_RUN:
-                yield from self._of_node(placed, self._inputs.of(placed.type))
+                known = self._inputs.of(placed.type)
+                yield from self._of_node(placed, known if known is not None and known.readable else None)
 
     def _of_node(
         self, placed: Placed, known: ClassInputs | None

@@ -58,6 +58,8 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
       models = await missing();
     } catch (error) {
       page.console.debug("ComfyUI-uiapi: the workflow's models are not looked for", error);
+      // What it said was of the workflow before.
+      if (mine === looks && download === null) notice.hide();
       return;
     }
     if (mine !== looks || download !== null) return;

@@ -66,6 +66,13 @@ def test_node_types_are_found_by_words_category_and_types(asked: dict[str, str],
     assert [kind.name for kind in Catalogue().search(CLASSES, TITLES, **asked)] == expected
 
 
+def test_a_class_without_a_hash_or_a_title_that_is_no_text_is_found_like_any_other() -> None:
+    equal = type("Equal", (type,), {"__eq__": lambda cls, other: True, "__hash__": None})
+    classes = {**CLASSES, "Odd": equal("Odd", (Save,), {}), "Nameless": Save}
+    titles: dict[str, Any] = {"Odd": 5, "Nameless": None}
+    assert [kind.name for kind in Catalogue().search(classes, titles)] == ["Odd", "Blur", "Nameless", "Save"]
+
+
 @pytest.mark.usefixtures("nodes")
 async def test_a_node_type_is_described_with_ranges_and_choices(house: Any) -> None:
     status, body = await house.post("node_info", {"type": "Blur"})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +59,109 @@ def test_a_class_is_asked_once(reader: Reader) -> None:
     assert reader.inputs.unknown(["Lora", "Vae", "NotThere"]) == ["Lora", "Vae"]
     reader.inputs.learn(["Lora"])
     assert reader.inputs.unknown(["Lora", "Vae"]) == ["Vae"]
+
+
+# -- classes of any kind ------------------------------------------------------------------------------------------
+
+
+class Unhashable(str):
+    """Equal to everything, and no key of a dict."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Odd(type):
+    """A class that is equal to every other, and no key of a dict either."""
+
+    def __eq__(cls, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Lying(dict[str, Any]):
+    """Has every key."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __getitem__(self, key: str) -> Any:
+        return (Unhashable("*"),)
+
+
+class Endless(dict[str, Any]):
+    """Never ends to tell what it has."""
+
+    def items(self) -> Any:
+        return ((f"name_{number}", ("STRING",)) for number in itertools.count())
+
+
+class Throwing:
+    """Throws whatever is asked of it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("neither")
+
+
+def odd_class(answer: Callable[[], Any]) -> type:
+    return Odd("Strange", (), {"INPUT_TYPES": staticmethod(answer)})
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def answer() -> Any:
+        raise error
+
+    return answer
+
+
+def once() -> Callable[[], Any]:
+    answers = [{"required": {"file": (["a.safetensors"],)}}]
+    return lambda: answers.pop()
+
+
+UNREADABLE: dict[str, Callable[[], Any]] = {
+    "throws": raising(RuntimeError("no")),
+    "wants to end the process": raising(SystemExit(3)),
+    "is cancelled": raising(asyncio.CancelledError()),
+    "throws when looked at": lambda: {"required": {"x": (["a"], {"options": 1, "remote": Throwing()})}, "optional": 3},
+    "has a member that throws": lambda: {"required": Throwing()},
+}
+READABLE: dict[str, Callable[[], Any]] = {
+    "a type without a hash": lambda: {"required": {"any": (Unhashable("*"), {}), "text": ("STRING",)}},
+    "a name without a hash": lambda: {"required": Lying({"text": (Unhashable("STRING"), {})})},
+    "no dict": lambda: ["required"],
+    "nothing": lambda: None,
+    "groups that are no dicts": lambda: {"required": ["text"], "optional": 5},
+    "inputs that are no tuples": lambda: {"required": {"a": "STRING", "b": None, "c": (), "d": [], 5: ("INT",)}},
+    "odd members of a list": lambda: {"required": {"x": ([None, 3, {}, Unhashable("a"), object(), ["b"]],)}},
+    "options that are no dict": lambda: {"required": {"x": ("INT", ["seed"]), "y": ("COMBO", {"options": 7})}},
+    "an answer for every key": lambda: Lying(),
+    "more inputs than there are": lambda: {"required": Endless()},
+    "a long list": lambda: {"required": {"x": (["a"] * 300_000,)}},
+    "an answer once only": once(),
+}
+
+
+@pytest.mark.parametrize("kind", [*UNREADABLE, *READABLE])
+def test_no_class_however_odd_stops_the_analysis_of_the_others(reader: Reader, kind: str) -> None:
+    reader.classes["Strange"] = odd_class({**UNREADABLE, **READABLE}[kind])
+    values = [{"id": 1, "type": "Strange", "widgets_values": ["word", "strange.safetensors"]}]
+    needs = reader.read({"nodes": [*values, {"id": 2, "type": "Checkpoint", "widgets_values": ["x.safetensors"]}]})
+    assert needs[-1] == ("x.safetensors", "checkpoints", None)
+    # A class that says nothing of itself is as good as one that is not installed.
+    assert needs[:-1] == ([("strange.safetensors", None, None)] if kind in UNREADABLE else [])
+    assert reader.inputs.unknown(["Strange", "Checkpoint", "Lora"]) == ["Lora"]
+
+
+def test_a_class_that_fails_is_named_in_the_log_once(reader: Reader, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        reader.read({"nodes": [{"id": 1, "type": "Broken", "widgets_values": []}]})
+    assert [record.getMessage() for record in caplog.records] == [
+        "The class Broken does not say what it takes (RuntimeError)."
+    ]

@@ -20,6 +20,13 @@ from .graphs import node, ui
 SCREENS = build.STACK / "screens"
 OTHER = "other.safetensors"
 TWIN = "twin.safetensors"
+# The server is asked for something that it does not know instead of an analysis.
+ANALYSIS_FAILS = """() => {
+    const send = WebSocket.prototype.send
+    WebSocket.prototype.send = function (data) {
+        return send.call(this, typeof data === "string" ? data.replace("analyze_workflow", "analyze_nothing") : data)
+    }
+}"""
 HIDE_WARNINGS = "() => app.extensionManager.setting.set('Comfy.Workflow.ShowMissingModelsWarning', false)"
 # Ends with an image on the disk, by way of an upscaler's model.
 NEEDY = {
@@ -166,4 +173,14 @@ async def test_the_notice_stays_away_once_it_was_dismissed_and_where_nothing_is_
     await needy.page.evaluate("() => app.extensionManager.setting.set('uiapi.missingModels', false)")
     await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
     await asyncio.sleep(1.5)
+    await expect(notice(needy)).to_be_hidden()
+
+
+async def test_the_notice_of_the_workflow_before_does_not_stay_when_an_analysis_fails(needy: Tab) -> None:
+    missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
+    await expect(notice(needy)).to_be_visible()
+    await needy.page.evaluate(ANALYSIS_FAILS)
+    whole = ui([node(1, "EmptyImage", "Canvas")])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": whole})
     await expect(notice(needy)).to_be_hidden()
