@@ -174,15 +174,17 @@ class Activity:
     def begin(self, name: str, command: Command, request: Request) -> Entry:
         """Note that a program asks for a command; end the entry with `end`."""
         now = self._clock()
-        if command.kind is Kind.READ:
+        # Talk that is noted at all is about what somebody reads.
+        kind = Kind.READ if command.kind is Kind.TALK else command.kind
+        if kind is Kind.READ:
             joined = self._reads.get((name, command.name))
             if joined is not None and now - joined.began < JOIN_READS:
                 self._later(self._join, joined, request, now)
                 return joined
         self.program(name).count(now, command.name)
-        entry = self._add(name, command, now)
+        entry = self._add(name, kind, command, now)
         entry.about = about(request)
-        if command.kind is Kind.READ:
+        if kind is Kind.READ:
             self._reads[(name, command.name)] = entry
         if command.name in RUNNING:
             self._runs[entry.id] = (name, [])
@@ -275,9 +277,9 @@ class Activity:
         now = self._clock()
         return [program.told(now) for program in self.programs.values()]
 
-    def _add(self, name: str, command: Command, now: float) -> Entry:
+    def _add(self, name: str, kind: Kind, command: Command, now: float) -> Entry:
         self._last_id += 1
-        entry = Entry(self._last_id, name, command.kind, command.name, now, now)
+        entry = Entry(self._last_id, name, kind, command.name, now, now)
         if len(self.entries) == MAX_ENTRIES:
             oldest = self.entries[0]
             self._fresh.pop(oldest.id, None)
@@ -305,7 +307,7 @@ def about(request: Request) -> str:
             return short(value)
         if isinstance(value, tuple):
             # One write (its path says enough), or the two ends of a link.
-            ends = value[:1] if hasattr(request, "writes") else value
+            ends = value[:1] if request.writes() else value
             return short(" → ".join(str(end) for end in ends))
         if isinstance(value, list) and value:
             shown = [_name(item) for item in value[:PATHS_SHOWN]]

@@ -15,8 +15,10 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .atomic import read_json, write_json
-from .commands import DEFAULT_TIMEOUT, Kind, Risk, tab_command
+from pydantic_core import to_json
+
+from .atomic import Damaged, read_json, set_aside, write_json
+from .commands import DEFAULT_TIMEOUT, Kind, Request, Risk, tab_command
 from .errors import UiapiError
 
 if TYPE_CHECKING:
@@ -30,9 +32,9 @@ log = logging.getLogger("uiapi")
 MAX_ASKED = 64
 # Programs whose answers are remembered.
 MAX_REMEMBERED = 1000
-# Values of one question that are shown, and the characters of each.
-WRITES_SHOWN = 20
-VALUE_SHOWN = 200
+# Characters of one value that a question shows, and of all.
+VALUE_SHOWN = 5_000
+MAX_SHOWN = 1_000_000
 
 
 class Rule(str, Enum):
@@ -82,6 +84,9 @@ class Approvals:
     ) -> None:
         self.rules: dict[Kind, Rule] = dict.fromkeys(DECIDED, Rule.ALLOW)
         self.paused = False
+        # Why the kept rules do not hold, until the person has decided anew.
+        self.problem: str | None = None
+        self._unusable = False
         # What the person answered about a program and a kind with the rule `once`, until ComfyUI stops.
         self.answers: dict[tuple[str, Kind], bool] = {}
         self._directory = directory
@@ -89,24 +94,30 @@ class Approvals:
         self._spawn = spawn
         self._asked: dict[tuple[Any, ...], Question] = {}
         self._saving = asyncio.Lock()
+        self._started = asyncio.Event()
 
     # -- what the person decides ----------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Read the rules. Where they cannot be read, nothing but reading is allowed until the person decides anew."""
+        """Read the rules. Where they cannot be read, programs are paused and every kind is asked about."""
         try:
-            kept = await read_json(self._path())
+            await self._read()
+        finally:
+            self._started.set()
+
+    async def _read(self) -> None:
+        try:
+            kept = await read_json(self._path(), _decisions)
         except UiapiError as error:
             log.error("%s Programs are paused until somebody at the browser releases them.", error.message)
+            self.problem = error.message
+            # One that was set aside is out of the way; another must not be lost to the next decision.
+            self._unusable = not isinstance(error, Damaged)
             self.paused = True
+            self.rules = dict.fromkeys(DECIDED, Rule.ONCE)
             return
-        kept = kept or {}
-        rules = kept.get("rules")
-        for kind in DECIDED:
-            word = rules.get(kind.value) if isinstance(rules, dict) else None
-            if word in [rule.value for rule in Rule]:
-                self.rules[kind] = Rule(word)
-        self.paused = kept.get("paused") is True
+        if kept is not None:
+            self.rules, self.paused = _decisions(kept)
 
     async def decide(self, *, paused: bool | None = None, rules: dict[Kind, Rule] | None = None) -> None:
         """Take a decision; it holds at once, and after a restart. UiapiError `storage_failed` if only at once."""
@@ -118,8 +129,14 @@ class Approvals:
                 self.forget(kind=kind)
         self._changed()
         async with self._saving:
+            if self._unusable:
+                await set_aside(self._path(), "it could not be read, and somebody has decided anew")
+                self._unusable = False
             told = self.told()
             await write_json(self._path(), {"rules": told["rules"], "paused": told["paused"]})
+        if self.problem is not None:
+            self.problem = None
+            self._changed()
 
     def forget(self, program: str | None = None, kind: Kind | None = None) -> None:
         """Forget what was answered about a program, or about a kind, so that it is asked again."""
@@ -132,6 +149,7 @@ class Approvals:
         """Rules, pause and answers as the panel shows them."""
         return {
             "paused": self.paused,
+            "problem": self.problem,
             "rules": {kind.value: rule.value for kind, rule in self.rules.items()},
             "answers": [
                 {"program": program, "kind": kind.value, "allowed": allowed}
@@ -142,51 +160,84 @@ class Approvals:
 
     # -- what programs meet ---------------------------------------------------------------------------------
 
-    def free(self, kind: Kind) -> bool:
-        """Whether a command of that kind needs no further look."""
-        if kind is Kind.TALK:
-            return True
-        return self.rules[kind] is Rule.ALLOW and (kind is Kind.READ or not self.paused)
+    def free(self, kinds: frozenset[Kind]) -> bool:
+        """Whether a command of these kinds needs no further look."""
+        if not self._started.is_set():
+            return False
+        for kind in kinds:
+            if kind is not Kind.TALK and (
+                self.rules[kind] is not Rule.ALLOW or (self.paused and kind is not Kind.READ)
+            ):
+                return False
+        return True
 
-    async def admit(self, call: Call, entry: Entry) -> None:
+    def reads(self, program: str) -> bool:
+        """Whether a program may go on hearing what it once asked to hear."""
+        rule = self.rules[Kind.READ]
+        return rule is not Rule.REFUSE and not (rule is Rule.ONCE and self.answers.get((program, Kind.READ)) is False)
+
+    async def admit(self, call: Call, kinds: frozenset[Kind], entry: Entry) -> None:
         """Let a command pass, or wait for the person's answer.
+
+        Args:
+            call: the command.
+            kinds: all that it makes use of; each has to be allowed.
+            entry: where it is noted.
 
         Raises UiapiError `paused`, `refused_by_person`, `timeout`, `too_many`, or as asking a tab does.
         """
-        kind = call.command.kind
-        self._check_pause(call)
-        rule = self.rules[kind]
-        if rule is Rule.ALLOW:
+        await self._until_read(call)
+        self._check(call, kinds, entry)
+        open_kinds = self._open(kinds, entry)
+        if not open_kinds:
             return
-        known = {Rule.REFUSE: False, Rule.ONCE: self.answers.get((entry.program, kind))}
-        allowed = known.get(rule)
-        if allowed is None:
-            entry.state = "asking"
-            allowed = await self._ask(call, entry, once=rule is Rule.ONCE)
-            entry.state = "running"
-            self._check_pause(call)
+        entry.state = "asking"
+        allowed = await self._ask(call, entry, open_kinds)
+        entry.state = "running"
         if not allowed:
-            raise UiapiError(
-                "refused_by_person",
-                f"The person at the browser does not let this program {call.command.name}; ask them to change that in "
-                "ComfyUI's settings or in the panel.",
-                {"kind": kind.value},
-            )
+            raise _refused(call, open_kinds[0])
+        # The person may have paused programs, or made a rule stricter, while the question was open.
+        self._check(call, kinds, entry)
 
-    def _check_pause(self, call: Call) -> None:
-        if self.paused and call.command.kind is not Kind.READ:
+    async def _until_read(self, call: Call) -> None:
+        """Wait for the rules: ComfyUI may serve a moment before they are read."""
+        if self._started.is_set():
+            return
+        try:
+            await asyncio.wait_for(self._started.wait(), call.timeout)
+        except asyncio.TimeoutError:
+            sentence = "The person's rules are still being read; try again in a moment."
+            raise UiapiError("timeout", sentence, {"delivered": False}) from None
+
+    def _check(self, call: Call, kinds: frozenset[Kind], entry: Entry) -> None:
+        """Raise UiapiError `paused` or `refused_by_person` where what is decided already forbids one of the kinds."""
+        if self.paused and kinds - {Kind.READ}:
             raise UiapiError(
                 "paused", "The person at the browser has paused programs; try again once they have released them."
             )
+        for kind in DECIDED:
+            if kind in kinds and self._decided(kind, entry) is False:
+                raise _refused(call, kind)
 
-    async def _ask(self, call: Call, entry: Entry, *, once: bool) -> bool:
+    def _decided(self, kind: Kind, entry: Entry) -> bool | None:
+        """Whether a kind is allowed to this program, or None where the person has to be asked."""
+        rule = self.rules[kind]
+        if rule is Rule.ONCE:
+            return self.answers.get((entry.program, kind))
+        return {Rule.ALLOW: True, Rule.REFUSE: False}.get(rule)
+
+    def _open(self, kinds: frozenset[Kind], entry: Entry) -> list[Kind]:
+        return [kind for kind in DECIDED if kind in kinds and self._decided(kind, entry) is None]
+
+    async def _ask(self, call: Call, entry: Entry, kinds: list[Kind]) -> bool:
         """Put the question; several requests that wait for the same answer share it, each for as long as it may."""
-        key: tuple[Any, ...] = (entry.program, entry.kind) if once else (entry.program, entry.kind, entry.id, id(call))
+        once = all(self.rules[kind] is Rule.ONCE for kind in kinds)
+        key: tuple[Any, ...] = (entry.program, *kinds) if once else (entry.program, entry.id, id(call))
         question = self._asked.get(key)
         if question is None:
             if len(self._asked) >= MAX_ASKED:
                 raise UiapiError("too_many", f"{MAX_ASKED} questions wait for the person; ask again later.")
-            question = Question(self._spawn(self._put(call, entry, once=once), f"ask about {entry.command}"))
+            question = Question(self._spawn(self._put(call, entry, kinds, once=once), f"ask about {entry.command}"))
             self._asked[key] = question
             asked = question
             question.task.add_done_callback(lambda _: self._over(key, asked))
@@ -209,16 +260,17 @@ class Approvals:
             del self._asked[key]
             self._changed()
 
-    async def _put(self, call: Call, entry: Entry, *, once: bool) -> bool:
+    async def _put(self, call: Call, entry: Entry, kinds: list[Kind], *, once: bool) -> bool:
         loop = asyncio.get_running_loop()
         until = loop.time() + DEFAULT_TIMEOUT
         data = {
             "program": entry.program,
-            "kind": entry.kind.value,
+            "kind": kinds[0].value,
+            "kinds": [kind.value for kind in kinds],
             "command": entry.command,
             "doc": call.command.doc,
             "about": entry.told()["about"],
-            "writes": _writes(call.request),
+            **_writes(call.request),
             "once": once,
         }
         while True:
@@ -234,14 +286,31 @@ class Approvals:
                 raise
             allowed = isinstance(answer, dict) and answer.get("allowed") is True
             if once:
-                self.answers[(entry.program, entry.kind)] = allowed
-                if len(self.answers) > MAX_REMEMBERED:
+                self.answers.update({(entry.program, kind): allowed for kind in kinds})
+                while len(self.answers) > MAX_REMEMBERED:
                     del self.answers[next(iter(self.answers))]
                 self._changed()
             return allowed
 
     def _path(self) -> Path:
         return self._directory() / "rules.json"
+
+
+def _decisions(kept: dict[str, Any]) -> tuple[dict[Kind, Rule], bool]:
+    """The rules and the pause that a file holds; ValueError where one is missing or no such thing."""
+    rules, paused = kept.get("rules"), kept.get("paused")
+    if not isinstance(rules, dict) or not isinstance(paused, bool):
+        raise ValueError("it does not hold the rules and the pause")
+    return {kind: Rule(rules.get(kind.value)) for kind in DECIDED}, paused
+
+
+def _refused(call: Call, kind: Kind) -> UiapiError:
+    return UiapiError(
+        "refused_by_person",
+        f"The person at the browser does not let this program {call.command.name}; ask them to change that in "
+        "ComfyUI's settings or in the panel.",
+        {"kind": kind.value},
+    )
 
 
 def _unanswered(entry: Entry) -> UiapiError:
@@ -261,16 +330,20 @@ def _tab_with_person(call: Call) -> WebuiManager:
     return able
 
 
-def _writes(request: Any) -> list[dict[str, str]]:
-    """The fields a request would write and the values, as far as they are shown."""
-    fields = request.writes() if hasattr(request, "writes") else getattr(request, "fields", None)
-    if not isinstance(fields, list) or not all(isinstance(field, tuple) for field in fields):
-        return []
-    return [{"path": path, "value": _value(value)} for path, value in fields[:WRITES_SHOWN]]
+def _writes(request: Request) -> dict[str, Any]:
+    """Every value that a request writes, for the person to read; what is too much to send is counted."""
+    writes, room = [], MAX_SHOWN
+    for path, value in (listed := request.writes()):
+        shown = {"path": path, "value": _value(value)}
+        room -= len(shown["path"]) + len(shown["value"])
+        if room < 0:
+            break
+        writes.append(shown)
+    return {"writes": writes, "writes_left_out": len(listed) - len(writes)}
 
 
 def _value(value: Any) -> str:
     if isinstance(value, dict) and "data" in value:
         return f"({value.get('type', 'data')})"
-    words = value if isinstance(value, str) else str(value)
-    return words if len(words) <= VALUE_SHOWN else f"{words[:VALUE_SHOWN]}…"
+    words = value if isinstance(value, str) else to_json(value).decode()
+    return words if len(words) <= VALUE_SHOWN else f"{words[:VALUE_SHOWN]}… ({len(words)} characters)"

@@ -1,7 +1,7 @@
 """JSON files that are whole at every moment: written beside, synced, renamed; read with their version checked.
 
-The form is `{"version": 1, <key>: …}`. A file that does not parse is set aside under its date and reported; one
-of a newer version, or one that cannot be read, is an error and stays as it is.
+The form is `{"version": 1, <key>: …}`. A file that does not hold what it should is set aside under its date and
+reported; one of a newer version, or one that cannot be read, is an error and stays as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,19 @@ VERSION = 1
 _WRITES_TAKE = 5.0
 
 
-async def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file, or None when there is no file or it was set aside as unreadable JSON.
+class Damaged(UiapiError):
+    """A file did not hold what it should, and was set aside; its place is free for a new one."""
+
+
+async def read_json(path: Path, check: Callable[[dict[str, Any]], object] = lambda data: None) -> dict[str, Any] | None:
+    """The object in a file, or None when there is no file.
+
+    Args:
+        path: the file.
+        check: raises ValueError, with the reason, where the object is not what it should be.
 
     Raises:
+        Damaged: the file is not JSON or failed the check, and was set aside.
         UiapiError: `storage_failed` when it cannot be read or a newer version of this package wrote it.
     """
     try:
@@ -40,25 +50,27 @@ async def read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
-        await set_aside(path, f"it is not valid JSON: {error}")
-        return None
+        raise await set_aside(path, f"it is not valid JSON: {error}") from error
     except OSError as error:
         raise UiapiError(
             "storage_failed", f"{path.name} cannot be read ({error.strerror}); mend its permissions."
         ) from error
     try:
         data = json.loads(text)
-        if not isinstance(data, dict):
-            raise ValueError("not an object")
-    except ValueError as error:
-        await set_aside(path, f"it is not valid JSON: {error}")
-        return None
+    except (ValueError, RecursionError) as error:
+        raise await set_aside(path, f"it is not valid JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise await set_aside(path, "it is not valid JSON: not an object")
     version = data.get("version", VERSION)
     if not isinstance(version, int) or version > VERSION:
         raise UiapiError(
             "storage_failed",
             f"{path.name} was written by a newer ComfyUI-uiapi (version {version}); update, or move the file away.",
         )
+    try:
+        check(data)
+    except ValueError as error:
+        raise await set_aside(path, str(error)) from error
     return data
 
 
@@ -103,8 +115,8 @@ async def _write(path: Path, text: str) -> None:
     await asyncio.to_thread(sync_directory, path.parent)
 
 
-async def set_aside(path: Path, why: str) -> None:
-    """Keep a file that is not what it should be under its date, and report it, so that a new one can be begun.
+async def set_aside(path: Path, why: str) -> Damaged:
+    """Keep a file that is not what it should be under its date, so that a new one can be begun; returns what to raise.
 
     Raises:
         UiapiError: `storage_failed`, with the file where it was.
@@ -115,7 +127,9 @@ async def set_aside(path: Path, why: str) -> None:
         await asyncio.to_thread(os.replace, path, kept)
     except OSError as failure:
         raise _unwritable(path, failure) from failure
-    log.error("%s cannot be used (%s); it was kept as %s and a new one is begun.", path.name, why, kept.name)
+    damaged = Damaged("storage_failed", f"{path.name} cannot be used ({why}); it was kept as {kept.name}.")
+    log.error("%s", damaged.message)
+    return damaged
 
 
 def sweep(directory: Path, pattern: str = ".*.json.*.tmp") -> None:

@@ -53,6 +53,7 @@ class Kind(str, Enum):
     TALK = "talk"
 
 
+NOTHING_FURTHER: frozenset[Kind] = frozenset()
 KIND_OF = {Risk.READ: Kind.READ, Risk.DRIVE: Kind.CHANGE, Risk.WRITE_DISK: Kind.DOWNLOAD}
 
 
@@ -91,6 +92,14 @@ class Request(Strict):
     idempotency_key: str | None = Field(
         None, min_length=1, max_length=200, description="A repeat with this key within 10 minutes runs nothing again."
     )
+
+    def kinds(self) -> frozenset[Kind]:
+        """What this request makes use of besides its command's own kind, each of which the person must allow."""
+        return NOTHING_FURTHER
+
+    def writes(self) -> list[tuple[str, Any]]:
+        """The values it writes, as (path, value), for the person who is asked."""
+        return []
 
 
 # What any command can answer over HTTP, what further a body makes possible, and what asking a tab does.
@@ -141,6 +150,15 @@ class Command:
     @cached_property
     def _answers(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.response if self.tab_response is None else self.tab_response)
+
+    @cached_property
+    def _own_kind(self) -> frozenset[Kind]:
+        return frozenset({self.kind})
+
+    def kinds(self, request: Request) -> frozenset[Kind]:
+        """Every kind that this request makes use of; a run that also sets fields is a change as well."""
+        further = request.kinds()
+        return self._own_kind | further if further else self._own_kind
 
     @property
     def own_fields(self) -> list[str]:

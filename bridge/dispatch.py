@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .hub import Bridge
 
 
+# What needs nobody's leave.
+TALK = frozenset({Kind.TALK})
 # What a request may demand of the graph it meets, and the capability of a page that checks it.
 CONDITIONS = {"if_revision": "revisions", "workflow_tab": "tabs"}
 
@@ -127,14 +129,15 @@ async def dispatch(bridge: Bridge, command: Command, data: Any, caller: Caller) 
 
 async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Request) -> dict[str, Any]:
     """Carry out a command; a program's is noted for the person at the browser, and only done if they allow it."""
-    if caller.tab is not None or command.kind is Kind.TALK:
+    kinds = command.kinds(request)
+    if caller.tab is not None or kinds == TALK:
         return await _carry_out(Call(bridge, command, caller, request))
     entry = bridge.activity.begin(caller.program, command, request)
     code: str | None = "cancelled"
     try:
         call = Call(bridge, command, caller, request, entry)
-        if not bridge.approvals.free(command.kind):
-            await bridge.approvals.admit(call, entry)
+        if not bridge.approvals.free(kinds):
+            await bridge.approvals.admit(call, kinds, entry)
         envelope = await _carry_out(call)
         code = None
         bridge.activity.follow(entry, envelope)

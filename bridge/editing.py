@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from .answers import Answer, Looks
-from .commands import COMMANDS, Request, Risk, Strict, command, tab_command
+from .commands import COMMANDS, Kind, Request, Risk, Strict, command, tab_command
 from .dispatch import Call
 from .errors import UiapiError
 from .graph import Path, SetFields, Write
@@ -132,6 +132,10 @@ class AddNode(Request):
     mode: Mode | None = None
     subgraph: NodePath | None = Field(None, description="The subgraph node to make it in.")
 
+    def writes(self) -> list[Write]:
+        """The new node's values."""
+        return self.fields or []
+
 
 class NodesRequest(Request):
     """The nodes this is about."""
@@ -224,6 +228,19 @@ class Batch(Request):
 
     commands: list[BatchCommand] = Field(min_length=1, max_length=10_000)
     dry_run: bool = Field(False, description="Only say what would change.")
+
+    def kinds(self) -> frozenset[Kind]:
+        """Those of its commands; one that is unknown is refused later."""
+        return frozenset(COMMANDS[item.command].kind for item in self.commands if item.command in BATCHABLE)
+
+    def writes(self) -> list[tuple[str, Any]]:
+        """The fields it sets, and its other commands with their data."""
+        listed: list[tuple[str, Any]] = []
+        for item in self.commands:
+            fields = item.data.get("fields", [item.data.get("field")]) if item.command == "set_fields" else None
+            pairs = isinstance(fields, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in fields)
+            listed += [(str(path), value) for path, value in fields] if pairs else [(item.command, item.data)]  # type: ignore[union-attr]
+        return listed
 
 
 class Steps(Request):

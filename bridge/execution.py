@@ -46,6 +46,15 @@ class RunRequest(Request):
     outputs: Outputs = Field("urls", description=OUTPUTS)
     timeout: float | None = Field(None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait for the results.")
 
+    def kinds(self) -> frozenset[Kind]:
+        """Setting fields is a change, and opening a workflow a load."""
+        wanted = {Kind.CHANGE: self.fields, Kind.LOAD: self.workflow}
+        return frozenset(kind for kind, value in wanted.items() if value)
+
+    def writes(self) -> list[Write]:
+        """The fields it sets."""
+        return self.fields or []
+
 
 @command("execute", response=Ran, tab_response=Queued, errors=RUN_CODES, risk=Risk.DRIVE, kind=Kind.RUN, tab=True)
 async def execute(call: Call, request: Execute) -> dict[str, Any]:

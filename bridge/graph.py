@@ -47,7 +47,7 @@ class SetFields(Request):
         return self
 
     def writes(self) -> list[Write]:
-        """The writes, whichever way they were sent."""
+        """The writes, in whichever form they were sent."""
         return [*self.fields] if self.fields is not None else [self.field]  # type: ignore[list-item]
 
 

@@ -141,10 +141,17 @@ async def webuis(call: Call, request: Request) -> list[dict[str, Any]]:
     return [call.bridge.webuis.describe(manager) for manager in call.bridge.webuis.connected()]
 
 
+READING = frozenset({Kind.READ})
+
+
 class LateResult(Request):
     """Which request's answer is asked for."""
 
     request_id: str = Field(max_length=200, description="From the details of a timeout error.")
+
+    def kinds(self) -> frozenset[Kind]:
+        """The answer holds what was read or done."""
+        return READING
 
 
 @command("late_result", response=LateAnswer, errors=["unknown_request"], risk=Risk.READ, kind=Kind.TALK)
@@ -164,6 +171,10 @@ class Subscribe(Request):
 
     events: list[str] = Field(["*"], max_length=100, description='Such as "output" or "webui_*".')
     paths: list[str] = Field([], max_length=1000, description="Only what is about these fields or nodes.")
+
+    def kinds(self) -> frozenset[Kind]:
+        """Events say what is in the graph."""
+        return READING
 
 
 class Unsubscribe(Request):
@@ -186,7 +197,14 @@ async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
         raise UiapiError("invalid", "This id is that of another subscription; unsubscribe it, or use another id.")
     if len(call.caller.subscriptions) >= MAX_SUBSCRIPTIONS:
         raise UiapiError("too_many", f"This websocket has {MAX_SUBSCRIPTIONS} subscriptions; unsubscribe one.")
-    end = call.bridge.subscriptions.add(emit, request.events, request.paths)
+    approvals, program = call.bridge.approvals, call.caller.program
+
+    def tell(event: str, data: dict[str, Any]) -> None:
+        # The person may have decided otherwise since the subscription began.
+        if approvals.reads(program):
+            emit(event, data)
+
+    end = call.bridge.subscriptions.add(tell, request.events, request.paths)
     call.caller.subscriptions[call.caller.request_id] = end
     return {"subscription": call.caller.request_id}
 

@@ -60,6 +60,14 @@ class DownloadModels(Workflow):
     overwrite: bool = Field(False, description="Fetch models of the table anew even where a file is there.")
 
 
+class PlanDownloads(DownloadModels):
+    """What to plan for."""
+
+    def kinds(self) -> frozenset[Kind]:
+        """A plan asks the models' hosts, as a download does."""
+        return frozenset({Kind.DOWNLOAD})
+
+
 class DownloadModel(Request):
     """One model."""
 
@@ -145,7 +153,7 @@ async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
     timeout=PLAN_TIMEOUT,
     errors={"too_large", "storage_failed"} | TAB_COMMAND_CODES,
 )
-async def plan_downloads(call: Call, request: DownloadModels) -> dict[str, Any]:
+async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
     """Say what download_models would do, before any byte: sizes, hashes, obstacles, room on each disk."""
     return await room(call).plan(await workflow_of(call, request), request.download_table, request.only)
 

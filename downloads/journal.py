@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..bridge.atomic import read_json, write_json
+from ..bridge.atomic import Damaged, read_json, set_aside, write_json
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from .choice import Choice, cleaned
@@ -28,15 +28,17 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = asyncio.Lock()
+        # Records that this version cannot read, which stay in the file; why nothing of the file can be used.
+        self._unread: dict[str, Any] = {}
+        self._unusable = ""
 
     async def load(self) -> list[Run]:
         """What an earlier ComfyUI left unfinished; what cannot be read of it is reported and left out."""
         try:
-            kept = (await read_json(self._path) or {}).get("downloads", {})
-            if not isinstance(kept, dict):
-                raise UiapiError("storage_failed", f"{self._path.name} has no object of downloads.")
+            kept = (await read_json(self._path, _check) or {}).get("downloads", {})
         except UiapiError as error:
             log.error("%s Unfinished downloads are not listed.", error.message)
+            self._unusable = "" if isinstance(error, Damaged) else error.message
             return []
         runs = []
         for run_id, record in kept.items():
@@ -44,13 +46,23 @@ class Journal:
                 runs.append(from_record(run_id, record))
             except (AttributeError, LookupError, TypeError, ValueError, UiapiError):
                 log.warning("The unfinished download %r cannot be read and is not listed.", run_id)
+                self._unread[run_id] = record
         return runs
 
     async def keep(self, runs: Iterable[Run]) -> None:
         """Have the disk know of those that are unfinished, and of no other. UiapiError `storage_failed`."""
         async with self._lock:
+            if self._unusable:
+                await set_aside(self._path, self._unusable)
+                self._unusable = ""
             unfinished = [run for run in runs if not run.entry["completed"] and run.items]
-            await write_json(self._path, {"downloads": {run.id: to_record(run) for run in unfinished}})
+            records = {run.id: to_record(run) for run in unfinished}
+            await write_json(self._path, {"downloads": {**self._unread, **records}})
+
+
+def _check(data: dict[str, Any]) -> None:
+    if not isinstance(data.get("downloads"), dict):
+        raise ValueError("it has no object of downloads")
 
 
 def to_record(run: Run) -> dict[str, Any]:

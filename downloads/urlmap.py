@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..bridge.atomic import read_json, set_aside, write_json
+from ..bridge.atomic import Damaged, read_json, write_json
 
 UrlMap = dict[str, "str | dict[str, Any]"]
 
@@ -61,14 +61,16 @@ async def remove_model_url(name: str) -> bool:
 
 async def _entries() -> dict[str, Any]:
     """All that is in the file, also what somebody's editing or a later version put there and nobody here can use."""
-    data = await read_json(path)
-    if data is None:
+    try:
+        data = await read_json(path, _check)
+    except Damaged:
         return {}
-    urls = data.get("urls")
-    if isinstance(urls, dict):
-        return urls
-    await set_aside(path, "it has no object of urls")
-    return {}
+    return {} if data is None else dict(data["urls"])
+
+
+def _check(data: dict[str, Any]) -> None:
+    if not isinstance(data.get("urls"), dict):
+        raise ValueError("it has no object of urls")
 
 
 def _is_address(value: Any) -> bool:

@@ -1,10 +1,11 @@
 /**
  * Asking the person whether a program may do what it wants to do.
  *
- * @typedef {{program: string, kind: string, command: string, doc: string, about: string,
- *   writes: {path: string, value: string}[], once: boolean}} Wish
+ * @typedef {{program: string, kind: string, kinds?: string[], command: string, doc: string, about: string,
+ *   writes: {path: string, value: string}[], writes_left_out?: number, once: boolean}} Wish
  */
 
+import { changeTable } from "./changetable.js";
 import { button, make } from "./dom.js";
 import { resolve } from "./paths.js";
 import { ownerOf } from "./subgraphs.js";
@@ -38,9 +39,10 @@ function question(frontend, wish, decide) {
   const element = make(
     "div",
     {},
-    make("p", { text: texts.approveKinds[wish.kind] ?? "" }),
+    ...(wish.kinds ?? [wish.kind]).map((kind) => make("p", { text: texts.approveKinds[kind] ?? "" })),
     facts,
     wish.writes.length > 0 && table(frontend, wish.writes),
+    Boolean(wish.writes_left_out) && make("p", { class: "uiapi-bad", text: texts.writesLeftOut(wish.writes_left_out ?? 0) }),
     wish.once && make("p", { class: "uiapi-hint", text: texts.approveOnce }),
     make("div", { class: "uiapi-actions" }, refuse, button(texts.allow, () => decide(true), { primary: true })),
   );
@@ -52,13 +54,8 @@ function question(frontend, wish, decide) {
  * @param {import("./frontend.js").Frontend} frontend
  * @param {Wish["writes"]} writes
  */
-function table(frontend, writes) {
-  const head = [texts.field, texts.now, texts.new].map((text) => make("th", { scope: "col", text }));
-  const rows = writes.map(({ path, value }) =>
-    make("tr", {}, make("td", { text: path }), make("td", { text: current(frontend, path) }), make("td", { text: value })),
-  );
-  return make("div", { class: "uiapi-scroll" }, make("table", { class: "uiapi-table" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
-}
+const table = (frontend, writes) =>
+  changeTable(writes.map(({ path, value }) => [path, current(frontend, path), value]), texts.approveTable);
 
 /**
  * @param {import("./frontend.js").Frontend} frontend

@@ -140,7 +140,7 @@ export const commands = {
     write(means, call, () => means.loader.load(workflow, name ?? null, false, call.signal)),
 
   async send_workflow(means, { workflow, message, title }, call) {
-    const offer = { workflow, title: title || texts.offerTitle, message: message || texts.offerMessage };
+    const offer = { workflow, program: call.by || texts.unnamedProgram, title: title || null, message: message || texts.offerMessage };
     const accepted = await askForOffer(means.frontend, means.dialogs, offer, call.signal);
     if (!accepted) return { accepted, message: "The person at the browser declined the workflow." };
     const loaded = await write(means, call, () => means.loader.load(workflow, null, true, call.signal));

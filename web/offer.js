@@ -17,6 +17,7 @@
  * @typedef {{key: string, x: number, y: number, width: number, height: number}} Box in the graph's units
  */
 
+import { changeTable } from "./changetable.js";
 import { button, make, set } from "./dom.js";
 import { short } from "./format.js";
 import { formatOf } from "./loading.js";
@@ -24,8 +25,7 @@ import { walk } from "./subgraphs.js";
 import { texts } from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-// What is shown at most; the numbers above the table are of everything.
-const LINES_SHOWN = 100;
+// What is drawn at most; the table has everything.
 const BOXES_DRAWN = 500;
 const LINKS_DRAWN = 2000;
 const MARGIN = 40;
@@ -37,11 +37,11 @@ const SIZE = { width: 210, height: 90 };
 /**
  * @param {import("./frontend.js").Frontend} frontend
  * @param {import("./dialogs.js").Dialogs} dialogs
- * @param {{workflow: any, title: string, message: string}} offer
+ * @param {{workflow: any, program: string, title: string | null, message: string}} offer
  * @param {AbortSignal} signal
  * @returns {Promise<boolean>} whether the person agreed
  */
-export async function askForOffer(frontend, dialogs, { workflow, title, message }, signal) {
+export async function askForOffer(frontend, dialogs, { workflow, program, title, message }, signal) {
   const ui = formatOf(workflow) === "ui";
   const now = ui ? frontend.state() : (await frontend.exported()).output;
   const names = widgetNames(frontend);
@@ -49,7 +49,8 @@ export async function askForOffer(frontend, dialogs, { workflow, title, message 
   const difference = compare(items(now), items(workflow));
   const picture = ui ? uiPicture(workflow) : apiPicture(workflow);
   const answer = await dialogs.show(
-    title,
+    // The name comes first, so that no title can pass for ComfyUI's own words.
+    title ? texts.offerTitled(program, title) : texts.offerTitle(program),
     (/** @type {(accepted: boolean | null) => void} */ decide) => form(message, difference, picture, decide),
     signal,
     { wide: true },
@@ -237,15 +238,7 @@ function table({ added, removed, lines }) {
     ...added.map(({ title, type }) => [title, "", texts.added(type)]),
     ...removed.map(({ title, type }) => [title, texts.removed(type), ""]),
   ];
-  const head = [texts.field, texts.now, texts.new].map((text) => make("th", { scope: "col", text }));
-  const body = rows.slice(0, LINES_SHOWN).map((cells) => make("tr", {}, ...cells.map((text) => make("td", { text }))));
-  const rest = rows.length - body.length;
-  return make(
-    "div",
-    { class: "uiapi-scroll", tabindex: "0", role: "region", "aria-label": texts.offerTable },
-    make("table", { class: "uiapi-table" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body)),
-    rest > 0 && make("p", { class: "uiapi-hint", text: texts.more(rest) }),
-  );
+  return changeTable(rows, texts.offerTable);
 }
 
 /**

@@ -136,7 +136,8 @@ function head({ frontend, state }, ask) {
       makeMain.hidden = !server || main === id;
       set(pause, { "aria-checked": String(server?.paused ?? false) });
       /** @type {any} */ (pause).disabled = !server;
-      set(said, { text: server?.paused ? texts.paused : texts.released, class: server?.paused ? "uiapi-bad" : "uiapi-hint" });
+      const words = server?.problem ? texts.damagedRules(server.problem) : server?.paused ? texts.paused : texts.released;
+      set(said, { text: words, class: server?.paused ? "uiapi-bad" : "uiapi-hint" });
     },
   };
 }

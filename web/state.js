@@ -37,6 +37,7 @@
  *
  * @typedef {object} ServerState
  * @property {boolean} paused
+ * @property {string | null} problem why the kept rules cannot be used, until somebody has decided anew
  * @property {Record<string, string>} rules by kind of command
  * @property {{program: string, kind: string, allowed: boolean}[]} answers
  * @property {number | null} main_webui_id

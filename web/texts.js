@@ -16,6 +16,8 @@ export const texts = {
 
   pause: "Pause programs",
   paused: "Programs are paused: they may read, and nothing else.",
+  damagedRules: (/** @type {string} */ problem) =>
+    `${problem} Check "What programs may do", then release programs with the switch above.`,
   released: "Programs may do what your settings allow.",
   rules: "Settings…",
 
@@ -53,6 +55,7 @@ export const texts = {
   linked: (/** @type {string} */ from, /** @type {string} */ to) => `linked ${from} → ${to}`,
   unlinked: (/** @type {string} */ from, /** @type {string} */ to) => `unlinked ${from} → ${to}`,
   became: (/** @type {string} */ before, /** @type {string} */ after) => `${before} → ${after}`,
+  showAll: (/** @type {number} */ count) => `Show all ${count}`,
   more: (/** @type {number} */ count) => `${count} more`,
   running: (/** @type {string} */ names) => `${names}: running this workflow`,
 
@@ -161,7 +164,8 @@ export const texts = {
     refuse: "Never",
   }),
 
-  offerTitle: "A program sends a workflow",
+  offerTitle: (/** @type {string} */ program) => `The program "${program}" offers a workflow`,
+  offerTitled: (/** @type {string} */ program, /** @type {string} */ title) => `The program "${program}" offers: ${title}`,
   offerMessage: "Open it in a new tab?",
   offerSame: "It has the same nodes and values as the open workflow.",
   offerChanges: (/** @type {number} */ added, /** @type {number} */ removed, /** @type {number} */ values) =>
@@ -180,6 +184,9 @@ export const texts = {
     download: "It wants to download models or change where they come from.",
     load: "It wants to load, switch, save or close a workflow.",
   }),
+  approveTable: "What would be set",
+  unnamedProgram: "unnamed",
+  writesLeftOut: (/** @type {number} */ count) => `${count} further values are too long to be shown; refuse if you do not know them.`,
   allow: "Allow",
   refuse: "Refuse",
   command: "Command",

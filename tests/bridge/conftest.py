@@ -263,3 +263,28 @@ async def house(guard: Guard, folders: SimpleNamespace) -> AsyncIterator[House]:
 def executor(house: Any) -> Executor:
     """What runs the fake queue."""
     return Executor(house)
+
+
+class Person(FakeTab):
+    """A tab with a panel: it asks for itself and keeps what it is told."""
+
+    async def ask(self, command: str, **data: Any) -> dict[str, Any]:
+        self.count = getattr(self, "count", 0) + 1
+        await self.ws.send_json({"type": "request", "id": f"own {self.count}", "command": command, "data": data})
+        return await self.next("response")
+
+    async def told(self, event: str, fits: Callable[[dict[str, Any]], Any] = bool) -> dict[str, Any]:
+        while True:
+            frame = await self.next("event")
+            if frame["event"] == event and fits(frame["data"]):
+                return dict(frame["data"])
+
+
+@pytest.fixture
+async def person(house: House) -> Person:
+    tab = await house.tab(capabilities=["panel", "watch"])
+    tab.__class__ = Person
+    assert isinstance(tab, Person)
+    tab.on("get_fields", {"Canvas.width": 64})
+    tab.on("set_fields", {"Canvas.width": {"requested": 640, "value": 640, "warnings": []}})
+    return tab

@@ -12,36 +12,11 @@ from comfyui_uiapi.bridge.activity import MAX_CHANGES, MAX_ENTRIES, MAX_PROGRAMS
 from comfyui_uiapi.bridge.approvals import Approvals, Rule
 from comfyui_uiapi.bridge.commands import COMMANDS, Kind
 
-from .conftest import FakeTab, House
+from .conftest import House, Person
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 BLENDER = {"headers": {"User-Agent": "Blender"}}
 WRITE = {"fields": [["Canvas.width", 640]]}
-
-
-class Person(FakeTab):
-    """A tab with a panel: it asks for itself and keeps what it is told."""
-
-    async def ask(self, command: str, **data: Any) -> dict[str, Any]:
-        self.count = getattr(self, "count", 0) + 1
-        await self.ws.send_json({"type": "request", "id": f"own {self.count}", "command": command, "data": data})
-        return await self.next("response")
-
-    async def told(self, event: str, fits: Callable[[dict[str, Any]], Any] = bool) -> dict[str, Any]:
-        while True:
-            frame = await self.next("event")
-            if frame["event"] == event and fits(frame["data"]):
-                return dict(frame["data"])
-
-
-@pytest.fixture
-async def person(house: House) -> Person:
-    tab = await house.tab(capabilities=["panel", "watch"])
-    tab.__class__ = Person
-    assert isinstance(tab, Person)
-    tab.on("get_fields", {"Canvas.width": 64})
-    tab.on("set_fields", {"Canvas.width": {"requested": 640, "value": 640, "warnings": []}})
-    return tab
 
 
 async def test_the_panel_hears_the_names_of_programs_what_they_did_and_how_often(house: House, person: Person) -> None:
@@ -72,7 +47,7 @@ async def test_a_change_is_told_with_what_was_there_before(house: House, person:
 
 
 async def test_a_failure_is_told_with_its_code(house: House, person: Person) -> None:
-    await house.post("late_result", {"request_id": "x"}, **BLENDER)
+    await house.get("connection_status", **BLENDER)
     await house.post("node_info", {"type": "NoSuchNode"}, **BLENDER)
     [entry] = (await person.ask("panel_watch"))["response"]["entries"]
     assert (entry["command"], entry["state"], entry["code"]) == ("node_info", "failed", "unknown_node_type")

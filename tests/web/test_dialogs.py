@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from comfyui_uiapi.tests.stack import build
 from comfyui_uiapi.tests.stack.tab import Tab
@@ -268,3 +270,28 @@ async def test_a_lost_socket_takes_its_question_away(played: Played) -> None:
     await expect(dialog(tab)).to_have_count(0)
     await server.hello(count + 1)
     assert not server.answered(ident)
+
+
+async def test_an_offer_names_its_program_before_the_title_that_it_gives_itself(played: Played) -> None:
+    server, tab = played
+    ident = server.request("send_workflow", {"by": "sly.py"}, workflow=empty_to_save(), title="ComfyUI needs an update")
+    await expect(dialog(tab)).to_contain_text('The program "sly.py" offers: ComfyUI needs an update')
+    await press(tab, "Cancel")
+    await server.answer(ident)
+
+
+async def test_a_question_shows_every_value_it_is_about(played: Played) -> None:
+    server, tab = played
+    await server.ask("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
+    writes = [{"path": "Canvas.width", "value": str(number)} for number in range(250)]
+    wish: dict[str, Any] = {"program": "Blender", "kind": "change", "kinds": ["change", "run"], "command": "run"}
+    wish |= {"doc": "Run it.", "about": "", "writes": writes, "writes_left_out": 3, "once": False}
+    [ident] = server.request_together([("approve", wish)])
+    rows = dialog(tab).get_by_role("row")
+    await expect(rows).to_have_count(101)
+    await expect(dialog(tab)).to_contain_text("3 further values")
+    await press(tab, "Show all 250")
+    await expect(rows).to_have_count(251)
+    await expect(rows.nth(250)).to_have_text("Canvas.width64249")
+    await press(tab, "Allow")
+    assert (await server.answer(ident))["response"] == {"allowed": True}
