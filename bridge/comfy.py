@@ -182,6 +182,11 @@ class Comfy:
         running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
         return {item[1] for item in (*running, *waiting)}
 
+    def queued_prompts(self) -> list[Any]:
+        """What runs and what waits, in API format; not to be changed."""
+        running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
+        return [item[2] for item in (*running, *waiting)]
+
     def queued(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The prompts that run and those that wait, each with prompt_id, number and how many nodes it has."""
         running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()

@@ -318,18 +318,17 @@ BATCHABLE = frozenset({*EDITS, "set_fields", "set_connection"})
 @command("batch", response=Batched, risk=Risk.DRIVE, tab=True)
 async def batch(call: Call, request: Batch) -> dict[str, Any]:
     """Carry out several edits, all or none, as one step that can be undone."""
-    async with Pictures(call.bridge.comfy) as pictures:
+    async with Pictures(call.bridge.pictures) as pictures:
         # A dry run stores nothing; the name a picture would get is enough to see what would change.
-        kept = None if request.dry_run else pictures
         commands = [
-            {"command": item.command, "data": await _checked(call, index, item, kept)}
+            {"command": item.command, "data": await _checked(call, index, item, pictures, dry=request.dry_run)}
             for index, item in enumerate(request.commands)
         ]
         answer: dict[str, Any] = await call.tab("batch", {"commands": commands, "dry_run": request.dry_run})
     return answer
 
 
-async def _checked(call: Call, index: int, item: BatchCommand, pictures: Pictures | None) -> dict[str, Any]:
+async def _checked(call: Call, index: int, item: BatchCommand, pictures: Pictures, *, dry: bool) -> dict[str, Any]:
     """The data of one command as the tab takes it; a refusal says which of the batch it was."""
     where = {"index": index, "command": item.command}
     if item.command not in BATCHABLE:
@@ -343,8 +342,7 @@ async def _checked(call: Call, index: int, item: BatchCommand, pictures: Picture
         parsed = COMMANDS[item.command].parse(item.data)
         if not isinstance(parsed, SetFields):
             return Call(call.bridge, COMMANDS[item.command], call.caller, parsed).data()
-        writes = parsed.writes()
-        return {"fields": writes if pictures is None else await pictures.store(writes)}
+        return {"fields": await pictures.store(parsed.writes(), dry=dry)}
     except UiapiError as error:
         raise UiapiError(
             error.code, f"Command {index} of the batch: {error.message}", {**error.details, **where}

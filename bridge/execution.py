@@ -59,7 +59,7 @@ class RunRequest(Request):
 @command("execute", response=Ran, tab_response=Queued, errors=RUN_CODES, risk=Risk.DRIVE, kind=Kind.RUN, tab=True)
 async def execute(call: Call, request: Execute) -> dict[str, Any]:
     """Press Run in the open tab; with wait, answer once ComfyUI is done."""
-    nothing = Pictures(call.bridge.comfy)
+    nothing = Pictures(call.bridge.pictures)
     return await _execute(call, request.batch_count, [], nothing, wait=request.wait, outputs=request.outputs)
 
 
@@ -103,14 +103,14 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
         return await _run_alone(call, request)
     if request.workflow is not None:
         await call.tab("load_workflow", {"workflow": request.workflow}, _step_timeout(call))
-    async with Pictures(call.bridge.comfy) as pictures:
+    async with Pictures(call.bridge.pictures) as pictures:
         fields = await pictures.store(request.fields or [])
         return await _execute(call, request.batch_count, fields, pictures, wait=request.wait, outputs=request.outputs)
 
 
 async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
     """Queue without a tab: the given API-format workflow, or the graph the last main tab told."""
-    async with Pictures(call.bridge.comfy) as pictures:
+    async with Pictures(call.bridge.pictures) as pictures:
         prompt = await prompt_alone(call, request.workflow, request.fields or [], pictures)
 
         async def queue() -> dict[str, Any]:

@@ -163,7 +163,7 @@ async def set_fields(call: Call, request: SetFields) -> dict[str, Any]:
     """Write fields by their paths; if one cannot be written, none is."""
     # The tab is found first, so that without one no image is stored.
     call.webui()
-    async with Pictures(call.bridge.comfy) as pictures:
+    async with Pictures(call.bridge.pictures) as pictures:
         writes = await pictures.store(request.writes())
         answer = await call.tab("set_fields", {"fields": writes})
     return {path: answer.get(path) or _unconfirmed(value) for path, value in writes}

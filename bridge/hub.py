@@ -19,11 +19,11 @@ from .comfy import Comfy
 from .connection import Connection, SocketTransport
 from .events import EventTransports
 from .idempotency import Repeats
-from .images import BESIDE_PREFIX
 from .load import Loads
 from .manager import WebuiManager
 from .nodes import Catalogue
 from .panel import Panel
+from .picture_store import BESIDE_PREFIX, GRACE, TIDY_EVERY, PictureStore
 from .registry import Webuis
 from .runs import Runs
 from .stopping import close_on_signals
@@ -74,6 +74,7 @@ class Bridge:
         self.approvals = Approvals(comfy.state_directory, self.panel.changed, self.spawn)
         self.webuis = Webuis(self.publish)
         self.runs = Runs(comfy, self.subscriptions)
+        self.pictures = PictureStore(comfy.input_directory, self._naming_pictures)
         self.event_transports = EventTransports(comfy, self.webuis)
         self.catalogue = Catalogue()
         self.downloads: DownloadsRoom | None = None
@@ -134,9 +135,24 @@ class Bridge:
         self._end_watch_for_signals = close_on_signals(self.close)
         self.runs.start()
         await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{BESIDE_PREFIX}*.tmp")
+        self.spawn(self._tidy_pictures(), "tidy pictures")
         await self.approvals.start()
         if self.downloads is not None:
             await self.downloads.start()
+
+    def _naming_pictures(self) -> list[Any]:
+        """The prompts and graphs whose pictures stay; called on threads."""
+        snapshots = [manager.snapshot for manager in [*self.webuis.managers.values()]]
+        known = [snapshot for snapshot in (*snapshots, self.webuis.last_snapshot) if snapshot is not None]
+        graphs = [part for snapshot in known for part in (snapshot.workflow, snapshot.output, snapshot.nodes)]
+        return [*self.comfy.queued_prompts(), *graphs]
+
+    async def _tidy_pictures(self) -> None:
+        # The pages of an earlier ComfyUI have yet to come back and report their graphs.
+        await asyncio.sleep(GRACE)
+        while True:
+            await asyncio.to_thread(self.pictures.tidy)
+            await asyncio.sleep(TIDY_EVERY)
 
     async def close(self) -> None:
         """End every wait, task and connection; whoever waits is told. A second call does nothing."""

@@ -31,8 +31,8 @@ import { accepted } from "./values.js";
 
 const MUTED = 2;
 const BYPASSED = 4;
-// A picture that the server has stored for this very write.
-const STORED = /^INPUT_.*\.png$/;
+// A picture that the server has stored for this very write; bridge/picture_store.py has the same pattern.
+const STORED = /^INPUT_.*_[0-9a-f]{16}(-\d+)?\.png$/s;
 
 /**
  * Set fields, all or none, as one undo step.

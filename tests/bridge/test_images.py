@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.images import image_name
+from comfyui_uiapi.bridge.images import Pictures, label_of
+from comfyui_uiapi.bridge.picture_store import digest_of
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
+
+
+def named(label: str, data: bytes = PNG) -> str:
+    """The name of a stored picture."""
+    return f"INPUT_{label}_{digest_of(data)}.png"
 
 
 def picture(data: bytes = PNG) -> dict[str, str]:
@@ -24,10 +29,11 @@ async def test_a_picture_is_stored_in_the_input_folder_and_its_name_is_written(h
     tab.on("set_fields", lambda data: {path: {"value": value, "warnings": []} for path, value in data["fields"]})
     status, body = await house.post("set_fields", {"fields": [["LoadImage.image", picture()], ["a.b", 1]]})
     assert status == 200
-    assert tab.requests[0]["data"] == {"fields": [["LoadImage.image", "INPUT_LoadImage.png"], ["a.b", 1]]}
-    assert body["response"]["LoadImage.image"]["value"] == "INPUT_LoadImage.png"
-    assert [path.name for path in (tmp_path / "input").iterdir()] == ["INPUT_LoadImage.png"]
-    assert (tmp_path / "input" / "INPUT_LoadImage.png").read_bytes() == PNG
+    name = named("LoadImage")
+    assert tab.requests[0]["data"] == {"fields": [["LoadImage.image", name], ["a.b", 1]]}
+    assert body["response"]["LoadImage.image"]["value"] == name
+    assert [path.name for path in (tmp_path / "input").iterdir()] == [name]
+    assert (tmp_path / "input" / name).read_bytes() == PNG
 
 
 async def test_a_picture_can_be_sent_as_a_data_url_and_as_the_single_field(house: Any, tmp_path: Path) -> None:
@@ -35,7 +41,7 @@ async def test_a_picture_can_be_sent_as_a_data_url_and_as_the_single_field(house
     value = {"type": "image_base64", "data": "data:image/png;base64," + base64.b64encode(PNG).decode()}
     status, body = await house.post("set_fields", {"field": ["#12.image", value]})
     assert status == 200
-    assert (tmp_path / "input" / "INPUT_12.png").read_bytes() == PNG
+    assert (tmp_path / "input" / named("12")).read_bytes() == PNG
 
 
 async def test_without_a_tab_no_picture_is_stored(house: Any, tmp_path: Path) -> None:
@@ -60,45 +66,34 @@ async def test_what_is_no_picture_is_refused_and_none_of_the_others_is_stored(
 @pytest.mark.parametrize(
     ("path", "name"),
     [
-        ("LoadImage.image", "INPUT_LoadImage.png"),
-        ("My Node[1].image", "INPUT_My Node[1].png"),
-        ("#12.image", "INPUT_12.png"),
-        ("image", "INPUT_image.png"),
-        ("Photo", "INPUT_Photo.png"),
-        ("Bild für Anna.image", "INPUT_Bild für Anna.png"),
-        ('"Photo".image', "INPUT_Photo.png"),
-    ],
-)
-def test_a_picture_is_named_after_its_node(path: str, name: str) -> None:
-    assert image_name(path) == name
-
-
-@pytest.mark.parametrize(
-    ("path", "plain"),
-    [
+        ("LoadImage.image", "LoadImage"),
+        ("My Node[1].image", "My Node[1]"),
+        ("#12.image", "12"),
+        ("image", "image"),
+        ("Photo", "Photo"),
+        ("Bild für Anna.image", "Bild für Anna"),
+        ('"Photo".image', "Photo"),
         ("../../etc/passwd.image", "etc_passwd"),
         ("C:\\x.image", "C_x"),
         ("a\x00b.image", "a_b"),
         ('"v1.0".image', "v1_0"),
         ("....image", "image"),
-        # Another picture of the same node is another file.
         ("Photo.mask", "Photo_mask"),
         # No file system takes a name of more than 255 bytes.
         (f"{'画' * 200}.image", "画" * 50),
     ],
     ids=ascii,
 )
-def test_a_name_that_no_file_can_have_stays_in_its_folder_and_apart_from_others(path: str, plain: str) -> None:
-    assert re.fullmatch(rf"INPUT_{re.escape(plain)}_[0-9a-f]{{6}}\.png", image_name(path))
-    assert image_name(path) != image_name("?" + path)
+def test_a_picture_is_named_after_its_node_as_far_as_a_file_can_be(path: str, name: str) -> None:
+    assert label_of(path) == name
 
 
 async def test_a_folder_that_cannot_be_written_is_an_error_and_leaves_nothing(house: Any, tmp_path: Path) -> None:
     tab = await house.tab()
-    (tmp_path / "input" / "INPUT_A.png").mkdir()
+    (tmp_path / "input").rmdir()
     status, body = await house.post("set_fields", {"fields": [["A.image", picture()]]})
     assert (status, body["code"]) == (507, "storage_failed")
-    assert [path.name for path in (tmp_path / "input").iterdir()] == ["INPUT_A.png"] and tab.requests == []
+    assert tab.requests == []
 
 
 async def test_a_page_that_does_not_report_a_write_is_not_reported_as_confirmed(house: Any) -> None:
@@ -114,61 +109,81 @@ async def test_a_refused_write_leaves_the_pictures_as_they_were(house: Any, tmp_
     await house.post("set_fields", {"fields": [["Photo.image", picture(PNG + b" before")]]})
     tab.refuse("set_fields", "unknown_path")
     tab.refuse("batch", "unknown_path")
-    fields = [["Photo.image", picture()], ["New.image", picture()], ["Nope.width", 1]]
+    fields = [["Photo.image", picture()], ["New.image", picture(PNG + b" before")], ["Nope.width", 1]]
     commands = [{"command": "set_fields", "data": {"fields": [write]}} for write in fields]
     for command, body in (("set_fields", {"fields": fields}), ("batch", {"commands": commands})):
         status, answer = await house.post(command, body)
         assert (status, answer["code"]) == (404, "unknown_path")
-        assert [path.name for path in folder.iterdir()] == ["INPUT_Photo.png"]
-        assert (folder / "INPUT_Photo.png").read_bytes() == PNG + b" before"
+        [kept] = folder.iterdir()
+        assert kept.name == named("Photo", PNG + b" before") and kept.read_bytes() == PNG + b" before"
 
 
 async def test_a_write_of_which_nobody_knows_whether_it_was_done_keeps_its_picture(house: Any, tmp_path: Path) -> None:
     await house.tab()
     status, answer = await house.post("set_fields", {"fields": [["Photo.image", picture()]], "timeout": 0.05})
     assert (status, answer["code"]) == (504, "timeout")
-    assert [path.name for path in (tmp_path / "input").iterdir()] == ["INPUT_Photo.png"]
+    assert [path.name for path in (tmp_path / "input").iterdir()] == [named("Photo")]
 
 
-async def test_what_another_program_has_stored_meanwhile_stays(house: Any, tmp_path: Path) -> None:
-    tab = await house.tab()
-    target = tmp_path / "input" / "INPUT_Photo.png"
-    refused = asyncio.ensure_future(house.post("set_fields", {"fields": [["Photo.image", picture(PNG + b" refused")]]}))
-    first = await tab.next()
-    other = asyncio.ensure_future(house.post("set_fields", {"fields": [["Photo.image", picture(PNG + b" taken")]]}))
-    second = await tab.next()
-    await tab.respond(second["id"], {})
-    await other
-    await tab.respond(first["id"], status="error", error="no", code="unknown_path")
-    assert (await refused)[0] == 404
-    assert target.read_bytes() == PNG + b" taken"
-
-
-async def test_two_pictures_that_would_be_one_file_are_refused(house: Any, tmp_path: Path) -> None:
-    await house.tab()
-    fields = [["Photo.image", picture()], ["#Photo.image", picture(PNG + b"other")]]
-    status, answer = await house.post("set_fields", {"fields": fields})
-    assert (status, answer["code"]) == (422, "invalid") and "#Photo.image" in answer["error"]
-    assert [*(tmp_path / "input").iterdir()] == []
-
-
-async def test_two_refused_writes_of_one_picture_leave_what_was_there_in_either_order(
-    house: Any, tmp_path: Path
+@pytest.mark.parametrize("refused_first", [True, False])
+async def test_a_picture_that_another_program_uses_meanwhile_stays(
+    house: Any, tmp_path: Path, refused_first: bool
 ) -> None:
     tab = await house.tab()
-    target = tmp_path / "input" / "INPUT_Photo.png"
+    asked, requests = [], []
+    for _ in range(2):
+        asked.append(asyncio.ensure_future(house.post("set_fields", {"fields": [["Photo.image", picture()]]})))
+        requests.append(await tab.next())
+
+    async def refuse() -> None:
+        await tab.respond(requests[0]["id"], status="error", error="no", code="unknown_path")
+        assert (await asked[0])[0] == 404
+
+    if refused_first:
+        await refuse()
+    await tab.respond(requests[1]["id"], {})
+    assert (await asked[1])[0] == 200
+    if not refused_first:
+        await refuse()
+    assert [path.name for path in (tmp_path / "input").iterdir()] == [named("Photo")]
+
+
+async def test_a_picture_that_every_program_was_refused_is_removed(house: Any, tmp_path: Path) -> None:
+    tab = await house.tab()
     for order in ((0, 1), (1, 0)):
-        target.write_bytes(PNG + b" before")
         asked, requests = [], []
-        for number in range(2):
-            fields = [["Photo.image", picture(PNG + bytes([number]))]]
-            asked.append(asyncio.ensure_future(house.post("set_fields", {"fields": fields})))
+        for _ in range(2):
+            asked.append(asyncio.ensure_future(house.post("set_fields", {"fields": [["Photo.image", picture()]]})))
             requests.append(await tab.next())
         for number in order:
             await tab.respond(requests[number]["id"], status="error", error="no", code="revision_changed")
             assert (await asked[number])[0] == 409
-        assert target.read_bytes() == PNG + b" before"
-        assert [path.name for path in target.parent.iterdir()] == [target.name]
+        assert [*(tmp_path / "input").iterdir()] == []
+
+
+async def test_a_caller_who_hangs_up_while_a_picture_is_stored_leaves_no_claim_on_it(
+    house: Any, tmp_path: Path
+) -> None:
+    store = house.bridge.pictures
+    pictures = Pictures(store)
+    async with pictures:
+        storing = asyncio.ensure_future(pictures.store([("Photo.image", picture())]))
+        await asyncio.sleep(0)
+        storing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await storing
+    os.utime(tmp_path / "input" / named("Photo"), (1, 1))
+    assert store.tidy() == 1
+
+
+async def test_a_dry_run_tells_the_name_of_a_picture_without_storing_it(house: Any, tmp_path: Path) -> None:
+    tab = await house.tab()
+    tab.on("batch", {"results": [], "applied": False, "changes": []})
+    commands = [{"command": "set_fields", "data": {"fields": [["Photo.image", picture()]]}}]
+    status, _ = await house.post("batch", {"commands": commands, "dry_run": True})
+    [sent] = tab.requests[0]["data"]["commands"]
+    assert (status, sent["data"]) == (200, {"fields": [["Photo.image", named("Photo")]]})
+    assert [*(tmp_path / "input").iterdir()] == []
 
 
 async def test_a_picture_that_a_run_has_set_stays_whatever_becomes_of_the_run(house: Any, tmp_path: Path) -> None:
@@ -178,7 +193,7 @@ async def test_a_picture_that_a_run_has_set_stays_whatever_becomes_of_the_run(ho
     tab.refuse("execute", "invalid")
     status, answer = await house.post("run", {"fields": [["Photo.image", picture()]]})
     assert (status, answer["code"]) == (422, "invalid")
-    assert (tmp_path / "input" / "INPUT_Photo.png").read_bytes() == PNG
+    assert (tmp_path / "input" / named("Photo")).read_bytes() == PNG
 
 
 async def test_the_start_takes_away_what_a_killed_write_of_a_picture_left(house: Any, tmp_path: Path) -> None:

@@ -81,8 +81,9 @@ async def test_what_was_written_is_shown_with_its_warnings(tab: Any, uiapi: Uiap
 
 async def test_a_picture_is_sent_by_its_file(tab: Any, uiapi: Uiapi, tmp_path: Path, house: Any) -> None:
     (tmp_path / "p.png").write_bytes(PNG)
-    assert "INPUT_Photo.png" in (await uiapi("set", f"Photo.image=@{tmp_path / 'p.png'}")).out
-    assert (Path(house.folders.get_input_directory()) / "INPUT_Photo.png").read_bytes() == PNG
+    shown = (await uiapi("set", f"Photo.image=@{tmp_path / 'p.png'}")).out
+    [stored] = await asyncio.to_thread(lambda: [*Path(house.folders.get_input_directory()).iterdir()])
+    assert stored.name.startswith("INPUT_Photo_") and stored.name in shown and stored.read_bytes() == PNG
 
 
 async def test_a_workflow_is_loaded_and_saved(tab: Any, uiapi: Uiapi, tmp_path: Path) -> None:

@@ -90,6 +90,20 @@ class Program:
         async with self.http.post(self.url(path), json=body or {}) as response:
             assert response.status == 200
 
+    async def queue_prompt(self, prompt: dict[str, Any]) -> str:
+        """Queue an API-format workflow past this project, and return its id once it runs."""
+        async with self.http.post(self.url("/prompt"), json={"prompt": prompt, "client_id": "test"}) as response:
+            prompt_id = str((await response.json())["prompt_id"])
+        while prompt_id not in (await self.queue())[0]:  # noqa: ASYNC110 - another process sets no event
+            await asyncio.sleep(0.02)
+        return prompt_id
+
+    async def history(self, prompt_id: str) -> dict[str, Any] | None:
+        """ComfyUI's entry of a prompt that is done; None before."""
+        async with self.http.get(self.url(f"/history/{prompt_id}")) as response:
+            entry: dict[str, Any] | None = (await response.json()).get(prompt_id)
+        return entry
+
     async def queue(self) -> tuple[list[str], list[str]]:
         """The prompt ids that ComfyUI runs and those that wait."""
         async with self.http.get(self.url("/queue")) as response:

@@ -7,6 +7,7 @@ import base64
 import io
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,18 @@ async def idle(program: Program) -> bool:
 async def image(program: Program, output: dict[str, Any]) -> bytes:
     """The file of one output, whichever way it came."""
     return base64.b64decode(output["base64"]) if "base64" in output else await program.file(output["url"])
+
+
+def plain(color: int) -> bytes:
+    """A PNG of one colour (0xRRGGBB)."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (color >> 16, color >> 8 & 0xFF, color & 0xFF)).save(file, "PNG")
+    return file.getvalue()
+
+
+def as_value(file: bytes) -> dict[str, str]:
+    """An image file as a field's value."""
+    return {"type": "image_base64", "data": base64.b64encode(file).decode()}
 
 
 # -- what comes back ------------------------------------------------------------------------------------------------
@@ -112,9 +125,40 @@ async def test_a_picture_sent_with_run_is_the_one_that_is_run(program: Program) 
     await program.ok("load_workflow", {"workflow": photo("none.png")})
     gradient = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(gradient, "PNG")
-    sent = {"type": "image_base64", "data": base64.b64encode(gradient.getvalue()).decode()}
+    sent = as_value(gradient.getvalue())
     [output] = (await program.ok("run", {"fields": [["Photo.image", sent]]}))["outputs"]
     assert (pixels(await image(program, output)) == pixels(gradient.getvalue())).all()
+
+
+async def test_a_queued_run_keeps_its_own_picture(program: Program) -> None:
+    await program.ok("load_workflow", {"workflow": photo("none.png")})
+    job = await program.queue_prompt(endless())
+    queued = []
+    for color in COLORS:
+        answer = await program.ok("run", {"fields": [["Photo.image", as_value(plain(color))]], "wait": False})
+        queued.append((answer["prompt_id"], color))
+    running, waiting = await program.queue()
+    assert running == [job] and {*waiting} == {prompt_id for prompt_id, _ in queued}
+    await program.comfy_post("/interrupt")
+    for prompt_id, color in queued:
+        outputs = (await until(partial(program.history, prompt_id), "its end", PATIENCE))["outputs"]
+        [file] = outputs["2"]["images"]
+        assert is_all(await program.file(f"/view?filename={file['filename']}"), color)
+
+
+async def test_programs_that_send_pictures_at_the_same_time_each_get_their_own(program: Program) -> None:
+    await program.ok("load_workflow", {"workflow": photo("none.png")})
+
+    async def runs(colors: list[int]) -> bool:
+        ran = []
+        async with Program(program.comfy) as other:
+            for color in colors:
+                request = {"fields": [["Photo.image", as_value(plain(color))]]}
+                [output] = (await other.ok("run", request))["outputs"]
+                ran.append(is_all(await image(other, output), color))
+        return all(ran)
+
+    assert all(await asyncio.gather(*(runs(COLORS[at::3]) for at in range(3))))
 
 
 async def test_a_batch_is_as_many_runs_each_with_its_own_seed(program: Program) -> None:

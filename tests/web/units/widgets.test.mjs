@@ -46,7 +46,8 @@ test("a file that is not listed is accepted with a warning, a picture that was j
   assert.equal(value, "b.png");
   assert.match(warnings.join(), /does not list "b.png"/);
   assert.deepEqual((await written("a.png")).warnings, []);
-  assert.deepEqual((await written("INPUT_Load.png")).warnings, []);
+  assert.deepEqual((await written("INPUT_Load_0123456789abcdef.png")).warnings, []);
+  assert.match((await written("INPUT_mine.png")).warnings.join(), /does not list "INPUT_mine.png"/);
 });
 
 test("a field is answered under its path, whatever that is", async () => {
