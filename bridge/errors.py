@@ -43,6 +43,8 @@ STATUS: dict[str, int] = {
     "wrong_method": 405,
     "ambiguous_path": 409,
     "conflict": 409,
+    # A model file that is there and cannot be used, or is not the one that is wanted.
+    "damaged": 409,
     "revision_changed": 409,
     "tab_changed": 409,
     "cancelled": 409,

@@ -282,11 +282,12 @@ class DownloadResumeAnswer(TypedDict):
     snapshot_time: NotRequired[float | None]
 
 class ModelStatusAnswer(TypedDict):
-    status: Literal["success", "downloading", "not_found"]
+    status: Literal["success", "damaged", "downloading", "not_found"]
     exists: bool
     path: NotRequired[str | None]
     type: NotRequired[str | None]
     size: NotRequired[int | None]
+    damage: NotRequired[str | None]
     progress: NotRequired[Progress | None]
     download_id: NotRequired[str | None]
     started: NotRequired[float | None]
@@ -432,11 +433,12 @@ class NeededModel(TypedDict):
     gated: bool | None
     node: NotRequired[dict[str, Any] | None]
     reason: str | None
+    damage: NotRequired[str | None]
 
 class PlannedModel(TypedDict):
     name: str
     directory: str | None
-    action: Literal["present", "download", "link", "blocked", "no_url", "not_needed"]
+    action: Literal["present", "damaged", "download", "link", "blocked", "no_url", "not_needed"]
     source: str | None
     url: str | None
     size: int | None
@@ -1327,7 +1329,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> ModelStatusAnswer:
-        """Tell whether a model is there, is being fetched, or neither."""
+        """Tell whether a model is there and can be used, is being fetched, or neither."""
 
     def model_urls(
         self,
@@ -2248,7 +2250,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> ModelStatusAnswer:
-        """Tell whether a model is there, is being fetched, or neither."""
+        """Tell whether a model is there and can be used, is being fetched, or neither."""
 
     async def model_urls(
         self,

@@ -6,9 +6,11 @@ import asyncio
 import os
 from typing import Any
 
+from ..bridge.errors import UiapiError
 from .needs import Need, Needs, node_types
 from .node_inputs import NodeInputs
 from .places import Places, same_name
+from .presence import Presence
 
 
 class Analysis:
@@ -17,11 +19,13 @@ class Analysis:
     Args:
         places: the model folders.
         inputs: what is known of node classes; it learns those it meets.
+        presence: looks at the files that are there.
     """
 
-    def __init__(self, places: Places, inputs: NodeInputs) -> None:
+    def __init__(self, places: Places, inputs: NodeInputs, presence: Presence) -> None:
         self._places = places
         self._inputs = inputs
+        self._presence = presence
         self._needs = Needs(places, inputs)
 
     async def needs(self, workflow: Any) -> tuple[list[Need], list[str | None]]:
@@ -30,7 +34,12 @@ class Analysis:
 
     async def tell(self, workflow: Any) -> list[dict[str, Any]]:
         """A workflow's needs as analyze_workflow answers them. UiapiError as `needs`."""
-        return await asyncio.to_thread(self._tell, workflow)
+        needs, found = await self.needs(workflow)
+        damages = await self._presence.damages(
+            [(path, need.sha256) for need, path in zip(needs, found, strict=True)]
+        )
+        told = zip(needs, found, damages, strict=True)
+        return await asyncio.to_thread(lambda: [self._one(*one) for one in told])
 
     async def absent(self, workflow: Any) -> list[dict[str, Any]]:
         """The widgets whose model file is not there, as the tab clears them. UiapiError as `needs`."""
@@ -59,11 +68,7 @@ class Analysis:
         anywhere = self._places.find_anywhere(need.name)
         return anywhere[1] if anywhere else None
 
-    def _tell(self, workflow: Any) -> list[dict[str, Any]]:
-        needs, found = self._read(workflow)
-        return [self._one(need, path) for need, path in zip(needs, found, strict=True)]
-
-    def _one(self, need: Need, path: str | None) -> dict[str, Any]:
+    def _one(self, need: Need, path: str | None, damage: UiapiError | None) -> dict[str, Any]:
         known = need.directory is None or self._places.is_known(need.directory)
         first = next((use for use in need.uses if use.reason is None), need.uses[0])
         return {
@@ -71,14 +76,15 @@ class Analysis:
             "directory": need.directory,
             "url": need.urls[0] if need.urls else None,
             "urls": need.urls,
-            "exists": path is not None,
+            "exists": path is not None and damage is None,
             "path": path,
             "size": os.path.getsize(path) if path is not None else None,
             "sha256": need.sha256,
             # Only the host knows; plan_downloads asks it.
             "gated": None,
             "needed": need.reason is None,
-            "reason": need.reason or (None if known else "unknown_folder"),
+            "reason": need.reason or ("damaged" if damage else None if known else "unknown_folder"),
+            "damage": damage.message if damage else None,
             "node": first.to_dict(),
             "nodes": [use.to_dict() for use in need.uses],
         }

@@ -19,13 +19,14 @@ class NeededModel(Answer):
     name: str
     directory: str | None = Field(description="The ComfyUI folder.")
     url: str | None = Field(description="Where it can be had, as the workflow says.")
-    exists: bool
-    path: str | None
+    exists: bool = Field(description="Whether a file is there that can be used.")
+    path: str | None = Field(description="Where it is; also of a damaged file.")
     size: int | None = Field(description="Bytes, of a file that is there.")
     sha256: str | None
     gated: bool | None
     node: dict[str, Any] | None = Field(None, description="The node that asks for it: {id, type, path}.")
-    reason: str | None = Field(description="Why it is not needed now, such as muted.")
+    reason: str | None = Field(description="Why it is not needed now, such as muted; damaged for a spoilt file.")
+    damage: str | None = Field(None, description="What is wrong with a damaged file, and what to do about it.")
 
 
 class Needs(Answer):
@@ -46,7 +47,9 @@ class PlannedModel(Answer):
 
     name: str
     directory: str | None
-    action: Literal["present", "download", "link", "blocked", "no_url", "not_needed"]
+    action: Literal["present", "damaged", "download", "link", "blocked", "no_url", "not_needed"] = Field(
+        description="A damaged file is replaced only by a download with overwrite."
+    )
     source: str | None
     url: str | None
     size: int | None = Field(description="Bytes.")
@@ -71,7 +74,9 @@ class Plan(Answer):
     """What a download would do."""
 
     models: list[PlannedModel]
-    totals: dict[str, int] = Field(description="Models, present, download, link, blocked, bytes, unknown_sizes.")
+    totals: dict[str, int] = Field(
+        description="Models, present, damaged, download, link, blocked, bytes, unknown_sizes."
+    )
     disks: list[Disk]
     verdict: Literal["ready", "blocked", "disk_full"]
 
@@ -137,11 +142,12 @@ class DownloadState(Answer):
 class ModelPresence(Answer):
     """Whether a model is there."""
 
-    status: Literal["success", "downloading", "not_found"]
-    exists: bool
+    status: Literal["success", "damaged", "downloading", "not_found"]
+    exists: bool = Field(description="Whether a file is there that can be used.")
     path: str | None = None
     type: str | None = Field(None, description="The ComfyUI folder.")
     size: int | None = Field(None, description="Bytes.")
+    damage: str | None = Field(None, description="What is wrong with a damaged file, and what to do about it.")
     progress: Progress | None = None
     download_id: str | None = None
     started: float | None = Field(None, description="Unix time.")

@@ -54,6 +54,11 @@ def chosen(need: Need, entry: ModelDef | str, origin: str, key: str = "") -> Cho
     return Choice(entry, need.directory or entry.ckpt_type, origin, entry.sha256, key)
 
 
+def wanted_sha256(need: Need, choice: Choice | None) -> str | None:
+    """The digest a need's file must have; None if nobody says."""
+    return choice.sha256 if choice is not None and choice.sha256 else need.sha256
+
+
 def read_table(table: Mapping[str, Entry]) -> dict[str, ModelDef | str]:
     """A table with its dicts read as definitions. UiapiError `invalid` names the entry that cannot be read."""
     read: dict[str, ModelDef | str] = {}

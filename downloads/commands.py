@@ -39,7 +39,7 @@ SOURCE_CODES = frozenset(
     }
 )
 FILE_CODES = frozenset(
-    {"not_a_model", "size_mismatch", "hash_mismatch", "conflict", "cancelled", "disk_full", "timeout"}
+    {"not_a_model", "size_mismatch", "hash_mismatch", "conflict", "damaged", "cancelled", "disk_full", "timeout"}
 )
 STOP_CODES = frozenset({"unknown_download", "unknown_model", "conflict", "storage_failed"})
 
@@ -57,7 +57,9 @@ class DownloadModels(Workflow):
 
     download_table: dict[str, Definition] = Field(default_factory=dict, description="{name: url or model definition}")
     only: list[str] | None = Field(None, description="Just these of the workflow's models, by name; all if left out.")
-    overwrite: bool = Field(False, description="Fetch models of the table anew even where a file is there.")
+    overwrite: bool = Field(
+        False, description="Replace files that are there: of the models in the table, and every damaged one."
+    )
 
 
 class PlanDownloads(DownloadModels):
@@ -155,7 +157,8 @@ async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
 )
 async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
     """Say what download_models would do, before any byte: sizes, hashes, obstacles, room on each disk."""
-    return await room(call).plan(await workflow_of(call, request), request.download_table, request.only)
+    workflow = await workflow_of(call, request)
+    return await room(call).plan(workflow, request.download_table, request.only, overwrite=request.overwrite)
 
 
 @command(
@@ -238,19 +241,24 @@ async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     flat=True,
 )
 async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
-    """Tell whether a model is there, is being fetched, or neither."""
+    """Tell whether a model is there and can be used, is being fetched, or neither."""
     service = room(call)
     folder, _, rest = request.name.partition("/")
     found = await asyncio.to_thread(service.places.find_anywhere, request.name)
     if found is None and rest and service.places.is_known(folder):
         path = await asyncio.to_thread(service.places.find, folder, rest)
         found = (folder, path) if path is not None else None
+    there: dict[str, Any] = {}
     if found is not None:
+        damage = await service.presence.damage(found[1])
         size = await asyncio.to_thread(os.path.getsize, found[1])
-        return {"status": "success", "exists": True, "path": found[1], "type": found[0], "size": size}
+        there = {"path": found[1], "type": found[0], "size": size}
+        if damage is None:
+            return {"status": "success", "exists": True, **there}
+        there.update(status="damaged", damage=damage.message)
     fetched = service.find_item(request.name)
     if fetched is None:
-        return {"status": "not_found", "exists": False}
+        return {"status": "not_found", "exists": False, **there}
     run, item = fetched
     began = run.entry["start_time"]
     return {
@@ -350,7 +358,7 @@ async def ended(run: Run, timeout: float) -> dict[str, Any]:
         if not done:
             raise UiapiError("timeout", f"{item.key} is still being fetched; see download_status/{run.id}.")
     if item.failure is not None:
-        raise item.failure
+        raise item.failure.anew()
     if item.state != "success":
         raise UiapiError("cancelled", f"The download of {item.key} was {item.state}.", {"download_id": run.id})
     return {"status": "success", "path": item.entry["path"], "download_id": run.id}

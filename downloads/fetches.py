@@ -21,6 +21,7 @@ from .locks import Held, target_lock
 from .offers import LocalOffer, Offer, explained
 from .partial import Partial
 from .places import Places
+from .presence import Presence, differs
 from .settings import Settings
 from .sink import Progress, settled
 from .sources import Sources
@@ -52,6 +53,12 @@ class Wish:
     sha256: str | None = None
     overwrite: bool = False
 
+    def target(self, places: Places, settings: Settings) -> Path:
+        """Where the file is to be written. Blocks; UiapiError as Places.target."""
+        return places.target(
+            self.directory, self.name, allow_pickle=settings.allow_pickle, replace=self.overwrite
+        )
+
 
 class Fetch:
     """A wish being fulfilled. `phase` is queued, resolving, waiting, connecting, downloading, verifying."""
@@ -81,6 +88,7 @@ class Fetches:
         places: the model folders.
         sources: says what there is behind a reference.
         hashes: finds files that are there under another name.
+        presence: looks at files that are there.
         settings: how many at a time.
         landed: awaited with (folder, path) when a new file is there.
         backoff: makes the pauses between questions to a host that does not answer.
@@ -92,6 +100,7 @@ class Fetches:
         places: Places,
         sources: Sources,
         hashes: Hashes,
+        presence: Presence,
         settings: Settings,
         landed: Callable[[str, Path], Awaitable[None]],
         backoff: Callable[[], Backoff] = Backoff,
@@ -100,6 +109,7 @@ class Fetches:
         self._places = places
         self._sources = sources
         self._hashes = hashes
+        self._presence = presence
         self._settings = settings
         self._landed = landed
         self._backoff = backoff
@@ -115,8 +125,7 @@ class Fetches:
             UiapiError: `bad_path`, `unknown_folder`, `unsupported_type` or `pickle_refused` for a wish that is
                 not fulfilled; nothing has been made then.
         """
-        allowed = self._settings.allow_pickle
-        target = await asyncio.to_thread(lambda: self._places.target(wish.directory, wish.name, allow_pickle=allowed))
+        target = await asyncio.to_thread(wish.target, self._places, self._settings)
         while (fetch := self._running.get(target)) is not None and not fetch.serves(wish):
             if fetch.task is not None:
                 await asyncio.wait({fetch.task})
@@ -197,7 +206,13 @@ class Fetches:
     async def _locked(self, fetch: Fetch, wish: Wish) -> Path:
         existing = await asyncio.to_thread(self._places.find, wish.directory, wish.name)
         if existing is not None and not wish.overwrite:
-            await self._check_digest(wish, Path(existing))
+            fetch.progress.phase = "verifying"
+            damage = await self._presence.damage(existing, wish.sha256)
+            if damage is not None:
+                raise damage.anew()
+            found = await self._other_digest(wish, Path(existing))
+            if found is not None:
+                raise differs(existing, found, wish.sha256 or "")
             return Path(existing)
         failures: list[UiapiError] = []
         for kind, text in wish.model.sources:
@@ -230,7 +245,14 @@ class Fetches:
     async def _bring(self, fetch: Fetch, wish: Wish, offer: Offer | LocalOffer) -> None:
         if isinstance(offer, LocalOffer):
             fetch.source, fetch.progress.phase = "local", "verifying"
-            await self._check_digest(wish, offer.path)
+            found = await self._other_digest(wish, offer.path)
+            if found is not None:
+                raise UiapiError(
+                    "hash_mismatch",
+                    f"{offer.path.name} on the disk is another file than the one wanted as {wish.name}: their SHA256 "
+                    "differ; check the digest, or choose another name.",
+                    {"sha256": found, "expected": wish.sha256},
+                )
             await link_or_copy(offer.path, fetch.target, fetch.progress, overwrite=wish.overwrite)
             return
         fetch.source, fetch.address = offer.source, offer.shown
@@ -253,21 +275,14 @@ class Fetches:
             with suppress(OSError):
                 await self._hashes.note(fetch.target, sha256)
 
-    async def _check_digest(self, wish: Wish, path: Path) -> None:
-        """UiapiError `hash_mismatch` when a file on the disk is not the one that is wanted."""
-        wanted = wish.sha256.lower() if wish.sha256 else None
-        if wanted is None:
-            return
+    async def _other_digest(self, wish: Wish, path: Path) -> str | None:
+        """The digest of a file on the disk that is not the one that is wanted; UiapiError `storage_failed`."""
+        if wish.sha256 is None:
+            return None
         found = await self._hashes.of(path)
         if found is None:
             raise UiapiError("storage_failed", f"{path.name} cannot be read to verify it; mend its permissions.")
-        if found != wanted:
-            raise UiapiError(
-                "hash_mismatch",
-                f"{path.name} on the disk is another file than the one wanted as {wish.name}: their SHA256 differ; "
-                "check the digest, or choose another name.",
-                {"sha256": found, "expected": wanted},
-            )
+        return found if found != wish.sha256.lower() else None
 
 
 def agreed_sha256(wish: Wish, offer: Offer) -> str | None:

@@ -89,6 +89,20 @@ class Hashes:
         await self._keep(path, stat, digest)
         return digest
 
+    async def load(self) -> None:
+        """Have the digests that are known ready for `known` and `size_of`."""
+        await self._load()
+
+    def known(self, path: str, stat: os.stat_result) -> str | None:
+        """The digest of a file as it is now, where it is known already; nothing is read."""
+        entry = (self._known or {}).get(path)
+        return entry[2] if entry is not None and entry[:2] == (stat.st_size, stat.st_mtime_ns) else None
+
+    def size_of(self, sha256: str) -> int | None:
+        """The length of the files with that digest, where one is known."""
+        known = [*(self._known or {}).values()]
+        return next((size for size, _, digest in known if digest == sha256), None)
+
     async def note(self, path: Path, sha256: str) -> None:
         """Remember a digest that was just found to be right."""
         await self._load()

@@ -14,9 +14,10 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..bridge.atomic import sync_directory
 from ..bridge.errors import UiapiError
@@ -222,11 +223,11 @@ class Partial:
         except OSError as error:
             raise disk_error(error, self.target) from error
 
-    def read_head(self, count: int) -> bytes:
-        """The first bytes, from a descriptor of its own. UiapiError as `open`."""
+    def look_at(self, step: Callable[[BinaryIO], None]) -> None:
+        """Have `step` read what is there, by a descriptor of its own. UiapiError as `open`, and what it raises."""
         try:
             with self.path.open("rb") as file:
-                return file.read(count)
+                step(file)
         except OSError as error:
             raise disk_error(error, self.target) from error
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
-from .choice import Choice, choose
+from .choice import Choice, choose, wanted_sha256
 from .fetches import Wish, agreed_sha256
 from .hashes import Hashes
 from .needs import Need
 from .offers import LocalOffer, Offer, explained
 from .partial import DISK_RESERVE, Partial
 from .places import Places
+from .presence import Presence
 from .settings import Settings
 from .sources import Sources
 from .telling import plain, told, unforeseen
@@ -25,9 +26,10 @@ from .telling import plain, told, unforeseen
 # Hosts asked at a time.
 QUESTIONS = 8
 
-# What becomes of a need: it is there, would be fetched, would be linked to a copy under another name, cannot be
-# had as things are, is unknown where to be had, or is not needed for a run now.
-PRESENT, DOWNLOAD, LINK, BLOCKED, UNKNOWN, UNNEEDED = "present", "download", "link", "blocked", "no_url", "not_needed"
+# What becomes of a need: it is there, is there and cannot be used, would be fetched, would be linked to a copy under
+# another name, cannot be had as things are, is unknown where to be had, or is not needed for a run now.
+PRESENT, DAMAGED, DOWNLOAD, LINK = "present", "damaged", "download", "link"
+BLOCKED, UNKNOWN, UNNEEDED = "blocked", "no_url", "not_needed"
 
 
 class Planner:
@@ -37,35 +39,50 @@ class Planner:
         places: the model folders.
         sources: asked what there is.
         hashes: finds copies under another name.
+        presence: looks at the files that are there.
         settings: what is allowed.
     """
 
-    def __init__(self, places: Places, sources: Sources, hashes: Hashes, settings: Settings) -> None:
+    def __init__(
+        self, places: Places, sources: Sources, hashes: Hashes, presence: Presence, settings: Settings
+    ) -> None:
         self._places = places
         self._sources = sources
         self._hashes = hashes
+        self._presence = presence
         self._settings = settings
 
     async def plan(
-        self, needs: list[Need], table: Mapping[str, ModelDef | str], saved: Mapping[str, ModelDef | str]
+        self,
+        needs: list[Need],
+        table: Mapping[str, ModelDef | str],
+        saved: Mapping[str, ModelDef | str],
+        *,
+        overwrite: bool = False,
     ) -> dict[str, Any]:
-        """Every need with what would become of it, the sums, and a verdict for each disk."""
+        """Every need with what would become of it, the sums, and a verdict for each disk.
+
+        Args:
+            overwrite: whether damaged files, and those of models in the table, would be replaced.
+        """
         turns = asyncio.Semaphore(QUESTIONS)
 
         async def one(need: Need) -> dict[str, Any]:
             async with turns:
-                return await self._of(need, choose(need, table, saved))
+                return await self._of(need, choose(need, table, saved), overwrite)
 
         models = await asyncio.gather(*(one(need) for need in needs))
         fetched = [model for model in models if model["action"] == DOWNLOAD]
         disks = await asyncio.to_thread(self._disks, fetched)
         blocked = [model for model in models if model["action"] in (BLOCKED, UNKNOWN)]
+        damaged = sum(model["action"] == DAMAGED for model in models)
         fits = all(disk["fits"] for disk in disks)
         return {
             "models": models,
             "totals": {
                 "models": len(models),
                 "present": sum(model["action"] == PRESENT for model in models),
+                "damaged": damaged,
                 "download": len(fetched),
                 "link": sum(model["action"] == LINK for model in models),
                 "blocked": len(blocked),
@@ -73,10 +90,10 @@ class Planner:
                 "unknown_sizes": sum(model["size"] is None for model in fetched),
             },
             "disks": disks,
-            "verdict": "blocked" if blocked else "ready" if fits else "disk_full",
+            "verdict": "blocked" if blocked or damaged else "ready" if fits else "disk_full",
         }
 
-    async def _of(self, need: Need, choice: Choice | None) -> dict[str, Any]:
+    async def _of(self, need: Need, choice: Choice | None, overwrite: bool) -> dict[str, Any]:
         directory = need.directory or (choice.directory if choice else None)
         model: dict[str, Any] = {
             "name": plain(need.name),
@@ -93,7 +110,7 @@ class Planner:
             "reason": None,
         }
         try:
-            return await self._decided(model, need, directory, choice)
+            return await self._decided(model, need, directory, choice, overwrite)
         except UiapiError as error:
             failure = told(error)
         except Exception as error:  # The last line of defence: the plan tells of the others all the same.
@@ -103,25 +120,44 @@ class Planner:
         return {**model, "action": BLOCKED, "gated": gated, "reason": reason}
 
     async def _decided(
-        self, model: dict[str, Any], need: Need, directory: str | None, choice: Choice | None
+        self, model: dict[str, Any], need: Need, directory: str | None, choice: Choice | None, overwrite: bool
     ) -> dict[str, Any]:
         found = await asyncio.to_thread(self._places.find, directory, need.name) if directory else None
+        damage = None
         if found is not None:
             model["path"] = found
-            return {**model, "action": PRESENT, "size": await asyncio.to_thread(os.path.getsize, found)}
+            damage = await self._presence.damage(found, wanted_sha256(need, choice))
+            again = overwrite and choice is not None and choice.origin == "request"
+            if damage is None and not again:
+                return {**model, "action": PRESENT, "size": await asyncio.to_thread(os.path.getsize, found)}
         if need.reason is not None:
             reason = {"code": need.reason, "message": f"Its node is {need.reason}."}
             return {**model, "action": UNNEEDED, "reason": reason}
+        if damage is not None and not overwrite:
+            return await self._of_damaged(model, need, directory, choice, damage)
         if choice is None:
             message = f"Nothing says where {model['name']} can be had; give its url, or the person will be asked."
             return {**model, "reason": {"code": "no_url", "message": message}}
         if directory is None:
             raise UiapiError("unknown_folder", f"Nothing tells the folder of {need.name}; give its ckpt_type.")
-        return await self._of_wish(model, Wish(directory, need.name, choice.model, choice.sha256))
+        wish = Wish(directory, need.name, choice.model, choice.sha256, overwrite=found is not None)
+        return await self._of_wish(model, wish)
+
+    async def _of_damaged(
+        self, model: dict[str, Any], need: Need, directory: str | None, choice: Choice | None, damage: UiapiError
+    ) -> dict[str, Any]:
+        """What is wrong with a file, and what would be fetched in its place with the person's word."""
+        message = damage.message
+        if choice is not None and directory is not None:
+            wish = Wish(directory, need.name, choice.model, choice.sha256, overwrite=True)
+            try:
+                model = {**model, **await self._of_wish(model, wish)}
+            except UiapiError as error:
+                message = f"{message} As things are it cannot be had: {told(error).message}"
+        return {**model, "action": DAMAGED, "reason": {"code": damage.code, "message": message}}
 
     async def _of_wish(self, model: dict[str, Any], wish: Wish) -> dict[str, Any]:
-        allowed = self._settings.allow_pickle
-        target = await asyncio.to_thread(lambda: self._places.target(wish.directory, wish.name, allow_pickle=allowed))
+        target = await asyncio.to_thread(wish.target, self._places, self._settings)
         offer = await self._first_offer(wish)
         model = {**model, "path": str(target)}
         if isinstance(offer, LocalOffer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -182,6 +182,8 @@ class Runner:
             fail(item, error)
         except Exception as error:  # The last line of defence: one model's failure, and never begun again by itself.
             fail(item, unforeseen(f"The download of {item.key}", error))
+        # It has an error's traceback, and this whatever was in hand.
+        item.fetch = None
         self._changed(run)
 
     def _wish(self, run: Run, item: Item) -> Wish:
@@ -240,6 +242,32 @@ class Runner:
         else:
             registry.finish(run.entry, "completed")
         self._changed(run)
+
+
+def items_of(
+    needs: Iterable[tuple[Need, str | None, Choice | None, UiapiError | None]], *, overwrite: bool
+) -> list[Item]:
+    """The models of a download that is not begun: what is there has ended, the others are pending.
+
+    Args:
+        needs: each with the path it is at, where it is to be had, and what is wrong with the file that is there.
+        overwrite: whether damaged files, and those of models whose source the request gives, are replaced.
+    """
+    items: list[Item] = []
+    taken: set[str] = set()
+    for need, path, choice, damage in needs:
+        item = new_item(need, choice, taken)
+        items.append(item)
+        requested = choice is not None and choice.origin == "request"
+        if path is None or (overwrite and (requested or damage is not None)):
+            continue
+        if damage is not None:
+            item.entry["path"] = path
+            fail(item, damage)
+        # A file whose digest the request itself gives is hashed, however long that takes.
+        elif choice is None or not requested or choice.sha256 is None:
+            item.entry.update(status="success", path=path, model_number="existing")
+    return items
 
 
 def new_item(need: Need, choice: Choice | None, taken: set[str]) -> Item:

@@ -16,9 +16,9 @@ from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from . import registry, urlmap
 from .analysis import Analysis
-from .choice import Choice, Entry, choose, read_saved, read_table, unused
+from .choice import Choice, Entry, choose, read_saved, read_table, unused, wanted_sha256
 from .engine import Engine
-from .fetches import Fetches
+from .fetches import Fetches, Wish
 from .guard import HostGuard
 from .hashes import Hashes
 from .journal import Journal
@@ -28,7 +28,8 @@ from .news import News, measure_all
 from .node_inputs import NodeInputs
 from .places import Places, check_names
 from .plan import Planner
-from .runs import ENDED, RESUMABLE, AskUrls, Item, Run, Runner, new_item
+from .presence import Presence
+from .runs import ENDED, RESUMABLE, AskUrls, Item, Run, Runner, items_of, new_item
 from .secrets import redact
 from .settings import Settings
 from .sources import Sources, check_sources, clean
@@ -77,10 +78,13 @@ class Downloads:
         self._engine = Engine(settings, self.guard, backoff)
         sources = Sources(settings, self.guard, self._engine, self.places)
         self._hashes = hashes = Hashes(state_directory / "hashes.json", self.places)
-        self.analysis = Analysis(self.places, NodeInputs(folder_paths, node_classes))
-        self._planner = Planner(self.places, sources, hashes, settings)
+        self.presence = Presence(hashes)
+        self.analysis = Analysis(self.places, NodeInputs(folder_paths, node_classes), self.presence)
+        self._planner = Planner(self.places, sources, hashes, self.presence, settings)
         self._news = news = News(self.places, publish, models_changed)
-        self._fetches = Fetches(self._engine, self.places, sources, hashes, settings, news.landed, backoff)
+        self._fetches = Fetches(
+            self._engine, self.places, sources, hashes, self.presence, settings, news.landed, backoff
+        )
         self._runner = Runner(self._fetches, self._ask, news.changed)
         self._ask_urls = ask_urls
         self._state = state_directory
@@ -122,12 +126,15 @@ class Downloads:
 
     # -- downloads ----------------------------------------------------------------------------------------
 
-    async def plan(self, workflow: Any, table: Mapping[str, Entry], only: Names = None) -> dict[str, Any]:
+    async def plan(
+        self, workflow: Any, table: Mapping[str, Entry], only: Names = None, *, overwrite: bool = False
+    ) -> dict[str, Any]:
         """What a download of a workflow's models would do. UiapiError `invalid`, `too_large`, `storage_failed`."""
         needs, _ = await self.analysis.needs(workflow)
         needs = [need for need in needs if need.among(only)]
         _check_number(needs)
-        return await self._planner.plan(needs, read_table(table), read_saved(await urlmap.load_stored_urlmap()))
+        saved = read_saved(await urlmap.load_stored_urlmap())
+        return await self._planner.plan(needs, read_table(table), saved, overwrite=overwrite)
 
     async def look_at(self, name: str, directory: str | None, url: str) -> dict[str, Any]:
         """What would come of fetching a model from this address. UiapiError `invalid`."""
@@ -139,6 +146,8 @@ class Downloads:
         self, workflow: Any, table: Mapping[str, Entry], *, overwrite: bool = False, only: Names = None
     ) -> Run:
         """Begin to download every model a workflow needs and has not, or just those of the names in `only`.
+
+        A damaged file is replaced with `overwrite` only; without, its model's download fails and says so.
 
         Raises:
             UiapiError: `invalid`, `bad_path` for a name in the table that no model can have, `too_large`,
@@ -152,31 +161,31 @@ class Downloads:
         run.entry["status"] = "checking"
         saved = read_saved(await urlmap.load_stored_urlmap())
         choices = [choose(need, entries, saved) for need in needs]
-        taken: set[str] = set()
-        for need, path, choice in zip(needs, found, choices, strict=True):
-            if need.reason is not None or not need.among(only):
-                continue
-            item = new_item(need, choice, taken)
-            run.items.append(item)
-            if path is not None and not (overwrite and choice is not None and choice.origin == "request"):
-                item.entry.update(status="success", path=path, model_number="existing")
+        wanted = map(wanted_sha256, needs, choices)
+        damages = await self.presence.damages([*zip(found, wanted, strict=True)])
+        told = zip(needs, found, choices, damages, strict=True)
+        run.items = items_of([one for one in told if one[0].reason is None and one[0].among(only)], overwrite=overwrite)
         run.entry["unused"] = unused(entries, choices)
         return await self._launch(run)
 
     async def fetch_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
-        """Begin to download one model. UiapiError for one that would not be fetched at all."""
+        """Begin to download one model. UiapiError for one that would not be fetched at all.
+
+        One that is there is not fetched without `overwrite`: `damaged` if it cannot be used.
+        """
         model = read_table({name: definition})[name.replace("\\", "/")]
         model = ModelDef(url=model) if isinstance(model, str) else model
         check_sources(model, self.settings, self.guard)
         directory = model.ckpt_type
-        target = await asyncio.to_thread(
-            lambda: self.places.target(directory, name, allow_pickle=self.settings.allow_pickle)
-        )
+        wish = Wish(directory, name, model, model.sha256, overwrite)
+        target = await asyncio.to_thread(wish.target, self.places, self.settings)
         run = self._new_run(overwrite)
         item = new_item(Need(name, directory), Choice(model, directory, "request", model.sha256), set())
         run.items.append(item)
-        found = await asyncio.to_thread(self.places.find, directory, name)
-        if found is not None and not overwrite:
+        found = None if overwrite else await asyncio.to_thread(self.places.find, directory, name)
+        if (damage := await self.presence.damage(found, model.sha256)) is not None:
+            raise damage.anew()
+        if found is not None and model.sha256 is None:
             item.entry.update(status="success", path=found, model_number="existing")
         else:
             item.entry["path"] = str(target)

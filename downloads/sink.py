@@ -157,7 +157,7 @@ class Sink:
         self._checking = True
         try:
             while self._head is not None and self._frontier >= self._head.needed:
-                self._head.step(await settled(self._partial.read_head, self._head.needed))
+                await settled(self._partial.look_at, self._head.step)
                 if not self._head.needed:
                     if self._head.implied is not None:
                         self.expected = self._head.implied

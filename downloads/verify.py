@@ -13,14 +13,22 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from ..bridge.errors import UiapiError
-from .places import PICKLE_EXTENSIONS, extension_of
+from .places import MODEL_EXTENSIONS, PICKLE_EXTENSIONS, extension_of
 
 # The safetensors library refuses longer headers, so no file has one.
 MAX_HEADER = 100_000_000
+# Bytes of a header that are in memory at a time, and more than an entry with its offsets has.
+HEADER_PIECE = 1 << 20
+LONGEST_OFFSETS = 256
 # Bytes looked at before a format is decided.
 SNIFF = 16
+# How a ZIP archive begins, and what is in its last bytes; what comes before a comment, and the longest of those.
+ZIP_START, ZIP_END, ZIP_TAIL = b"PK\x03\x04", b"PK\x05\x06", 22 + 65535
+# How the text file begins that a repository has in a large file's place.
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 HASH_CHUNK = 4 << 20
 
 # No file is so long that its offsets had more digits; Python refuses to read those of thousands.
@@ -45,30 +53,50 @@ class HeadCheck:
         self.needed = SNIFF
         self.implied: int | None = None
         if total is not None and total < SNIFF:
-            raise _not_a_model(self._extension, f"it has only {total} bytes")
+            raise _not_a_model(self._extension, f"it has only {total} bytes" if total else "it is empty")
 
-    def step(self, head: bytes) -> None:
-        """Look at the first `needed` bytes. UiapiError `not_a_model` or `size_mismatch`."""
+    def step(self, file: BinaryIO) -> None:
+        """Look at the first `needed` bytes of a file. Blocks; UiapiError `not_a_model` or `size_mismatch`."""
+        file.seek(0)
         if self.needed == SNIFF:
-            self._sniff(head)
+            self._sniff(file.read(SNIFF))
             return
-        ends = [int(match[2]) for match in _OFFSETS.finditer(head, 8)]
-        if not head.rstrip().endswith(b"}"):
-            raise _not_a_model(self._extension, "its header is broken")
-        implied = len(head) + max(ends, default=0)
+        implied = self.needed + self._read_header(file)
         if self._total is not None and implied != self._total:
             raise UiapiError(
                 "size_mismatch",
                 f"The file has {self._total} bytes but its header speaks of {implied}; the source has a broken copy.",
-                {"size": self._total, "expected": implied},
+                {
+                    "size": self._total,
+                    "expected": implied,
+                    "why": f"it has {self._total} bytes where its own header says {implied}",
+                },
             )
         self.needed, self.implied = 0, implied
 
+    def _read_header(self, file: BinaryIO) -> int:
+        """Where the tensors end behind the JSON header of a safetensors file; held in memory piece by piece."""
+        file.seek(8)
+        left, end, overlap = self.needed - 8, 0, b""
+        while left:
+            piece = file.read(min(left, HEADER_PIECE))
+            if not piece:
+                raise _not_a_model(self._extension, "it ends within its header")
+            left -= len(piece)
+            text = overlap + piece
+            end = max([end, *(int(match[2]) for match in _OFFSETS.finditer(text))])
+            overlap = text[-LONGEST_OFFSETS:]
+        if not overlap.rstrip().endswith(b"}"):
+            raise _not_a_model(self._extension, "its header is broken")
+        return end
+
     def _sniff(self, head: bytes) -> None:
+        self.needed = 0
+        if head == LFS_POINTER[:SNIFF]:
+            raise _not_a_model(self._extension, "it is a Git LFS pointer, not the file itself")
         text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         if text == b"<" or (text in (b"{", b"[") and self._extension not in _SAFETENSORS):
             raise _not_a_model(self._extension, "it starts like a web page or JSON")
-        self.needed = 0
         if self._extension in _SAFETENSORS:
             length = int.from_bytes(head[:8], "little")
             if head[8:9] != b"{" or not 2 <= length <= MAX_HEADER:
@@ -82,12 +110,12 @@ class HeadCheck:
         elif self._extension == ".onnx":
             if head[:1] != b"\x08":
                 raise _not_a_model(self._extension, "it does not start like one")
-        elif self._extension in PICKLE_EXTENSIONS and head[:4] != b"PK\x03\x04" and head[:1] != b"\x80":
+        elif self._extension in PICKLE_EXTENSIONS and head[:4] != ZIP_START and head[:1] != b"\x80":
             raise _not_a_model(self._extension, "it does not start like one")
 
 
 def check_file(path: Path, name: str = "") -> None:
-    """Check a whole file on disk. Blocks; UiapiError `not_a_model` or `size_mismatch`, or OSError.
+    """Check a whole file on disk by its two ends. Blocks; UiapiError `not_a_model` or `size_mismatch`, or OSError.
 
     Args:
         name: the one whose ending says the format; the file's own if left out.
@@ -95,8 +123,28 @@ def check_file(path: Path, name: str = "") -> None:
     with path.open("rb") as file:
         check = HeadCheck(name or path.name, os.fstat(file.fileno()).st_size)
         while check.needed:
-            file.seek(0)
-            check.step(file.read(check.needed))
+            check.step(file)
+        file.seek(0)
+        if file.read(4) == ZIP_START:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - ZIP_TAIL))
+            if ZIP_END not in file.read():
+                raise _not_a_model(extension_of(path.name), "its end is missing")
+
+
+def check_any_file(path: Path) -> None:
+    """As check_file; of a format that is not known, only that it is neither empty nor a page nor an LFS pointer."""
+    extension = extension_of(path.name)
+    if extension in MODEL_EXTENSIONS:
+        check_file(path)
+        return
+    with path.open("rb") as file:
+        head = file.read(LONGEST_OFFSETS)
+    if not head:
+        raise _not_a_model(extension, "it is empty")
+    if head.startswith(LFS_POINTER):
+        raise _not_a_model(extension, "it is a Git LFS pointer, not the file itself")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
+        raise _not_a_model(extension, "it is a web page")
 
 
 def sha256_of(path: str | os.PathLike[str], stop: threading.Event | None = None) -> str:
@@ -182,4 +230,5 @@ def _not_a_model(extension: str, why: str) -> UiapiError:
     return UiapiError(
         "not_a_model",
         f"What the source sent is not a {extension} file: {why}. Check the address, or whether a login is needed.",
+        {"why": why},
     )

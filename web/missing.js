@@ -66,7 +66,8 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
     const key = keyOf(models);
     if (models.length === 0 || dismissed.has(key)) return notice.hide();
     const dismiss = () => void dismissed.add(key);
-    notice.show(texts.modelsMissing(models.length), [button(texts.showMissing, decide, { small: true })], dismiss);
+    const damaged = models.filter(({ damage }) => damage).length;
+    notice.show(texts.modelsMissing(models.length, damaged), [button(texts.showMissing, decide, { small: true })], dismiss);
   }
 
   /** @param {any[]} models */
@@ -96,7 +97,10 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
         if (url) await request("add_model_url", { model_name: key, url, model_type: model.directory ?? "checkpoints" });
       }
       await state.listen();
-      download = (await request("download_models", { workflow, only: chosen.map(({ key }) => key) })).download_id;
+      const only = chosen.map(({ key }) => key);
+      // The dialog has said which files are damaged and are replaced.
+      const overwrite = chosen.some(({ model }) => model.plan?.action === "damaged");
+      download = (await request("download_models", { workflow, only, overwrite })).download_id;
       followed();
     } catch (error) {
       frontend.toast("error", texts.models, words(error));

@@ -2,7 +2,7 @@
  * The dialog about models that are not there: what each is, where it is used, and a place for its address.
  *
  * @typedef {object} Planned What the server says about getting a model; sizes in bytes.
- * @property {"present" | "download" | "link" | "blocked" | "no_url" | "not_needed"} action
+ * @property {"present" | "damaged" | "download" | "link" | "blocked" | "no_url" | "not_needed"} action
  * @property {string | null} source
  * @property {string | null} [url]
  * @property {number | null} size
@@ -47,6 +47,14 @@ export async function askAddresses(dialogs, models, check, signal) {
     });
   }
   return Object.fromEntries(given.map(({ key, url }) => [key, url]));
+}
+
+/**
+ * @param {Planned} plan
+ * @returns {boolean} whether the model is there, or would be once the person says so: a damaged file is replaced
+ */
+function canBeHad({ action, url }) {
+  return GOOD.has(action) || (action === "damaged" && Boolean(url));
 }
 
 /**
@@ -135,7 +143,7 @@ function form(models, check, { confirm, free }, answer) {
  */
 function createRow(model, check, changed, pasted) {
   const { name, directory = null, used_by = [], plan } = model;
-  const known = plan !== undefined && GOOD.has(plan.action);
+  const known = plan !== undefined && canBeHad(plan);
   let bytes = known ? (plan?.remaining ?? plan?.size ?? null) : null;
   let looks = 0;
   let timer = 0;
@@ -170,8 +178,8 @@ function createRow(model, check, changed, pasted) {
       const found = await check({ name, directory, url }).catch((error) => words(error));
       if (mine !== looks) return;
       if (typeof found === "string") return say(found, true);
-      bytes = GOOD.has(found.action) ? (found.size ?? null) : null;
-      say(found.reason?.message ?? [hostOf(url), texts.actions[found.action], bytes !== null && size(bytes)].filter(Boolean).join(" · "), !GOOD.has(found.action));
+      bytes = canBeHad(found) ? (found.size ?? null) : null;
+      say(found.reason?.message ?? [hostOf(url), texts.actions[found.action], bytes !== null && size(bytes)].filter(Boolean).join(" · "), !canBeHad(found));
       changed();
     }, TYPING);
   }
@@ -187,7 +195,7 @@ function createRow(model, check, changed, pasted) {
     if (plan?.reason && plan.action !== "no_url") say(plan.reason.message, true);
   } else if (plan) {
     const where = plan.url && ADDRESS.test(plan.url) ? hostOf(plan.url) : texts.sources[plan.source ?? ""];
-    say([where, texts.actions[plan.action], bytes !== null && size(bytes)].filter(Boolean).join(" · "));
+    say([plan.reason?.message, where, texts.actions[plan.action], bytes !== null && size(bytes)].filter(Boolean).join(" · "));
   }
 
   const uses = used_by.slice(0, USES_SHOWN).map(({ path }) => path);

@@ -126,8 +126,10 @@ export const texts = {
     present: "is there already",
   }),
   missingSetting: "Tell me of models that a workflow needs and that are not there",
-  modelsMissing: (/** @type {number} */ count) =>
-    count === 1 ? "This workflow needs a model that is not there." : `This workflow needs ${count} models that are not there.`,
+  modelsMissing: (/** @type {number} */ count, /** @type {number} */ damaged) => {
+    const what = damaged === 0 ? "not there" : damaged === count ? "damaged" : "not there or damaged";
+    return count === 1 ? `This workflow needs a model that is ${what}.` : `This workflow needs ${count} models that are ${what}.`;
+  },
   showMissing: "Get them…",
   planning: "Asking where they can be had…",
   downloadThem: "Download",

@@ -74,6 +74,23 @@ async def test_a_programs_download_from_request_to_file(house: House, host: Host
     assert (await house.get("connection_status"))[1]["active_downloads"] == 0
 
 
+async def test_a_damaged_model_is_no_success_for_model_status_or_download_model(
+    house: House, host: Host, tmp_path: Path
+) -> None:
+    host.offer("/x.safetensors", model_bytes(SIZE))
+    path = tmp_path / "models/loras/x.safetensors"
+    path.write_bytes(b"<html>log in</html>")
+    status, body = await house.get("model_status/x.safetensors")
+    assert (status, body["status"], body["exists"], body["path"]) == (200, "damaged", False, str(path))
+    assert "page" in body["damage"]
+    wanted = host.wanted("x.safetensors")
+    status, body = await house.post("download_model", wanted)
+    assert (status, body["code"]) == (409, "damaged") and "overwrite" in body["error"]
+    status, body = await house.post("download_model", wanted | {"overwrite": True})
+    assert (status, body["status"]) == (200, "success")
+    assert (await house.get("model_status/x.safetensors"))[1]["status"] == "success"
+
+
 async def test_without_a_workflow_the_open_one_is_meant(house: House, host: Host, tmp_path: Path) -> None:
     host.offer("/x", model_bytes(SIZE))
     status, body = await house.post("download_models", {"download_table": {}, "workflow": None})

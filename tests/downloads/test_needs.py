@@ -9,7 +9,10 @@ import pytest
 from comfyui_uiapi.bridge.errors import UiapiError
 from comfyui_uiapi.downloads.analysis import Analysis
 from comfyui_uiapi.downloads.graph_walk import walk
+from comfyui_uiapi.downloads.hashes import Hashes
 from comfyui_uiapi.downloads.needs import Needs, node_types
+from comfyui_uiapi.downloads.presence import Presence
+from comfyui_uiapi.tests.downloads.host import model_bytes
 from comfyui_uiapi.tests.downloads.reader import Reader
 
 SUBGRAPH = "b0e5ca93-2731-42b9-8e0a-d28ea851ff81"
@@ -335,15 +338,18 @@ def test_broken_parts_of_a_workflow_are_passed_over(reader: Reader, broken: Any)
 # -- joined with the disk ---------------------------------------------------------------------------------------
 
 
-async def test_the_analysis_says_what_is_there_and_which_widgets_have_no_file(reader: Reader) -> None:
+async def test_the_analysis_says_what_is_there_and_which_widgets_have_no_file(
+    reader: Reader, tmp_path: Path
+) -> None:
     there = reader.folders.root("checkpoints") / "there.safetensors"
-    there.write_bytes(b"12345")
+    there.write_bytes(model_bytes(200))
     workflow = graph(
         node("Checkpoint", ["there.safetensors"]),
         node("Lora", [0, "fixed", "sub\\gone.safetensors", 1.0], 2),
         node("NotInstalled", ["far.safetensors"], 3, properties={"models": [model("far.safetensors", "depth")]}),
     )
-    analysis = Analysis(reader.places, reader.inputs)
+    presence = Presence(Hashes(tmp_path / "hashes.json", reader.places))
+    analysis = Analysis(reader.places, reader.inputs, presence)
     found = {need["name"]: need for need in await analysis.tell(workflow)}
     assert [*found] == ["there.safetensors", "sub/gone.safetensors", "far.safetensors"]
     assert found["there.safetensors"] == {
@@ -353,11 +359,12 @@ async def test_the_analysis_says_what_is_there_and_which_widgets_have_no_file(re
         "urls": [],
         "exists": True,
         "path": str(there),
-        "size": 5,
+        "size": 200,
         "sha256": None,
         "gated": None,
         "needed": True,
         "reason": None,
+        "damage": None,
         "node": {"id": "1", "type": "Checkpoint", "path": "#1.ckpt_name", "widget": "ckpt_name"},
         "nodes": [{"id": "1", "type": "Checkpoint", "path": "#1.ckpt_name", "widget": "ckpt_name"}],
     }

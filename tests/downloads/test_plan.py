@@ -37,7 +37,7 @@ async def test_a_plan_tells_sizes_hashes_sums_and_the_room_on_each_disk(
     host.redirect("/api/download/models/34", other_host.url("/civitai"))
     other_host.offer("/civitai", data["civitai"])
     other_host.offer("/plain", data["plain"])
-    room.path("there.safetensors", "vae").write_bytes(b"12345")
+    room.path("there.safetensors", "vae").write_bytes(model_bytes(200))
     muted = workflow(("muted.safetensors", "vae", None))["nodes"][0] | {"mode": 2, "id": 99}
     wanted = workflow(
         ("hub.safetensors", "checkpoints", host.url("/org/repo/resolve/main/hub.safetensors")),
@@ -65,6 +65,7 @@ async def test_a_plan_tells_sizes_hashes_sums_and_the_room_on_each_disk(
     assert plan["totals"] == {
         "models": 5,
         "present": 1,
+        "damaged": 0,
         "download": 3,
         "link": 0,
         "blocked": 0,

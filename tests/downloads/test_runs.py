@@ -36,7 +36,7 @@ async def test_every_model_of_a_workflow_that_is_missing_is_fetched(room: Room, 
     data = {name: model_bytes(SIZE, seed) for seed, name in enumerate(("a.safetensors", "b.safetensors"))}
     for name, content in data.items():
         host.offer(f"/{name}", content)
-    room.path("there.safetensors", "vae").write_bytes(b"mine")
+    room.path("there.safetensors", "vae").write_bytes(mine := model_bytes(300))
     run = await room.downloads.begin(
         workflow(
             ("a.safetensors", "checkpoints", host.url("/a.safetensors")),
@@ -57,7 +57,7 @@ async def test_every_model_of_a_workflow_that_is_missing_is_fetched(room: Room, 
     assert progress["sub/b.safetensors"]["path"] == str(room.path("sub/b.safetensors", "loras"))
     assert (progress["a.safetensors"]["bytes"], progress["a.safetensors"]["total"]) == (SIZE, SIZE)
     assert room.path("sub/b.safetensors", "loras").read_bytes() == data["b.safetensors"]
-    assert room.path("there.safetensors", "vae").read_bytes() == b"mine"
+    assert room.path("there.safetensors", "vae").read_bytes() == mine
 
 
 async def test_comfyuis_lists_are_fresh_and_open_tabs_are_told_when_a_file_lands(

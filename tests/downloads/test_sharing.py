@@ -144,12 +144,12 @@ async def test_another_process_that_holds_a_target_is_waited_for(
 
 
 async def test_a_file_that_is_there_is_not_overwritten_unless_asked(room: Room, host: Host) -> None:
-    room.path("x.safetensors").write_bytes(b"mine")
+    room.path("x.safetensors").write_bytes(mine := model_bytes(300))
     data = model_bytes(SMALL)
     host.offer("/x.safetensors", data)
     entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
     assert (entry["status"], entry["model_number"]) == ("success", "existing")
-    assert room.path("x.safetensors").read_bytes() == b"mine" and host.seen == []
+    assert room.path("x.safetensors").read_bytes() == mine and host.seen == []
     entry = await room.fetch("x.safetensors", host.url("/x.safetensors"), overwrite=True)
     assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == data
 
