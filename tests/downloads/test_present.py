@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.bridge.errors import STATUS, UiapiError
 from comfyui_uiapi.downloads import hashes, presence, verify
+from comfyui_uiapi.downloads.places import MODEL_EXTENSIONS
 from comfyui_uiapi.downloads.settings import Settings
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes, sha256
@@ -74,7 +75,7 @@ async def test_a_file_that_cannot_be_used_is_damaged_for_everyone_who_asks(room:
     run = await room.downloads.begin(wanted, {})
     entry = (await room.ended(run))["progress"][name]
     assert (entry["status"], entry["code"], entry["path"]) == ("error", "damaged", str(path)) and why in entry["error"]
-    if os.path.splitext(name)[1] in verify.MODEL_EXTENSIONS:
+    if os.path.splitext(name)[1] in MODEL_EXTENSIONS:
         with pytest.raises(UiapiError, match=why) as caught:
             await room.downloads.fetch_one(name, {"url": host.url("/new")})
         assert (caught.value.code, STATUS[caught.value.code]) == ("damaged", 409)
@@ -188,7 +189,7 @@ async def test_a_program_that_gives_the_digest_is_not_told_success_of_another_fi
 
 async def test_a_file_is_looked_into_once_for_each_change_of_it(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    really = presence.check_any_file
+    really = verify.check_any_file
 
     def noted(path: Path) -> None:
         looked.append(path.name)

@@ -197,9 +197,12 @@ async def test_a_picture_lands_in_the_input_folder_whatever_the_field_is_called(
 # -- links that somebody has planted --------------------------------------------------------------------------------
 
 
-async def test_nothing_is_written_through_a_linked_folder(program: Program, alone: Alone, outside: Path) -> None:
+async def test_nothing_is_written_through_a_linked_folder_into_code_or_what_is_comfyuis_own(
+    program: Program, alone: Alone
+) -> None:
     alone.models.offer("/x.safetensors", model_bytes(SIZE))
-    for name, leads in (("planted", outside), ("code", alone.comfy.base / "custom_nodes"), ("up", Path("../.."))):
+    base, own = alone.comfy.base, ("custom_nodes", "user", "input", "output")
+    for name, leads in (("up", Path("../..")), ("core", build.COMFYUI), *((name, base / name) for name in own)):
         link = alone.loras / name
         link.symlink_to(leads, target_is_directory=True)
         for model in (f"{name}/x.safetensors", f"{name}/new.safetensors", f"{name}/sub/x.safetensors"):
@@ -216,7 +219,7 @@ async def test_a_linked_file_is_replaced_and_what_it_leads_to_stays(
     link = alone.loras / "x.safetensors"
     link.symlink_to(outside / "x.safetensors")
     wanted = alone.models.wanted("x.safetensors")
-    assert (await program.post("download_model", wanted))[1]["status"] == "success"
+    assert (await program.post("download_model", wanted))[1]["code"] == "damaged"
     assert link.is_symlink() and alone.models.seen == []
     assert (await program.post("download_model", {**wanted, "overwrite": True}))[1]["status"] == "success"
     assert not link.is_symlink() and link.read_bytes() == model_bytes(SIZE)
