@@ -169,10 +169,7 @@ class Downloads:
         return await self._launch(run)
 
     async def fetch_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
-        """Begin to download one model. UiapiError for one that would not be fetched at all.
-
-        One that is there is not fetched without `overwrite`: `damaged` if it cannot be used.
-        """
+        """Begin to download one model. UiapiError for one that would not be fetched at all, or is there `damaged`."""
         model = read_table({name: definition})[name.replace("\\", "/")]
         model = ModelDef(url=model) if isinstance(model, str) else model
         check_sources(model, self.settings, self.guard)
