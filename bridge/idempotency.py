@@ -15,14 +15,17 @@ from pydantic_core import to_json
 from .connection import MAX_FRAME, encode
 from .errors import UiapiError
 
-# Seconds a key is remembered after its request came, and how many keys there are at the most.
+# Seconds a key is remembered after its request has ended, how many of one program's, and of how many programs. The
+# oldest make room: a slider that sends keys must lock nobody out, itself included.
 KEEP = 600.0
 MAX_KEYS = 1000
+MAX_PROGRAMS = 32
 # Bytes of one answer that is kept for a repeat.
 MAX_KEPT = 2**20
 # Bytes of all requests with a key that are under way, whose callers may be gone, and of all answers that are kept,
-# which are at most half of it.
+# which are at most half of it; and of one program's alone.
 MAX_BYTES = 8 * MAX_FRAME
+MAX_BYTES_OF_PROGRAM = 2 * MAX_FRAME
 
 # Refusals that certainly changed nothing and may not be repeated for ever: a repeat tries again.
 NOT_TRIED = frozenset({"no_webui", "unknown_webui", "shutting_down", "too_many", "paused", "refused_by_person"})
@@ -33,16 +36,20 @@ Spawn = Callable[[Awaitable[Envelope], str], "asyncio.Task[Envelope]"]
 
 @dataclass
 class Entry:
-    """One key: when it came, what was asked, and the task that carries it out or what is kept of what came of it.
+    """One key: what was asked, and the task that carries it out or what is kept of what came of it, and since when.
 
     `size` is what it holds, in bytes: its request while that is under way, then what is kept.
     """
 
-    came: float
     fingerprint: str
     size: int
     task: asyncio.Task[Envelope] | None
+    ended: float = 0.0
     kept: Envelope | BaseException | None = None
+
+
+# The entries of one program by key; those that have ended are in the order of their ends.
+Keys = OrderedDict[str, Entry]
 
 
 class Repeats:
@@ -57,7 +64,8 @@ class Repeats:
     def __init__(self, spawn: Spawn, clock: Callable[[], float] = monotonic) -> None:
         self._spawn = spawn
         self._clock = clock
-        self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
+        # By program, in the order of their last requests.
+        self._programs: OrderedDict[str, Keys] = OrderedDict()
 
     async def once(
         self, program: str, key: str, command: str, data: Any, work: Callable[[], Awaitable[Envelope]]
@@ -69,16 +77,13 @@ class Repeats:
         self._forget_old()
         asked = to_json([command, data])
         fingerprint = hashlib.sha256(asked).hexdigest()
-        known = (program, key)
-        entry = self._entries.get(known)
+        entry = self._programs.get(program, {}).get(key)
         if entry is None:
-            if len(self._entries) >= MAX_KEYS:
-                raise UiapiError("too_many", f"{MAX_KEYS} idempotency keys are in use; send the next in some minutes.")
-            if self._size() + len(asked) > MAX_BYTES:
-                raise UiapiError("too_many", "Requests with idempotency keys hold too much; wait for some of them.")
+            keys = self._room(program, len(asked))
             task = self._spawn(work(), f"{command} once")
-            self._entries[known] = Entry(self._clock(), fingerprint, len(asked), task)
-            task.add_done_callback(lambda done: self._settle(known, done))
+            keys[key] = entry = Entry(fingerprint, len(asked), task)
+            begun = entry
+            task.add_done_callback(lambda done: self._settle(keys, key, begun, done))
             return await asyncio.shield(task)
         if entry.fingerprint != fingerprint:
             raise UiapiError("conflict", "This idempotency key was used for another request; use a new one.")
@@ -96,31 +101,59 @@ class Repeats:
             raise entry.kept
         return {**entry.kept, "repeated": True}
 
-    def _settle(self, known: tuple[str, str], done: asyncio.Task[Envelope]) -> None:
+    def _room(self, program: str, size: int) -> Keys:
+        """The keys of a program, with room for one more and its request of `size` bytes. UiapiError `too_many`."""
+        keys = self._programs.get(program)
+        if keys is None:
+            if len(self._programs) >= MAX_PROGRAMS:
+                idle = (name for name, known in self._programs.items() if all(e.task is None for e in known.values()))
+                self._programs.pop(next(idle, ""), None)
+            if len(self._programs) >= MAX_PROGRAMS:
+                raise UiapiError("too_many", f"{MAX_PROGRAMS} programs wait for requests with keys; try again later.")
+            keys = self._programs[program] = OrderedDict()
+        if len(keys) >= MAX_KEYS:
+            ended = next((key for key, entry in keys.items() if entry.task is None), None)
+            if ended is None:
+                raise UiapiError("too_many", f"{MAX_KEYS} requests with keys are under way; wait for some of them.")
+            del keys[ended]
+        if _size(keys) + size > MAX_BYTES_OF_PROGRAM or sum(map(_size, self._programs.values())) + size > MAX_BYTES:
+            raise UiapiError("too_many", "Requests with idempotency keys hold too much; wait for some of them.")
+        self._programs.move_to_end(program)
+        return keys
+
+    def _settle(self, keys: Keys, key: str, entry: Entry, done: asyncio.Task[Envelope]) -> None:
+        del keys[key]
         if done.cancelled():
-            self._entries.pop(known, None)
             return
         error = done.exception()
         if isinstance(error, UiapiError) and (error.code in NOT_TRIED or error.details.get("delivered") is False):
-            self._entries.pop(known, None)
             return
-        entry = self._entries[known]
-        entry.task, entry.size = None, 0
+        # The last of those that have ended.
+        keys[key] = entry
+        entry.task, entry.size, entry.ended = None, 0, self._clock()
         if error is not None and not isinstance(error, UiapiError):
             # A defect, which is told with its traceback every time.
             entry.kept = error
             return
         size = len(encode(done.result() if error is None else error.envelope()))
-        if size <= MAX_KEPT and self._size() + size <= MAX_BYTES // 2:
+        held = sum(map(_size, self._programs.values()))
+        if size <= MAX_KEPT and held + size <= MAX_BYTES // 2 and _size(keys) + size <= MAX_BYTES_OF_PROGRAM // 2:
             entry.kept, entry.size = done.result() if error is None else error.anew(), size
-
-    def _size(self) -> int:
-        return sum(entry.size for entry in self._entries.values())
 
     def _forget_old(self) -> None:
         now = self._clock()
-        for known, entry in [*self._entries.items()]:
-            if now - entry.came < KEEP:
-                break
-            if entry.task is None:
-                del self._entries[known]
+        for program, keys in [*self._programs.items()]:
+            old = []
+            for key, entry in keys.items():
+                if entry.task is None:
+                    if now - entry.ended < KEEP:
+                        break
+                    old.append(key)
+            for key in old:
+                del keys[key]
+            if not keys:
+                del self._programs[program]
+
+
+def _size(keys: Keys) -> int:
+    return sum(entry.size for entry in keys.values())

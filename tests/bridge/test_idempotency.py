@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from comfyui_uiapi.bridge import idempotency
 from comfyui_uiapi.bridge.errors import UiapiError
-from comfyui_uiapi.bridge.idempotency import KEEP, Repeats
+from comfyui_uiapi.bridge.idempotency import KEEP, MAX_KEYS, MAX_PROGRAMS, Repeats
 
 QUEUED = {"prompt_id": "p1", "number": 1, "node_errors": {}}
 ONCE = {"idempotency_key": "k"}
@@ -82,18 +82,73 @@ def spawn(work: Any, name: str) -> asyncio.Task[Any]:
     return asyncio.create_task(work)
 
 
-async def test_keys_are_forgotten_after_ten_minutes_and_never_while_their_request_is_under_way() -> None:
+async def test_keys_are_forgotten_ten_minutes_after_their_answer_and_never_while_their_request_is_under_way() -> None:
     clock, calls = Clock(), []
-    repeats = Repeats(spawn, clock)
+    repeats, begun, go = Repeats(spawn, clock), asyncio.Event(), asyncio.Event()
 
     async def work() -> dict[str, Any]:
         calls.append(clock.now)
+        begun.set()
+        await go.wait()
         return {"status": "ok"}
 
-    for now in (0.0, KEEP - 1, KEEP, KEEP + 1):
+    def ask() -> asyncio.Task[dict[str, Any]]:
+        return asyncio.create_task(repeats.once("p", "k", "run", {}, work))
+
+    first = ask()
+    await begun.wait()
+    clock.now = 2 * KEEP
+    late = ask()
+    go.set()
+    assert "repeated" not in await first and (await late)["repeated"] is True
+    for now in (3 * KEEP - 1, 3 * KEEP):
         clock.now = now
-        await repeats.once("p", "k", "run", {}, work)
-    assert calls == [0.0, KEEP]
+        await ask()
+    assert calls == [0.0, 3 * KEEP]
+
+
+async def test_a_program_that_sends_keys_without_end_locks_nobody_out_and_its_last_ones_are_remembered() -> None:
+    repeats, calls = Repeats(spawn), []
+
+    async def work() -> dict[str, Any]:
+        calls.append(1)
+        return {"status": "ok"}
+
+    for number in range(MAX_KEYS + 10):
+        await repeats.once("slider", str(number), "set_fields", {"n": number}, work)
+    assert (await repeats.once("slider", "10", "set_fields", {"n": 10}, work))["repeated"] is True
+    await repeats.once("another", "1", "set_fields", {}, work)
+    assert len(calls) == MAX_KEYS + 11
+
+
+async def test_keys_under_way_are_bounded_by_program_and_leave_room_for_others() -> None:
+    repeats, go = Repeats(spawn), asyncio.Event()
+
+    async def work() -> dict[str, Any]:
+        await go.wait()
+        return {"status": "ok"}
+
+    under_way = [asyncio.create_task(repeats.once("busy", str(n), "run", {}, work)) for n in range(MAX_KEYS)]
+    await asyncio.sleep(0)
+    with pytest.raises(UiapiError) as caught:
+        await repeats.once("busy", "one more", "run", {}, work)
+    assert caught.value.code == "too_many"
+    other = asyncio.create_task(repeats.once("other", "1", "run", {}, work))
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(*under_way)
+    assert "repeated" not in await other
+
+
+async def test_programs_that_have_ended_make_room_for_new_names() -> None:
+    repeats = Repeats(spawn)
+
+    async def work() -> dict[str, Any]:
+        return {"status": "ok"}
+
+    for number in range(2 * MAX_PROGRAMS):
+        await repeats.once(f"program {number}", "k", "run", {}, work)
+    assert (await repeats.once(f"program {2 * MAX_PROGRAMS - 1}", "k", "run", {}, work))["repeated"] is True
 
 
 async def test_an_answer_too_large_to_keep_is_not_kept_and_the_request_not_repeated(
