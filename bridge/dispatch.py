@@ -11,6 +11,7 @@ from .commands import COMMANDS, STEERING_KEYS, Command, Kind, Request, Risk
 from .errors import UiapiError, disconnected
 from .manager import PendingRequest, WebuiManager
 from .snapshots import READABLE, Snapshot
+from .subscriptions import Subscriber
 
 if TYPE_CHECKING:
     from .hub import Bridge
@@ -27,7 +28,7 @@ class Caller:
     """Who asks: a program by the name it gives itself, or the person at an open tab.
 
     A caller on a websocket can be told things: `emit(event, data)` sends an event that belongs to this
-    request, and `subscriptions` holds, by request id, what ends each of its subscriptions.
+    request, and `subscriptions` holds its subscriptions by request id.
     """
 
     program: str = ""
@@ -35,7 +36,7 @@ class Caller:
     agent: str = ""
     request_id: str = ""
     emit: Callable[[str, dict[str, Any]], None] | None = None
-    subscriptions: dict[str, Callable[[], None]] = field(default_factory=dict)
+    subscriptions: dict[str, Subscriber] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from .picture_store import BESIDE_PREFIX, GRACE, TIDY_EVERY, PictureStore
 from .registry import Webuis
 from .runs import Runs
 from .stopping import close_on_signals
-from .subscriptions import TAB_EVENTS, Subscriptions
+from .subscriptions import Subscriptions
 
 log = logging.getLogger("uiapi")
 
@@ -115,7 +115,7 @@ class Bridge:
 
     def watch(self, only: WebuiManager | None = None) -> None:
         """Tell the tabs, or one that has just come, which events somebody listens for."""
-        wanted = self.subscriptions.wanted(TAB_EVENTS)
+        wanted = self.subscriptions.wanted()
         if wanted == self._watched and only is None:
             return
         self._watched = wanted

@@ -77,7 +77,8 @@ class Repeats:
         self._forget_old()
         asked = to_json([command, data])
         fingerprint = hashlib.sha256(asked).hexdigest()
-        entry = self._programs.get(program, {}).get(key)
+        known = self._programs.get(program)
+        entry = None if known is None else known.get(key)
         if entry is None:
             keys = self._room(program, len(asked))
             task = self._spawn(work(), f"{command} once")

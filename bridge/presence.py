@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from time import time
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from .answers import Acknowledged, ConnectionStatus, Done, LateAnswer, Subscription, Unsubscribed, Webui, WebuiId
 from .clock import steady_time
@@ -15,6 +15,7 @@ from .connection import SocketTransport
 from .dispatch import Call
 from .errors import UiapiError
 from .manager import WebuiManager
+from .subscriptions import MAX_PATH
 
 log = logging.getLogger("uiapi")
 
@@ -142,6 +143,10 @@ async def webuis(call: Call, request: Request) -> list[dict[str, Any]]:
 
 
 READING = frozenset({Kind.READ})
+# Subscriptions of one websocket, and the paths of all of them.
+MAX_SUBSCRIPTIONS = 100
+MAX_PATHS = 1000
+Path = Annotated[str, StringConstraints(max_length=MAX_PATH)]
 
 
 class LateResult(Request):
@@ -170,7 +175,7 @@ class Subscribe(Request):
     """Which events to hear: their names, or beginnings of names that end in `*`; all of them if left out."""
 
     events: list[str] = Field(["*"], max_length=100, description='Such as "output" or "webui_*".')
-    paths: list[str] = Field([], max_length=1000, description="Only what is about these fields or nodes.")
+    paths: list[Path] = Field([], max_length=MAX_PATHS, description="Only what is about these fields or nodes.")
 
     def kinds(self) -> frozenset[Kind]:
         """Events say what is in the graph."""
@@ -183,8 +188,6 @@ class Unsubscribe(Request):
     subscription: str | int = Field(description="The id of the subscribe request.")
 
 
-# Subscriptions of one websocket.
-MAX_SUBSCRIPTIONS = 100
 
 
 @command("subscribe", response=Subscription, errors=["too_many"], risk=Risk.READ, kind=Kind.TALK)
@@ -197,6 +200,8 @@ async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
         raise UiapiError("invalid", "This id is that of another subscription; unsubscribe it, or use another id.")
     if len(call.caller.subscriptions) >= MAX_SUBSCRIPTIONS:
         raise UiapiError("too_many", f"This websocket has {MAX_SUBSCRIPTIONS} subscriptions; unsubscribe one.")
+    if sum(len(known.paths) for known in call.caller.subscriptions.values()) + len(request.paths) > MAX_PATHS:
+        raise UiapiError("too_many", f"One websocket hears of at most {MAX_PATHS} paths; name nodes instead of fields.")
     approvals, program = call.bridge.approvals, call.caller.program
 
     def tell(event: str, data: dict[str, Any]) -> None:
@@ -204,18 +209,18 @@ async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
         if approvals.reads(program):
             emit(event, data)
 
-    end = call.bridge.subscriptions.add(tell, request.events, request.paths)
-    call.caller.subscriptions[call.caller.request_id] = end
+    subscriber = call.bridge.subscriptions.add(tell, request.events, request.paths)
+    call.caller.subscriptions[call.caller.request_id] = subscriber
     return {"subscription": call.caller.request_id}
 
 
 @command("unsubscribe", response=Unsubscribed, risk=Risk.READ, kind=Kind.TALK)
 async def unsubscribe(call: Call, request: Unsubscribe) -> dict[str, Any]:
     """End a subscription of this websocket."""
-    end = call.caller.subscriptions.pop(str(request.subscription), None)
-    if end is None:
+    subscriber = call.caller.subscriptions.pop(str(request.subscription), None)
+    if subscriber is None:
         raise UiapiError("invalid", "This websocket has no such subscription; give the id of your subscribe request.")
-    end()
+    subscriber.end()
     return {"unsubscribed": True}
 
 

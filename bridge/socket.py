@@ -23,7 +23,7 @@ from .hub import Bridge
 from .load import MAX_BYTES
 from .manager import WebuiManager, page_info
 from .snapshots import Snapshot
-from .subscriptions import TAB_EVENTS
+from .subscriptions import TAB_EVENTS, Subscriber
 
 log = logging.getLogger("uiapi")
 
@@ -184,7 +184,7 @@ class Conversation:
         self._bridge = bridge
         self._connection = connection
         self._manager = manager
-        self._subscriptions: dict[str, Callable[[], None]] = {}
+        self._subscriptions: dict[str, Subscriber] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
         # Characters of the requests in progress.
         self._held = 0
@@ -208,8 +208,8 @@ class Conversation:
                     except UiapiError as error:
                         self._refuse(error)
         finally:
-            for end in self._subscriptions.values():
-                end()
+            for subscriber in self._subscriptions.values():
+                subscriber.end()
             tasks = [*self._work.values()]
             for task in tasks:
                 task.cancel()

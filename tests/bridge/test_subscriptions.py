@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from comfyui_uiapi.bridge.subscriptions import Subscriptions
+
 
 async def subscribed(house: Any, **data: Any) -> Any:
     program = await house.program()
@@ -61,3 +63,57 @@ async def test_subscribers_hear_of_runs_that_they_did_not_start(house: Any, even
     frame = await program.receive_json(timeout=5)
     assert (frame["event"], frame["data"]["prompt_id"]) == ("progress", "the person's")
     assert house.bridge.runs._runs == {}
+
+
+async def test_a_websocket_hears_of_a_bounded_number_of_paths(house: Any) -> None:
+    program = await house.program()
+    for number, paths in enumerate(([f"N{n}" for n in range(600)], [f"M{n}" for n in range(400)], ["one more"])):
+        data = {"events": ["widget_changed"], "paths": paths}
+        await program.send_json({"type": "request", "id": number, "command": "subscribe", "data": data})
+        answer = await program.receive_json(timeout=5)
+        assert answer.get("code") == (None if number < 2 else "too_many")
+
+
+def test_an_event_costs_as_little_with_a_million_paths_as_with_few() -> None:
+    """Counted in looks at paths: each subscriber's own are not gone through one by one."""
+    looks: list[str] = []
+
+    class Watched(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            looks.append(self)
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+        def lower(self) -> Watched:
+            return self
+
+    heard: list[str] = []
+    subscriptions = Subscriptions()
+    for number in range(20):
+        paths = [Watched(f"node{number}x{n}.width") for n in range(500)]
+        subscriptions.add(lambda event, data: heard.append(data["path"]), ["widget_changed"], paths)
+    looks.clear()
+    subscriptions.publish("widget_changed", {"path": "Node7x3.width"})
+    assert heard == ["Node7x3.width"]
+    assert len(looks) < 40
+
+
+def test_the_last_to_leave_an_event_is_noticed_however_often_it_leaves() -> None:
+    subscriptions = Subscriptions()
+    one = subscriptions.add(lambda event, data: None, ["widget_*"])
+    other = subscriptions.add(lambda event, data: None, ["widget_changed", "preview"])
+    one.end()
+    one.end()
+    assert subscriptions.wanted() == ["widget_changed"] and subscriptions.hears("preview")
+    other.end()
+    assert subscriptions.wanted() == [] and not subscriptions.hears("preview") and len(subscriptions) == 0
+
+
+def test_a_path_of_nothing_but_separators_is_looked_at_no_further_than_anybody_may_ask() -> None:
+    subscriptions, heard = Subscriptions(), []
+    subscriptions.add(lambda event, data: heard.append(event), ["widget_changed"], ["a"])
+    subscriptions.publish("widget_changed", {"path": "a" + "." * 1_000_000})
+    assert heard == ["widget_changed"]
