@@ -261,6 +261,9 @@ class Partial:
             beside.unlink(missing_ok=True)
             with beside.open("x", encoding="utf-8") as file:
                 file.write(json.dumps(data))
+                file.flush()
+                # Without this a power cut may leave its name with nothing behind it, and all would be fetched again.
+                os.fsync(file.fileno())
             os.replace(beside, self.journal)
         except OSError as error:
             raise disk_error(error, self.target) from error

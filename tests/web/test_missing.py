@@ -140,6 +140,26 @@ async def test_only_what_is_not_skipped_is_fetched(needy: Tab, host: Host) -> No
     assert [path.name for path in (needy.comfy.base / "models").rglob("*.safetensors")] == [UPSCALER]
 
 
+async def test_a_damaged_file_is_shown_as_such_and_replaced_once_the_person_says_so(needy: Tab, host: Host) -> None:
+    model = offered(host, needy)
+    file = needy.comfy.base / "models" / "upscale_models" / UPSCALER
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64
+    file.write_bytes(pointer)
+    record = {"name": UPSCALER, "directory": "upscale_models", "url": host.url(f"/{UPSCALER}")}
+    loader = node(1, "UpscaleModelLoader", "Upscaler", [UPSCALER], properties={"models": [record]})
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui([loader])})
+    await expect(notice(needy)).to_contain_text("needs a model that is damaged")
+    await notice(needy).get_by_role("button", name="Get them").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    row = dialog.get_by_role("row").filter(has_text=UPSCALER)
+    await expect(row).to_contain_text("is damaged: it is a Git LFS pointer")
+    await expect(row).to_contain_text("kB")
+    assert await row.get_by_role("textbox").count() == 0 and file.read_bytes() == pointer
+    await dialog.get_by_role("button", name="Download").click()
+    await expect(notice(needy)).to_contain_text("The models are there")
+    assert file.read_bytes() == model.data
+
+
 async def test_two_models_of_one_file_name_each_get_the_address_that_was_given_for_them(needy: Tab, host: Host) -> None:
     folders = {"VAELoader": "vae", "UpscaleModelLoader": "upscale_models"}
     data = {folder: model_bytes(20_000, seed) for seed, folder in enumerate(folders.values())}
