@@ -271,10 +271,16 @@ async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
     }
 
 
-@command("model_urls", response=answers.UrlMap, risk=Risk.READ, method="GET", errors={"storage_failed"})
+# Whoever may not write the map has no business with the addresses in it either.
+@command(
+    "model_urls", response=answers.UrlMap, risk=Risk.WRITE_DISK, kind=Kind.READ, method="GET", errors={"storage_failed"}
+)
 async def model_urls(call: Call, request: Request) -> dict[str, Any]:
     """List the saved addresses of models by name."""
-    return {"urls": await load_stored_urlmap()}
+    # At first use: ComfyUI waits for every extension to import, and this file is imported at once.
+    from .choice import cleaned_entry
+
+    return {"urls": {name: cleaned_entry(entry) for name, entry in (await load_stored_urlmap()).items()}}
 
 
 @command(

@@ -47,6 +47,8 @@ RESOLVE_TIMEOUT = 15.0
 # of IPv6 so far (RFC 4291, 2.4); all else there is local, or stands for addresses that may be.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _OPEN_IPV6 = ipaddress.ip_network("2000::/3")
+# An IPv4 address as operating systems read it: one to four numbers, decimal, octal or hexadecimal.
+_NUMERIC = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+)){0,3}")
 # A name as DNS has it; any other makes resolving fail in ways of its own.
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
@@ -238,6 +240,13 @@ def _address(host: str) -> IpAddress | None:
         # Only an address of IPv6 may name the interface it is reached by.
         return ipaddress.ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
+        pass
+    if not _NUMERIC.fullmatch(host):
+        return None
+    try:
+        # As operating systems read 127.1, 0177.0.0.1, 0x7f000001 and 2130706433.
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
         return None
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from yarl import URL
 
 # Query keys in which people paste a token; it is taken out of the address and sent as a header instead.
-TOKEN_KEYS = frozenset({"token", "api_key", "apikey", "access_token"})
+TOKEN_KEYS = frozenset({"token", "api_key", "apikey", "access_token", "hf_token"})
+# Further query keys that let whoever has the address in. They belong to the request, and are kept nowhere.
+CREDENTIAL_KEYS = TOKEN_KEYS | {
+    *("key", "sig", "signature", "auth", "authorization", "password", "passwd", "pwd", "secret", "credential"),
+    *("awsaccesskeyid", "googleaccessid", "policy", "key-pair-id", "jwt", "session", "code"),
+}
+# Beginnings of the keys with which object stores sign an address.
+SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-cos-", "q-")
 
 _known: set[str] = set()
 _BEARER = re.compile(r"(?i)(bearer\s+)[^\s'\",;]+")
@@ -56,3 +63,13 @@ def without_token(url: URL) -> tuple[URL, str | None]:
         return url, None
     kept = [(key, value) for key, value in url.query.items() if key.lower() not in TOKEN_KEYS]
     return url.with_query(kept or None), token
+
+
+def without_credentials(url: URL) -> URL:
+    """A URL as it may be kept and answered: without any part of its query that would let somebody in."""
+    kept = [(key, value) for key, value in url.query.items() if not _is_credential(key.lower())]
+    return url.with_query(kept or None).with_fragment(None) if len(kept) < len(url.query) or url.fragment else url
+
+
+def _is_credential(key: str) -> bool:
+    return key in CREDENTIAL_KEYS or key.startswith(SIGNING_PREFIXES)

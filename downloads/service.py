@@ -16,7 +16,7 @@ from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from . import registry, urlmap
 from .analysis import Analysis
-from .choice import Choice, Entry, choose, read_saved, read_table, unused, wanted_sha256
+from .choice import Choice, Entry, choose, cleaned_entry, read_saved, read_table, unused, wanted_sha256
 from .engine import Engine
 from .fetches import Fetches, Wish
 from .guard import HostGuard
@@ -32,7 +32,7 @@ from .presence import Presence
 from .runs import ENDED, RESUMABLE, AskUrls, Item, Run, Runner, items_of, new_item
 from .secrets import redact
 from .settings import Settings
-from .sources import Sources, check_sources, clean
+from .sources import Sources, check_sources
 
 log = logging.getLogger("uiapi")
 
@@ -284,11 +284,7 @@ class Downloads:
         for name, entry in urls.items():
             model = ModelDef(url=entry) if isinstance(entry, str) else ModelDef.from_dict(entry)
             check_sources(model, self.settings, self.guard)
-            kept[name] = (
-                clean(entry)
-                if isinstance(entry, str)
-                else {key: clean(value) if isinstance(value, str) else value for key, value in entry.items()}
-            )
+            kept[name] = cleaned_entry(entry)
         await urlmap.save_model_urls(kept)
 
     # -- inside -------------------------------------------------------------------------------------------

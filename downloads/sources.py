@@ -17,7 +17,7 @@ from .guard import HostGuard, read_url
 from .offers import LocalOffer, Offer, whole_number
 from .places import Places, check_extension
 from .references import CivitaiFile, GdriveFile, HfFile, LocalFile, PlainFile, Reference, read_reference
-from .secrets import Secret, origin, without_login, without_token
+from .secrets import Secret, origin, without_credentials, without_login, without_token
 from .settings import Settings
 from .transfer import PAGE_TYPES
 from .verify import check_file
@@ -100,9 +100,12 @@ def check_sources(model: ModelDef, settings: Settings, guard: HostGuard) -> None
 
 
 def clean(text: str) -> str:
-    """A source's text as it may be kept and shown: without a token or a login that was pasted into an address."""
+    """A source's text as it may be kept and shown: without a login, a token or a signature in an address."""
+    if "?" not in text and "//" not in text:
+        # What follows # in an AIR is a comment.
+        return text
     try:
-        return without_login(_split_token(text)[0])
+        return without_login(str(without_credentials(read_url(text))))
     except ValueError:
         # Nothing can be had by it, so nothing is lost by its query.
         return without_login(text.partition("?")[0])

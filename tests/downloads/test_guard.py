@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.bridge.errors import UiapiError
 from comfyui_uiapi.downloads import guard
-from comfyui_uiapi.downloads.guard import HostGuard, PinnedResolver, is_public
+from comfyui_uiapi.downloads.guard import HostGuard, PinnedResolver, is_loopback_name, is_public
 from comfyui_uiapi.downloads.settings import Settings
 from yarl import URL
 
@@ -80,6 +80,25 @@ def test_anything_else_is_refused(url: str) -> None:
 )
 def test_what_is_no_plain_web_address_is_invalid(url: str) -> None:
     assert refused(url) == "invalid"
+
+
+NUMBERS = ["127.1", "10.1", "0177.0.0.1", "0x7f.0.0.1", "2130706433", "0x7f000001", "127.0.1", "1.1", "192.168.257"]
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, "localhost", "intranet", "127.0.0.1", "[::1]", "10.0.0.1."])
+def test_the_person_can_allow_no_name_that_is_an_address_or_local(name: str) -> None:
+    allowed = HostGuard(Settings())
+    with pytest.raises(UiapiError) as caught:
+        allowed.allow(name)
+    assert caught.value.code == "host_refused"
+
+
+@pytest.mark.parametrize("name", NUMBERS[:7])
+def test_a_private_address_is_refused_however_it_is_spelled_and_whoever_listed_it(name: str) -> None:
+    assert refused(f"https://{name}/x") == "host_refused"
+    # On a list, only this machine itself may be reached that way.
+    expected = None if is_loopback_name(name) else "host_refused"
+    assert refused(f"https://{name}/x", allowed_hosts=(name,)) == expected
 
 
 def test_the_operator_adds_hosts_and_a_named_loopback_host_may_be_plain() -> None:

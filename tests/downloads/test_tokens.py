@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from comfyui_uiapi.downloads import urlmap
+from comfyui_uiapi.downloads.choice import cleaned_entry
 from comfyui_uiapi.downloads.settings import Settings
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.downloads.host import Host
@@ -53,3 +55,26 @@ async def test_no_token_is_in_any_address_log_line_status_error_or_file(
     paths = [seen.path for seen in (*host.seen, *other_host.seen) if not seen.path.startswith("/bucket")]
     for secret in secrets:
         assert not [text for text in [*told, *paths] if secret in text]
+
+
+SIGNED = "https://huggingface.co/a/b/resolve/main/x.safetensors"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "X-Amz-Signature=sesame&X-Amz-Credential=sesame&download=true",
+        "hf_token=sesame&download=true",
+        "key=sesame&download=true",
+        "sig=sesame&download=true",
+        "Signature=sesame&Key-Pair-Id=sesame&Policy=sesame&download=true",
+        "download=true#access_token=sesame",
+    ],
+)
+async def test_what_would_let_somebody_in_is_neither_saved_nor_answered(room: Room, query: str) -> None:
+    entries: dict[str, Any] = {"a.safetensors": f"{SIGNED}?{query}", "b.safetensors": {"url": f"{SIGNED}?{query}"}}
+    await room.downloads.save_urls(entries)
+    saved = await urlmap.load_stored_urlmap()
+    assert saved == {"a.safetensors": f"{SIGNED}?download=true", "b.safetensors": {"url": f"{SIGNED}?download=true"}}
+    # What an earlier version saved is not answered either.
+    assert {name: cleaned_entry(entry) for name, entry in entries.items()} == saved
