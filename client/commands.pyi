@@ -336,6 +336,10 @@ class ClearNonexistantModelsAnswer(TypedDict):
     stale: NotRequired[bool | None]
     snapshot_time: NotRequired[float | None]
 
+class RelinkedModels(TypedDict):
+    dry_run: bool
+    relinked: list[Relinked]
+
 class Prompt(TypedDict):
     workflow: dict[str, Any]
     output: dict[str, Any]
@@ -427,10 +431,13 @@ class NeededModel(TypedDict):
     directory: str | None
     url: str | None
     exists: bool
+    state: Literal["present", "damaged", "spelled_differently", "missing"]
+    listed: str | None
     path: str | None
     size: int | None
     sha256: str | None
     gated: bool | None
+    named_in: Literal["record", "loader", "combo", "unknown_node", "row", "lora_tag", "embedding"]
     node: NotRequired[dict[str, Any] | None]
     reason: str | None
     damage: NotRequired[str | None]
@@ -438,7 +445,7 @@ class NeededModel(TypedDict):
 class PlannedModel(TypedDict):
     name: str
     directory: str | None
-    action: Literal["present", "damaged", "download", "link", "blocked", "no_url", "not_needed"]
+    action: Literal["present", "damaged", "spelled_differently", "download", "link", "blocked", "no_url", "not_needed"]
     source: str | None
     url: str | None
     size: int | None
@@ -447,6 +454,7 @@ class PlannedModel(TypedDict):
     gated: bool | None
     early_access: str | None
     path: str | None
+    listed: str | None
     reason: Reason | None
 
 class Disk(TypedDict):
@@ -477,6 +485,12 @@ class Download(TypedDict):
     elapsed_time: NotRequired[float | None]
     error: NotRequired[str | None]
     resumable: NotRequired[bool | None]
+
+class Relinked(TypedDict):
+    path: str
+    previous: str
+    value: str
+    reason: Literal["spelled_differently"]
 
 class Reason(TypedDict):
     code: str
@@ -1402,6 +1416,20 @@ class Commands:
     ) -> ClearNonexistantModelsAnswer:
         """Empty exactly the widgets of the open workflow whose model file is not there, as one undo step."""
 
+    def relink_models(
+        self,
+        *,
+        dry_run: bool | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> RelinkedModels:
+        """Set widgets whose model is there under another spelling to the one ComfyUI lists, as one undo step."""
+
 
 class AsyncCommands:
     def __init__(self, call: Callable[[str, dict[str, Any]], Awaitable[Any]]) -> None: ...
@@ -2322,3 +2350,17 @@ class AsyncCommands:
         idempotency_key: str | None = ...,
     ) -> ClearNonexistantModelsAnswer:
         """Empty exactly the widgets of the open workflow whose model file is not there, as one undo step."""
+
+    async def relink_models(
+        self,
+        *,
+        dry_run: bool | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> RelinkedModels:
+        """Set widgets whose model is there under another spelling to the one ComfyUI lists, as one undo step."""

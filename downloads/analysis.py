@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from ..bridge.errors import UiapiError
+from .lookup import MISSING, PRESENT, SPELLED_DIFFERENTLY, Found, Located, Lookup
+from .mentions import Use
 from .needs import Need, Needs, node_types
 from .node_inputs import NodeInputs
 from .places import Places, same_name
@@ -28,15 +31,15 @@ class Analysis:
         self._presence = presence
         self._needs = Needs(places, inputs)
 
-    async def needs(self, workflow: Any) -> tuple[list[Need], list[str | None]]:
-        """A workflow's needs, and for each the path it is at, or None. UiapiError `invalid`, `too_large`."""
+    async def needs(self, workflow: Any) -> tuple[list[Need], list[Located]]:
+        """A workflow's needs, and what is there of each. UiapiError `invalid`, `too_large`."""
         return await asyncio.to_thread(self._read, workflow)
 
     async def tell(self, workflow: Any) -> list[dict[str, Any]]:
         """A workflow's needs as analyze_workflow answers them. UiapiError as `needs`."""
         needs, found = await self.needs(workflow)
         damages = await self._presence.damages(
-            [(path, need.sha256) for need, path in zip(needs, found, strict=True)]
+            [(located.path, need.sha256) for need, located in zip(needs, found, strict=True)]
         )
         told = zip(needs, found, damages, strict=True)
         return await asyncio.to_thread(lambda: [self._one(*one) for one in told])
@@ -45,46 +48,62 @@ class Analysis:
         """The widgets whose model file is not there, as the tab clears them. UiapiError as `needs`."""
         return await asyncio.to_thread(self._absent, workflow)
 
-    def _read(self, workflow: Any) -> tuple[list[Need], list[str | None]]:
+    async def respelled(self, workflow: Any) -> list[dict[str, Any]]:
+        """The widgets that hold another spelling than they offer, as the tab sets them. UiapiError as `needs`."""
+        return await asyncio.to_thread(self._respelled, workflow)
+
+    def _read(self, workflow: Any) -> tuple[list[Need], list[Located]]:
         self._inputs.learn(self._inputs.unknown(node_types(workflow)))
-        needs = self._needs.read(workflow)
-        return needs, [self._find(need) for need in needs]
+        needs, lookup = self._needs.read(workflow), Lookup(self._places)
+        return needs, [lookup.of(need) for need in needs]
+
+    def _uses(self, workflow: Any) -> Iterator[tuple[Use, Found]]:
+        """The uses whose name is all that a widget of a known name holds."""
+        needs, looked = self._read(workflow)
+        for need, located in zip(needs, looked, strict=True):
+            for use, found in zip(need.uses, located.uses, strict=True):
+                if use.widget is not None and not use.is_part:
+                    yield use, found
 
     def _absent(self, workflow: Any) -> list[dict[str, Any]]:
-        needs, found = self._read(workflow)
-        absent = []
-        for need, path in zip(needs, found, strict=True):
-            for use in need.uses:
-                # What counts is the folder the widget lists; a workflow's own record may name another one.
-                there = path if use.folder is None else self._places.find(use.folder, need.name)
-                if there is None and use.widget is not None:
-                    absent.append({"node": use.node, "widget": use.widget, "value": use.value})
-        return absent
+        return [
+            {"node": use.node, "widget": use.widget, "value": use.value}
+            for use, found in self._uses(workflow)
+            if found.state == MISSING
+        ]
 
-    def _find(self, need: Need) -> str | None:
-        if need.directory is not None:
-            folders = dict.fromkeys([need.directory, *(use.folder for use in need.uses if use.folder is not None)])
-            return next((path for folder in folders if (path := self._places.find(folder, need.name))), None)
-        anywhere = self._places.find_anywhere(need.name)
-        return anywhere[1] if anywhere else None
+    def _respelled(self, workflow: Any) -> list[dict[str, Any]]:
+        return [
+            {"node": use.node, "widget": use.widget, "value": use.value, "listed": found.listed, "reason": found.state}
+            for use, found in self._uses(workflow)
+            if found.state == SPELLED_DIFFERENTLY
+        ]
 
-    def _one(self, need: Need, path: str | None, damage: UiapiError | None) -> dict[str, Any]:
+    def _one(self, need: Need, located: Located, damage: UiapiError | None) -> dict[str, Any]:
         known = need.directory is None or self._places.is_known(need.directory)
         first = next((use for use in need.uses if use.reason is None), need.uses[0])
+        path, state = located.path, "damaged" if damage else located.state
+        wrong = state if state in ("damaged", SPELLED_DIFFERENTLY) else None if known else "unknown_folder"
         return {
             "name": same_name(need.name),
             "directory": need.directory,
             "url": need.urls[0] if need.urls else None,
             "urls": need.urls,
-            "exists": path is not None and damage is None,
+            "exists": state == PRESENT,
+            "state": state,
+            "listed": located.listed,
             "path": path,
             "size": os.path.getsize(path) if path is not None else None,
             "sha256": need.sha256,
             # Only the host knows; plan_downloads asks it.
             "gated": None,
             "needed": need.reason is None,
-            "reason": need.reason or ("damaged" if damage else None if known else "unknown_folder"),
+            "reason": need.reason or wrong,
             "damage": damage.message if damage else None,
+            "named_in": first.named_in,
             "node": first.to_dict(),
-            "nodes": [use.to_dict() for use in need.uses],
+            "nodes": [
+                {**use.to_dict(), "value": use.value, "listed": found.listed}
+                for use, found in zip(need.uses, located.uses, strict=True)
+            ],
         }

@@ -13,19 +13,32 @@ RunState = Literal[
 ]
 
 
+# Whether a model is there. One that is spelled differently is, but ComfyUI refuses the name that a widget has for it.
+ModelState = Literal["present", "damaged", "spelled_differently", "missing"]
+
+# Where a workflow names a model: in a node's own record, in a widget that lists a model folder, in one with another
+# list that does not offer it, in a node whose type is not installed, in a row of LoRAs, or in a text.
+NamedIn = Literal["record", "loader", "combo", "unknown_node", "row", "lora_tag", "embedding"]
+
+
 class NeededModel(Answer):
     """A model that a workflow names."""
 
     name: str
     directory: str | None = Field(description="The ComfyUI folder.")
     url: str | None = Field(description="Where it can be had, as the workflow says.")
-    exists: bool = Field(description="Whether a file is there that can be used.")
+    exists: bool = Field(description="Whether a file that can be used is there, under the name that the workflow has.")
+    state: ModelState
+    listed: str | None = Field(description="The spelling that ComfyUI lists, where a widget has another one.")
     path: str | None = Field(description="Where it is; also of a damaged file.")
     size: int | None = Field(description="Bytes, of a file that is there.")
     sha256: str | None
     gated: bool | None
+    named_in: NamedIn = Field(description="Why it is listed: where the workflow names it.")
     node: dict[str, Any] | None = Field(None, description="The node that asks for it: {id, type, path}.")
-    reason: str | None = Field(description="Why it is not needed now, such as muted; damaged for a spoilt file.")
+    reason: str | None = Field(
+        description="Why it is not needed now, such as muted; else what is wrong: damaged, spelled_differently, …"
+    )
     damage: str | None = Field(None, description="What is wrong with a damaged file, and what to do about it.")
 
 
@@ -47,9 +60,9 @@ class PlannedModel(Answer):
 
     name: str
     directory: str | None
-    action: Literal["present", "damaged", "download", "link", "blocked", "no_url", "not_needed"] = Field(
-        description="A damaged file is replaced only by a download with overwrite."
-    )
+    action: Literal[
+        "present", "damaged", "spelled_differently", "download", "link", "blocked", "no_url", "not_needed"
+    ] = Field(description="A damaged file is replaced only by a download with overwrite.")
     source: str | None
     url: str | None
     size: int | None = Field(description="Bytes.")
@@ -58,6 +71,7 @@ class PlannedModel(Answer):
     gated: bool | None
     early_access: str | None = Field(description="Until when only buyers get it.")
     path: str | None
+    listed: str | None = Field(description="The spelling that ComfyUI lists, where a widget has another one.")
     reason: Reason | None
 
 
@@ -75,7 +89,7 @@ class Plan(Answer):
 
     models: list[PlannedModel]
     totals: dict[str, int] = Field(
-        description="Models, present, damaged, download, link, blocked, bytes, unknown_sizes."
+        description="Models, present, damaged, spelled_differently, download, link, blocked, bytes, unknown_sizes."
     )
     disks: list[Disk]
     verdict: Literal["ready", "blocked", "disk_full"]
@@ -186,3 +200,19 @@ class Cleared(Answer):
     message: str
     cleared_count: int
     cleared_fields: list[str]
+
+
+class Relinked(Answer):
+    """A widget whose model's name was set to one that it offers."""
+
+    path: str
+    previous: str
+    value: str = Field(description="What it holds now, or with dry_run would.")
+    reason: Literal["spelled_differently"]
+
+
+class RelinkedModels(Answer):
+    """What was set; with dry_run what would be."""
+
+    dry_run: bool
+    relinked: list[Relinked]

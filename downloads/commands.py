@@ -117,6 +117,12 @@ class GetModelUrl(Request):
     ckpt_names: list[str] | None = None
 
 
+class RelinkModels(Request):
+    """Whether to do it."""
+
+    dry_run: bool = Field(False, description="Only say what would be set.")
+
+
 tab_command(
     "refresh_models",
     "Have the page read its lists of model files anew.",
@@ -353,6 +359,24 @@ async def clear_nonexistant_models(call: Call, request: Request) -> dict[str, An
     if not missing:
         return {"message": "Every model of the workflow is there.", "cleared_count": 0, "cleared_fields": []}
     answer: dict[str, Any] = await call.tab("clear_nonexistant_models", {"missing": missing})
+    return answer
+
+
+@command(
+    "relink_models",
+    response=answers.RelinkedModels,
+    tab_response=answers.RelinkedModels,
+    risk=Risk.DRIVE,
+    tab=True,
+    errors={"too_large"},
+)
+async def relink_models(call: Call, request: RelinkModels) -> dict[str, Any]:
+    """Set widgets whose model is there under another spelling to the one ComfyUI lists, as one undo step."""
+    opened = (await call.tab("get_workflow"))["workflow"]
+    links = await room(call).analysis.respelled(opened)
+    if not links:
+        return {"dry_run": request.dry_run, "relinked": []}
+    answer: dict[str, Any] = await call.tab("relink_models", {"links": links, "dry_run": request.dry_run})
     return answer
 
 

@@ -35,6 +35,7 @@ class Placed:
         widgets: its widget values, as a list in their order or by name.
         models: the entries of its `properties.models` that have a name.
         given: values by widget name that come from the subgraph node around it.
+        inputs: its inputs as the workflow has them.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Placed:
     widgets: Any
     models: list[dict[str, Any]]
     given: dict[str, str] | None = None
+    inputs: Any = None
 
     def values(self, order: tuple[str | None, ...]) -> list[tuple[str | None, str]]:
         """Its text values with their widgets' names, None where nothing tells it.
@@ -65,12 +67,28 @@ class Placed:
         missing = [(name, value) for name, value in given.items() if name not in order]
         return texts + missing
 
-    def loras(self) -> Iterator[tuple[str, bool]]:
-        """The entries {lora, on} of nodes that keep a list of LoRAs in widgets of their own: name, and whether used."""
+    def rows(self) -> Iterator[tuple[str, bool]]:
+        """Rows {lora, on} or {name, active} of nodes that keep a list of LoRAs: the name, and whether it is used."""
         held = self.widgets.values() if isinstance(self.widgets, dict) else self.widgets
         for value in held if isinstance(self.widgets, (dict, list)) else ():
-            if isinstance(value, dict) and isinstance(value.get("lora"), str):
-                yield value["lora"], value.get("on") is not False
+            if isinstance(value, list):
+                yield from _rows(value)
+            elif isinstance(value, dict):
+                # In an API export a list that is no link is wrapped.
+                wrapped = value.get("__value__")
+                yield from _rows(wrapped if isinstance(wrapped, list) else [value])
+
+    def is_fed(self, widget: str) -> bool:
+        """Whether a link from another node takes the place of what the widget holds."""
+        if self.given and widget in self.given:
+            return False
+        return any(
+            isinstance(slot, dict)
+            and slot.get("link") is not None
+            and isinstance(slot.get("widget"), dict)
+            and slot["widget"].get("name") == widget
+            for slot in (self.inputs if isinstance(self.inputs, list) else ())
+        )
 
 
 def walk(workflow: dict[str, Any]) -> Iterator[Placed]:
@@ -158,7 +176,8 @@ def _walk(
         if definition is None:
             properties = node.get("properties")
             models = properties.get("models") if isinstance(properties, dict) else None
-            yield Placed(prefix + node_id, kind, why, node.get("widgets_values"), _entries(models), given)
+            held = node.get("widgets_values")
+            yield Placed(prefix + node_id, kind, why, held, _entries(models), given, node.get("inputs"))
         elif kind not in inside:
             values = definition.values_from(node, given)
             inner: dict[str, dict[str, str]] = {}
@@ -182,6 +201,16 @@ def _check_depth(depth: int) -> None:
 def _text(value: Any) -> str:
     """An id or a name as text; empty for what is neither, whose text could be of any size."""
     return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+def _rows(values: list[Any]) -> Iterator[tuple[str, bool]]:
+    for value in values:
+        if not isinstance(value, dict):
+            continue
+        if isinstance(value.get("lora"), str):
+            yield value["lora"], value.get("on") is not False
+        elif isinstance(value.get("name"), str) and isinstance(value.get("active"), bool):
+            yield value["name"], value["active"]
 
 
 def _entries(models: Any) -> list[dict[str, Any]]:

@@ -2,52 +2,25 @@
 
 A need is a file: its folder and its name with its subfolder; the name alone does not identify one. Nodes carry what
 is known of their models in `properties.models` (name, url, directory, hash, hash_type); an entry counts while one of
-the node's widgets still holds that name. Where a node carries nothing, its class says which folder an input lists.
+the node's widgets still holds that name. Where a node carries nothing, its class says which folder an input lists;
+where and how a node names models is in mentions.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..bridge.errors import UiapiError
 from .graph_walk import MOST_NODES, Placed, too_many_nodes, walk
-from .node_inputs import ClassInputs, NodeInputs
+from .mentions import Mention, Mentions, Use
+from .node_inputs import NodeInputs
 from .offers import is_sha256
-from .places import MODEL_EXTENSIONS, Places, extension_of, same_name
+from .places import Places, same_name
 
 # Nodes of the frontend alone: what they hold is text for people, or mirrored in the node they feed.
 _NOT_RUN = frozenset({"Note", "MarkdownNote", "PrimitiveNode", "Reroute"})
-
-# The folder of what nodes with a list of LoRAs of their own hold.
-_LORAS = "loras"
-
-
-@dataclass(frozen=True)
-class Use:
-    """A widget that names a model.
-
-    Attributes:
-        node: the node's id; "12:3" is node 3 inside the subgraph node 12.
-        type: the node's class name.
-        widget: the widget's name, None where it is not known.
-        value: what the widget holds, with the separators it has there.
-        reason: why it is not needed for a run now ("muted", "bypassed", "off"), None if it is.
-        folder: the ComfyUI folder the widget lists, None where it is not known.
-    """
-
-    node: str
-    type: str
-    widget: str | None
-    value: str
-    reason: str | None
-    folder: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As analyze_workflow tells it, with the field path that reads or sets the widget."""
-        path = f"#{self.node}" + (f".{self.widget}" if self.widget else "")
-        return {"id": self.node, "type": self.type, "path": path, "widget": self.widget}
 
 
 # Some of a workflow's models, by name; None stands for all.
@@ -102,17 +75,20 @@ class Needs:
         self._inputs = inputs
 
     def read(self, workflow: Any) -> list[Need]:
-        """Every need of a workflow in either format, in the order the nodes have. Asks neither disk nor network.
+        """Every need of a workflow in either format, in the order the nodes have.
+
+        Asks neither disk nor network, but for classes with a list of their own that does not offer what a node holds.
 
         Raises:
             UiapiError: `invalid` when it is in neither format.
         """
         workflow = plain_workflow(workflow)
         found: dict[tuple[str | None, str], Need] = {}
-        for name, directory, model, use in self._mentions(workflow):
+        for mention in self._mentions(workflow):
+            name, directory, model = mention.name, mention.directory, mention.record
             folder = self._places.folder(directory) if directory else None
             need = found.setdefault((folder, same_name(name)), Need(name, directory))
-            need.uses.append(use)
+            need.uses.append(mention.use)
             url = model.get("url")
             if isinstance(url, str) and url and url not in need.urls:
                 need.urls.append(url)
@@ -122,49 +98,13 @@ class Needs:
                 need.sha256 = str(digest).lower() if is_sha256(digest) else None
         return [*found.values()]
 
-    def _mentions(self, workflow: dict[str, Any]) -> Iterator[tuple[str, str | None, Mapping[str, Any], Use]]:
+    def _mentions(self, workflow: dict[str, Any]) -> Iterator[Mention]:
         nodes = walk(workflow) if isinstance(workflow.get("nodes"), list) else _api_nodes(workflow)
+        mentions = Mentions(self._places, self._inputs.choices)
         for placed in nodes:
             if placed.type not in _NOT_RUN:
                 known = self._inputs.of(placed.type)
-                yield from self._of_node(placed, known if known is not None and known.readable else None)
-
-    def _of_node(
-        self, placed: Placed, known: ClassInputs | None
-    ) -> Iterator[tuple[str, str | None, Mapping[str, Any], Use]]:
-        values = placed.values(known.widgets if known else ())
-        told: set[tuple[str | None, str]] = set()
-        folders = known.folders if known else {}
-        for model in placed.models:
-            wanted = same_name(model["name"])
-            widget, value = _holder(values, wanted, folders, model.get("directory"))
-            # A widget that is empty names no model, whatever is recorded of one without a name.
-            if value is None or not wanted:
-                continue
-            directory = model.get("directory")
-            if not isinstance(directory, str) or not directory:
-                directory = folders.get(widget or "")
-            told.update({(widget, wanted), (None, wanted)})
-            listed = folders.get(widget or "")
-            yield model["name"], directory, model, Use(placed.id, placed.type, widget, value, placed.reason, listed)
-        for widget, value in values:
-            name = same_name(value)
-            if (widget, name) in told or (widget is None and (None, name) in told):
-                continue
-            directory = folders.get(widget or "")
-            if known is None and extension_of(value) in MODEL_EXTENSIONS and (None, name) not in told:
-                yield value, None, {}, Use(placed.id, placed.type, widget, value, placed.reason)
-            elif directory is not None and self._is_file(directory, value):
-                yield value, directory, {}, Use(placed.id, placed.type, widget, value, placed.reason, directory)
-        for lora, is_on in placed.loras():
-            if (None, same_name(lora)) not in told and self._is_file(_LORAS, lora):
-                reason = placed.reason or (None if is_on else "off")
-                yield lora, _LORAS, {}, Use(placed.id, placed.type, None, lora, reason, _LORAS)
-
-    def _is_file(self, directory: str, value: str) -> bool:
-        # Some lists hold words beside files: "taesd" among the VAEs, "[None]" among the LoRAs.
-        endings = self._places.extensions(directory) or MODEL_EXTENSIONS
-        return extension_of(value) in endings | MODEL_EXTENSIONS and bool(extension_of(value))
+                yield from mentions.of(placed, known if known is not None and known.readable else None)
 
 
 def node_types(workflow: Any) -> set[str]:
@@ -203,13 +143,3 @@ def _api_nodes(workflow: dict[str, Any]) -> Iterator[Placed]:
     for node_id, node in workflow.items():
         inputs = node.get("inputs")
         yield Placed(str(node_id), node["class_type"], None, inputs if isinstance(inputs, dict) else {}, [])
-
-
-def _holder(
-    values: list[tuple[str | None, str]], wanted: str, folders: Mapping[str, str], directory: Any
-) -> tuple[str | None, str | None]:
-    """The widget that holds a model's name, rather one that lists the model's folder, and what it holds exactly."""
-    holders = [(widget, value) for widget, value in values if same_name(value) == wanted]
-    fitting = [pair for pair in holders if pair[0] is not None and folders.get(pair[0]) == directory]
-    listing = [pair for pair in holders if pair[0] in folders]
-    return next(iter([*fitting, *listing, *holders]), (None, None))

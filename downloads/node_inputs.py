@@ -35,7 +35,7 @@ class ClassInputs:
         folders: the model folder by input name, for inputs that list one.
         widgets: the names of its widgets in the order of `widgets_values`; None where the frontend keeps a value
             of its own (what happens to a seed after a run, an upload button).
-        lists: the names of its other combos with a list of choices, which the class makes itself.
+        lists: the names of its combos with any other list, uploads left out.
         readable: whether the class has said what it takes; if not, it is as good as one that is not installed.
     """
 
@@ -58,6 +58,7 @@ class NodeInputs:
         self._node_classes = node_classes
         # With the class each is known of, since a name may get another one; a class itself need not have a hash.
         self._known: dict[str, tuple[object, ClassInputs]] = {}
+        self._failed: set[str] = set()
 
     def unknown(self, types: Iterable[str]) -> list[str]:
         """Those of the class names that were not asked yet."""
@@ -76,26 +77,47 @@ class NodeInputs:
         """What is known of a class that was learnt; None for one this ComfyUI does not have."""
         return self._of(name, self._node_classes().get(name))
 
+    def choices(self, name: str) -> dict[str, tuple[str, ...]]:
+        """What a class's lists offer now, by input: the class is asked anew. Nothing for one that does not say."""
+        node_class = self._node_classes().get(name)
+        inputs = self._declared(name, node_class) if node_class is not None else None
+        return {one.name: one.choices for one in inputs or () if one.choices is not None}
+
     def _of(self, name: str, node_class: object) -> ClassInputs | None:
         known = self._known.get(name)
         return known[1] if known is not None and known[0] is node_class else None
 
     def _ask(self, name: str, node_class: Any) -> ClassInputs:
         with self._watch(lambda folder, files: Listing(folder, files)) as listed:
-            inputs = _declared(name, node_class)
+            inputs = self._declared(name, node_class)
         if inputs is None:
             return ClassInputs(readable=False)
         folders = {one.name: one.folder for one in inputs if one.folder is not None}
         if set(listed) - set(folders.values()):
             with self._watch(lambda folder, files: [_MARKER + folder]):
-                again = _declared(name, node_class) or []
+                again = self._declared(name, node_class) or []
             marked = {one.name: _marked(one.choices or ()) for one in again}
             folders = {**{key: folder for key, folder in marked.items() if folder}, **folders}
         return ClassInputs(
             folders={key: folder for key, folder in folders.items() if folder not in CLOSED_FOLDERS},
             widgets=tuple(_widgets(inputs)),
-            lists=frozenset(one.name for one in inputs if one.choices is not None and one.name not in folders),
+            lists=frozenset(
+                one.name
+                for one in inputs
+                if one.choices is not None and one.name not in folders and not one.options & UPLOADS
+            ),
         )
+
+    def _declared(self, name: str, node_class: Any) -> list[Input] | None:
+        """A class's inputs; None, and a line in the log the first time, where its own code fails."""
+        try:
+            return declared_inputs(node_class)
+        except BaseException as error:  # noqa: B036 - that code may end in anything, SystemExit and CancelledError too.
+            if name not in self._failed:
+                self._failed.add(name)
+                kind = type(error).__name__
+                log.warning("The class %s does not say what it takes (%s).", name, kind, exc_info=True)
+            return None
 
     @contextmanager
     def _watch(self, answer: Callable[[str, list[str]], list[str]]) -> Iterator[list[str]]:
@@ -118,15 +140,6 @@ class NodeInputs:
                 yield listed
             finally:
                 self._folder_paths.get_filename_list = original
-
-
-def _declared(name: str, node_class: Any) -> list[Input] | None:
-    """A class's inputs; None, and a line in the log, where its own code fails."""
-    try:
-        return declared_inputs(node_class)
-    except BaseException as error:  # noqa: B036 - a node's code may end in anything, SystemExit and CancelledError too.
-        log.warning("The class %s does not say what it takes (%s).", name, type(error).__name__, exc_info=True)
-        return None
 
 
 def _widgets(inputs: Iterable[Input]) -> Iterator[str | None]:

@@ -68,6 +68,16 @@ class Places:
         entry = self._folder_paths.folder_names_and_paths.get(self.folder(directory))
         return frozenset(entry[1]) if entry else frozenset()
 
+    def listed(self, directory: str) -> list[str]:
+        """The names of the files that ComfyUI lists in a folder now; none for an unknown one."""
+        if not self.is_known(directory):
+            return []
+        try:
+            return [*self._folder_paths.get_filename_list(self.folder(directory))]
+        except OSError:
+            # A folder that has gone since ComfyUI listed it; that ends its own list of it in the same way.
+            return []
+
     def find(self, directory: str, name: str) -> str | None:
         """The path of a model file that is there, through every configured path, or None."""
         relative = local_name(name)

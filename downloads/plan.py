@@ -14,6 +14,7 @@ from ..model_defs import ModelDef
 from .choice import Choice, choose, wanted_sha256
 from .fetches import Wish, agreed_sha256
 from .hashes import Hashes
+from .lookup import SPELLED_DIFFERENTLY, Located, Lookup
 from .needs import Need
 from .offers import LocalOffer, Offer, explained
 from .partial import DISK_RESERVE, Partial
@@ -27,7 +28,8 @@ from .telling import plain, told, unforeseen
 QUESTIONS = 8
 
 # What becomes of a need: it is there, is there and cannot be used, would be fetched, would be linked to a copy under
-# another name, cannot be had as things are, is unknown where to be had, or is not needed for a run now.
+# another name, cannot be had as things are, is unknown where to be had, or is not needed for a run now; or it is
+# SPELLED_DIFFERENTLY.
 PRESENT, DAMAGED, DOWNLOAD, LINK = "present", "damaged", "download", "link"
 BLOCKED, UNKNOWN, UNNEEDED = "blocked", "no_url", "not_needed"
 
@@ -65,11 +67,11 @@ class Planner:
         Args:
             overwrite: whether damaged files, and those of models in the table, would be replaced.
         """
-        turns = asyncio.Semaphore(QUESTIONS)
+        turns, lookup = asyncio.Semaphore(QUESTIONS), Lookup(self._places)
 
         async def one(need: Need) -> dict[str, Any]:
             async with turns:
-                return await self._of(need, choose(need, table, saved), overwrite)
+                return await self._of(need, choose(need, table, saved), lookup, overwrite)
 
         models = await asyncio.gather(*(one(need) for need in needs))
         fetched = [model for model in models if model["action"] == DOWNLOAD]
@@ -83,6 +85,7 @@ class Planner:
                 "models": len(models),
                 "present": sum(model["action"] == PRESENT for model in models),
                 "damaged": damaged,
+                "spelled_differently": sum(model["action"] == SPELLED_DIFFERENTLY for model in models),
                 "download": len(fetched),
                 "link": sum(model["action"] == LINK for model in models),
                 "blocked": len(blocked),
@@ -93,7 +96,7 @@ class Planner:
             "verdict": "blocked" if blocked or damaged else "ready" if fits else "disk_full",
         }
 
-    async def _of(self, need: Need, choice: Choice | None, overwrite: bool) -> dict[str, Any]:
+    async def _of(self, need: Need, choice: Choice | None, lookup: Lookup, overwrite: bool) -> dict[str, Any]:
         directory = need.directory or (choice.directory if choice else None)
         model: dict[str, Any] = {
             "name": plain(need.name),
@@ -107,10 +110,12 @@ class Planner:
             "gated": None,
             "early_access": None,
             "path": None,
+            "listed": None,
             "reason": None,
         }
         try:
-            return await self._decided(model, need, directory, choice, overwrite)
+            located = await asyncio.to_thread(lookup.of, need, directory)
+            return await self._decided(model, need, directory, choice, located, overwrite)
         except UiapiError as error:
             failure = told(error)
         except Exception as error:  # The last line of defence: the plan tells of the others all the same.
@@ -120,16 +125,22 @@ class Planner:
         return {**model, "action": BLOCKED, "gated": gated, "reason": reason}
 
     async def _decided(
-        self, model: dict[str, Any], need: Need, directory: str | None, choice: Choice | None, overwrite: bool
+        self,
+        model: dict[str, Any],
+        need: Need,
+        directory: str | None,
+        choice: Choice | None,
+        located: Located,
+        overwrite: bool,
     ) -> dict[str, Any]:
-        found = await asyncio.to_thread(self._places.find, directory, need.name) if directory else None
-        damage = None
+        found, damage = located.path, None
         if found is not None:
             model["path"] = found
             damage = await self._presence.damage(found, wanted_sha256(need, choice))
             again = overwrite and choice is not None and choice.origin == "request"
             if damage is None and not again:
-                return {**model, "action": PRESENT, "size": await asyncio.to_thread(os.path.getsize, found)}
+                model["size"] = await asyncio.to_thread(os.path.getsize, found)
+                return {**model, "action": PRESENT, **_spelling(located)}
         if need.reason is not None:
             reason = {"code": need.reason, "message": f"Its node is {need.reason}."}
             return {**model, "action": UNNEEDED, "reason": reason}
@@ -207,3 +218,13 @@ class Planner:
             fits = needed[device] + DISK_RESERVE <= free
             disks.append({"path": str(folder), "free": free, "needed": needed[device], "fits": fits})
         return disks
+
+
+def _spelling(located: Located) -> dict[str, Any]:
+    """What is different of a model that ComfyUI lists by another name than a widget has."""
+    if located.state != SPELLED_DIFFERENTLY:
+        return {}
+    listed = plain(located.listed or "")
+    message = f"ComfyUI lists it as {listed}; relink_models sets the widgets to that."
+    reason = {"code": SPELLED_DIFFERENTLY, "message": message}
+    return {"action": SPELLED_DIFFERENTLY, "listed": listed, "reason": reason}

@@ -155,15 +155,16 @@ class Downloads:
         """
         check_names(table)
         entries = read_table(table)
-        needs, found = await self.analysis.needs(workflow)
+        needs, located = await self.analysis.needs(workflow)
+        paths = [one.path for one in located]
         _check_number([need for need in needs if need.among(only)])
         run = self._new_run(overwrite)
         run.entry["status"] = "checking"
         saved = read_saved(await urlmap.load_stored_urlmap())
         choices = [choose(need, entries, saved) for need in needs]
         wanted = map(wanted_sha256, needs, choices)
-        damages = await self.presence.damages([*zip(found, wanted, strict=True)])
-        told = zip(needs, found, choices, damages, strict=True)
+        damages = await self.presence.damages([*zip(paths, wanted, strict=True)])
+        told = zip(needs, paths, choices, damages, strict=True)
         run.items = items_of([one for one in told if one[0].reason is None and one[0].among(only)], overwrite=overwrite)
         run.entry["unused"] = unused(entries, choices)
         return await self._launch(run)

@@ -23,7 +23,7 @@ import { alone, batch } from "./batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
 import { addGroup, removeGroup, setGroup } from "./groups.js";
 import { connect, linked } from "./links.js";
-import { clearModels, directoryOf, namedUses, usesOf } from "./models.js";
+import { clearModels, directoryOf, namedUses, relinkModels, usesOf } from "./models.js";
 import { askAddresses } from "./modeltable.js";
 import { askForOffer } from "./offer.js";
 import { resolve } from "./paths.js";
@@ -155,6 +155,15 @@ export const commands = {
       const message = `Cleared ${count} ${count === 1 ? "field" : "fields"} whose model is not there.`;
       return { message, cleared_count: count, cleared_fields };
     }),
+
+  relink_models(means, { links, dry_run = false }, call) {
+    const relink = () => {
+      const answer = relinkModels(means.frontend, links, dry_run);
+      means.frontend.repaint();
+      return answer;
+    };
+    return dry_run ? relink() : write(means, call, relink);
+  },
 
   async get_model_url({ frontend, dialogs, check }, { ckpt_name, ckpt_names, models }, { signal }) {
     const root = frontend.rootGraph();

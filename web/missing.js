@@ -2,19 +2,21 @@
  * Models that the shown workflow needs and that are not there: one notice over the canvas, from which they are fetched.
  *
  * It says what is missing, then how far the download is, then that the workflow can be run. Nothing is fetched before
- * the person has seen the plan.
+ * the person has seen the plan. Of models that are there under another spelling it says so, and sets the widgets to it.
  */
 
 import { iconButton, button, make, set } from "./dom.js";
 import { words } from "./errors.js";
 import { size } from "./format.js";
-import { namedUses } from "./models.js";
+import { namedUses, relinkModels } from "./models.js";
 import { askForModels } from "./modeltable.js";
 import { PANEL_ID } from "./panel.js";
 import { texts } from "./texts.js";
 
 // Milliseconds after a load: workflows are often loaded one right after the other.
 const LOOK_AFTER = 500;
+// What becomes of a model for which there is nothing to fetch.
+const SETTLED = new Set(["present", "spelled_differently", "not_needed"]);
 export const SETTING = "uiapi.missingModels";
 
 /**
@@ -23,11 +25,12 @@ export const SETTING = "uiapi.missingModels";
  * @param {import("./workflows.js").Workflows} means.workflows
  * @param {import("./state.js").State} means.state
  * @param {import("./dialogs.js").Dialogs} means.dialogs
+ * @param {ReturnType<typeof import("./runs.js").createRuns>} means.runs
  * @param {(command: string, data?: any) => Promise<any>} means.request asks the server in the person's name
  * @param {import("./modeltable.js").Check} means.check
  * @param {any} page the window
  */
-export function createMissing({ frontend, workflows, state, dialogs, request, check }, page) {
+export function createMissing({ frontend, workflows, state, dialogs, runs, request, check }, page) {
   const notice = createNotice();
   /** @type {Set<string>} what the person wants to hear no more of */
   const dismissed = new Set();
@@ -43,11 +46,17 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
     timer = page.setTimeout(look, LOOK_AFTER);
   }
 
-  /** @returns {Promise<any[]>} the models of the shown workflow that a run needs and that are not there */
-  async function missing() {
+  /** @returns {Promise<any[]>} the models of the shown workflow that a run needs and does not find by their names */
+  async function unfound() {
     const { models } = await request("analyze_workflow", { workflow: frontend.state() });
     return models.filter((/** @type {any} */ model) => !model.exists && model.needed);
   }
+
+  /** @param {any} model */
+  const isRespelled = ({ state }) => state === "spelled_differently";
+
+  /** @returns {Promise<any[]>} those of them that are not there under any name */
+  const missing = async () => (await unfound()).filter((model) => !isRespelled(model));
 
   async function look() {
     due = !state.server;
@@ -55,7 +64,7 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
     const mine = ++looks;
     let models;
     try {
-      models = await missing();
+      models = await unfound();
     } catch (error) {
       page.console.debug("ComfyUI-uiapi: the workflow's models are not looked for", error);
       // What it said was of the workflow before.
@@ -66,8 +75,29 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
     const key = keyOf(models);
     if (models.length === 0 || dismissed.has(key)) return notice.hide();
     const dismiss = () => void dismissed.add(key);
+    const respelled = models.filter(isRespelled);
     const damaged = models.filter(({ damage }) => damage).length;
-    notice.show(texts.modelsMissing(models.length, damaged), [button(texts.showMissing, decide, { small: true })], dismiss);
+    const absent = models.length - respelled.length;
+    const said = [absent > 0 && texts.modelsMissing(absent, damaged), respelled.length > 0 && texts.modelsRespelled(respelled.length)];
+    const actions = [
+      ...(absent > 0 ? [button(texts.showMissing, decide, { small: true })] : []),
+      ...(respelled.length > 0 ? [button(texts.respell, respell, { small: true })] : []),
+    ];
+    notice.show(said.filter(Boolean).join(" "), actions, dismiss);
+  }
+
+  /** Set the widgets of models that are there under another spelling to what they offer, as the workflow is now. */
+  async function respell() {
+    try {
+      const uses = (await unfound()).filter(isRespelled).flatMap(({ nodes, state }) => nodes.map((/** @type {any} */ use) => ({ ...use, reason: state })));
+      const links = uses.filter(({ listed, widget }) => listed !== null && widget !== null);
+      await (runs.held() ?? workflows.loading());
+      relinkModels(frontend, links.map(({ id, ...use }) => ({ node: id, ...use })), false);
+      frontend.repaint();
+    } catch (error) {
+      frontend.toast("error", texts.models, words(error));
+    }
+    lookSoon();
   }
 
   /** @param {any[]} models */
@@ -82,7 +112,7 @@ export function createMissing({ frontend, workflows, state, dialogs, request, ch
       const usesOf = (/** @type {any} */ planned) =>
         models.find((/** @type {any} */ { name, directory }) => name === planned.name && directory === planned.directory)?.nodes;
       const wanted = plan.models
-        .filter((/** @type {any} */ { action }) => action !== "present" && action !== "not_needed")
+        .filter((/** @type {any} */ { action }) => !SETTLED.has(action))
         .map((/** @type {any} */ planned) => ({
           name: planned.name,
           directory: planned.directory,

@@ -21,16 +21,63 @@ export function clearModels(page, missing) {
   const root = page.rootGraph();
   const cleared = new Map();
   for (const { node: id, widget: name, value } of missing) {
-    const place = byExecutionId(root, String(id));
-    const widget = place?.node.widgets?.find((candidate) => candidate.name === name);
-    if (!place || !widget) continue;
-    const owner = ownerOf({ ...place, widget });
-    if (owner.widget.value !== value) continue;
-    cleared.set(owner.widget, { path: pathOf(root, { kind: "widget", ...place, widget }), value: "", adds: false, owner });
+    const found = holder(root, id, name, value);
+    if (found) cleared.set(found.owner.widget, { ...found, value: "", adds: false });
   }
   const plans = [...cleared.values()];
   write(page, plans);
   return plans.map(({ path }) => path);
+}
+
+/**
+ * @typedef {object} Link A widget that names a model otherwise than it offers it.
+ * @property {string} node its node's id as ComfyUI knows it
+ * @property {string} widget
+ * @property {string} value what it holds
+ * @property {string} listed what it offers
+ * @property {string} reason
+ */
+
+/**
+ * Set widgets to the names that they offer for their models, as one undo step.
+ *
+ * @param {import("./widgets.js").Page} page
+ * @param {Link[]} links
+ * @param {boolean} dryRun only say what would be set
+ * @returns {{dry_run: boolean, relinked: {path: string, previous: any, value: any, reason: string}[]}} those that still
+ *   held that name, with what they hold now
+ * @throws {import("./errors.js").CommandError} tab_failed when a widget's callback throws; everything was put back then
+ */
+export function relinkModels(page, links, dryRun) {
+  const root = page.rootGraph();
+  const plans = new Map();
+  for (const { node, widget, value, listed, reason } of links) {
+    const found = holder(root, node, widget, value);
+    if (found) plans.set(found.owner.widget, { ...found, value: listed, adds: false, previous: value, reason });
+  }
+  if (!dryRun) write(page, [...plans.values()]);
+  const relinked = [...plans.values()].map(({ path, previous, value, reason, owner }) => ({
+    path,
+    previous,
+    value: dryRun ? value : owner.widget.value,
+    reason,
+  }));
+  return { dry_run: dryRun, relinked };
+}
+
+/**
+ * @param {Graph} root
+ * @param {string} id
+ * @param {string} name
+ * @param {any} value
+ * @returns {{path: string, owner: import("./types.js").Owner} | null} where a widget's value is kept, while it is this one
+ */
+function holder(root, id, name, value) {
+  const place = byExecutionId(root, String(id));
+  const widget = place?.node.widgets?.find((candidate) => candidate.name === name);
+  if (!place || !widget) return null;
+  const owner = ownerOf({ ...place, widget });
+  return owner.widget.value === value ? { path: pathOf(root, { kind: "widget", ...place, widget }), owner } : null;
 }
 
 /**

@@ -2,7 +2,7 @@
  * The dialog about models that are not there: what each is, where it is used, and a place for its address.
  *
  * @typedef {object} Planned What the server says about getting a model; sizes in bytes.
- * @property {"present" | "damaged" | "download" | "link" | "blocked" | "no_url" | "not_needed"} action
+ * @property {"present" | "damaged" | "spelled_differently" | "download" | "link" | "blocked" | "no_url" | "not_needed"} action
  * @property {string | null} source
  * @property {string | null} [url]
  * @property {number | null} size

@@ -131,6 +131,9 @@ export const texts = {
     return count === 1 ? `This workflow needs a model that is ${what}.` : `This workflow needs ${count} models that are ${what}.`;
   },
   showMissing: "Get them…",
+  modelsRespelled: (/** @type {number} */ count) =>
+    count === 1 ? "ComfyUI spells the name of a model differently." : `ComfyUI spells the names of ${count} models differently.`,
+  respell: "Use its spelling",
   planning: "Asking where they can be had…",
   downloadThem: "Download",
   modelsComing: (/** @type {string} */ amount) => (amount ? `Models are being downloaded: ${amount}` : "Models are being downloaded…"),

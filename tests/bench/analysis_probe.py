@@ -50,6 +50,7 @@ def main() -> None:
     folder_paths, nodes = comfyui(checkout, folder, base)
     load("comfyui_uiapi", checkout / "__init__.py", package=True)
     needs = importlib.import_module("comfyui_uiapi.downloads.needs")
+    presence = importlib.import_module("comfyui_uiapi.downloads.presence")
     places = importlib.import_module("comfyui_uiapi.downloads.places").Places(folder_paths)
     inputs = importlib.import_module("comfyui_uiapi.downloads.node_inputs").NodeInputs(
         folder_paths, lambda: nodes.NODE_CLASS_MAPPINGS
@@ -65,9 +66,9 @@ def main() -> None:
         tries = []
         for _ in range(TRIES):
             began = time.perf_counter()
-            models = reader.read(workflow)
+            models, lookup = reader.read(workflow), presence.Lookup(places)
             for model in models:
-                places.find(model.directory, model.name)
+                lookup.of(model)
             tries.append(time.perf_counter() - began)
         took.append(min(tries))
         found += len(models)

@@ -29,7 +29,7 @@ class FolderPaths:
         self.models_dir = str(base / "models")
         self.folder_names_and_paths: dict[str, tuple[list[str], set[str]]] = {
             name: ([str(base / "models" / name)], EXTENSIONS)
-            for name in ("checkpoints", "loras", "vae", "controlnet", "upscale_models")
+            for name in ("checkpoints", "loras", "vae", "controlnet", "upscale_models", "embeddings")
         }
         unet = [str(base / "models" / name) for name in ("unet", "diffusion_models")]
         clip = [str(base / "models" / name) for name in ("text_encoders", "clip")]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from comfyui_uiapi.downloads.analysis import Analysis
+from comfyui_uiapi.downloads.hashes import Hashes
 from comfyui_uiapi.downloads.needs import Needs, node_types
 from comfyui_uiapi.downloads.node_inputs import NodeInputs
 from comfyui_uiapi.downloads.places import Places
+from comfyui_uiapi.downloads.presence import Presence
 from comfyui_uiapi.tests.downloads.conftest import FolderPaths
 
 
@@ -67,6 +70,8 @@ class Reader:
         self.classes = classes_of(self.folders)
         self.inputs = NodeInputs(self.folders, lambda: self.classes)
         self.places = Places(self.folders)
+        presence = Presence(Hashes(base / "hashes.json", self.places))
+        self.analysis = Analysis(self.places, self.inputs, presence)
 
     def read(self, workflow: Any) -> list[tuple[str, str | None, str | None]]:
         """(name, directory, reason) of every need."""

@@ -296,6 +296,29 @@ async def test_exactly_the_widgets_whose_file_is_absent_are_cleared(
     assert tab.requests[-1]["command"] == "get_workflow"
 
 
+async def test_names_that_comfyui_spells_differently_are_handed_to_the_tab(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Loader.folders = house.folders  # type: ignore[attr-defined]
+    monkeypatch.setattr(Comfy, "node_classes", property(lambda self: {"Loader": Loader}))
+    (tmp_path / "models/checkpoints/ltx").mkdir()
+    (tmp_path / "models/checkpoints/ltx/some.safetensors").write_bytes(b"x")
+    opened = {"nodes": [{"id": 1, "type": "Loader", "widgets_values": ["ltx\\some.safetensors"]}]}
+    tab = await house.tab()
+    tab.on("get_workflow", {"workflow": {"workflow": opened, "output": {}}})
+    one = {"path": "A.ckpt_name", "previous": "ltx\\some.safetensors", "value": "ltx/some.safetensors"}
+    answer = {"dry_run": True, "relinked": [one | {"reason": "spelled_differently"}]}
+    tab.on("relink_models", answer)
+    status, body = await house.post("relink_models", {"dry_run": True})
+    assert (status, body["response"]) == (200, answer)
+    link = {"node": "1", "widget": "ckpt_name", "value": "ltx\\some.safetensors", "listed": "ltx/some.safetensors"}
+    assert tab.requests[-1]["data"] == {"links": [link | {"reason": "spelled_differently"}], "dry_run": True}
+    opened["nodes"] = []
+    status, body = await house.post("relink_models")
+    assert (status, body["response"]) == (200, {"dry_run": False, "relinked": []})
+    assert tab.requests[-1]["command"] == "get_workflow"
+
+
 # -- access -------------------------------------------------------------------------------------------------------
 
 

@@ -352,12 +352,15 @@ async def test_the_analysis_says_what_is_there_and_which_widgets_have_no_file(
     analysis = Analysis(reader.places, reader.inputs, presence)
     found = {need["name"]: need for need in await analysis.tell(workflow)}
     assert [*found] == ["there.safetensors", "sub/gone.safetensors", "far.safetensors"]
+    use = {"id": "1", "type": "Checkpoint", "path": "#1.ckpt_name", "widget": "ckpt_name"}
     assert found["there.safetensors"] == {
         "name": "there.safetensors",
         "directory": "checkpoints",
         "url": None,
         "urls": [],
         "exists": True,
+        "state": "present",
+        "listed": None,
         "path": str(there),
         "size": 200,
         "sha256": None,
@@ -365,8 +368,9 @@ async def test_the_analysis_says_what_is_there_and_which_widgets_have_no_file(
         "needed": True,
         "reason": None,
         "damage": None,
-        "node": {"id": "1", "type": "Checkpoint", "path": "#1.ckpt_name", "widget": "ckpt_name"},
-        "nodes": [{"id": "1", "type": "Checkpoint", "path": "#1.ckpt_name", "widget": "ckpt_name"}],
+        "named_in": "loader",
+        "node": use,
+        "nodes": [{**use, "value": "there.safetensors", "listed": None}],
     }
     assert found["far.safetensors"]["reason"] == "unknown_folder"
     elsewhere = model("there.safetensors", "vae")

@@ -204,3 +204,19 @@ async def test_the_notice_of_the_workflow_before_does_not_stay_when_an_analysis_
     whole = ui([node(1, "EmptyImage", "Canvas")])
     await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": whole})
     await expect(notice(needy)).to_be_hidden()
+
+
+async def test_a_model_of_another_spelling_is_set_to_the_listed_one_by_one_click(needy: Tab) -> None:
+    path = needy.comfy.base / "models" / "upscale_models" / "sub" / OTHER
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model_bytes(200))
+    held = ui([node(1, "UpscaleModelLoader", "Upscaler", [f"sub\\{OTHER}"])])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": held})
+    await expect(notice(needy)).to_contain_text("spells the name of a model differently")
+    await notice(needy).get_by_role("button", name="Use its spelling").click()
+    await expect(notice(needy)).to_be_hidden()
+    answer = await asyncio.to_thread(needy.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]})
+    assert answer["response"] == {"Upscaler.model_name": f"sub/{OTHER}"}
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/undo", {})
+    answer = await asyncio.to_thread(needy.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]})
+    assert answer["response"] == {"Upscaler.model_name": f"sub\\{OTHER}"}
