@@ -191,6 +191,13 @@ class Approvals:
         open_kinds = self._open(kinds, entry)
         if not open_kinds:
             return
+        if not call.caller.asks:
+            raise UiapiError(
+                "refused_by_person",
+                "The person at the browser wants to be asked first, which no GET does; read something by POST, such as "
+                "get_fields, or use the websocket.",
+                {"kind": open_kinds[0].value},
+            )
         entry.state = "asking"
         allowed = await self._ask(call, entry, open_kinds)
         entry.state = "running"

@@ -28,13 +28,15 @@ class Caller:
     """Who asks: a program by the name it gives itself, or the person at an open tab.
 
     A caller on a websocket can be told things: `emit(event, data)` sends an event that belongs to this
-    request, and `subscriptions` holds its subscriptions by request id.
+    request, and `subscriptions` holds its subscriptions by request id. `asks` says whether the person may be asked
+    for its sake.
     """
 
     program: str = ""
     tab: WebuiManager | None = None
     agent: str = ""
     request_id: str = ""
+    asks: bool = True
     emit: Callable[[str, dict[str, Any]], None] | None = None
     subscriptions: dict[str, Subscriber] = field(default_factory=dict)
 

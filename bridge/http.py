@@ -44,7 +44,9 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
                 data = _query(request) if command.method == "GET" else await _body(request, load)
                 with HangupWatch(request):
                     agent = request.headers.get("User-Agent", "")
-                    caller = Caller(program=program_name(agent), agent=agent)
+                    # Over plain http a foreign page's GET comes without anything that tells it from a program's.
+                    asks = command.method != "GET"
+                    caller = Caller(program=program_name(agent), agent=agent, asks=asks)
                     body = encode(await dispatch(bridge, command, data, caller))
                     load.until_taken(request.transport, len(body))
                     return _response(200, body)

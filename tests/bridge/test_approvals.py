@@ -194,3 +194,14 @@ async def test_what_is_too_much_to_show_is_counted(house: House, person: Person)
     await house.post("set_fields", {"fields": [[f"N{number}.text", "y" * 5_000] for number in range(201)]})
     [question] = [frame["data"] for frame in person.requests]
     assert len(question["writes"]) + question["writes_left_out"] == 201 and question["writes_left_out"] > 0
+
+
+async def test_a_get_raises_no_question_and_passes_once_its_program_may_read(house: House, person: Person) -> None:
+    person.on("approve", {"allowed": True})
+    person.on("get_fields", {"Canvas.width": 64})
+    await person.ask("panel_decide", rules={"read": "once"})
+    page = {"headers": {"User-Agent": "Mozilla/5.0"}}
+    status, refused = await house.get("queue", **page)
+    assert (status, refused["code"]) == (403, "refused_by_person") and person.requests == []
+    assert (await house.post("get_fields", {"fields": ["Canvas.width"]}, **page))[0] == 200
+    assert (await house.get("queue", **page))[0] == 200
