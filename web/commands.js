@@ -6,6 +6,7 @@
  *
  * @typedef {object} Means
  * @property {import("./frontend.js").Frontend} frontend
+ * @property {import("./queueing.js").Queueing} queueing
  * @property {ReturnType<typeof import("./runs.js").createRuns>} runs
  * @property {import("./dialogs.js").Dialogs} dialogs
  * @property {import("./loading.js").Loader} loader
@@ -56,9 +57,9 @@ const edits = {
 
 /** @type {Record<string, (means: Means, data: any, call: Call) => any>} */
 export const commands = {
-  get_workflow: async ({ frontend }) => ({ workflow: await frontend.exported() }),
+  get_workflow: async ({ frontend, queueing }) => ({ workflow: await queueing.alone(frontend.exports.both) }),
 
-  get_workflow_api: async ({ frontend }) => ({ output: (await frontend.exported()).output }),
+  get_workflow_api: async ({ frontend, queueing }) => ({ output: (await queueing.alone(frontend.exports.prompt)).output }),
 
   get_fields({ frontend }, { fields }) {
     const root = frontend.rootGraph();
@@ -141,7 +142,7 @@ export const commands = {
 
   async send_workflow(means, { workflow, message, title }, call) {
     const offer = { workflow, program: call.by || texts.unnamedProgram, title: title || null, message: message || texts.offerMessage };
-    const accepted = await askForOffer(means.frontend, means.dialogs, offer, call.signal);
+    const accepted = await askForOffer(means, offer, call.signal);
     if (!accepted) return { accepted, message: "The person at the browser declined the workflow." };
     const loaded = await write(means, call, () => means.loader.load(workflow, null, true, call.signal));
     return { accepted, message: loaded.message };
@@ -184,7 +185,7 @@ export const commands = {
 };
 
 /**
- * Make a change in the caller's name, once no run is between its beginning and its export and no graph is being
+ * Make a change in the caller's name, once no run is between its beginning and what follows it and no graph is being
  * loaded, and only if the graph is what the caller takes it for.
  *
  * @template T

@@ -10,6 +10,9 @@
  * @typedef {{key: string, title?: string, contentProps: any}} OpenDialog
  */
 
+import { createExport } from "./export.js";
+import { nextTask } from "./waiting.js";
+
 // Milliseconds between looks at whether the page has put its first workflow on the canvas, and how long to look.
 const LOOK_EVERY = 50;
 const LOOK_FOR = 20_000;
@@ -23,6 +26,10 @@ const NAME_CHANGES = new Set(["openWorkflow", "renameWorkflow", "saveWorkflow", 
  * @param {any} page the window
  */
 export function createFrontend(app, api, page) {
+  const exports = createExport(app, api);
+  /** @type {import("./controls.js").WrittenValues} */
+  const written = new Map();
+
   /** @returns {any} */
   const manager = () => app.extensionManager;
   /** @returns {any} */
@@ -75,6 +82,8 @@ export function createFrontend(app, api, page) {
   return {
     app,
     api,
+    exports,
+    written,
 
     tracker,
     state,
@@ -91,6 +100,26 @@ export function createFrontend(app, api, page) {
 
     /** Have the canvas drawn anew with the next frame. */
     repaint: () => app.canvas?.setDirty(true, true),
+
+    /** Have what the page draws until it next waits drawn with the next frame instead. */
+    drawLater() {
+      const { canvas } = app;
+      if (!canvas?.draw) return;
+      const own = Object.hasOwn(canvas, "draw");
+      const { draw } = canvas;
+      let over = false;
+      const later = function (/** @type {any[]} */ ...args) {
+        // @ts-ignore a method of the canvas
+        return over ? draw.apply(this, args) : canvas.setDirty(true, true);
+      };
+      canvas.draw = later;
+      nextTask().then(() => {
+        over = true;
+        if (canvas.draw !== later) return;
+        if (own) canvas.draw = draw;
+        else delete canvas.draw;
+      });
+    },
 
     /**
      * @param {string} key
@@ -114,9 +143,6 @@ export function createFrontend(app, api, page) {
         noteStep(history);
       }
     },
-
-    /** @returns {Promise<{workflow: UiWorkflow, output: ApiWorkflow}>} the open workflow in both formats */
-    exported: () => app.graphToPrompt(),
 
     /** Leave the subgraph that is looked into: a workflow can only be loaded over the whole one. */
     showRoot() {

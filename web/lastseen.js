@@ -19,10 +19,11 @@ const WAIT_AT_MOST = 2000;
  * @param {import("./frontend.js").Frontend} means.frontend
  * @param {import("./workflows.js").Workflows} means.workflows
  * @param {import("./revision.js").Revisions} means.revisions
+ * @param {import("./queueing.js").Queueing} means.queueing
  * @param {(event: string, data: any) => void} means.tell
  * @param {any} page the window
  */
-export function createLastSeen({ frontend, workflows, revisions, tell }, page) {
+export function createLastSeen({ frontend, workflows, revisions, queueing, tell }, page) {
   /** @type {any} */
   let timer = null;
   let sent = "";
@@ -48,7 +49,7 @@ export function createLastSeen({ frontend, workflows, revisions, tell }, page) {
     const nodes = [...walk(root)].map((place) => described(root, place));
     const about = { nodes, workflow_name: frontend.info().workflow_name, workflow_tab: revisions.activeTab(), revision };
     try {
-      const { workflow, output } = isExportedQuietly(root) ? await frontend.exported() : { workflow: frontend.state(), output: {} };
+      const { workflow, output } = isExportedQuietly(root) ? await queueing.alone(frontend.exports.both) : { workflow: frontend.state(), output: {} };
       // What changed meanwhile comes with the next one.
       sent = revision;
       tell("snapshot", { workflow, output, ...about });

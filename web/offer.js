@@ -35,15 +35,14 @@ const ROW = 140;
 const SIZE = { width: 210, height: 90 };
 
 /**
- * @param {import("./frontend.js").Frontend} frontend
- * @param {import("./dialogs.js").Dialogs} dialogs
+ * @param {Pick<import("./commands.js").Means, "frontend" | "dialogs" | "queueing">} means
  * @param {{workflow: any, program: string, title: string | null, message: string}} offer
  * @param {AbortSignal} signal
  * @returns {Promise<boolean>} whether the person agreed
  */
-export async function askForOffer(frontend, dialogs, { workflow, program, title, message }, signal) {
+export async function askForOffer({ frontend, dialogs, queueing }, { workflow, program, title, message }, signal) {
   const ui = formatOf(workflow) === "ui";
-  const now = ui ? frontend.state() : (await frontend.exported()).output;
+  const now = ui ? frontend.state() : (await queueing.alone(frontend.exports.prompt)).output;
   const names = widgetNames(frontend);
   const items = (/** @type {any} */ graph) => (ui ? uiItems(graph, names) : apiItems(graph));
   const difference = compare(items(now), items(workflow));

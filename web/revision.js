@@ -122,6 +122,10 @@ export function createRevisions(frontend, workflows, page) {
   /** Take a new picture; where it shows something else than the last one, that is a new revision. */
   function look() {
     if (workflows.loading()) return;
+    if (frontend.exports.isUnderWay()) {
+      hinted = true;
+      return;
+    }
     const after = takePicture(frontend.rootGraph());
     const tab = activeTab();
     hinted = false;

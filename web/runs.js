@@ -3,8 +3,8 @@
  * errors of nodes, and a refusal.
  *
  * `app.queuePrompt` answers only yes or no, and no also when another run is being queued. So the call it makes,
- * `api.queuePrompt`, is wrapped. Our own runs are told from the person's by their number: -0 is 0 to everyone who
- * computes or sends it, and can still be recognised here. Ours go one after the other, so that each knows its ids.
+ * `api.queuePrompt`, is wrapped. Ours go one after the other, so that each knows its ids, and only begin when the page
+ * queues none: what a program sets for its run must not get into another one.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  *
@@ -13,27 +13,26 @@
  * @typedef {object} Expected What is to be told of the run of ours that is being queued.
  * @property {string | null} mark what the server knows ComfyUI's answer by, if it may answer in our place
  * @property {() => void} exported throws where the run must not be submitted
- * @property {() => void} submitted
- * @property {(answer: any) => Promise<unknown> | void} answered
+ * @property {(settled: Promise<void>) => void} submitted `settled` when the page has done what follows the run
+ * @property {(answer: any) => void} answered
  * @property {(error: any) => void} refused
  */
 
 import { newError } from "./dialogs.js";
 import { CommandError, words } from "./errors.js";
+import { OURS } from "./queueing.js";
 import { byExecutionId } from "./subgraphs.js";
-import { later, nextTask } from "./waiting.js";
-
-const OURS = -0;
-// Milliseconds between looks at whether the page is done with a run that it took ours on from.
-const LOOK_EVERY = 50;
+import { nextTask, unlessCancelled } from "./waiting.js";
 
 /**
  * @param {Frontend} frontend
  * @param {import("./workflows.js").Workflows} workflows
+ * @param {import("./queueing.js").Queueing} queueing
  */
-export function createRuns(frontend, workflows) {
+export function createRuns(frontend, workflows, queueing) {
   const { app, api } = frontend;
   const shown = () => workflows.idOf(workflows.active());
+  const occupied = () => (workflows.loading() ? workflows.idle() : queueing.occupied());
   /** @type {Expected | null} */
   let expected = null;
   /** @type {Promise<unknown>} */
@@ -45,7 +44,11 @@ export function createRuns(frontend, workflows) {
   // No async function: its frame would be in the stack of every refusal that the page reports.
   api.queuePrompt = function (/** @type {number} */ number, /** @type {any[]} */ ...rest) {
     const ours = Object.is(number, OURS) ? expected : null;
-    if (!ours) return submit.call(this, number, ...rest);
+    if (!ours) {
+      const answer = submit.call(this, number, ...rest);
+      queueing.submitted(answer);
+      return answer;
+    }
     try {
       ours.exported();
     } catch (error) {
@@ -54,10 +57,14 @@ export function createRuns(frontend, workflows) {
       return Promise.reject(Object.assign(/** @type {Error} */ (error), { stack: "" }));
     }
     const submitted = marked(ours.mark, () => submit.call(this, number, ...rest));
-    ours.submitted();
+    ours.submitted(queueing.submitted(submitted));
     return submitted.then(
-      // The page now draws the whole graph, which can take longer than the run itself: the answer goes first.
-      (/** @type {any} */ answer) => Promise.resolve(ours.answered(answer)).then(() => answer),
+      (/** @type {any} */ answer) => {
+        // The page now draws the whole graph, which can take longer than the run itself: the answer goes first.
+        frontend.drawLater();
+        ours.answered(answer);
+        return answer;
+      },
       (/** @type {any} */ error) => {
         ours.refused(error);
         throw error;
@@ -87,9 +94,7 @@ export function createRuns(frontend, workflows) {
     }
   }
 
-  /**
-   * Take back what the page has not begun to queue: after a run that failed it would keep it for the next one.
-   */
+  /** Take back what the page has not begun to queue: after an error it would keep it for the next run. */
   function withdraw() {
     const at = app.queueItems?.findIndex((/** @type {any} */ { number }) => Object.is(number, OURS)) ?? -1;
     if (at >= 0) app.queueItems.splice(at, 1);
@@ -104,7 +109,7 @@ export function createRuns(frontend, workflows) {
    * @param {import("./transport.js").Call} call
    * @returns {{answers: Promise<any[]>, over: Promise<unknown>}} `over`: the page is done with what follows a run
    */
-  function start(count, prepare, part, { id, signal, answered, submitting }) {
+  function start(count, prepare, part, { id, signal, submitting }) {
     /** @type {any[]} */
     const list = [];
     let exports = 0;
@@ -112,13 +117,13 @@ export function createRuns(frontend, workflows) {
     let tab = "";
     /** @type {() => void} */
     let release = () => {};
-    // What is exported shall be what was there when the run began.
-    held = new Promise((resume) => {
+    // What is exported shall be what was there when the run began, and what follows the last one comes before a write.
+    const own = (held = new Promise((resume) => {
       release = () => {
-        held = null;
+        if (held === own) held = null;
         resume();
       };
-    });
+    }));
     const answers = new Promise((resolve, reject) => {
       expected = {
         mark: count === 1 ? id : null,
@@ -132,13 +137,14 @@ export function createRuns(frontend, workflows) {
             const prompt_ids = list.map((answer) => answer?.prompt_id);
             throw new CommandError("tab_changed", sentence, { workflow_tab: tab, active: shown(), prompt_ids });
           }
-          if (++exports === count) release();
+          exports++;
         },
-        submitted: () => submitting(part()),
+        submitted(settled) {
+          if (exports === count) settled.then(release);
+          submitting(part());
+        },
         answered(answer) {
-          if (list.push(answer) < count) return undefined;
-          resolve(list);
-          return Promise.race([answered, nextTask()]);
+          if (list.push(answer) === count) resolve(list);
         },
         refused: (error) => reject(refusal(frontend, error, list)),
       };
@@ -150,15 +156,12 @@ export function createRuns(frontend, workflows) {
       prepare?.();
       tab = shown();
       over = Promise.resolve(app.queuePrompt(OURS, count)).then(
-        async () => {
-          // While another run is being queued the page takes ours on into that loop and answers before it is done.
-          while (app.processingQueue) await later(LOOK_EVERY);
-          withdraw();
-          resolve(list);
-        },
-        (error) => reject(new CommandError("tab_failed", `The page could not queue the workflow: ${words(error)}.`)),
-      );
-    }).finally(release);
+        () => resolve(list),
+        (error) => reject(refusal(frontend, error, list)),
+      ).finally(withdraw);
+    });
+    // However it ends; nothing follows what was not queued.
+    Promise.allSettled([answers, over]).then(release);
     return { answers, over };
   }
 
@@ -171,7 +174,7 @@ export function createRuns(frontend, workflows) {
    * @returns {Promise<Queued>}
    */
   async function run(count, prepare, part, call, follow) {
-    await workflows.idle();
+    for (let busy = occupied(); busy; busy = occupied()) await unlessCancelled(busy, call.signal);
     if (call.signal.aborted) throw cancelled();
     const before = frontend.openDialogs();
     const { answers, over } = start(count, prepare, part, call);
@@ -203,7 +206,7 @@ export function createRuns(frontend, workflows) {
 
   return {
     /** Settles when other programs may change the workflow again, or null. */
-    held: () => held,
+    held: () => held ?? queueing.held(),
 
     /**
      * Queue the open workflow.

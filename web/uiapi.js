@@ -19,6 +19,7 @@ import { createLastSeen } from "./lastseen.js";
 import { createLoader } from "./loading.js";
 import { createMissing } from "./missing.js";
 import { createPanel } from "./panel.js";
+import { createQueueing } from "./queueing.js";
 import { createRevisions } from "./revision.js";
 import { createRuns } from "./runs.js";
 import { createSettings } from "./settings.js";
@@ -46,14 +47,16 @@ function start() {
   const dialogs = createDialogs(frontend);
   const workflows = createWorkflows(frontend);
   const revisions = createRevisions(frontend, workflows, window);
+  const queueing = createQueueing(frontend);
   const means = {
     frontend,
+    queueing,
     dialogs,
     workflows,
     revisions,
     history: createHistory(frontend, workflows),
     tabs: createTabs(frontend, workflows),
-    runs: createRuns(frontend, workflows),
+    runs: createRuns(frontend, workflows, queueing),
     loader: createLoader(frontend, workflows),
     /** @type {import("./modeltable.js").Check} */
     check: (address) => transport.request("panel_check_address", address),
@@ -81,7 +84,8 @@ function start() {
         return commands[command](means, given(data ?? {}), call);
       };
       // Half a graph is nothing to read from or write to.
-      return workflows.loading() ? unlessCancelled(workflows.idle(), call.signal).then(carryOut) : carryOut();
+      const unsettled = workflows.loading() ? workflows.idle() : queueing.unsettled();
+      return unsettled ? unlessCancelled(unsettled, call.signal).then(carryOut) : carryOut();
     },
     beside: () => ({ revision: revisions.revision(), workflow_tab: revisions.activeTab() }),
     hear(event, data) {

@@ -20,13 +20,14 @@
  * @property {() => any} canvas
  * @property {<T>(change: () => T) => T} undoStep
  * @property {(key: string) => unknown} setting
+ * @property {import("./controls.js").WrittenValues} [written]
  * @property {(list: any[], value: any) => void} [choiceAdded] hears of a choice that a combo did not have before
  */
 
+import { controlOf } from "./controls.js";
 import { CommandError, words } from "./errors.js";
 import { resolve } from "./paths.js";
-import { isControl } from "./readings.js";
-import { inputOf, keepPromoted, linkInto, ownerOf, sourceOf, walk } from "./subgraphs.js";
+import { inputOf, keepPromoted, linkInto, ownerOf, walk } from "./subgraphs.js";
 import { accepted } from "./values.js";
 
 const MUTED = 2;
@@ -115,7 +116,7 @@ function apply(page, { value, adds, owner: { node, widget } }) {
  * What LiteGraph does when a person changes a widget. The callback is called for an unchanged value too: an image
  * that was written over under its old name has to be shown anew.
  *
- * @param {Pick<Page, "canvas">} page
+ * @param {Pick<Page, "canvas" | "written">} page
  * @param {GraphNode} node
  * @param {Widget} widget
  * @param {any} value
@@ -129,6 +130,7 @@ export function change(page, node, widget, value) {
   if (property && node.properties?.[property] !== undefined) node.setProperty?.(property, value);
   widget.callback?.(widget.value, canvas, node, canvas?.graph_mouse);
   node.onWidgetChanged?.(widget.name, value, previous, widget);
+  page.written?.set(widget, { node, value: widget.value });
   const graph = node.graph;
   if (graph?.incrementVersion) graph.incrementVersion();
   else if (graph?._version !== undefined) graph._version++;
@@ -197,11 +199,11 @@ function warnings(page, root, { requested, adds, owner }) {
   const slot = inputOf(node, widget);
   const link = slot < 0 ? undefined : linkInto(node, slot);
   if (link) said.push("Its input is linked, so this value is not used.");
-  const control = controlOf(owner, slot);
+  const control = controlOf(owner);
   if (control && control.value !== "fixed" && !link) {
     const when =
       page.setting("Comfy.WidgetControlMode") === "before"
-        ? "replaces the value before the next run, save the first one"
+        ? "replaces the value before the run after the next one"
         : "replaces the value after the next run";
     said.push(`Its ${control.name} is "${control.value}", which ${when}; set that to "fixed" to keep the value.`);
   }
@@ -213,24 +215,6 @@ function warnings(page, root, { requested, adds, owner }) {
     if (users > 1) said.push(`${users} nodes share this subgraph; the value changed in all of them.`);
   }
   return said;
-}
-
-/**
- * The "control after generate" that will change a widget.
- *
- * @param {Owner} owner
- * @param {number} slot the widget's input, or -1
- * @returns {Widget | undefined}
- */
-function controlOf({ node, widget }, slot) {
-  if (node.subgraph) {
-    // 1.58 runs an inner widget's control on the promoted one; 1.32 runs it on the inner one, which is not used.
-    if (!node.inputs?.[slot]?.widgetId) return undefined;
-    return sourceOf({ node, widget }).widget.linkedWidgets?.find(isControl);
-  }
-  const own = widget.linkedWidgets?.find(isControl);
-  if (own || node.type !== "PrimitiveNode") return own;
-  return node.widgets?.find((other) => other !== widget && isControl(other));
 }
 
 /**

@@ -8,6 +8,7 @@ Json = dict[str, Any]
 
 DEEP = "d7cb8d10-f4b7-4217-82ad-3cae85728cfc"
 OUTER = "657016df-8d7a-4f3e-8e0c-66ea4429f40c"
+SEEDED = "0d1f8c1e-5a3b-4d0e-9f2e-3b7b6a1c9e55"
 
 
 def empty_to_save(width: int = 64, prefix: str = "test") -> Json:
@@ -196,3 +197,61 @@ def nested_twice() -> Json:
     workflow = nested()
     workflow["nodes"].append(outer_node(6, "Other", None))
     return workflow
+
+
+def seeded(control: str) -> Json:
+    """UI format: `Canvas` (1) through `Slow` (2), a LabSlow whose seed has this control, to `Out` (3)."""
+    slow = node(
+        2,
+        "LabSlow",
+        "Slow",
+        [0, 5, control],
+        inputs=[_input("image", "IMAGE", 1, widget=False)],
+        outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [2]}],
+    )
+    return _canvas_to_out(slow)
+
+
+def seeded_by_primitive(control: str) -> Json:
+    """`seeded`, its seed linked to `Seed` (4), a PrimitiveNode."""
+    workflow = seeded("fixed")
+    workflow["nodes"][1]["inputs"].append(_input("seed", "INT", 3))
+    made = [{"name": "INT", "type": "INT", "links": [3], "widget": {"name": "seed"}}]
+    workflow["nodes"].append(node(4, "PrimitiveNode", "Seed", [5, control], outputs=made))
+    workflow["links"].append([3, 4, 0, 2, 1, "INT"])
+    return workflow
+
+
+def seeded_inside(control: str) -> Json:
+    """`seeded`, where `Slow` (2) stands for a subgraph that holds the LabSlow (11) and has its seed promoted."""
+    inner = node(
+        11,
+        "LabSlow",
+        "Inner",
+        [0, 5, control],
+        inputs=[_input("image", "IMAGE", 2, widget=False), _input("seconds", "FLOAT"), _input("seed", "INT", 3)],
+        outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [4]}],
+    )
+    links = [
+        _link(2, (-10, 0), (11, 0), "IMAGE"),
+        _link(3, (-10, 1), (11, 2), "INT"),
+        _link(4, (11, 0), (-20, 0), "IMAGE"),
+    ]
+    boxed = _subgraph(SEEDED, "Boxed", [inner], links, {"image": 2, "seed": 3}, 4)
+    boxed["inputs"][0]["type"] = "IMAGE"
+    host = node(
+        2,
+        SEEDED,
+        "Slow",
+        [5],
+        inputs=[_input("image", "IMAGE", 1, widget=False), _input("seed", "INT")],
+        outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [2]}],
+        properties={"proxyWidgets": [["-1", "seed"]]},
+    )
+    return _canvas_to_out(host, [boxed])
+
+
+def _canvas_to_out(between: Json, subgraphs: list[Json] | None = None) -> Json:
+    canvas = node(1, "EmptyImage", "Canvas", [16, 16, 1, 0], outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [1]}])
+    out = node(3, "LabSilent", "Out", inputs=[_input("image", "IMAGE", 2, widget=False)])
+    return ui([canvas, between, out], [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "IMAGE"]], subgraphs)

@@ -14,10 +14,11 @@ async function snapshotOf(root) {
     exports++;
     return { workflow: { nodes: [] }, output: { exported: true } };
   };
-  const frontend = { rootGraph: () => root, info: () => ({ workflow_name: "one" }), state: () => ({ nodes: ["all"] }), exported };
+  const frontend = { rootGraph: () => root, info: () => ({ workflow_name: "one" }), state: () => ({ nodes: ["all"] }), exports: { both: exported } };
+  const queueing = { alone: (work) => work() };
   const revisions = { revision: () => "r-1", activeTab: () => "tab-1", onChange() {}, onHand() {} };
   const page = { performance: { now: () => 0 }, setTimeout: (action) => setImmediate(action), clearTimeout() {}, console };
-  const lastSeen = createLastSeen({ frontend, workflows: { loading: () => null }, revisions, tell: (event, data) => told.push(data) }, page);
+  const lastSeen = createLastSeen({ frontend, workflows: { loading: () => null }, queueing, revisions, tell: (event, data) => told.push(data) }, page);
   lastSeen.anew();
   await new Promise((resume) => setTimeout(resume, 20));
   assert.equal(told.length, 1);

@@ -5,6 +5,7 @@ import { commands, given } from "../../../web/commands.js";
 import { createFrontend } from "../../../web/frontend.js";
 import { createHistory } from "../../../web/history.js";
 import { createLoader } from "../../../web/loading.js";
+import { createQueueing } from "../../../web/queueing.js";
 import { createRevisions } from "../../../web/revision.js";
 import { createRuns } from "../../../web/runs.js";
 import { createTabs } from "../../../web/tabs.js";
@@ -25,8 +26,10 @@ export const saved = (id, title, values = {}) => ({ id, type: "T", title, values
  * A page that shows the workflow tab "A" with these nodes.
  *
  * @param {{loading?: number, exporting?: number}} [takes] milliseconds
+ * @param {{below?: (app: any) => void, around?: (app: any) => void}} [packs] change the page's functions before this
+ *   extension does, and after it
  */
-export function showPage(nodes, { loading = 5, exporting = 20 } = {}) {
+export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}) {
   /** A graph in the state's likeness; `page.dress` may give its nodes what a test needs of them. */
   function configured(state) {
     const made = state.nodes.map(({ id, type, title, values }) =>
@@ -126,8 +129,9 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}) {
 
   const app = {
     rootGraph: null,
-    canvas: { setDirty: NOTHING, selectedItems: new Set(), ds: { scale: 1, offset: [0, 0] } },
-    extensionManager: { workflow: store },
+    canvas: { setDirty: NOTHING, draw: NOTHING, selectedItems: new Set(), ds: { scale: 1, offset: [0, 0] } },
+    extensionManager: { workflow: store, setting: { get: (key) => page.settings[key] } },
+    ui: { queue: { update: async () => {} } },
     queueItems: [],
     processingQueue: false,
 
@@ -168,13 +172,16 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}) {
         while (app.queueItems.length > 0) {
           const item = app.queueItems.pop();
           for (let left = item.batchCount; left > 0; left--) {
+            page.beforeQueued();
             const exported = await app.graphToPrompt();
             try {
               await api.queuePrompt(item.number, exported);
             } catch {
               break;
             }
-            await sleep(1);
+            page.afterQueued();
+            app.canvas.draw(true, true);
+            await app.ui.queue.update();
           }
         }
       } finally {
@@ -187,6 +194,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}) {
   const queued = [];
   const api = {
     fetchApi: NOTHING,
+    dispatchCustomEvent: NOTHING,
     async queuePrompt(_number, { workflow }) {
       queued.push(workflow);
       await sleep(3);
@@ -202,7 +210,11 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}) {
     app,
     queued,
     store,
+    api,
+    settings: {},
     dress: NOTHING,
+    beforeQueued: NOTHING,
+    afterQueued: NOTHING,
     create: (type) => node(type, type, {}, { id: undefined, pos: [0, 0], size: [1, 1], flags: {}, computeSize: () => [1, 1] }),
 
     /** Another tab, which is not shown. */
@@ -216,10 +228,13 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}) {
     value: (title, name = "v") =>
       app.rootGraph.nodes.find((one) => one.title === title).widgets.find((widget) => widget.name === name).value,
 
+    revision: () => means.revisions.revision(),
+
     /** A program's command, as the transport hands it on. */
     async ask(command, data = {}, { signal = new AbortController().signal, ...more } = {}) {
       const call = { id: "r", by: "program", answered: Promise.resolve(), submitting: NOTHING, ...more, signal };
-      if (means.workflows.loading()) await unlessCancelled(means.workflows.idle(), signal);
+      const unsettled = means.workflows.loading() ? means.workflows.idle() : means.queueing.unsettled();
+      if (unsettled) await unlessCancelled(unsettled, signal);
       return commands[command](means, given(data), call);
     },
   };
@@ -227,14 +242,18 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}) {
   app.rootGraph = configured({ nodes, links: [] });
   app.canvas.graph = app.rootGraph;
   store.activeWorkflow = page.tab = opened("A", app.rootGraph.serialize());
+  packs.below?.(app);
   const frontend = createFrontend(app, api, window);
+  packs.around?.(app);
   const workflows = createWorkflows(frontend);
+  const queueing = createQueueing(frontend);
   const means = {
     frontend,
+    queueing,
     workflows,
     revisions: createRevisions(frontend, workflows, window),
     history: createHistory(frontend, workflows),
-    runs: createRuns(frontend, workflows),
+    runs: createRuns(frontend, workflows, queueing),
     loader: createLoader(frontend, workflows),
     tabs: createTabs(frontend, workflows),
   };

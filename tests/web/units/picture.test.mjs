@@ -49,7 +49,7 @@ test("whoever lists the nodes is told of the odd ones too", () => {
 test("a page whose first workflow has an odd node connects all the same", () => {
   const root = graph(...Object.values(ODD).map((odd) => odd()));
   const workflows = { idOf: () => "tab-1", active() {}, onLoaded() {}, tracker() {}, loading() {} };
-  const revisions = createRevisions({ rootGraph: () => root }, workflows, { performance, addEventListener() {} });
+  const revisions = createRevisions({ rootGraph: () => root, exports: { isUnderWay: () => false } }, workflows, { performance, addEventListener() {} });
   assert.match(revisions.revision(), /-1$/);
 });
 

@@ -1,0 +1,146 @@
+/**
+ * The page's queueing: when nothing may be written to the graph, since a run is being made of it.
+ *
+ * The page exports the graph, submits it, and changes the graph once ComfyUI has taken it: a control sets the seed of
+ * the next run, packs count up. A value that is written in between would be replaced by that. So nothing is written
+ * from the beginning of an export until the page has done what follows the run, whoever has asked for the run, and
+ * nothing is read that is about to be replaced.
+ *
+ * @typedef {object} Stretch From the export of one run until what follows it is done.
+ * @property {Promise<void>} over
+ * @property {() => void} end
+ * @property {boolean} taken whether ComfyUI has answered
+ */
+
+import { keepWritten, forgetReplaced } from "./controls.js";
+import { nextTask, within } from "./waiting.js";
+
+/** Runs of ours are told from the person's by their number: -0 is 0 to everyone who computes or sends it. */
+export const OURS = -0;
+// Milliseconds after which an export that does not end, or an answer that does not come, is no longer waited for.
+const AT_MOST = 60_000;
+
+/**
+ * To be called when all extensions are set up: what they put around the page's functions is inside of this.
+ *
+ * @param {import("./frontend.js").Frontend} frontend
+ */
+export function createQueueing(frontend) {
+  const { app } = frontend;
+  /** @type {Stretch | null} */
+  let stretch = null;
+  /** @type {Promise<void> | null} an export of ours */
+  let exporting = null;
+  let busy = Boolean(app.processingQueue);
+  /** @type {Set<() => void>} */
+  const waiting = new Set();
+
+  /** @returns {Stretch} */
+  function begin() {
+    if (stretch) return stretch;
+    /** @type {Stretch} */
+    const own = { taken: false, end() {}, over: Promise.resolve() };
+    own.over = new Promise((resume) => {
+      const timer = setTimeout(() => own.end(), AT_MOST);
+      own.end = () => {
+        clearTimeout(timer);
+        if (stretch === own) stretch = null;
+        resume();
+      };
+    });
+    return (stretch = own);
+  }
+
+  // However a run ends, with an error of a pack's hook as well, the page says so by this.
+  Object.defineProperty(app, "processingQueue", {
+    configurable: true,
+    enumerable: true,
+    get: () => busy,
+    set(value) {
+      busy = Boolean(value);
+      if (busy) return;
+      stretch?.end();
+      for (const resume of waiting) resume();
+      waiting.clear();
+    },
+  });
+
+  // The page looks at its list right after what follows a run.
+  const list = app.ui?.queue;
+  const update = list?.update;
+  if (update) {
+    list.update = function (/** @type {any[]} */ ...args) {
+      if (stretch?.taken) stretch.end();
+      return update.apply(this, args);
+    };
+  }
+
+  // The page takes the last one first, but ours was there before what the person has added since.
+  if (app.queueItems) {
+    const { pop } = app.queueItems;
+    app.queueItems.pop = function () {
+      forgetReplaced(frontend.written);
+      const at = this.findIndex((/** @type {any} */ { number }) => Object.is(number, OURS));
+      return at < 0 ? pop.call(this) : this.splice(at, 1)[0];
+    };
+  }
+
+  const { graphToPrompt } = app;
+  app.graphToPrompt = function (/** @type {any[]} */ ...args) {
+    const exported = () => frontend.exports.during(() => graphToPrompt.apply(this, args));
+    if (!busy || frontend.exports.begins()) return exported();
+    begin();
+    keepWritten(frontend);
+    // Each of two exports at once would take the other's changes of the graph for the graph itself.
+    return exporting ? exporting.then(exported) : exported();
+  };
+
+  return {
+    /** Settles when the graph may be written to, or null. */
+    held: () => stretch?.over ?? exporting,
+
+    /** Settles when the graph shows what follows the run that is being queued, or null. */
+    unsettled: () => stretch?.over ?? (frontend.exports.isShared() ? exporting : null),
+
+    /** Settles when a run can begin, or null. */
+    occupied: () => (busy ? new Promise((/** @type {(value?: any) => void} */ resume) => waiting.add(resume)) : exporting),
+
+    /**
+     * @param {Promise<any>} answer ComfyUI's to a run that is being submitted
+     * @returns {Promise<void>} settles when the page has done what follows the run, if it was accepted
+     */
+    submitted(answer) {
+      const own = begin();
+      Promise.resolve(answer).then(
+        () => {
+          own.taken = true;
+          frontend.written.clear();
+          // Nothing of the page follows a prompt that a pack has submitted by itself.
+          nextTask().then(() => !busy && own.end());
+        },
+        () => nextTask().then(own.end),
+      );
+      return own.over;
+    },
+
+    /**
+     * Make an export of ours, while no run is being made of the graph and nothing is written to it.
+     *
+     * @template T
+     * @param {() => Promise<T>} work begins at once
+     * @returns {Promise<T>}
+     */
+    async alone(work) {
+      while (stretch || exporting) await (stretch?.over ?? exporting);
+      const done = work();
+      const own = within(done, AT_MOST, "").then(
+        () => {},
+        () => {},
+      );
+      exporting = own.then(() => void (exporting = null));
+      return done;
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createQueueing>} Queueing */
