@@ -101,7 +101,7 @@ export function createExport(app, api) {
     const over = (async () => app.queuePrompt(EXPORT, 1))().catch(() => {});
     await within(Promise.race([inside, over]), REACHED_WITHIN, "").catch(() => {});
     attempt = null;
-    // Where a pack does not let it through, the export is the one without it.
+    // Where a pack does not let it pass, the export is the one without it.
     const exported = await (own.exported ?? plain());
     // What packs do behind a run comes before anything else.
     await Promise.race([over, nextTask()]);

@@ -22,13 +22,13 @@ KINDS: dict[str, tuple[Callable[[str], Json], str, str]] = {
 }
 # What was submitted by whom, in the order of its submission.
 RECORD = """() => {
-    window.submitted = []
+    window.sent = []
     const {fetchApi} = app.api
     app.api.fetchApi = async function (route, options) {
         const answer = await fetchApi.call(this, route, options)
         if (route === '/prompt' && answer.ok) {
             const {prompt_id} = await answer.clone().json()
-            submitted.push([prompt_id, JSON.parse(options.body).prompt])
+            sent.push([prompt_id, JSON.parse(options.body).prompt])
         }
         return answer
     }
@@ -45,7 +45,7 @@ async def seeds(tab: Tab) -> AsyncIterator[Callable[[str], Any]]:
     await tab.page.evaluate(RECORD)
 
     async def of(ident: str) -> dict[str, int]:
-        submitted = await tab.page.evaluate("submitted")
+        submitted = await tab.page.evaluate("sent")
         return {prompt: output[ident]["inputs"]["seed"] for prompt, output in submitted}
 
     yield of
@@ -76,7 +76,7 @@ async def test_every_run_uses_the_seed_that_was_set_before_it(
             found = await tell("get_fields", fields=[path])
             await tab.page.evaluate("() => new Promise(resolve => setTimeout(resolve))")
             assert await tell("get_fields", fields=[path]) == found
-    await tab.page.wait_for_function("count => submitted.length === count", arg=2 * len(wanted))
+    await tab.page.wait_for_function("count => sent.length === count", arg=2 * len(wanted))
     used = await seeds(ident)
     assert {prompt: used[prompt] for prompt in wanted} == wanted
 
@@ -90,7 +90,7 @@ async def test_a_control_goes_on_after_the_run_of_a_written_seed(
     await tell("execute", batch_count=2)
     await tell("run", fields=[["Slow.seed", 200]], wait=False)
     await tab.page.evaluate("() => app.queuePrompt(0, 1)")
-    await tab.page.wait_for_function("submitted.length === 5")
+    await tab.page.wait_for_function("sent.length === 5")
     assert list((await seeds("2")).values()) == [5, 100, 101, 200, 201]
 
 
@@ -109,7 +109,7 @@ async def test_programs_and_the_person_at_once_each_run_with_their_own_seed(
             await tab.page.evaluate("() => app.queuePrompt(0, 1)")
 
     await asyncio.gather(person(), *(program(first) for first in (1000, 2000, 3000)))
-    await tab.page.wait_for_function("submitted.length >= 12")
+    await tab.page.wait_for_function("sent.length >= 12")
     used = await seeds("2")
     assert {prompt: used[prompt] for prompt in wanted} == wanted
 

@@ -175,7 +175,7 @@ async def test_a_control_that_will_replace_the_value_is_told(tell: Ask, tab: Tab
         [warning] = (await tell("set_fields", fields=[["Sampler.seed", 3]]))["Sampler.seed"]["warnings"]
     finally:
         await tab.page.evaluate("() => app.extensionManager.setting.set('Comfy.WidgetControlMode', 'after')")
-    assert "before the next run" in warning
+    assert "before the run after the next" in warning
 
 
 async def test_a_value_that_a_link_overrides_is_told(tell: Ask) -> None:
