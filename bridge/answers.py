@@ -164,26 +164,67 @@ class Queued(Answer):
         return model.model_dump(include={"prompt_id", "number", "node_errors"})
 
 
-class OutputFile(Answer):
-    """A file that a run made."""
+class Output(Answer):
+    """Something that a node of a run gave."""
 
     node_id: str
     title: str | None
     node_type: str | None
-    kind: str = Field(description='"images", "audio", "text" and so on, as the node names it.')
+    prompt_id: str | None = Field(None, description="The prompt it belongs to, where there were several.")
+
+
+class OutputFile(Output):
+    """A file that a run made."""
+
+    kind: str = Field(description='"images", "gifs", "audio", "3d" and so on, as the node names it.')
     filename: str
     subfolder: str
     type: str = Field(description='The folder it is in: "output", "temp" or "input".')
+    format: str | None = Field(None, description='What is in it, if the node says so, such as "video/h264-mp4".')
     url: str | None = Field(None, description="Where ComfyUI serves it.")
     base64: str | None = Field(None, description="Its content, if asked for.")
+
+
+class OutputText(Output):
+    """A text that a node shows."""
+
+    kind: Literal["text"]
+    text: str
+    length: int | None = Field(None, description="Its length in characters, where only its beginning is here.")
+    omitted: int | None = Field(None, description="How many texts after it were left out, being too much together.")
+
+
+class Failure(Answer):
+    """An error, as an envelope has it."""
+
+    code: str
+    error: str = Field(description="One sentence that says what to do.")
+    details: dict[str, Any] | None = None
+
+
+class PromptEnd(Answer):
+    """What became of one of the prompts of a run."""
+
+    prompt_id: str | None = Field(description="None if it was never queued.")
+    status: Literal["success", "error", "interrupted", "not_queued", "unfinished"]
+    error: Failure | None = Field(None, description="Why it did not succeed.")
+    execution_time: float | None = Field(None, description="Seconds that ComfyUI took.")
+    outputs: list[OutputFile | OutputText] | None = Field(
+        None, description="What it made before it failed; all else is under the run's `outputs`."
+    )
 
 
 class Ran(Queued):
     """A run in ComfyUI's queue, or, after waiting for it, its results."""
 
-    status: Literal["success"] | None = None
-    outputs: list[OutputFile] = Field([], description="In the order of the nodes.")
+    status: Literal["success", "partial"] | None = Field(
+        None, description='"partial" if only some of several prompts succeeded; `prompts` says which.'
+    )
+    outputs: list[OutputFile | OutputText] = Field(
+        [], description="What the prompts that succeeded gave, in the order of the nodes."
+    )
     execution_time: float | None = Field(None, description="Seconds that ComfyUI took.")
+    prompts: list[PromptEnd] | None = Field(None, description="What became of each prompt, where there were several.")
 
 
 # -- connections ------------------------------------------------------------------------------------------------

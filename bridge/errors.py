@@ -51,6 +51,7 @@ STATUS: dict[str, int] = {
     "declined": 409,
     "gone_at_source": 410,
     "execution_interrupted": 409,
+    "result_lost": 410,
     "too_large": 413,
     "unsupported_type": 415,
     "invalid": 422,

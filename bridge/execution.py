@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -10,12 +10,11 @@ from pydantic import Field
 from .answers import Queued, Ran
 from .commands import GRAPH_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Kind, Request, Risk, command
 from .dispatch import Call
-from .errors import UiapiError, disconnected
+from .errors import UiapiError
 from .graph import FORMATS, WRITES, Workflow, Write
 from .images import Pictures
-from .manager import PendingRequest, WebuiManager
-from .outputs import failure_of, inline_files, output_files
-from .runs import Run
+from .outputs import TextRoom, inline_files
+from .results import Ended, answer_of_all, failure_of_all, outputs_of_all
 from .snapshots import can_run_alone, prompt_alone
 
 # Seconds to wait for a run when the caller does not say: long enough for a video, short of for ever.
@@ -25,7 +24,7 @@ Outputs = Literal["urls", "base64"]
 OUTPUTS = "How the files come: by the url that ComfyUI serves them under, or with their content."
 BATCH = "How many times to press Run."
 # What can become of waiting for a run and of bringing its files.
-RUN_CODES = frozenset({"execution_interrupted", "storage_failed", "forbidden", "too_large"})
+RUN_CODES = frozenset({"execution_interrupted", "result_lost", "storage_failed", "forbidden", "too_large"})
 
 
 class Execute(Request):
@@ -114,13 +113,26 @@ async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
         prompt = await prompt_alone(call, request.workflow, request.fields or [], pictures)
 
         async def queue() -> dict[str, Any]:
-            queued = [await call.bridge.comfy.queue_prompt(prompt) for _ in range(request.batch_count)]
-            await pictures.keep()
-            return {**queued[0], "prompt_ids": [item["prompt_id"] for item in queued]}
+            queued: list[dict[str, Any]] = []
+            try:
+                for _ in range(request.batch_count):
+                    queued.append(await call.bridge.comfy.queue_prompt(prompt))
+            except UiapiError as error:
+                if not queued:
+                    raise
+                raise UiapiError(error.code, error.message, {**error.details, "prompt_ids": _ids(queued)}) from None
+            finally:
+                if queued:
+                    await pictures.keep()
+            return {**queued[0], "prompt_ids": _ids(queued)}
 
         if not request.wait:
             return await queue()
-        return await _follow(call, call.bridge.webuis.lobby, queue, request.outputs)
+        return await _follow(call, queue, request.batch_count, request.outputs)
+
+
+def _ids(queued: Sequence[dict[str, Any]]) -> list[str]:
+    return [item["prompt_id"] for item in queued]
 
 
 async def _execute(
@@ -138,11 +150,16 @@ async def _execute(
             await pictures.keep()
 
     async def queue() -> dict[str, Any]:
-        queued: dict[str, Any] = await call.tab("execute", data, queue_timeout)
+        try:
+            queued: dict[str, Any] = await call.tab("execute", data, queue_timeout)
+        except UiapiError as error:
+            if error.details.get("prompt_ids"):
+                await pictures.keep()
+            raise
         await pictures.keep()
         return queued
 
-    return await _follow(call, webui, queue, outputs) if wait else await queue()
+    return await _follow(call, queue, batch_count, outputs) if wait else await queue()
 
 
 def _step_timeout(call: Call) -> float:
@@ -151,61 +168,39 @@ def _step_timeout(call: Call) -> float:
 
 
 async def _follow(
-    call: Call, webui: WebuiManager, queue: Callable[[], Awaitable[dict[str, Any]]], outputs: Outputs
+    call: Call, queue: Callable[[], Awaitable[dict[str, Any]]], batch_count: int, outputs: Outputs
 ) -> dict[str, Any]:
     """Queue, wait for the end, and bring the results."""
-    followed: list[Run] = []
-    # The wait ends with the tab too: a program must not wait for a page that is gone.
-    pending = webui.open("run", {}, call.request.timeout or RUN_TIMEOUT)
-
-    def ended() -> None:
-        failed = next((item.error for item in followed if item.error is not None), None)
-        if failed is not None:
-            pending.fail(failed)
-        elif len(followed) == len(prompt_ids) and all(item.over for item in followed):
-            pending.answer(None)
-
-    try:
-        with call.bridge.runs.expecting():
-            queued = await queue()
-            prompt_ids = queued.get("prompt_ids") or [queued["prompt_id"]]
-            followed += [call.bridge.runs.claim(prompt_id, call.caller.emit, ended) for prompt_id in prompt_ids]
-        holder = call.met[0] if call.met else webui
-        holder.hold(pending)
-        # Some may have been over when they were claimed.
-        ended()
-        await _wait(holder, pending, prompt_ids)
-    finally:
-        for item in followed:
-            call.bridge.runs.release(item)
-    entries = [item.entry or {} for item in followed]
-    for prompt_id, entry in zip(prompt_ids, entries, strict=True):
-        failure = failure_of(entry, prompt_id)
-        if failure is not None:
-            raise failure
-    files = [file for entry in entries for file in output_files(entry)]
+    timeout = call.request.timeout or RUN_TIMEOUT
+    runs = call.bridge.runs
+    with runs.expecting():
+        queued, stopped = await _queue_some(queue)
+        prompt_ids = queued.get("prompt_ids") or [queued["prompt_id"]]
+        ending = runs.wait(prompt_ids, call.caller.emit, timeout)
+    # From here on they are ComfyUI's: the tab may go.
+    room = TextRoom()
+    ends = [Ended.of(run, timeout, room) for run in await ending]
+    if stopped is not None:
+        ends += [Ended(None, stopped)] * (batch_count - len(ends))
+    failure = failure_of_all(ends, timeout)
+    if failure is not None:
+        raise failure
+    brought = outputs_of_all(ends)
     if outputs == "base64":
-        files = await inline_files(call.bridge.comfy, files)
-    times = [item.execution_time for item in followed]
-    return {
-        **queued,
-        "status": "success",
-        "outputs": files,
-        "execution_time": None if None in times else sum(time or 0.0 for time in times),
-    }
+        brought = await inline_files(call.bridge.comfy, brought, room.taken)
+    return {**queued, **answer_of_all(ends, brought)}
 
 
-async def _wait(webui: WebuiManager, pending: PendingRequest, prompt_ids: list[str]) -> None:
+async def _queue_some(queue: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[dict[str, Any], UiapiError | None]:
+    """What was queued, and what kept the rest of a batch from being queued. UiapiError where nothing was."""
     try:
-        await webui.wait(pending)
+        return await queue(), None
     except UiapiError as error:
-        if error.code == "timeout":
-            raise UiapiError(
-                "timeout",
-                f"The run did not end within {pending.timeout:g} s and goes on; "
-                f"fetch its result from /history/{prompt_ids[0]}.",
-                {"prompt_ids": prompt_ids, "delivered": True},
-            ) from None
-        if error.code == "client_disconnected":
-            raise disconnected(prompt_ids=prompt_ids) from None
-        raise
+        told = error.details.get("prompt_ids")
+        prompt_ids = [item for item in told if isinstance(item, str)] if isinstance(told, list) else []
+        # After a timeout the page goes on queueing, so what it has queued until now is not all.
+        if not prompt_ids or error.code == "timeout":
+            raise
+        rest = {key: value for key, value in error.details.items() if key != "prompt_ids"}
+        queued: dict[str, Any] = {"prompt_id": prompt_ids[0], "number": None, "node_errors": {}}
+        return {**queued, "prompt_ids": prompt_ids}, UiapiError(error.code, error.message, rest)

@@ -102,10 +102,10 @@ class Bridge:
         mark = request.headers.get(SUBMISSION_HEADER)
         if mark is None or response.status != 200 or not isinstance(response, web.Response):
             return
-        owner = self.owner_of(mark)
+        pending = self.webuis.submitting.get(mark)
         queued = Queued.of(response.body)
-        if owner is not None and queued is not None:
-            owner.submitting(mark, queued=queued)
+        if pending is not None and queued is not None:
+            pending.owner.accepted(pending, queued)
 
     def publish(self, event: str, data: dict[str, Any]) -> None:
         """Tell every subscriber that wants to hear it."""

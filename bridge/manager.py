@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from .errors import TAB_CODES, UiapiError, disconnected
 from .late import LateAnswers
 from .snapshots import Snapshot
+from .submissions import Submission
 
 log = logging.getLogger("uiapi")
 
@@ -30,10 +31,8 @@ MAX_PENDING = 4096
 # What is kept of what a page says of itself, and the characters of each; every panel is told of it.
 INFO = ("browser", "platform", "frontend_version", "workflow_name")
 MAX_INFO = 200
-
-
-# What is known of a run that a tab is submitting: `part` and `told` from the tab, `queued` from ComfyUI's answer to it.
-Submission = dict[str, dict[str, Any]]
+# Seconds ComfyUI may take to accept what a tab submitted right before it went.
+SUBMISSION_GRACE = 5.0
 
 
 class Transport(Protocol):
@@ -57,7 +56,7 @@ class PendingRequest:
 
     `conditions` go to the tab beside the data (if_revision, workflow_tab, by); `told` is what its answer says
     beside the response (revision, workflow_tab). `owner` is who answers for it now, and `webui` the only tab that may
-    be given it while it waits for one.
+    be given it while it waits for one. `submission` is what is known of the run that it asks for, if it asks for one.
     """
 
     command: str
@@ -70,7 +69,7 @@ class PendingRequest:
     told: dict[str, Any] = field(default_factory=dict)
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     sent: bool = False
-    submission: Submission = field(default_factory=dict)
+    submission: Submission | None = None
 
     def answer(self, value: Any) -> None:
         """Hand the answer to whoever waits; the first one counts."""
@@ -83,13 +82,13 @@ class PendingRequest:
             self.future.set_exception(error)
 
 
-
 class WebuiManager:
     """The requests and the life of one tab.
 
     Args:
         client_id: the tab's id; LOBBY_ID for the manager that buffers requests while no tab is open.
         late: where answers go that come after their time.
+        submitting: the runs that tabs are submitting, by the ids of their requests.
         on_disconnect: called once the pending requests are answered; elects another main tab.
         on_cleanup: called CLEANUP_DELAY seconds later unless the client has come back.
     """
@@ -99,6 +98,7 @@ class WebuiManager:
         client_id: int,
         *,
         late: LateAnswers | None = None,
+        submitting: dict[str, PendingRequest] | None = None,
         on_disconnect: Callable[[WebuiManager], None] = lambda manager: None,
         on_cleanup: Callable[[WebuiManager], None] = lambda manager: None,
     ) -> None:
@@ -116,6 +116,7 @@ class WebuiManager:
         # Requests whose answer was put together before the tab's own came.
         self._submitted: deque[str] = deque(maxlen=64)
         self._late = late or LateAnswers()
+        self._submitting = {} if submitting is None else submitting
         self._on_disconnect = on_disconnect
         self._on_cleanup = on_cleanup
         self._cleanup_handle: asyncio.TimerHandle | None = None
@@ -161,14 +162,10 @@ class WebuiManager:
             raise disconnected()
         if self.pending_count >= MAX_PENDING:
             raise UiapiError("too_many", f"The tab has {MAX_PENDING} requests to answer; wait for some of them.")
-        return PendingRequest(command, data, timeout, asyncio.get_running_loop().create_future(), self)
-
-    def hold(self, pending: PendingRequest) -> None:
-        """Keep a request that something other than the tab's answer will end, such as a run, or the tab's going."""
-        if self._disconnected:
-            raise disconnected()
-        pending.owner = self
-        self._pending_requests[pending.request_id] = pending
+        pending = PendingRequest(command, data, timeout, asyncio.get_running_loop().create_future(), self)
+        if command == "execute":
+            pending.submission = Submission(data.get("batch_count", 1))
+        return pending
 
     async def wait(self, pending: PendingRequest) -> Any:
         """The answer; however this ends, the request is no longer pending and the tab does not work for nobody."""
@@ -203,34 +200,57 @@ class WebuiManager:
             return False
         pending.told = told or {}
         if error is not None:
-            pending.fail(_tab_error(pending.command, error))
+            failure = _tab_error(pending.command, error)
+            pending.fail(failure if pending.submission is None else pending.submission.explain(failure))
         else:
             pending.answer(answer)
         return True
 
-    def submitting(self, request_id: str, **known: dict[str, Any]) -> None:
-        """Take what is known of a run the tab is submitting; ComfyUI's word and the tab's together are the answer.
+    def submitting(self, request_id: str, part: dict[str, Any], told: dict[str, Any]) -> None:
+        """Take what the tab adds to the answer of a run that it submits now."""
+        pending = self._pending_requests.get(request_id)
+        if pending is not None and pending.submission is not None:
+            pending.submission.part, pending.submission.told = part, told
+            self._join(pending)
+
+    def accepted(self, pending: PendingRequest, queued: dict[str, Any]) -> None:
+        """Take ComfyUI's answer to a prompt of a run that this tab submits, or submitted before it went."""
+        if pending.submission is not None:
+            pending.submission.accepted.append(queued)
+            self._join(pending)
+
+    def _join(self, pending: PendingRequest) -> None:
+        """Answer a run once all is known of it.
 
         The tab's own answer comes too, when the page has done drawing, and is not missed if this was before it.
         """
-        pending = self._pending_requests.get(request_id)
-        if pending is None or pending.command != "execute":
-            return
-        pending.submission.update(known)
-        if {"part", "told", "queued"} <= pending.submission.keys():
-            del self._pending_requests[request_id]
-            self._submitted.append(request_id)
-            pending.told = pending.submission["told"]
-            pending.answer({**pending.submission["queued"], **pending.submission["part"]})
+        submission = pending.submission
+        if submission is not None and submission.complete:
+            self._pending_requests.pop(pending.request_id, None)
+            self._submitted.append(pending.request_id)
+            pending.told = submission.told
+            pending.answer(submission.answer())
+
+    def _abandon(self, pending: PendingRequest, submission: Submission) -> None:
+        """The tab went while it submitted a run; what ComfyUI has accepted, or is about to, goes on without it."""
+        submission.abandoned = True
+        self._join(pending)
+        if not pending.future.done():
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(SUBMISSION_GRACE, lambda: pending.fail(submission.lost()))
+            pending.future.add_done_callback(lambda _: timer.cancel())
 
     def _send(self, pending: PendingRequest, transport: Transport) -> None:
         self._pending_requests[pending.request_id] = pending
+        if pending.submission is not None:
+            self._submitting[pending.request_id] = pending
         pending.sent = True
         transport.send_request(pending)
 
     def _forget(self, pending: PendingRequest) -> None:
         if pending in self._buffered_requests:
             self._buffered_requests.remove(pending)
+        self._submitting.pop(pending.request_id, None)
         unanswered = self._pending_requests.pop(pending.request_id, None)
         if unanswered is not None and pending.sent and self._transport is not None:
             self._transport.send_cancel(pending.request_id)
@@ -286,7 +306,10 @@ class WebuiManager:
         self._pending_requests.clear()
         self._buffered_requests.clear()
         for pending in waiting:
-            pending.fail(disconnected())
+            if pending.submission is not None and pending.submission.begun:
+                self._abandon(pending, pending.submission)
+            else:
+                pending.fail(disconnected())
 
     def _cleanup_manager(self) -> None:
         self._cleanup_handle = None
@@ -302,14 +325,13 @@ def page_info(told: dict[str, Any]) -> dict[str, Any]:
 def _expire(pending: PendingRequest) -> None:
     if pending.sent:
         pending.owner._late.expect(pending.request_id)
-    pending.fail(
-        UiapiError(
-            "timeout",
-            f"The open tab did not answer {pending.command} within {pending.timeout:g} s; "
-            "look whether the page is busy or a dialog is open, or allow more with `timeout`.",
-            {"request_id": pending.request_id, "delivered": pending.sent},
-        )
+    error = UiapiError(
+        "timeout",
+        f"The open tab did not answer {pending.command} within {pending.timeout:g} s; "
+        "look whether the page is busy or a dialog is open, or allow more with `timeout`.",
+        {"request_id": pending.request_id, "delivered": pending.sent},
     )
+    pending.fail(error if pending.submission is None else pending.submission.explain(error))
 
 
 def _tab_error(command: str, answer: dict[str, Any]) -> UiapiError:

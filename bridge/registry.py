@@ -34,6 +34,8 @@ class Webuis:
         self.managers: dict[int, WebuiManager] = {}
         self.main_id: int | None = None
         self.late = LateAnswers()
+        # Runs that tabs are submitting, by the ids of their requests; also those whose tab has just gone.
+        self.submitting: dict[str, PendingRequest] = {}
         self.lobby = WebuiManager(LOBBY_ID, late=self.late)
         self._publish = publish
         self.last_snapshot: Snapshot | None = None
@@ -93,7 +95,13 @@ class Webuis:
         if client_id is None or not 1 <= client_id <= MAX_ID:
             client_id = self._last_id + 1
         self._last_id = max(self._last_id, client_id)
-        manager = WebuiManager(client_id, late=self.late, on_disconnect=self._elect, on_cleanup=self._drop)
+        manager = WebuiManager(
+            client_id,
+            late=self.late,
+            submitting=self.submitting,
+            on_disconnect=self._elect,
+            on_cleanup=self._drop,
+        )
         self.managers[client_id] = manager
         return manager
 
@@ -134,7 +142,7 @@ class Webuis:
             if manager.transport is not None:
                 manager.transport.close(1001, "ComfyUI is stopping")
             manager.disconnect()
-        for pending in self.lobby.give_away():
+        for pending in [*self.lobby.give_away(), *self.submitting.values()]:
             pending.fail(UiapiError("shutting_down", "ComfyUI is stopping; try again once it is back."))
 
     # -- asking several -------------------------------------------------------------------------------------

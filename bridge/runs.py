@@ -6,9 +6,10 @@ is in ComfyUI's history, which ComfyUI announces with a `status` event, as it do
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -41,13 +42,13 @@ EVENTS = {
 
 @dataclass(eq=False)
 class Run:
-    """One prompt; times in seconds of the monotonic clock, as told on ComfyUI's executor thread."""
+    """One prompt; times in seconds of the monotonic clock, taken on ComfyUI's executor thread."""
 
     prompt_id: str
     started: float | None = None
     ended: float | None = None
     emit: Emit | None = None
-    # Called once it has ended, with `entry` or `error` set; None while nobody has claimed this prompt.
+    # Called once it has ended, with `entry` or `error` set; None while nobody waits for this prompt.
     on_end: Callable[[], None] | None = None
     entry: dict[str, Any] | None = None
     error: UiapiError | None = None
@@ -101,14 +102,20 @@ class Runs:
         self._untap = self._comfy.tap(self._heard)
 
     def close(self) -> None:
-        """Stop hearing; whoever waits is told."""
+        """Stop hearing, and end every wait with an error."""
         if self._untap is not None:
             self._untap()
             self._untap = None
         self._previews.close()
-        for run in self._runs.values():
+        for run in [*self._runs.values()]:
             if not run.over:
-                run.end(error=UiapiError("shutting_down", "ComfyUI is stopping; run the workflow again."))
+                run.end(
+                    error=UiapiError(
+                        "shutting_down",
+                        "ComfyUI is stopping, and this run with it; run the workflow again once it is back.",
+                        {"prompt_id": run.prompt_id},
+                    )
+                )
         self._runs.clear()
 
     @contextmanager
@@ -123,23 +130,48 @@ class Runs:
                 for prompt_id in [run.prompt_id for run in self._runs.values() if run.on_end is None]:
                     del self._runs[prompt_id]
 
-    def claim(self, prompt_id: str, emit: Emit | None, on_end: Callable[[], None]) -> Run:
-        """Follow a prompt, inside `expecting`; it may be over already. Give it back with `release`."""
-        run = self._runs.setdefault(prompt_id, Run(prompt_id))
+    def wait(self, prompt_ids: Sequence[str], emit: Emit | None, timeout: float) -> asyncio.Future[list[Run]]:
+        """The runs of these prompts: once all have ended, or as they are after `timeout` seconds.
+
+        Call it inside `expecting`, since a run may have begun or even ended by now. `emit` hears the events of them
+        all. Nobody but ComfyUI has a part in how they end; to stop waiting, cancel the future.
+        """
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[list[Run]] = loop.create_future()
+        runs = [self._runs.setdefault(prompt_id, Run(prompt_id)) for prompt_id in prompt_ids]
+
+        def finish() -> None:
+            if not waiting.done():
+                waiting.set_result(runs)
+
+        def ended() -> None:
+            if all(run.over for run in runs):
+                finish()
+
+        timer = loop.call_later(timeout, finish)
+
+        def release(_: object) -> None:
+            timer.cancel()
+            for run in runs:
+                self._runs.pop(run.prompt_id, None)
+
+        waiting.add_done_callback(release)
+        queued = self._comfy.queued_ids()
+        for run in runs:
+            self._claim(run, emit, ended, queued)
+        return waiting
+
+    def _claim(self, run: Run, emit: Emit | None, on_end: Callable[[], None], queued: set[str]) -> None:
+        """Pass on what was heard of a prompt before it was named, and whatever comes from now on."""
         run.on_end = on_end
         run.emit = emit
         backlog, run.backlog = run.backlog, []
         for event, data in backlog:
             run.tell(event, data)
         if run.preview is not None and emit is not None:
-            self._previews.show(prompt_id, run.preview, [emit])
+            self._previews.show(run.prompt_id, run.preview, [emit])
         run.preview = None
-        self._settle(run, self._comfy.queued_ids())
-        return run
-
-    def release(self, run: Run) -> None:
-        """Nobody waits for this prompt any more."""
-        self._runs.pop(run.prompt_id, None)
+        self._settle(run, queued)
 
     # -- what ComfyUI says ----------------------------------------------------------------------------------
 
@@ -193,13 +225,10 @@ class Runs:
                 return
             run.end(entry)
         elif run.prompt_id not in queued:
-            run.end(
-                error=UiapiError(
-                    "execution_interrupted",
-                    "The prompt was taken out of ComfyUI's queue before it ran; run it again if that was not meant.",
-                    {"prompt_id": run.prompt_id},
-                )
-            )
+            if run.started is None and not caught_up:
+                self._comfy.loop.call_soon(self._settle, run, queued, True)
+                return
+            run.end(error=_vanished(run))
 
     def _on_preview(self, event: int, data: Any) -> None:
         if event == PREVIEW_IMAGE_WITH_METADATA:
@@ -220,3 +249,19 @@ class Runs:
         run = self._runs.get(prompt_id) if prompt_id else None
         if run is not None:
             self._settle(run, self._comfy.queued_ids())
+
+
+def _vanished(run: Run) -> UiapiError:
+    """The error for a prompt that ComfyUI has neither in its queue nor in its history."""
+    if run.started is None:
+        return UiapiError(
+            "execution_interrupted",
+            "The prompt was taken out of ComfyUI's queue before it ran; run it again if that was not meant.",
+            {"prompt_id": run.prompt_id},
+        )
+    return UiapiError(
+        "result_lost",
+        "The run has ended, but ComfyUI's history no longer has it, so how it ended is unknown; "
+        "look in ComfyUI's output folder before you run it again.",
+        {"prompt_id": run.prompt_id},
+    )

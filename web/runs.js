@@ -11,7 +11,7 @@
  * @typedef {{prompt_id: string, number: number, node_errors: Record<string, any>, prompt_ids?: string[]}} Queued
  *
  * @typedef {object} Expected What is to be told of the run of ours that is being queued.
- * @property {string | null} mark what the server knows ComfyUI's answer by, if it may answer in our place
+ * @property {string} mark what the server knows ComfyUI's answers by: it may answer in our place, or once we are gone
  * @property {() => void} exported throws where the run must not be submitted
  * @property {(settled: Promise<void>) => void} submitted `settled` when the page has done what follows the run
  * @property {(answer: any) => void} answered
@@ -76,12 +76,11 @@ export function createRuns(frontend, workflows, queueing) {
    * Have ComfyUI's answer to a submission known by the request it belongs to. The server reads it as it is made, long
    * before it gets its turn in a page that draws; a header does not end up in the workflow.
    *
-   * @param {string | null} mark
+   * @param {string} mark
    * @param {() => Promise<any>} submission
    * @returns {Promise<any>}
    */
   function marked(mark, submission) {
-    if (mark === null) return submission();
     const own = Object.hasOwn(api, "fetchApi");
     const { fetchApi } = api;
     api.fetchApi = (/** @type {string} */ route, /** @type {any} */ options) =>
@@ -126,7 +125,7 @@ export function createRuns(frontend, workflows, queueing) {
     }));
     const answers = new Promise((resolve, reject) => {
       expected = {
-        mark: count === 1 ? id : null,
+        mark: id,
         exported() {
           // Of several, those after the first one follow: who cancels then is told what was queued.
           if (signal.aborted && exports === 0) throw cancelled();

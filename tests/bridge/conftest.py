@@ -197,14 +197,24 @@ class Executor:
         self.queue.waiting = [item for item in self.queue.waiting if item[1] != prompt_id]
         self.say("status", {})
 
-    def finish(self, prompt_id: str = "p1", status: str = "success", messages: Any = (), images: Any = None) -> None:
+    def finish(
+        self,
+        prompt_id: str = "p1",
+        status: str = "success",
+        messages: Any = (),
+        images: Any = None,
+        made: bool | None = None,
+    ) -> None:
+        """The end of a prompt, with what it made if it succeeded or `made` says so."""
         if images is None:
             images = [{"filename": "a_1.png", "subfolder": "s", "type": "output"}]
+        if made is None:
+            made = status == "success"
         item = next(item for item in self.queue.waiting if item[1] == prompt_id)
         self.queue.waiting.remove(item)
         self.queue.history[prompt_id] = {
             "prompt": item,
-            "outputs": {"9": {"images": images, "text": ["not a file"]}} if status == "success" else {},
+            "outputs": {"9": {"images": images, "animated": [False]}} if made else {},
             "status": {"status_str": status, "completed": status == "success", "messages": [*messages]},
         }
         self.say("status", {})

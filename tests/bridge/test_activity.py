@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from types import SimpleNamespace
@@ -92,25 +93,27 @@ def test_a_look_at_many_runs_that_nobody_waits_for_lists_the_queue_once() -> Non
 
 async def test_a_change_of_the_queue_is_looked_at_once_for_all_runs_that_are_awaited() -> None:
     queue = CountedQueue(100)
-    runs = Runs(comfy_with(queue), Subscriptions())
-    awaited = [runs.claim(f"p{number}", None, lambda: None) for number in range(100)]
+    comfy = comfy_with(queue)
+    comfy.prompt_server.loop = asyncio.get_running_loop()
+    runs = Runs(comfy, Subscriptions())
+    runs.wait([f"p{number}" for number in range(100)], None, 60)
+    awaited = [*runs._runs.values()]
     queue.listed = 0
     del queue.waiting[50:]
     runs._on_event("status", {}, 0.0)
     assert queue.listed == 1
+    await asyncio.sleep(0)
     assert [run.over for run in awaited] == [False] * 50 + [True] * 50
 
 
 async def test_however_many_runs_are_awaited_the_next_is_heard_from_its_beginning() -> None:
     runs, heard = Runs(comfy_with(CountedQueue(MAX_UNCLAIMED + 3)), Subscriptions()), []
-    for number in range(MAX_UNCLAIMED + 1):
-        runs.claim(f"p{number}", None, lambda: None)
+    runs.wait([f"p{number}" for number in range(MAX_UNCLAIMED + 1)], None, 60)
     new = [f"p{MAX_UNCLAIMED + 1}", f"p{MAX_UNCLAIMED + 2}"]
     with runs.expecting():
         for prompt_id in new:
             runs._on_event("execution_start", {"prompt_id": prompt_id}, 1.0)
-        for prompt_id in new:
-            runs.claim(prompt_id, lambda event, data: heard.append(data["prompt_id"]), lambda: None)
+        runs.wait(new, lambda event, data: heard.append(data["prompt_id"]), 60)
         for number in range(MAX_UNCLAIMED * 2):
             runs._on_event("execution_start", {"prompt_id": f"somebody else's {number}"}, 1.0)
         assert sum(run.on_end is None for run in runs._runs.values()) == MAX_UNCLAIMED

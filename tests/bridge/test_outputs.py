@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.bridge import outputs
-from comfyui_uiapi.bridge.connection import MAX_FRAME
-from comfyui_uiapi.bridge.outputs import failure_of, output_files
+from comfyui_uiapi.bridge.connection import MAX_FRAME, encode
+from comfyui_uiapi.bridge.outputs import failure_of, outputs_of
 
 from .conftest import PROMPT, Executor
 
@@ -28,11 +28,89 @@ def test_a_node_that_fails_without_a_word_is_told_all_the_same(message: str | No
 @pytest.mark.parametrize("node", [{"class_type": "SaveImage", "_meta": "x"}, "x", None])
 def test_a_prompt_that_describes_its_nodes_oddly_still_answers_its_files(node: Any) -> None:
     entry = {"prompt": (1, "p1", {"9": node}), "outputs": {"9": {"images": [{"filename": "a.png"}]}}}
-    [file] = output_files(entry)
+    [file] = outputs_of(entry)
     assert (file["filename"], file["title"]) == ("a.png", None)
     status = {"status_str": "error", "messages": [("execution_error", {"node_id": "9", "exception_message": "no"})]}
     failure = failure_of({**entry, "status": status}, "p1")
     assert failure is not None and failure.message == "A node (#9) failed: no."
+
+
+def outputs_under(**ui: Any) -> list[dict[str, Any]]:
+    """What comes back of a node that shows these, less what is the same for all."""
+    prompt = {"9": {"class_type": "Any", "inputs": {}}}
+    about = {"node_id": "9", "title": None, "node_type": "Any"}
+    made = outputs_of({"prompt": (1, "p1", prompt), "outputs": {"9": ui}})
+    assert all(output.items() >= about.items() for output in made)
+    return [{key: value for key, value in output.items() if key not in about} for output in made]
+
+
+@pytest.mark.parametrize(
+    ("shown", "texts"),
+    [
+        (["hello", "you"], ["hello", "you"]),
+        (("a tuple",), ["a tuple"]),
+        # ComfyUI takes a bare text apart.
+        ([*"hello"], ["hello"]),
+        (["x"], ["x"]),
+        ([1, 2.5, None, True], ["1", "2.5", "true"]),
+        ([["a", "b"], {"c": 1}], ['["a", "b"]', '{"c": 1}']),
+        ([""], [""]),
+        ([], []),
+        ("not a list", []),
+    ],
+)
+def test_the_texts_that_a_node_shows_come_back(shown: Any, texts: list[str]) -> None:
+    assert outputs_under(text=shown) == [{"kind": "text", "text": text} for text in texts]
+
+
+def test_files_come_back_whatever_key_they_are_under() -> None:
+    gif = {"filename": "a.mp4", "subfolder": "", "type": "temp", "format": "video/h264-mp4", "frame_rate": 8.0}
+    made = outputs_under(
+        gifs=[gif],
+        text=[{"filename": "notes.txt"}],
+        odd=["a word", 1, None, {"other": 1}, {"filename": 3}],
+        animated=(True,),
+        result=["mesh\\x.GLB", {"camera": 1}, "temp/background.png"],
+    )
+    assert [(one["kind"], one["filename"], one["subfolder"], one["type"], one.get("format")) for one in made] == [
+        ("gifs", "a.mp4", "", "temp", "video/h264-mp4"),
+        ("text", "notes.txt", "", "output", None),
+        ("result", "x.GLB", "mesh", "output", None),
+    ]
+    assert made[2]["url"] == "/view?filename=x.GLB&subfolder=mesh&type=output"
+
+
+@pytest.mark.parametrize("text", ["x" * 2**20, "\0" * 2**20, "你🎉" * 2**19])
+def test_texts_are_bounded_together_and_say_what_is_missing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "MAX_TEXTS", 100_000)
+    room = outputs.TextRoom()
+    made = [{"text": "first"}, {"text": text}, {"filename": "a.png"}, *({"text": "one more"} for _ in range(1000))]
+    fitted = room.fit(made)
+    assert fitted[0] == {"text": "first"} and fitted[2] == {"filename": "a.png"}
+    assert fitted[1]["length"] == len(text) and text.startswith(fitted[1]["text"])
+    assert len(fitted[1]["text"]) > 10_000
+    assert [one for one in fitted if "text" in one][-1]["omitted"] == len(made) - len(fitted) > 0
+    assert len(encode(fitted)) < 100_000 and room.taken <= 100_000
+    assert "length" in outputs.TextRoom().fit([{"text": text}])[0]
+
+
+async def test_a_text_that_is_larger_than_any_answer_does_not_cost_the_run_its_answer(
+    house: Any, executor: Executor, tmp_path: Any
+) -> None:
+    tab, program = await house.tab(), await house.program()
+    (tmp_path / "output" / "s").mkdir()
+    (tmp_path / "output" / "s" / "a_1.png").write_bytes(b"picture")
+    tab.on("execute", QUEUED)
+    executor.put()
+    executor.finish()
+    entry = house.comfy.prompt_queue.history["p1"]
+    entry["outputs"]["9"]["text"] = ["x" * (100 * 2**20)]
+    for way in ("urls", "base64"):
+        await program.send_json({"type": "request", "id": way, "command": "run", "data": {"outputs": way}})
+        frame = await program.receive_json(timeout=60)
+        text, picture = sorted(frame["response"]["outputs"], key=lambda output: output["kind"] == "images")
+        assert text["length"] == 100 * 2**20 and 10_000 < len(text["text"]) < MAX_FRAME // 8
+        assert picture["filename"] == "a_1.png"
 
 
 async def test_files_come_as_base64_when_asked_and_never_from_outside(

@@ -69,24 +69,18 @@ async def test_a_run_that_ends_before_the_tab_names_it_is_not_missed(house: Any,
 
 async def test_all_that_comfyui_said_of_a_run_is_heard_before_its_end(house: Any, executor: Executor) -> None:
     heard: list[str] = []
-    over = asyncio.Event()
     runs = house.bridge.runs
-
-    def end() -> None:
-        heard.append("the end")
-        over.set()
-
     with runs.expecting():
         # ComfyUI is done before the loop has had a turn in which to hear of any of it.
         executor.put()
         executor.say("execution_start", {"prompt_id": "p1"})
         executor.say("execution_success", {"prompt_id": "p1"})
         executor.finish()
-        run = runs.claim("p1", lambda event, data: heard.append(event), end)
-    await asyncio.wait_for(over.wait(), 5)
+        ending = runs.wait(["p1"], lambda event, data: heard.append(event), 60)
+        ending.add_done_callback(lambda _: heard.append("the end"))
+    [run] = await asyncio.wait_for(ending, 5)
     assert heard == ["execution_start", "execution_success", "the end"]
     assert run.execution_time is not None
-    runs.release(run)
 
 
 async def test_the_end_of_a_run_is_the_last_that_is_heard_of_it(house: Any, executor: Executor) -> None:
@@ -237,19 +231,6 @@ async def test_an_interrupted_run_and_one_taken_out_of_the_queue_say_so(
     assert (status, body["code"], body["details"]["prompt_id"]) == (409, "execution_interrupted", "p2")
 
 
-async def test_a_run_is_answered_when_its_tab_goes(house: Any, executor: Executor, eventually: Any) -> None:
-    tab = await house.tab()
-    asked = asyncio.create_task(house.post("run"))
-    request = await tab.next()
-    executor.put()
-    await tab.respond(request["id"], QUEUED)
-    await eventually(lambda: "p1" in house.bridge.runs._runs)
-    await tab.close()
-    status, body = await asyncio.wait_for(asked, 1)
-    assert (status, body["error"], body["details"]) == (502, "Client disconnected", {"prompt_ids": ["p1"]})
-    assert house.bridge.runs._runs == {}
-
-
 async def test_a_run_that_takes_too_long_says_where_its_result_will_be(house: Any, executor: Executor) -> None:
     (await house.tab()).on("execute", QUEUED)
     executor.put()
@@ -329,7 +310,8 @@ async def test_a_run_is_answered_by_comfyuis_own_word_before_the_page_has_drawn(
     executor.put()
     part = {"request": request["id"], "part": {"set": {}}, "revision": "r7", "workflow_tab": "t"}
     await tab.ws.send_json({"type": "event", "event": "submitting", "data": part})
-    house.bridge.webuis.find().submitting(request["id"], queued=QUEUED)
+    manager = house.bridge.webuis.find()
+    manager.accepted(house.bridge.webuis.submitting[request["id"]], QUEUED)
     executor.finish()
     status, body = await asyncio.wait_for(asked, 5)
     assert (status, body["response"]["prompt_id"], body["revision"]) == (200, "p1", "r7")
@@ -353,7 +335,7 @@ async def test_comfyuis_answer_to_a_submission_is_recognised_by_its_mark(house: 
     part = {"request": request["id"], "part": {}}
     await tab.ws.send_json({"type": "event", "event": "submitting", "data": part})
     pending = house.bridge.webuis.find()._pending_requests[request["id"]]
-    await eventually(lambda: "part" in pending.submission)
+    await eventually(lambda: pending.submission.part is not None)
     assert not pending.future.done()
     await answered(request["id"], 200, good)
     assert (await asked)[1]["response"] == QUEUED
@@ -363,6 +345,9 @@ async def test_only_a_run_is_answered_by_what_comfyui_says(house: Any) -> None:
     tab = await house.tab()
     asked = asyncio.create_task(house.post("get_fields", {"fields": ["a"]}))
     request = await tab.next()
-    house.bridge.webuis.find().submitting(request["id"], part={}, told={}, queued={"a": "forged"})
+    manager = house.bridge.webuis.find()
+    manager.submitting(request["id"], part={}, told={})
+    manager.accepted(manager._pending_requests[request["id"]], {"prompt_id": "forged"})
+    assert house.bridge.webuis.submitting == {}
     await tab.respond(request["id"], {"a": 1})
     assert (await asked)[1]["response"] == {"a": 1}

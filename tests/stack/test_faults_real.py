@@ -73,7 +73,7 @@ def envelope_of(answer: Any) -> dict[str, Any]:
 # -- browsers that go -----------------------------------------------------------------------------------------------
 
 
-async def test_pending_requests_are_answered_when_the_browser_is_killed(
+async def test_when_the_browser_is_killed_what_it_owes_is_answered_and_comfyuis_run_goes_on(
     program: Program, new_chromium: NewChromium
 ) -> None:
     chromium = await new_chromium()
@@ -89,10 +89,10 @@ async def test_pending_requests_are_answered_when_the_browser_is_killed(
     read = program.spawn(program.post("get_fields", {"fields": ["Canvas.width"]}))
 
     async def all_wait() -> bool:
-        return await pending(program, tab.webui) == 3
+        return await pending(program, tab.webui) == 2
 
-    await until(all_wait, "all three to wait", PATIENCE)
-    answers = [program.spawn(timed(asked)) for asked in (run, dialog, read)]
+    await until(all_wait, "both to wait", PATIENCE)
+    answers = [program.spawn(timed(asked)) for asked in (dialog, read)]
     await asyncio.sleep(0)
     killed = time.monotonic()
     chromium.kill()
@@ -103,6 +103,11 @@ async def test_pending_requests_are_answered_when_the_browser_is_killed(
     status, envelope = await program.post("get_fields", {"fields": ["Canvas.width"]})
     assert (status, envelope["code"]) == (503, "no_webui")
     assert time.monotonic() - asked < TOLD_WITHIN
+    heard = len(socket.events)
+    await socket.event(lambda event: event["event"] == "progress" and event in socket.events[heard:])
+    assert not run.done()
+    await program.comfy_post("/interrupt")
+    assert (await asyncio.wait_for(run, PATIENCE))["code"] == "execution_interrupted"
 
 
 async def test_a_frozen_browser_is_dropped_by_the_heartbeat(program: Program, new_chromium: NewChromium) -> None:

@@ -59,6 +59,56 @@ def noise() -> Workflow:
     }
 
 
+def slow(seconds: float) -> Workflow:
+    """A picture that takes so long; needs the tests' own pack."""
+    return {
+        "1": _node("EmptyImage", "Canvas", width=16, height=16, batch_size=1, color=BLUE),
+        "2": _node("LabSlow", "Slow", image=["1", 0], seconds=seconds, seed=0),
+        "3": _node("SaveImage", "Result", images=["2", 0], filename_prefix="slow"),
+    }
+
+
+def failing(seed: int) -> Workflow:
+    """A picture that fails where the seed is odd; needs the tests' own pack."""
+    return {
+        "1": _node("EmptyImage", "Canvas", width=16, height=16, batch_size=1, color=BLUE),
+        "2": _node("LabFail", "Fail", image=["1", 0], seed=seed),
+        "3": _node("SaveImage", "Result", images=["2", 0], filename_prefix="failing"),
+    }
+
+
+def texts(text: str) -> Workflow:
+    """A text that two nodes show; needs the tests' own pack."""
+    return {
+        "1": _node("LabText", "Said", text=text),
+        "2": _node("PreviewAny", "Look", source=["1", 0]),
+        "3": _node("LabShowText", "Show", text=["1", 0]),
+    }
+
+
+def film() -> Workflow:
+    """A video of four pictures that is saved, and the pictures as previews."""
+    return {
+        "1": _node("EmptyImage", "Canvas", width=64, height=64, batch_size=4, color=GREEN),
+        "2": _node("CreateVideo", "Film", images=["1", 0], fps=8.0),
+        "3": _node("SaveVideo", "Saved", video=["2", 0], filename_prefix="video/film", format="auto", codec="auto"),
+        "4": _node("PreviewImage", "Look", images=["1", 0]),
+    }
+
+
+def all_kinds() -> Workflow:
+    """An animation, a 3D model, a latent, and a node that shows nothing; needs the tests' own pack."""
+    return {
+        "1": _node("EmptyImage", "Canvas", width=16, height=16, batch_size=1, color=RED),
+        "2": _node("LabSaveGif", "Gif", image=["1", 0], prefix="clips/animation"),
+        "3": _node("LabSaveFile", "Model", key="3d", name="model.glb", content="solid"),
+        "4": _node("LabSaveFile", "Odd", key="odd_things", name="thing.bin", content="bytes"),
+        "5": _node("LabSilent", "Silent", image=["1", 0]),
+        "6": _node("EmptyLatentImage", "Latent", width=16, height=16, batch_size=1),
+        "7": _node("SaveLatent", "Latents", samples=["6", 0], filename_prefix="latents/all"),
+    }
+
+
 def unconnected() -> Workflow:
     """ComfyUI refuses it: SaveImage has nothing to save."""
     return {"1": _node("SaveImage", "Result", filename_prefix="nothing")}
