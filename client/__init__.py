@@ -13,13 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UiapiError, UiapiWarning, Unreachable
 from .events import Event
-from .results import OutputFile, Run
+from .results import OutputFile, OutputText, Prompt, Run
 from .sync import Client
 
 if TYPE_CHECKING:
     from .aio import AsyncClient
 
-__all__ = ["AsyncClient", "Client", "Event", "OutputFile", "Run", "UiapiError", "UiapiWarning", "Unreachable"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Event",
+    "OutputFile",
+    "OutputText",
+    "Prompt",
+    "Run",
+    "UiapiError",
+    "UiapiWarning",
+    "Unreachable",
+]
 __version__ = "0.2.0"
 
 

@@ -125,8 +125,13 @@ async def carry_out(client: AsyncClient, name: str, arguments: Mapping[str, Any]
 
 async def _run(client: AsyncClient, data: dict[str, Any]) -> list[Part]:
     done = run_of(await client.call("run", data))
-    files = [{key: value for key, value in file.items() if value} for file in done.answer.get("outputs", ())]
+    outputs = [{key: value for key, value in output.items() if value} for output in done.answer.get("outputs", ())]
+    files = [output for output in outputs if "filename" in output]
+    texts = [output for output in outputs if "filename" not in output]
     told = {"prompt_id": done.prompt_id, "execution_time": done.execution_time, "files": files}
+    if texts:
+        told["texts"] = texts
+    told |= {key: done.answer[key] for key in ("status", "prompts") if done.prompts}
     parts: list[Part] = [_text(told)]
     # Nodes name their videos "images" too, which may be large, and which an agent cannot see.
     pictures = [file for file in done.images if file.filename.lower().endswith(_SUFFIXES)]

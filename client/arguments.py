@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UiapiError
-from .results import OutputFile
+from .results import Run, save_all
 
 # Options of every verb, and whether a value follows.
 COMMON = {"--json": False, "--url": True, "--token": True, "--webui": True}
@@ -111,19 +111,22 @@ def target_of(name: str) -> Path:
     return target
 
 
-def outputs_for(files: Sequence[OutputFile], output: Path) -> list[Path]:
+def outputs_for(done: Run, output: Path) -> list[Path]:
     """Write what a run made: into a folder under their own names, or to a file, numbered from the second on.
 
-    A file has the suffix of what is in it, also where `output` names another. UiapiError `no_image` without any.
+    A file has the suffix of what is in it, also where `output` names another. Where a run made texts alone, these are
+    written. UiapiError `no_image` without any.
     """
+    files = done.files or [text.as_file() for text in done.texts]
     if not files:
         raise UiapiError("no_image", "The run made no file; add a SaveImage or PreviewImage node.")
     if output.is_dir() or _is_special(output):
-        return [file.save(output) for file in files]
+        return save_all(files, output)
     saved = []
     for number, file in enumerate(files, 1):
         own = Path(file.filename).suffix
-        suffix = output.suffix if not own or _kind(own) == _kind(output.suffix) else own
+        as_asked = not own or _kind(own) == _kind(output.suffix) or file.kind == "text" and output.suffix
+        suffix = output.suffix if as_asked else own
         counted = "" if number == 1 else f"_{number}"
         saved.append(file.save(output.with_name(f"{output.stem}{counted}{suffix}")))
     return saved

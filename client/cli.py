@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -133,8 +133,8 @@ def get(ctx: Ctx, path: FieldPath) -> None:
 def set_(ctx: Ctx, write: Writes) -> None:
     """Write fields; if one cannot be written, none is."""
     written = ctx.obj.client.set(writes_of(write))
-    rows = [[path, one["value"], "; ".join(one["warnings"])] for path, one in written.items()]
-    ctx.obj.terminal.show(written, lambda: ctx.obj.terminal.table(["field", "value", ""], rows, ""))
+    rows = [[path, one["value"]] for path, one in written.items()]
+    ctx.obj.terminal.show(written, lambda: ctx.obj.terminal.table(["field", "value"], rows, ""))
 
 
 @app.command()
@@ -208,11 +208,18 @@ def run_(
             fetch=output is not None,
             on_event=progress,
         )
-    saved = [] if target is None else outputs_for(done.files, target)
+    saved = [] if target is None else outputs_for(done, target)
     told = {**done.answer, "saved": [str(path) for path in saved]}
     took = "" if done.execution_time is None else f" in {done.execution_time:.2f} s"
     lines = [f"Saved {path}" for path in saved] or [client.url + file.url for file in done.files]
-    terminal.show(told, lambda: terminal.say("\n".join([*lines, f"Done{took}."])))
+    lines += [f"{text.node_title or text.node_type or 'Text'}: {text}" for text in done.texts]
+    failure = done.failure()
+    end = [] if failure else [f"Done{took}."]
+    terminal.show(told, lambda: terminal.say("\n".join([*lines, *end])))
+    for warning in _left_out(done.answer.get("node_errors") or {}):
+        terminal.warn(warning)
+    if failure is not None:
+        raise failure
 
 
 @app.command()
@@ -355,6 +362,13 @@ def mcp(ctx: Ctx) -> None:
         sys.exit("This needs mcp: install this package with [mcp], or pip install mcp.")
     client = ctx.obj.client
     serve(client.url, client.token, client.webui)
+
+
+def _left_out(node_errors: dict[str, Any]) -> Iterator[str]:
+    """What ComfyUI said of the nodes that it did not run, in words."""
+    for node_id, told in node_errors.items():
+        reasons = [": ".join(filter(None, (one.get("message"), one.get("details")))) for one in told.get("errors", ())]
+        yield f"#{node_id} ({told.get('class_type')}) was not run: {'; '.join(reasons) or 'ComfyUI gave no reason'}"
 
 
 def _read(workflow: Path | None) -> dict[str, Any] | None:

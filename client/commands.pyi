@@ -113,9 +113,10 @@ class Ran(TypedDict):
     node_errors: NotRequired[Any]
     prompt_ids: NotRequired[list[str]]
     set: NotRequired[Any]
-    status: NotRequired[Literal["success"] | None]
-    outputs: NotRequired[list[OutputFile]]
+    status: NotRequired[Literal["success", "partial"] | None]
+    outputs: NotRequired[list[OutputFile | OutputText]]
     execution_time: NotRequired[float | None]
+    prompts: NotRequired[list[PromptEnd] | None]
 
 class NodeTypes(TypedDict):
     nodes: list[NodeType]
@@ -398,12 +399,31 @@ class OutputFile(TypedDict):
     node_id: str
     title: str | None
     node_type: str | None
+    prompt_id: NotRequired[str | None]
     kind: str
     filename: str
     subfolder: str
     type: str
+    format: NotRequired[str | None]
     url: NotRequired[str | None]
     base64: NotRequired[str | None]
+
+class OutputText(TypedDict):
+    node_id: str
+    title: str | None
+    node_type: str | None
+    prompt_id: NotRequired[str | None]
+    kind: Literal["text"]
+    text: str
+    length: NotRequired[int | None]
+    omitted: NotRequired[int | None]
+
+class PromptEnd(TypedDict):
+    prompt_id: str | None
+    status: Literal["success", "error", "interrupted", "not_queued", "unfinished"]
+    error: NotRequired[Failure | None]
+    execution_time: NotRequired[float | None]
+    outputs: NotRequired[list[OutputFile | OutputText] | None]
 
 class NodeType(TypedDict):
     type: str
@@ -491,6 +511,11 @@ class Relinked(TypedDict):
     previous: str
     value: str
     reason: Literal["spelled_differently"]
+
+class Failure(TypedDict):
+    code: str
+    error: str
+    details: NotRequired[dict[str, Any] | None]
 
 class Reason(TypedDict):
     code: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import uuid4
 
@@ -39,12 +40,16 @@ def _replace(target: Path, content: bytes) -> None:
         raise
 
 
-def free_name(folder: Path, name: str, content: bytes) -> Path:
-    """Where a file of that name can go in a folder: numbered if another one has the name, in place of an equal one."""
+def free_name(folder: Path, name: str, content: bytes, taken: Iterable[Path] = ()) -> Path:
+    """Where a file of that name can go in a folder: numbered if another one has the name, in place of an equal one.
+
+    One that is `taken` is not replaced by an equal one either.
+    """
     # What another machine calls a file is not to lead out of the folder.
     plain = Path(Path(name).name or "file")
     target, number = folder / plain, 1
-    while target.exists() and not _holds(target, content):
+    used = {*taken}
+    while target in used or (target.exists() and not _holds(target, content)):
         number += 1
         target = folder / f"{plain.stem}_{number}{plain.suffix}"
     return target

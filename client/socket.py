@@ -63,6 +63,18 @@ def _frame(text: str) -> dict[str, Any]:
     return frame if isinstance(frame, dict) else {}
 
 
+def _noting(prompt_ids: dict[str, None], listener: Listener) -> Listener:
+    """A listener that also notes the prompts that it hears of."""
+
+    def heard(event: Event) -> None:
+        prompt_id = event.data.get("prompt_id")
+        if isinstance(prompt_id, str):
+            prompt_ids[prompt_id] = None
+        listener(event)
+
+    return heard
+
+
 class Socket:
     """The connection; it is made by the first `connect`.
 
@@ -276,15 +288,17 @@ class Socket:
         sending = asked(command, data)
         request_id = request_id or str(next(self._ids))
         answer = self._waiting[request_id] = asyncio.get_running_loop().create_future()
+        # The prompts of a run, as its events name them: all that is known of it should the connection break.
+        prompt_ids: dict[str, None] = {}
         if listener is not None:
-            self._listeners[request_id] = listener
+            self._listeners[request_id] = _noting(prompt_ids, listener)
         try:
             await self._send(request_id, command, data)
             frame = await asyncio.wait_for(answer, sending.patience)
         except asyncio.TimeoutError:
             raise late(sending) from None
         except ConnectionError as error:
-            raise lost(sending, error) from None
+            raise lost(sending, error, [*prompt_ids]) from None
         except asyncio.CancelledError:
             self._drop(request_id)
             raise

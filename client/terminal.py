@@ -44,7 +44,9 @@ _BY_CODE = {
     "execution_failed": 8,
     "execution_interrupted": 8,
     "download_failed": 8,
+    "result_lost": 8,
     "no_image": 8,
+    "partial": 8,
     "invalid": 7,
 }
 _BY_STATUS = {400: 7, 403: 5, 404: 4, 409: 6, 410: 4, 413: 7, 415: 7, 422: 7, 423: 5, 502: 10, 503: 3, 504: 9}
@@ -75,13 +77,23 @@ class Terminal:
         self._err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     def show(self, value: Any, people: Callable[[], object] | None = None) -> None:
-        """Show a result: for scripts as JSON, for people by `people`, or as it is."""
+        """Show a result: for scripts as JSON, for people by `people`, or as it is.
+
+        Every warning that the JSON has is shown to people too, on standard error and whole.
+        """
         if self.as_json or people is None and not isinstance(value, str):
             sys.stdout.write(_json(value, None if self.as_json else 2) + "\n")
         elif people is None:
             sys.stdout.write(printable(value) + "\n")
         else:
             people()
+            for warning in warnings_in(value):
+                self.warn(warning)
+
+    def warn(self, text: str) -> None:
+        """A warning for people, on standard error; scripts have it in the JSON."""
+        if not self.as_json:
+            self._err.print(printable(f"Warning: {text}"), style="yellow")
 
     def say(self, text: str) -> None:
         """A line for people."""
@@ -152,6 +164,21 @@ def printable(text: str) -> str:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     plain = _CONTROL.sub("?", text.replace("\r\n", "\n"))
     return plain.encode(encoding, "replace").decode(encoding)
+
+
+def warnings_in(value: Any, place: str = "") -> Iterator[str]:
+    """Every warning of an answer, with the name of what it is about."""
+    if isinstance(value, dict):
+        found = value.get("warnings")
+        for warning in found if isinstance(found, list) else ():
+            yield f"{place}: {warning}" if place else str(warning)
+        for key, item in value.items():
+            # What was written is not an answer's own.
+            if key not in ("warnings", "requested", "value"):
+                yield from warnings_in(item, str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from warnings_in(item, place)
 
 
 def _json(value: Any, indent: int | None = None) -> str:

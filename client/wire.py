@@ -216,11 +216,30 @@ def not_reached(url: str, why: object) -> Unreachable:
     return Unreachable("unreachable", sentence)
 
 
-def lost(asked: Asked, why: object) -> Unreachable:
-    """The connection broke after the command was sent."""
-    then = "ask again." if asked.route.risk == "read" else "it may or may not have been carried out."
-    sentence = f"The connection broke while {asked.route.name} was under way; {then} ({why})"
-    return Unreachable("connection_lost", sentence)
+# What starts runs, which are never started again by themselves.
+RUNS = frozenset({"run", "execute"})
+
+
+def lost(asked: Asked, why: object, prompt_ids: Sequence[str] = ()) -> Unreachable:
+    """The connection broke after the command was sent; `prompt_ids` are what is known of the run it started."""
+    name = asked.route.name
+    if asked.route.risk == "read":
+        then = "ask again."
+    elif prompt_ids:
+        known = ", ".join(prompt_ids)
+        then = (
+            f"ComfyUI had begun to run {known}. If it was restarted, that run is lost with its queue; otherwise it "
+            f"goes on, and its result will be at /history/{prompt_ids[-1]}."
+        )
+    elif name in RUNS:
+        then = (
+            "it may or may not have been queued, and a restart of ComfyUI ends every run. Look at its queue, its "
+            "history and its output folder before you run it again."
+        )
+    else:
+        then = "it may or may not have been carried out."
+    sentence = f"The connection broke while {name} was under way; {then} ({why})"
+    return Unreachable("connection_lost", sentence, {"prompt_ids": [*prompt_ids]} if prompt_ids else None)
 
 
 def late(asked: Asked) -> UiapiError:

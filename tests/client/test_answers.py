@@ -86,6 +86,26 @@ async def test_a_proxy_that_is_away_carries_nothing_out(ask: Ask, monkeypatch: p
     assert failed.value.code == "unreachable"
 
 
+async def test_a_run_whose_comfyui_dies_says_what_to_look_at_and_is_never_sent_again(
+    scripted: Scripted, ask: Ask
+) -> None:
+    scripted.answers |= {"run": cut, "execute": cut}
+    for asked in (ask("run", of={"reconnect": 5}), ask("call", "execute", {"wait": True}, of={"reconnect": 5})):
+        with pytest.raises(Unreachable, match="may or may not have been queued.*restart.*history") as failed:
+            await asked
+        assert failed.value.code == "connection_lost" and failed.value.details == {}
+    assert [request.path for request in scripted.seen] == ["/uiapi/run", "/uiapi/execute"]
+
+
+async def test_a_run_that_was_heard_of_before_comfyui_died_is_known_by_its_prompt(scripted: Scripted, ask: Ask) -> None:
+    event = {"type": "event", "event": "execution_start", "data": {"prompt_id": "p1"}}
+    scripted.streams["run"] = lambda frame: [{**event, "request": frame["id"]}, {"type": "bye"}]
+    with pytest.raises(Unreachable, match="had begun to run p1.*restarted.*lost.*/history/p1") as failed:
+        await ask("run", on_event=lambda heard: None, of={"reconnect": 5})
+    assert (failed.value.code, failed.value.details) == ("connection_lost", {"prompt_ids": ["p1"]})
+    assert scripted.commands() == ["run"]
+
+
 # -- what is not sent -------------------------------------------------------------------------------------------
 
 

@@ -73,7 +73,8 @@ async def test_a_field_is_listed_with_its_path_value_and_node(tab: Any, uiapi: U
 
 
 async def test_what_was_written_is_shown_with_its_warnings(tab: Any, uiapi: Uiapi) -> None:
-    assert "careful" in (await uiapi("set", "a=1")).out
+    ended = await uiapi("set", "a=1")
+    assert ended.out.splitlines()[1].split() == ["a", "1"] and ended.err == "Warning: a: careful\n"
     fields = json.loads((await uiapi("set", "a=1", 'b="2"', "c=two", "d=[1]", "e==", "--json")).out)
     assert [one["value"] for one in fields.values()] == [1, "2", "two", [1], "="]
     assert "a" in json.loads((await uiapi("set", "-", "--json", stdin='{"a": null}')).out)
