@@ -72,8 +72,16 @@ class Connection:
         self._closer: asyncio.Task[bool] | None = None
 
     def send(self, frame: dict[str, Any]) -> None:
-        """Send a frame; a reader that leaves too much unread is disconnected, for its sake alone. Never raises."""
-        self.send_text(encode(frame))
+        """Send a frame; a reader that leaves too much unread is disconnected, for its sake alone. Never raises.
+
+        A frame that is larger than a reader has to take is not sent: the connection would end with it.
+        """
+        text = encode(frame)
+        if len(text) > MAX_FRAME:
+            about = frame.get("event") or frame.get("type")
+            log.warning("%s is not sent %s, which has %d MB.", self.name, about, len(text) >> 20)
+            return
+        self.send_text(text)
 
     def send_text(self, text: bytes) -> None:
         """Send a frame that is JSON already; otherwise as `send`."""

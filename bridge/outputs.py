@@ -21,6 +21,8 @@ MAX_INLINE = MAX_FRAME - 2**20
 # the whole of a text that is cut.
 MAX_TEXTS = 4 * 2**20
 TEXT_OVERHEAD = 300
+# Characters of the texts that one event about a node's output may have.
+MAX_EVENT_TEXTS = 2**20
 # The key under which nodes put the texts that they show. What is under other keys is for their own front ends.
 TEXT_KEY = "text"
 # Where nodes name a 3D model by its path in the output folder, with what else their viewer needs.
@@ -116,6 +118,26 @@ class TextRoom:
         if omitted and last is not None:
             last["omitted"] = omitted
         return kept
+
+
+def shortened(output: Any) -> Any:
+    """What a node shows, for an event: the answer of the run has the texts that are cut here."""
+    if not isinstance(output, dict):
+        return output
+    left = MAX_EVENT_TEXTS
+
+    def cut(item: Any) -> Any:
+        nonlocal left
+        if not isinstance(item, str):
+            return item
+        kept = item[:left]
+        left -= len(kept)
+        return kept
+
+    return {
+        key: [cut(item) for item in items] if isinstance(items, (list, tuple)) else cut(items)
+        for key, items in output.items()
+    }
 
 
 def _cut(text: str, room: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from .comfy import PREVIEW_IMAGE_WITH_METADATA, UNENCODED_PREVIEW_IMAGE, Comfy
 from .errors import UiapiError
+from .outputs import shortened
 from .previews import Emit, Preview, Previews
 from .subscriptions import Subscriptions
 
@@ -192,6 +193,8 @@ class Runs:
             if event == "executing" and data.get("node") is None:
                 # ComfyUI's older word for the end. It comes after the end and, by chance, before or after our answer.
                 return
+            if event == "executed":
+                data = {**data, "output": shortened(data.get("output"))}
             run = self._run_of(data["prompt_id"])
             if run is not None:
                 if event == "execution_start":

@@ -100,14 +100,18 @@ async def test_a_text_that_is_larger_than_any_answer_does_not_cost_the_run_its_a
     tab, program = await house.tab(), await house.program()
     (tmp_path / "output" / "s").mkdir()
     (tmp_path / "output" / "s" / "a_1.png").write_bytes(b"picture")
-    tab.on("execute", QUEUED)
-    executor.put()
-    executor.finish()
-    entry = house.comfy.prompt_queue.history["p1"]
-    entry["outputs"]["9"]["text"] = ["x" * (100 * 2**20)]
+    shown = {"text": ["x" * (100 * 2**20)]}
     for way in ("urls", "base64"):
+        executor.queue.history.clear()
         await program.send_json({"type": "request", "id": way, "command": "run", "data": {"outputs": way}})
-        frame = await program.receive_json(timeout=60)
+        request = await tab.next()
+        executor.put()
+        executor.say("executed", {"prompt_id": "p1", "node": "9", "output": shown})
+        executor.finish()
+        executor.queue.history["p1"]["outputs"]["9"] |= shown
+        await tab.respond(request["id"], QUEUED)
+        event, frame = await program.receive_json(timeout=60), await program.receive_json(timeout=60)
+        assert event["event"] == "output" and 10_000 < len(event["data"]["output"]["text"][0]) < MAX_FRAME // 8
         text, picture = sorted(frame["response"]["outputs"], key=lambda output: output["kind"] == "images")
         assert text["length"] == 100 * 2**20 and 10_000 < len(text["text"]) < MAX_FRAME // 8
         assert picture["filename"] == "a_1.png"
