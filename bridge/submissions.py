@@ -2,8 +2,8 @@
 
 The answer to `execute` has two sources. While the tab submits a prompt it says what belongs to the answer besides
 ComfyUI's own (the event `submitting`). ComfyUI's answer to each submission is read as it leaves this server, known by
-the id of our request, with which the page marks it. With both the run is answered before the page has drawn, and
-whatever becomes of the tab, a prompt that ComfyUI has accepted is known.
+the id of our request, with which the page marks it. With both a single run is answered before the page has drawn,
+and whatever becomes of the tab, a prompt that ComfyUI has accepted is known.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ class Submission:
 
     @property
     def complete(self) -> bool:
-        """Whether all is known that belongs to the answer, or that ever will."""
-        return len(self.accepted) >= self.count and (self.part is not None or self.abandoned)
+        """Whether the answer can be given now instead of by the tab.
+
+        A batch that the tab is there for is answered by it: the page then has done what follows each of its runs.
+        """
+        in_time = self.count == 1 and self.part is not None
+        return len(self.accepted) >= self.count and (in_time or self.abandoned)
 
     @property
     def prompt_ids(self) -> list[str]:

@@ -11,7 +11,7 @@
  * @typedef {{prompt_id: string, number: number, node_errors: Record<string, any>, prompt_ids?: string[]}} Queued
  *
  * @typedef {object} Expected What is to be told of the run of ours that is being queued.
- * @property {string} mark what the server knows ComfyUI's answers by: it may answer in our place, or once we are gone
+ * @property {string} mark what the server knows ComfyUI's answers by: it may answer in our place, or when we are gone
  * @property {() => void} exported throws where the run must not be submitted
  * @property {(settled: Promise<void>) => void} submitted `settled` when the page has done what follows the run
  * @property {(answer: any) => void} answered
