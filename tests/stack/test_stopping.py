@@ -20,6 +20,9 @@ from comfyui_uiapi.tests.stack.program import PATIENCE, Program
 from comfyui_uiapi.tests.stack.tab import Tab, until
 from comfyui_uiapi.tests.stack.workflows import picture
 
+# Stopping is the server's; one frontend will do.
+pytestmark = pytest.mark.parametrize("frontend", [build.FRONTENDS[-1]], indirect=True, scope="session")
+
 # Seconds that stopping may add to ComfyUI's own end, and within which everybody is back once it answers again: three
 # times what it takes on a machine with nothing else to do, since everything here competes for the same processors.
 ADDED, BACK_WITHIN = 2.0, 15.0
@@ -30,12 +33,6 @@ SIZE = 24 << 20
 SIGNS = ("Traceback", "was destroyed", "Unclosed", "never awaited", "never retrieved", "ResourceWarning")
 MODEL = "slow.safetensors"
 BUSY = "() => void setTimeout(() => { for (const now = Date.now(); Date.now() < now + 5e3;); })"
-
-
-@pytest.fixture
-def frontend() -> str:
-    """Stopping is the server's; one frontend will do."""
-    return build.FRONTENDS[-1]
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -140,10 +140,12 @@ async def test_nodes_are_listed_with_names_of_slots_and_choices_of_combos(tell: 
 
 
 async def test_an_input_tells_what_it_is_linked_to(tell: Ask) -> None:
-    await tell("load_workflow", workflow=empty_to_save())
+    workflow = empty_to_save()
+    workflow["1"]["_meta"] = {"title": "Canvas"}
+    await tell("load_workflow", workflow=workflow)
     answer = await tell("get_fields", fields=["SaveImage.inputs[0]", "EmptyImage.outputs[0]"])
     origin = answer["SaveImage.inputs[0]"]
-    assert (origin["node"], origin["title"], origin["slot"], origin["name"]) == ("1", "EmptyImage", 0, "IMAGE")
+    assert (origin["node"], origin["title"], origin["slot"], origin["name"]) == ("1", "Canvas", 0, "IMAGE")
     assert [target["node"] for target in answer["EmptyImage.outputs[0]"]] == ["2"]
 
 
@@ -186,11 +188,12 @@ async def test_a_path_without_its_subgraph_is_led_there(tell: Ask, refused: Ask)
 
 
 async def test_links_are_made_by_slot_by_name_and_by_widget(tell: Ask) -> None:
-    workflow = ui([node(1, "EmptyImage"), node(2, "SaveImage"), node(3, "PrimitiveInt", values=[48, "fixed"])])
+    primitive = node(3, "PrimitiveInt", values=[48, "fixed"])
+    workflow = ui([node(1, "EmptyImage", "Canvas"), node(2, "SaveImage"), primitive])
     await tell("load_workflow", workflow=workflow)
     made = await tell("set_connection", field=["EmptyImage.outputs[0]", "SaveImage.inputs[0]"])
     assert made["type"] == "IMAGE"
-    assert (made["from"]["path"], made["to"]["path"]) == ("EmptyImage.outputs[0]", "Save Image.inputs[0]")
+    assert (made["from"]["path"], made["to"]["path"]) == ("Canvas.outputs[0]", "Save Image.inputs[0]")
     assert (await tell("set_connection", field=["EmptyImage", "SaveImage.images"]))["to"]["name"] == "images"
     await tell("set_connection", field=["PrimitiveInt", "EmptyImage.height"])
     exported = (await tell("get_workflow_api"))["output"]
