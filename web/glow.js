@@ -52,6 +52,25 @@ export function createGlow(frontend, page) {
 }
 
 /**
+ * Do something while no node glows.
+ *
+ * @template T
+ * @param {any[]} nodes
+ * @param {() => T} work
+ * @returns {T}
+ */
+export function withoutGlow(nodes, work) {
+  const glowing = nodes.filter(({ strokeStyles }) => strokeStyles?.[STYLE]);
+  const strokes = glowing.map(({ strokeStyles }) => strokeStyles[STYLE]);
+  for (const { strokeStyles } of glowing) delete strokeStyles[STYLE];
+  try {
+    return work();
+  } finally {
+    glowing.forEach(({ strokeStyles }, at) => (strokeStyles[STYLE] = strokes[at]));
+  }
+}
+
+/**
  * Show a badge while programs run the graph.
  *
  * @param {import("./state.js").State} state

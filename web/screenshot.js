@@ -3,13 +3,15 @@
  *
  * The page's own canvas draws once onto another element, within one task, so that nothing flickers. "Nodes 2.0" are
  * elements of the page and on no canvas; for the shot the nodes are drawn the other way, which the page still knows.
- * Text boxes are elements in both ways and are drawn in afterwards.
+ * Text boxes are elements in both ways and are drawn in afterwards. Pictures on nodes begin to load when a node is
+ * first drawn, and 1.49 and later draw them in a microtask of their own.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  * @typedef {{x: number, y: number, width: number, height: number}} Area in the graph's units
  */
 
 import { CommandError } from "./errors.js";
+import { withoutGlow } from "./glow.js";
 import { commonGraph, resolveNodes } from "./nodes.js";
 
 const PADDING = 30;
@@ -19,31 +21,59 @@ const LINE = 14;
 // Pixels a side; browsers refuse canvases that are much larger.
 const LARGEST = 8192;
 const LARGEST_UNASKED = 4096;
+// Milliseconds that pictures on nodes may take to load, and between looks.
+const LOADED_WITHIN = 1500;
+const LOOK_EVERY = 50;
 
 /**
  * @param {Frontend} frontend
  * @param {any} page the window
  * @param {{nodes?: string[], width?: number, height?: number, padding?: number}} data sizes in pixels
- * @returns {{png: string, width: number, height: number}} the picture in base64
+ * @returns {Promise<{png: string, width: number, height: number}>} the picture in base64
+ * @throws {CommandError}
  */
-export function screenshot(frontend, page, { nodes, width, height, padding = PADDING }) {
+export async function screenshot(frontend, page, { nodes, width, height, padding = PADDING }) {
   const canvas = frontend.canvas();
   const places = nodes ? resolveNodes(frontend.rootGraph(), nodes) : null;
   const graph = places ? commonGraph(places) : canvas.graph;
-  const area = places ? around(places.map(({ node }) => node), padding) : visible(canvas);
-  const natural = places ? 1 : canvas.ds.scale;
-  const most = Math.min(1, LARGEST_UNASKED / (area.width * natural), LARGEST_UNASKED / (area.height * natural));
-  const fits = Math.min(width ? width / area.width : Infinity, height ? height / area.height : Infinity);
-  const scale = Number.isFinite(fits) ? fits : natural * most;
-  const size = {
-    width: Math.min(LARGEST, width ?? Math.ceil(area.width * scale)),
-    height: Math.min(LARGEST, height ?? Math.ceil(area.height * scale)),
-  };
+
+  function shoot() {
+    const area = places ? around(places.map(({ node }) => node), padding) : visible(canvas);
+    const natural = places ? 1 : canvas.ds.scale;
+    const most = Math.min(1, LARGEST_UNASKED / (area.width * natural), LARGEST_UNASKED / (area.height * natural));
+    const fits = Math.min(width ? width / area.width : Infinity, height ? height / area.height : Infinity);
+    const scale = Number.isFinite(fits) ? fits : natural * most;
+    const size = {
+      width: Math.min(LARGEST, width ?? Math.ceil(area.width * scale)),
+      height: Math.min(LARGEST, height ?? Math.ceil(area.height * scale)),
+    };
+    return { size, ...lookingInto(canvas, graph, () => drawn(frontend, page, canvas, area, scale, size)) };
+  }
+
   try {
-    return { png: lookingInto(canvas, graph, () => drawn(frontend, page, canvas, area, scale, size)), ...size };
+    let shot = shoot();
+    const until = page.performance.now() + LOADED_WITHIN;
+    while (shot.shown.some(loadsPictures) && page.performance.now() < until) {
+      await new Promise((resume) => page.setTimeout(resume, LOOK_EVERY));
+      shot = shoot();
+    }
+    // A node makes room for its picture when it is drawn with one, and shows it from the next time on.
+    if (shot.shown.some(({ imgs }) => imgs?.length > 0)) shot = shoot();
+    // What the page has put off until the end of this task is drawn before what comes after this.
+    await Promise.resolve();
+    return { png: encoded(frontend, page, shot.front, shot.size), ...shot.size };
   } finally {
     frontend.repaint();
   }
+}
+
+/**
+ * @param {any} node
+ * @returns {boolean} whether the page is fetching the pictures it shows on a node
+ */
+function loadsPictures({ images, imgs, animatedImages, previewMediaType, flags }) {
+  const still = !animatedImages && previewMediaType !== "video" && !flags?.collapsed;
+  return still && images?.length > 0 && !(imgs?.length > 0);
 }
 
 /**
@@ -89,9 +119,14 @@ function around(nodes, padding) {
 /**
  * @param {any} canvas
  * @returns {Area} what the person sees
+ * @throws {CommandError} conflict
  */
 function visible({ canvas: element, ds }) {
-  const [width, height] = [element.clientWidth || element.width, element.clientHeight || element.height];
+  const { clientWidth: width, clientHeight: height } = element;
+  if (!width || !height) {
+    const shows = "The tab does not show its canvas now (it may be in App mode)";
+    throw new CommandError("conflict", `${shows}; name the nodes that the picture is to show, or have the graph shown again.`);
+  }
   return { x: -ds.offset[0], y: -ds.offset[1], width: width / ds.scale, height: height / ds.scale };
 }
 
@@ -102,7 +137,7 @@ function visible({ canvas: element, ds }) {
  * @param {Area} area
  * @param {number} scale
  * @param {{width: number, height: number}} size
- * @returns {string}
+ * @returns {{front: any, shown: any[]}} the canvas that was drawn onto, and the nodes on it
  */
 function drawn(frontend, page, canvas, area, scale, { width, height }) {
   const library = frontend.litegraph();
@@ -134,11 +169,12 @@ function drawn(frontend, page, canvas, area, scale, { width, height }) {
     // In the middle, where the picture is wider or higher than the nodes.
     ds.offset[0] = (width / scale - area.width) / 2 - area.x;
     ds.offset[1] = (height / scale - area.height) / 2 - area.y;
-    canvas.draw(true, true);
+    withoutGlow(canvas.graph.nodes, () => canvas.draw(true, true));
     front.context.save();
     ds.toCanvasContext(front.context);
     for (const node of canvas.visible_nodes) drawTexts(page, front.context, node);
     front.context.restore();
+    return { front: front.element, shown: [...canvas.visible_nodes] };
   } finally {
     const { element, viewportSize, scale: oldScale, offset, vue, ...own } = kept;
     Object.assign(canvas, own);
@@ -149,10 +185,21 @@ function drawn(frontend, page, canvas, area, scale, { width, height }) {
     ds.offset[1] = offset[1];
     library.vueNodesMode = vue;
   }
+}
+
+/**
+ * @param {Frontend} frontend
+ * @param {any} page
+ * @param {any} front
+ * @param {{width: number, height: number}} size
+ * @returns {string} a canvas as PNG in base64
+ * @throws {CommandError} tab_failed
+ */
+function encoded(frontend, page, front, { width, height }) {
   const picture = layer(page, width, height, 1);
-  picture.context.fillStyle = library.CLEAR_BACKGROUND_COLOR ?? "#222";
+  picture.context.fillStyle = frontend.litegraph().CLEAR_BACKGROUND_COLOR ?? "#222";
   picture.context.fillRect(0, 0, width, height);
-  picture.context.drawImage(front.element, 0, 0, width, height);
+  picture.context.drawImage(front, 0, 0, width, height);
   try {
     return picture.element.toDataURL("image/png").split(",")[1];
   } catch {
