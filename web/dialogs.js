@@ -16,8 +16,7 @@ const SHARED_KEY = "global-prompt";
 const ONE_AT_A_TIME = new Set([SHARED_KEY, `extension-${OWN_KEY}`]);
 const ERROR_KEY = "global-error";
 const LOOK_EVERY = 200;
-// Milliseconds the frontend may take to move the focus by itself after it has opened or closed a dialog.
-const FOCUS_MOVES_FOR = 2000;
+// Milliseconds that the frontend takes to move the focus by itself after it has closed a dialog.
 const FOCUS_AFTER = 100;
 
 /** @typedef {{element: HTMLElement, focus?: HTMLElement | null}} Content what a dialog shows, and where typing begins */
@@ -168,12 +167,17 @@ function content(frontend, title, build, signal, wide) {
     });
     element.classList.add("uiapi-dialog");
     element.classList.toggle("uiapi-wide", Boolean(wide));
+    // The frontend puts the focus there by itself when it has shown the dialog, and not on the button that closes it.
+    focus?.setAttribute("autofocus", "");
     close = frontend.showElement({
       key: OWN_KEY,
       title,
       element,
       wide,
-      opened: () => focus && holdFocus(focus, element, over.signal),
+      // 1.45 has no such attribute. Not before the frontend has made this its active dialog: until then the one below
+      // takes the focus back, and the frontend does not notice where the focus is in ours. Once and no more: whoever
+      // insists fights with the page for ever.
+      opened: () => setTimeout(() => focus?.focus()),
       closed() {
         over.abort();
         resume(given);
@@ -184,33 +188,6 @@ function content(frontend, title, build, signal, wide) {
     });
     signal.addEventListener("abort", () => close());
   });
-}
-
-/**
- * Put the focus into our part of a dialog, and back there if the frontend moves it: some time after it has opened a
- * dialog it goes to the button that closes it, whatever is typed meanwhile. Where the person goes they stay.
- *
- * @param {HTMLElement} first
- * @param {HTMLElement} ours
- * @param {AbortSignal} closed
- */
-function holdFocus(first, ours, closed) {
-  const options = { capture: true, signal: AbortSignal.any([closed, AbortSignal.timeout(FOCUS_MOVES_FOR)]) };
-  let held = first;
-  let byPerson = false;
-  document.addEventListener("keydown", ({ key }) => void (byPerson ||= key === "Tab"), options);
-  document.addEventListener("pointerdown", () => void (byPerson = true), options);
-  document.addEventListener(
-    "focusin",
-    ({ target }) => {
-      if (!(target instanceof HTMLElement) || target === held) return;
-      if (byPerson || ours.contains(target)) held = target;
-      else held.focus();
-      byPerson = false;
-    },
-    options,
-  );
-  first.focus();
 }
 
 /**

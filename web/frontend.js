@@ -1,7 +1,8 @@
 /**
  * ComfyUI's frontend as this extension sees it: the one place that knows what differs between its versions.
  *
- * Tried with 1.32.9 and 1.58.1. Differences are told by what is there, never by the version's number.
+ * Tried with 1.32.9 to 1.58.1, as `dev.py compat` runs it. Differences are told by what is there, never by the
+ * version's number.
  *
  * @typedef {import("./types.js").Graph} Graph
  * @typedef {import("./types.js").UiWorkflow} UiWorkflow
@@ -13,6 +14,8 @@
 import { createExport } from "./export.js";
 import { nextTask } from "./waiting.js";
 
+// The oldest that is tried; what 1.27 has is no longer enough.
+const OLDEST = "1.32.9";
 // Milliseconds between looks at whether the page has put its first workflow on the canvas, and how long to look.
 const LOOK_EVERY = 50;
 const LOOK_FOR = 20_000;
@@ -207,7 +210,8 @@ export function createFrontend(app, api, page) {
       };
       // 1.32's own `closeDialog` looks for the key without this.
       const own = `extension-${key}`;
-      const look = { onClose: closed, size: wide ? "lg" : "md" };
+      // 1.45 has two kinds of dialogs, of which the older gets no focus and no clicks over one of the newer.
+      const look = { onClose: closed, size: wide ? "lg" : "md", renderer: "reka" };
       return manager().dialog.showExtensionDialog({ key: own, title, component, dialogComponentProps: look }).closeDialog;
     },
 
@@ -290,6 +294,12 @@ export function createFrontend(app, api, page) {
       };
     },
 
+    /** @returns {string | null} why programs can't be served in this page, as a sentence; null where they can */
+    unserved() {
+      if (!("rootGraph" in app)) return `This extension needs version ${OLDEST} of the frontend or a newer one; update ComfyUI.`;
+      return app.canvas?.graph ? null : "The page has not put a workflow on its canvas; reload it.";
+    },
+
     /** @returns {string} where the server listens for tabs */
     socketUrl() {
       const scheme = page.location.protocol === "https:" ? "wss" : "ws";
@@ -316,7 +326,8 @@ export function createFrontend(app, api, page) {
     async restored() {
       const until = page.performance.now() + LOOK_FOR;
       const keepsWorkflows = () => manager()?.setting?.get("Comfy.Workflow.Persist") !== false;
-      const busy = () => manager()?.spinner || app.configuringGraph || (keepsWorkflows() && !workflows()?.activeWorkflow);
+      const busy = () =>
+        manager()?.spinner || !app.canvas?.graph || app.configuringGraph || (keepsWorkflows() && !workflows()?.activeWorkflow);
       do {
         await new Promise((resume) => page.setTimeout(resume, LOOK_EVERY));
       } while (busy() && page.performance.now() < until);
