@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .errors import UiapiError
@@ -39,6 +40,8 @@ class Webuis:
         self.lobby = WebuiManager(LOBBY_ID, late=self.late)
         self._publish = publish
         self.last_snapshot: Snapshot | None = None
+        # The open pages that cannot answer commands, each with its reason.
+        self._unserved: list[dict[str, Any]] = []
         self._last_id = 0
 
     # -- who is there ---------------------------------------------------------------------------------------
@@ -58,7 +61,7 @@ class Webuis:
         if webui is None or not self.connected():
             if wait:
                 return self.lobby
-            raise UiapiError("no_webui", NO_WEBUI_MESSAGE)
+            raise self._none()
         raise UiapiError(
             "unknown_webui",
             f"No tab {webui} is connected; GET webuis lists the open ones.",
@@ -78,6 +81,25 @@ class Webuis:
             "transport": manager.transport.kind if manager.transport else None,
             "pending_requests": manager.pending_count,
         }
+
+    @contextmanager
+    def unserved(self, info: dict[str, Any], reason: str) -> Iterator[None]:
+        """A page is open that cannot answer commands, for the given reason."""
+        page = {key: info.get(key) for key in ("browser", "platform", "frontend_version")} | {"reason": reason}
+        log.warning("A tab with frontend %s cannot be served: %s", page["frontend_version"], reason)
+        self._unserved.append(page)
+        try:
+            yield
+        finally:
+            self._unserved = [other for other in self._unserved if other is not page]
+
+    def _none(self) -> UiapiError:
+        if not self._unserved:
+            return UiapiError("no_webui", NO_WEBUI_MESSAGE)
+        page = self._unserved[-1]
+        version = page["frontend_version"] or "of an unknown version"
+        message = f"A tab with frontend {version} is open but cannot be used: {page['reason']}"
+        return UiapiError("no_webui", message, {"unserved": self._unserved})
 
     # -- coming and going -----------------------------------------------------------------------------------
 
@@ -161,7 +183,7 @@ class Webuis:
         """
         managers = self.connected()
         if not managers:
-            raise UiapiError("no_webui", NO_WEBUI_MESSAGE)
+            raise self._none()
         answers: dict[int, Any] = {}
         tasks = {}
         for manager in managers:

@@ -29,8 +29,8 @@ log = logging.getLogger("uiapi")
 
 PROTOCOL = 1
 VERSION = "0.2.0"
-# Seconds a new socket may take to say hello.
-HELLO_TIMEOUT = 10.0
+# Seconds a new socket may take to say hello: a page opens it before it has put its last workflow on the canvas.
+HELLO_TIMEOUT = 60.0
 # Requests one socket may have in progress. One more is refused rather than left unread: behind it may be the
 # cancels and answers that would end the others.
 MAX_IN_PROGRESS = 4096
@@ -54,6 +54,7 @@ class Hello(BaseModel):
     capabilities: list[str] = Field(default_factory=list, max_length=100)
     name: str | None = Field(None, max_length=200)
     info: dict[str, Any] = Field(default_factory=dict)
+    unserved: str | None = Field(None, max_length=1000)
     token: str | None = None
 
 
@@ -100,7 +101,9 @@ async def _serve(bridge: Bridge, connection: Connection, request: web.Request) -
         connection.close(4403 if error.status == 403 else 4000, error.code)
         await connection.receive_until_closed()
         return
-    if hello.role == "webui":
+    if hello.role == "webui" and hello.unserved:
+        await _keep_unserved(bridge, connection, hello, hello.unserved)
+    elif hello.role == "webui":
         await _serve_webui(bridge, connection, hello)
     else:
         await _serve_client(bridge, connection, hello, request.headers.get("User-Agent", ""))
@@ -155,6 +158,14 @@ async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello) -> 
         # The page may have come back on another socket, and its panel is open still.
         if not manager.connected:
             bridge.panel.leave(manager)
+
+
+async def _keep_unserved(bridge: Bridge, connection: Connection, hello: Hello, reason: str) -> None:
+    """Remember a page that cannot answer commands, so that whoever asks for a tab hears why, until it is closed."""
+    connection.name = "tab that cannot be served"
+    connection.send(_welcome(bridge, client_id=None, session=None, is_main=False))
+    with bridge.webuis.unserved(page_info(hello.info), reason):
+        await connection.receive_until_closed()
 
 
 async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello, agent: str) -> None:

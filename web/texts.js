@@ -6,6 +6,9 @@ export const texts = {
   title: "Programs",
   tooltip: "What programs do with this workflow",
 
+  unserved: (/** @type {string} */ version, /** @type {string} */ reason) => `Programs can't use this page (frontend ${version}): ${reason}`,
+  failedToStart: (/** @type {string} */ problem) => `The extension failed to start (${problem}); reload the page, and update it if that does not help.`,
+
   connected: "Connected",
   disconnected: "Not connected; trying again…",
   thisTab: (/** @type {number | null} */ id) => `this is tab ${id}`,

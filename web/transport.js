@@ -18,9 +18,11 @@
  * @property {() => string} url
  * @property {() => Record<string, any>} info what the hello tells about this tab
  * @property {() => string | undefined} sid the id of ComfyUI's own socket
+ * @property {WebSocket} [opened] the first socket, if it was opened already; nothing was said on it
  * @property {string[]} capabilities
+ * @property {string} [unserved] why this page can't answer commands, as a sentence
  * @property {(command: string, data: any, call: Call) => any} handle answers a command, at once or with a promise
- * @property {() => {revision: string, workflow_tab: string}} beside what every answer tells of the graph
+ * @property {() => {revision?: string, workflow_tab?: string}} beside what every answer tells of the graph
  * @property {(event: string, data: any) => void} hear takes the server's events
  * @property {() => void} greeted called after every welcome
  * @property {() => void} [closed] called whenever the socket was lost
@@ -57,10 +59,11 @@ export function backOff(failures, chance) {
  * @param {Options} options
  */
 export function createTransport(options) {
-  const { url, info, sid, capabilities, handle, beside, hear, greeted, askToken, token } = options;
+  const { url, info, sid, capabilities, unserved, handle, beside, hear, greeted, askToken, token } = options;
   const { closed = () => {}, page = globalThis, random = Math.random } = options;
   /** @type {WebSocket | null} */
   let socket = null;
+  let { opened } = options;
   /** @type {any} */
   let timer = null;
   let failures = 0;
@@ -82,12 +85,16 @@ export function createTransport(options) {
   function connect() {
     page.clearTimeout(timer);
     if (stopped || asking || socket) return;
-    const own = (socket = new page.WebSocket(url()));
+    const first = opened;
+    opened = undefined;
+    const own = (socket = first && first.readyState <= OPEN ? first : new page.WebSocket(url()));
     /** @type {string | null} */
     let refusal = null;
     welcomed = false;
     timer = page.setTimeout(() => own.close(), WELCOME_WITHIN);
-    own.onopen = () => own.send(JSON.stringify(hello()));
+    const greet = () => own.send(JSON.stringify(hello()));
+    if (own.readyState === OPEN) greet();
+    else own.onopen = greet;
     own.onmessage = (/** @type {MessageEvent} */ event) => {
       const frame = parse(event.data);
       if (frame?.type === "error" && !welcomed) refusal = frame.code ?? null;
@@ -107,6 +114,7 @@ export function createTransport(options) {
       ...identity,
       sid: sid(),
       capabilities,
+      unserved,
       info: about,
       token: token() ?? undefined,
     };

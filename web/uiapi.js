@@ -43,7 +43,8 @@ const settings = createSettings((rules) => {
   decide(rules).catch((error) => frontend.toast("error", texts.settingsCategory, words(error)));
 });
 
-function start() {
+/** @param {WebSocket} opened the socket to the server, on which nothing was said yet */
+function start(opened) {
   const dialogs = createDialogs(frontend);
   const workflows = createWorkflows(frontend);
   const revisions = createRevisions(frontend, workflows, window);
@@ -64,6 +65,7 @@ function start() {
 
   const transport = createTransport({
     url: frontend.socketUrl,
+    opened,
     info: frontend.info,
     sid: () => api.clientId,
     capabilities: CAPABILITIES,
@@ -127,11 +129,52 @@ function start() {
   transport.start();
 }
 
+/**
+ * Say why programs can't be served here: to the person, and to the programs that would hear of no open tab otherwise.
+ *
+ * @param {WebSocket} opened as for `start`
+ * @param {string} reason
+ */
+function giveUp(opened, reason) {
+  const { frontend_version } = frontend.info();
+  console.warn(`ComfyUI-uiapi, with frontend ${frontend_version}: ${reason}`);
+  frontend.toast("warn", texts.settingsCategory, texts.unserved(frontend_version, reason));
+  const transport = createTransport({
+    url: frontend.socketUrl,
+    opened,
+    info: frontend.info,
+    sid: () => api.clientId,
+    capabilities: [],
+    unserved: reason,
+    token: () => localStorage.getItem(TOKEN_KEY),
+    askToken: () => Promise.resolve(null),
+    handle() {
+      throw new CommandError("tab_failed", reason);
+    },
+    beside: () => ({}),
+    hear() {},
+    greeted() {},
+  });
+  window.addEventListener("pagehide", transport.stop);
+  transport.start();
+}
+
 app.registerExtension({
   name: "ComfyUI.uiapi",
   settings: settings.declared,
   setup() {
+    // A busy server takes a while to open it; the page meanwhile goes on.
+    const opened = new WebSocket(frontend.socketUrl());
     // Not awaited: the page restores its last workflow only after every extension is set up.
-    frontend.restored().then(start);
+    frontend.restored().then(() => {
+      const reason = frontend.unserved();
+      if (reason !== null) return giveUp(opened, reason);
+      try {
+        start(opened);
+      } catch (error) {
+        console.error(error);
+        giveUp(opened, texts.failedToStart(words(error)));
+      }
+    });
   },
 });

@@ -12,6 +12,25 @@ from aiohttp import WSMsgType
 from comfyui_uiapi.bridge import socket
 
 
+async def test_where_the_only_page_cannot_be_served_programs_hear_why(house: Any, eventually: Any) -> None:
+    reason = "This extension needs version 9 of the frontend or a newer one; update ComfyUI."
+    ws = await house.socket({"role": "webui", "unserved": reason, "info": {"frontend_version": "1.27.10"}})
+    assert (await ws.receive_json(timeout=5))["type"] == "welcome"
+    for command, data in (("get_fields", {"fields": ["a.b"]}), ("send_workflow", {"workflow": {"nodes": []}})):
+        status, body = await house.post(command, data)
+        assert (status, body["code"]) == (503, "no_webui")
+        assert body["error"] == f"A tab with frontend 1.27.10 is open but cannot be used: {reason}"
+        assert body["details"]["unserved"][0]["reason"] == reason
+    assert (await house.get("webuis"))[1]["response"] == []
+    tab = await house.tab()
+    tab.on("get_fields", {"a.b": 1})
+    assert (await house.post("get_fields", {"fields": ["a.b"]}))[0] == 200
+    await tab.close()
+    await ws.close()
+    await eventually(lambda: not house.bridge.webuis.connected() and not house.bridge.webuis._unserved)
+    assert "No browser tab" in (await house.post("get_fields", {"fields": ["a.b"]}))[1]["error"]
+
+
 async def test_without_a_tab_a_graph_command_is_answered_no_webui_at_once(house: Any) -> None:
     status, body = await house.post("get_fields", {"fields": ["prompt.text"]})
     assert (status, body["status"], body["code"]) == (503, "error", "no_webui")

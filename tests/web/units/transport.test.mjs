@@ -32,7 +32,7 @@ class Clock {
 }
 
 /** A page whose sockets are kept in a list, and a transport on it. */
-function setUp(options = {}) {
+function setUp({ early = false, ...options } = {}) {
   const clock = new Clock();
   const sockets = [];
   class WebSocket {
@@ -72,6 +72,7 @@ function setUp(options = {}) {
   const state = { info: { workflow_name: "one" }, token: null };
   const transport = createTransport({
     url: () => "ws://host/uiapi/ws",
+    opened: early ? new WebSocket("ws://host/uiapi/ws") : undefined,
     info: () => state.info,
     sid: () => "sid",
     capabilities: ["execute.fields"],
@@ -107,6 +108,25 @@ test("the hello comes first and tells what the server needs", () => {
       info: { workflow_name: "one" },
     },
   ]);
+});
+
+test("a socket that was opened before the page was ready is greeted when it is", () => {
+  for (const before of [true, false]) {
+    const { sockets, transport } = setUp({ early: true });
+    // Nobody listens to it yet.
+    if (before) sockets[0].readyState = 1;
+    transport.start();
+    if (!before) sockets[0].open();
+    assert.deepEqual([sockets.length, sockets[0].sent[0].type], [1, "hello"]);
+  }
+});
+
+test("a socket that was opened before the page was ready and lost since is opened anew", () => {
+  const { sockets, transport } = setUp({ early: true });
+  sockets[0].readyState = 3;
+  transport.start();
+  sockets[1].open();
+  assert.deepEqual([sockets.length, sockets[1].sent[0].type], [2, "hello"]);
 });
 
 test("a tab that comes back presents the id and session it was given", () => {
