@@ -13,6 +13,7 @@ from time import time
 from typing import Any
 
 from .commands import Command, Kind, Request
+from .shown import beginning
 
 # Entries, programs, and changes of one entry that are kept.
 MAX_ENTRIES = 1000
@@ -325,7 +326,7 @@ def _name(item: Any) -> str:
 
 def short(text: str) -> str:
     """A text as far as it is shown."""
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    return text if len(text) <= MAX_TEXT else beginning(text, MAX_TEXT)
 
 
 def _change(change: dict[str, Any], webui: int) -> dict[str, Any] | None:
@@ -335,7 +336,7 @@ def _change(change: dict[str, Any], webui: int) -> dict[str, Any] | None:
         return None
     kept: dict[str, Any] = {"kind": kind, "path": short(str(path)), "node": short(str(node)), "webui": webui}
     kept["what"] = short(str(change.get("what") or ""))
-    kept["tab"], kept["cut"] = short(str(change.get("tab") or "")), False
+    kept["tab"], kept["cut"] = short(str(change.get("tab") or "")), change.get("cut") is True
     for key in ("before", "after"):
         value = change.get(key)
         if value is not None and not isinstance(value, (bool, int, float)):

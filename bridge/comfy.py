@@ -20,6 +20,7 @@ from aiohttp import ClientError, ClientTimeout
 from yarl import URL
 
 from .errors import UiapiError
+from .shown import cut_texts, sentence
 
 # Binary event numbers of ComfyUI's protocol.py (BinaryEventTypes).
 UNENCODED_PREVIEW_IMAGE = 2
@@ -166,8 +167,8 @@ class Comfy:
             message = said.get("message", said) if isinstance(said, dict) else said
             raise UiapiError(
                 "execution_failed",
-                f"ComfyUI refused the workflow: {message}.",
-                {"error": said, "node_errors": errors},
+                sentence(f"ComfyUI refused the workflow: {message}."),
+                {"error": cut_texts(said), "node_errors": cut_texts(errors)},
             )
         return {key: answer.get(key) for key in ("prompt_id", "number", "node_errors")}
 

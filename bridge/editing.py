@@ -12,6 +12,7 @@ from .dispatch import Call
 from .errors import UiapiError
 from .graph import Path, SetFields, Write
 from .images import Pictures
+from .shown import cut
 
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 Box = Annotated[list[float], Field(min_length=4, max_length=4, description="x, y, width and height.")]
@@ -325,7 +326,9 @@ async def batch(call: Call, request: Batch) -> dict[str, Any]:
             for index, item in enumerate(request.commands)
         ]
         answer: dict[str, Any] = await call.tab("batch", {"commands": commands, "dry_run": request.dry_run})
-    return answer
+        await pictures.keep(answer)
+    changes = [{**change, **{key: cut(change.get(key)) for key in ("before", "after")}} for change in answer["changes"]]
+    return {**answer, "changes": changes}
 
 
 async def _checked(call: Call, index: int, item: BatchCommand, pictures: Pictures, *, dry: bool) -> dict[str, Any]:
@@ -342,7 +345,7 @@ async def _checked(call: Call, index: int, item: BatchCommand, pictures: Picture
         parsed = COMMANDS[item.command].parse(item.data)
         if not isinstance(parsed, SetFields):
             return Call(call.bridge, COMMANDS[item.command], call.caller, parsed).data()
-        return {"fields": await pictures.store(parsed.writes(), dry=dry)}
+        return await pictures.data(parsed.writes(), dry=dry)
     except UiapiError as error:
         raise UiapiError(
             error.code, f"Command {index} of the batch: {error.message}", {**error.details, **where}

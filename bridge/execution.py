@@ -59,7 +59,7 @@ class RunRequest(Request):
 async def execute(call: Call, request: Execute) -> dict[str, Any]:
     """Press Run in the open tab; with wait, answer once ComfyUI is done."""
     nothing = Pictures(call.bridge.pictures)
-    return await _execute(call, request.batch_count, [], nothing, wait=request.wait, outputs=request.outputs)
+    return await _execute(call, request.batch_count, {}, nothing, wait=request.wait, outputs=request.outputs)
 
 
 @command(
@@ -103,8 +103,8 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
     if request.workflow is not None:
         await call.tab("load_workflow", {"workflow": request.workflow}, _step_timeout(call))
     async with Pictures(call.bridge.pictures) as pictures:
-        fields = await pictures.store(request.fields or [])
-        return await _execute(call, request.batch_count, fields, pictures, wait=request.wait, outputs=request.outputs)
+        writes = await pictures.data(request.fields) if request.fields else {}
+        return await _execute(call, request.batch_count, writes, pictures, wait=request.wait, outputs=request.outputs)
 
 
 async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
@@ -136,18 +136,17 @@ def _ids(queued: Sequence[dict[str, Any]]) -> list[str]:
 
 
 async def _execute(
-    call: Call, batch_count: int, fields: list[Write], pictures: Pictures, *, wait: bool, outputs: Outputs
+    call: Call, batch_count: int, writes: dict[str, Any], pictures: Pictures, *, wait: bool, outputs: Outputs
 ) -> dict[str, Any]:
     webui = call.webui()
     queue_timeout = _step_timeout(call)
     data: dict[str, Any] = {"batch_count": batch_count} if batch_count != 1 else {}
-    if fields:
+    if writes:
         if "execute.fields" in webui.capabilities:
             # Set and exported in one turn of the page, so that no other program's write comes between.
-            data["fields"] = fields
+            data.update(writes)
         else:
-            await call.tab("set_fields", {"fields": fields}, queue_timeout)
-            await pictures.keep()
+            await pictures.keep(await call.tab("set_fields", writes, queue_timeout))
 
     async def queue() -> dict[str, Any]:
         try:
@@ -156,7 +155,7 @@ async def _execute(
             if error.details.get("prompt_ids"):
                 await pictures.keep()
             raise
-        await pictures.keep()
+        await pictures.keep(queued)
         return queued
 
     return await _follow(call, queue, batch_count, outputs) if wait else await queue()

@@ -11,6 +11,7 @@ from .commands import COMMANDS, DEFAULT_TIMEOUT, Kind, Request, Risk, command, t
 from .dispatch import Call
 from .errors import UiapiError
 from .images import Pictures
+from .shown import cut
 
 # A field path; longer than any title a person would write.
 Path = Annotated[
@@ -23,7 +24,7 @@ Workflow = dict[str, Any]
 
 WRITES = (
     "Each [path, value]; for a field that takes a picture the value may be "
-    '{"type": "image_base64", "data": "…"}.'
+    '{"type": "image_base64", "data": "…"}, a data URL, or bare base64.'
 )
 FORMATS = "In UI format, as ComfyUI saves it, or in API format; which one is told from its form."
 
@@ -164,14 +165,15 @@ async def set_fields(call: Call, request: SetFields) -> dict[str, Any]:
     # The tab is found first, so that without one no image is stored.
     call.webui()
     async with Pictures(call.bridge.pictures) as pictures:
-        writes = await pictures.store(request.writes())
-        answer = await call.tab("set_fields", {"fields": writes})
-    return {path: answer.get(path) or _unconfirmed(value) for path, value in writes}
+        data = await pictures.data(request.writes())
+        answer = await call.tab("set_fields", data)
+        await pictures.keep(answer)
+    return {path: answer.get(path) or _unconfirmed(value) for path, value in data["fields"]}
 
 
 def _unconfirmed(value: Any) -> dict[str, Any]:
     # Pages on the second transport may carry a write out without saying what came of it.
-    return {"requested": value, "value": None, "warnings": ["The page did not say what the field holds now."]}
+    return {"requested": cut(value), "value": None, "warnings": ["The page did not say what the field holds now."]}
 
 
 @command(

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from .errors import TAB_CODES, UiapiError, disconnected
 from .late import LateAnswers
+from .shown import cut_texts, sentence
 from .snapshots import Snapshot
 from .submissions import Submission
 
@@ -33,6 +34,8 @@ INFO = ("browser", "platform", "frontend_version", "workflow_name")
 MAX_INFO = 200
 # Seconds ComfyUI may take to accept what a tab submitted right before it went.
 SUBMISSION_GRACE = 5.0
+# Where the details of a refusal repeat what was sent.
+REPEATING = frozenset({"value", "error", "node_errors"})
 
 
 class Transport(Protocol):
@@ -340,6 +343,8 @@ def _tab_error(command: str, answer: dict[str, Any]) -> UiapiError:
     code = answer.get("code")
     return UiapiError(
         code if code in TAB_CODES else "tab_failed",
-        message,
-        details if isinstance(details, dict) else None,
+        sentence(message),
+        {key: cut_texts(value) if key in REPEATING else value for key, value in details.items()}
+        if isinstance(details, dict)
+        else None,
     )

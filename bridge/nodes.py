@@ -112,6 +112,15 @@ def node_info(name: str, node_class: type, title: str) -> dict[str, Any]:
     }
 
 
+def takes_uploads(node_class: Any, name: str) -> bool:
+    """Whether an input lists files that can be uploaded, as LoadImage's image does."""
+    try:
+        declared = [options for _, key, _, options in _inputs(node_class) if key == name]
+    except Exception:  # A custom node's class may raise anything, and None has no inputs.
+        return False
+    return any(set_ is True and key.endswith("_upload") for options in declared for key, set_ in options.items())
+
+
 def _describe(name: str, node_class: type, title: str) -> NodeType | None:
     try:
         inputs = tuple(dict.fromkeys(kind for _, _, kind, _ in _inputs(node_class)))

@@ -113,7 +113,7 @@ class PictureStore:
             if claim.users:
                 return
             del self._claims[name]
-            if claim.fresh is None or _digest_in(name) in digests:
+            if claim.fresh is None or digest_in(name) in digests:
                 return
             with contextlib.suppress(OSError):
                 path = self._folder() / name
@@ -137,12 +137,12 @@ class PictureStore:
             with self._lock, contextlib.suppress(OSError):
                 if path.name in self._claims:
                     continue
-                if _digest_in(path.name) in named:
+                if digest_in(path.name) in named:
                     # A page that is being reloaded names nothing for a moment.
                     _touch(path, now)
                     continue
                 # A file that somebody has used or replaced since, or whose content is not what its name says, stays.
-                if _last_used(path.lstat()) == used and digest_of(path.read_bytes()) == _digest_in(path.name):
+                if _last_used(path.lstat()) == used and digest_of(path.read_bytes()) == digest_in(path.name):
                     path.unlink()
                     removed += 1
         log.debug("Removed %d pictures of programs from the input folder.", removed)
@@ -248,7 +248,8 @@ def _name(label: str, digest: str, number: int = 1) -> str:
     return f"INPUT_{label}_{digest}{f'-{number}' if number > 1 else ''}.png"
 
 
-def _digest_in(name: str) -> str | None:
+def digest_in(name: str) -> str | None:
+    """The digest in a stored picture's name."""
     match = STORED.fullmatch(name)
     return match[1] if match else None
 

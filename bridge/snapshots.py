@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .comfy import names_of
 from .errors import UiapiError
 from .images import Pictures
+from .nodes import takes_uploads
 
 if TYPE_CHECKING:
     from .dispatch import Call
@@ -81,7 +82,12 @@ async def prompt_alone(
     known = Fields(api_nodes(prompt)) if snapshot is None else snapshot.fields
     # Every path is resolved before a picture is stored.
     places = [known.find(path) for path, _ in fields]
-    stored = await pictures.store(fields)
+
+    def takes_picture(at: int) -> bool:
+        node, widget = places[at]
+        return takes_uploads(call.bridge.comfy.node_classes.get(str(node.get("type"))), widget["name"])
+
+    stored = await pictures.store(fields, takes_picture)
     for (node, widget), (path, value) in zip(places, stored, strict=True):
         target = prompt.get(str(node["id"]))
         if target is None:

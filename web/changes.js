@@ -7,6 +7,7 @@
  */
 
 import { differences } from "./picture.js";
+import { cut } from "./shown.js";
 
 // Milliseconds after which what has changed is told, and changes told of one look.
 const TELL_AFTER = 50;
@@ -30,7 +31,7 @@ export function createChanges({ revisions, tell, listens, show }, page) {
     for (const { by, before, after, tab, switched } of seen) {
       if (by === "person") continue;
       const changes = switched ? [] : differences(before, after, false);
-      const kept = changes.slice(0, CHANGES_AT_MOST).map((change) => ({ ...change, tab }));
+      const kept = changes.slice(0, CHANGES_AT_MOST).map((change) => ({ ...short(change), tab }));
       if (kept.length > 0 && listens()) tell("changes", { request: by.request, changes: kept, total: changes.length });
       show(changes);
     }
@@ -41,4 +42,15 @@ export function createChanges({ revisions, tell, listens, show }, page) {
     if (looks.length === 0) page.setTimeout(tellAll, TELL_AFTER);
     looks.push(look);
   });
+}
+
+/**
+ * A change as it is reported: the log shows long values by their beginning only, so no more of them is sent.
+ *
+ * @param {import("./picture.js").Change} change
+ */
+function short(change) {
+  const before = cut(change.before);
+  const after = cut(change.after);
+  return { ...change, before, after, cut: before !== change.before || after !== change.after };
 }

@@ -27,9 +27,11 @@ import { connect, linked } from "./links.js";
 import { clearModels, directoryOf, namedUses, relinkModels, usesOf } from "./models.js";
 import { askAddresses } from "./modeltable.js";
 import { askForOffer } from "./offer.js";
+import { withOffered } from "./offered.js";
 import { resolve } from "./paths.js";
 import { query } from "./queries.js";
 import { screenshot } from "./screenshot.js";
+import { cutWritten } from "./shown.js";
 import { ownerOf } from "./subgraphs.js";
 import { texts } from "./texts.js";
 import { unlessCancelled } from "./waiting.js";
@@ -41,7 +43,7 @@ import { setFields } from "./widgets.js";
  * @type {Record<string, import("./batch.js").Edit>}
  */
 const edits = {
-  set_fields: (frontend, { fields }) => setFields(frontend, fields),
+  set_fields: (frontend, { fields, pictures }) => cutWritten(setFields(frontend, withOffered(fields, pictures))),
   set_connection: (frontend, { field: [from, to] }) => connect(frontend, from, to),
   add_node: addNode,
   remove_node: removeNodes,
@@ -109,7 +111,7 @@ export const commands = {
 
   close_tab: (means, { tab, discard = false }, call) => write(means, call, () => means.tabs.close(tab, discard)),
 
-  async execute({ frontend, runs, revisions, tabs, workflows }, { batch_count = 1, fields }, call) {
+  async execute({ frontend, runs, revisions, tabs, workflows }, { batch_count = 1, fields, pictures }, call) {
     /** @type {Record<string, import("./types.js").Written> | undefined} */
     let set;
     const { undoStep, close } = workflows.openUndoStep();
@@ -117,7 +119,7 @@ export const commands = {
       tabs.require(call.workflow_tab);
       revisions.require(call.if_revision);
       // Not painted: the page does so itself after a run is queued, and before it that would only delay the run.
-      if (fields) set = setFields({ ...frontend, undoStep }, fields);
+      if (fields) set = cutWritten(setFields({ ...frontend, undoStep }, withOffered(fields, pictures)));
     };
     const by = { program: call.by ?? null, request: call.id };
     const needed = fields || call.if_revision || call.workflow_tab ? prepare : undefined;

@@ -6,22 +6,39 @@
  */
 
 import { CommandError } from "./errors.js";
+import { Offered } from "./offered.js";
+import { cut, named } from "./shown.js";
 import { sourceOf } from "./subgraphs.js";
 
 const NUMBERS = new Set(["number", "slider", "knob", "gradientslider"]);
 const TEXTS = new Set(["text", "string", "customtext", "textarea", "markdown", "asset"]);
 const OPTIONS_SHOWN = 20;
+// Bytes of a file's name at the most; no choice that a combo does not list is longer.
+const NAME_BYTES = 255;
 
 /**
  * The value to write for a requested one: the same, or for numbers the nearest the widget allows.
  *
  * @param {string} path how the caller named the widget, for the sentence
  * @param {{node: GraphNode, widget: Widget}} owner
- * @param {any} requested decoded JSON
- * @returns {{value: any, adds: boolean}} `adds`: a file's name that has to join the choices first
+ * @param {any} sent decoded JSON, or a text that is also a picture
+ * @returns {{requested?: any, value: any, adds: boolean}} `requested`: which of both it was taken for; `adds`: a file's
+ *   name that has to join the choices first
  * @throws {CommandError} invalid
  */
-export function accepted(path, owner, requested) {
+export function accepted(path, owner, sent) {
+  if (!(sent instanceof Offered)) return checked(path, owner, sent);
+  const requested = takesUploads(owner) ? sent.name : sent.text;
+  return { requested, ...checked(path, owner, requested) };
+}
+
+/**
+ * @param {string} path
+ * @param {{node: GraphNode, widget: Widget}} owner
+ * @param {any} requested
+ * @returns {{value: any, adds: boolean}}
+ */
+function checked(path, owner, requested) {
   const { widget } = owner;
   const wanted = kindOf(widget);
   if (wanted === "button") {
@@ -32,7 +49,7 @@ export function accepted(path, owner, requested) {
     throw new CommandError("invalid", `${path} takes a ${wanted}, not ${named(requested)}.`, {
       path,
       expected: wanted,
-      value: requested,
+      value: cut(requested),
     });
   }
   return { value: wanted === "number" ? within(widget, requested) : requested, adds: false };
@@ -75,15 +92,18 @@ export function choices(node, widget) {
  */
 function chosen(path, owner, requested) {
   const list = choices(owner.node, owner.widget);
-  if (!list || list.includes(requested)) return { value: requested, adds: false };
+  if (list?.includes(requested)) return { value: requested, adds: false };
+  const long = typeof requested === "string" && isLong(requested);
+  if (long && (!list || takesUploads(owner))) throw tooLong(path, owner, requested);
+  if (!list) return { value: requested, adds: false };
   if (typeof requested === "string" && requested !== "" && takesUploads(owner)) return { value: requested, adds: true };
   const some = list.slice(0, OPTIONS_SHOWN);
-  const offered = some.slice(0, 5).map((option) => JSON.stringify(option)).join(", ");
+  const offered = some.slice(0, 5).map(named).join(", ");
   const hint = list.length === 0 ? "it has no choices" : `it offers ${offered}${list.length > 5 ? ", …" : ""}`;
   throw new CommandError("invalid", `${path} does not offer ${named(requested)}; ${hint}.`, {
     path,
-    value: requested,
-    options: some,
+    value: cut(requested),
+    options: some.map(cut),
     options_total: list.length,
   });
 }
@@ -116,10 +136,25 @@ function within({ options }, value) {
 }
 
 /**
- * @param {any} value
- * @returns {string}
+ * @param {string} text
+ * @returns {boolean} whether it is longer than any file's name
  */
-function named(value) {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+function isLong(text) {
+  return text.length > NAME_BYTES || new TextEncoder().encode(text).length > NAME_BYTES;
+}
+
+/**
+ * @param {string} path
+ * @param {{node: GraphNode, widget: Widget}} owner
+ * @param {string} requested
+ * @returns {CommandError}
+ */
+function tooLong(path, owner, requested) {
+  const hint = takesUploads(owner)
+    ? "send a file's name, or a whole PNG, JPEG, WebP, GIF, BMP or TIFF picture in base64"
+    : `send at most ${NAME_BYTES} bytes`;
+  return new CommandError("invalid", `${path} takes one of its choices, not ${named(requested)}; ${hint}.`, {
+    path,
+    value: cut(requested),
+  });
 }

@@ -27,6 +27,7 @@
 import { controlOf } from "./controls.js";
 import { CommandError, words } from "./errors.js";
 import { resolve } from "./paths.js";
+import { named } from "./shown.js";
 import { inputOf, keepPromoted, linkInto, ownerOf, walk } from "./subgraphs.js";
 import { accepted } from "./values.js";
 
@@ -188,10 +189,10 @@ function warnings(page, root, { requested, adds, owner }) {
   const { node, hosts, widget } = owner;
   const said = [];
   if (adds && !STORED.test(requested)) {
-    said.push(`The page does not list ${JSON.stringify(requested)}; a run fails unless ComfyUI's input folder holds it.`);
+    said.push(`The page does not list ${named(requested)}; a run fails unless ComfyUI's input folder holds it.`);
   }
   if (!same(widget.value, requested)) {
-    said.push(`The widget holds ${JSON.stringify(widget.value)} instead of ${JSON.stringify(requested)}${range(widget)}.`);
+    said.push(`The widget holds ${named(widget.value)} instead of ${named(requested)}${range(widget)}.`);
   }
   if (Number.isInteger(requested) && !Number.isSafeInteger(requested)) {
     said.push("Numbers beyond 9007199254740991 are not exact in the browser.");

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from time import monotonic
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from comfyui_uiapi.bridge.comfy import Comfy
 from comfyui_uiapi.bridge.errors import UiapiError
 from comfyui_uiapi.bridge.late import KEEP, MAX_REQUESTS, LateAnswers
 from comfyui_uiapi.bridge.snapshots import Fields, Snapshot
@@ -259,3 +261,21 @@ def test_late_answers_take_no_more_memory_than_they_may_and_the_newest_stay(monk
         late.find("first")
     assert late.find("second") == {"response": "second".ljust(400)}
     assert late.find("third") == {"response": "third".ljust(400)} and late.find("waits") is None
+
+
+@pytest.mark.parametrize("field", ["image", "text"])
+async def test_without_a_tab_a_text_that_is_a_picture_is_one_where_the_node_takes_pictures(
+    house: Any, queued: Any, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    class Node:
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+            return {"required": {"image": (["a.png"], {"image_upload": True}), "text": ("STRING", {})}}
+
+    monkeypatch.setattr(Comfy, "node_classes", {"Load": Node})
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(300)).decode()
+    workflow = {"1": {"class_type": "Load", "inputs": {"image": "a.png", "text": ""}}}
+    asked = {"workflow": workflow, "fields": [[f"#1.{field}", picture]], "wait": False}
+    assert (await house.post("run", asked))[0] == 200
+    written = queued[0]["1"]["inputs"][field]
+    assert written.startswith("INPUT_1_") if field == "image" else written == picture

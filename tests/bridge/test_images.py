@@ -167,7 +167,7 @@ async def test_a_caller_who_hangs_up_while_a_picture_is_stored_leaves_no_claim_o
     store = house.bridge.pictures
     pictures = Pictures(store)
     async with pictures:
-        storing = asyncio.ensure_future(pictures.store([("Photo.image", picture())]))
+        storing = asyncio.ensure_future(pictures.data([("Photo.image", picture())]))
         await asyncio.sleep(0)
         storing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -203,3 +203,74 @@ async def test_the_start_takes_away_what_a_killed_write_of_a_picture_left(house:
         os.utime(path, (1, 1))
     await house.bridge.start()
     assert kept.exists() and not left.exists()
+
+
+# -- pictures as texts ----------------------------------------------------------------------------------------------
+
+LONG_PNG = PNG + bytes(300)
+BARE = base64.b64encode(LONG_PNG).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BARE,
+        f"data:image/png;base64,{BARE}",
+        "\n".join(BARE[at : at + 76] for at in range(0, len(BARE), 76)),
+    ],
+    ids=["bare", "data URL", "in lines"],
+)
+async def test_a_text_that_is_a_picture_is_offered_to_the_tab_as_one(house: Any, tmp_path: Path, text: str) -> None:
+    tab = await house.tab()
+    name = named("Photo", LONG_PNG)
+    tab.on("set_fields", {"a.b": {"value": 1}, "Photo.image": {"requested": name, "value": name, "warnings": []}})
+    status, body = await house.post("set_fields", {"fields": [["a.b", 1], ["Photo.image", text]]})
+    assert (status, body["response"]["Photo.image"]["value"]) == (200, name)
+    # The tab knows which kind of field it is, so it gets both.
+    assert tab.requests[0]["data"] == {"fields": [["a.b", 1], ["Photo.image", text]], "pictures": {"1": name}}
+    assert (tmp_path / "input" / name).read_bytes() == LONG_PNG
+
+
+async def test_a_picture_that_a_field_takes_as_a_text_is_not_kept(house: Any, tmp_path: Path) -> None:
+    tab = await house.tab()
+    tab.on("set_fields", {"Prompt.text": {"requested": BARE[:9], "value": BARE[:9], "warnings": []}})
+    assert (await house.post("set_fields", {"fields": [["Prompt.text", BARE]]}))[0] == 200
+    assert [*(tmp_path / "input").iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        base64.b64encode(PNG).decode(),
+        "data:image/svg+xml;base64," + base64.b64encode(b"<svg/>" * 99).decode(),
+        "data:image/png;base64," + BARE[:-1] + "*",
+        "Qk " + "words " * 99,
+        "Qk" + "!" * 300,
+        "A" * 400,
+    ],
+    ids=["a file's name", "no such format", "broken", "prose", "marks", "no picture"],
+)
+async def test_a_text_that_is_no_picture_goes_on_as_it_is(house: Any, text: str) -> None:
+    tab = await house.tab()
+    tab.on("set_fields", {})
+    await house.post("set_fields", {"fields": [["A.b", text]]})
+    assert tab.requests[0]["data"] == {"fields": [["A.b", text]]}
+
+
+async def test_a_batch_and_a_run_offer_pictures_too(house: Any) -> None:
+    tab = await house.tab(capabilities=["execute.fields"])
+    name = named("A", LONG_PNG)
+    tab.on("batch", {"results": [], "applied": True, "changes": []})
+    commands = [{"command": "set_fields", "data": {"fields": [["A.image", BARE]]}}]
+    await house.post("batch", {"commands": commands})
+    tab.on("execute", {"prompt_id": "p1", "number": 1, "node_errors": {}, "set": {}})
+    await house.post("run", {"fields": [["A.image", BARE]], "wait": False})
+    [[part], run] = tab.requests[0]["data"]["commands"], tab.requests[1]["data"]
+    for data in (part["data"], run):
+        assert data["fields"] == [["A.image", BARE]] and data["pictures"] == {"0": name}
+
+
+async def test_a_page_that_does_not_say_what_it_did_with_a_long_text_is_not_answered_with_all_of_it(house: Any) -> None:
+    (await house.tab()).on("set_fields", {})
+    status, body = await house.post("set_fields", {"fields": [["a.b", "x" * 5000]]})
+    assert body["response"]["a.b"]["requested"] == "x" * 100 + "… (5000 characters)"

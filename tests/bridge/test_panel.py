@@ -211,7 +211,17 @@ async def test_the_log_the_programs_and_their_texts_are_bounded() -> None:
     many = [{"kind": "widget_changed", "path": "p", "before": "b" * 5000, "after": 1}] * 100
     activity.take_changes({"request": "r", "changes": many, "total": 100}, 1)
     assert len(entry.changes) == MAX_CHANGES and entry.changes_total == 100
-    assert entry.changes[0]["cut"] and len(entry.changes[0]["before"]) == MAX_TEXT + 1
+    assert entry.changes[0]["cut"] and entry.changes[0]["before"] == "b" * MAX_TEXT + "… (5000 characters)"
+
+
+async def test_a_change_that_the_page_has_shortened_is_not_taken_for_whole() -> None:
+    activity = Activity()
+    command = COMMANDS["set_fields"]
+    entry = activity.begin("program", command, command.parse({"field": ["a.b", 1]}))
+    activity.sent("r", entry)
+    change = {"kind": "widget_changed", "path": "a.b", "before": "x… (5000 characters)", "after": "y", "cut": True}
+    activity.take_changes({"request": "r", "changes": [change, {**change, "cut": False}], "total": 2}, 1)
+    assert [kept["cut"] for kept in entry.changes] == [True, False]
 
 
 @pytest.mark.parametrize(

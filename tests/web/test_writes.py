@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import struct
 import zlib
 from typing import Any
 
 import pytest
 from comfyui_uiapi.tests.stack.tab import Tab
+from PIL import Image
 
 from .conftest import Ask
 from .graphs import Json, nested, nested_twice, node, ui
@@ -232,6 +234,26 @@ async def test_a_refused_write_leaves_the_picture_that_a_node_shows(tell: Ask, t
         envelope = await asyncio.to_thread(tab.comfy.post, "/uiapi/set_fields", {"fields": fields})
         assert envelope["status"] == "error"
         assert shown.read_bytes() == before and {*folder.iterdir()} == files
+
+
+async def test_a_text_that_is_a_picture_is_one_in_a_field_that_takes_pictures_and_a_text_elsewhere(
+    tell: Ask, refused: Ask, tab: Tab
+) -> None:
+    nodes = [node(1, "LoadImage", "Load"), node(2, "LabText", "Text")]
+    await tell("load_workflow", workflow=ui(nodes))
+    noise = io.BytesIO()
+    Image.effect_noise((24, 24), 50).save(noise, "PNG")
+    bare = base64.b64encode(noise.getvalue()).decode()
+    for text in (bare, f"data:image/png;base64,{bare}"):
+        written = await tell("set_fields", fields=[["Load.image", text], ["Text.text", text]])
+        stored = written["Load.image"]["value"]
+        assert stored == written["Load.image"]["requested"] and written["Load.image"]["warnings"] == []
+        assert (tab.comfy.base / "input" / stored).read_bytes() == noise.getvalue()
+        fields = ["Load.image", "Text.text"]
+        assert await tell("get_fields", fields=fields) == {"Load.image": stored, "Text.text": text}
+        assert text[:201] not in str(written)
+    answer = await refused("set_fields", fields=[["Load.image", "A" * 4_000_000]])
+    assert answer["code"] == "invalid" and "4000000 characters" in answer["error"] and len(str(answer)) < 1000
 
 
 async def inner_inputs(tell: Ask) -> dict[str, Any]:
