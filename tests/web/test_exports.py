@@ -13,7 +13,7 @@ from .graphs import node, seeded, seeded_inside, ui
 
 # A run as the button starts it, up to what would be sent; ComfyUI never gets it.
 WOULD_SUBMIT = """async () => {
-    let body
+    let sent
     const {fetchApi} = app.api
     app.api.fetchApi = function (route, options) {
         if (route !== '/prompt') return fetchApi.call(this, route, options)
