@@ -41,6 +41,7 @@ class MadeNode(Answer):
     """The node that was made or changed."""
 
     node: NodeBrief
+    set: Any = Field(None, description="What came of each field that add_node was given, by name.")
 
 
 class MadeNodes(Answer):

@@ -59,6 +59,7 @@ class SendWorkflowAnswer(TypedDict):
 
 class MadeNode(TypedDict):
     node: NodeBrief
+    set: NotRequired[Any]
 
 class Removed(TypedDict):
     removed: list[dict[str, Any]]

@@ -32,7 +32,7 @@ export function batch(means, edits, { commands, dry_run = false }) {
   // What the person did up to now stays a step of its own.
   workflows.capture();
   const { page, takeOut } = withChoices(frontend);
-  const { picture, putBack } = remember(means, commands.map(({ command }) => command));
+  const { picture, putBack } = remember(means, commands.map(({ command }) => command), history.activeState);
   history.beforeChange();
   /** @type {any[]} */
   const results = [];

@@ -24,6 +24,7 @@ import { alone, batch } from "./batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
 import { addGroup, removeGroup, setGroup } from "./groups.js";
 import { connect, linked } from "./links.js";
+import { indexed } from "./lookup.js";
 import { clearModels, directoryOf, namedUses, relinkModels, usesOf } from "./models.js";
 import { askAddresses } from "./modeltable.js";
 import { askForOffer } from "./offer.js";
@@ -67,7 +68,7 @@ export const commands = {
     const root = frontend.rootGraph();
     const valueOf = (/** @type {import("./types.js").Field} */ field) =>
       field.widget ? (ownerOf({ ...field, widget: field.widget }).widget.value ?? null) : linked(root, field);
-    return Object.fromEntries(fields.map((/** @type {string} */ path) => [path, valueOf(resolve(root, path))]));
+    return indexed(() => Object.fromEntries(fields.map((/** @type {string} */ path) => [path, valueOf(resolve(root, path))])));
   },
 
   ...Object.fromEntries(

@@ -14,6 +14,7 @@ import { nearestNames } from "./nearest.js";
 import { brief, commonGraph, resolveNode, resolveNodes } from "./nodes.js";
 import { resolve } from "./paths.js";
 import { enquote } from "./readings.js";
+import { cutWritten } from "./shown.js";
 import { executionId, inputOf, linkInto, linksOutOf, walk } from "./subgraphs.js";
 import { setFields } from "./widgets.js";
 
@@ -46,13 +47,24 @@ export function addNode(frontend, data) {
       const place = { node, hosts };
       change(frontend, node, { title: data.title, size: data.size, mode: data.mode });
       const fields = data.fields ?? [];
-      setFields(frontend, fields.map(([name, value]) => [`#${executionId(place)}.${enquote(name)}`, value]));
-      return { node: brief(root, place) };
+      const set = cutWritten(setFields(frontend, fields.map(([name, value]) => [`#${executionId(place)}.${enquote(name)}`, value])));
+      const made = { node: brief(root, place) };
+      // In the words of the request.
+      return fields.length === 0 ? made : { ...made, set: named(fields, set) };
     } catch (error) {
       graph.remove(node);
       throw error;
     }
   });
+}
+
+/**
+ * @param {[string, any][]} fields
+ * @param {Record<string, import("./types.js").Written>} set by path, in the same order
+ */
+function named(fields, set) {
+  const names = [...new Set(fields.map(([name]) => name))];
+  return Object.fromEntries(Object.values(set).map((written, at) => [names[at], written]));
 }
 
 /**

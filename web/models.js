@@ -8,7 +8,7 @@
 
 import { pathOf, resolve } from "./paths.js";
 import { byExecutionId, ownerOf, walk } from "./subgraphs.js";
-import { write } from "./widgets.js";
+import { missingType, write } from "./widgets.js";
 
 /**
  * Clear the widgets that still hold a model that is not there, as one undo step.
@@ -22,7 +22,9 @@ export function clearModels(page, missing) {
   const cleared = new Map();
   for (const { node: id, widget: name, value } of missing) {
     const found = holder(root, id, name, value);
-    if (found) cleared.set(found.owner.widget, { ...found, value: "", adds: false });
+    // The page saves a node of an unknown type as it was, whatever its widgets hold.
+    if (!found || missingType(page, found.owner.node) !== null) continue;
+    cleared.set(found.owner.widget, { ...found, value: "", adds: false });
   }
   const plans = [...cleared.values()];
   write(page, plans);

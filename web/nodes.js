@@ -16,7 +16,7 @@ import { nodePath } from "./paths.js";
 import { modeName, pair, valueOf } from "./picture.js";
 import { isField, nodeReadings, titleOf } from "./readings.js";
 import { byExecutionId, executionId, ownerOf, walk } from "./subgraphs.js";
-import { choices } from "./values.js";
+import { choices, isChoice } from "./values.js";
 
 const OPTIONS_AT_MOST = 200;
 
@@ -119,7 +119,7 @@ export function described(root, place) {
     widgets: (node.widgets ?? []).filter(isField).map((widget) => {
       const owner = ownerOf({ node, hosts, widget });
       const shown = { name: widget.name, type: widget.type, value: valueOf(owner.widget) };
-      const options = widget.type === "combo" ? choices(owner.node, owner.widget) : undefined;
+      const options = isChoice(owner.widget) ? choices(owner.node, owner.widget) : undefined;
       return options ? { ...shown, options: options.slice(0, OPTIONS_AT_MOST), options_total: options.length } : shown;
     }),
     path: nodePath(root, place),

@@ -21,7 +21,7 @@
 
 import { CommandError } from "./errors.js";
 import { nearest } from "./nearest.js";
-import { enquote, find, fold, needsQuotes, titleOf, widgetsNamed } from "./readings.js";
+import { decorationAt, enquote, find, fold, needsQuotes, titleOf, widgetsNamed } from "./readings.js";
 import { ownerOf } from "./subgraphs.js";
 
 const SHOWN_AT_MOST = 8;
@@ -49,6 +49,11 @@ export function resolve(root, path, side) {
       `${quoted(path)} fits ${candidates.length} fields: ${listed(candidates)}; use one of these paths.`,
       { path, candidates },
     );
+  }
+  const decoration = side ? undefined : decorationAt(root, path.trim());
+  if (decoration) {
+    const what = decoration.type === "button" ? "is a button and" : "is only for show and";
+    throw new CommandError("invalid", `${quoted(path)} ${what} holds no value; set another field.`, { path });
   }
   const near = nearest(root, path.trim(), side, (field) => pathOf(root, field));
   const hint = near.length > 0 ? `the nearest ${near.length > 1 ? "are" : "is"} ${listed(near)}` : "it has no fields";
@@ -128,9 +133,11 @@ function nodeName(graph, node) {
  * @returns {string}
  */
 function widgetName({ node, hosts, widget }) {
-  const name = widget?.name ?? "";
-  const plain = widgetsNamed(node, hosts, name)[0]?.widget === widget && !name.startsWith('"') && name === name.trim();
-  return plain ? name : enquote(name);
+  const { name = "", label } = widget ?? {};
+  const leads = (/** @type {string} */ text) => widgetsNamed(node, hosts, text)[0]?.widget === widget;
+  const best = !leads(name) && typeof label === "string" && leads(label) ? label : name;
+  const plain = leads(best) && !best.startsWith('"') && best === best.trim();
+  return plain ? best : enquote(best);
 }
 
 /**
@@ -158,7 +165,8 @@ function distinct(fields) {
 function place({ kind, node, hosts, widget, slot }) {
   if (!widget) return { node, end: `${kind} ${slot}` };
   const owner = ownerOf({ node, hosts, widget });
-  return { node: owner.node, end: `widget ${owner.widget.name}` };
+  // Rows may all be called the same and differ in what is written on them.
+  return { node: owner.node, end: `widget ${owner.widget.name} ${owner.widget.label ?? ""}` };
 }
 
 /**

@@ -12,9 +12,9 @@
 
 import { change as changeNode } from "./editing.js";
 import { words } from "./errors.js";
+import { createMemory } from "./memory.js";
 import { differences, modeName, takePicture } from "./picture.js";
 import { byExecutionId, walk } from "./subgraphs.js";
-import { change as changeWidget } from "./widgets.js";
 
 // What these change can be put back piece by piece.
 const IN_PLACE = new Set(["set_fields", "set_node"]);
@@ -25,12 +25,18 @@ const NAMED = 5;
  *
  * @param {{frontend: Frontend, workflows: Workflows}} means
  * @param {string[]} commands
+ * @param {any} [noted] the graph's state, where the undo history has just noted it
  * @returns {{picture: Picture, putBack: () => Promise<Left | null>}}
  */
-export function remember(means, commands) {
+export function remember(means, commands, noted) {
   const { frontend, workflows } = means;
   const picture = takePicture(frontend.rootGraph());
-  const restore = commands.every((command) => IN_PLACE.has(command)) ? inPlace(frontend) : byState(means);
+  const piecewise = commands.every((command) => IN_PLACE.has(command));
+  const restore = piecewise ? inPlace(frontend) : byState(means);
+  // Sizes are the page's own doing.
+  const left = () =>
+    differences(picture, takePicture(frontend.rootGraph()), false).filter((change) => isSaved(frontend, change));
+
   async function putBack() {
     let reason = "";
     try {
@@ -38,8 +44,9 @@ export function remember(means, commands) {
     } catch (error) {
       reason = `: ${words(error)}`;
     }
-    // Sizes are the page's own doing.
-    const changes = differences(picture, takePicture(frontend.rootGraph()), false).filter((change) => isSaved(frontend, change));
+    // Pieces do not bring everything back, such as what a callback has changed of another node.
+    if (noted && piecewise && left().length > 0) await byState(means, noted)();
+    const changes = left();
     if (changes.length === 0) return null;
     const paths = [...new Set(changes.map(({ path, node }) => path ?? `#${node}`))];
     const more = paths.length > NAMED ? ` and ${paths.length - NAMED} more` : "";
@@ -71,9 +78,11 @@ function isSaved(frontend, { kind, node, what }) {
  * @returns {() => void} puts them back
  */
 function inPlace(frontend) {
+  const memory = createMemory(frontend);
   const memories = [...walk(frontend.rootGraph())].map((place) => {
     /** @type {any} */
     const node = place.node;
+    memory.keep(node);
     const { title, color, bgcolor } = node;
     return {
       node,
@@ -87,24 +96,11 @@ function inPlace(frontend) {
       size: [node.size[0], node.size[1]],
       flags: new Set(Object.keys(node.flags ?? {})),
       colors: { color, bgcolor },
-      properties: { ...node.properties },
-      widgets: (node.widgets ?? []).map((/** @type {any} */ widget) => ({ widget, value: widget.value })),
     };
   });
   return () => {
-    for (const { node, widgets } of memories) {
-      for (const { widget, value } of widgets) {
-        if (widget.value === value) continue;
-        try {
-          changeWidget(frontend, node, widget, value);
-        } catch {
-          // A callback that fails must not keep the rest from being put back; the value itself is set by now.
-        }
-      }
-    }
-    for (const { node, looks, size, flags, colors, properties, widgets } of memories) {
-      for (const { widget, value } of widgets) if (widget.value !== value) widget.value = value;
-      Object.assign(node.properties ?? {}, properties);
+    memory.putBack();
+    for (const { node, looks, size, flags, colors } of memories) {
       const { mode, ...rest } = looks;
       changeNode(frontend, node, Object.hasOwn({ always: 0, muted: 0, bypassed: 0 }, mode) ? looks : rest);
       Object.assign(node, colors);
@@ -116,10 +112,11 @@ function inPlace(frontend) {
 
 /**
  * @param {{frontend: Frontend, workflows: Workflows}} means
+ * @param {any} [noted]
  * @returns {() => Promise<void>} has the page restore the graph as it is now, and what it shows of it
  */
-function byState({ frontend, workflows }) {
-  const state = workflows.state();
+function byState({ frontend, workflows }, noted) {
+  const state = noted ?? workflows.state();
   const canvas = frontend.canvas();
   const { scale, offset } = canvas.ds;
   const view = { scale, offset: [offset[0], offset[1]] };

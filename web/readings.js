@@ -10,6 +10,8 @@
  * @typedef {import("./types.js").Widget} Widget
  */
 
+import { isDecoration } from "./decorations.js";
+import { beginningOf, indexOf } from "./lookup.js";
 import { byExecutionId, walk } from "./subgraphs.js";
 
 /** @typedef {"inputs" | "outputs" | undefined} Side What a name that is no widget's may stand for at a link's end. */
@@ -52,7 +54,8 @@ export function nodeReadings(graph, text) {
   const groups = new Map();
   const quote = /^"((?:[^"\\]|\\.)*)"/.exec(text);
   const lower = fold(quote ? unquote(quote[0]) : text);
-  for (const node of graph.nodes) {
+  const index = indexOf(graph, fold);
+  for (const node of index ? beginningOf(index, lower, quote !== null) : graph.nodes) {
     const title = titleOf(node);
     const type = String(node.type ?? "");
     if (begins(lower, title, quote !== null)) join(groups, TITLE, title, node);
@@ -70,11 +73,29 @@ export function nodeReadings(graph, text) {
     readings.push({ nodes: chosen.map((node) => ({ node, hosts: [] })), rest });
   }
   const id = quote ? null : /^#([^."/[\]]+)/.exec(text);
-  const place = id ? byExecutionId(graph, id[1]) : undefined;
+  const place = id ? placeOf(graph, id[1]) : undefined;
   if (id && place && /^($|[./])/.test(text.slice(id[0].length))) {
     readings.unshift({ nodes: [place], rest: text.slice(id[0].length) });
   }
   return readings;
+}
+
+/**
+ * @param {Graph} graph
+ * @param {string} id
+ * @returns {{node: GraphNode, hosts: GraphNode[]} | undefined}
+ */
+function placeOf(graph, id) {
+  const index = indexOf(graph, fold);
+  if (!index) return byExecutionId(graph, id);
+  const node = index.ids.get(id);
+  if (node) return { node, hosts: [] };
+  for (let at = id.indexOf(":"); at >= 0; at = id.indexOf(":", at + 1)) {
+    const host = index.ids.get(id.slice(0, at));
+    const inner = host?.subgraph ? placeOf(host.subgraph, id.slice(at + 1)) : undefined;
+    if (host && inner) return { node: inner.node, hosts: [host, ...inner.hosts] };
+  }
+  return undefined;
 }
 
 /**
@@ -175,14 +196,47 @@ function slotField(node, hosts, list, slot) {
  * @returns {Field[]} none or one: LiteGraph itself takes the first of several widgets of a name
  */
 export function widgetsNamed(node, hosts, name) {
-  const widgets = node.widgets;
-  if (!widgets || widgets.length === 0) return [];
-  const wanted = name.toLowerCase();
-  const widget =
-    widgets.find((candidate) => isCalled(candidate.name, wanted)) ??
-    widgets.find((candidate) => isCalled(candidate.label, wanted)) ??
-    widgets.find((candidate) => isCalled(candidate._overlay?.widgetName, wanted));
+  const widget = widgetCalled(node, name, isField);
   return widget ? [{ kind: "widget", node, hosts, widget }] : [];
+}
+
+/**
+ * @param {GraphNode} node
+ * @param {string} name
+ * @param {(widget: Widget) => boolean} fits
+ * @returns {Widget | undefined}
+ */
+function widgetCalled({ widgets }, name, fits) {
+  if (!widgets || widgets.length === 0) return undefined;
+  const wanted = name.toLowerCase();
+  return (
+    widgets.find((candidate) => isCalled(candidate.name, wanted) && fits(candidate)) ??
+    widgets.find((candidate) => isCalled(candidate.label, wanted) && fits(candidate)) ??
+    widgets.find((candidate) => isCalled(candidate._overlay?.widgetName, wanted) && fits(candidate))
+  );
+}
+
+/**
+ * What a path names that is no field, such as a button or a divider.
+ *
+ * @param {Graph} root
+ * @param {string} text
+ * @returns {Widget | undefined}
+ */
+export function decorationAt(root, text) {
+  const called = (/** @type {GraphNode} */ node, /** @type {string} */ name) => widgetCalled(node, unquote(name), (widget) => !isField(widget));
+  /** @type {(graph: Graph, path: string) => Widget | undefined} */
+  const within = (graph, path) => {
+    for (const { nodes, rest } of nodeReadings(graph, path)) {
+      for (const { node } of nodes) {
+        const inner = rest.startsWith("/") && node.subgraph ? within(node.subgraph, rest.slice(1)) : undefined;
+        const widget = inner ?? (rest.startsWith(".") ? called(node, rest.slice(1)) : undefined);
+        if (widget) return widget;
+      }
+    }
+    return undefined;
+  };
+  return within(root, text);
 }
 
 /**
@@ -227,13 +281,14 @@ function mainFields(node, hosts, side, any) {
 }
 
 /**
- * Whether a widget is a field: one with a name, not a button, and no preview that the page hangs on a node after a run.
+ * Whether a widget is a field: one with a name and a value, and no preview that the page hangs on a node after a run.
  *
  * @param {Widget} widget
  * @returns {boolean}
  */
-export function isField({ type, name }) {
-  return type !== "button" && typeof name === "string" && !name.startsWith("$$");
+export function isField(widget) {
+  const { name } = widget;
+  return typeof name === "string" && !name.startsWith("$$") && !isDecoration(widget);
 }
 
 /**

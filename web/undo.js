@@ -7,6 +7,7 @@
  */
 
 import { change as changeNode, disconnect, removeNodes } from "./editing.js";
+import { isObject } from "./compare.js";
 import { CommandError } from "./errors.js";
 import { connect } from "./links.js";
 import { modeName, pair } from "./picture.js";
@@ -14,7 +15,7 @@ import { fieldsAt } from "./paths.js";
 import { enquote, titleOf } from "./readings.js";
 import { byExecutionId, linkInto, ownerOf } from "./subgraphs.js";
 import { texts } from "./texts.js";
-import { setFields } from "./widgets.js";
+import { setFields, write } from "./widgets.js";
 
 /** @typedef {{webui: number | null, tab: string}} Shown This page and the workflow tab it shows. */
 
@@ -97,7 +98,7 @@ export function undoChanges(frontend, shown, entry) {
  * @param {LogChange} change
  */
 function undoOne(frontend, { kind, node, what, before, after }) {
-  if (kind === "widget_changed") setFields(frontend, [[`#${node}.${enquote(what)}`, before]]);
+  if (kind === "widget_changed") setBack(frontend, `#${node}.${enquote(what)}`, before);
   else if (kind === "node_added") removeNodes(frontend, { nodes: [`#${node}`] });
   else if (kind === "link_added") disconnect(frontend, { field: after });
   else if (kind === "link_removed") connect(frontend, before.from, before.to);
@@ -105,6 +106,18 @@ function undoOne(frontend, { kind, node, what, before, after }) {
     const place = byExecutionId(frontend.rootGraph(), String(node));
     if (place) changeNode(frontend, place.node, { [what]: before });
   }
+}
+
+/**
+ * @param {Frontend} frontend
+ * @param {string} path
+ * @param {any} value
+ */
+function setBack(frontend, path, value) {
+  // An object would be merged over what is there now.
+  const [field] = isObject(value) ? fieldsAt(frontend.rootGraph(), path) : [];
+  if (!field?.widget) setFields(frontend, [[path, value]]);
+  else write(frontend, [{ path, value, adds: false, owner: ownerOf({ ...field, widget: field.widget }) }]);
 }
 
 /**

@@ -5,6 +5,7 @@
  * @typedef {import("./types.js").Widget} Widget
  */
 
+import { copied, isObject } from "./compare.js";
 import { CommandError } from "./errors.js";
 import { Offered } from "./offered.js";
 import { cut, named } from "./shown.js";
@@ -17,7 +18,8 @@ const OPTIONS_SHOWN = 20;
 const NAME_BYTES = 255;
 
 /**
- * The value to write for a requested one: the same, or for numbers the nearest the widget allows.
+ * The value to write for a requested one: the same, for numbers the nearest the widget allows, and for an object what
+ * it makes of the present one.
  *
  * @param {string} path how the caller named the widget, for the sentence
  * @param {{node: GraphNode, widget: Widget}} owner
@@ -45,27 +47,87 @@ function checked(path, owner, requested) {
     throw new CommandError("invalid", `${path} is a button and holds no value; set another field.`, { path });
   }
   if (wanted === "choice") return chosen(path, owner, requested);
-  if (wanted !== "any" && typeof requested !== wanted) {
-    throw new CommandError("invalid", `${path} takes a ${wanted}, not ${named(requested)}.`, {
-      path,
-      expected: wanted,
-      value: cut(requested),
-    });
-  }
+  if (wanted === "object" || wanted === "array") return { value: fitted(path, widget.value, requested), adds: false };
+  if (wanted !== "any" && typeof requested !== wanted) throw wrongType(path, wanted, requested);
   return { value: wanted === "number" ? within(widget, requested) : requested, adds: false };
 }
 
 /**
- * @param {Widget} widget
- * @returns {"number" | "string" | "boolean" | "choice" | "button" | "any"}
+ * @param {string} path
+ * @param {string} expected
+ * @param {any} value
  */
-export function kindOf({ type, value }) {
+function wrongType(path, expected, value) {
+  const article = /^[ao]/.test(expected) ? "an" : "a";
+  return new CommandError("invalid", `${path} takes ${article} ${expected}, not ${named(value)}.`, { path, expected, value: cut(value) });
+}
+
+/**
+ * A requested value that has the JSON type of the present one: an object is merged over it, and of a list each item is
+ * of a type that one of the present items has. Where there is nothing yet, or nothing is wanted, any type will do.
+ *
+ * @param {string} path
+ * @param {any} now
+ * @param {any} requested
+ * @returns {any} shares nothing with either of them
+ */
+function fitted(path, now, requested) {
+  if (now === null || now === undefined) return copied(requested);
+  const expected = typeOf(now);
+  if (typeOf(requested) !== expected) throw wrongType(path, expected, requested);
+  if (Array.isArray(requested)) {
+    const types = new Set(now.map(typeOf));
+    types.delete("null");
+    for (const [at, item] of requested.entries()) {
+      if (types.size > 0 && item !== null && !types.has(typeOf(item))) throw wrongType(`${path}[${at}]`, [...types].join(" or "), item);
+    }
+    return copied(requested);
+  }
+  if (!isObject(requested)) return requested;
+  const merged = Object.entries(requested).map(([key, value]) => {
+    const present = Object.hasOwn(now, key) ? now[key] : undefined;
+    return [key, value === null ? null : fitted(`${path}: ${key}`, present, value)];
+  });
+  return Object.fromEntries([...Object.entries(copied(now)), ...merged]);
+}
+
+/**
+ * @param {any} value
+ * @returns {string} its JSON type
+ */
+function typeOf(value) {
+  if (value === null || value === undefined) return "null";
+  return Array.isArray(value) ? "array" : typeof value;
+}
+
+/**
+ * A combo is one by its choices: packs hide widgets by writing another type over theirs.
+ *
+ * @param {Widget} widget
+ * @returns {boolean}
+ */
+export function isChoice({ type, options }) {
   const name = String(type).toLowerCase();
+  if (name === "combo") return true;
+  const values = options?.values;
+  const own = NUMBERS.has(name) || TEXTS.has(name) || name === "toggle" || name === "button";
+  return !own && (typeof values === "function" || (typeof values === "object" && values !== null));
+}
+
+/**
+ * @param {Widget} widget
+ * @returns {"number" | "string" | "boolean" | "choice" | "button" | "object" | "array" | "any"}
+ */
+function kindOf(widget) {
+  const name = String(widget.type).toLowerCase();
   if (NUMBERS.has(name)) return "number";
   if (TEXTS.has(name)) return "string";
   if (name === "toggle") return "boolean";
-  if (name === "combo") return "choice";
   if (name === "button") return "button";
+  if (isChoice(widget)) return "choice";
+  const { value } = widget;
+  if (Array.isArray(value)) return "array";
+  if (isObject(value)) return "object";
   const now = typeof value;
   return now === "number" || now === "string" || now === "boolean" ? now : "any";
 }
@@ -81,6 +143,8 @@ export function choices(node, widget) {
   let values = widget.options?.values;
   if (typeof values === "function") values = values(widget, node);
   if (Array.isArray(values)) return values;
+  // A promise is of choices that come from a server.
+  if (typeof (/** @type {any} */ (values)?.then) === "function") return undefined;
   return values && typeof values === "object" ? Object.keys(values) : undefined;
 }
 
@@ -130,6 +194,7 @@ function takesUploads(owner) {
  */
 function within({ options }, value) {
   const { min, max } = options ?? {};
+  if (typeof min === "number" && typeof max === "number" && min > max) return value;
   if (typeof min === "number" && value < min) return min;
   if (typeof max === "number" && value > max) return max;
   return value;

@@ -2,6 +2,7 @@
  * Writing widgets honestly: what the page would do for a person's change, checked before and read back after.
  *
  * @typedef {import("./types.js").Field} Field
+ * @typedef {import("./memory.js").Memory} Memory
  * @typedef {import("./types.js").Graph} Graph
  * @typedef {import("./types.js").GraphNode} GraphNode
  * @typedef {import("./types.js").Owner} Owner
@@ -21,38 +22,50 @@
  * @property {<T>(change: () => T) => T} undoStep
  * @property {(key: string) => unknown} setting
  * @property {import("./controls.js").WrittenValues} [written]
+ * @property {() => any} [litegraph]
+ * @property {(type: string) => boolean} [knowsType]
  * @property {(list: any[], value: any) => void} [choiceAdded] hears of a choice that a combo did not have before
  */
 
+import { change } from "./changing.js";
+import { mismatches } from "./compare.js";
 import { controlOf } from "./controls.js";
 import { CommandError, words } from "./errors.js";
-import { resolve } from "./paths.js";
+import { forget, indexed } from "./lookup.js";
+import { createMemory } from "./memory.js";
+import { fieldsAt, resolve } from "./paths.js";
+import { addRow } from "./rows.js";
 import { named } from "./shown.js";
-import { inputOf, keepPromoted, linkInto, ownerOf, walk } from "./subgraphs.js";
+import { inputOf, linkInto, ownerOf, walk } from "./subgraphs.js";
 import { accepted } from "./values.js";
 
 const MUTED = 2;
 const BYPASSED = 4;
+const KEYS_SHOWN = 5;
 // A picture that the server has stored for this very write; bridge/picture_store.py has the same pattern.
 const STORED = /^INPUT_.*_[0-9a-f]{16}(-\d+)?\.png$/s;
 
 /**
- * Set fields, all or none, as one undo step.
+ * Set fields in the order they are given, all or none, as one undo step. Each is looked up in the graph as the ones
+ * before it left it, and all are read back when the last one is set.
  *
  * @param {Page} page
- * @param {[string, any][]} fields paths with the values they shall hold
+ * @param {[string, any][]} fields paths with the values they shall hold; of several for one path the last one counts
  * @returns {Record<string, Written>} by path as it was given
- * @throws {CommandError} before anything changed, or after everything was put back
+ * @throws {CommandError} after everything was put back
  */
 export function setFields(page, fields) {
   const root = page.rootGraph();
-  const plans = fields.map(([path, requested]) => plan(root, path, requested));
-  write(page, plans);
-  return Object.fromEntries(
-    plans.map(({ path, requested, adds, owner }) => [
-      path,
-      { requested, value: owner.widget.value ?? null, warnings: warnings(page, root, { requested, adds, owner }) },
-    ]),
+  return indexed(() =>
+    inOrder(page, {
+      steps: fields,
+      remember: ([path], memory) => {
+        const found = typeof path === "string" ? fieldsAt(root, path) : [];
+        if (found.length === 1 && found[0].widget) memory.keep(ownerOf({ ...found[0], widget: found[0].widget }).node);
+      },
+      plan: ([path, requested], memory) => plan(page, root, path, requested, memory),
+      over: (plans) => Object.fromEntries(plans.map((done) => [done.path, written(page, root, done, plans)])),
+    }),
   );
 }
 
@@ -64,117 +77,182 @@ export function setFields(page, fields) {
  * @throws {CommandError} tab_failed when a widget's callback throws; everything was put back then
  */
 export function write(page, plans) {
-  if (plans.length === 0) return;
-  page.undoStep(() => {
-    const before = [...new Set(plans.map(({ owner }) => owner.node))].map(remember);
-    /** @type {typeof plans} */
+  inOrder(page, {
+    steps: plans,
+    remember: ({ owner }, memory) => memory.keep(owner.node),
+    plan: (step) => ({ ...step, owner: live(step.owner) ?? step.owner, requested: step.value }),
+    over: () => undefined,
+  });
+}
+
+/**
+ * @template Step, Answer
+ * @param {Page} page
+ * @param {object} work
+ * @param {Step[]} work.steps
+ * @param {(step: Step, memory: Memory) => void} work.remember keeps what the step is about, before the first one is made
+ * @param {(step: Step, memory: Memory) => Plan} work.plan looks a step up and checks it
+ * @param {(plans: Plan[]) => Answer} work.over reads back what was written
+ * @returns {Answer}
+ */
+function inOrder(page, { steps, remember, plan: next, over }) {
+  if (steps.length === 0) return over([]);
+  return page.undoStep(() => {
+    const memory = createMemory(page);
+    for (const step of steps) remember(step, memory);
+    /** @type {Plan[]} */
     const done = [];
-    for (const step of plans) {
-      done.push(step);
-      try {
-        apply(page, step);
-      } catch (error) {
-        undo(page, done, before);
-        throw new CommandError(
-          "tab_failed",
-          `Setting ${step.path} failed in the page, and nothing was changed: ${words(error)}.`,
-          { path: step.path },
-        );
+    try {
+      for (const step of steps) {
+        const made = next(step, memory);
+        memory.keep(made.owner.node);
+        done.push(made);
+        apply(page, made, memory);
       }
+      return over(done);
+    } catch (error) {
+      const left = memory.putBack();
+      forget();
+      throw refusal(page, error, done, left);
     }
   });
 }
 
 /**
+ * @param {Page} page
+ * @param {unknown} error
+ * @param {Plan[]} done
+ * @param {string[]} left what could not be put back
+ * @returns {CommandError}
+ */
+function refusal(page, error, done, left) {
+  const last = done[done.length - 1]?.path;
+  const reason = words(error).replace(/\.$/, "");
+  if (left.length > 0) {
+    const paths = left.slice(0, 5).join(", ");
+    return new CommandError("tab_failed", `${reason}; the page did not put back ${paths}.`, { path: last, left });
+  }
+  if (!(error instanceof CommandError)) {
+    return new CommandError("tab_failed", `Setting ${last} failed in the page, and nothing was changed: ${reason}.`, { path: last });
+  }
+  const path = error.details.path;
+  if (error.code !== "unknown_path" || done.length === 0 || typeof path !== "string") return error;
+  // Now that everything is put back, it shows whether it was there to begin with.
+  return fieldsAt(page.rootGraph(), path).length === 0 ? error : vanished(path, done.map((one) => one.path));
+}
+
+/**
+ * @param {string} path
+ * @param {string[]} set
+ * @returns {CommandError}
+ */
+function vanished(path, set) {
+  const others = [...new Set(set)].filter((other) => other !== path);
+  const after = others.slice(0, 3).join(", ") + (others.length > 3 ? ", …" : "");
+  return new CommandError("unknown_path", `${path} is gone once ${after} is set, and nothing was changed; leave one of them out.`, {
+    path,
+    set: others,
+  });
+}
+
+/**
+ * @param {Page} page
  * @param {Graph} root
  * @param {string} path
  * @param {any} requested
+ * @param {Memory} memory
  * @returns {Plan}
  */
-function plan(root, path, requested) {
-  const field = resolve(root, path);
+function plan(page, root, path, requested, memory) {
+  const field = target(page, root, path, memory);
   if (!field.widget) {
     throw new CommandError("invalid", `${path} is an ${field.kind}; link it with set_connection.`, { path });
   }
   const owner = ownerOf({ ...field, widget: field.widget });
+  const missing = missingType(page, owner.node);
+  if (missing !== null) {
+    const sentence = `The node type ${JSON.stringify(missing)} is not installed, so ${path} can't be set; install the pack it comes from.`;
+    throw new CommandError("unknown_node_type", sentence, { path, type: missing });
+  }
   return { path, requested, owner, ...accepted(path, owner, requested) };
 }
 
 /**
+ * The page shows a node whose type it does not know with widgets of its own making, and saves it as it was.
+ *
  * @param {Page} page
- * @param {Pick<Plan, "value" | "adds" | "owner">} step
+ * @param {any} node
+ * @returns {string | null} the type that is missing
  */
-function apply(page, { value, adds, owner: { node, widget } }) {
+export function missingType(page, node) {
+  if (!node.last_serialization || node.subgraph) return null;
+  const type = String(node.last_serialization.type ?? node.type);
+  return page.knowsType?.(type) === false ? type : null;
+}
+
+/**
+ * @param {Page} page
+ * @param {Graph} root
+ * @param {string} path
+ * @param {Memory} memory
+ * @returns {Field}
+ */
+function target(page, root, path, memory) {
+  if (typeof path !== "string") return resolve(root, path);
+  const found = fieldsAt(root, path);
+  if (found.length === 1) return found[0];
+  if (found.length === 0) {
+    // A callback may have renamed a node.
+    forget();
+    if (fieldsAt(root, path).length === 0) addRow(page, root, path, memory);
+  }
+  return resolve(root, path);
+}
+
+/**
+ * The widget that holds what was written to one: a callback may have put another in its place.
+ *
+ * @param {Owner} owner
+ * @returns {Owner | null}
+ */
+function live(owner) {
+  const { node, widget } = owner;
+  if (!node.widgets || node.widgets.includes(widget)) return owner;
+  const now = node.widgets.find(({ name }) => name === widget.name);
+  return now ? { ...owner, widget: now } : null;
+}
+
+/**
+ * @param {Page} page
+ * @param {Graph} root
+ * @param {Plan} done
+ * @param {Plan[]} all
+ * @returns {Written}
+ */
+function written(page, root, done, all) {
+  const owner = live(done.owner);
+  if (!owner || owner.node.graph === null) {
+    throw vanished(done.path, all.slice(all.indexOf(done) + 1).map(({ path }) => path));
+  }
+  const value = owner.widget.value ?? null;
+  return { requested: done.requested, value, warnings: warnings(page, root, { ...done, owner }) };
+}
+
+/**
+ * @param {Page} page
+ * @param {Plan} step
+ * @param {Memory} memory
+ */
+function apply(page, { value, adds, owner: { node, widget } }, memory) {
   const list = widget.options?.values;
-  if (adds && Array.isArray(list)) {
+  if (adds && Array.isArray(list) && !list.includes(value)) {
     list.push(value);
+    memory.also(() => void (list[list.length - 1] === value && list.pop()));
     page.choiceAdded?.(list, value);
   }
+  const { title } = node;
   change(page, node, widget, value);
-}
-
-/**
- * What LiteGraph does when a person changes a widget. The callback is called for an unchanged value too: an image
- * that was written over under its old name has to be shown anew.
- *
- * @param {Pick<Page, "canvas" | "written">} page
- * @param {GraphNode} node
- * @param {Widget} widget
- * @param {any} value
- */
-export function change(page, node, widget, value) {
-  const canvas = page.canvas();
-  const previous = widget.value;
-  widget.value = value;
-  if (node.subgraph) keepPromoted(node, widget, value);
-  const property = widget.options?.property;
-  if (property && node.properties?.[property] !== undefined) node.setProperty?.(property, value);
-  widget.callback?.(widget.value, canvas, node, canvas?.graph_mouse);
-  node.onWidgetChanged?.(widget.name, value, previous, widget);
-  page.written?.set(widget, { node, value: widget.value });
-  const graph = node.graph;
-  if (graph?.incrementVersion) graph.incrementVersion();
-  else if (graph?._version !== undefined) graph._version++;
-}
-
-/**
- * @param {GraphNode} node
- */
-function remember(node) {
-  return {
-    node,
-    values: (node.widgets ?? []).map((widget) => ({ widget, value: widget.value })),
-    properties: { ...node.properties },
-  };
-}
-
-/**
- * Put everything back: the written widgets by the same way, whatever else their callbacks changed by value.
- *
- * @param {Page} page
- * @param {Pick<Plan, "value" | "adds" | "owner">[]} done
- * @param {ReturnType<typeof remember>[]} before
- */
-function undo(page, done, before) {
-  for (const { value, adds, owner } of [...done].reverse()) {
-    const { node, widget } = owner;
-    const list = widget.options?.values;
-    if (adds && Array.isArray(list) && list[list.length - 1] === value) list.pop();
-    const old = before.find((memory) => memory.node === node)?.values.find((kept) => kept.widget === widget);
-    try {
-      change(page, node, widget, old?.value);
-    } catch {
-      // The callback that has just failed may fail again; the value itself is set by now.
-    }
-  }
-  for (const { node, values, properties } of before) {
-    for (const { widget: kept, value } of values) {
-      // A callback may have put others in their place.
-      const widget = node.widgets?.includes(kept) ? kept : node.widgets?.find(({ name }) => name === kept.name);
-      if (widget && widget.value !== value) widget.value = value;
-    }
-    Object.assign(node.properties ?? {}, properties);
-  }
+  if (node.title !== title) forget();
 }
 
 /**
@@ -182,18 +260,18 @@ function undo(page, done, before) {
  *
  * @param {Page} page
  * @param {Graph} root
- * @param {Pick<Plan, "requested" | "adds" | "owner">} written
+ * @param {Plan} written
  * @returns {string[]}
  */
-function warnings(page, root, { requested, adds, owner }) {
+function warnings(page, root, { requested, value, adds, owner }) {
   const { node, hosts, widget } = owner;
   const said = [];
   if (adds && !STORED.test(requested)) {
     said.push(`The page does not list ${named(requested)}; a run fails unless ComfyUI's input folder holds it.`);
   }
-  if (!same(widget.value, requested)) {
-    said.push(`The widget holds ${named(widget.value)} instead of ${named(requested)}${range(widget)}.`);
-  }
+  // An object was merged over the one the widget held.
+  const wrong = difference(widget, typeof requested === "object" && requested !== null ? value : requested);
+  if (wrong) said.push(wrong);
   if (Number.isInteger(requested) && !Number.isSafeInteger(requested)) {
     said.push("Numbers beyond 9007199254740991 are not exact in the browser.");
   }
@@ -229,10 +307,19 @@ function range({ type, options }) {
 }
 
 /**
- * @param {any} a
- * @param {any} b
- * @returns {boolean}
+ * @param {Widget} widget
+ * @param {any} asked
+ * @returns {string} what the widget holds instead of it, or nothing
  */
-function same(a, b) {
-  return a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
+function difference(widget, asked) {
+  const found = mismatches(asked, widget.value);
+  if (found.length === 0) return "";
+  const each = found.slice(0, KEYS_SHOWN).map(({ key, asked: wanted, held }) => {
+    const counts = Array.isArray(wanted) && Array.isArray(held);
+    const [has, not] = counts ? [`${held.length} items`, `${wanted.length}`] : [named(held), named(wanted)];
+    if (key === "") return `${has} instead of ${not}${range(widget)}`;
+    return held === undefined ? `no ${key}` : `${key} ${has} instead of ${not}`;
+  });
+  const more = found.length > KEYS_SHOWN ? `, and ${found.length - KEYS_SHOWN} more differ` : "";
+  return `The widget holds ${each.join(", ")}${more}.`;
 }
