@@ -5,6 +5,7 @@
  * @typedef {import("./types.js").Widget} Widget
  */
 
+import { isObject } from "./compare.js";
 import { keepPromoted } from "./subgraphs.js";
 
 /**
@@ -19,6 +20,8 @@ import { keepPromoted } from "./subgraphs.js";
 export function change(page, node, widget, value) {
   const canvas = page.canvas();
   const previous = widget.value;
+  // A switch that acts on other nodes by itself: what it holds is only what it shows of them.
+  if (isObject(value) && typeof value.toggled === "boolean") /** @type {any} */ (widget).toggle?.(value.toggled);
   widget.value = value;
   if (node.subgraph) keepPromoted(node, widget, value);
   const property = widget.options?.property;

@@ -14,8 +14,12 @@
  * @property {Map<string, GraphNode[]>} names titles and types, folded
  */
 
+// For a few lookups it takes longer to make an index than to look at each node.
+const WITHOUT = 4;
+
 /** @type {Map<Graph, Index> | null} */
 let indexes = null;
+let lookups = 0;
 
 /**
  * Look paths up by an index while this work is done. Nothing outlives it, because a person may change the graph then.
@@ -27,6 +31,7 @@ let indexes = null;
 export function indexed(work) {
   if (indexes) return work();
   indexes = new Map();
+  lookups = 0;
   try {
     return work();
   } finally {
@@ -42,10 +47,10 @@ export function forget() {
 /**
  * @param {Graph} graph
  * @param {(name: string) => string} fold
- * @returns {Index | undefined} undefined outside of `indexed`
+ * @returns {Index | undefined} undefined outside of `indexed`, and for the first few lookups
  */
 export function indexOf(graph, fold) {
-  if (!indexes) return undefined;
+  if (!indexes || ++lookups <= WITHOUT) return undefined;
   const { nodes } = graph;
   const known = indexes.get(graph);
   if (known && known.count === nodes.length && known.last === nodes[nodes.length - 1]) return known;

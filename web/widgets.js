@@ -99,7 +99,8 @@ function inOrder(page, { steps, remember, plan: next, over }) {
   if (steps.length === 0) return over([]);
   return page.undoStep(() => {
     const memory = createMemory(page);
-    for (const step of steps) remember(step, memory);
+    // A callback of one step may change what a later one is about before its turn comes.
+    if (steps.length > 1) for (const step of steps) remember(step, memory);
     /** @type {Plan[]} */
     const done = [];
     try {

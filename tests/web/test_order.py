@@ -8,7 +8,7 @@ import pytest
 from comfyui_uiapi.tests.stack.tab import Tab
 
 from .conftest import Ask
-from .graphs import Json, node, ui
+from .graphs import node, ui
 
 UNDO = "() => app.extensionManager.command.execute('Comfy.Undo')"
 UNDO_STEPS = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length"
@@ -21,15 +21,9 @@ async def exported(tell: Ask) -> dict[str, Any]:
     return inputs
 
 
-async def load(tell: Ask, kind: str) -> Json:
-    """Open a workflow of one node of the tests' own pack, `R`, and an EmptyImage, `Picture`; it as the page has it."""
-    await tell("load_workflow", workflow=ui([node(2, "EmptyImage", "Picture", [64, 64, 1, 0])]))
-    made = (await tell("add_node", type=kind, title="R"))["node"]
-    workflow: Json = (await tell("get_workflow"))["workflow"]
-    for item in workflow["nodes"]:
-        item["id"] = {made["id"]: 1}.get(str(item["id"]), item["id"])
-    await tell("load_workflow", workflow=workflow)
-    return workflow
+async def load(tell: Ask, kind: str) -> None:
+    """Open a workflow of one node of the tests' own pack, `R`, and an EmptyImage, `Picture`."""
+    await tell("load_workflow", workflow=ui([node(1, kind, "R"), node(2, "EmptyImage", "Picture", [64, 64, 1, 0])]))
 
 
 async def test_a_field_that_an_earlier_write_makes_is_what_runs_and_one_undo_step(tell: Ask, tab: Tab) -> None:
@@ -79,7 +73,9 @@ async def test_a_dynamic_combo_and_what_it_brings_are_set_in_one_call(tell: Ask,
     assert (await tell("get_workflow"))["workflow"] == before
 
 
-@pytest.mark.parametrize("last", [["Picture.width", "x"], ["R.crf", 7], ["Nothing", 1]], ids=["type", "gone", "unknown"])
+@pytest.mark.parametrize(
+    "last", [["Picture.width", "x"], ["R.crf", 7], ["Nothing", 1]], ids=["type", "gone", "unknown"]
+)
 async def test_rebuilt_widgets_are_put_back_when_a_later_write_fails(
     tell: Ask, refused: Ask, tab: Tab, last: list[Any]
 ) -> None:
@@ -94,7 +90,9 @@ async def test_rebuilt_widgets_are_put_back_when_a_later_write_fails(
 
 async def test_rows_of_a_pack_are_added_merged_checked_and_undone(tell: Ask, refused: Ask, tab: Tab) -> None:
     row = {"on": True, "lora": "a.safetensors", "strength": 0.5, "strengthTwo": None}
-    made = await tell("add_node", type="LabRows", title="R", fields=[["lora_1", {"lora": "a.safetensors", "strength": 0.5}]])
+    made = await tell(
+        "add_node", type="LabRows", title="R", fields=[["lora_1", {"lora": "a.safetensors", "strength": 0.5}]]
+    )
     assert made["set"]["lora_1"]["value"] == row
     assert [widget["name"] for widget in made["node"]["widgets"]] == ["lora_1"]
     steps = await tab.page.evaluate(UNDO_STEPS)
@@ -123,5 +121,5 @@ async def test_a_number_of_a_node_that_is_not_installed_is_never_changed(tell: A
     await tell("load_workflow", workflow=ui([node(9, "NotInstalledNode", values=[SEED, -1, 0.25, "text"])]))
     error = await refused("set_fields", fields=[["#9.UNKNOWN", SEED + 1]])
     assert error["code"] == "unknown_node_type" and "NotInstalledNode" in error["error"]
-    [saved] = (await tell("get_workflow"))["workflow"]["nodes"]
+    [saved] = (await tell("get_workflow"))["workflow"]["workflow"]["nodes"]
     assert saved["widgets_values"] == [SEED, -1, 0.25, "text"]

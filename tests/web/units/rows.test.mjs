@@ -162,3 +162,19 @@ test("a node whose type is not installed is not written, and says so", async () 
   await assert.rejects(page.ask("set_fields", { fields }), { code: "unknown_node_type", message: /"NotInstalled" is not installed/ });
   assert.deepEqual([page.value("Known"), page.value("Lost", "UNKNOWN")], [1, 593927061734313]);
 });
+
+test("a switch that acts by itself is switched, not only shown as switched, and back when a later write fails", async () => {
+  const page = showPage([saved(1, "G"), saved(2, "Other", { v: 1 })]);
+  const [node, other] = page.app.rootGraph.nodes;
+  node.widgets.push({
+    ...row("TOGGLE", { toggled: false }),
+    toggle(on) {
+      this.value.toggled = on;
+      other.mode = on ? 0 : 2;
+    },
+  });
+  assert.deepEqual((await set(page, "G.TOGGLE", { toggled: true })).value, { toggled: true });
+  assert.equal(other.mode, 0);
+  await assert.rejects(page.ask("set_fields", { fields: [["G.TOGGLE", { toggled: false }], ["Other.v", "x"]] }), { code: "invalid" });
+  assert.deepEqual([other.mode, page.value("G", "TOGGLE")], [0, { toggled: true }]);
+});
