@@ -60,7 +60,7 @@ async def test_a_value_is_checked_against_the_type_that_an_earlier_write_has_mad
 async def test_a_dynamic_combo_and_what_it_brings_are_set_in_one_call(tell: Ask, refused: Ask) -> None:
     await load(tell, "LabDynamicCombo")
     listed = next(item for item in (await tell("query_fields"))["nodes"] if item["id"] == "1")
-    if len(listed["widgets"]) == 1:
+    if all(widget["name"] != "resize_type.width" for widget in listed["widgets"]):
         pytest.skip("this frontend has no dynamic combos")
     for choice, name, value in (("scale width", "width", 777), ("scale by multiplier", "multiplier", 2.5)):
         answer = await tell("set_fields", fields=[["R.resize_type", choice], [f"R.resize_type.{name}", value]])
