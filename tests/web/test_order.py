@@ -29,7 +29,7 @@ async def load(tell: Ask, kind: str) -> None:
 async def test_a_field_that_an_earlier_write_makes_is_what_runs_and_one_undo_step(tell: Ask, tab: Tab) -> None:
     await load(tell, "LabRebuilt")
     steps = await tab.page.evaluate(UNDO_STEPS)
-    fields = [["R.format", "h265"], ["R.crf", 30], ["R.preset", "fast"]]
+    fields: list[list[Any]] = [["R.format", "h265"], ["R.crf", 30], ["R.preset", "fast"]]
     answer = await tell("set_fields", fields=fields)
     assert [[path, answer[path]["value"], answer[path]["warnings"]] for path, _ in fields] == [
         [path, value, []] for path, value in fields
