@@ -132,6 +132,7 @@ class Loaded(Answer):
     format: Any = Field(None, description='What it was: "ui" or "api".')
     nodes: Any = Field(None, description="How many there are now.")
     missing_node_types: Any = Field(None, description="Those that ComfyUI does not have.")
+    warnings: Any = Field(None, description="Which nodes the page could not make.")
 
 
 class Offered(Answer):
@@ -153,6 +154,7 @@ class Queued(Answer):
     node_errors: Any = Field(None, description="What ComfyUI said of nodes that it leaves out.")
     prompt_ids: list[str] = Field([], description="One id a run when there are several.")
     set: Any = Field(None, description="What came of each field that was set first, by path.")
+    warnings: list[str] = Field([], description="What is left out of the workflow that was given.")
 
     @classmethod
     def of(cls, body: Any) -> dict[str, Any] | None:
@@ -333,6 +335,7 @@ class Validated(Answer):
     error: Any = Field(description="ComfyUI's own words, if it refuses the whole.")
     node_errors: dict[str, Any] = Field(description="Its words by node id.")
     missing_node_types: list[str]
+    warnings: list[str] = Field([], description="What a run leaves out: of unknown type, and needed by nothing.")
 
 
 class QueuedPrompt(Answer):

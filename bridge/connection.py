@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 
 from .errors import UiapiError
 from .manager import PendingRequest
+from .nonfinite import read_as_the_page_does
 
 log = logging.getLogger("uiapi")
 
@@ -152,7 +153,10 @@ def encode(value: Any) -> bytes:
 
 
 def decode_object(text: str | bytes) -> dict[str, Any]:
-    """A JSON object; NaN and Infinity, which JSON does not have, are refused. UiapiError `malformed`."""
+    """A JSON object; NaN and Infinity, which JSON does not have, are null in a workflow and refused elsewhere.
+
+    UiapiError `malformed`.
+    """
     value = _decode(text)
     if not isinstance(value, dict):
         raise UiapiError("malformed", "Send a JSON object.")
@@ -175,7 +179,10 @@ def _decode(text: str | bytes) -> Any:
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        raise UiapiError("malformed", f"This is not JSON: {error}.") from None
+        value = read_as_the_page_does(text)
+        if value is None:
+            raise UiapiError("malformed", f"This is not JSON: {error}.") from None
+        return value
 
 
 class SocketTransport:

@@ -14,6 +14,7 @@ from .errors import UiapiError
 from .graph import FORMATS, WRITES, Workflow, Write
 from .images import Pictures
 from .outputs import TextRoom, inline_files
+from .prompts import left_out, unknown_needed, without_idle
 from .results import Ended, answer_of_all, failure_of_all, outputs_of_all
 from .snapshots import can_run_alone, prompt_alone
 
@@ -100,17 +101,25 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
         if error.code != "no_webui" or not can_run_alone(call, request.workflow):
             raise
         return await _run_alone(call, request)
+    warnings: list[str] = []
     if request.workflow is not None:
-        await call.tab("load_workflow", {"workflow": request.workflow}, _step_timeout(call))
+        loaded = await call.tab("load_workflow", {"workflow": request.workflow}, _step_timeout(call))
+        warnings += loaded.get("warnings") or []
     async with Pictures(call.bridge.pictures) as pictures:
         writes = await pictures.data(request.fields) if request.fields else {}
-        return await _execute(call, request.batch_count, writes, pictures, wait=request.wait, outputs=request.outputs)
+        ran = await _execute(call, request.batch_count, writes, pictures, wait=request.wait, outputs=request.outputs)
+        return {**ran, "warnings": [*warnings, *ran.get("warnings", [])]} if warnings else ran
 
 
 async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
     """Queue without a tab: the given API-format workflow, or the graph the last main tab told."""
     async with Pictures(call.bridge.pictures) as pictures:
-        prompt = await prompt_alone(call, request.workflow, request.fields or [], pictures)
+        given = await prompt_alone(call, request.workflow, request.fields or [], pictures)
+        prompt, idle = without_idle(given, call.bridge.comfy.node_classes)
+        refusal = unknown_needed(prompt)
+        if refusal is not None:
+            raise refusal
+        warnings = left_out(given, idle)
 
         async def queue() -> dict[str, Any]:
             queued: list[dict[str, Any]] = []
@@ -124,7 +133,7 @@ async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
             finally:
                 if queued:
                     await pictures.keep()
-            return {**queued[0], "prompt_ids": _ids(queued)}
+            return {**queued[0], "prompt_ids": _ids(queued), "warnings": warnings}
 
         if not request.wait:
             return await queue()

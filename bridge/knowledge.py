@@ -14,6 +14,7 @@ from .commands import TAB_COMMAND_CODES, Kind, Request, Risk, command
 from .dispatch import Call
 from .errors import UiapiError
 from .nodes import node_info as describe_node
+from .prompts import is_api_node, left_out, unknown_needed, without_idle
 
 log = logging.getLogger("uiapi")
 
@@ -100,18 +101,19 @@ async def validate(call: Call, request: Validate) -> dict[str, Any]:
     prompt = request.workflow
     if prompt is None:
         prompt = (await call.tab("get_workflow_api"))["output"]
-    wrong = [
-        node_id
-        for node_id, node in prompt.items()
-        if not isinstance(node, dict)
-        or not isinstance(node.get("inputs", {}), dict)
-        or not isinstance(node.get("class_type", ""), str)
-    ]
+    wrong = [node_id for node_id, node in prompt.items() if not is_api_node(node)]
     if wrong:
         raise UiapiError("invalid", f"Node {wrong[0]} is no API-format node; send the workflow in API format.")
-    missing = sorted({str(node.get("class_type")) for node in prompt.values()} - set(call.bridge.comfy.node_classes))
-    valid, error, node_errors = await call.bridge.comfy.validate(uuid4().hex, prompt)
-    return {"valid": valid, "error": error, "node_errors": node_errors, "missing_node_types": missing}
+    comfy = call.bridge.comfy
+    runs, idle = without_idle(prompt, comfy.node_classes)
+    types = {node["class_type"] for node in runs.values() if node.get("class_type") is not None}
+    told = {"missing_node_types": sorted(types - set(comfy.node_classes)), "warnings": left_out(prompt, idle)}
+    unknown = unknown_needed(runs)
+    if unknown is not None:
+        error = {"type": "unknown_node_type", "message": unknown.message, "details": "", "extra_info": {}}
+        return {"valid": False, "error": error, "node_errors": {}, **told}
+    valid, error, node_errors = await comfy.validate(uuid4().hex, runs)
+    return {"valid": valid, "error": error, "node_errors": node_errors, **told}
 
 
 @command("queue", response=QueueContents, risk=Risk.READ, method="GET")

@@ -13,6 +13,7 @@ from .comfy import names_of
 from .errors import UiapiError
 from .images import Pictures
 from .nodes import takes_uploads
+from .prompts import is_api_node
 
 if TYPE_CHECKING:
     from .dispatch import Call
@@ -68,7 +69,9 @@ def can_run_alone(call: Call, workflow: dict[str, Any] | None) -> bool:
     """Whether there is something to run without a tab: an API-format workflow, or a snapshot the caller takes."""
     if workflow is None:
         return call.snapshot() is not None
-    return bool(workflow) and all(isinstance(node, dict) and "class_type" in node for node in workflow.values())
+    # Nodes of any other form are ComfyUI's to refuse.
+    nodes = [node for node in workflow.values() if isinstance(node, dict)]
+    return 0 < len(nodes) == len(workflow) and all(is_api_node(node) or "class_type" in node for node in nodes)
 
 
 async def prompt_alone(
@@ -105,7 +108,7 @@ def api_nodes(prompt: dict[str, Any]) -> list[dict[str, Any]]:
         inputs = node.get("inputs")
         values = inputs.items() if isinstance(inputs, dict) else ()
         widgets = [{"name": name, "value": value} for name, value in values if not isinstance(value, list)]
-        nodes.append({"id": node_id, "type": kind, "title": title or kind, "widgets": widgets})
+        nodes.append({"id": node_id, "type": kind, "title": title or kind or "", "widgets": widgets})
     return nodes
 
 

@@ -42,6 +42,7 @@ class LoadWorkflowAnswer(TypedDict):
     format: NotRequired[Any]
     nodes: NotRequired[Any]
     missing_node_types: NotRequired[Any]
+    warnings: NotRequired[Any]
     revision: NotRequired[str | None]
     workflow_tab: NotRequired[str | None]
     stale: NotRequired[bool | None]
@@ -114,6 +115,7 @@ class Ran(TypedDict):
     node_errors: NotRequired[Any]
     prompt_ids: NotRequired[list[str]]
     set: NotRequired[Any]
+    warnings: NotRequired[list[str]]
     status: NotRequired[Literal["success", "partial"] | None]
     outputs: NotRequired[list[OutputFile | OutputText]]
     execution_time: NotRequired[float | None]
@@ -137,6 +139,7 @@ class Validated(TypedDict):
     error: Any
     node_errors: dict[str, Any]
     missing_node_types: list[str]
+    warnings: NotRequired[list[str]]
 
 class QueueContents(TypedDict):
     running: list[QueuedPrompt]

@@ -264,14 +264,17 @@ def pairs(fields: Fields) -> list[list[Any]]:
 
 
 def workflow_of(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
-    """A workflow given as such, as JSON text, or as a file's path. UiapiError `invalid`."""
+    """A workflow given as such, as JSON text, or as a file's path. UiapiError `invalid`.
+
+    ComfyUI writes NaN and Infinity into its pictures; they are None, as its frontend reads them.
+    """
     if isinstance(source, Mapping):
-        return dict(source)
+        return {key: _finite(value) for key, value in source.items()}
     text = str(source)
     try:
         if isinstance(source, Path) or not text.lstrip().startswith("{"):
             text = Path(os.path.expanduser(source)).read_text("utf-8-sig")
-        workflow = json.loads(text)
+        workflow = _finite(json.loads(text))
     except OSError as error:
         raise UiapiError("invalid", f"{source} cannot be read: {error.strerror}.") from error
     except ValueError as error:
@@ -279,6 +282,14 @@ def workflow_of(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
     if not isinstance(workflow, dict):
         raise UiapiError("invalid", "A workflow is a JSON object; export it from ComfyUI.")
     return workflow
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def given(**parameters: Any) -> dict[str, Any]:

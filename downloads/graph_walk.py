@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..bridge.errors import UiapiError
 
@@ -30,7 +30,7 @@ class Placed:
 
     Attributes:
         id: its id, with those of the subgraph nodes around it: "12:3".
-        type: its class name.
+        type: its class name, None where the workflow does not know it.
         reason: why it does not run ("muted", "bypassed"), None if it does.
         widgets: its widget values, as a list in their order or by name.
         models: the entries of its `properties.models` that have a name.
@@ -39,7 +39,7 @@ class Placed:
     """
 
     id: str
-    type: str
+    type: str | None
     reason: str | None
     widgets: Any
     models: list[dict[str, Any]]
@@ -163,12 +163,12 @@ def _walk(
 ) -> Iterator[Placed]:
     _check_depth(len(inside))
     for node in nodes:
-        if not isinstance(node, dict) or not isinstance(node.get("type"), str):
+        if not isinstance(node, dict) or not isinstance(node.get("type"), (str, type(None))):
             continue
         budget[0] -= 1
         if budget[0] < 0:
             raise too_many_nodes()
-        node_id, kind = _text(node.get("id")), node["type"]
+        node_id, kind = _text(node.get("id")), cast("Any", node.get("type"))
         mode = node.get("mode")
         why = reason or (_REASONS.get(mode) if isinstance(mode, int) else None)
         given = fed.get(node_id, {})

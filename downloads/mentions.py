@@ -30,7 +30,7 @@ class Use:
 
     Attributes:
         node: the node's id; "12:3" is node 3 inside the subgraph node 12.
-        type: the node's class name.
+        type: the node's class name, None where the workflow does not know it.
         widget: the widget's name, None where it is not known.
         value: the name as it stands there, with the separators it has.
         reason: why it is not needed for a run now ("muted", "bypassed", "off"), None if it is.
@@ -40,7 +40,7 @@ class Use:
     """
 
     node: str
-    type: str
+    type: str | None
     widget: str | None
     value: str
     reason: str | None
@@ -144,7 +144,7 @@ class Mentions:
             return Mention(value, directory, use)
         if widget not in known.lists or extension_of(value) not in MODEL_EXTENSIONS:
             return None
-        offered = self._offered(placed.type)
+        offered = {} if placed.type is None else self._offered(placed.type)
         # Of any of its lists, since widgets that only the page knows of may have moved the names of the others.
         if any(value in choices for choices in offered.values()):
             return None

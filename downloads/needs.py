@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..bridge.errors import UiapiError
+from ..bridge.prompts import is_api_node
 from .graph_walk import MOST_NODES, Placed, too_many_nodes, walk
 from .mentions import Mention, Mentions, Use
 from .node_inputs import NodeInputs
@@ -103,16 +104,15 @@ class Needs:
         mentions = Mentions(self._places, self._inputs.choices)
         for placed in nodes:
             if placed.type not in _NOT_RUN:
-                known = self._inputs.of(placed.type)
+                known = None if placed.type is None else self._inputs.of(placed.type)
                 yield from mentions.of(placed, known if known is not None and known.readable else None)
 
 
 def node_types(workflow: Any) -> set[str]:
     """The class names a workflow mentions, subgraphs included."""
     workflow = plain_workflow(workflow)
-    if not isinstance(workflow.get("nodes"), list):
-        return {node.type for node in _api_nodes(workflow)}
-    return {node.type for node in walk(workflow)}
+    nodes = walk(workflow) if isinstance(workflow.get("nodes"), list) else _api_nodes(workflow)
+    return {node.type for node in nodes if node.type is not None}
 
 
 def plain_workflow(workflow: Any) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def plain_workflow(workflow: Any) -> dict[str, Any]:
     if "nodes" in workflow:
         if not isinstance(workflow["nodes"], list):
             raise UiapiError("invalid", "The workflow's nodes are not a list; send the JSON that ComfyUI saves.")
-    elif not all(isinstance(node, dict) and isinstance(node.get("class_type"), str) for node in workflow.values()):
+    elif not all(is_api_node(node) for node in workflow.values()):
         raise UiapiError(
             "invalid", "This is neither a saved workflow (nodes) nor an API export (class_type); send one of them."
         )
@@ -142,4 +142,4 @@ def _api_nodes(workflow: dict[str, Any]) -> Iterator[Placed]:
         raise too_many_nodes()
     for node_id, node in workflow.items():
         inputs = node.get("inputs")
-        yield Placed(str(node_id), node["class_type"], None, inputs if isinstance(inputs, dict) else {}, [])
+        yield Placed(str(node_id), node.get("class_type"), None, inputs if isinstance(inputs, dict) else {}, [])

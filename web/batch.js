@@ -102,8 +102,10 @@ export function alone(means, edits, command, data) {
     history.changeCount--;
     return putBack().then((left) => {
       frontend.repaint();
-      if (!left) throw error;
-      throw new CommandError("tab_failed", `${reasonOf(error)}; ${left.clause}.`, { changes: left.changes });
+      if (left) throw new CommandError("tab_failed", `${reasonOf(error)}; ${left.clause}.`, { changes: left.changes });
+      if (error instanceof CommandError) throw error;
+      const sentence = `${command} failed in the page, and nothing was changed: ${reasonOf(error)}.`;
+      throw new CommandError("tab_failed", sentence, { command, reason: words(error) });
     });
   }
   frontend.noteStep(history);

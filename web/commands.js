@@ -22,6 +22,7 @@
 import { approve } from "./approve.js";
 import { alone, batch } from "./batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
+import { CommandError } from "./errors.js";
 import { addGroup, removeGroup, setGroup } from "./groups.js";
 import { connect, linked } from "./links.js";
 import { indexed } from "./lookup.js";
@@ -115,7 +116,9 @@ export const commands = {
   async execute({ frontend, runs, revisions, tabs, workflows }, { batch_count = 1, fields, pictures }, call) {
     /** @type {Record<string, import("./types.js").Written> | undefined} */
     let set;
-    const { undoStep, close } = workflows.openUndoStep();
+    /** @type {string[]} */
+    let warnings = [];
+    const { undoStep, close, takeBack } = workflows.openUndoStep();
     const prepare = () => {
       tabs.require(call.workflow_tab);
       revisions.require(call.if_revision);
@@ -124,13 +127,18 @@ export const commands = {
     };
     const by = { program: call.by ?? null, request: call.id };
     const needed = fields || call.if_revision || call.workflow_tab ? prepare : undefined;
-    const part = () => {
+    const part = (/** @type {string[]} */ leftOut) => {
       close();
-      return set ? { set } : {};
+      warnings = leftOut;
+      return { ...(set ? { set } : {}), ...(warnings.length > 0 ? { warnings } : {}) };
     };
     try {
       const queued = await revisions.caused(by, () => runs.queue(batch_count, needed, part, call));
-      return { ...queued, ...part() };
+      return { ...queued, ...part(warnings) };
+    } catch (error) {
+      // Nobody's run has used what was set for this one.
+      if (error instanceof CommandError && error.details.step === "export") await takeBack();
+      throw error;
     } finally {
       close();
     }

@@ -34,3 +34,16 @@ export function words(thrown) {
   if (thrown instanceof Error) return thrown.message || thrown.name;
   return String(thrown);
 }
+
+/**
+ * The page's own words and those of what runs in it, in a sentence of ours.
+ *
+ * @param {unknown} thrown by an export of the workflow, which packs have a hand in
+ * @returns {CommandError}
+ */
+export function failedExport(thrown) {
+  if (thrown instanceof CommandError) return thrown;
+  const reason = words(thrown);
+  const sentence = `Exporting the workflow failed in the page, and nothing was changed: ${reason.replace(/\.$/, "")}.`;
+  return new CommandError("tab_failed", sentence, { reason, step: "export" });
+}

@@ -46,6 +46,9 @@ export function createFrontend(app, api, page) {
    */
   const dialogStore = () => manager()?._p?._s?.get("dialog");
 
+  /** @type {Set<(history: any) => void>} */
+  const stepHearers = new Set();
+
   /** @returns {any} the undo history of the shown workflow */
   const tracker = () => workflows()?.activeWorkflow?.changeTracker;
 
@@ -80,6 +83,7 @@ export function createFrontend(app, api, page) {
     }
     if (history.changeCount === 1 && app.rootGraph.subgraphs?.size > 0) state();
     history.afterChange();
+    for (const hear of stepHearers) hear(history);
   }
 
   return {
@@ -91,6 +95,9 @@ export function createFrontend(app, api, page) {
     tracker,
     state,
     noteStep,
+
+    /** @param {(history: any) => void} hear called when a step of ours has been noted */
+    onStep: (hear) => void stepHearers.add(hear),
 
     /** @returns {Graph} */
     rootGraph: () => app.rootGraph,

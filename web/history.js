@@ -33,19 +33,20 @@ export function createHistory(frontend, workflows) {
     let done = 0;
     while (done < steps && history[from].length > 0) {
       const left = history[from].length;
+      const target = history[from][left - 1];
       await history[way]();
       await workflows.loading();
       if (history[from].length >= left) {
         throw new CommandError("tab_failed", `The page could not ${way} a step; ${done} were done.`, { done });
       }
-      const after = workflows.state();
+      const isNone = await workflows.returnsTo(before, target);
       workflows.settle();
-      if (workflows.same(before, after)) {
-        // The page noted what it had itself added to a loaded graph; nobody made this step.
+      if (isNone) {
+        // The page noted what it or a node had itself added to the graph; nobody made this step.
         history[to].pop();
         continue;
       }
-      before = after;
+      before = workflows.state();
       done++;
     }
     return { done };

@@ -9,7 +9,7 @@
  *   the id under which ComfyUI runs it.
  */
 
-import { CommandError } from "./errors.js";
+import { CommandError, words } from "./errors.js";
 import { pathOf, resolve } from "./paths.js";
 import { executionId, inputOf, linkInto, linksOutOf } from "./subgraphs.js";
 
@@ -33,7 +33,7 @@ export function linked(root, { kind, node, hosts, slot = 0 }) {
 /**
  * Link an output to an input, as one undo step; a link that was there is replaced.
  *
- * @param {import("./widgets.js").Page} page
+ * @param {Pick<import("./frontend.js").Frontend, "rootGraph" | "undoStep" | "litegraph">} page
  * @param {string} fromPath `Title.outputs[0]`, `Title.NAME`, or `Title` with a single output
  * @param {string} toPath `Title.inputs[0]`, `Title.name`, or a widget's path
  * @returns {{link_id: number, from: End, to: End, type: string | number}}
@@ -48,14 +48,23 @@ export function connect(page, fromPath, toPath) {
     });
   }
   const [outSlot, inSlot] = [from.slot ?? 0, to.slot ?? 0];
-  const link = page.undoStep(() => from.node.connect?.(outSlot, to.node, inSlot) ?? null);
+  const paths = [fromPath, toPath];
+  const types = [from.node.outputs?.[outSlot]?.type, to.node.inputs?.[inSlot]?.type];
+  let link;
+  try {
+    link = page.undoStep(() => from.node.connect?.(outSlot, to.node, inSlot) ?? null);
+  } catch (error) {
+    const reason = words(error);
+    const sentence = `Linking ${fromPath} to ${toPath} failed in the page, and nothing was changed: ${reason.replace(/\.$/, "")}.`;
+    throw new CommandError("tab_failed", sentence, { paths, types, reason });
+  }
   const made = linkInto(to.node, inSlot);
   if (!link || !made || made.id !== link.id) {
-    const [gives, takes] = [from.node.outputs?.[outSlot]?.type, to.node.inputs?.[inSlot]?.type];
-    throw new CommandError("invalid", `${fromPath} (${gives}) does not fit ${toPath} (${takes}); nothing was linked.`, {
-      paths: [fromPath, toPath],
-      types: [gives, takes],
-    });
+    const [gives, takes] = types;
+    const sentence = page.litegraph().isValidConnection(gives, takes)
+      ? `One of the two nodes refuses a link from ${fromPath} to ${toPath}; nothing was changed.`
+      : `${fromPath} (${gives}) does not fit ${toPath} (${takes}); nothing was changed.`;
+    throw new CommandError("invalid", sentence, { paths, types });
   }
   return { link_id: made.id, from: end(root, from), to: end(root, to), type: made.type };
 }

@@ -13,9 +13,12 @@ import { within } from "./waiting.js";
 
 // Milliseconds.
 const LOAD_AT_MOST = 60_000;
+// The type of a placeholder for a node whose own the workflow does not name.
+const UNKNOWN_TYPE = "UNKNOWN";
 
 /**
- * @typedef {{loaded: true, message: string, format: "ui" | "api", nodes: number, missing_node_types: string[]}} Loaded
+ * @typedef {{loaded: true, message: string, format: "ui" | "api", nodes: number, missing_node_types: string[],
+ *   warnings: string[]}} Loaded
  */
 
 /**
@@ -60,8 +63,7 @@ export function createLoader(frontend, workflows) {
 export function formatOf(workflow) {
   if (workflow !== null && typeof workflow === "object" && !Array.isArray(workflow)) {
     if (isUi(workflow)) return "ui";
-    const nodes = Object.values(workflow);
-    if (nodes.length > 0 && nodes.every(isApiNode)) return "api";
+    if (isApi(workflow)) return "api";
     const inner = ["workflow", "output", "prompt"].find((key) => isUi(workflow[key]) || isApi(workflow[key]));
     if (inner) throw new CommandError("invalid", `Send what is under "${inner}" of this; it holds the workflow.`);
   }
@@ -85,13 +87,23 @@ function isUi(value) {
  * @returns {value is ApiWorkflow}
  */
 function isApi(value) {
-  return value !== null && typeof value === "object" && Object.values(value).length > 0 && Object.values(value).every(isApiNode);
+  return isObject(value) && Object.values(value).length > 0 && Object.values(value).every(isApiNode);
 }
 
-/** @param {any} node */
+/**
+ * A node whose type was not installed where it was exported has the class null; as a page exports it, none at all.
+ *
+ * @param {any} node
+ */
 function isApiNode(node) {
-  if (typeof node?.class_type !== "string") return false;
-  return node.inputs === undefined || (node.inputs !== null && typeof node.inputs === "object" && !Array.isArray(node.inputs));
+  if (!isObject(node) || !(node.inputs === undefined || isObject(node.inputs))) return false;
+  if (Object.hasOwn(node, "class_type")) return typeof node.class_type === "string" || node.class_type === null;
+  return isObject(node.inputs) && isObject(node._meta);
+}
+
+/** @param {any} value */
+function isObject(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
 }
 
 /**
@@ -104,6 +116,7 @@ function isApiNode(node) {
  */
 async function load(frontend, workflows, workflow, name, warn) {
   const format = formatOf(workflow);
+  const { api, warnings } = format === "api" ? loadable(workflow, frontend.placesUnknownNodes()) : { api: {}, warnings: [] };
   const missing = format === "ui" ? missingInUi(frontend, workflow) : missingInApi(frontend, workflow);
   if (format === "api" && missing.length > 0 && !frontend.placesUnknownNodes()) {
     throw new CommandError(
@@ -113,7 +126,10 @@ async function load(frontend, workflows, workflow, name, warn) {
       { missing_node_types: missing },
     );
   }
-  const expected = format === "ui" ? workflow.nodes.length : Object.keys(workflow).length;
+  if (format === "api" && Object.keys(api).length === 0) {
+    throw new CommandError("invalid", "No node of this workflow has a type; export it again where its nodes are installed.");
+  }
+  const expected = format === "ui" ? workflow.nodes.length : Object.keys(api).length;
   const before = frontend.openDialogs();
   await workflows.idle();
   const left = workflows.active();
@@ -130,7 +146,7 @@ async function load(frontend, workflows, workflow, name, warn) {
   let opened;
   try {
     const shown =
-      format === "ui" ? frontend.loadUi(workflow, name, warn) : frontend.loadApi(withInputs(workflow), name).then(() => true);
+      format === "ui" ? frontend.loadUi(workflow, name, warn) : frontend.loadApi(api, name).then(() => true);
     const own = workflows.loading();
     said = await within(shown, LOAD_AT_MOST, `the page is still not done after ${LOAD_AT_MOST / 1000} s`);
     await own;
@@ -154,7 +170,8 @@ async function load(frontend, workflows, workflow, name, warn) {
   workflows.settle("loaded");
   const count = `${nodes} ${nodes === 1 ? "node" : "nodes"}`;
   const unknown = missing.length > 0 ? ` It does not know these and shows them red: ${missing.join(", ")}.` : "";
-  return { loaded: true, message: `The page shows the workflow (${count}).${unknown}`, format, nodes, missing_node_types: missing };
+  const message = [`The page shows the workflow (${count}).${unknown}`, ...warnings].join(" ");
+  return { loaded: true, message, format, nodes, missing_node_types: missing, warnings };
 }
 
 /**
@@ -166,13 +183,28 @@ function isShown(workflows, workflow) {
 }
 
 /**
- * 1.58 reads the inputs of every node, though a node may have none.
+ * A workflow in API format as the page can take it. 1.58 reads the inputs of every node, though a node may have none,
+ * and puts a placeholder for a type that it does not know; but a type there has to be. 1.32 loads nothing then.
  *
  * @param {ApiWorkflow} workflow
- * @returns {ApiWorkflow}
+ * @param {boolean} places whether the page puts placeholders
+ * @returns {{api: Record<string, any>, warnings: string[]}}
  */
-function withInputs(workflow) {
-  return Object.fromEntries(Object.entries(workflow).map(([id, node]) => [id, { ...node, inputs: node.inputs ?? {} }]));
+export function loadable(workflow, places) {
+  const untyped = Object.keys(workflow).filter((id) => typeof workflow[id].class_type !== "string");
+  const gone = new Set(places ? [] : untyped);
+  const isGone = (/** @type {any} */ value) => Array.isArray(value) && value.length === 2 && gone.has(String(value[0]));
+  const kept = Object.entries(workflow).filter(([id]) => !gone.has(id));
+  const api = Object.fromEntries(
+    kept.map(([id, node]) => {
+      const inputs = Object.entries(node.inputs ?? {}).filter(([, value]) => !isGone(value));
+      return [id, { ...node, class_type: node.class_type ?? UNKNOWN_TYPE, inputs: Object.fromEntries(inputs) }];
+    }),
+  );
+  const named = untyped.map((id) => `#${id}${workflow[id]._meta?.title ? ` ${JSON.stringify(workflow[id]._meta.title)}` : ""}`).join(", ");
+  const fate = places ? "it shows placeholders instead" : "it left them and their links out";
+  const warnings = untyped.length > 0 ? [`The page could not make ${named}, whose type the workflow does not name; ${fate}.`] : [];
+  return { api, warnings };
 }
 
 /**
@@ -194,6 +226,6 @@ function missingInUi(frontend, workflow) {
  * @returns {string[]}
  */
 function missingInApi(frontend, workflow) {
-  const types = Object.values(workflow).map(({ class_type }) => class_type);
+  const types = Object.values(workflow).flatMap(({ class_type }) => class_type ?? []);
   return [...new Set(types)].filter((type) => !frontend.knowsType(type));
 }

@@ -135,8 +135,8 @@ function named(values, names) {
 export function apiItems(workflow) {
   return Object.entries(/** @type {Record<string, any>} */ (workflow)).map(([key, { class_type, inputs, _meta }]) => ({
     key,
-    type: class_type,
-    title: typeof _meta?.title === "string" ? _meta.title : class_type,
+    type: class_type ?? texts.unknownType,
+    title: (typeof _meta?.title === "string" && _meta.title) || class_type || texts.unknownType,
     values: Object.fromEntries(Object.entries(inputs ?? {}).filter(([, value]) => !isLink(value))),
   }));
 }

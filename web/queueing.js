@@ -13,6 +13,7 @@
  */
 
 import { keepWritten, forgetReplaced } from "./controls.js";
+import { failedExport } from "./errors.js";
 import { nextTask, within } from "./waiting.js";
 
 /** Runs of ours are told from the person's by their number: -0 is 0 to everyone who computes or sends it. */
@@ -132,7 +133,9 @@ export function createQueueing(frontend) {
      */
     async alone(work) {
       while (stretch || exporting) await (stretch?.over ?? exporting);
-      const done = work();
+      const done = work().catch((error) => {
+        throw failedExport(error);
+      });
       const own = within(done, AT_MOST, "").then(
         () => {},
         () => {},

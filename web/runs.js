@@ -12,16 +12,17 @@
  *
  * @typedef {object} Expected What is to be told of the run of ours that is being queued.
  * @property {string} mark what the server knows ComfyUI's answers by: it may answer in our place, or when we are gone
- * @property {() => void} exported throws where the run must not be submitted
+ * @property {(output: import("./types.js").ApiWorkflow) => void} exported throws where the run must not be submitted
  * @property {(settled: Promise<void>) => void} submitted `settled` when the page has done what follows the run
  * @property {(answer: any) => void} answered
  * @property {(error: any) => void} refused
  */
 
 import { newError } from "./dialogs.js";
-import { CommandError, words } from "./errors.js";
+import { CommandError, failedExport, words } from "./errors.js";
 import { OURS } from "./queueing.js";
 import { byExecutionId } from "./subgraphs.js";
+import { leaveOut } from "./untyped.js";
 import { nextTask, unlessCancelled } from "./waiting.js";
 
 /**
@@ -50,7 +51,7 @@ export function createRuns(frontend, workflows, queueing) {
       return answer;
     }
     try {
-      ours.exported();
+      ours.exported(rest[0]?.output ?? {});
     } catch (error) {
       ours.refused(error);
       // The page reports what it gets as a fault of whoever is in its stack.
@@ -104,7 +105,7 @@ export function createRuns(frontend, workflows, queueing) {
    *
    * @param {number} count
    * @param {(() => void) | undefined} prepare
-   * @param {() => Record<string, any>} part what belongs to the answer beside ComfyUI's
+   * @param {(leftOut: string[]) => Record<string, any>} part what belongs to the answer beside ComfyUI's
    * @param {import("./transport.js").Call} call
    * @returns {{answers: Promise<any[]>, over: Promise<unknown>}} `over`: the page is done with what follows a run
    */
@@ -112,6 +113,8 @@ export function createRuns(frontend, workflows, queueing) {
     /** @type {any[]} */
     const list = [];
     let exports = 0;
+    /** @type {string[]} */
+    let leftOut = [];
     let over = Promise.resolve();
     let tab = "";
     /** @type {() => void} */
@@ -126,7 +129,7 @@ export function createRuns(frontend, workflows, queueing) {
     const answers = new Promise((resolve, reject) => {
       expected = {
         mark: id,
-        exported() {
+        exported(output) {
           // Of several, those after the first one follow: who cancels then is told what was queued.
           if (signal.aborted && exports === 0) throw cancelled();
           // The export takes a while, and the person may open something else in it.
@@ -136,11 +139,12 @@ export function createRuns(frontend, workflows, queueing) {
             const prompt_ids = list.map((answer) => answer?.prompt_id);
             throw new CommandError("tab_changed", sentence, { workflow_tab: tab, active: shown(), prompt_ids });
           }
+          leftOut = leaveOut(frontend, output);
           exports++;
         },
         submitted(settled) {
           if (exports === count) settled.then(release);
-          submitting(part());
+          submitting(part(leftOut));
         },
         answered(answer) {
           if (list.push(answer) === count) resolve(list);
@@ -156,7 +160,7 @@ export function createRuns(frontend, workflows, queueing) {
       tab = shown();
       over = Promise.resolve(app.queuePrompt(OURS, count)).then(
         () => resolve(list),
-        (error) => reject(refusal(frontend, error, list)),
+        (error) => reject(exports === 0 ? failedExport(error) : refusal(frontend, error, list)),
       ).finally(withdraw);
     });
     // However it ends; nothing follows what was not queued.
@@ -167,7 +171,7 @@ export function createRuns(frontend, workflows, queueing) {
   /**
    * @param {number} count
    * @param {(() => void) | undefined} prepare
-   * @param {() => Record<string, any>} part
+   * @param {(leftOut: string[]) => Record<string, any>} part
    * @param {import("./transport.js").Call} call
    * @param {(over: Promise<unknown>) => void} follow
    * @returns {Promise<Queued>}
@@ -212,7 +216,7 @@ export function createRuns(frontend, workflows, queueing) {
      *
      * @param {number} count how many times
      * @param {(() => void) | undefined} prepare sets fields, right before the export
-     * @param {() => Record<string, any>} part what belongs to the answer beside ComfyUI's
+     * @param {(leftOut: string[]) => Record<string, any>} part what belongs to the answer beside ComfyUI's
      * @param {import("./transport.js").Call} call
      * @returns {Promise<Queued>}
      * @throws {CommandError} execution_failed with details {node_errors, error} when ComfyUI refuses

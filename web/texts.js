@@ -182,6 +182,7 @@ export const texts = {
   offerPicture: (/** @type {number} */ nodes, /** @type {number} */ values) =>
     `A picture of the workflow: nodes ${nodes}, values changed ${values}`,
   nodeTitle: "title",
+  unknownType: "unknown type",
 
   approveTitle: (/** @type {string} */ program) => `May ${program} do this?`,
   approveOnce: "Your answer holds for this program until ComfyUI is restarted.",

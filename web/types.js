@@ -34,6 +34,8 @@
  * @property {WidgetOptions} [options]
  * @property {string} [label]
  * @property {Widget[]} [linkedWidgets]
+ * @property {boolean} [dynamicPrompts] The page reads its text as a dynamic prompt.
+ * @property {(node: GraphNode, index: number) => unknown} [serializeValue] What is exported instead of the value.
  * @property {{nodeId: NodeId, widgetName: string}} [_overlay] 1.32: this widget is another node's, shown here.
  * @property {(value: any, canvas?: unknown, node?: GraphNode, pos?: unknown, event?: unknown) => unknown} [callback]
  *
@@ -88,7 +90,8 @@
  * @typedef {{requested: any, value: any, warnings: string[]}} Written
  *
  * @typedef {{nodes: object[], [key: string]: any}} UiWorkflow A workflow as the frontend saves it.
- * @typedef {Record<string, {class_type: string, inputs?: Record<string, any>}>} ApiWorkflow What /prompt takes.
+ * @typedef {Record<string, {class_type: string | null, inputs?: Record<string, any>, _meta?: {title?: string}}>} ApiWorkflow
+ *   What /prompt takes; the class of a node whose type was not installed is null.
  */
 
 export {};

@@ -46,7 +46,7 @@ const settings = createSettings((rules) => {
 /** @param {WebSocket} opened the socket to the server, on which nothing was said yet */
 function start(opened) {
   const dialogs = createDialogs(frontend);
-  const workflows = createWorkflows(frontend);
+  const workflows = createWorkflows(frontend, window);
   const revisions = createRevisions(frontend, workflows, window);
   const queueing = createQueueing(frontend);
   const means = {

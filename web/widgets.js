@@ -36,6 +36,7 @@ import { createMemory } from "./memory.js";
 import { fieldsAt, resolve } from "./paths.js";
 import { addRow } from "./rows.js";
 import { named } from "./shown.js";
+import { rewriteWarning } from "./rewrites.js";
 import { inputOf, linkInto, ownerOf, walk } from "./subgraphs.js";
 import { accepted } from "./values.js";
 
@@ -279,6 +280,8 @@ function warnings(page, root, { requested, value, adds, owner }) {
   const slot = inputOf(node, widget);
   const link = slot < 0 ? undefined : linkInto(node, slot);
   if (link) said.push("Its input is linked, so this value is not used.");
+  const rewritten = link ? null : rewriteWarning(owner);
+  if (rewritten) said.push(rewritten);
   const control = controlOf(owner);
   if (control && control.value !== "fixed" && !link) {
     const when =

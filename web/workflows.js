@@ -4,6 +4,7 @@
  * @typedef {import("./frontend.js").Frontend} Frontend
  */
 
+import { createAfterEffects } from "./aftereffects.js";
 import { nextTask, within } from "./waiting.js";
 
 // Milliseconds after which a load that does not end is no longer waited for: the page shows what it shows.
@@ -11,9 +12,11 @@ const LOAD_AT_MOST = 60_000;
 
 /**
  * @param {Frontend} frontend
+ * @param {any} page the window
  */
-export function createWorkflows(frontend) {
+export function createWorkflows(frontend, page) {
   const { app, state, tracker, noteStep } = frontend;
+  const afterEffects = createAfterEffects(frontend, page);
   /** @type {WeakMap<object, string>} */
   const ids = new WeakMap();
   let given = 0;
@@ -93,6 +96,33 @@ export function createWorkflows(frontend) {
     };
   }
 
+  /**
+   * Have everybody wait for work on the graph as they wait for a load.
+   *
+   * @template T
+   * @param {() => Promise<T>} work may load, but not wait for being idle
+   * @returns {Promise<T>}
+   */
+  function undisturbed(work) {
+    const over = begin();
+    const done = work().finally(over);
+    waitFor(within(done, LOAD_AT_MOST, "").catch(over));
+    return done;
+  }
+
+  /**
+   * Have the undo history take the graph as it is now for the state it holds. What the page itself adds while it
+   * puts a state on the canvas (a default, a format's mark) would otherwise become a step in which nothing changed.
+   *
+   * @param {"loaded" | "restored"} [how] a graph that was loaded anew is also what it counts as unmodified
+   */
+  function settle(how = "restored") {
+    const history = tracker();
+    if (how === "loaded") history?.reset(state());
+    else if (history) history.activeState = state();
+    afterEffects.follow(history, how === "loaded");
+  }
+
   return {
     store,
     tracker,
@@ -105,19 +135,7 @@ export function createWorkflows(frontend) {
       while (loads > 0) await loading;
     },
 
-    /**
-     * Have everybody wait for work on the graph as they wait for a load.
-     *
-     * @template T
-     * @param {() => Promise<T>} work may load, but not wait for being idle
-     * @returns {Promise<T>}
-     */
-    undisturbed(work) {
-      const over = begin();
-      const done = work().finally(over);
-      waitFor(within(done, LOAD_AT_MOST, "").catch(over));
-      return done;
-    },
+    undisturbed,
 
     /** @param {() => void} hear called whenever the page has loaded a graph */
     onLoaded: (hear) => void loaded.add(hear),
@@ -152,8 +170,11 @@ export function createWorkflows(frontend) {
       return free;
     },
 
-    /** Have the undo history notice what has changed up to now, so that it becomes a step of its own. */
+    /**
+     * Have the undo history notice what a person has changed up to now, so that it becomes a step of its own.
+     */
     capture() {
+      if (afterEffects.settle()) return;
       const history = tracker();
       if (history?.captureCanvasState) history.captureCanvasState();
       else history?.checkState();
@@ -168,6 +189,8 @@ export function createWorkflows(frontend) {
     openUndoStep() {
       /** @type {any} */
       let history;
+      /** @type {any} */
+      let before;
       const close = () => {
         if (openSteps.delete(close)) noteStep(history);
       };
@@ -179,9 +202,18 @@ export function createWorkflows(frontend) {
          */
         undoStep(change) {
           history = tracker();
+          before = history?.undoQueue.at(-1);
           history?.beforeChange();
           openSteps.add(close);
           return change();
+        },
+
+        /** Have the graph be what it was before, and the step not made. */
+        async takeBack() {
+          close();
+          if (!history || history !== tracker() || history.undoQueue.at(-1) === before) return;
+          await undisturbed(() => history.updateState([history.undoQueue.pop()], []));
+          settle();
         },
 
         /** Have the step noted. */
@@ -189,17 +221,9 @@ export function createWorkflows(frontend) {
       };
     },
 
-    /**
-     * Have the undo history take the graph as it is now for the state it holds. What the page itself adds while it
-     * puts a state on the canvas (a default, a format's mark) would otherwise become a step in which nothing changed.
-     *
-     * @param {"loaded" | "restored"} [how] a graph that was loaded anew is also what it counts as unmodified
-     */
-    settle(how = "restored") {
-      const history = tracker();
-      if (how === "loaded") history?.reset(state());
-      else if (history) history.activeState = state();
-    },
+    settle,
+
+    returnsTo: afterEffects.returnsTo,
 
     /**
      * @param {any} a

@@ -12,6 +12,7 @@ import numpy
 import pytest
 from comfyui_uiapi.client.errors import UiapiError
 from comfyui_uiapi.client.values import encode, png
+from comfyui_uiapi.client.wire import workflow_of
 from comfyui_uiapi.tests.client.conftest import PNG
 from PIL import Image
 
@@ -104,3 +105,12 @@ def test_a_text_is_never_taken_for_a_path(tmp_path: Path) -> None:
 
 def test_our_png_is_what_others_read() -> None:
     assert (numpy.asarray(Image.open(io.BytesIO(png(RGB.tobytes(), 5, 3)))) == RGB).all()
+
+
+def test_a_workflow_with_nan_is_read_as_comfyuis_frontend_reads_it(tmp_path: Path) -> None:
+    text = '{"1": {"class_type": "EmptyImage", "is_changed": [NaN], "inputs": {"a": -Infinity}}}'
+    read = {"1": {"class_type": "EmptyImage", "is_changed": [None], "inputs": {"a": None}}}
+    file = tmp_path / "workflow.json"
+    file.write_text(text)
+    for source in (text, file, str(file), json.loads(text)):
+        assert workflow_of(source) == read

@@ -305,6 +305,22 @@ def test_an_api_export_is_read_by_its_classes_inputs(reader: Reader) -> None:
     ]
 
 
+def test_models_beside_and_in_a_node_of_unknown_type_are_found(reader: Reader) -> None:
+    workflow = {
+        "1": {"class_type": "Checkpoint", "inputs": {"ckpt_name": "gone.safetensors"}},
+        "29:8": {"inputs": {"UNKNOWN": "other.safetensors"}, "class_type": None, "_meta": {"title": ""}},
+        "3": {"inputs": {"UNKNOWN": "third.safetensors"}, "_meta": {"title": ""}},
+    }
+    assert node_types(workflow) == {"Checkpoint"}
+    needs = Needs(reader.places, reader.inputs).read(workflow)
+    assert [use.to_dict() for need in needs[1:] for use in need.uses] == [
+        {"id": "29:8", "type": None, "path": "#29:8.UNKNOWN", "widget": "UNKNOWN"},
+        {"id": "3", "type": None, "path": "#3.UNKNOWN", "widget": "UNKNOWN"},
+    ]
+    saved = graph(node("Checkpoint", ["x.safetensors"]), {**node("", ["y.gguf"], 2), "type": None})
+    assert reader.read(saved) == [("x.safetensors", "checkpoints", None), ("y.gguf", None, None)]
+
+
 def test_what_get_workflow_answers_is_read_too(reader: Reader) -> None:
     ui = graph(node("Checkpoint", ["x.safetensors"]))
     api = {"1": {"class_type": "Checkpoint", "inputs": {"ckpt_name": "x.safetensors"}}}

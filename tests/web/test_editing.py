@@ -8,7 +8,7 @@ import pytest
 from comfyui_uiapi.tests.stack.tab import Tab
 
 from .conftest import Ask
-from .graphs import Json, nested, node, ui
+from .graphs import Json, nested, node, save, ui
 
 HISTORY = """() => {
     const { changeTracker, isModified } = app.extensionManager.workflow.activeWorkflow
@@ -231,3 +231,39 @@ async def test_snapshots_are_listed_compared_and_restored_as_one_undo_step(tell:
     await tell("undo")
     assert await graph(tell) == after
     assert (await refused("restore_snapshot", snapshot="never"))["code"] == "unknown_snapshot"
+
+
+REFUSING = "() => { app.rootGraph.nodes.find(node => node.title === 'Save').onConnectInput = () => false }"
+THROWING = """() => {
+    app.rootGraph.nodes.find(node => node.title === 'Save').onConnectionsChange = () => { throw new Error('a fault') }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "says"),
+    [(REFUSING, "invalid", "refuses a link"), (THROWING, "tab_failed", "failed in the page, and nothing was changed")],
+)
+async def test_a_link_that_fails_in_a_nodes_code_leaves_what_was_there(
+    tell: Ask, refused: Ask, tab: Tab, fault: str, code: str, says: str
+) -> None:
+    workflow = ui(
+        [
+            node(1, "EmptyImage", "One", [64, 32, 1, 0], outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [4]}]),
+            node(2, "EmptyImage", "Two", [64, 32, 1, 0], outputs=[{"name": "IMAGE", "type": "IMAGE", "links": []}]),
+            save(4),
+        ],
+        [[4, 1, 0, 3, 0, "IMAGE"]],
+    )
+    await tell("load_workflow", workflow=workflow)
+    await tab.page.evaluate(fault)
+    error = await refused("set_connection", field=["Two.outputs[0]", "Save.images"])
+    assert error["code"] == code and says in error["error"]
+    assert error["details"].get("reason", "a fault") == "a fault"
+    assert (await tell("get_fields", fields=["Save.inputs[0]"]))["Save.inputs[0]"]["title"] == "One"
+    assert await tell("undo") == {"done": 0}
+
+
+async def test_a_link_between_two_types_is_refused_by_their_names(tell: Ask, refused: Ask) -> None:
+    await tell("load_workflow", workflow=ui([node(1, "LabText", "Text", ["x"]), save(None)]))
+    error = await refused("set_connection", field=["Text.outputs[0]", "Save.images"])
+    assert error["error"] == "Text.outputs[0] (STRING) does not fit Save.images (IMAGE); nothing was changed."

@@ -126,3 +126,51 @@ async def test_a_promoted_value_outlives_a_change_of_tabs(tell: Ask) -> None:
     await tell("switch_tab", tab="promoted")
     assert await tell("get_fields", fields=["Outer.width"]) == {"Outer.width": 320}
     assert (await tell("get_workflow_api"))["output"]["5:4:1"]["inputs"]["width"] == 320
+
+async def late(tell: Ask, tab: Tab) -> None:
+    """Wait until the node named N has what it adds to itself."""
+    await tab.page.wait_for_function(
+        "app.rootGraph.nodes.find(node => node.title === 'N')?.widgets.some(({ name }) => name === 'note')"
+    )
+
+
+async def test_what_a_node_adds_a_moment_after_it_is_made_is_part_of_making_it(tell: Ask, tab: Tab) -> None:
+    await tell("add_node", type="LabLate", title="N")
+    await late(tell, tab)
+    await tell("set_fields", fields=[["N.mode", False]])
+    for _ in range(2):
+        assert await tell("undo") == {"done": 1}
+        assert await tell("get_fields", fields=["N.mode"]) == {"N.mode": True}
+        await late(tell, tab)
+        assert await tell("undo") == {"done": 1}
+        assert (await tell("query_fields"))["nodes"] == []
+        assert await tell("undo") == {"done": 0}
+        assert await tell("redo") == {"done": 1}
+        await late(tell, tab)
+        assert await tell("redo") == {"done": 1}
+        assert await tell("get_fields", fields=["N.mode"]) == {"N.mode": False}
+        await late(tell, tab)
+        assert await tell("redo") == {"done": 0}
+    assert await tell("undo", steps=5) == {"done": 2}
+
+
+async def test_undo_takes_nothing_for_a_step_that_the_page_noted_of_a_node_itself(tell: Ask, tab: Tab) -> None:
+    await tell("add_node", type="LabLate", title="N")
+    # A click before the node is done, and one after it: the page notes what it finds.
+    await tab.page.evaluate("() => window.dispatchEvent(new PointerEvent('pointerdown'))")
+    await late(tell, tab)
+    await tab.page.evaluate(CLICK)
+    assert await tell("undo") == {"done": 1}
+    assert (await tell("query_fields"))["nodes"] == []
+    assert await tell("undo") == {"done": 0}
+
+
+async def test_what_a_graph_does_to_itself_after_a_load_is_no_step(tell: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=ui([node(1, "LabLate", "N", [True])]))
+    await late(tell, tab)
+    assert await tell("undo") == {"done": 0}
+    await tell("set_fields", fields=[["N.mode", False]])
+    assert await tell("undo") == {"done": 1}
+    assert await tell("undo") == {"done": 0}
+    [shown] = [item for item in (await tell("list_tabs"))["tabs"] if item["active"]]
+    assert not shown["modified"]

@@ -284,3 +284,32 @@ async def test_a_file_that_has_landed_is_offered_after_a_refresh(played: Played)
     written = await server.ask("set_fields", fields=[["Loader", new]])
     assert written["response"]["Loader"] == {"requested": new, "value": new, "warnings": []}
     (folder / new).unlink()
+
+
+UNTYPED = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64}, "_meta": {"title": "Canvas"}},
+    "29:8": {"class_type": None, "inputs": {"image": ["1", 0], "UNKNOWN": 512}, "_meta": {"title": "Lost"}},
+    "3": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+}
+
+
+async def test_an_export_with_a_node_of_unknown_type_is_loaded_as_far_as_the_page_can(tell: Ask) -> None:
+    loaded = await tell("load_workflow", workflow=UNTYPED)
+    assert '#29:8 "Lost"' in loaded["warnings"][0] and loaded["warnings"][0] in loaded["message"]
+    nodes = {item["title"]: item["type"] for item in (await tell("query_fields"))["nodes"]}
+    assert nodes["Canvas"] == "EmptyImage" and len(nodes) in (2, 3)
+    assert nodes.get("Lost", "UNKNOWN") == "UNKNOWN"
+
+
+async def test_a_run_is_refused_for_a_node_of_unknown_type_only_where_it_needs_it(tell: Ask, refused: Ask) -> None:
+    ran = await tell("run", workflow=UNTYPED, wait=False)
+    assert ran["prompt_id"] and '#29:8 "Lost"' in ran["warnings"][0]
+    needing = {**UNTYPED, "3": {"class_type": "SaveImage", "inputs": {"images": ["29:8", 0], "filename_prefix": "x"}}}
+    assert (await refused("run", workflow=needing, wait=False))["code"] == "execution_failed"
+
+
+async def test_a_workflow_with_nan_is_loaded_as_the_page_would_open_it(tell: Ask) -> None:
+    inputs = {"width": 64, "height": float("-inf")}
+    workflow = {"1": {"class_type": "EmptyImage", "is_changed": [float("nan")], "inputs": inputs}}
+    assert (await tell("load_workflow", workflow=workflow))["nodes"] == 1
+    assert (await tell("get_fields", fields=["EmptyImage.width"])) == {"EmptyImage.width": 64}

@@ -138,9 +138,46 @@ const feeds = async (page) => (await page.ask("get_fields", { fields: ["Third.in
 test("a link that a node refuses leaves the one that was there", async () => {
   const page = linkedPage();
   page.app.rootGraph.nodes[2].refuses = true;
-  await assert.rejects(page.ask("set_connection", { field: ["Other.outputs[0]", "Third.inputs[0]"] }), { code: "invalid" });
+  await assert.rejects(page.ask("set_connection", { field: ["Other.outputs[0]", "Third.inputs[0]"] }), {
+    code: "invalid",
+    message: "One of the two nodes refuses a link from Other.outputs[0] to Third.inputs[0]; nothing was changed.",
+  });
   assert.equal(await feeds(page), "Mine");
 });
+
+test("a link between two types is refused by their names", async () => {
+  const page = linkedPage();
+  page.app.rootGraph.nodes[2].inputs[0].type = "MASK";
+  page.app.rootGraph.nodes[2].refuses = true;
+  await assert.rejects(page.ask("set_connection", { field: ["Other.outputs[0]", "Third.inputs[0]"] }), {
+    code: "invalid",
+    message: "Other.outputs[0] (IMAGE) does not fit Third.inputs[0] (MASK); nothing was changed.",
+  });
+  assert.equal(await feeds(page), "Mine");
+});
+
+for (const command of ["set_connection", "disconnect"]) {
+  test(`a node that fails in ${command} leaves the links that were there, and its words are a detail`, async () => {
+    const page = linkedPage();
+    const { links } = page.app.rootGraph;
+    const [, other, third] = page.app.rootGraph.nodes;
+    const fail = (link) => {
+      links.clear();
+      if (link) links.set(9, link);
+      throw new Error("a node's fault");
+    };
+    other.connect = () => fail({ id: 9, origin_id: 2, origin_slot: 0, target_id: 3, target_slot: 0, type: "IMAGE" });
+    third.disconnectInput = () => fail();
+    const field = command === "disconnect" ? "Third.inputs[0]" : ["Other.outputs[0]", "Third.inputs[0]"];
+    await assert.rejects(page.ask(command, { field }), (error) => {
+      assert.match(error.message, /failed in the page, and nothing was changed: a node's fault\.$/);
+      assert.deepEqual([error.code, error.details.reason], ["tab_failed", "a node's fault"]);
+      return true;
+    });
+    assert.equal(await feeds(page), "Mine");
+    assert.deepEqual([page.tab.changeTracker.undoQueue.length, page.tab.changeTracker.changeCount], [1, 0]);
+  });
+}
 
 test("an input is not taken for the output of the same number", async () => {
   const page = linkedPage();

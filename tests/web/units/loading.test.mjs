@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { saved, showPage, sleep } from "./page.mjs";
+import { formatOf, loadable } from "../../../web/loading.js";
 
 const MINE = [saved(1, "Mine", { v: 1 }), saved(2, "Also mine", { v: 2 })];
 
@@ -63,4 +64,40 @@ test("a load is not called done when the person has opened another tab meanwhile
   page.show(page.tab);
   await assert.rejects(load, { code: "tab_changed" });
   assert.deepEqual(page.tab.changeTracker.initialState, { nodes: [], links: [] });
+});
+
+const UNTYPED = {
+  1: { class_type: "T", inputs: {}, _meta: { title: "Known" } },
+  "29:8": { class_type: null, inputs: { UNKNOWN: "x.safetensors" }, _meta: { title: "Lost" } },
+  3: { class_type: "T", inputs: { image: ["29:8", 0], other: ["1", 0] } },
+};
+
+test("an export with a node of unknown type is one in API format", () => {
+  assert.equal(formatOf(UNTYPED), "api");
+  assert.equal(formatOf({ 1: { inputs: {}, _meta: { title: "" } } }), "api");
+  for (const other of [{ 1: { inputs: {} } }, { 1: { class_type: 3 } }, { 1: { class_type: "T", inputs: [] } }, {}, [UNTYPED], { prompt: UNTYPED }]) {
+    assert.throws(() => formatOf(other), { code: "invalid" });
+  }
+});
+
+test("a page that puts placeholders gets one for a node of unknown type", () => {
+  const { api, warnings } = loadable(UNTYPED, true);
+  assert.deepEqual(Object.values(api).map(({ class_type }) => class_type).sort(), ["T", "T", "UNKNOWN"]);
+  assert.deepEqual(api["29:8"].inputs, UNTYPED["29:8"].inputs);
+  assert.match(warnings[0], /#29:8 "Lost".*placeholders/);
+});
+
+test("a page that puts none gets the workflow without it and its links", () => {
+  const { api, warnings } = loadable(UNTYPED, false);
+  assert.deepEqual([Object.keys(api).sort(), api[3].inputs], [["1", "3"], { other: ["1", 0] }]);
+  assert.match(warnings[0], /#29:8 "Lost".*left them and their links out/);
+});
+
+test("what the page could not make of a workflow is said when it is loaded", async () => {
+  const page = showPage(MINE);
+  const loaded = await page.ask("load_workflow", { workflow: UNTYPED, name: "export" });
+  assert.equal(loaded.nodes, 2);
+  assert.match(loaded.warnings[0], /#29:8 "Lost"/);
+  assert.ok(loaded.message.endsWith(loaded.warnings[0]));
+  await assert.rejects(page.ask("load_workflow", { workflow: { 1: UNTYPED["29:8"] } }), { code: "invalid", message: /No node/ });
 });

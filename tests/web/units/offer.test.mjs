@@ -30,3 +30,10 @@ test("an input may have the name of what every object has", () => {
 test("whatever a value is, there is a text for it", () => {
   for (const value of [undefined, null, () => 1, Symbol("s"), Object, {}, [], "", 0]) assert.equal(typeof short(value), "string");
 });
+
+test("a node whose type the export does not name is shown as of unknown type", () => {
+  const [item] = apiItems({ "29:8": { class_type: null, inputs: { UNKNOWN: 512 }, _meta: { title: "" } } });
+  assert.deepEqual([item.type, item.title], ["unknown type", "unknown type"]);
+  const [named] = apiItems({ 1: { class_type: "T", _meta: { title: "" } } });
+  assert.equal(named.title, "T");
+});

@@ -99,6 +99,14 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
       if (!--this.changeCount) this.checkState();
     }
 
+    undo() {
+      return this.updateState(this.undoQueue, this.redoQueue);
+    }
+
+    redo() {
+      return this.updateState(this.redoQueue, this.undoQueue);
+    }
+
     async updateState(source, target) {
       const state = source.pop();
       target.push(this.activeState);
@@ -202,8 +210,18 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     },
   };
 
-  const types = { T: class T {} };
-  const LiteGraph = { registered_node_types: types, createNode: (type) => page.create(type) };
+  const types = {
+    T: class T {
+      computeSize() {
+        return page.create("T");
+      }
+    },
+  };
+  const LiteGraph = {
+    registered_node_types: types,
+    createNode: (type) => page.create(type),
+    isValidConnection: (gives, takes) => gives === takes,
+  };
   const window = { performance, setTimeout, addEventListener: NOTHING, requestAnimationFrame: NOTHING, Element: class {}, LiteGraph };
 
   const page = {
@@ -245,7 +263,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
   packs.below?.(app);
   const frontend = createFrontend(app, api, window);
   packs.around?.(app);
-  const workflows = createWorkflows(frontend);
+  const workflows = createWorkflows(frontend, window);
   const queueing = createQueueing(frontend);
   const means = {
     frontend,

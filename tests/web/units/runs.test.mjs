@@ -114,3 +114,38 @@ test("a run that is cancelled after it was queued answers all the same", async (
   const answer = await page.ask("execute", { batch_count: 2 }, { signal: abort.signal, submitting: () => abort.abort() });
   assert.deepEqual(answer.prompt_ids, ["prompt-1", "prompt-2"]);
 });
+
+test("a run whose export fails in a pack's code says so and leaves nothing that was set for it", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  await page.ask("set_fields", { fields: [["Mine.v", 2]] });
+  page.app.graphToPrompt = async () => {
+    throw new Error("a pack's fault.");
+  };
+  await assert.rejects(page.ask("execute", { fields: [["Mine.v", 7]] }), (error) => {
+    assert.equal(error.message, "Exporting the workflow failed in the page, and nothing was changed: a pack's fault.");
+    assert.deepEqual([error.code, error.details.reason], ["tab_failed", "a pack's fault."]);
+    return true;
+  });
+  assert.equal(page.value("Mine"), 2);
+  assert.deepEqual(await page.ask("undo"), { done: 1 });
+  assert.equal(page.value("Mine"), 1);
+});
+
+test("an export that fails in a pack's code says so", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  page.app.graphToPrompt = async () => {
+    throw new Error("a pack's fault");
+  };
+  for (const command of ["get_workflow", "get_workflow_api"]) {
+    await assert.rejects(page.ask(command), { code: "tab_failed", message: /^Exporting the workflow failed in the page.*a pack's fault\.$/ });
+  }
+});
+
+test("a node of a type that is not installed is left out of a run that does not need it, and that is said", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  const output = { 1: { class_type: "T", inputs: {} }, 8: { inputs: {}, _meta: { title: "Lost" } } };
+  page.app.graphToPrompt = async () => ({ workflow: { nodes: [] }, output });
+  const answer = await page.ask("execute");
+  assert.match(answer.warnings[0], /node #8 "Lost"/);
+  assert.deepEqual(Object.keys(output), ["1"]);
+});
