@@ -142,15 +142,21 @@ export function createFrontend(app, api, page) {
      *
      * @template T
      * @param {() => T} change
+     * @param {boolean} [putsBack] whether nothing has changed when it throws: what the page has changed by itself since
+     *   the last step would be noted in its place
      * @returns {T}
      */
-    undoStep(change) {
+    undoStep(change, putsBack = false) {
       const history = tracker();
       history?.beforeChange();
+      let done = false;
       try {
-        return change();
+        const result = change();
+        done = true;
+        return result;
       } finally {
-        noteStep(history);
+        if (done || !putsBack) noteStep(history);
+        else if (history) history.changeCount--;
       }
     },
 

@@ -19,7 +19,7 @@
  * @typedef {object} Page What a write needs of the page; frontend.js provides it.
  * @property {() => Graph} rootGraph
  * @property {() => any} canvas
- * @property {<T>(change: () => T) => T} undoStep
+ * @property {<T>(change: () => T, putsBack?: boolean) => T} undoStep
  * @property {(key: string) => unknown} setting
  * @property {import("./controls.js").WrittenValues} [written]
  * @property {() => any} [litegraph]
@@ -117,7 +117,7 @@ function inOrder(page, { steps, remember, plan: next, over }) {
       forget();
       throw refusal(page, error, done, left);
     }
-  });
+  }, true);
 }
 
 /**

@@ -205,7 +205,13 @@ export function createWorkflows(frontend, page) {
           before = history?.undoQueue.at(-1);
           history?.beforeChange();
           openSteps.add(close);
-          return change();
+          try {
+            return change();
+          } catch (error) {
+            // It was put back, and is no step.
+            if (openSteps.delete(close) && history) history.changeCount--;
+            throw error;
+          }
         },
 
         /** Have the graph be what it was before, and the step not made. */

@@ -137,3 +137,11 @@ test("many writes do not look at every node for each of them", async () => {
   await page.ask("set_fields", { fields });
   assert.ok(reads < 40 * COUNT, `${reads} reads of titles`);
 });
+
+test("a call that is refused makes no step of what the page has changed by itself", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  page.app.rootGraph.nodes[0].title = "Drifted";
+  for (const command of ["set_fields", "execute"]) await assert.rejects(page.ask(command, { fields: [["#1.v", "x"]] }), { code: "invalid" });
+  const { undoQueue, changeCount } = page.tab.changeTracker;
+  assert.deepEqual([undoQueue.length, changeCount], [0, 0]);
+});
