@@ -10,7 +10,7 @@ from .answers import Answer, Looks
 from .commands import COMMANDS, Kind, Request, Risk, Strict, command, tab_command
 from .dispatch import Call
 from .errors import UiapiError
-from .graph import Path, SetFields, Write
+from .graph import WRITES, Path, SetFields, Write
 from .images import Pictures
 from .shown import cut
 
@@ -130,7 +130,7 @@ class AddNode(Request):
     title: Title | None = None
     pos: Point | None = Field(None, description="Beside the others if left out.")
     size: Point | None = None
-    fields: list[Write] | None = Field(None, max_length=1000, description="[[widget name, value], …].")
+    fields: list[Write] | None = Field(None, max_length=1000, description=f"By widget names. {WRITES}")
     mode: Mode | None = None
     subgraph: NodePath | None = Field(None, description="The subgraph node to make it in.")
 
@@ -270,8 +270,30 @@ class CompareSnapshots(Request):
     b: str | None = Field(None, min_length=1, max_length=1000)
 
 
+@command("add_node", response=MadeNode, errors=["storage_failed"], risk=Risk.DRIVE, tab=True)
+async def add_node(call: Call, request: AddNode) -> dict[str, Any]:
+    """Make a node."""
+    # The tab is found first, so that without one no image is stored.
+    call.webui()
+    async with Pictures(call.bridge.pictures) as pictures:
+        answer: dict[str, Any] = await call.tab("add_node", await _with_pictures(call, request, pictures))
+        await pictures.keep(answer)
+    return answer
+
+
+async def _with_pictures(call: Call, request: AddNode, pictures: Pictures, *, dry: bool = False) -> dict[str, Any]:
+    """The data of add_node as the tab takes it, with the pictures in its fields stored."""
+    data = call.data()
+    if request.fields:
+        label = request.title or request.type
+        stored = await pictures.data([(f"{label}.{name}", value) for name, value in request.fields], dry=dry)
+        names = [name for name, _ in request.fields]
+        data["fields"] = [(name, value) for name, (_, value) in zip(names, stored.pop("fields"), strict=True)]
+        data |= stored
+    return data
+
+
 EDITS: dict[str, tuple[str, type[Request], Any]] = {
-    "add_node": ("Make a node.", AddNode, MadeNode),
     "remove_node": ("Remove nodes with their links.", NodesRequest, Removed),
     "set_node": (
         "Change a node's title, place, size, mode, colour, or whether it is collapsed or pinned.",
@@ -314,7 +336,7 @@ tab_command(
     risk=Risk.READ,
 )
 
-BATCHABLE = frozenset({*EDITS, "set_fields", "set_connection"})
+BATCHABLE = frozenset({*EDITS, "add_node", "set_fields", "set_connection"})
 
 
 @command("batch", response=Batched, risk=Risk.DRIVE, tab=True)
@@ -328,8 +350,11 @@ async def batch(call: Call, request: Batch) -> dict[str, Any]:
         ]
         answer: dict[str, Any] = await call.tab("batch", {"commands": commands, "dry_run": request.dry_run})
         await pictures.keep(answer)
-    changes = [{**change, **{key: cut(change.get(key)) for key in ("before", "after")}} for change in answer["changes"]]
-    return {**answer, "changes": changes}
+    return {**answer, "changes": [_shown(change) for change in answer["changes"]]}
+
+
+def _shown(change: dict[str, Any]) -> dict[str, Any]:
+    return {key: cut(value) if key in ("before", "after") else value for key, value in change.items()}
 
 
 async def _checked(call: Call, index: int, item: BatchCommand, pictures: Pictures, *, dry: bool) -> dict[str, Any]:
@@ -344,9 +369,10 @@ async def _checked(call: Call, index: int, item: BatchCommand, pictures: Picture
         )
     try:
         parsed = COMMANDS[item.command].parse(item.data)
-        if not isinstance(parsed, SetFields):
-            return Call(call.bridge, COMMANDS[item.command], call.caller, parsed).data()
-        return await pictures.data(parsed.writes(), dry=dry)
+        if isinstance(parsed, SetFields):
+            return await pictures.data(parsed.writes(), dry=dry)
+        part = Call(call.bridge, COMMANDS[item.command], call.caller, parsed)
+        return await _with_pictures(part, parsed, pictures, dry=dry) if isinstance(parsed, AddNode) else part.data()
     except UiapiError as error:
         raise UiapiError(
             error.code, f"Command {index} of the batch: {error.message}", {**error.details, **where}

@@ -12,6 +12,7 @@ import { CommandError } from "./errors.js";
 import { bothEnds, ends } from "./links.js";
 import { nearestNames } from "./nearest.js";
 import { brief, commonGraph, resolveNode, resolveNodes } from "./nodes.js";
+import { withOffered } from "./offered.js";
 import { resolve } from "./paths.js";
 import { enquote } from "./readings.js";
 import { cutWritten } from "./shown.js";
@@ -25,7 +26,7 @@ const GAP = 60;
 /**
  * @param {Frontend} frontend
  * @param {{type: string, title?: string, pos?: [number, number], size?: [number, number], fields?: [string, any][],
- *   mode?: string, subgraph?: string}} data
+ *   mode?: string, subgraph?: string, pictures?: Record<string, string>}} data
  */
 export function addNode(frontend, data) {
   const root = frontend.rootGraph();
@@ -46,7 +47,7 @@ export function addNode(frontend, data) {
       graph.add(node);
       const place = { node, hosts };
       change(frontend, node, { title: data.title, size: data.size, mode: data.mode });
-      const fields = data.fields ?? [];
+      const fields = withOffered(data.fields ?? [], data.pictures);
       const set = cutWritten(setFields(frontend, fields.map(([name, value]) => [`#${executionId(place)}.${enquote(name)}`, value])));
       const made = { node: brief(root, place) };
       // In the words of the request.

@@ -274,3 +274,18 @@ async def test_a_page_that_does_not_say_what_it_did_with_a_long_text_is_not_answ
     (await house.tab()).on("set_fields", {})
     status, body = await house.post("set_fields", {"fields": [["a.b", "x" * 5000]]})
     assert body["response"]["a.b"]["requested"] == "x" * 100 + "… (5000 characters)"
+
+
+async def test_a_new_nodes_fields_take_pictures_too_by_itself_and_in_a_batch(house: Any, tmp_path: Path) -> None:
+    tab = await house.tab()
+    node = {"id": "1", "type": "LoadImage", "title": "Photo"}
+    tab.on("add_node", lambda data: {"node": node, "set": {"image": {"value": data["fields"][0][1]}}})
+    tab.on("batch", {"results": [], "applied": True, "changes": []})
+    made = {"type": "LoadImage", "title": "Photo", "fields": [["image", picture()], ["upload", "image"]]}
+    status, body = await house.post("add_node", made)
+    name = named("Photo")
+    assert (status, body["response"]["set"]["image"]["value"]) == (200, name)
+    await house.post("batch", {"commands": [{"command": "add_node", "data": made}]})
+    assert tab.requests[0]["data"] == {**made, "fields": [["image", name], ["upload", "image"]]}
+    assert tab.requests[1]["data"]["commands"][0]["data"] == tab.requests[0]["data"]
+    assert [path.name for path in (tmp_path / "input").iterdir()] == [name]

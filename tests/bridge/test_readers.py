@@ -75,7 +75,7 @@ async def test_a_subscriber_that_cannot_be_told_keeps_nobody_from_hearing(
     def fail(event: str, data: dict[str, Any]) -> None:
         raise ValueError("no")
 
-    end = house.bridge.subscriptions.add(fail)
+    subscriber = house.bridge.subscriptions.add(fail)
     program = await house.program()
     await program.send_json({"type": "request", "id": 1, "command": "subscribe"})
     assert (await program.receive_json(timeout=5))["status"] == "ok"
@@ -83,7 +83,7 @@ async def test_a_subscriber_that_cannot_be_told_keeps_nobody_from_hearing(
     assert (await program.receive_json(timeout=5))["event"] == "webui_connected"
     assert house.bridge.webuis.main_id == tab.client_id
     assert "could not be told" in caplog.text
-    end()
+    subscriber.end()
 
 
 async def test_a_caller_that_does_not_take_its_answer_is_let_go(
