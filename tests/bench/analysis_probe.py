@@ -50,7 +50,7 @@ def main() -> None:
     folder_paths, nodes = comfyui(checkout, folder, base)
     load("comfyui_uiapi", checkout / "__init__.py", package=True)
     needs = importlib.import_module("comfyui_uiapi.downloads.needs")
-    presence = importlib.import_module("comfyui_uiapi.downloads.presence")
+    lookups = importlib.import_module("comfyui_uiapi.downloads.lookup")
     places = importlib.import_module("comfyui_uiapi.downloads.places").Places(folder_paths)
     inputs = importlib.import_module("comfyui_uiapi.downloads.node_inputs").NodeInputs(
         folder_paths, lambda: nodes.NODE_CLASS_MAPPINGS
@@ -66,7 +66,7 @@ def main() -> None:
         tries = []
         for _ in range(TRIES):
             began = time.perf_counter()
-            models, lookup = reader.read(workflow), presence.Lookup(places)
+            models, lookup = reader.read(workflow), lookups.Lookup(places)
             for model in models:
                 lookup.of(model)
             tries.append(time.perf_counter() - began)
