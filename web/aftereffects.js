@@ -80,8 +80,7 @@ export function createAfterEffects(frontend, page) {
       if (!isUnfinished(target, state()) && !differsInNumber(before, state())) return false;
       for (let waited = 0; waited < WAIT_AT_MOST; waited += LOOK_EVERY) {
         await later(LOOK_EVERY);
-        // How large late widgets make a node is the page's own doing, and not the same each time.
-        if (same(unsized(before), unsized(state()))) return true;
+        if (same(essence(before), essence(state()))) return true;
       }
       return false;
     },
@@ -104,10 +103,9 @@ export function onlyInsides(before, after) {
  * @returns {any} the state of a graph without what its nodes hold and how it is looked at
  */
 function outside({ nodes, links, floatingLinks, reroutes, groups, extra, definitions }) {
-  const { ds: _, ...others } = extra ?? {};
   return {
     nodes: [...(nodes ?? [])].map(shell).sort((a, b) => (String(a.id) < String(b.id) ? -1 : 1)),
-    rest: [links, floatingLinks, reroutes, groups, others],
+    rest: [links, floatingLinks, reroutes, groups, unmarked(extra)],
     subgraphs: (definitions?.subgraphs ?? []).map((/** @type {any} */ inner) => [inner.id, inner.name, outside(inner)]),
   };
 }
@@ -118,11 +116,23 @@ function shell(node) {
 }
 
 /**
+ * What is the page's own doing, and not the same each time: how large late widgets make a node, and its marks.
+ *
  * @param {any} graph
- * @returns {any} the state of a graph without the sizes of its nodes
+ * @returns {any} the state of a graph without that
  */
-function unsized(graph) {
-  return { ...graph, nodes: graph.nodes.map((/** @type {any} */ { size: _, ...node }) => node) };
+function essence(graph) {
+  const nodes = graph.nodes.map((/** @type {any} */ { size: _, ...node }) => node);
+  return { ...graph, nodes, extra: unmarked(graph.extra) };
+}
+
+/**
+ * @param {any} extra
+ * @returns {any} what a workflow carries, without how it is looked at and what the page notes when it loads it
+ */
+function unmarked(extra) {
+  const { ds: _, workflowRendererVersion: __, frontendVersion: ___, ...others } = extra ?? {};
+  return others;
 }
 
 /**

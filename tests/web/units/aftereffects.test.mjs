@@ -113,9 +113,11 @@ test("another size alone is a step", async () => {
   assert.equal(await page.effects.returnsTo(graph(node(1, [1], { size: [9, 9] })), graph(node(1, [1]))), false);
 });
 
-test("a node that comes back with its late widgets in another size has undone nothing", async () => {
+test("a node that comes back with its late widgets in another size and with the page's mark has undone nothing", async () => {
   const page = shown();
-  const soon = setTimeout(() => (page.now = graph(node(1, [1, "late"], { size: [5, 5] }))), 10);
+  page.now.extra.workflowRendererVersion = "LG";
+  const made = { ...graph(node(1, [1, "late"], { size: [5, 5] })), extra: page.now.extra };
+  const soon = setTimeout(() => (page.now = made), 10);
   assert.equal(await page.effects.returnsTo(graph(node(1, [1, "late"])), graph(node(1, [1]))), true);
   clearTimeout(soon);
 });
