@@ -152,6 +152,11 @@ def encode(value: Any) -> bytes:
         return json.dumps(plain).encode()
 
 
+def encode_event(event: str, data: dict[str, Any]) -> bytes:
+    """An event's frame as JSON."""
+    return encode({"type": "event", "event": event, "data": data})
+
+
 def decode_object(text: str | bytes) -> dict[str, Any]:
     """A JSON object; NaN and Infinity, which JSON does not have, are null in a workflow and refused elsewhere.
 
@@ -221,15 +226,10 @@ class SocketTransport:
 
     def send_event(self, event: str, data: dict[str, Any]) -> None:
         """Tell the tab something it need not answer."""
-        self._send({"type": "event", "event": event, "data": data})
+        self.send_encoded(encode_event(event, data))
 
-    def close(self, code: int, reason: str) -> None:
-        """See Transport."""
-        self._flush()
-        self.connection.close(code, reason)
-
-    def _send(self, frame: dict[str, Any]) -> None:
-        text = encode(frame)
+    def send_encoded(self, text: bytes) -> None:
+        """Send a frame that was encoded once for several tabs."""
         if self._gathered is not None:
             self._gathered.append(text)
             return
@@ -237,6 +237,14 @@ class SocketTransport:
         if self._gathers:
             self._gathered = []
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def close(self, code: int, reason: str) -> None:
+        """See Transport."""
+        self._flush()
+        self.connection.close(code, reason)
+
+    def _send(self, frame: dict[str, Any]) -> None:
+        self.send_encoded(encode(frame))
 
     def _flush(self) -> None:
         texts, self._gathered = self._gathered or [], None

@@ -14,7 +14,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .comfy import Comfy
-from .errors import UiapiError
 from .manager import PendingRequest, WebuiManager, page_info
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ ARRIVAL = 5.0
 SEND_TIMEOUT = 10.0
 # Frames that may wait for one page.
 MAX_QUEUED = 1024
-# Pages there may be at a time: far more than a person opens, and each is looked for among the sockets of all others.
-MAX_PAGES = 64
 
 
 class EventTransport:
@@ -107,12 +104,10 @@ class EventTransports:
     def arrive(self, client_id: int | None, info: dict[str, Any], agent: str) -> WebuiManager:
         """A page said webui_ready; it keeps its id if nobody else has it. `agent` is its User-Agent.
 
-        UiapiError `too_many` when there are MAX_PAGES.
+        UiapiError `too_many` when there are as many tabs as there may be.
         """
         known = self._webuis.managers.get(client_id) if client_id is not None else None
         if known is None or self._is_another(known, agent):
-            if len(self.pages()) >= MAX_PAGES:
-                raise UiapiError("too_many", f"{MAX_PAGES} pages are connected this way; close some of them.")
             known = self._webuis.admit(client_id, None)
         known.info = page_info(info)
         if not isinstance(known.transport, EventTransport) or known.transport.gone():

@@ -7,13 +7,14 @@ those that have their panel open, at most TELL_EVERY.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from .approvals import DECIDED, Rule
 from .commands import Kind, Request, Risk, command
-from .connection import SocketTransport
+from .connection import SocketTransport, encode_event
 from .dispatch import Call
 from .errors import UiapiError
 
@@ -62,14 +63,12 @@ class Panel:
 
     def tell(self, manager: WebuiManager) -> None:
         """Tell one tab the state."""
-        self._send(manager, "panel_state", self.state())
+        self._send([manager], "panel_state", self.state())
 
     def _tell_all(self) -> None:
         self._soon = None
         self._look()
-        state = self.state()
-        for manager in self._bridge.webuis.connected():
-            self._send(manager, "panel_state", state)
+        self._send(self._bridge.webuis.connected(), "panel_state", self.state())
 
     def _look(self) -> None:
         """See which runs that nobody waits for have ended, as long as there are any."""
@@ -111,14 +110,16 @@ class Panel:
             self._timer.cancel()
         self._timer, self._fast = None, False
         news = self._bridge.activity.news()
-        for manager in self._watching:
-            self._send(manager, "activity", news)
+        self._send(self._watching, "activity", news)
         if self._watching and self._bridge.activity.busy():
             self._arm(RATES_EVERY)
 
-    def _send(self, manager: WebuiManager, event: str, data: dict[str, Any]) -> None:
-        if "panel" in manager.capabilities and isinstance(manager.transport, SocketTransport):
-            manager.transport.send_event(event, data)
+    def _send(self, managers: Iterable[WebuiManager], event: str, data: dict[str, Any]) -> None:
+        """Encoded once for all: with many tabs, each would otherwise cost as much as there are tabs."""
+        text = encode_event(event, data)
+        for manager in managers:
+            if "panel" in manager.capabilities and isinstance(manager.transport, SocketTransport):
+                manager.transport.send_encoded(text)
 
     def close(self) -> None:
         """Tell nothing more."""

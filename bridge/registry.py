@@ -18,6 +18,8 @@ log = logging.getLogger("uiapi")
 
 NO_WEBUI_MESSAGE = "No browser tab with ComfyUI is connected; open ComfyUI in a browser and try again."
 
+# Tabs there may be at a time, over either transport: far more than a person opens. Every panel shows all of them.
+MAX_TABS = 64
 # The largest id a page may name: a page's numbers are exact up to 2**53, and nobody opens a billion.
 MAX_ID = 10**9
 
@@ -82,6 +84,11 @@ class Webuis:
             "pending_requests": manager.pending_count,
         }
 
+    def check_room(self) -> None:
+        """Raise UiapiError `too_many` when there are as many tabs as there may be."""
+        if len(self.connected()) + len(self._unserved) >= MAX_TABS:
+            raise UiapiError("too_many", f"{MAX_TABS} tabs are connected; close some of them.")
+
     @contextmanager
     def unserved(self, info: dict[str, Any], reason: str) -> Iterator[None]:
         """A page is open that cannot answer commands, for the given reason."""
@@ -107,13 +114,14 @@ class Webuis:
         """The manager for a tab that says hello.
 
         A tab that names an id gets it back if its session matches or nobody has that id; a duplicated tab,
-        which knows neither, gets an id of its own.
+        which knows neither, gets an id of its own. UiapiError `too_many` when there are MAX_TABS.
         """
         known = self.managers.get(client_id) if client_id is not None else None
         if known is not None:
             if session is not None and secrets.compare_digest(session.encode(), known.session.encode()):
                 return known
             client_id = None
+        self.check_room()
         if client_id is None or not 1 <= client_id <= MAX_ID:
             client_id = self._last_id + 1
         self._last_id = max(self._last_id, client_id)

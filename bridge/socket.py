@@ -96,6 +96,10 @@ async def _serve(bridge: Bridge, connection: Connection, request: web.Request) -
             bridge.guard.check_token(authorization)
         else:
             bridge.guard.check_given_token(token)
+        if hello.role == "webui" and hello.unserved:
+            bridge.webuis.check_room()
+        elif hello.role == "webui":
+            manager = bridge.webuis.admit(hello.client_id if isinstance(hello.client_id, int) else None, hello.session)
     except UiapiError as error:
         connection.send({"type": "error", **error.envelope()})
         connection.close(4403 if error.status == 403 else 4000, error.code)
@@ -104,7 +108,7 @@ async def _serve(bridge: Bridge, connection: Connection, request: web.Request) -
     if hello.role == "webui" and hello.unserved:
         await _keep_unserved(bridge, connection, hello, hello.unserved)
     elif hello.role == "webui":
-        await _serve_webui(bridge, connection, hello)
+        await _serve_webui(bridge, connection, hello, manager)
     else:
         await _serve_client(bridge, connection, hello, request.headers.get("User-Agent", ""))
 
@@ -137,9 +141,7 @@ def _welcome(bridge: Bridge, **facts: Any) -> dict[str, Any]:
     }
 
 
-async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello) -> None:
-    client_id = hello.client_id if isinstance(hello.client_id, int) else None
-    manager = bridge.webuis.admit(client_id, hello.session)
+async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello, manager: WebuiManager) -> None:
     manager.info = page_info(hello.info)
     manager.sid, manager.capabilities = hello.sid, frozenset(hello.capabilities)
     transport = SocketTransport(connection, gathers="gather" in hello.capabilities)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import WSMsgType
-from comfyui_uiapi.bridge import connection
+from comfyui_uiapi.bridge import connection, registry
 from comfyui_uiapi.bridge.errors import UiapiError
 from comfyui_uiapi.bridge.manager import CLEANUP_DELAY, WebuiManager
 
@@ -337,3 +337,16 @@ async def test_reconnects_leave_no_file_descriptor_task_or_manager_behind(
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= files
     assert len(house.bridge.subscriptions) == 0
+
+
+async def test_one_more_tab_than_there_may_be_is_refused_and_one_that_comes_back_is_not(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "MAX_TABS", 2)
+    first, _ = await house.tab(), await house.tab()
+    one_more = await house.socket({"role": "webui"})
+    refused = await one_more.receive_json(timeout=5)
+    assert (refused["type"], refused["code"]) == ("error", "too_many")
+    known = {"client_id": first.client_id, "session": first.welcome["session"]}
+    assert (await house.tab(**known)).client_id == first.client_id
+    await first.close()

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge import events, manager
+from comfyui_uiapi.bridge import manager, registry
 
 ANSWERS: dict[str, Any] = {
     "get_workflow": {"workflow": {"workflow": {"nodes": []}, "output": {}}},
@@ -222,7 +222,7 @@ async def test_a_page_whose_socket_comes_after_its_ready_is_served(house: Any, e
 async def test_there_are_only_so_many_pages_however_often_one_says_it_is_ready(
     house: Any, page: OldPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "MAX_PAGES", 3)
+    monkeypatch.setattr(registry, "MAX_TABS", 3)
     answers = [await house.post("webui_ready", {}) for _ in range(4)]
     assert [status for status, _ in answers] == [200, 200, 429, 429] and answers[-1][1]["code"] == "too_many"
     status, body = await house.post("webui_ready", {"client_id": page.client_id}, headers=page.headers)
