@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.downloads import transfer
-from comfyui_uiapi.tests.conftest import ROOT
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 Span = tuple[int, int]
 
+ROOT = Path(__file__).resolve().parents[2]
 SIZE = 30_000_000
 # Fetches one file in a process of its own; the journal is written ten times as often as it is otherwise.
 FETCHER = """
