@@ -65,7 +65,9 @@ class Lookup:
         """Where a model is, `directory` being its folder where the workflow names none. Asks the disk."""
         directory = need.directory or directory
         own = self._places.find(directory, need.name) if directory else None
-        uses = [self._of_use(use, need.name, own) for use in need.uses]
+        # Where nothing tells the folder, a file of that name in any will do.
+        plain = Found(PRESENT, own) if own is not None else Found(MISSING) if directory else None
+        uses = [self._of_use(use, need.name, plain) for use in need.uses]
         pairs = [*zip(need.uses, uses, strict=True)]
         active = [pair for pair in pairs if pair[0].reason is None] or pairs
         # A combo that does not offer it makes ComfyUI refuse the run, whatever there is elsewhere.
@@ -77,7 +79,7 @@ class Lookup:
             return Located(SPELLED_DIFFERENTLY, path, listed, uses)
         return Located(PRESENT if path is not None else MISSING, path, None, uses)
 
-    def _of_use(self, use: Use, name: str, own: str | None) -> Found:
+    def _of_use(self, use: Use, name: str, plain: Found | None) -> Found:
         if use.is_part:
             file = self._names(use.folder or "").meant(use.value)
             return self._found(use.folder, file) if file is not None else Found(MISSING)
@@ -85,7 +87,7 @@ class Lookup:
             listed = _Names(use.choices).spelled(use.value)
             return Found(SPELLED_DIFFERENTLY, self._anywhere(listed), listed) if listed is not None else Found(MISSING)
         if use.folder is None:
-            return self._found(None, name) if own is None else Found(PRESENT, own)
+            return plain or self._found(None, name)
         names = self._names(use.folder)
         if use.value not in names and (listed := names.spelled(use.value)) is not None:
             return Found(SPELLED_DIFFERENTLY, self._places.find(use.folder, listed), listed)

@@ -55,6 +55,17 @@ async def test_forward_slashes_are_another_spelling_where_comfyui_lists_backslas
     assert (need["state"], need["listed"], need["exists"]) == ("present", None, True)
 
 
+async def test_a_file_of_that_name_in_another_folder_than_the_one_that_is_named_is_not_the_model(
+    reader: Reader,
+) -> None:
+    put(reader, "loras", "a.safetensors")
+    record = {"models": [{"name": "a.safetensors", "directory": "vae"}]}
+    unknown = node("NotInstalled", ["a.safetensors"], properties=record)
+    assert [need["state"] for need in await reader.analysis.tell(graph(unknown))] == ["missing"]
+    bare = node("NotInstalled", ["a.safetensors"])
+    assert [need["state"] for need in await reader.analysis.tell(graph(bare))] == ["present"]
+
+
 async def test_a_file_of_the_same_letter_case_goes_before_one_of_another(reader: Reader) -> None:
     for name in ("a/X.safetensors", "a/x.safetensors"):
         put(reader, "checkpoints", name)

@@ -66,6 +66,7 @@ async def test_a_plan_tells_sizes_hashes_sums_and_the_room_on_each_disk(
         "models": 5,
         "present": 1,
         "damaged": 0,
+        "spelled_differently": 0,
         "download": 3,
         "link": 0,
         "blocked": 0,
