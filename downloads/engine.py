@@ -19,6 +19,7 @@ from .limits import Backoff, Bandwidth
 from .settings import Settings
 from .sink import Progress
 from .transfer import Order, Transfer
+from .turns import Rest, Turn
 from .web import Web
 
 T = TypeVar("T")
@@ -43,16 +44,24 @@ class Engine:
         self._bandwidth: Bandwidth | None = None
         self._closed = False
 
-    async def fetch(self, order: Order, progress: Progress) -> None:
+    async def fetch(self, order: Order, progress: Progress, turn: Turn | None = None) -> None:
         """Fetch one order; cancelled when its file has its name already, it is done all the same.
+
+        Args:
+            order: what to fetch.
+            progress: kept up to date.
+            turn: given back while the transfer only waits for its host, None for one that needs no turn.
 
         Raises:
             UiapiError: as Transfer.run.
         """
 
+        rest = Rest(turn, asyncio.get_running_loop())
+
         async def work(web: Web) -> None:
             assert self._bandwidth is not None  # noqa: S101 - made with the web
-            await Transfer(web, self._bandwidth, order, progress, self._settings.segments, self._backoff).run()
+            segments = self._settings.segments
+            await Transfer(web, self._bandwidth, order, progress, segments, rest, self._backoff).run()
 
         try:
             await self.run(work)

@@ -15,6 +15,7 @@ from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from .copies import link_or_copy
 from .engine import Engine
+from .guard import read_url
 from .hashes import Hashes
 from .limits import Backoff
 from .locks import Held, target_lock
@@ -26,6 +27,7 @@ from .settings import Settings
 from .sink import Progress, settled
 from .sources import Sources
 from .transfer import Order
+from .turns import Turn, Turns
 
 # Failures that another source would not help.
 _FINAL = frozenset({"disk_full", "storage_failed", "conflict", "shutting_down"})
@@ -113,7 +115,7 @@ class Fetches:
         self._settings = settings
         self._landed = landed
         self._backoff = backoff
-        self._slots = asyncio.Semaphore(settings.max_downloads)
+        self._turns = Turns(settings.max_downloads)
         self._running: dict[Path, Fetch] = {}
 
     async def begin(self, wish: Wish) -> Fetch:
@@ -182,17 +184,17 @@ class Fetches:
 
     async def _run(self, fetch: Fetch, wish: Wish) -> Path:
         while True:
-            async with self._slots:
+            async with self._turns.turn(_host_of(wish)) as turn:
                 with suppress(Held):
                     async with target_lock(fetch.target):
-                        return await self._held(fetch, wish)
+                        return await self._held(fetch, wish, turn)
             # Somebody else is at it, which must not keep others from their turn.
             fetch.progress.phase = "waiting"
             await asyncio.sleep(LOOK_INTERVAL)
 
-    async def _held(self, fetch: Fetch, wish: Wish) -> Path:
+    async def _held(self, fetch: Fetch, wish: Wish, turn: Turn) -> Path:
         try:
-            path = await self._locked(fetch, wish)
+            path = await self._locked(fetch, wish, turn)
         except asyncio.CancelledError:
             if not fetch.progress.landed:
                 if not fetch.keep_partial:
@@ -203,7 +205,7 @@ class Fetches:
             await self._landed(wish.directory, path)
         return path
 
-    async def _locked(self, fetch: Fetch, wish: Wish) -> Path:
+    async def _locked(self, fetch: Fetch, wish: Wish, turn: Turn) -> Path:
         existing = await asyncio.to_thread(self._places.find, wish.directory, wish.name)
         if existing is not None and not wish.overwrite:
             fetch.progress.phase = "verifying"
@@ -218,8 +220,8 @@ class Fetches:
         for kind, text in wish.model.sources:
             try:
                 fetch.progress.phase = "resolving"
-                offer = await self._look_up(kind, text, wish.name)
-                await self._bring(fetch, wish, offer)
+                offer = await self._look_up(kind, text, wish.name, turn)
+                await self._bring(fetch, wish, offer, turn)
                 return fetch.target
             except UiapiError as error:
                 failures.append(error)
@@ -229,7 +231,7 @@ class Fetches:
             raise UiapiError("invalid", f"Nothing says where {wish.name} can be had; give a url.")
         raise failures[0] if failures[-1].code not in _FINAL else failures[-1]
 
-    async def _look_up(self, kind: str, text: str, name: str) -> Offer | LocalOffer:
+    async def _look_up(self, kind: str, text: str, name: str, turn: Turn) -> Offer | LocalOffer:
         backoff = self._backoff()
         while True:
             try:
@@ -240,9 +242,9 @@ class Fetches:
                 pause = backoff.next_pause(error.details.get("retry_after"))
                 if pause is None:
                     raise
-                await asyncio.sleep(pause)
+                await turn.pause(pause)
 
-    async def _bring(self, fetch: Fetch, wish: Wish, offer: Offer | LocalOffer) -> None:
+    async def _bring(self, fetch: Fetch, wish: Wish, offer: Offer | LocalOffer, turn: Turn) -> None:
         if isinstance(offer, LocalOffer):
             fetch.source, fetch.progress.phase = "local", "verifying"
             found = await self._other_digest(wish, offer.path)
@@ -267,7 +269,7 @@ class Fetches:
                 return
         order = Order(offer.url, fetch.target, offer.secret, offer.size, sha256, wish.overwrite)
         try:
-            await self._engine.fetch(order, fetch.progress)
+            await self._engine.fetch(order, fetch.progress, turn)
         except UiapiError as error:
             raise explained(error, offer) from error
         if sha256 is not None:
@@ -283,6 +285,15 @@ class Fetches:
         if found is None:
             raise UiapiError("storage_failed", f"{path.name} cannot be read to verify it; mend its permissions.")
         return found if found != wish.sha256.lower() else None
+
+
+def _host_of(wish: Wish) -> str:
+    """Whose turn a fetch takes: the host of its first source, or the kind of that where it names none."""
+    for kind, text in wish.model.sources:
+        with suppress(ValueError):
+            return read_url(text).host or kind
+        return kind
+    return ""
 
 
 def agreed_sha256(wish: Wish, offer: Offer) -> str | None:

@@ -11,10 +11,15 @@ from email.utils import parsedate_to_datetime
 # Seconds before the first repeated try, and the longest between two.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-# Tries in a row without a single byte after which a transfer gives up.
+# Tries in a row after which a transfer gives up, and the bytes that must have come since the last failure for a
+# further one not to be in that row.
 MOST_TRIES = 6
+STEP_FORWARD = 64 << 10
 # A host that asks for a longer wait than this (seconds) is reported instead.
 LONGEST_RETRY_AFTER = 300.0
+# Bytes per second, over so many seconds of waiting for it, below which a connection counts as cut.
+SLOWEST = 1000
+SLOW_SECONDS = 60.0
 
 
 class Bandwidth:
@@ -41,6 +46,27 @@ class Bandwidth:
             await asyncio.sleep(self._free_at - now)
 
 
+class Pace:
+    """Notices a connection on which less than SLOWEST comes.
+
+    Only the time in which it is waited for counts, so neither a cap nor a slow disk makes a host slow.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._bytes = 0
+
+    def too_slow(self, seconds: float, count: int) -> bool:
+        """Whether it is too slow to be waited for any longer, `count` bytes having come after `seconds`."""
+        self._seconds += seconds
+        self._bytes += count
+        if self._seconds < SLOW_SECONDS:
+            return False
+        slow = self._bytes < SLOWEST * self._seconds
+        self._seconds, self._bytes = 0.0, 0
+        return slow
+
+
 class Backoff:
     """Pauses between tries that grow until something goes forward again."""
 
@@ -48,10 +74,13 @@ class Backoff:
         self._first = first
         self._most_tries = most_tries
         self._failures = 0
+        self._came = 0
 
-    def succeeded(self) -> None:
-        """Something arrived: start over with short pauses."""
-        self._failures = 0
+    def arrived(self, count: int) -> None:
+        """So many bytes arrived; enough of them make the next pause a short one again."""
+        self._came += count
+        if self._came >= STEP_FORWARD:
+            self._failures = 0
 
     def next_pause(self, retry_after: float | None = None) -> float | None:
         """Seconds to wait before the next try, or None when it is time to give up.
@@ -60,6 +89,7 @@ class Backoff:
             retry_after: what the host asked for; it is kept, however short our own pause would be.
         """
         self._failures += 1
+        self._came = 0
         if self._failures >= self._most_tries or (retry_after or 0.0) > LONGEST_RETRY_AFTER:
             return None
         pause: float = min(LONGEST_PAUSE, self._first * 2.0 ** (self._failures - 1))

@@ -30,6 +30,7 @@ from .limits import Backoff, Bandwidth
 from .partial import Block, Identity, Ledger
 from .secrets import Secret
 from .sink import Progress, Sink
+from .turns import Rest
 from .web import Transient, Web, pieces, refusal
 
 # Bytes of the first block, and the range of those after it, which are as long as a connection takes BLOCK_SECONDS
@@ -90,6 +91,7 @@ class Transfer:
         order: what to fetch.
         progress: kept up to date.
         segments: connections used at most.
+        rest: lets connections pause.
         backoff: makes the pauses between tries.
     """
 
@@ -100,12 +102,14 @@ class Transfer:
         order: Order,
         progress: Progress,
         segments: int,
+        rest: Rest,
         backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self._web = web
         self._bandwidth = bandwidth
         self._order = order
         self._segments = segments
+        self._rest = rest
         self._new_backoff = backoff
         self._sink = Sink(order.target, order.sha256, order.overwrite, progress)
         # Whether the host gives parts, as far as is known.
@@ -165,7 +169,7 @@ class Transfer:
                 pause = backoff.next_pause(error.after)
                 if pause is None:
                     raise error.error from None
-                await asyncio.sleep(pause)
+                await self._rest.pause(pause, 1)
 
     async def _discover(self) -> None:
         headers = {"Range": f"bytes=0-{FIRST_BLOCK - 1}"} if self._parts else {}
@@ -264,7 +268,7 @@ class Transfer:
                         return
                     if pause is None:
                         raise error.error from None
-                    await asyncio.sleep(pause)
+                    await self._rest.pause(pause, self._alive)
                 except UiapiError as error:
                     # A signed address expires; the one we were given leads to a new one.
                     if error.code not in _EXPIRED or renewed or self._address == self._order.url:
@@ -275,6 +279,7 @@ class Transfer:
                     response = block = None
         finally:
             self._alive -= 1
+            self._rest.remain(self._alive)
 
     async def _fetch(self, block: Block, backoff: Backoff) -> None:
         start, began, identity = block.position, time.monotonic(), self._sink.identity
@@ -306,7 +311,7 @@ class Transfer:
                 piece = piece[: block.end - block.position]
             await self._sink.write(block, piece)
             if backoff is not None:
-                backoff.succeeded()
+                backoff.arrived(len(piece))
             await self._bandwidth.take(len(piece))
             if block.position == block.end:
                 return

@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from yarl import URL
 
 from ..bridge.errors import UiapiError
 from .guard import HostGuard, PinnedResolver, read_url, shown
-from .limits import retry_after
+from .limits import Pace, retry_after
 from .secrets import Secret, origin, redact
 
 if sys.version_info >= (3, 11):
@@ -30,9 +31,13 @@ USER_AGENT = "comfyui-uiapi"
 MOST_HOPS = 8
 # Seconds to connect, and the longest silence before a connection counts as cut.
 CONNECT_TIMEOUT = 15.0
-SILENCE_TIMEOUT = 45.0
-# Seconds for all headers of an answer, and for all of an answer that is short: what trickles is never silent.
+SILENCE_TIMEOUT = 30.0
+# Seconds for all headers of an answer, those of the redirects before it among them, and for all of an answer that is
+# short: what trickles is never silent.
+HEADERS_TIMEOUT = 30.0
 ANSWER_TIMEOUT = 60.0
+# Responses such as 100 Continue that may come before the one that answers.
+MOST_INTERIM = 16
 # Bytes aiohttp reads ahead of us, and connections one host may have of us at a time.
 READ_AHEAD = 1 << 20
 CONNECTIONS_PER_HOST = 16
@@ -64,9 +69,31 @@ class _Response(aiohttp.ClientResponse):
     A request may have to wait for its turn before that, for as long as other transfers from its host take.
     """
 
+    # Seconds that its headers took.
+    took = 0.0
+
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        async with timeout(ANSWER_TIMEOUT):
-            return await super().start(connection)
+        began = time.monotonic()
+        protocol, seen = connection.protocol, 0
+        if protocol is None:
+            raise aiohttp.ServerDisconnectedError
+        read = protocol.read
+
+        async def read_one() -> object:
+            nonlocal seen
+            seen += 1
+            if seen > MOST_INTERIM:
+                raise aiohttp.ServerConnectionError("only interim responses")
+            return await read()
+
+        # aiohttp passes over interim responses without an end, and without giving others a turn while more are there.
+        vars(protocol)["read"] = read_one
+        try:
+            async with timeout(HEADERS_TIMEOUT):
+                return await super().start(connection)
+        finally:
+            del vars(protocol)["read"]
+            self.took = time.monotonic() - began
 
 
 class Web:
@@ -129,7 +156,7 @@ class Web:
     async def _follow(
         self, method: str, url: URL, secret: Secret | None, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        by = ""
+        by, took = "", 0.0
         for _ in range(MOST_HOPS):
             self._guard.check(url, reached_by=by)
             sent = {"Accept-Encoding": "identity", **headers, **(secret.headers_for(url) if secret else {})}
@@ -140,6 +167,10 @@ class Web:
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location:
                 return response
+            took += response.took if isinstance(response, _Response) else 0.0
+            if took > HEADERS_TIMEOUT:
+                response.close()
+                raise _broken(url, asyncio.TimeoutError())
             by = url.host or ""
             try:
                 # As it came: signed addresses do not survive being encoded anew.
@@ -255,9 +286,16 @@ async def read_most(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 async def pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """A body as it comes in. Transient when the connection breaks."""
+    """A body as it comes in. Transient when the connection breaks, or too little comes."""
+    pace = Pace()
     try:
-        async for piece in response.content.iter_any():
+        while True:
+            began = time.monotonic()
+            piece = await response.content.readany()
+            if not piece:
+                return
+            if pace.too_slow(time.monotonic() - began, len(piece)):
+                raise asyncio.TimeoutError
             yield piece
     except (aiohttp.ClientError, asyncio.TimeoutError, ssl.SSLError, OSError) as error:
         raise _broken(response.url, error) from error

@@ -25,6 +25,23 @@ def model_bytes(size: int, seed: int = 1) -> bytes:
     return len(header).to_bytes(8, "little") + header + random.Random(seed).randbytes(length)  # noqa: S311
 
 
+def onnx_bytes(weights: int) -> bytes:
+    """An ONNX model with a tensor of so many bytes: a version, who made it, a graph, and what comes after that."""
+    graph = field_bytes(1, b"a node") + field_bytes(2, b"main") + field_bytes(5, bytes(weights))
+    made_by = field_bytes(2, b"pytorch") + field_bytes(3, b"2.9.0")
+    return b"\x08\x0a" + made_by + field_bytes(7, graph) + field_bytes(8, b"\x0a\x00\x10\x14")
+
+
+def field_bytes(number: int, content: bytes) -> bytes:
+    """A protobuf field of bytes."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -52,6 +69,7 @@ class Answer:
     Attributes:
         data: the file.
         ranges: whether parts are given.
+        heeds_conditions: whether If-Range counts.
         cuts: how many body bytes each next request gets before the connection is dropped; after them, all.
         refusals: what each next request gets instead: a status, or (status, headers).
         length: a Content-Length to claim instead of the true one.
@@ -60,11 +78,16 @@ class Answer:
         rate: bytes per second of each connection, None for as fast as it goes.
         silent: requests get no answer at all.
         trickle: the beginning of an answer, after which a byte comes again and again for ever.
+        before: what is sent before the answer.
+        flood: what comes again and again for ever, as fast as it is taken.
+        stalls: nothing more comes after the first piece of a file.
+        most: bytes of each part at most, however many were asked for.
     """
 
     data: bytes = b""
     etag: str | None = '"one"'
     ranges: bool = True
+    heeds_conditions: bool = True
     content_type: str = "application/octet-stream"
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 200
@@ -76,6 +99,10 @@ class Answer:
     rate: float | None = None
     silent: bool = False
     trickle: bytes | None = None
+    before: bytes = b""
+    flood: bytes | None = None
+    stalls: bool = False
+    most: int | None = None
     on_request: Callable[[Seen], None] | None = None
 
 
@@ -155,12 +182,17 @@ class Host:
             answer.on_request(seen)
         if answer.silent:
             await asyncio.Event().wait()
+        writer.write(answer.before)
         if answer.trickle is not None:
             writer.write(answer.trickle)
         while answer.trickle is not None:
             writer.write(b"[")
             await writer.drain()
             await asyncio.sleep(0.05)
+        while answer.flood is not None:
+            writer.write(answer.flood)
+            await writer.drain()
+            self.sent[path] = self.sent.get(path, 0) + len(answer.flood)
         if answer.refusals:
             refusal = answer.refusals.pop(0)
             status, extra = refusal if isinstance(refusal, tuple) else (refusal, {})
@@ -181,13 +213,14 @@ class Host:
             sent["ETag"] = answer.etag
         status, start, end = 200, 0, total
         span = seen.range
-        current = seen.headers.get("if-range") in (None, answer.etag)
+        current = not answer.heeds_conditions or seen.headers.get("if-range") in (None, answer.etag)
         if span is not None and answer.ranges and current:
             if span[0] >= total:
                 await self._head(writer, 416, {"Content-Range": f"bytes */{total}", "Content-Length": "0"})
                 return True
             status, start = 206, span[0]
             end = total if span[1] is None else min(total, span[1] + 1)
+            end = end if answer.most is None else min(end, start + answer.most)
             sent["Content-Range"] = f"bytes {start}-{end - 1}/{total}"
         length = end - start if answer.length is None else answer.length
         framing = answer.framing if status == 200 else "length"
@@ -210,6 +243,8 @@ class Host:
             start += len(piece)
             path = seen.path.partition("?")[0]
             self.sent[path] = self.sent.get(path, 0) + len(piece)
+            if answer.stalls:
+                await asyncio.Event().wait()
             if answer.rate is not None:
                 await asyncio.sleep(len(piece) / answer.rate)
         if framing == "chunked" and cut is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 from comfyui_uiapi.bridge.connection import encode
-from comfyui_uiapi.downloads import web
+from comfyui_uiapi.downloads import limits, web
 from comfyui_uiapi.downloads.settings import Settings
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes
@@ -19,11 +21,70 @@ from comfyui_uiapi.tests.downloads.host import Host, model_bytes
 async def test_an_answer_that_trickles_is_given_up_although_it_is_never_silent(
     room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
+    monkeypatch.setattr(web, "HEADERS_TIMEOUT", 0.5)
     monkeypatch.setattr(web, "ANSWER_TIMEOUT", 0.5)
     host.offer("/x.safetensors", trickle=beginning)
     entry = await asyncio.wait_for(room.fetch("x.safetensors", host.url("/x.safetensors")), 20)
     assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry
     assert "slow" in entry["error"]
+
+
+async def test_a_host_that_gives_a_byte_for_each_part_is_given_up(room: Room, host: Host) -> None:
+    host.offer("/x.safetensors", model_bytes(3_000_000), most=1)
+    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry
+    assert len(host.seen) < 50
+
+
+async def test_a_host_that_gives_much_in_small_parts_is_gone_on_with(
+    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "STEP_FORWARD", 20_000)
+    data = model_bytes(1_000_000)
+    host.offer("/x.safetensors", data, most=20_000)
+    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == data
+
+
+async def test_interim_responses_without_an_end_are_cut_off(room: Room, host: Host) -> None:
+    host.offer("/x.safetensors", flood=b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+    entry = await asyncio.wait_for(room.fetch("x.safetensors", host.url("/x.safetensors")), 20)
+    assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry
+
+
+async def test_a_few_interim_responses_are_passed_over(room: Room, host: Host) -> None:
+    data = model_bytes(1000)
+    host.offer("/x.safetensors", data, before=b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3)
+    assert (await room.fetch("x.safetensors", host.url("/x.safetensors")))["status"] == "success"
+    assert room.path("x.safetensors").read_bytes() == data
+
+
+async def test_a_file_that_trickles_is_given_up_although_it_is_never_silent(
+    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SLOW_SECONDS", 0.2)
+    host.offer("/x.gguf", trickle=b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nGGUF")
+    entry = await asyncio.wait_for(room.fetch("x.gguf", host.url("/x.gguf")), 20)
+    assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry
+    assert "slow" in entry["error"]
+
+
+async def test_the_headers_of_all_redirects_together_have_to_be_there_in_time(
+    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One that comes takes its time; the first is in time by itself.
+    monkeypatch.setattr(web, "HEADERS_TIMEOUT", 0.0)
+
+    @contextlib.asynccontextmanager
+    async def never(_: float) -> AsyncIterator[None]:
+        yield
+
+    monkeypatch.setattr(web, "timeout", never)
+    host.redirect("/x.safetensors", host.url("/y"))
+    host.offer("/y", model_bytes(1000))
+    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry
+    assert "slow" in entry["error"] and host.asked("/y") == []
 
 
 # -- what cannot be read ----------------------------------------------------------------------------------------

@@ -71,7 +71,18 @@ def test_something_that_arrived_makes_pauses_short_again() -> None:
     for _ in range(20):
         pause = backoff.next_pause()
         assert pause is not None and pause <= 1.0
-        backoff.succeeded()
+        backoff.arrived(limits.STEP_FORWARD)
+
+
+def test_a_little_between_any_two_failures_is_no_step_forward() -> None:
+    backoff = Backoff(most_tries=4)
+    pauses = []
+    for _ in range(4):
+        pauses.append(backoff.next_pause())
+        backoff.arrived(limits.STEP_FORWARD // 2)
+    assert pauses[-1] is None and None not in pauses[:-1]
+    backoff.arrived(limits.STEP_FORWARD // 2)
+    assert backoff.next_pause() is not None
 
 
 def test_what_the_host_asks_for_is_waited_unless_it_is_too_long() -> None:
