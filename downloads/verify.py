@@ -1,8 +1,8 @@
 """Whether bytes are a model file of the format their name says: its first bytes, and the length they imply.
 
 Formats: safetensors (8 bytes little-endian length of a JSON header, whose tensors' `data_offsets` end where the
-file ends), GGUF (magic and version), ONNX (a protobuf message that starts with its ir_version), and the two
-forms of a PyTorch checkpoint (ZIP archive, pickle stream).
+file ends), GGUF (magic and version), ONNX (see onnx.py), and the two forms of a PyTorch checkpoint (ZIP archive,
+pickle stream).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..bridge.errors import UiapiError
+from .onnx import OnnxCheck
 from .places import MODEL_EXTENSIONS, PICKLE_EXTENSIONS, extension_of
 
 # The safetensors library refuses longer headers, so no file has one.
@@ -52,16 +53,35 @@ class HeadCheck:
         self._total = total
         self.needed = SNIFF
         self.implied: int | None = None
+        self._sniffed = False
+        self._onnx = OnnxCheck(total) if self._extension == ".onnx" else None
         if total is not None and total < SNIFF:
             raise _not_a_model(self._extension, f"it has only {total} bytes" if total else "it is empty")
 
     def step(self, file: BinaryIO) -> None:
         """Look at the first `needed` bytes of a file. Blocks; UiapiError `not_a_model` or `size_mismatch`."""
         file.seek(0)
-        if self.needed == SNIFF:
+        if not self._sniffed:
+            self._sniffed = True
             self._sniff(file.read(SNIFF))
             return
+        if self._onnx is not None:
+            self._step_onnx(self._onnx, file)
+            return
         implied = self.needed + self._read_header(file)
+        self._check_length(implied)
+        self.needed, self.implied = 0, implied
+
+    def _step_onnx(self, check: OnnxCheck, file: BinaryIO) -> None:
+        try:
+            check.step(file)
+        except ValueError as error:
+            raise _not_a_model(self._extension, str(error)) from None
+        if check.implied is not None:
+            self._check_length(check.implied)
+        self.needed = check.needed
+
+    def _check_length(self, implied: int) -> None:
         if self._total is not None and implied != self._total:
             raise UiapiError(
                 "size_mismatch",
@@ -72,7 +92,6 @@ class HeadCheck:
                     "why": f"it has {self._total} bytes where its own header says {implied}",
                 },
             )
-        self.needed, self.implied = 0, implied
 
     def _read_header(self, file: BinaryIO) -> int:
         """Where the tensors end behind the JSON header of a safetensors file; held in memory piece by piece."""
@@ -108,8 +127,7 @@ class HeadCheck:
             if head[:4] != b"GGUF":
                 raise _not_a_model(self._extension, "it does not start like one")
         elif self._extension == ".onnx":
-            if head[:1] != b"\x08":
-                raise _not_a_model(self._extension, "it does not start like one")
+            self.needed = SNIFF
         elif self._extension in PICKLE_EXTENSIONS and head[:4] != ZIP_START and head[:1] != b"\x80":
             raise _not_a_model(self._extension, "it does not start like one")
 

@@ -9,7 +9,7 @@ from comfyui_uiapi.bridge.errors import STATUS, UiapiError
 from comfyui_uiapi.downloads.places import BESIDE, Places
 from comfyui_uiapi.downloads.settings import Settings
 from comfyui_uiapi.tests.downloads.conftest import FolderPaths, Room
-from comfyui_uiapi.tests.downloads.host import Host, model_bytes
+from comfyui_uiapi.tests.downloads.host import Host, model_bytes, onnx_bytes
 
 BAD_NAMES = [
     "../x.safetensors",
@@ -262,7 +262,9 @@ class TestPickles:
     [
         ("x.gguf", b"GGUF\x03\x00\x00\x00" + bytes(500), True),
         ("x.gguf", bytes(500), False),
-        ("x.onnx", b"\x08\x07" + bytes(500), True),
+        ("x.onnx", onnx_bytes(500), True),
+        ("x.onnx", onnx_bytes(500)[:-1], False),
+        ("x.onnx", b"\x08\x07" + bytes(500), False),
         ("x.onnx", b"OGGS" + bytes(500), False),
         ("x.sft", model_bytes(1000), True),
         ("x.sft", model_bytes(1000)[:-1], False),
