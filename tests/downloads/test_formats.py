@@ -65,6 +65,9 @@ def test_a_model_of_onnx_is_one(data: bytes) -> None:
         VERSION + field_bytes(7, bytes(100)),
         VERSION + field_bytes(7, field_bytes(3, b"a" * 50)),
         VERSION + field_bytes(7, b"\x0a\x60a") + field_bytes(2, b"a" * 200),
+        # Fields of the right number and the wrong kind, in the graph and before it.
+        VERSION + field_bytes(7, b"\x08\x01" * 20),
+        VERSION + b"\x10\x05" + GRAPH,
         # Numbers and lengths without an end, kinds that are none.
         VERSION + b"\xff" * 50,
         VERSION + b"\x12" + b"\xff" * 50,
