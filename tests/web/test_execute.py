@@ -139,6 +139,8 @@ async def test_a_run_is_not_queued_when_another_tab_is_opened_during_the_export(
     await tab.page.evaluate("""() => {
         const {graphToPrompt} = app
         app.graphToPrompt = async function (...args) {
+            // An export in the background is none of the run's.
+            if (!app.processingQueue) return graphToPrompt.apply(this, args)
             app.graphToPrompt = graphToPrompt
             const exported = await graphToPrompt.apply(this, args)
             await app.extensionManager.command.execute('Comfy.NewBlankWorkflow')
@@ -163,6 +165,8 @@ async def test_a_tab_clicked_during_a_run_gets_nothing_of_the_other_ones_graph(
     await tab.page.evaluate("""() => {
         const {graphToPrompt} = app
         app.graphToPrompt = async function (...args) {
+            // An export in the background is none of the run's.
+            if (!app.processingQueue) return graphToPrompt.apply(this, args)
             app.graphToPrompt = graphToPrompt
             const exported = await graphToPrompt.apply(this, args)
             await app.loadGraphData(other.activeState, true, true, other)
@@ -181,7 +185,8 @@ async def test_a_failing_export_is_told_and_the_next_run_works(tell: Ask, refuse
     await tell("load_workflow", workflow=empty_to_save())
     await tab.page.evaluate("""() => {
         const {graphToPrompt} = app
-        app.graphToPrompt = async () => {
+        app.graphToPrompt = async function (...args) {
+            if (!app.processingQueue) return graphToPrompt.apply(this, args)
             app.graphToPrompt = graphToPrompt
             throw new Error('no such luck')
         }

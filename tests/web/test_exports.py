@@ -77,6 +77,8 @@ async def test_an_export_leaves_no_trace_in_the_page_and_queues_nothing(tell: As
     # A change that can be undone, and an output with red marks beside one that runs.
     await tell("add_node", type="LabShowText")
     assert (await tell("run"))["node_errors"] != {}
+    # The run is over when ComfyUI is done, which may be before the page is.
+    await tab.page.wait_for_function("!app.processingQueue")
     await tab.page.evaluate(EVENTS)
     before = await tab.page.evaluate(TRACES)
     revision = (await ask("query_fields"))["revision"]
