@@ -10,6 +10,11 @@
  * @property {Promise<void>} over
  * @property {() => void} end
  * @property {boolean} taken whether ComfyUI has answered
+ *
+ * @typedef {object} Turn A run of ours that is in the page's line.
+ * @property {() => boolean} begin the page takes it, and queues it if this answers true
+ * @property {(error: any) => void} failed its export has
+ * @property {() => void} over the page has done all that follows it
  */
 
 import { keepWritten, forgetReplaced } from "./controls.js";
@@ -28,6 +33,7 @@ const AT_MOST = 60_000;
  */
 export function createQueueing(frontend) {
   const { app } = frontend;
+  const isOurs = (/** @type {any} */ { number }) => Object.is(number, OURS);
   /** @type {Stretch | null} */
   let stretch = null;
   /** @type {Promise<void> | null} an export of ours */
@@ -35,6 +41,17 @@ export function createQueueing(frontend) {
   let busy = Boolean(app.processingQueue);
   /** @type {Set<() => void>} */
   const waiting = new Set();
+  /** @type {Turn | null} */
+  let next = null;
+  /** @type {Turn | null} */
+  let current = null;
+
+  /** The page has done what follows the run that it took last. */
+  function passed() {
+    stretch?.end();
+    current?.over();
+    current = null;
+  }
 
   /** @returns {Stretch} */
   function begin() {
@@ -60,7 +77,7 @@ export function createQueueing(frontend) {
     set(value) {
       busy = Boolean(value);
       if (busy) return;
-      stretch?.end();
+      passed();
       for (const resume of waiting) resume();
       waiting.clear();
     },
@@ -76,15 +93,22 @@ export function createQueueing(frontend) {
     };
   }
 
-  // The page takes the last one first, but ours was there before what the person has added since.
-  if (app.queueItems) {
-    const { pop } = app.queueItems;
-    app.queueItems.pop = function () {
-      forgetReplaced(frontend.written);
-      const at = this.findIndex((/** @type {any} */ { number }) => Object.is(number, OURS));
-      return at < 0 ? pop.call(this) : this.splice(at, 1)[0];
-    };
-  }
+  // The page takes the last one first, but ours comes before what the person adds, however fast. It begins when it is
+  // taken, so that what is set for it gets into no other run.
+  const { pop } = app.queueItems;
+  app.queueItems.pop = function () {
+    passed();
+    forgetReplaced(frontend.written);
+    const at = this.findIndex(isOurs);
+    if (at < 0) return pop.call(this);
+    const [item] = this.splice(at, 1);
+    current = next;
+    next = null;
+    if (current?.begin()) return item;
+    current = null;
+    // The page goes by its list's length, and takes something each time.
+    return this.length > 0 ? this.pop() : { ...item, batchCount: 0 };
+  };
 
   const { graphToPrompt } = app;
   app.graphToPrompt = function (/** @type {any[]} */ ...args) {
@@ -93,7 +117,14 @@ export function createQueueing(frontend) {
     begin();
     keepWritten(frontend);
     // Each of two exports at once would take the other's changes of the graph for the graph itself.
-    return exporting ? exporting.then(exported) : exported();
+    const made = exporting ? exporting.then(exported) : exported();
+    const own = current;
+    if (!own) return made;
+    // The page answers with the error whoever has pressed first.
+    return Promise.resolve(made).catch((error) => {
+      own.failed(error);
+      throw error;
+    });
   };
 
   return {
@@ -103,8 +134,35 @@ export function createQueueing(frontend) {
     /** Settles when the graph shows what follows the run that is being queued, or null. */
     unsettled: () => stretch?.over ?? (frontend.exports.isShared() ? exporting : null),
 
-    /** Settles when a run can begin, or null. */
-    occupied: () => (busy ? new Promise((/** @type {(value?: any) => void} */ resume) => waiting.add(resume)) : exporting),
+    /** Settles when a run can begin as soon as the page takes it, or null. */
+    occupied: () => exporting,
+
+    /** Settles when the page queues nothing any more, or null. */
+    queues: () => (busy ? new Promise((/** @type {(value?: any) => void} */ resume) => waiting.add(resume)) : null),
+
+    /**
+     * Put a run of ours into the page's line.
+     *
+     * @param {number} count how many times it is queued
+     * @param {Turn} turn
+     * @returns {Promise<unknown>} the page's answer: at once if it is queueing others
+     */
+    async line(count, turn) {
+      next = turn;
+      return app.queuePrompt(OURS, count);
+    },
+
+    /**
+     * Take a run of ours out of the line, where the page has not taken it.
+     *
+     * @returns {boolean} whether it was there
+     */
+    withdraw() {
+      next = null;
+      const at = app.queueItems.findIndex(isOurs);
+      if (at >= 0) app.queueItems.splice(at, 1);
+      return at >= 0;
+    },
 
     /**
      * @param {Promise<any>} answer ComfyUI's to a run that is being submitted

@@ -3,8 +3,8 @@
  * errors of nodes, and a refusal.
  *
  * `app.queuePrompt` answers only yes or no, and no also when another run is being queued. So the call it makes,
- * `api.queuePrompt`, is wrapped. Ours go one after the other, so that each knows its ids, and only begin when the page
- * queues none: what a program sets for its run must not get into another one.
+ * `api.queuePrompt`, is wrapped. Ours go one after the other, so that each knows its ids, and each begins when the page
+ * takes it: what a program sets for its run must not get into another one.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  *
@@ -94,12 +94,6 @@ export function createRuns(frontend, workflows, queueing) {
     }
   }
 
-  /** Take back what the page has not begun to queue: after an error it would keep it for the next run. */
-  function withdraw() {
-    const at = app.queueItems?.findIndex((/** @type {any} */ { number }) => Object.is(number, OURS)) ?? -1;
-    if (at >= 0) app.queueItems.splice(at, 1);
-  }
-
   /**
    * Queue one run of ours. Resolves with ComfyUI's answers when there are `count`, or as many as came.
    *
@@ -107,7 +101,8 @@ export function createRuns(frontend, workflows, queueing) {
    * @param {(() => void) | undefined} prepare
    * @param {(leftOut: string[]) => Record<string, any>} part what belongs to the answer beside ComfyUI's
    * @param {import("./transport.js").Call} call
-   * @returns {{answers: Promise<any[]>, over: Promise<unknown>}} `over`: the page is done with what follows a run
+   * @returns {{answers: Promise<any[]>, over: Promise<unknown>, before: () => any}} `over`: the page is done with what
+   *   follows a run; `before`: the dialogs that were open when it began
    */
   function start(count, prepare, part, { id, signal, submitting }) {
     /** @type {any[]} */
@@ -115,17 +110,27 @@ export function createRuns(frontend, workflows, queueing) {
     let exports = 0;
     /** @type {string[]} */
     let leftOut = [];
-    let over = Promise.resolve();
+    let begun = false;
+    let again = false;
     let tab = "";
+    let dialogs = frontend.openDialogs();
+    /** @type {Promise<unknown>} */
+    let over = Promise.resolve();
     /** @type {() => void} */
     let release = () => {};
-    // What is exported shall be what was there when the run began, and what follows the last one comes before a write.
-    const own = (held = new Promise((resume) => {
-      release = () => {
-        if (held === own) held = null;
-        resume();
-      };
-    }));
+    /** @type {() => void} */
+    let pass = () => {};
+
+    /** What is exported shall be what was there when the run began, and what follows the last one comes before a write. */
+    function hold() {
+      const own = (held ??= new Promise((resume) => {
+        release = () => {
+          if (held === own) held = null;
+          resume();
+        };
+      }));
+    }
+
     const answers = new Promise((resolve, reject) => {
       expected = {
         mark: id,
@@ -153,19 +158,54 @@ export function createRuns(frontend, workflows, queueing) {
       };
       signal.addEventListener("abort", () => {
         if (exports > 0) return;
-        withdraw();
+        queueing.withdraw();
         reject(cancelled());
+        if (!begun) pass();
       });
-      prepare?.();
-      tab = shown();
-      over = Promise.resolve(app.queuePrompt(OURS, count)).then(
-        () => resolve(list),
-        (error) => reject(exports === 0 ? failedExport(error) : refusal(frontend, error, list)),
-      ).finally(withdraw);
+
+      const failed = (/** @type {any} */ error) =>
+        reject(exports === 0 ? failedExport(error) : refusal(frontend, error, list));
+
+      function begin() {
+        // The page does not wait, so this run has to come again.
+        again = occupied() !== null;
+        dialogs = frontend.openDialogs();
+        try {
+          if (!again) prepare?.();
+          begun = !again;
+        } catch (error) {
+          reject(error);
+        }
+        if (!begun) {
+          pass();
+          return false;
+        }
+        hold();
+        tab = shown();
+        return true;
+      }
+
+      // Until the page has done what follows the last one.
+      async function enter() {
+        do {
+          for (let busy = occupied(); busy; busy = occupied()) await unlessCancelled(busy, signal);
+          if (signal.aborted) throw cancelled();
+          if (!queueing.queues()) hold();
+          const passed = new Promise((resume) => (pass = () => resume(undefined)));
+          const answer = queueing.line(count, { begin, failed, over: () => pass() });
+          await Promise.race([answer, passed]);
+          await Promise.race([queueing.queues(), passed]);
+          // An error of the page's comes right after that.
+          await Promise.race([answer, nextTask()]);
+          // Another run's error ends the page's queueing, and leaves ours in the line.
+          if (queueing.withdraw()) again = true;
+        } while (again && !begun && !signal.aborted);
+      }
+      over = enter().then(() => resolve(list), failed).finally(queueing.withdraw);
     });
     // However it ends; nothing follows what was not queued.
-    Promise.allSettled([answers, over]).then(release);
-    return { answers, over };
+    Promise.allSettled([answers, over]).then(() => release());
+    return { answers, over, before: () => dialogs };
   }
 
   /**
@@ -177,10 +217,7 @@ export function createRuns(frontend, workflows, queueing) {
    * @returns {Promise<Queued>}
    */
   async function run(count, prepare, part, call, follow) {
-    for (let busy = occupied(); busy; busy = occupied()) await unlessCancelled(busy, call.signal);
-    if (call.signal.aborted) throw cancelled();
-    const before = frontend.openDialogs();
-    const { answers, over } = start(count, prepare, part, call);
+    const { answers, over, before } = start(count, prepare, part, call);
     follow(
       Promise.allSettled([answers, over])
         .then(nextTask)
@@ -198,7 +235,7 @@ export function createRuns(frontend, workflows, queueing) {
     } catch (error) {
       // The page opens a dialog that would cover everything until a person comes by; its red marks stay.
       await over.then(nextTask);
-      const shown = newError(frontend, before);
+      const shown = newError(frontend, before());
       if (shown) {
         frontend.closeDialog(shown);
         frontend.toast("warn", "A program's run was refused", words(error));

@@ -109,7 +109,23 @@ async def test_programs_and_the_person_at_once_each_run_with_their_own_seed(
             await tab.page.evaluate("() => app.queuePrompt(0, 1)")
 
     await asyncio.gather(person(), *(program(first) for first in (1000, 2000, 3000)))
-    await tab.page.wait_for_function("sent.length >= 12")
+    await tab.page.wait_for_function("sent.length === 16")
+    used = await seeds("2")
+    assert {prompt: used[prompt] for prompt in wanted} == wanted
+
+
+async def test_a_run_comes_next_however_fast_the_person_presses_run(tell: Ask, tab: Tab, seeds: Submitted) -> None:
+    await tell("load_workflow", workflow=seeded("randomize"))
+    await tab.page.evaluate("() => { window.pressing = setInterval(() => app.queuePrompt(0, 1), 5) }")
+    wanted: dict[str, int] = {}
+    try:
+        for seed in (100, 200, 300):
+            wanted[(await tell("run", fields=[["Slow.seed", seed]], wait=False))["prompt_id"]] = seed
+    finally:
+        await tab.page.evaluate("() => { clearInterval(pressing); app.queueItems.length = 0 }")
+    await tab.page.wait_for_function("!app.processingQueue")
+    # What is recorded comes a moment later.
+    await tab.page.wait_for_function("ids => ids.every(id => sent.some(([sent]) => sent === id))", arg=list(wanted))
     used = await seeds("2")
     assert {prompt: used[prompt] for prompt in wanted} == wanted
 

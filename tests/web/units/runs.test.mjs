@@ -149,3 +149,56 @@ test("a node of a type that is not installed is left out of a run that does not 
   assert.match(answer.warnings[0], /node #8 "Lost"/);
   assert.deepEqual(Object.keys(output), ["1"]);
 });
+
+test("a run comes next however fast the person presses Run, with its own values", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 6 });
+  page.afterQueued = () => (page.app.rootGraph.nodes[0].widgets[0].value += 1000);
+  const pressing = setInterval(() => page.app.queuePrompt(0, 1), 1);
+  try {
+    for (const seed of [5, 6, 7, 8, 9]) {
+      // A run that would begin in the middle of an export comes after that.
+      const reading = [0, 4, 8].map((moment) => sleep(moment).then(() => page.ask("get_workflow_api")));
+      await sleep(seed);
+      const before = page.queued.length;
+      const { number } = await page.ask("execute", { fields: [["Mine.v", seed]] });
+      assert.deepEqual(VALUES(page.queued[number - 1]), [seed]);
+      assert.ok(number - before <= 6, `${number - before} runs came before it`);
+      await Promise.all(reading);
+    }
+  } finally {
+    clearInterval(pressing);
+    page.app.queueItems.length = 0;
+  }
+});
+
+test("a run in the page's line that is cancelled or can't be prepared leaves the line to the others", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  const theirs = Array.from({ length: 8 }, () => page.app.queuePrompt(0, 1));
+  const abort = new AbortController();
+  const cancelled = assert.rejects(page.ask("execute", { fields: [["Mine.v", 5]] }, { signal: abort.signal }), { code: "conflict" });
+  await sleep(5);
+  abort.abort();
+  await cancelled;
+  await assert.rejects(page.ask("execute", { fields: [["Nobody.v", 5]] }), { code: "unknown_path" });
+  const last = page.ask("execute", { fields: [["Mine.v", 6]] });
+  const { number } = await last;
+  assert.ok(number < 8, `${number - 1} runs came before it`);
+  assert.deepEqual(VALUES(page.queued[number - 1]), [6]);
+  await Promise.all(theirs);
+  assert.equal(page.queued.length, 9);
+});
+
+test("a run in the page's line whose export fails says so and leaves nothing that was set for it", async () => {
+  const below = (app) => {
+    const { graphToPrompt } = app;
+    app.graphToPrompt = () =>
+      page.value("Mine") === 7 ? Promise.reject(new Error("a pack's fault")) : graphToPrompt.call(app);
+  };
+  const page = showPage([saved(1, "Mine", { v: 1 })], {}, { below });
+  const theirs = assert.rejects(page.app.queuePrompt(0, 1), /a pack's fault/);
+  for (let times = 0; times < 7; times++) page.app.queuePrompt(0, 1);
+  const ours = page.ask("execute", { fields: [["Mine.v", 7]] });
+  await assert.rejects(ours, { code: "tab_failed", message: /^Exporting the workflow failed.*a pack's fault\.$/ });
+  await theirs;
+  assert.equal(page.value("Mine"), 1);
+});
