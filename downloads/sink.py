@@ -217,4 +217,7 @@ async def settled(work: Callable[..., T], *args: Any) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
+        if not task.cancelled():
+            # Seen, so that asyncio does not report it as forgotten: nobody waits for it any more.
+            task.exception()
         raise
