@@ -27,7 +27,12 @@ ANALYSIS_FAILS = """() => {
         return send.call(this, typeof data === "string" ? data.replace("analyze_workflow", "analyze_nothing") : data)
     }
 }"""
-HIDE_WARNINGS = "() => app.extensionManager.setting.set('Comfy.Workflow.ShowMissingModelsWarning', false)"
+# ComfyUI keeps settings beyond a tab: each test begins with the same ones, whatever the one before has set.
+SETTINGS = """async () => {
+    const {setting} = app.extensionManager
+    await setting.set("Comfy.Workflow.ShowMissingModelsWarning", false)
+    await setting.set("uiapi.missingModels", true)
+}"""
 # Ends with an image on the disk, by way of an upscaler's model.
 NEEDY = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
@@ -57,11 +62,11 @@ async def kitchen(frontend: str, host: Host, tmp_path_factory: pytest.TempPathFa
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def needy(kitchen: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
-    """A tab of it, and no models."""
+    """A tab of it that says what is missing, and no models."""
     for file in (kitchen.base / "models").rglob("*.safetensors"):
         file.unlink()
     tab = await open_tab(kitchen)
-    await tab.page.evaluate(HIDE_WARNINGS)
+    await tab.page.evaluate(SETTINGS)
     return tab
 
 
