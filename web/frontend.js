@@ -111,16 +111,19 @@ export function createFrontend(app, api, page) {
     /** Have the canvas drawn anew with the next frame. */
     repaint: () => app.canvas?.setDirty(true, true),
 
-    /** Have what the page draws until it next waits drawn with the next frame instead. */
+    /**
+     * Have what the page draws until it next waits drawn with the next frame instead. A picture of the graph, which is
+     * drawn onto another element, is drawn at once: a frame would come too late for it.
+     */
     drawLater() {
       const { canvas } = app;
       if (!canvas?.draw) return;
       const own = Object.hasOwn(canvas, "draw");
-      const { draw } = canvas;
+      const { draw, canvas: shown } = canvas;
       let over = false;
       const later = function (/** @type {any[]} */ ...args) {
         // @ts-ignore a method of the canvas
-        return over ? draw.apply(this, args) : canvas.setDirty(true, true);
+        return over || canvas.canvas !== shown ? draw.apply(this, args) : canvas.setDirty(true, true);
       };
       canvas.draw = later;
       nextTask().then(() => {
