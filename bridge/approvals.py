@@ -20,6 +20,7 @@ from pydantic_core import to_json
 from .atomic import Damaged, read_json, set_aside, write_json
 from .commands import DEFAULT_TIMEOUT, Kind, Request, Risk, tab_command
 from .errors import UiapiError
+from .shown import beginning
 
 if TYPE_CHECKING:
     from .activity import Entry
@@ -353,4 +354,4 @@ def _value(value: Any) -> str:
     if isinstance(value, dict) and "data" in value:
         return f"({value.get('type', 'data')})"
     words = value if isinstance(value, str) else to_json(value).decode()
-    return words if len(words) <= VALUE_SHOWN else f"{words[:VALUE_SHOWN]}… ({len(words)} characters)"
+    return words if len(words) <= VALUE_SHOWN else beginning(words, VALUE_SHOWN)

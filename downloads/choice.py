@@ -83,14 +83,16 @@ def read_saved(saved: Mapping[str, Entry]) -> dict[str, ModelDef | str]:
 
 def cleaned(model: ModelDef) -> dict[str, Any]:
     """A definition as it may be kept on disk: without what in its address would let somebody in."""
-    return {key: clean(value) if isinstance(value, str) else value for key, value in model.to_dict().items()}
+    return _cleaned(model.to_dict())
 
 
 def cleaned_entry(entry: Entry) -> str | dict[str, Any]:
     """An entry of the map of URLs as it may be kept and answered."""
-    if isinstance(entry, str):
-        return clean(entry)
-    return {key: clean(value) if isinstance(value, str) else value for key, value in entry.items()}
+    return clean(entry) if isinstance(entry, str) else _cleaned(entry)
+
+
+def _cleaned(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: clean(value) if isinstance(value, str) else value for key, value in data.items()}
 
 
 def unused(table: Iterable[str], choices: Iterable[Choice | None]) -> list[str]:
