@@ -1,40 +1,33 @@
-"""The client for programs with an event loop: `AsyncClient`, over aiohttp. Its methods are those of `Client`."""
+"""The client for programs with an event loop: `AsyncClient`, over aiohttp.
+
+Client is made from this file: run `python3 dev.py generate` after a change.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
 
-import aiohttp
-from yarl import URL
-
 from . import models
+from .aio_base import AsyncBase
 from .commands import AsyncCommands
 from .errors import UiapiError, Unreachable
-from .events import Event, Listener
+from .events import Listener
 from .results import OutputFile, Run, not_brought, run_of
-from .socket import Socket, opened
 from .table import Route, route
 from .wire import (
-    CONNECT_TIMEOUT,
     FIRST_DELAY,
-    LAST_DELAY,
     NOTHING,
     Address,
-    Asked,
     Fields,
     answered,
     asked,
     given,
-    late,
-    lost,
-    not_reached,
     pairs,
     readiness,
     value_of,
@@ -46,10 +39,17 @@ from .wire import (
 )
 
 
-class AsyncClient:
+class AsyncClient(AsyncBase):
     """Drives the workflow that is open in ComfyUI's browser tab. Use it in `async with`, or `close` it.
 
-    The arguments, methods and errors are those of Client.
+    Every method raises UiapiError with a `code`, or its subclass Unreachable.
+
+    Args:
+        url: ComfyUI's address; the environment's COMFYUI_URL, or http://127.0.0.1:8188.
+        token: the operator's UIAPI_TOKEN, if there is one; the environment's if left out.
+        webui: the tab to address (see `webuis`); the main one if left out.
+        name: this program's name, for whoever looks at what programs do.
+        reconnect: seconds to keep trying while a ComfyUI that answered before cannot be reached.
 
     Attributes:
         commands: every command of the server as a method with its own parameters.
@@ -66,24 +66,10 @@ class AsyncClient:
         name: str = "Python",
         reconnect: float = 30.0,
     ) -> None:
-        self._address = Address.of(url, token, name)
+        super().__init__(Address.of(url, token, name), reconnect)
         self.webui = webui
-        self._reconnect = reconnect
-        self._answered_before = False
         self.revision: str | None = None
-        self._session: aiohttp.ClientSession | None = None
-        self._socket: Socket | None = None
         self.commands = AsyncCommands(self.call)
-
-    @property
-    def url(self) -> str:
-        """ComfyUI's address."""
-        return self._address.url
-
-    @property
-    def token(self) -> str | None:
-        """The token that is sent."""
-        return self._address.token
 
     # -- fields ---------------------------------------------------------------------------------------------
 
@@ -93,9 +79,10 @@ class AsyncClient:
     async def get(self, path: Iterable[str]) -> dict[str, Any]: ...
 
     async def get(self, path: str | Iterable[str]) -> Any:
-        """See Client.get."""
+        """The value of the field at a path such as "Title.widget", or {path: value} for several."""
         if isinstance(path, str):
-            return (await self.call("get_fields", {"fields": [path]}))[path]
+            values = await self.call("get_fields", {"fields": [path]})
+            return values[path]
         return await self.call("get_fields", {"fields": [*path]})
 
     @overload
@@ -104,44 +91,49 @@ class AsyncClient:
     async def set(self, path: Fields) -> dict[str, Any]: ...
 
     async def set(self, path: str | Fields, value: Any = NOTHING) -> dict[str, Any]:
-        """See Client.set."""
-        if isinstance(path, str):
-            if value is NOTHING:
-                raise TypeError("set() takes a path and a value, or a mapping of several")
-            written: dict[str, Any] = (await self.call("set_fields", {"fields": [[path, value]]}))[path]
-            return written
-        several: dict[str, Any] = await self.call("set_fields", {"fields": pairs(path)})
-        return several
+        """Write a field, `set(path, value)`, or several, `set({path: value})`; if one cannot be written, none is.
+
+        A picture may be a PIL image, a numpy array, the bytes of an image file, or a Path of one.
+
+        Returns:
+            {requested, value, warnings} of the field; of several, that by path.
+        """
+        if isinstance(path, str) and value is NOTHING:
+            raise TypeError("set() takes a path and a value, or a mapping of several")
+        fields = [[path, value]] if isinstance(path, str) else pairs(path)
+        written: dict[str, Any] = await self.call("set_fields", {"fields": fields})
+        return written[path] if isinstance(path, str) else written
 
     async def connect(self, output: str, input: str) -> dict[str, Any]:
-        """See Client.connect."""
+        """Link an output such as "Title.outputs[0]" to an input such as "Title.inputs[0]"; answers the link."""
         link: dict[str, Any] = await self.call("set_connection", {"field": [output, input]})
         return link
 
     # -- workflows ------------------------------------------------------------------------------------------
 
     async def load(self, workflow: Mapping[str, Any] | str | Path, name: str | None = None) -> dict[str, Any]:
-        """See Client.load."""
+        """Open a workflow in the tab: as a dict, as JSON text or as a file's path; in UI or API format."""
         read = await asyncio.to_thread(workflow_of, workflow)
         loaded: dict[str, Any] = await self.call("load_workflow", given(workflow=read, name=name))
         return loaded
 
     async def save(self, path: str | Path | None = None, *, api: bool = False) -> dict[str, Any]:
-        """See Client.save."""
+        """The open workflow in UI format, or in API format; also written to a file if one is named."""
         answer = await self.call("get_workflow")
         workflow: dict[str, Any] = answer["workflow"]["output" if api else "workflow"]
         await asyncio.to_thread(write_workflow, workflow, path)
         return workflow
 
     async def nodes(self) -> list[dict[str, Any]]:
-        """See Client.nodes."""
-        nodes: list[dict[str, Any]] = (await self.call("query_fields"))["nodes"]
+        """The nodes of the open workflow, those inside subgraphs included, with their widgets."""
+        answer = await self.call("query_fields")
+        nodes: list[dict[str, Any]] = answer["nodes"]
         return nodes
 
     async def screenshot(self, path: str | Path | None = None, nodes: Iterable[str] | None = None) -> bytes:
-        """See Client.screenshot."""
-        data = given(nodes=None if nodes is None else [*nodes])
-        png = base64.b64decode((await self.call("screenshot", data))["png"])
+        """A picture of the canvas, or of the nodes at some paths, as PNG; also written to a file if one is named."""
+        answer = await self.call("screenshot", given(nodes=None if nodes is None else [*nodes]))
+        png = base64.b64decode(answer["png"])
         await asyncio.to_thread(write_bytes, png, path)
         return png
 
@@ -157,7 +149,16 @@ class AsyncClient:
         fetch: bool = True,
         on_event: Listener | None = None,
     ) -> Run:
-        """See Client.run."""
+        """Set fields, run the open workflow, and return once ComfyUI is done, with what it made.
+
+        Args:
+            fields: {path: value} to set first.
+            workflow: opened in the tab before.
+            batch_count: how many times to run.
+            timeout: seconds to wait for the results; an hour if left out.
+            fetch: bring the content of every file; else `fetch` brings one.
+            on_event: called with progress, previews and outputs as they come.
+        """
         data = given(
             fields=None if fields is None else pairs(fields),
             workflow=None if workflow is None else await asyncio.to_thread(workflow_of, workflow),
@@ -167,8 +168,8 @@ class AsyncClient:
         if on_event is None:
             done = run_of(await self.call("run", data))
         else:
-            envelope = await self._events().request("run", self._addressed("run", data), on_event)
-            done = run_of(self._told(envelope, route("run")))
+            envelope = await self._watched("run", self._addressed("run", data), on_event)
+            done = run_of(self._value(envelope, route("run")))
         try:
             await asyncio.gather(*(self.fetch(file) for file in done.files if fetch))
         except UiapiError as error:
@@ -176,7 +177,7 @@ class AsyncClient:
         return done
 
     async def fetch(self, file: OutputFile) -> bytes:
-        """See Client.fetch."""
+        """The content of a file that a run made; kept in its `data`."""
         if not file.data:
             file.data = viewed(*await self._exchange(viewing(file.url)), file.filename)
         return file.data
@@ -186,7 +187,7 @@ class AsyncClient:
     async def plan(
         self, table: models.Table | None = None, workflow: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """See Client.plan."""
+        """What `download_models` would do: sizes, obstacles, room on each disk."""
         plan: dict[str, Any] = await self.call("plan_downloads", models.request(table, workflow))
         return plan
 
@@ -198,7 +199,16 @@ class AsyncClient:
         on_progress: Callable[[dict[str, Any]], object] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the download is cancelled at the server as well
     ) -> dict[str, Any]:
-        """See Client.download_models."""
+        """Fetch every model that the open workflow, or a given one, needs and has not; returns when they are there.
+
+        Args:
+            table: {name: url or model definition}, for models whose address is not known.
+            on_progress: called with the state of the whole download a few times a second.
+            timeout: seconds until it is cancelled.
+
+        Raises:
+            UiapiError: `download_failed` with the reason of every model that could not be had.
+        """
         watch = models.Watch(await self.call("download_models", models.request(table, workflow)), timeout)
         while True:
             state = await self.call("download_status", watch.query)
@@ -211,64 +221,39 @@ class AsyncClient:
                 raise watch.late()
             await asyncio.sleep(models.INTERVAL)
 
-    # -- who is there, and what happens ---------------------------------------------------------------------
+    # -- who is there ---------------------------------------------------------------------------------------
 
     async def status(self) -> dict[str, Any]:
-        """See Client.status."""
+        """Who is connected and what is going on."""
         status: dict[str, Any] = await self.call("connection_status")
         return status
 
     async def webuis(self) -> list[dict[str, Any]]:
-        """See Client.webuis."""
+        """The open tabs."""
         webuis: list[dict[str, Any]] = await self.call("webuis")
         return webuis
 
     async def wait_until_ready(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - goes on to the server
-        """See Client.wait_until_ready."""
+        """Return once ComfyUI answers and a tab is open; UiapiError `timeout` or Unreachable after so many seconds."""
         until = time.monotonic() + timeout
         while True:
             sending = readiness(until - time.monotonic())
             try:
-                self._told(answered(sending, *await self._exchange(sending, 0), self.url), sending.route)
+                self._value(answered(sending, *await self._exchange(sending, 0), self.url), sending.route)
                 return
             except Unreachable:
                 if time.monotonic() > until:
                     raise
                 await asyncio.sleep(FIRST_DELAY)
 
-    async def on(
-        self, events: str | Iterable[str], listener: Listener, *, paths: Iterable[str] = ()
-    ) -> Callable[[], None]:
-        """Have `listener(event)` called on this loop for events; see Client.on. Returns what ends it."""
-        return await self._events().subscribe([events] if isinstance(events, str) else events, listener, paths)
-
-    @asynccontextmanager
-    async def events(self, *names: str, paths: Iterable[str] = ()) -> AsyncIterator[AsyncIterator[Event]]:
-        """Events as they come: `async with client.events("output") as events: async for event in events: …`."""
-        found: asyncio.Queue[Event | UiapiError | None] = asyncio.Queue()
-        end = await self._events().subscribe(names or ("*",), found.put_nowait, paths, found.put_nowait)
-
-        async def each() -> AsyncGenerator[Event, None]:
-            while (event := await found.get()) is not None:
-                if isinstance(event, UiapiError):
-                    raise event
-                yield event
-
-        try:
-            async with aclosing(each()) as events:
-                yield events
-        finally:
-            end()
-
     # -- any command ----------------------------------------------------------------------------------------
 
     async def call(self, command: str, data: Mapping[str, Any] | None = None) -> Any:
         """Carry out any command of the server and return what it answers."""
         sending = asked(command, self._addressed(command, data or {}))
-        status, body = await self._exchange(sending)
-        return self._told(answered(sending, status, body, self.url), sending.route)
+        return self._value(answered(sending, *await self._exchange(sending), self.url), sending.route)
 
-    def _told(self, envelope: dict[str, Any], known: Route) -> Any:
+    def _value(self, envelope: dict[str, Any], known: Route) -> Any:
         self.revision = envelope.get("revision", self.revision)
         return value_of(envelope, known)
 
@@ -276,66 +261,6 @@ class AsyncClient:
         if self.webui is None or "webui" in data or "webui" not in route(command).request["properties"]:
             return dict(data)
         return {**data, "webui": self.webui}
-
-    async def _exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
-        patience = self._reconnect if reconnect is None else reconnect
-        until: float | None = None
-        delay = FIRST_DELAY
-        while True:
-            try:
-                response = await self._send(sending)
-                self._answered_before = True
-                return response
-            except Unreachable as error:
-                safe = error.code == "unreachable" or sending.route.risk == "read"
-                if not safe or not self._answered_before:
-                    raise
-                until = until or time.monotonic() + patience
-                if time.monotonic() + delay > until:
-                    raise
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, LAST_DELAY)
-
-    async def _send(self, sending: Asked) -> tuple[int, bytes]:
-        try:
-            async with self._opened().request(
-                "GET" if sending.body is None else "POST",
-                # As it is: what is quoted in it stays quoted.
-                URL(f"{self.url}{sending.path}", encoded=True),
-                data=sending.body,
-                headers={"Content-Type": "application/json", **self._address.headers},
-                timeout=aiohttp.ClientTimeout(total=sending.patience, sock_connect=CONNECT_TIMEOUT),
-                allow_redirects=False,
-                proxy=self._address.proxy,
-            ) as response:
-                return response.status, await response.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL, UnicodeError) as error:
-            raise not_reached(self.url, error) from None
-        except asyncio.TimeoutError as error:
-            if isinstance(error, aiohttp.ConnectionTimeoutError):
-                raise not_reached(self.url, "no answer in time") from None
-            raise late(sending) from None
-        except aiohttp.ClientError as error:
-            raise lost(sending, error) from None
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = opened()
-        return self._session
-
-    def _events(self) -> Socket:
-        if self._socket is None:
-            self._socket = Socket(self._address, self._opened(), self._reconnect)
-        return self._socket
-
-    async def close(self) -> None:
-        """End every connection."""
-        socket, self._socket = self._socket, None
-        session, self._session = self._session, None
-        if socket is not None:
-            await socket.close()
-        if session is not None:
-            await session.close()
 
     async def __aenter__(self) -> AsyncClient:
         return self

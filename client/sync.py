@@ -1,22 +1,23 @@
-"""The client for programs without an event loop: `Client`, over requests."""
+"""The client for programs without an event loop: `Client`, over requests.
+
+Made from aio.py by `python3 dev.py generate`: change that file, not this one.
+"""
 
 from __future__ import annotations
 
 import base64
-import threading
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from . import models
 from .commands import Commands
-from .errors import UiapiError, UiapiWarning, Unreachable
-from .events import Event, Listener
-from .http import Http
+from .errors import UiapiError, Unreachable
+from .events import Listener
 from .results import OutputFile, Run, not_brought, run_of
+from .sync_base import SyncBase
 from .table import Route, route
 from .wire import (
     FIRST_DELAY,
@@ -36,12 +37,8 @@ from .wire import (
     write_workflow,
 )
 
-if TYPE_CHECKING:
-    # Needs aiohttp, which only events do.
-    from .background import Background
 
-
-class Client:
+class Client(SyncBase):
     """Drives the workflow that is open in ComfyUI's browser tab. Usable from several threads, and in `with`.
 
     Every method raises UiapiError with a `code`, or its subclass Unreachable.
@@ -68,23 +65,10 @@ class Client:
         name: str = "Python",
         reconnect: float = 30.0,
     ) -> None:
-        self._address = Address.of(url, token, name)
+        super().__init__(Address.of(url, token, name), reconnect)
         self.webui = webui
         self.revision: str | None = None
-        self._http = Http(self._address, reconnect)
-        self._background: Background | None = None
-        self._starting = threading.Lock()
         self.commands = Commands(self.call)
-
-    @property
-    def url(self) -> str:
-        """ComfyUI's address."""
-        return self._address.url
-
-    @property
-    def token(self) -> str | None:
-        """The token that is sent."""
-        return self._address.token
 
     # -- fields ---------------------------------------------------------------------------------------------
 
@@ -96,7 +80,8 @@ class Client:
     def get(self, path: str | Iterable[str]) -> Any:
         """The value of the field at a path such as "Title.widget", or {path: value} for several."""
         if isinstance(path, str):
-            return self.call("get_fields", {"fields": [path]})[path]
+            values = self.call("get_fields", {"fields": [path]})
+            return values[path]
         return self.call("get_fields", {"fields": [*path]})
 
     @overload
@@ -112,20 +97,11 @@ class Client:
         Returns:
             {requested, value, warnings} of the field; of several, that by path.
         """
-        if isinstance(path, str):
-            if value is NOTHING:
-                raise TypeError("set() takes a path and a value, or a mapping of several")
-            written: dict[str, Any] = self.call("set_fields", {"fields": [[path, value]]})[path]
-            return written
-        several: dict[str, Any] = self.call("set_fields", {"fields": pairs(path)})
-        return several
-
-    def __getitem__(self, path: str) -> Any:
-        return self.get(path)
-
-    def __setitem__(self, path: str, value: Any) -> None:
-        for warning in self.set(path, value)["warnings"]:
-            warnings.warn(f"{path}: {warning}", UiapiWarning, stacklevel=2)
+        if isinstance(path, str) and value is NOTHING:
+            raise TypeError("set() takes a path and a value, or a mapping of several")
+        fields = [[path, value]] if isinstance(path, str) else pairs(path)
+        written: dict[str, Any] = self.call("set_fields", {"fields": fields})
+        return written[path] if isinstance(path, str) else written
 
     def connect(self, output: str, input: str) -> dict[str, Any]:
         """Link an output such as "Title.outputs[0]" to an input such as "Title.inputs[0]"; answers the link."""
@@ -136,25 +112,27 @@ class Client:
 
     def load(self, workflow: Mapping[str, Any] | str | Path, name: str | None = None) -> dict[str, Any]:
         """Open a workflow in the tab: as a dict, as JSON text or as a file's path; in UI or API format."""
-        loaded: dict[str, Any] = self.call("load_workflow", given(workflow=workflow_of(workflow), name=name))
+        read = workflow_of(workflow)
+        loaded: dict[str, Any] = self.call("load_workflow", given(workflow=read, name=name))
         return loaded
 
     def save(self, path: str | Path | None = None, *, api: bool = False) -> dict[str, Any]:
         """The open workflow in UI format, or in API format; also written to a file if one is named."""
-        key = "output" if api else "workflow"
-        workflow: dict[str, Any] = self.call("get_workflow")["workflow"][key]
+        answer = self.call("get_workflow")
+        workflow: dict[str, Any] = answer["workflow"]["output" if api else "workflow"]
         write_workflow(workflow, path)
         return workflow
 
     def nodes(self) -> list[dict[str, Any]]:
         """The nodes of the open workflow, those inside subgraphs included, with their widgets."""
-        nodes: list[dict[str, Any]] = self.call("query_fields")["nodes"]
+        answer = self.call("query_fields")
+        nodes: list[dict[str, Any]] = answer["nodes"]
         return nodes
 
     def screenshot(self, path: str | Path | None = None, nodes: Iterable[str] | None = None) -> bytes:
         """A picture of the canvas, or of the nodes at some paths, as PNG; also written to a file if one is named."""
-        data = given(nodes=None if nodes is None else [*nodes])
-        png = base64.b64decode((self.call("screenshot", data))["png"])
+        answer = self.call("screenshot", given(nodes=None if nodes is None else [*nodes]))
+        png = base64.b64decode(answer["png"])
         write_bytes(png, path)
         return png
 
@@ -189,8 +167,8 @@ class Client:
         if on_event is None:
             done = run_of(self.call("run", data))
         else:
-            envelope = self._socket().request("run", self._addressed("run", data), on_event)
-            done = run_of(self._opened(envelope, route("run")))
+            envelope = self._watched("run", self._addressed("run", data), on_event)
+            done = run_of(self._value(envelope, route("run")))
         try:
             for file in done.files if fetch else ():
                 self.fetch(file)
@@ -201,7 +179,7 @@ class Client:
     def fetch(self, file: OutputFile) -> bytes:
         """The content of a file that a run made; kept in its `data`."""
         if not file.data:
-            file.data = viewed(*self._http.exchange(viewing(file.url)), file.filename)
+            file.data = viewed(*self._exchange(viewing(file.url)), file.filename)
         return file.data
 
     # -- models ---------------------------------------------------------------------------------------------
@@ -241,7 +219,7 @@ class Client:
                 raise watch.late()
             time.sleep(models.INTERVAL)
 
-    # -- who is there, and what happens ---------------------------------------------------------------------
+    # -- who is there ---------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
         """Who is connected and what is going on."""
@@ -259,49 +237,21 @@ class Client:
         while True:
             sending = readiness(until - time.monotonic())
             try:
-                self._opened(answered(sending, *self._http.exchange(sending, 0), self.url), sending.route)
+                self._value(answered(sending, *self._exchange(sending, 0), self.url), sending.route)
                 return
             except Unreachable:
                 if time.monotonic() > until:
                     raise
                 time.sleep(FIRST_DELAY)
 
-    @overload
-    def on(
-        self, events: str | Iterable[str], listener: Listener, *, paths: Iterable[str] = ()
-    ) -> Callable[[], None]: ...
-    @overload
-    def on(self, events: str | Iterable[str], *, paths: Iterable[str] = ()) -> Callable[[Listener], Listener]: ...
-
-    def on(self, events: str | Iterable[str], listener: Listener | None = None, *, paths: Iterable[str] = ()) -> Any:
-        """Have `listener(event)` called for events, by their names or beginnings such as "webui_*".
-
-        With `paths`, such as ["Sampler"], only for those about these fields or nodes. The listener is called on a
-        thread of its own and survives reconnections. Returns a function that ends it; without a listener this is a
-        decorator.
-        """
-        names = [events] if isinstance(events, str) else [*events]
-        if listener is not None:
-            return self._socket().on(names, listener, paths)
-
-        def decorate(decorated: Listener) -> Listener:
-            self._socket().on(names, decorated, paths)
-            return decorated
-
-        return decorate
-
-    def events(self, *names: str, paths: Iterable[str] = (), timeout: float | None = None) -> Iterator[Event]:
-        """Events as they come, see `on`; all of them if none is named. Ends after `timeout` seconds, or at `close`."""
-        return self._socket().events(names or ("*",), paths, timeout)
-
     # -- any command ----------------------------------------------------------------------------------------
 
     def call(self, command: str, data: Mapping[str, Any] | None = None) -> Any:
         """Carry out any command of the server and return what it answers."""
         sending = asked(command, self._addressed(command, data or {}))
-        return self._opened(answered(sending, *self._http.exchange(sending), self.url), sending.route)
+        return self._value(answered(sending, *self._exchange(sending), self.url), sending.route)
 
-    def _opened(self, envelope: dict[str, Any], known: Route) -> Any:
+    def _value(self, envelope: dict[str, Any], known: Route) -> Any:
         self.revision = envelope.get("revision", self.revision)
         return value_of(envelope, known)
 
@@ -309,22 +259,6 @@ class Client:
         if self.webui is None or "webui" in data or "webui" not in route(command).request["properties"]:
             return dict(data)
         return {**data, "webui": self.webui}
-
-    def _socket(self) -> Background:
-        with self._starting:
-            if self._background is None:
-                from .background import Background
-
-                self._background = Background(self._address, self._http.reconnect)
-            return self._background
-
-    def close(self) -> None:
-        """End every connection; listeners hear nothing more."""
-        with self._starting:
-            background, self._background = self._background, None
-        if background is not None:
-            background.close()
-        self._http.close()
 
     def __enter__(self) -> Client:
         return self

@@ -1,7 +1,8 @@
 """Writes what the installed client knows of the server: its table of commands and the types of their methods.
 
 Both are made from the declarations in bridge/ and downloads/ (`python3 dev.py generate`), and a test holds them
-equal, so that a command is described in one place although the client is installed without the server.
+equal, so that a command is described in one place although the client is installed without the server. `Client` is
+made along with them, from `AsyncClient`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ...bridge.editing import BATCHABLE
 from ...bridge.errors import STATUS
 from ...bridge.openapi import REFERENCE, document, document_path
 from ...bridge.socket import VERSION
+from . import unasync
 
 CLIENT = Path(__file__).resolve().parents[2] / "client"
 TABLE, STUB = CLIENT / "commands.json", CLIENT / "commands.pyi"
@@ -41,9 +43,10 @@ from typing_extensions import NotRequired, TypedDict
 
 
 def main() -> None:
-    """Write both files."""
+    """Write every file that is made."""
     TABLE.write_text(table())
     STUB.write_text(stub())
+    unasync.MADE.write_text(unasync.made())
 
 
 def table() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +16,34 @@ from comfyui_uiapi.client.commands import Commands
 from comfyui_uiapi.client.sync import Client
 from comfyui_uiapi.client.table import error_codes, routes
 from comfyui_uiapi.client.terminal import EXIT_CODES, exit_code
-from comfyui_uiapi.tests.client import generate
+from comfyui_uiapi.tests.client import generate, unasync
 
 
 def test_the_table_and_the_types_are_what_the_declarations_say() -> None:
     advice = "run python3 dev.py generate and commit what it writes"
     assert generate.TABLE.read_text() == generate.table(), advice
     assert generate.STUB.read_text() == generate.stub(), advice
+
+
+def test_the_client_that_blocks_is_made_from_the_one_that_is_awaited() -> None:
+    assert unasync.MADE.read_text() == unasync.made(), "run python3 dev.py generate and commit what it writes"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("asyncio.sleep(", "asyncio.wait_for(", "no longer has 'asyncio.sleep"),
+        ("asyncio.to_thread(write_bytes, png, path)", "asyncio.shield(png)", "'asyncio.shield.*would be left"),
+    ],
+)
+def test_a_source_that_would_leave_something_awaited_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str, named: str
+) -> None:
+    source = tmp_path / "aio.py"
+    source.write_text(unasync.SOURCE.read_text().replace(before, after))
+    monkeypatch.setattr(unasync, "SOURCE", source)
+    with pytest.raises(LookupError, match=named):
+        unasync.made()
 
 
 def test_what_pages_answer_beyond_the_least_has_a_type() -> None:

@@ -1,0 +1,106 @@
+"""What Client does in a way of its own: requests over requests, events on a thread, and fields by subscript."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, overload
+
+from .errors import UiapiWarning
+from .events import Event, Listener
+from .http import Http
+from .wire import Address, Asked
+
+if TYPE_CHECKING:
+    # Needs aiohttp, which only events do.
+    from .background import Background
+
+
+class SyncBase:
+    """Connections to one ComfyUI, opened at first use.
+
+    Args:
+        address: where it is.
+        reconnect: seconds to keep trying while it cannot be reached although it answered before.
+    """
+
+    if TYPE_CHECKING:
+        # Client's, for the subscripts.
+        def get(self, path: str) -> Any: ...
+        def set(self, path: str, value: Any) -> dict[str, Any]: ...
+
+    def __init__(self, address: Address, reconnect: float) -> None:
+        self._address = address
+        self._http = Http(address, reconnect)
+        self._background: Background | None = None
+        self._starting = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """ComfyUI's address."""
+        return self._address.url
+
+    @property
+    def token(self) -> str | None:
+        """The token that is sent."""
+        return self._address.token
+
+    def __getitem__(self, path: str) -> Any:
+        return self.get(path)
+
+    def __setitem__(self, path: str, value: Any) -> None:
+        for warning in self.set(path, value)["warnings"]:
+            warnings.warn(f"{path}: {warning}", UiapiWarning, stacklevel=2)
+
+    @overload
+    def on(
+        self, events: str | Iterable[str], listener: Listener, *, paths: Iterable[str] = ()
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(self, events: str | Iterable[str], *, paths: Iterable[str] = ()) -> Callable[[Listener], Listener]: ...
+
+    def on(self, events: str | Iterable[str], listener: Listener | None = None, *, paths: Iterable[str] = ()) -> Any:
+        """Have `listener(event)` called for events, by their names or beginnings such as "webui_*".
+
+        With `paths`, such as ["Sampler"], only for those about these fields or nodes. The listener is called on a
+        thread of its own and survives reconnections. Returns a function that ends it; without a listener this is a
+        decorator.
+        """
+        names = [events] if isinstance(events, str) else [*events]
+        if listener is not None:
+            return self._socket().on(names, listener, paths)
+
+        def decorate(decorated: Listener) -> Listener:
+            self._socket().on(names, decorated, paths)
+            return decorated
+
+        return decorate
+
+    def events(self, *names: str, paths: Iterable[str] = (), timeout: float | None = None) -> Iterator[Event]:
+        """Events as they come, see `on`; all of them if none is named. Ends after `timeout` seconds, or at `close`."""
+        return self._socket().events(names or ("*",), paths, timeout)
+
+    def close(self) -> None:
+        """End every connection; listeners hear nothing more."""
+        with self._starting:
+            background, self._background = self._background, None
+        if background is not None:
+            background.close()
+        self._http.close()
+
+    def _watched(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
+        """The envelope that answers a command, after its events have gone to `listener`."""
+        return self._socket().request(command, data, listener)
+
+    def _exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
+        """The answer's HTTP status and body; see Http.exchange."""
+        return self._http.exchange(sending, reconnect)
+
+    def _socket(self) -> Background:
+        with self._starting:
+            if self._background is None:
+                from .background import Background
+
+                self._background = Background(self._address, self._http.reconnect)
+            return self._background
