@@ -107,6 +107,12 @@ def _lint(options: argparse.Namespace) -> None:
     sys.exit(_stack("lint").lint())
 
 
+def _mutants(options: argparse.Namespace) -> None:
+    _stack("build").build()
+    _inside_venv()
+    sys.exit(_stack("mutants").main(options.files, options.most, options.seed, options.jobs))
+
+
 def _generate(options: argparse.Namespace) -> None:
     _stack("build").build()
     _inside_venv()
@@ -130,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     add("screenshots", _screenshots, "Take the README's pictures anew.")
     compat = add("compat", _compat, "Run the fast tests on every Python, and the core of the rest on every frontend.")
     add("lint", _lint, "Check style, types and the rules of the house.")
+    mutants = add("mutants", _mutants, "Put mistakes into Python files one at a time, and list which no test notices.")
     add("generate", _generate, "Write the client's table and types anew from the commands' declarations.")
     add("build", _build, "Only build what the others use.")
 
@@ -141,6 +148,10 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--minutes", type=float, default=10, help="how long (10)")
     soak.add_argument("--kills", type=int, default=0, help="kill ComfyUI that often instead, and look what it lost")
     soak.add_argument("--output", type=Path, default=ROOT / "tests/soak/soak.png", help="the PNG (tests/soak/soak.png)")
+    mutants.add_argument("files", nargs="*", help="files of bridge/, downloads/ or client/ (all if none is named)")
+    mutants.add_argument("--most", type=int, default=100, help="how many mistakes at most, chosen at random (100)")
+    mutants.add_argument("--seed", type=int, default=0, help="which choice (0)")
+    mutants.add_argument("--jobs", type=int, default=2, help="how many are tried at a time (2)")
     compat.add_argument("frontends", nargs="*", help="only these versions of the frontend, and no other Python")
     bench.add_argument("names", nargs="*", help="modules of tests/bench (all if none is named)")
     return parser
