@@ -340,8 +340,8 @@ class ArgumentDropped:
         ]
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
-        for number in self._places(node):
-            yield node.children[number].start_pos, node.children[number].end_pos
+        # All at once: the node changes while cosmic-ray goes through them.
+        return iter([(node.children[at].start_pos, node.children[at].end_pos) for at in self._places(node)])
 
     def mutate(self, node: Any, index: int) -> Any:
         number = self._places(node)[index]
