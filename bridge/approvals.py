@@ -21,6 +21,7 @@ from .atomic import Damaged, read_json, set_aside, write_json
 from .commands import DEFAULT_TIMEOUT, Kind, Request, Risk, tab_command
 from .errors import UiapiError
 from .shown import beginning
+from .waiting import outcome
 
 if TYPE_CHECKING:
     from .activity import Entry
@@ -253,7 +254,7 @@ class Approvals:
         question.waiting += 1
         limit = min(call.request.timeout or DEFAULT_TIMEOUT, DEFAULT_TIMEOUT)
         try:
-            return await asyncio.wait_for(asyncio.shield(question.task), limit)
+            return await asyncio.wait_for(outcome(question.task), limit)
         except asyncio.TimeoutError:
             raise _unanswered(entry) from None
         finally:

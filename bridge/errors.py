@@ -132,6 +132,11 @@ class UiapiError(Exception):
         return body
 
 
+def stopping() -> UiapiError:
+    """The answer to whatever is asked, or still waited for, when ComfyUI ends."""
+    return UiapiError("shutting_down", "ComfyUI is stopping; try again once it is back.")
+
+
 def disconnected(**details: Any) -> UiapiError:
     """The answer to every request whose tab went away; existing clients look for its exact sentence."""
     return UiapiError("client_disconnected", DISCONNECTED_MESSAGE, details)

@@ -15,7 +15,7 @@ from aiohttp.http import HttpProcessingError
 from .commands import Command
 from .connection import MAX_FRAME, decode_object, encode
 from .dispatch import Caller, dispatch, find_command
-from .errors import UiapiError
+from .errors import UiapiError, stopping
 from .hub import Bridge
 from .load import Load
 
@@ -118,7 +118,7 @@ def _admit(bridge: Bridge, request: web.Request, command: Command) -> None:
     bridge.guard.check_token(request.headers.get("Authorization"))
     bridge.guard.check_risk(command)
     if bridge.closing:
-        raise UiapiError("shutting_down", "ComfyUI is stopping; try again once it is back.")
+        raise stopping()
 
 
 def _query(request: web.Request) -> dict[str, Any]:

@@ -168,7 +168,9 @@ class Bridge:
             if self.downloads is not None:
                 await self.downloads.close()
         finally:
-            # Also when Ctrl-C cannot wait for the downloads any longer.
+            # Also when Ctrl-C cannot wait for the downloads any longer. What was just ended has an answer for whoever
+            # waits for a task of ours, and gives it in the loop's next turns.
+            await asyncio.sleep(LAST_WORDS)
             tasks = [*self._tasks]
             for task in tasks:
                 task.cancel()

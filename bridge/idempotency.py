@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from .connection import MAX_FRAME, encode
 from .errors import UiapiError
+from .waiting import outcome
 
 # Seconds a key is remembered after its request has ended, how many of one program's, and of how many programs. The
 # oldest make room: a slider that sends keys must lock nobody out, itself included.
@@ -85,11 +86,11 @@ class Repeats:
             keys[key] = entry = Entry(fingerprint, len(asked), task)
             begun = entry
             task.add_done_callback(lambda done: self._settle(keys, key, begun, done))
-            return await asyncio.shield(task)
+            return await outcome(task)
         if entry.fingerprint != fingerprint:
             raise UiapiError("conflict", "This idempotency key was used for another request; use a new one.")
         if entry.task is not None:
-            return {**await asyncio.shield(entry.task), "repeated": True}
+            return {**await outcome(entry.task), "repeated": True}
         if entry.kept is None:
             raise UiapiError(
                 "conflict",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import UiapiError
+from .errors import UiapiError, stopping
 from .late import LateAnswers
 from .manager import LOBBY_ID, PendingRequest, Transport, WebuiManager
 from .snapshots import Snapshot
@@ -45,6 +45,7 @@ class Webuis:
         # The open pages that cannot answer commands, each with its reason.
         self._unserved: list[dict[str, Any]] = []
         self._last_id = 0
+        self._closed = False
 
     # -- who is there ---------------------------------------------------------------------------------------
 
@@ -55,13 +56,13 @@ class Webuis:
     def find(self, webui: int | None = None, *, wait: bool = False) -> WebuiManager:
         """The tab to ask: the given one or the main one; with `wait` the lobby while there is none.
 
-        Raises UiapiError `no_webui` or `unknown_webui`.
+        Raises UiapiError `no_webui` or `unknown_webui`, or `shutting_down` once nobody will come any more.
         """
         manager = self.managers.get(self.main_id if webui is None else webui)  # type: ignore[arg-type]
         if manager is not None and manager.connected:
             return manager
         if webui is None or not self.connected():
-            if wait:
+            if wait and not self._closed:
                 return self.lobby
             raise self._none()
         raise UiapiError(
@@ -101,6 +102,8 @@ class Webuis:
             self._unserved = [other for other in self._unserved if other is not page]
 
     def _none(self) -> UiapiError:
+        if self._closed:
+            return stopping()
         if not self._unserved:
             return UiapiError("no_webui", NO_WEBUI_MESSAGE)
         page = self._unserved[-1]
@@ -168,12 +171,13 @@ class Webuis:
 
     def close(self) -> None:
         """Answer everything that is pending; nobody will answer it any more."""
+        self._closed = True
         for manager in [*self.managers.values()]:
             if manager.transport is not None:
                 manager.transport.close(1001, "ComfyUI is stopping")
             manager.disconnect()
         for pending in [*self.lobby.give_away(), *self.submitting.values()]:
-            pending.fail(UiapiError("shutting_down", "ComfyUI is stopping; try again once it is back."))
+            pending.fail(stopping())
 
     # -- asking several -------------------------------------------------------------------------------------
 

@@ -137,11 +137,10 @@ class Room:
             path = str(Path(name).relative_to(self._copy))
             self._contexts[path] = {int(line): contexts for line, contexts in lines.items()}
 
-    def witnesses(self, mutant: Mutant) -> list[str]:
+    def witnesses(self, mutant: Mutant, source: str) -> list[str]:
         """The tests to run for a mistake, the likeliest first: those that execute its line, or any line of its file
         for what runs on import; all of the room for what only runs in a process of its own."""
         lines = self._contexts.get(mutant.path, {})
-        source = (ROOT / mutant.path).read_text("utf-8")
         contexts = {context for line in _statement(source, mutant.line) for context in lines.get(line, ())}
         if "" in contexts:
             contexts.update(context for line in lines.values() for context in line)
@@ -164,12 +163,13 @@ def _try(mutant: Mutant, room: Room, copies: queue.SimpleQueue[Path]) -> bool:
     """Whether the tests notice it."""
     copy = copies.get()
     target = copy / mutant.path
+    source = target.read_text("utf-8")
     try:
         target.write_text(mutant.code, "utf-8")
         left_out = [f"--deselect={test}" for test in room.failing]
-        output = _pytest(["-x", *left_out, *room.witnesses(mutant)], copy, seconds=60 + 2 * room.seconds)
+        output = _pytest(["-x", *left_out, *room.witnesses(mutant, source)], copy, seconds=60 + 2 * room.seconds)
     finally:
-        shutil.copyfile(ROOT / mutant.path, target)
+        target.write_text(source, "utf-8")
         copies.put(copy)
     caught = re.search(r"^\d+ passed|, \d+ passed", output, re.M) is None or re.search(r"\d+ (?:failed|error)", output)
     say(f"  {'caught' if caught else 'SURVIVED'} {mutant}")
