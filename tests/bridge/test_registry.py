@@ -11,25 +11,7 @@ from comfyui_uiapi.bridge.errors import UiapiError
 from comfyui_uiapi.bridge.manager import MAX_INFO, MAX_PENDING, PendingRequest, WebuiManager, page_info
 from comfyui_uiapi.bridge.registry import MAX_ID, MAX_TABS, Webuis
 
-
-class Page:
-    """A connection that remembers what went over it."""
-
-    kind = "scripted"
-
-    def __init__(self) -> None:
-        self.requests: list[PendingRequest] = []
-        self.cancelled: list[str] = []
-        self.closed: list[tuple[int, str]] = []
-
-    def send_request(self, request: PendingRequest) -> None:
-        self.requests.append(request)
-
-    def send_cancel(self, request_id: str) -> None:
-        self.cancelled.append(request_id)
-
-    def close(self, code: int, reason: str) -> None:
-        self.closed.append((code, reason))
+from .page import Page
 
 
 def code_of(work: Any) -> str:

@@ -137,7 +137,7 @@ class Room:
             path = str(Path(name).relative_to(self._copy))
             self._contexts[path] = {int(line): contexts for line, contexts in lines.items()}
 
-    def witnesses(self, mutant: Mutant, source: str) -> list[str]:
+    def witnesses(self, mutant: Mutant, source: str) -> Iterator[list[str]]:
         """The tests to run for a mistake, the likeliest first: those that execute its line, or any line of its file
         for what runs on import; all of the room for what only runs in a process of its own."""
         lines = self._contexts.get(mutant.path, {})
@@ -149,10 +149,14 @@ class Room:
         likely = [path for path in sorted((self._copy / self.tests).glob("test_*.py")) if _mentions(path, stem)]
         likely.sort(key=lambda path: path.stem != f"test_{stem}")
         first = [str(path.relative_to(self._copy)) for path in likely]
-        if not tests:
-            return [*first, self.tests]
-        rank = {name: number for number, name in enumerate(first)}
-        return sorted(tests, key=lambda test: (rank.get(test.partition("::")[0], len(rank)), test))
+        if tests:
+            # Few files are read in much sooner than all of them.
+            for name in first:
+                yield sorted(test for test in tests if test.partition("::")[0] == name)
+            yield sorted(test for test in tests if test.partition("::")[0] not in first)
+        else:
+            yield first
+            yield [self.tests, *(f"--ignore={name}" for name in first)]
 
 
 def _mentions(test: Path, stem: str) -> bool:
@@ -167,13 +171,22 @@ def _try(mutant: Mutant, room: Room, copies: queue.SimpleQueue[Path]) -> bool:
     try:
         target.write_text(mutant.code, "utf-8")
         left_out = [f"--deselect={test}" for test in room.failing]
-        output = _pytest(["-x", *left_out, *room.witnesses(mutant, source)], copy, seconds=60 + 2 * room.seconds)
+        caught = any(
+            _fails(_pytest(["-x", *left_out, *tests], copy, seconds=60 + 2 * room.seconds))
+            for tests in room.witnesses(mutant, source)
+            if tests
+        )
     finally:
         target.write_text(source, "utf-8")
         copies.put(copy)
-    caught = re.search(r"^\d+ passed|, \d+ passed", output, re.M) is None or re.search(r"\d+ (?:failed|error)", output)
     say(f"  {'caught' if caught else 'SURVIVED'} {mutant}")
-    return bool(caught)
+    return caught
+
+
+def _fails(output: str) -> bool:
+    """Whether a run of pytest failed in any way, such as a module that can no longer be imported."""
+    passed = re.search(r"\b\d+ (?:passed|deselected)\b", output) is not None
+    return not passed or re.search(r"\b\d+ (?:failed|error)", output) is not None
 
 
 def _pytest(arguments: Sequence[str], copy: Path, seconds: float = 3600, **environment: str) -> str:
@@ -264,9 +277,8 @@ def _compiles(code: str) -> bool:
 
 def _change(before: str, after: str) -> str:
     """The changed lines, short."""
-    lines = [*difflib.ndiff(before.splitlines(), after.splitlines())]
-    old = " ".join(line[2:].strip() for line in lines if line.startswith("- "))
-    new = " ".join(line[2:].strip() for line in lines if line.startswith("+ "))
+    lines = [*difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)][2:]
+    old, new = (" ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in "-+")
     return f"{old}  ->  {new}"[:300]
 
 
