@@ -7,6 +7,7 @@
 
 import { button, make } from "./dom.js";
 import { CommandError } from "./errors.js";
+import { keepFocus } from "./focus.js";
 import { texts } from "./texts.js";
 
 // 1.58 queues dialogs of one key. 1.32 has this one key for all and forgets the second that asks while it is open.
@@ -165,6 +166,11 @@ function content(frontend, title, build, signal, wide) {
       given = value;
       close();
     });
+    const settle = () => {
+      if (over.signal.aborted || !focus) return;
+      focus.focus();
+      keepFocus(element, () => frontend.topDialog() === `extension-${OWN_KEY}`, over.signal);
+    };
     element.classList.add("uiapi-dialog");
     element.classList.toggle("uiapi-wide", Boolean(wide));
     // The frontend puts the focus there by itself when it has shown the dialog, and not on the button that closes it.
@@ -175,9 +181,8 @@ function content(frontend, title, build, signal, wide) {
       element,
       wide,
       // 1.45 has no such attribute. Not before the frontend has made this its active dialog: until then the one below
-      // takes the focus back, and the frontend does not notice where the focus is in ours. Once and no more: whoever
-      // insists fights with the page for ever.
-      opened: () => setTimeout(() => focus?.focus()),
+      // takes the focus back, and the frontend does not notice where the focus is in ours.
+      opened: () => setTimeout(settle),
       closed() {
         over.abort();
         resume(given);

@@ -290,6 +290,9 @@ export function createFrontend(app, api, page) {
     /** @returns {OpenDialog[]} the dialogs on the page, as far as they can be known */
     openDialogs: () => [...(dialogStore()?.dialogStack ?? [])],
 
+    /** @returns {string | undefined} the key of the dialog above all others, as far as it can be known */
+    topDialog: () => dialogStore()?.activeKey,
+
     /** @param {OpenDialog} dialog */
     closeDialog: (dialog) => dialogStore()?.closeDialog(dialog),
 
