@@ -272,6 +272,7 @@ class Approvals:
     async def _put(self, call: Call, entry: Entry, kinds: list[Kind], *, once: bool) -> bool:
         loop = asyncio.get_running_loop()
         until = loop.time() + DEFAULT_TIMEOUT
+        preview = None if call.command.preview is None else await call.command.preview(call, call.request)
         data = {
             "program": entry.program,
             "kind": kinds[0].value,
@@ -280,6 +281,7 @@ class Approvals:
             "doc": call.command.doc,
             "about": entry.told()["about"],
             **_writes(call.request),
+            "files": None if preview is None else preview.files,
             "once": once,
         }
         while True:
@@ -294,6 +296,8 @@ class Approvals:
                     raise _unanswered(entry) from None
                 raise
             allowed = isinstance(answer, dict) and answer.get("allowed") is True
+            if allowed and preview is not None:
+                call.agreed.append(preview)
             if once:
                 self.answers.update({(entry.program, kind): allowed for kind in kinds})
                 while len(self.answers) > MAX_REMEMBERED:

@@ -114,6 +114,23 @@ STEERING_KEYS = frozenset(Request.model_fields)
 
 RequestT = TypeVar("RequestT", bound=Request)
 Handler = Callable[["Call", Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a request would bring, shown to the person who is asked; what they agree to is carried out as it is.
+
+    Attributes:
+        files: each with its name, its folder, the hosts it comes from, its size in bytes if known, and whether it
+            replaces one that is there.
+        plan: what the handler carries out.
+    """
+
+    files: list[dict[str, Any]]
+    plan: Any
+
+
+Previewer = Callable[["Call", Any], Awaitable[Preview]]
 # A request and its answer, as decoded JSON.
 Example = tuple[dict[str, Any], Any]
 
@@ -126,7 +143,8 @@ class Command:
     `flat` commands answer their keys beside `status` instead of under `response`. `tab` says that the page has
     an entry of the same name in web/commands.js. `route` is False for what the server asks of a tab but
     nobody may ask of the server, or only a tab (`panel`). `errors` are codes beside those that its kind brings
-    with it, and `example` is a request with its answer.
+    with it, and `example` is a request with its answer. `preview` is asked what a request would bring before the person
+    is asked whether it may.
     """
 
     name: str
@@ -146,6 +164,7 @@ class Command:
     route: bool
     panel: bool
     handler: Handler | None
+    preview: Previewer | None = None
 
     @cached_property
     def _answers(self) -> TypeAdapter[Any]:
@@ -229,6 +248,7 @@ def command(
     flat: bool = False,
     tab: bool = False,
     panel: bool = False,
+    preview: Previewer | None = None,
 ) -> Callable[[Callable[[Call, RequestT], Awaitable[Any]]], Callable[[Call, RequestT], Awaitable[Any]]]:
     """Declare a command whose handler runs here; with `panel` nobody but an open tab may ask it."""
 
@@ -255,6 +275,7 @@ def command(
                 route=not panel,
                 panel=panel,
                 handler=handler,
+                preview=preview,
             )
         )
         return handler

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .activity import Entry
-from .commands import COMMANDS, STEERING_KEYS, Command, Kind, Request, Risk
+from .commands import COMMANDS, STEERING_KEYS, Command, Kind, Preview, Request, Risk
 from .errors import UiapiError, disconnected
 from .manager import PendingRequest, WebuiManager
 from .snapshots import READABLE, Snapshot
@@ -55,6 +55,8 @@ class Call:
     told: dict[str, Any] = field(default_factory=dict)
     # The tab its first step went to, once it did: what follows is meant for the same one.
     met: list[WebuiManager] = field(default_factory=list)
+    # What the person was shown of it and agreed to, if they were asked for it: that and nothing else is carried out.
+    agreed: list[Preview] = field(default_factory=list)
 
     @property
     def timeout(self) -> float:

@@ -1,4 +1,4 @@
-"""The commands about models: their requests, their answers, and ten lines each into the room."""
+"""The commands about models, each a few lines into the room; what is sent with them is in requests.py."""
 
 from __future__ import annotations
 
@@ -6,17 +6,39 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
 from ..bridge.clock import steady_time
-from ..bridge.commands import DEFAULT_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Kind, Request, Risk, command, tab_command
+from ..bridge.commands import (
+    DEFAULT_TIMEOUT,
+    MAX_TIMEOUT,
+    TAB_COMMAND_CODES,
+    Kind,
+    Preview,
+    Request,
+    Risk,
+    command,
+    tab_command,
+)
 from ..bridge.dispatch import Call
 from ..bridge.errors import UiapiError
 from . import answers, urlmap
+from .requests import (
+    AddModelUrl,
+    DownloadId,
+    DownloadModel,
+    DownloadModels,
+    DownloadPart,
+    GetModelUrl,
+    ModelName,
+    PlanDownloads,
+    RelinkModels,
+    RemoveModelUrl,
+    Workflow,
+)
 from .room import Room
 from .urlmap import load_stored_urlmap
 
 if TYPE_CHECKING:
+    from .consent import Plan
     from .runs import Run
     from .service import Downloads
 
@@ -43,86 +65,6 @@ FILE_CODES = frozenset(
 )
 STOP_CODES = frozenset({"unknown_download", "unknown_model", "conflict", "storage_failed"})
 
-Definition = str | dict[str, Any]
-
-
-class Workflow(Request):
-    """A workflow, or the one that is open."""
-
-    workflow: dict[str, Any] | None = Field(None, description="UI or API format; the open workflow if left out.")
-
-
-class DownloadModels(Workflow):
-    """Where models can be had, by name; what is not in it is taken from the saved map or the workflow."""
-
-    download_table: dict[str, Definition] = Field(default_factory=dict, description="{name: url or model definition}")
-    only: list[str] | None = Field(None, description="Just these of the workflow's models, by name; all if left out.")
-    overwrite: bool = Field(
-        False, description="Replace files that are there: of the models in the table, and every damaged one."
-    )
-
-
-class PlanDownloads(DownloadModels):
-    """What to plan for."""
-
-    def kinds(self) -> frozenset[Kind]:
-        """A plan asks the models' hosts, as a download does."""
-        return frozenset({Kind.DOWNLOAD})
-
-
-class DownloadModel(Request):
-    """One model."""
-
-    model_name: str = Field(min_length=1, description="The file's name, with its subfolder.")
-    model_def: Definition = Field(description="A url or a model definition; ckpt_type names the folder.")
-    overwrite: bool = Field(False, description="Replace a file that is there.")
-
-
-class DownloadId(Request):
-    """A download."""
-
-    download_id: str
-
-
-class DownloadPart(DownloadId):
-    """A download, or one model of it."""
-
-    model: str | None = Field(None, description="Only this model; all of them if left out.")
-
-
-class ModelName(Request):
-    """A model by its name; `folder/name` says which where several folders have one."""
-
-    name: str
-
-
-class AddModelUrl(Request):
-    """Where a model can be had."""
-
-    model_name: str = Field(min_length=1)
-    url: str = Field(min_length=1)
-    model_type: str = Field("checkpoints", description="The ComfyUI folder.")
-
-
-class RemoveModelUrl(Request):
-    """A name in the map."""
-
-    model_name: str
-
-
-class GetModelUrl(Request):
-    """One model or several to ask the person for."""
-
-    ckpt_name: str | None = None
-    ckpt_names: list[str] | None = None
-
-
-class RelinkModels(Request):
-    """Whether to do it."""
-
-    dry_run: bool = Field(False, description="Only say what would be set.")
-
-
 tab_command(
     "refresh_models",
     "Have the page read its lists of model files anew.",
@@ -145,6 +87,41 @@ async def workflow_of(call: Call, request: Workflow) -> Any:
     if request.workflow is not None:
         return request.workflow
     return (await call.tab("get_workflow"))["workflow"]
+
+
+async def preview_models(call: Call, request: DownloadModels) -> Preview:
+    """What `download_models` would fetch."""
+    run = await _prepared(call, request)
+    return await room(call).consent.of_new(run)
+
+
+async def preview_model(call: Call, request: DownloadModel) -> Preview:
+    """What `download_model` would fetch."""
+    run = await room(call).prepare_one(request.model_name, request.model_def, overwrite=request.overwrite)
+    return await room(call).consent.of_new(run)
+
+
+async def preview_resumed(call: Call, request: DownloadPart) -> Preview:
+    """What `download_resume` would go on with."""
+    run = room(call).run(request.download_id)
+    return await room(call).consent.of_rest(run, request.model)
+
+
+async def preview_address(call: Call, request: AddModelUrl) -> Preview:
+    """What `add_model_url` would remember."""
+    return room(call).consent.of_address(request.model_name, request.model_type, request.url)
+
+
+async def _prepared(call: Call, request: DownloadModels) -> Run:
+    workflow = await workflow_of(call, request)
+    return await room(call).prepare(
+        workflow, request.download_table, overwrite=request.overwrite, only=request.only
+    )
+
+
+def _agreed(call: Call) -> Plan | None:
+    """What the person was shown and agreed to; None if they were not asked."""
+    return call.agreed[0].plan if call.agreed else None
 
 
 @command("analyze_workflow", response=answers.Needs, risk=Risk.READ, errors={"too_large"} | TAB_COMMAND_CODES)
@@ -173,11 +150,14 @@ async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
     risk=Risk.WRITE_DISK,
     flat=True,
     errors={"too_large", "bad_path", "storage_failed"} | TAB_COMMAND_CODES,
+    preview=preview_models,
 )
 async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]:
     """Begin to fetch every model a workflow needs and has not; answers at once with a download_id."""
-    workflow = await workflow_of(call, request)
-    run = await room(call).begin(workflow, request.download_table, overwrite=request.overwrite, only=request.only)
+    if (plan := _agreed(call)) is not None:
+        run = await room(call).launch(plan.run, plan.agreed)
+    else:
+        run = await room(call).launch(await _prepared(call, request))
     return {"message": "Download task started", "download_id": run.id, "unused": run.entry["unused"]}
 
 
@@ -188,10 +168,14 @@ async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]
     timeout=MAX_TIMEOUT,
     flat=True,
     errors=PLACE_CODES | SOURCE_CODES | FILE_CODES,
+    preview=preview_model,
 )
 async def download_model(call: Call, request: DownloadModel) -> dict[str, Any]:
     """Fetch one model; answers when it is there."""
-    run = await room(call).fetch_one(request.model_name, request.model_def, overwrite=request.overwrite)
+    if (plan := _agreed(call)) is not None:
+        run = await room(call).launch(plan.run, plan.agreed)
+    else:
+        run = await room(call).fetch_one(request.model_name, request.model_def, overwrite=request.overwrite)
     return await ended(run, call.timeout)
 
 
@@ -230,10 +214,18 @@ async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
     return {"download_id": run.id, "state": run.entry["status"]}
 
 
-@command("download_resume", response=answers.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
+@command(
+    "download_resume",
+    response=answers.DownloadState,
+    risk=Risk.WRITE_DISK,
+    flat=True,
+    errors=STOP_CODES,
+    preview=preview_resumed,
+)
 async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Go on with a download or one of its models that was paused, cancelled, failed, or cut off by a restart."""
-    run = await room(call).resume(request.download_id, request.model)
+    plan = _agreed(call)
+    run = await room(call).resume(request.download_id, request.model, None if plan is None else plan.agreed)
     return {"download_id": run.id, "state": run.entry["status"]}
 
 
@@ -295,6 +287,7 @@ async def model_urls(call: Call, request: Request) -> dict[str, Any]:
     risk=Risk.WRITE_DISK,
     flat=True,
     errors={"bad_path", "host_refused", "storage_failed"},
+    preview=preview_address,
 )
 async def add_model_url(call: Call, request: AddModelUrl) -> dict[str, Any]:
     """Remember where a model can be had."""

@@ -38,6 +38,14 @@ LOOK_INTERVAL = 0.5
 
 
 @dataclass(frozen=True)
+class Agreed:
+    """What the person has been shown of a file, which it must keep to: its length if known, and what it replaces."""
+
+    size: int | None
+    replaces: bool
+
+
+@dataclass(frozen=True)
 class Wish:
     """One file that somebody wants.
 
@@ -47,6 +55,7 @@ class Wish:
         model: where it can be had.
         sha256: the digest it must have, None if nobody said.
         overwrite: whether a file that is there is replaced.
+        size: the length in bytes that the person has agreed to, None if they were not asked or nobody knew it.
     """
 
     directory: str
@@ -54,6 +63,7 @@ class Wish:
     model: ModelDef
     sha256: str | None = None
     overwrite: bool = False
+    size: int | None = None
 
     def target(self, places: Places, settings: Settings) -> Path:
         """Where the file is to be written. Blocks; UiapiError as Places.target."""
@@ -235,7 +245,8 @@ class Fetches:
         backoff = self._backoff()
         while True:
             try:
-                return await self._sources.look_up(kind, text, name)
+                async with turn.patiently():
+                    return await self._sources.look_up(kind, text, name)
             except UiapiError as error:
                 if error.code not in _PASSING:
                     raise
@@ -247,6 +258,7 @@ class Fetches:
     async def _bring(self, fetch: Fetch, wish: Wish, offer: Offer | LocalOffer, turn: Turn) -> None:
         if isinstance(offer, LocalOffer):
             fetch.source, fetch.progress.phase = "local", "verifying"
+            agreed_size(wish, offer.size)
             found = await self._other_digest(wish, offer.path)
             if found is not None:
                 raise UiapiError(
@@ -258,6 +270,7 @@ class Fetches:
             await link_or_copy(offer.path, fetch.target, fetch.progress, overwrite=wish.overwrite)
             return
         fetch.source, fetch.address = offer.source, offer.shown
+        expected = agreed_size(wish, offer.size)
         sha256 = agreed_sha256(wish, offer)
         size = offer.size if offer.size is not None else offer.about
         if sha256 is not None and size is not None:
@@ -267,7 +280,7 @@ class Fetches:
                 fetch.source = "disk"
                 await link_or_copy(twin, fetch.target, fetch.progress, overwrite=wish.overwrite)
                 return
-        order = Order(offer.url, fetch.target, offer.secret, offer.size, sha256, wish.overwrite)
+        order = Order(offer.url, fetch.target, offer.secret, expected, sha256, wish.overwrite)
         try:
             await self._engine.fetch(order, fetch.progress, turn)
         except UiapiError as error:
@@ -294,6 +307,18 @@ def _host_of(wish: Wish) -> str:
             return read_url(text).host or kind
         return kind
     return ""
+
+
+def agreed_size(wish: Wish, size: int | None) -> int | None:
+    """The length a file must have. UiapiError `size_mismatch` when the source's is not the one that was agreed to."""
+    if wish.size is not None and size is not None and size != wish.size:
+        raise UiapiError(
+            "size_mismatch",
+            f"{wish.name} now has {size} bytes, and the person at the browser agreed to {wish.size}; "
+            "start the download again.",
+            {"size": size, "expected": wish.size},
+        )
+    return wish.size if size is None else size
 
 
 def agreed_sha256(wish: Wish, offer: Offer) -> str | None:

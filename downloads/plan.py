@@ -169,7 +169,7 @@ class Planner:
 
     async def _of_wish(self, model: dict[str, Any], wish: Wish) -> dict[str, Any]:
         target = await asyncio.to_thread(wish.target, self._places, self._settings)
-        offer = await self._first_offer(wish)
+        offer = await self.first_offer(wish)
         model = {**model, "path": str(target)}
         if isinstance(offer, LocalOffer):
             return {**model, "action": LINK, "source": "local", "url": str(offer.path), "size": offer.size}
@@ -186,7 +186,8 @@ class Planner:
         missing = sum(end - start for start, end in left[1]) if left is not None and goes_on else size
         return {**model, "action": DOWNLOAD, "remaining": missing}
 
-    async def _first_offer(self, wish: Wish) -> Offer | LocalOffer:
+    async def first_offer(self, wish: Wish) -> Offer | LocalOffer:
+        """What there is of a wish at the first of its sources that has it. UiapiError why none has."""
         failures: list[UiapiError] = []
         for kind, text in wish.model.sources:
             try:

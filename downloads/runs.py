@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import uuid4
 
 from ..bridge.clock import steady_time
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
 from . import registry
 from .choice import Choice, chosen
-from .fetches import Fetch, Fetches, Wish
+from .fetches import Agreed, Fetch, Fetches, Wish
 from .guard import shown
 from .needs import Need
 from .places import check_names
@@ -47,6 +48,8 @@ class Item:
     task: asyncio.Task[None] | None = None
     fetch: Fetch | None = None
     failure: UiapiError | None = None
+    # What the person was shown of it, if they were asked.
+    agreed: Agreed | None = None
     # How it is to end before its time: "paused" or "cancelled"; empty while it goes on.
     ending: str = ""
     measured: tuple[float, int] = (0.0, 0)
@@ -194,7 +197,8 @@ class Runner:
                 "unknown_folder",
                 f"Nothing tells which folder {need.name} belongs to; give it with its ckpt_type, such as 'loras'.",
             )
-        return Wish(directory, need.name, choice.model, choice.sha256, run.overwrite)
+        agreed = item.agreed or Agreed(None, run.overwrite)
+        return Wish(directory, need.name, choice.model, choice.sha256, agreed.replaces, agreed.size)
 
     async def _ask_for(self, run: Run, asked: list[Item]) -> None:
         for item in asked:
@@ -242,6 +246,28 @@ class Runner:
         else:
             registry.finish(run.entry, "completed")
         self._changed(run)
+
+
+def new_run(overwrite: bool) -> Run:
+    """A download that is not begun, without models."""
+    run = Run(uuid4().hex[:12], {}, overwrite=overwrite)
+    run.entry.update(
+        status="initializing",
+        completed=False,
+        resumable=False,
+        start_time=steady_time(),
+        elapsed_time=0.0,
+        total_models=0,
+        current_model=0,
+        progress={},
+        unused=[],
+    )
+    return run
+
+
+def resumable(run: Run, model: str | None) -> list[Item]:
+    """The models of a run, or the one of that name, that can be gone on with. UiapiError `unknown_model`."""
+    return [item for item in ([run.item(model)] if model is not None else run.items) if item.state in RESUMABLE]
 
 
 def items_of(

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..bridge.atomic import sweep
 from ..bridge.clock import steady_time
@@ -17,8 +16,9 @@ from ..model_defs import ModelDef
 from . import registry, urlmap
 from .analysis import Analysis
 from .choice import Choice, Entry, choose, cleaned_entry, read_saved, read_table, unused, wanted_sha256
+from .consent import Consent
 from .engine import Engine
-from .fetches import Fetches, Wish
+from .fetches import Agreed, Fetches, Wish
 from .guard import HostGuard
 from .hashes import Hashes
 from .journal import Journal
@@ -29,7 +29,7 @@ from .node_inputs import NodeInputs
 from .places import Places, check_names
 from .plan import Planner
 from .presence import Presence
-from .runs import ENDED, RESUMABLE, AskUrls, Item, Run, Runner, items_of, new_item
+from .runs import ENDED, AskUrls, Item, Run, Runner, items_of, new_item, new_run, resumable
 from .secrets import redact
 from .settings import Settings
 from .sources import Sources, check_sources
@@ -81,6 +81,7 @@ class Downloads:
         self.presence = Presence(hashes)
         self.analysis = Analysis(self.places, NodeInputs(folder_paths, node_classes), self.presence)
         self._planner = Planner(self.places, sources, hashes, self.presence, settings)
+        self.consent = Consent(self._planner, self.places, settings)
         self._news = news = News(self.places, publish, models_changed)
         self._fetches = Fetches(
             self._engine, self.places, sources, hashes, self.presence, settings, news.landed, backoff
@@ -142,10 +143,18 @@ class Downloads:
         model: dict[str, Any] = plan["models"][0]
         return model
 
-    async def begin(
+    async def begin(self, workflow: Any, table: Mapping[str, Entry], **how: Any) -> Run:
+        """Prepare a download and begin it. UiapiError as `prepare`, and `storage_failed`."""
+        return await self.launch(await self.prepare(workflow, table, **how))
+
+    async def fetch_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
+        """Prepare a download of one model and begin it. UiapiError as `prepare_one`, and `storage_failed`."""
+        return await self.launch(await self.prepare_one(name, definition, overwrite=overwrite))
+
+    async def prepare(
         self, workflow: Any, table: Mapping[str, Entry], *, overwrite: bool = False, only: Names = None
     ) -> Run:
-        """Begin to download every model a workflow needs and has not, or just those of the names in `only`.
+        """A download, not begun, of every model a workflow needs and has not, or just those of the names in `only`.
 
         A damaged file is replaced with `overwrite` only; without, its model's download fails and says so.
 
@@ -158,7 +167,7 @@ class Downloads:
         needs, located = await self.analysis.needs(workflow)
         paths = [one.path for one in located]
         _check_number([need for need in needs if need.among(only)])
-        run = self._new_run(overwrite)
+        run = new_run(overwrite)
         run.entry["status"] = "checking"
         saved = read_saved(await urlmap.load_stored_urlmap())
         choices = [choose(need, entries, saved) for need in needs]
@@ -167,17 +176,17 @@ class Downloads:
         told = zip(needs, paths, choices, damages, strict=True)
         run.items = items_of([one for one in told if one[0].reason is None and one[0].among(only)], overwrite=overwrite)
         run.entry["unused"] = unused(entries, choices)
-        return await self._launch(run)
+        return run
 
-    async def fetch_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
-        """Begin to download one model. UiapiError for one that would not be fetched at all, or is there `damaged`."""
+    async def prepare_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
+        """A download of one model, not begun. UiapiError for one that is never fetched, or is there `damaged`."""
         model = read_table({name: definition})[name.replace("\\", "/")]
         model = ModelDef(url=model) if isinstance(model, str) else model
         check_sources(model, self.settings, self.guard)
         directory = model.ckpt_type
         wish = Wish(directory, name, model, model.sha256, overwrite)
         target = await asyncio.to_thread(wish.target, self.places, self.settings)
-        run = self._new_run(overwrite)
+        run = new_run(overwrite)
         item = new_item(Need(name, directory), Choice(model, directory, "request", model.sha256), set())
         run.items.append(item)
         found = None if overwrite else await asyncio.to_thread(self.places.find, directory, name)
@@ -187,7 +196,7 @@ class Downloads:
             item.entry.update(status="success", path=found, model_number="existing")
         else:
             item.entry["path"] = str(target)
-        return await self._launch(run)
+        return run
 
     def run(self, run_id: str) -> Run:
         """A download by its id. UiapiError `unknown_download`."""
@@ -246,16 +255,16 @@ class Downloads:
                 await self._journal.keep(self._runs.values())
         return run
 
-    async def resume(self, run_id: str, model: str | None) -> Run:
-        """Go on with what was paused, cancelled or failed. UiapiError as `stop`."""
+    async def resume(self, run_id: str, model: str | None, agreed: Mapping[str, Agreed] | None = None) -> Run:
+        """Go on with what was paused, cancelled or failed, or with just what was agreed to. UiapiError as `stop`."""
         run = self.run(run_id)
-        wanted = [run.item(model)] if model is not None else run.items
         # What was stopped a moment ago may still be putting its files away.
-        await _ended([item for item in wanted if item.state in RESUMABLE])
-        items = [item for item in wanted if item.state in RESUMABLE and not item.busy]
+        await _ended(resumable(run, model))
+        items = [item for item in resumable(run, model) if not item.busy and (agreed is None or item.key in agreed)]
         if not items:
             raise UiapiError("conflict", f"Nothing of {model or run_id} is paused or has failed.")
         for item in items:
+            item.agreed = agreed[item.key] if agreed is not None else item.agreed
             item.failure, item.ending = None, ""
             item.entry.update(status="pending", error=None)
             item.entry.pop("code", None)
@@ -290,23 +299,12 @@ class Downloads:
 
     # -- inside -------------------------------------------------------------------------------------------
 
-    def _new_run(self, overwrite: bool) -> Run:
-        run = Run(uuid4().hex[:12], {}, overwrite=overwrite)
-        run.entry.update(
-            status="initializing",
-            completed=False,
-            resumable=False,
-            start_time=steady_time(),
-            elapsed_time=0.0,
-            total_models=0,
-            current_model=0,
-            progress={},
-            unused=[],
-        )
-        return run
-
-    async def _launch(self, run: Run) -> Run:
+    async def launch(self, run: Run, agreed: Mapping[str, Agreed] | None = None) -> Run:
+        """Begin a download that was prepared, as the person has agreed to it if asked. UiapiError `storage_failed`."""
+        run.entry["start_time"] = steady_time()
         wanted = [item for item in run.items if item.entry["model_number"] != "existing"]
+        for item in wanted:
+            item.agreed = (agreed or {}).get(item.key)
         for number, item in enumerate(wanted, 1):
             item.entry["model_number"] = f"{number}/{len(wanted)}"
         run.entry["progress"] = {item.key: item.entry for item in run.items}

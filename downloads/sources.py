@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
+from yarl import URL
 
 from ..bridge.errors import UiapiError
 from ..model_defs import ModelDef
@@ -97,6 +98,26 @@ def check_sources(model: ModelDef, settings: Settings, guard: HostGuard) -> None
         except UiapiError as error:
             refusals.append(error)
     raise refusals[0] if refusals else UiapiError("invalid", "The model has no source; give a url.")
+
+
+def hosts_of(kind: str, text: str, settings: Settings) -> list[str]:
+    """The hosts that may be asked for one source of a model, as DNS has them; none for a file on the disk."""
+    try:
+        reference, _ = _read(kind, text, settings)
+    except UiapiError:
+        # It says itself what is wrong with it once it is asked for.
+        return []
+    if isinstance(reference, HfFile):
+        urls = [URL(settings.hf_endpoint)]
+    elif isinstance(reference, CivitaiFile):
+        urls = sources_civitai.houses_of(reference, settings)
+    elif isinstance(reference, GdriveFile):
+        urls = [URL(sources_gdrive.ENDPOINT)]
+    elif isinstance(reference, PlainFile):
+        urls = [reference.url]
+    else:
+        urls = []
+    return [f"{url.raw_host}:{url.explicit_port}" if url.explicit_port else str(url.raw_host) for url in urls]
 
 
 def clean(text: str) -> str:

@@ -37,7 +37,7 @@ async def look_up(file: CivitaiFile, name: str, settings: Settings, engine: Engi
             `pickle_refused` for a pickle that CivitAI's own scan did not pass, or `source_failed`.
     """
     token = token or ModelDef.read_civitai_token()
-    houses = _houses(file, settings)
+    houses = [str(house).rstrip("/") for house in houses_of(file, settings)]
     secret = Secret(token, frozenset(origin(URL(house)) for house in {*houses, *_HOUSES})) if token else None
     failure: UiapiError | None = None
     for house in houses:
@@ -53,12 +53,13 @@ async def look_up(file: CivitaiFile, name: str, settings: Settings, engine: Engi
     raise failure
 
 
-def _houses(file: CivitaiFile, settings: Settings) -> list[str]:
+def houses_of(file: CivitaiFile, settings: Settings) -> list[URL]:
+    """Where a file is asked for, in that order."""
     if settings.civitai_endpoint != CIVITAI_ENDPOINT:
-        return [settings.civitai_endpoint]
+        return [URL(settings.civitai_endpoint)]
     named = [house for house in _HOUSES if URL(house).host == file.host]
     # .green shows less than .com, so it is asked only when it was named.
-    return [*dict.fromkeys([*named, *_HOUSES[:2]])]
+    return [*map(URL, dict.fromkeys([*named, *_HOUSES[:2]]))]
 
 
 async def _version(file: CivitaiFile, house: str, engine: Engine, secret: Secret | None) -> dict[str, Any]:

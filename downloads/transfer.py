@@ -16,7 +16,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,7 @@ class Transfer:
 
     async def _discover(self) -> None:
         headers = {"Range": f"bytes=0-{FIRST_BLOCK - 1}"} if self._parts else {}
-        async with self._web.get(self._order.url, secret=self._order.secret, headers=headers) as response:
+        async with self._ask(self._order.url, headers) as response:
             if response.status == 416:
                 raise UiapiError("not_a_model", f"{shown(self._order.url)} is an empty file.")
             if response.status not in (200, 206):
@@ -286,7 +287,7 @@ class Transfer:
         headers = {"Range": f"bytes={start}-{(block.end or 0) - 1}"}
         if identity.validator is not None and not identity.validator.startswith("W/"):
             headers["If-Range"] = identity.validator
-        async with self._web.get(self._address, secret=self._order.secret, headers=headers) as response:
+        async with self._ask(self._address, headers) as response:
             if response.status == 416:
                 raise Changed
             if response.status not in (200, 206):
@@ -306,7 +307,12 @@ class Transfer:
 
     async def _pour(self, response: aiohttp.ClientResponse, block: Block, backoff: Backoff | None = None) -> None:
         """Write a body to its place until the block is full or the body ends."""
-        async for piece in pieces(response):
+        coming = pieces(response)
+        while True:
+            async with self._rest.patiently(self._at_work):
+                piece = await anext(coming, b"")
+            if not piece:
+                return
             if block.end is not None and block.position + len(piece) > block.end:
                 piece = piece[: block.end - block.position]
             await self._sink.write(block, piece)
@@ -315,6 +321,18 @@ class Transfer:
             await self._bandwidth.take(len(piece))
             if block.position == block.end:
                 return
+
+    @asynccontextmanager
+    async def _ask(self, url: URL, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response to a request. UiapiError or Transient as `Web.get`."""
+        async with AsyncExitStack() as stack:
+            async with self._rest.patiently(self._at_work):
+                asking = self._web.get(url, secret=self._order.secret, headers=headers)
+                response = await stack.enter_async_context(asking)
+            yield response
+
+    def _at_work(self) -> int:
+        return max(1, self._alive)
 
     def _connections(self) -> int:
         return max(1, min(self._segments, -(-self._sink.ledger.unclaimed // SMALLEST_BLOCK)))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+# Seconds of silence after which a host is waited for without a turn.
+PATIENCE = 5.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,22 @@ class Turn:
         await asyncio.sleep(seconds)
         await self.take()
 
+    @asynccontextmanager
+    async def patiently(self) -> AsyncIterator[None]:
+        """Wait for a host inside of this, without the turn once that lasts, and with it again afterwards."""
+        tired = asyncio.get_running_loop().call_later(PATIENCE, self.give_back)
+        try:
+            yield
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # There may be another source to ask.
+            await self.take()
+            raise
+        finally:
+            tired.cancel()
+        await self.take()
+
 
 class Rest:
     """Lets the connections of a transfer pause, on the transfer's loop, by a turn that belongs to another loop.
@@ -133,5 +152,28 @@ class Rest:
             await asyncio.sleep(seconds)
         finally:
             self._pausing -= 1
+        await self._take()
+
+    @asynccontextmanager
+    async def patiently(self, connections: Callable[[], int]) -> AsyncIterator[None]:
+        """Wait for a host inside of this; one of the connections at work counts as pausing once that lasts."""
+        silent = False
+
+        def tire() -> None:
+            nonlocal silent
+            silent = True
+            self._pausing += 1
+            self.remain(connections())
+
+        tired = asyncio.get_running_loop().call_later(PATIENCE, tire)
+        try:
+            yield
+        finally:
+            tired.cancel()
+            self._pausing -= silent
+        if silent:
+            await self._take()
+
+    async def _take(self) -> None:
         if self._turn is not None and self._loop is not None:
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._turn.take(), self._loop))

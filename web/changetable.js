@@ -1,5 +1,5 @@
 /**
- * The table of a question: every value that a program would change, as it is now and as it would be.
+ * The table of a question: every value that a program would change, or every file that it would bring.
  */
 
 import { button, make } from "./dom.js";
@@ -9,12 +9,13 @@ import { texts } from "./texts.js";
 const ROWS_AT_FIRST = 100;
 
 /**
- * @param {string[][]} rows what it is, its value now, and its new value
+ * @param {string[][]} rows what it is, its value now, and its new value; or as the heads say
  * @param {string} label what the table is about, for those who hear it
+ * @param {{heads?: string[], kind?: string}} [look] `kind` is a class of its own
  * @returns {HTMLElement}
  */
-export function changeTable(rows, label) {
-  const head = [texts.field, texts.now, texts.new].map((text) => make("th", { scope: "col", text }));
+export function changeTable(rows, label, { heads = [texts.field, texts.now, texts.new], kind = "" } = {}) {
+  const head = heads.map((text) => make("th", { scope: "col", text }));
   const row = (/** @type {string[]} */ cells) => make("tr", {}, ...cells.map((text) => make("td", { text })));
   const body = make("tbody", {}, ...rows.slice(0, ROWS_AT_FIRST).map(row));
   const rest = rows.slice(ROWS_AT_FIRST);
@@ -25,7 +26,7 @@ export function changeTable(rows, label) {
   return make(
     "div",
     { class: "uiapi-scroll", tabindex: "0", role: "region", "aria-label": label },
-    make("table", { class: "uiapi-table" }, make("thead", {}, make("tr", {}, ...head)), body),
+    make("table", { class: `uiapi-table ${kind}` }, make("thead", {}, make("tr", {}, ...head)), body),
     rest.length > 0 && more,
   );
 }

@@ -54,6 +54,34 @@ async def test_the_way_to_another_machine_goes_by_the_environments_proxy(
     assert Address.of("http://studio.example", None).proxy is None
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+async def test_the_way_to_another_machine_over_tls_is_a_tunnel_in_which_the_proxy_reads_nothing(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    heard: list[bytes] = []
+    hung_up = asyncio.Event()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        heard.append(await reader.read(4096))
+        writer.close()
+        hung_up.set()
+
+    proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+    async with proxy:
+        monkeypatch.setenv(name, "http://127.0.0.1:%d" % proxy.sockets[0].getsockname()[1])
+        with pytest.raises(Unreachable):
+            await ask("set", {"a": 1}, of={"url": "https://studio.example", **SECRET})
+        await asyncio.wait_for(hung_up.wait(), 5)
+    asked, inside = heard[:2]
+    assert asked.startswith(b"CONNECT studio.example:443 HTTP/1.")
+    # A TLS handshake.
+    assert inside[:1] == b"\x16" and b"s3cr3t" not in asked + inside
+    monkeypatch.setenv("no_proxy", "studio.example")
+    assert Address.of("https://studio.example", None).proxy is None
+
+
 @pytest.mark.parametrize("host", ["localhost:8188", "127.0.0.2", "[::1]:8188", "a.localhost", "0.0.0.0:8188"])
 def test_this_machine_is_known_by_all_its_names(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example")

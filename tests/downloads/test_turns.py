@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from comfyui_uiapi.downloads import web
+from comfyui_uiapi.downloads import turns, web
 from comfyui_uiapi.downloads.limits import SLOW_SECONDS, SLOWEST, Backoff, Pace
 from comfyui_uiapi.downloads.settings import Settings
 from comfyui_uiapi.downloads.turns import Turn, Turns
@@ -23,8 +23,8 @@ SIZE = 200_000
 class Takers:
     """Fetches that hold their turn until they are ended; `order` is who got one, in that order."""
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, handed_out: Turns) -> None:
+        self._turns = handed_out
         self.order: list[str] = []
         self.held: dict[str, Turn] = {}
         self._ends: dict[str, asyncio.Event] = {}
@@ -117,14 +117,14 @@ async def test_whoever_is_cancelled_while_waiting_leaves_no_turn_taken(takers: T
 
 
 async def test_a_turn_that_is_granted_as_its_taker_is_cancelled_is_not_lost() -> None:
-    turns = Turns(1)
-    await turns.acquire("a")
-    waiting = asyncio.create_task(turns.acquire("b"))
+    handed_out = Turns(1)
+    await handed_out.acquire("a")
+    waiting = asyncio.create_task(handed_out.acquire("b"))
     await settle()
-    turns.release("a")
+    handed_out.release("a")
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    await asyncio.wait_for(turns.acquire("c"), 5)
+    await asyncio.wait_for(handed_out.acquire("c"), 5)
 
 
 def test_a_connection_on_which_too_little_comes_is_noticed_after_a_minute() -> None:
@@ -193,6 +193,47 @@ async def test_hosts_that_are_waited_for_keep_no_other_from_its_turn(
     assert [run.items[0].busy for run in waiting] == [True, True]
 
 
+@pytest.mark.parametrize("bad", [lambda: Answer(silent=True), stalling], ids=["silent", "silent within its body"])
+async def test_a_host_keeps_no_turn_while_it_is_silent(
+    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, bad: Callable[[], Answer]
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.1)
+    for name in ("a", "b"):
+        host.answers[f"/{name}"] = bad()
+    waiting = [await room.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}) for name in "ab"]
+    host.offer("/good", model_bytes(SIZE))
+    entry = await asyncio.wait_for(room.fetch("good.safetensors", host.url("/good")), 10)
+    assert entry["status"] == "success"
+    assert [run.items[0].busy for run in waiting] == [True, True]
+    assert [len(host.asked(f"/{name}")) for name in "ab"] == [1, 1]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+async def test_a_host_that_was_silent_goes_on_once_it_has_a_turn_again(
+    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually, ranges: bool
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.05)
+    handed_out = room.downloads._fetches._turns
+    go, going = asyncio.Event(), asyncio.Event()
+    host.offer("/a", model_bytes(SIZE * 40), held=go, ranges=ranges)
+    late = await room.downloads.fetch_one("a.safetensors", {"url": host.url("/a")})
+    await eventually(lambda: host.asked("/a") and handed_out._free == 2)
+    others = []
+    for name in ("b", "c"):
+        host.offer(f"/{name}", model_bytes(SIZE), held=going)
+        monkeypatch.setattr(turns, "PATIENCE", 1e6)
+        others.append(await room.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}))
+    await eventually(lambda: handed_out._free == 0)
+    go.set()
+    await eventually(lambda: len(handed_out._waiting) == 1)
+    assert late.items[0].busy
+    going.set()
+    for run in (late, *others):
+        await room.ended(run)
+        assert run.items[0].state == "success", run.items[0].entry
+    assert handed_out._free == 2
+
+
 async def test_a_host_that_goes_on_after_its_pause_waits_for_its_turn(
     room: Room, host: Host, pauses: Patient, eventually: Eventually
 ) -> None:
@@ -237,10 +278,17 @@ class TestMetadata:
     def settings(self, host: Host, other_host: Host) -> Settings:
         return Settings(allowed_hosts=(host.authority, other_host.authority), civitai_endpoint=other_host.url(""))
 
+    @pytest.mark.parametrize("bad", [busy, lambda: Answer(silent=True)], ids=["busy", "silent"])
     async def test_a_host_that_does_not_say_what_it_has_keeps_no_other_from_its_turn(
-        self, room: Room, host: Host, other_host: Host
+        self,
+        room: Room,
+        host: Host,
+        other_host: Host,
+        monkeypatch: pytest.MonkeyPatch,
+        bad: Callable[[], Answer],
     ) -> None:
-        other_host.answers["/api/v1/model-versions/5"] = busy()
+        monkeypatch.setattr(turns, "PATIENCE", 0.1)
+        other_host.answers["/api/v1/model-versions/5"] = bad()
         for name in ("a", "b"):
             await room.downloads.fetch_one(f"{name}.safetensors", {"civitai": "1@5"})
         host.offer("/good", model_bytes(SIZE))

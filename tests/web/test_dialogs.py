@@ -295,3 +295,30 @@ async def test_a_question_shows_every_value_it_is_about(played: Played) -> None:
     await expect(rows.nth(250)).to_have_text("Canvas.width64249")
     await press(tab, "Allow")
     assert (await server.answer(ident))["response"] == {"allowed": True}
+
+
+async def test_a_question_about_downloads_shows_every_file_with_its_folder_host_and_size(played: Played) -> None:
+    server, tab = played
+    lora: dict[str, Any] = {"folder": "loras", "hosts": ["huggingface.co"], "size": 144_000_000}
+    files = [{**lora, "name": f"styles/part {number}.safetensors"} for number in range(120)]
+    files[0] = {**lora, "name": "a.safetensors", "folder": "checkpoints", "size": 6_900_000_000, "replaces": True}
+    files[1] = {**files[1], "hosts": ["civitai.com", "huggingface.co"], "size": None}
+    files[2] = {**files[2], "hosts": [], "local": "/models/<b>old</b>.safetensors"}
+    files[3] = {**files[3], "hosts": [], "folder": "", "size": None}
+    wish = {"program": "Blender", "kind": "download", "command": "download_models", "doc": "Fetch them.", "about": ""}
+    [ident] = server.request_together([("approve", {**wish, "writes": [], "files": files, "once": True})])
+    rows = dialog(tab).get_by_role("row")
+    await expect(dialog(tab)).to_contain_text("Blender")
+    await expect(rows.nth(1)).to_contain_text("a.safetensors (replaces the one that is there)checkpointshuggingface.co6")
+    await expect(rows.nth(2)).to_have_text("styles/part 1.safetensorslorascivitai.com, huggingface.counknown")
+    await expect(rows.nth(3)).to_contain_text("the server's own disk: /models/<b>old</b>.safetensors")
+    await expect(rows.nth(4)).to_have_text("styles/part 3.safetensorsunknownyou will be asked for its addressunknown")
+    await expect(dialog(tab)).to_contain_text("120 files, 23.7 GB, 2 of unknown size")
+    assert await dialog(tab).evaluate(OVERFLOWING) == []
+    await expect(rows).to_have_count(101)
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    await tab.screenshot(SCREENS / f"approve-{await tab.page.evaluate('__COMFYUI_FRONTEND_VERSION__')}.png")
+    await press(tab, "Show all 120")
+    await expect(rows).to_have_count(121)
+    await press(tab, "Refuse")
+    assert (await server.answer(ident))["response"] == {"allowed": False}
