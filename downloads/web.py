@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import sys
 import time
@@ -38,6 +39,8 @@ HEADERS_TIMEOUT = 30.0
 ANSWER_TIMEOUT = 60.0
 # Responses such as 100 Continue that may come before the one that answers.
 MOST_INTERIM = 16
+# Bytes that the head of one response may have.
+LONGEST_HEAD = 64 << 10
 # Bytes aiohttp reads ahead of us, and connections one host may have of us at a time.
 READ_AHEAD = 1 << 20
 CONNECTIONS_PER_HOST = 16
@@ -45,6 +48,8 @@ CONNECTIONS_PER_HOST = 16
 ERROR_BYTES = 16 << 10
 ANSWER_BYTES = 8 << 20
 
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_INTERIM = re.compile(rb"\s*HTTP/1\.\d 1")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Statuses after which the same request may succeed.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
@@ -63,6 +68,32 @@ class Transient(Exception):
         self.refused = refused
 
 
+class Interim:
+    """Counts the interim responses that a host sends before the one that was asked for."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._rest = b""
+        self._over = False
+
+    def too_many(self, data: bytes) -> bool:
+        """Whether these further bytes make more than MOST_INTERIM of them, or a head longer than any."""
+        if self._over:
+            return False
+        self._rest += data
+        begin = 0
+        while (end := _HEAD_END.search(self._rest, begin)) is not None:
+            if _INTERIM.match(self._rest, begin) is None:
+                self._over, self._rest = True, b""
+                return False
+            self._count += 1
+            if self._count > MOST_INTERIM:
+                return True
+            begin = end.end()
+        self._rest = self._rest[begin:]
+        return len(self._rest) > LONGEST_HEAD
+
+
 class _Response(aiohttp.ClientResponse):
     """A response whose headers have to be there in time, counted from when the request was sent.
 
@@ -74,25 +105,25 @@ class _Response(aiohttp.ClientResponse):
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         began = time.monotonic()
-        protocol, seen = connection.protocol, 0
+        protocol = connection.protocol
         if protocol is None:
             raise aiohttp.ServerDisconnectedError
-        read = protocol.read
+        receive, interim = protocol.data_received, Interim()
 
-        async def read_one() -> object:
-            nonlocal seen
-            seen += 1
-            if seen > MOST_INTERIM:
-                raise aiohttp.ServerConnectionError("only interim responses")
-            return await read()
+        def look_and_receive(data: bytes) -> None:
+            if interim.too_many(data):
+                protocol.set_exception(aiohttp.ServerConnectionError("nothing but heads"))
+                protocol.close()
+            else:
+                receive(data)
 
-        # aiohttp passes over interim responses without an end, and without giving others a turn while more are there.
-        vars(protocol)["read"] = read_one
+        # aiohttp reads interim responses without an end, ten thousand at a time and before anybody else has a turn.
+        vars(protocol)["data_received"] = look_and_receive
         try:
             async with timeout(HEADERS_TIMEOUT):
                 return await super().start(connection)
         finally:
-            del vars(protocol)["read"]
+            del vars(protocol)["data_received"]
             self.took = time.monotonic() - began
 
 

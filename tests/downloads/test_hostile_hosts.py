@@ -52,6 +52,21 @@ async def test_interim_responses_without_an_end_are_cut_off(room: Room, host: Ho
     assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry
 
 
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_interim_responses_are_counted_however_their_bytes_come(size: int) -> None:
+    one = b"HTTP/1.1 100 Continue\r\n\r\n"
+    answer = one * 10 + b"HTTP/1.1 103 Early Hints\nLink: </a>\n\n" * 6 + b"HTTP/1.1 200 OK\r\n\r\n" + one * 100
+    for sent, expected in ((answer, False), (one * 17, True), (one * 16 + b"HTTP/1.1 200 OK\r\n", False)):
+        interim = web.Interim()
+        assert any(interim.too_many(sent[at : at + size]) for at in range(0, len(sent), size)) is expected
+
+
+def test_a_head_without_an_end_is_cut_off() -> None:
+    interim = web.Interim()
+    assert not interim.too_many(b"HTTP/1.1 200 OK\r\nX: ".ljust(web.LONGEST_HEAD))
+    assert interim.too_many(b"x")
+
+
 async def test_a_few_interim_responses_are_passed_over(room: Room, host: Host) -> None:
     data = model_bytes(1000)
     host.offer("/x.safetensors", data, before=b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3)

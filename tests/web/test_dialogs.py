@@ -309,7 +309,7 @@ async def test_a_question_about_downloads_shows_every_file_with_its_folder_host_
     [ident] = server.request_together([("approve", {**wish, "writes": [], "files": files, "once": True})])
     rows = dialog(tab).get_by_role("row")
     await expect(dialog(tab)).to_contain_text("Blender")
-    await expect(rows.nth(1)).to_contain_text("a.safetensors (replaces the one that is there)checkpointshuggingface.co6")
+    await expect(rows.nth(1)).to_contain_text("a.safetensors (replaces the one that is there)checkpointshuggingface.co")
     await expect(rows.nth(2)).to_have_text("styles/part 1.safetensorslorascivitai.com, huggingface.counknown")
     await expect(rows.nth(3)).to_contain_text("the server's own disk: /models/<b>old</b>.safetensors")
     await expect(rows.nth(4)).to_have_text("styles/part 3.safetensorsunknownyou will be asked for its addressunknown")
