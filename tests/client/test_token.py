@@ -70,7 +70,7 @@ async def test_the_way_to_another_machine_over_tls_is_a_tunnel_in_which_the_prox
 
     proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
     async with proxy:
-        monkeypatch.setenv(name, "http://127.0.0.1:%d" % proxy.sockets[0].getsockname()[1])
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         with pytest.raises(Unreachable):
             await ask("set", {"a": 1}, of={"url": "https://studio.example", **SECRET})
         await asyncio.wait_for(hung_up.wait(), 5)
