@@ -145,7 +145,7 @@ class AsyncClient(AsyncBase):
         *,
         workflow: Mapping[str, Any] | str | Path | None = None,
         batch_count: int | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the server's, which answers when it is up
+        timeout: float | None = None,
         fetch: bool = True,
         on_event: Listener | None = None,
     ) -> Run:
@@ -197,7 +197,7 @@ class AsyncClient(AsyncBase):
         workflow: Mapping[str, Any] | None = None,
         *,
         on_progress: Callable[[dict[str, Any]], object] | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the download is cancelled at the server as well
+        timeout: float | None = None,
     ) -> dict[str, Any]:
         """Fetch every model that the open workflow, or a given one, needs and has not; returns when they are there.
 
@@ -233,7 +233,7 @@ class AsyncClient(AsyncBase):
         webuis: list[dict[str, Any]] = await self.call("webuis")
         return webuis
 
-    async def wait_until_ready(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - goes on to the server
+    async def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Return once ComfyUI answers and a tab is open; UiapiError `timeout` or Unreachable after so many seconds."""
         until = time.monotonic() + timeout
         while True:

@@ -39,8 +39,6 @@ PHRASES = (
 PATTERNS = (
     (r"asyncio\.to_thread\((\w+), ", r"\1("),
     (r"\b(?:async|await) ", ""),
-    # What only the rules for async code are about.
-    (r"  # noqa: ASYNC\d+.*", ""),
 )
 
 
