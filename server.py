@@ -17,7 +17,7 @@ from .bridge import (
 from .bridge.access import Guard
 from .bridge.comfy import Comfy
 from .bridge.commands import COMMANDS, DEFAULT_TIMEOUT
-from .bridge.http import fallback_handler, http_handler, page_handler
+from .bridge.http import fallback_handler, http_handler, page_handler, page_key_handler
 from .bridge.hub import Bridge
 from .bridge.manager import WebuiManager
 from .bridge.socket import websocket_handler
@@ -70,10 +70,11 @@ def setup(prompt_server: Any) -> Bridge:
 
 
 def add_routes(routes: web.RouteTableDef, bridge: Bridge) -> None:
-    """Add a route for every command, the websocket, the documents, and an answer for the rest of /uiapi/."""
+    """Add a route for every command, the websocket with its key for pages, the documents, and an answer for the rest of /uiapi/."""
     for command in COMMANDS.values():
         if command.route:
             routes.route(command.method, f"/uiapi/{command.path}")(http_handler(bridge, command))
+    routes.post("/uiapi/page_key")(page_key_handler(bridge))
     routes.get("/uiapi/ws")(websocket_handler(bridge))
     routes.get("/uiapi/openapi.json")(page_handler(bridge, _document, "application/json"))
     routes.get("/uiapi/docs")(page_handler(bridge, _page, "text/html"))

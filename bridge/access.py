@@ -1,7 +1,8 @@
 """Who may do what: every HTTP request and every websocket upgrade passes here before anything is read.
 
 A web page from elsewhere is refused by what browsers say of it (Origin, Sec-Fetch-Site) and by the Host
-it used (DNS rebinding); a program sends neither and passes. What writes to disk needs loopback or a token.
+it used (DNS rebinding); a program sends neither and passes. What writes to disk needs loopback or a token. Who
+joins as a tab decides for the person there, so it shows a key that only scripts of this server's pages get.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -21,6 +23,8 @@ from .errors import UiapiError
 
 # Name endings that public DNS does not hand out, so that a rebinding page cannot own them.
 LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home.arpa", ".localhost")
+# What a proxy adds to the requests it passes on.
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,13 @@ class Guard:
         beyond_loopback: whether other machines can reach it.
         token: the operator's UIAPI_TOKEN; empty for none.
         server_names: host names this server is known by, besides its addresses, in lower case.
+        page_key: what a page shows to join as a tab; another one for every process.
     """
 
     beyond_loopback: bool
     token: str = ""
     server_names: frozenset[str] = frozenset()
+    page_key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False, compare=False)
 
     @classmethod
     def from_environment(cls, beyond_loopback: bool, environment: Mapping[str, str] = os.environ) -> Guard:
@@ -74,6 +80,20 @@ class Guard:
         if not hmac.compare_digest(given.encode(errors="surrogatepass"), self.token.encode(errors="surrogatepass")):
             raise UiapiError("wrong_token", "This is not the server's token; ask whoever set UIAPI_TOKEN for it.")
 
+    def give_page_key(self, headers: Mapping[str, str]) -> str:
+        """The key, for a script of this server's own page. UiapiError `wrong_page`.
+
+        Browsers say with every POST where the page is from, and a page from elsewhere has been refused already.
+        """
+        if "Origin" not in headers:
+            raise _wrong_page()
+        return self.page_key
+
+    def check_page_key(self, given: str | None) -> None:
+        """Demand the key of whoever joins as a tab. UiapiError `wrong_page`."""
+        if given is None or not hmac.compare_digest(given.encode(errors="surrogatepass"), self.page_key.encode()):
+            raise _wrong_page()
+
     def check_risk(self, command: Command) -> None:
         """Refuse to write to disk for anyone on the network while no token is set. UiapiError `forbidden`."""
         if command.risk is Risk.WRITE_DISK and self.beyond_loopback and not self.token:
@@ -94,6 +114,17 @@ class Guard:
             f"The Host {name[:100]!r} is not a name of this server; use its address, or have the operator add the "
             "name to UIAPI_SERVER_NAMES.",
         )
+
+
+def is_local(remote: str | None, headers: Mapping[str, str]) -> bool:
+    """Whether a caller is on this machine, and not behind a proxy that is."""
+    name = _host_name(headers.get("Host", ""))
+    return (
+        remote is not None
+        and is_loopback(remote)
+        and (name is None or is_loopback(name) or name.endswith(".localhost"))
+        and not any(header in headers for header in FORWARDED)
+    )
 
 
 # Every request asks this again, nearly always of the same few Hosts.
@@ -132,4 +163,11 @@ def _cross_origin(what: str) -> UiapiError:
     return UiapiError(
         "cross_origin",
         f"A page from elsewhere ({what[:100]!a}) may not use this server; open ComfyUI itself or use a program.",
+    )
+
+
+def _wrong_page() -> UiapiError:
+    return UiapiError(
+        "wrong_page",
+        "Only ComfyUI's own page may join as a tab; reload it, or have a program join with the role 'client'.",
     )

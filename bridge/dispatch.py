@@ -29,7 +29,7 @@ class Caller:
 
     A caller on a websocket can be told things: `emit(event, data)` sends an event that belongs to this
     request, and `subscriptions` holds its subscriptions by request id. `asks` says whether the person may be asked
-    for its sake.
+    for its sake, `local` whether it is certainly on this machine.
     """
 
     program: str = ""
@@ -37,6 +37,7 @@ class Caller:
     agent: str = ""
     request_id: str = ""
     asks: bool = True
+    local: bool = False
     emit: Callable[[str, dict[str, Any]], None] | None = None
     subscriptions: dict[str, Subscriber] = field(default_factory=dict)
 

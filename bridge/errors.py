@@ -17,6 +17,8 @@ STATUS: dict[str, int] = {
     "token_required": 403,
     "wrong_token": 403,
     "forbidden": 403,
+    # Who would join as a tab and is not a page of this server's.
+    "wrong_page": 403,
     # What the person at the browser does not allow; for now, or as a rule.
     "refused_by_person": 403,
     "paused": 423,

@@ -101,14 +101,20 @@ class EventTransports:
         self._webuis = webuis
         self._watcher: asyncio.Task[None] | None = None
 
-    def arrive(self, client_id: int | None, info: dict[str, Any], agent: str) -> WebuiManager:
-        """A page said webui_ready; it keeps its id if nobody else has it. `agent` is its User-Agent.
+    def arrive(self, client_id: int | None, info: dict[str, Any], agent: str, *, has_key: bool) -> WebuiManager:
+        """A page said webui_ready; it keeps its id if nobody else has it.
+
+        Args:
+            client_id: the id it asks for.
+            info: what it tells of itself.
+            agent: its User-Agent.
+            has_key: whether it has shown the key of this server's pages.
 
         UiapiError `too_many` when there are as many tabs as there may be.
         """
         known = self._webuis.managers.get(client_id) if client_id is not None else None
-        if known is None or self._is_another(known, agent):
-            known = self._webuis.admit(client_id, None)
+        if known is None or known.has_key is not has_key or self._is_another(known, agent):
+            known = self._webuis.admit(client_id, None, has_key=has_key)
         known.info = page_info(info)
         if not isinstance(known.transport, EventTransport) or known.transport.gone():
             self._webuis.connect(known, EventTransport(self, known, agent))

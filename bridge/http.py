@@ -12,6 +12,7 @@ from uuid import uuid4
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from .access import is_local
 from .commands import Command
 from .connection import MAX_FRAME, decode_object, encode
 from .dispatch import Caller, dispatch, find_command
@@ -46,7 +47,8 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
                     agent = request.headers.get("User-Agent", "")
                     # Over plain http a foreign page's GET comes without anything that tells it from a program's.
                     asks = command.method != "GET"
-                    caller = Caller(program=program_name(agent), agent=agent, asks=asks)
+                    local = is_local(request.remote, request.headers)
+                    caller = Caller(program=program_name(agent), agent=agent, asks=asks, local=local)
                     body = encode(await dispatch(bridge, command, data, caller))
                     load.until_taken(request.transport, len(body))
                     return _response(200, body)
@@ -70,6 +72,23 @@ def fallback_handler(bridge: Bridge) -> HttpHandler:
         except UiapiError as refusal:
             error = refusal
         return answer(error.status, error.envelope())
+
+    return handle
+
+
+def page_key_handler(bridge: Bridge) -> HttpHandler:
+    """What gives this server's own pages the key they join with."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            bridge.guard.check_origin(request.headers)
+            bridge.guard.check_token(request.headers.get("Authorization"))
+            key = bridge.guard.give_page_key(request.headers)
+        except UiapiError as error:
+            return answer(error.status, error.envelope())
+        response = answer(200, {"status": "ok", "response": {"page_key": key}})
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     return handle
 

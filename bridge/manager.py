@@ -90,6 +90,7 @@ class WebuiManager:
 
     Args:
         client_id: the tab's id; LOBBY_ID for the manager that buffers requests while no tab is open.
+        has_key: whether it has shown the key of this server's pages.
         late: where answers go that come after their time.
         submitting: the runs that tabs are submitting, by the ids of their requests.
         on_disconnect: called once the pending requests are answered; elects another main tab.
@@ -100,12 +101,14 @@ class WebuiManager:
         self,
         client_id: int,
         *,
+        has_key: bool = False,
         late: LateAnswers | None = None,
         submitting: dict[str, PendingRequest] | None = None,
         on_disconnect: Callable[[WebuiManager], None] = lambda manager: None,
         on_cleanup: Callable[[WebuiManager], None] = lambda manager: None,
     ) -> None:
         self.client_id = client_id
+        self.has_key = has_key
         self.session = secrets.token_urlsafe(16)
         self.info: dict[str, Any] = {}
         self.sid: str | None = None

@@ -30,6 +30,7 @@ class WebuiReady(OfPage):
     """A page on the second transport is there; client_id -1 (or none) asks for an id."""
 
     browserInfo: dict[str, Any] | None = Field(None, description="browser, platform and so on, for webuis.")
+    page_key: str | None = Field(None, description="From POST /uiapi/page_key; pages on this machine need none.")
 
     @field_validator("client_id")
     @classmethod
@@ -49,11 +50,15 @@ class WebuiResponse(OfPage):
     response: Any = Field(None, description="The answer, or an error envelope.")
 
 
-@command("webui_ready", response=WebuiId, errors=["too_many"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+@command("webui_ready", response=WebuiId, errors=["too_many", "wrong_page"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def webui_ready(call: Call, request: WebuiReady) -> dict[str, Any]:
     """Tell the server of a page that speaks only ComfyUI's own websocket; answers its id."""
+    has_key = request.page_key is not None
+    if has_key or not call.caller.local:
+        call.bridge.guard.check_page_key(request.page_key)
     wanted = request.client_id if isinstance(request.client_id, int) and request.client_id > 0 else None
-    arrived = call.bridge.event_transports.arrive(wanted, request.browserInfo or {}, call.caller.agent)
+    arrivals = call.bridge.event_transports
+    arrived = arrivals.arrive(wanted, request.browserInfo or {}, call.caller.agent, has_key=has_key)
     return {"client_id": arrived.client_id}
 
 

@@ -29,6 +29,8 @@ Listener = Callable[[str, dict[str, Any]], None]
 class Webuis:
     """The open tabs by client_id, in the order they came.
 
+    The first one is the main one, but one with the key of this server's pages goes before any without it.
+
     Args:
         publish: told "webui_connected" and "webui_disconnected" with the tab's description.
     """
@@ -113,8 +115,8 @@ class Webuis:
 
     # -- coming and going -----------------------------------------------------------------------------------
 
-    def admit(self, client_id: int | None, session: str | None) -> WebuiManager:
-        """The manager for a tab that says hello.
+    def admit(self, client_id: int | None, session: str | None, *, has_key: bool) -> WebuiManager:
+        """The manager for a tab that says hello, and whether it has shown the key of this server's pages.
 
         A tab that names an id gets it back if its session matches or nobody has that id; a duplicated tab,
         which knows neither, gets an id of its own. UiapiError `too_many` when there are MAX_TABS.
@@ -122,6 +124,7 @@ class Webuis:
         known = self.managers.get(client_id) if client_id is not None else None
         if known is not None:
             if session is not None and secrets.compare_digest(session.encode(), known.session.encode()):
+                known.has_key = has_key
                 return known
             client_id = None
         self.check_room()
@@ -130,6 +133,7 @@ class Webuis:
         self._last_id = max(self._last_id, client_id)
         manager = WebuiManager(
             client_id,
+            has_key=has_key,
             late=self.late,
             submitting=self.submitting,
             on_disconnect=self._elect,
@@ -139,16 +143,23 @@ class Webuis:
         return manager
 
     def connect(self, manager: WebuiManager, transport: Transport) -> None:
-        """The tab is there; the first one becomes main, and what waited for a tab is sent to it.
+        """The tab is there; it may become main, and what waited for a tab is sent to it.
 
         Send the tab its welcome before, since requests may follow at once.
         """
-        manager.connect(transport)
-        if self.main_id is None or not self.managers[self.main_id].connected:
+        if self.leads(manager):
             self.main_id = manager.client_id
+        manager.connect(transport)
         log.info("Tab %s connected over %s%s.", manager.client_id, transport.kind, self._main_note(manager))
         self._publish("webui_connected", self.describe(manager))
         manager.adopt(self.lobby.give_away(manager.client_id))
+
+    def leads(self, manager: WebuiManager) -> bool:
+        """Whether this tab is the main one, or will be once it is connected."""
+        main = self.managers.get(self.main_id) if self.main_id is not None else None
+        if main is None or main is manager or not main.connected:
+            return True
+        return manager.has_key and not main.has_key
 
     def make_main(self, client_id: int) -> None:
         """Have a tab be the main one from now on. UiapiError `unknown_webui`."""
@@ -158,7 +169,8 @@ class Webuis:
     def _elect(self, gone: WebuiManager) -> None:
         if self.main_id == gone.client_id:
             self.last_snapshot = gone.snapshot or self.last_snapshot
-            self.main_id = next((manager.client_id for manager in self.connected()), None)
+            following = min(self.connected(), key=lambda manager: not manager.has_key, default=None)
+            self.main_id = following.client_id if following else None
         log.info("Tab %s disconnected; the main tab is %s.", gone.client_id, self.main_id)
         self._publish("webui_disconnected", {"id": gone.client_id, "main_webui_id": self.main_id})
 

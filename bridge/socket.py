@@ -15,6 +15,7 @@ from uuid import uuid4
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .access import is_local
 from .connection import HEARTBEAT, MAX_FRAME, Connection, SocketTransport, encode, open_socket
 from .dispatch import Caller, dispatch, find_command
 from .errors import UiapiError
@@ -56,6 +57,7 @@ class Hello(BaseModel):
     info: dict[str, Any] = Field(default_factory=dict)
     unserved: str | None = Field(None, max_length=1000)
     token: str | None = None
+    page_key: str | None = None
 
 
 def websocket_handler(bridge: Bridge) -> HttpHandler:
@@ -96,10 +98,13 @@ async def _serve(bridge: Bridge, connection: Connection, request: web.Request) -
             bridge.guard.check_token(authorization)
         else:
             bridge.guard.check_given_token(token)
+        if hello.role == "webui":
+            bridge.guard.check_page_key(hello.page_key)
         if hello.role == "webui" and hello.unserved:
             bridge.webuis.check_room()
         elif hello.role == "webui":
-            manager = bridge.webuis.admit(hello.client_id if isinstance(hello.client_id, int) else None, hello.session)
+            wanted = hello.client_id if isinstance(hello.client_id, int) else None
+            manager = bridge.webuis.admit(wanted, hello.session, has_key=True)
     except UiapiError as error:
         connection.send({"type": "error", **error.envelope()})
         connection.close(4403 if error.status == 403 else 4000, error.code)
@@ -110,7 +115,7 @@ async def _serve(bridge: Bridge, connection: Connection, request: web.Request) -
     elif hello.role == "webui":
         await _serve_webui(bridge, connection, hello, manager)
     else:
-        await _serve_client(bridge, connection, hello, request.headers.get("User-Agent", ""))
+        await _serve_client(bridge, connection, hello, request)
 
 
 async def _hello(connection: Connection) -> Hello | None:
@@ -146,10 +151,8 @@ async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello, man
     manager.sid, manager.capabilities = hello.sid, frozenset(hello.capabilities)
     transport = SocketTransport(connection, gathers="gather" in hello.capabilities)
     connection.name = f"tab {manager.client_id}"
-    will_be_main = bridge.webuis.main_id in (None, manager.client_id)
-    connection.send(
-        _welcome(bridge, client_id=manager.client_id, session=manager.session, is_main=will_be_main)
-    )
+    leads = bridge.webuis.leads(manager)
+    connection.send(_welcome(bridge, client_id=manager.client_id, session=manager.session, is_main=leads))
     try:
         bridge.webuis.connect(manager, transport)
         bridge.watch(manager)
@@ -170,14 +173,15 @@ async def _keep_unserved(bridge: Bridge, connection: Connection, hello: Hello, r
         await connection.receive_until_closed()
 
 
-async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello, agent: str) -> None:
+async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello, request: web.Request) -> None:
     connection.name = f"program {program_name(str(hello.name or hello.client_id or 'without a name'))}"
     client_id = str(hello.client_id) if hello.client_id is not None else uuid4().hex
     connection.send(_welcome(bridge, client_id=client_id, session=uuid4().hex, is_main=False))
-    program = program_name(str(hello.name or agent))
+    program = program_name(str(hello.name or request.headers.get("User-Agent", "")))
     gone = bridge.activity.connected(program)
     try:
-        await Conversation(bridge, connection, program, None).run()
+        local = is_local(request.remote, request.headers)
+        await Conversation(bridge, connection, program, None, local=local).run()
     finally:
         gone()
 
@@ -188,12 +192,20 @@ class Conversation:
     Args:
         program: the name of what is at the other end.
         manager: the tab at the other end; None for a program.
+        local: whether it is certainly on this machine.
     """
 
     def __init__(
-        self, bridge: Bridge, connection: Connection, program: str, manager: WebuiManager | None
+        self,
+        bridge: Bridge,
+        connection: Connection,
+        program: str,
+        manager: WebuiManager | None,
+        *,
+        local: bool = False,
     ) -> None:
         self._program = program
+        self._local = local
         self._bridge = bridge
         self._connection = connection
         self._manager = manager
@@ -302,6 +314,7 @@ class Conversation:
                 program=self._program,
                 tab=self._manager,
                 request_id=str(request_id),
+                local=self._local,
                 emit=emit,
                 subscriptions=self._subscriptions,
             )

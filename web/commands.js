@@ -16,7 +16,7 @@
  * @property {import("./tabs.js").Tabs} tabs
  * @property {import("./modeltable.js").Check} check
  *
- * @typedef {import("./transport.js").Call} Call
+ * @typedef {import("./types.js").Call} Call
  */
 
 import { approve } from "./approve.js";

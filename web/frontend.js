@@ -319,6 +319,9 @@ export function createFrontend(app, api, page) {
       return app.canvas?.graph ? null : "The page has not put a workflow on its canvas; reload it.";
     },
 
+    /** @returns {string} where the server gives its pages the key they join with */
+    pageKeyUrl: () => api.fileURL("/uiapi/page_key"),
+
     /** @returns {string} where the server listens for tabs */
     socketUrl() {
       const scheme = page.location.protocol === "https:" ? "wss" : "ws";

@@ -100,7 +100,7 @@ export function createRuns(frontend, workflows, queueing) {
    * @param {number} count
    * @param {(() => void) | undefined} prepare
    * @param {(leftOut: string[]) => Record<string, any>} part what belongs to the answer beside ComfyUI's
-   * @param {import("./transport.js").Call} call
+   * @param {import("./types.js").Call} call
    * @returns {{answers: Promise<any[]>, over: Promise<unknown>, before: () => any}} `over`: the page is done with what
    *   follows a run; `before`: the dialogs that were open when it began
    */
@@ -212,7 +212,7 @@ export function createRuns(frontend, workflows, queueing) {
    * @param {number} count
    * @param {(() => void) | undefined} prepare
    * @param {(leftOut: string[]) => Record<string, any>} part
-   * @param {import("./transport.js").Call} call
+   * @param {import("./types.js").Call} call
    * @param {(over: Promise<unknown>) => void} follow
    * @returns {Promise<Queued>}
    */
@@ -254,7 +254,7 @@ export function createRuns(frontend, workflows, queueing) {
      * @param {number} count how many times
      * @param {(() => void) | undefined} prepare sets fields, right before the export
      * @param {(leftOut: string[]) => Record<string, any>} part what belongs to the answer beside ComfyUI's
-     * @param {import("./transport.js").Call} call
+     * @param {import("./types.js").Call} call
      * @returns {Promise<Queued>}
      * @throws {CommandError} execution_failed with details {node_errors, error} when ComfyUI refuses
      */

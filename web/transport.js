@@ -4,15 +4,7 @@
  * It knows frames, not workflows. Client id and session are kept here, in memory only: a duplicated browser tab copies
  * what is stored in the page, and two tabs must not end up with one id.
  *
- * @typedef {object} Call A request that is being answered.
- * @property {string} id
- * @property {AbortSignal} signal aborted when nobody waits any more
- * @property {Promise<void>} answered settles once the answer is with the socket
- * @property {(part: Record<string, any>) => void} submitting tells the server what belongs to the answer beside what
- *   ComfyUI answers to the run that is being submitted
- * @property {string} [if_revision] a write only happens if the graph is still at this revision
- * @property {string} [workflow_tab] the workflow tab the command is meant for: its id, path or name
- * @property {string | null} [by] the name of the program that asks
+ * @typedef {import("./types.js").Call} Call
  *
  * @typedef {object} Options
  * @property {() => string} url
@@ -28,16 +20,16 @@
  * @property {() => void} [closed] called whenever the socket was lost
  * @property {(wrong: boolean) => Promise<string | null>} askToken
  * @property {() => string | null} token
+ * @property {import("./pagekey.js").PageKey} pageKey
  * @property {any} [page] the window, with WebSocket, setTimeout and clearTimeout
  * @property {() => number} [random]
  */
 
 import { CommandError } from "./errors.js";
 import { failed, fits, parse } from "./frames.js";
+import { backOff } from "./waiting.js";
 
 export const PROTOCOL = 1;
-const FIRST_WAIT = 500;
-const LONGEST_WAIT = 4000;
 const WELCOME_WITHIN = 10_000;
 // Characters of small frames that are sent as one; one that is larger goes by itself.
 const GATHERED_LENGTH = 256 * 1024;
@@ -45,21 +37,10 @@ const REPLACED = 4001;
 const OPEN = 1;
 
 /**
- * Milliseconds to wait before the next try: doubling, capped, and spread so that many tabs don't come back at once.
- *
- * @param {number} failures tries that failed since the last welcome
- * @param {number} chance 0 to 1
- * @returns {number}
- */
-export function backOff(failures, chance) {
-  return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures) * (0.5 + chance / 2);
-}
-
-/**
  * @param {Options} options
  */
 export function createTransport(options) {
-  const { url, info, sid, capabilities, unserved, handle, beside, hear, greeted, askToken, token } = options;
+  const { url, info, sid, capabilities, unserved, handle, beside, hear, greeted, askToken, token, pageKey } = options;
   const { closed = () => {}, page = globalThis, random = Math.random } = options;
   /** @type {WebSocket | null} */
   let socket = null;
@@ -69,7 +50,9 @@ export function createTransport(options) {
   let failures = 0;
   let stopped = true;
   let welcomed = false;
+  // Whether the person is asked for the token, or the server for its key.
   let asking = false;
+  let renewed = false;
   let told = "";
   /** @type {string[] | null} frames to be sent as one, while frames that came as one are taken */
   let gathered = null;
@@ -117,6 +100,7 @@ export function createTransport(options) {
       unserved,
       info: about,
       token: token() ?? undefined,
+      page_key: pageKey.current(),
     };
   }
 
@@ -134,6 +118,7 @@ export function createTransport(options) {
       identity = { client_id: frame.client_id, session: frame.session };
       failures = 0;
       welcomed = true;
+      renewed = false;
       sendInfo(false);
       greeted();
     }
@@ -300,7 +285,20 @@ export function createTransport(options) {
     if (stopped) return;
     if (code === REPLACED) stopped = true;
     else if (refusal === "token_required" || refusal === "wrong_token") present(refusal);
-    else timer = page.setTimeout(connect, backOff(failures++, random()));
+    else if (refusal === "wrong_page" && !renewed) renew();
+    else {
+      renewed = false;
+      timer = page.setTimeout(connect, backOff(failures++, random()));
+    }
+  }
+
+  /** A server that was restarted has another key. One that refuses the new key too is tried again as if it were gone. */
+  function renew() {
+    asking = renewed = true;
+    pageKey.renew().then(() => {
+      asking = false;
+      connect();
+    });
   }
 
   /** @param {string} refusal */

@@ -92,6 +92,16 @@
  * @typedef {{nodes: object[], [key: string]: any}} UiWorkflow A workflow as the frontend saves it.
  * @typedef {Record<string, {class_type: string | null, inputs?: Record<string, any>, _meta?: {title?: string}}>} ApiWorkflow
  *   What /prompt takes; the class of a node whose type was not installed is null.
+ *
+ * @typedef {object} Call A request that is being answered.
+ * @property {string} id
+ * @property {AbortSignal} signal aborted when nobody waits any more
+ * @property {Promise<void>} answered settles once the answer is with the socket
+ * @property {(part: Record<string, any>) => void} submitting tells the server what belongs to the answer beside what
+ *   ComfyUI answers to the run that is being submitted
+ * @property {string} [if_revision] a write only happens if the graph is still at this revision
+ * @property {string} [workflow_tab] the workflow tab the command is meant for: its id, path or name
+ * @property {string | null} [by] the name of the program that asks
  */
 
 export {};

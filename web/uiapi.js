@@ -18,6 +18,7 @@ import { createHistory } from "./history.js";
 import { createLastSeen } from "./lastseen.js";
 import { createLoader } from "./loading.js";
 import { createMissing } from "./missing.js";
+import { createPageKey } from "./pagekey.js";
 import { createPanel } from "./panel.js";
 import { createQueueing } from "./queueing.js";
 import { createRevisions } from "./revision.js";
@@ -36,6 +37,9 @@ const TOKEN_KEY = "ComfyUI-uiapi.token";
 const CAPABILITIES = ["execute.fields", "revisions", "tabs", "batch", "watch", "gather", "panel"];
 
 const frontend = createFrontend(app, api, window);
+
+const token = () => localStorage.getItem(TOKEN_KEY);
+const pageKey = createPageKey({ url: frontend.pageKeyUrl, token });
 
 /** @type {(rules: Record<string, string>) => Promise<any>} */
 let decide = () => Promise.reject(new Error("not connected"));
@@ -69,7 +73,8 @@ function start(opened) {
     info: frontend.info,
     sid: () => api.clientId,
     capabilities: CAPABILITIES,
-    token: () => localStorage.getItem(TOKEN_KEY),
+    token,
+    pageKey,
     async askToken(wrong) {
       const title = wrong ? texts.serverTokenWrong : texts.serverToken;
       const given = await dialogs.secret(title, texts.serverTokenHint, new AbortController().signal);
@@ -146,7 +151,8 @@ function giveUp(opened, reason) {
     sid: () => api.clientId,
     capabilities: [],
     unserved: reason,
-    token: () => localStorage.getItem(TOKEN_KEY),
+    token,
+    pageKey,
     askToken: () => Promise.resolve(null),
     handle() {
       throw new CommandError("tab_failed", reason);
@@ -165,8 +171,9 @@ app.registerExtension({
   setup() {
     // A busy server takes a while to open it; the page meanwhile goes on.
     const opened = new WebSocket(frontend.socketUrl());
+    const ready = Promise.all([frontend.restored(), pageKey.renew()]);
     // Not awaited: the page restores its last workflow only after every extension is set up.
-    frontend.restored().then(() => {
+    ready.then(() => {
       const reason = frontend.unserved();
       if (reason !== null) return giveUp(opened, reason);
       try {

@@ -1,8 +1,23 @@
 /**
- * Waiting that ends: for the next task, for something that may never come, and only while somebody waits for the answer.
+ * Waiting that ends: for the next task or try, for something that may never come, and only while somebody waits for
+ * the answer.
  */
 
 import { CommandError } from "./errors.js";
+
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 4000;
+
+/**
+ * Milliseconds to wait before the next try: doubling, capped, and spread so that many tabs don't come back at once.
+ *
+ * @param {number} failures tries that have failed so far
+ * @param {number} chance 0 to 1
+ * @returns {number}
+ */
+export function backOff(failures, chance) {
+  return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures) * (0.5 + chance / 2);
+}
 
 /**
  * Let everything run that follows from what has happened. A timer would do, but is slowed down in hidden tabs.

@@ -92,7 +92,7 @@ class House:
     async def socket(self, hello: dict[str, Any] | None = None, **kwargs: Any) -> aiohttp.ClientWebSocketResponse:
         ws: aiohttp.ClientWebSocketResponse = await self.session.ws_connect(self.url("/uiapi/ws"), **kwargs)
         if hello is not None:
-            await ws.send_json({"type": "hello", "protocol": 1, **hello})
+            await ws.send_json({"type": "hello", "protocol": 1, "page_key": self.bridge.guard.page_key, **hello})
         return ws
 
     async def program(self, **hello: Any) -> aiohttp.ClientWebSocketResponse:

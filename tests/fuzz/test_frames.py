@@ -32,6 +32,7 @@ FRAMES = st.fixed_dictionaries(
         "protocol": st.just(1) | JSON,
         "client_id": JSON,
         "session": JSON,
+        "page_key": JSON,
         "status": JSON,
         "event": JSON,
         "name": JSON,
@@ -43,8 +44,7 @@ HELLOS = st.sampled_from([{"type": "hello", "protocol": 1, "role": role} for rol
 
 async def exchange(house: House, hello: dict[str, Any], messages: list[str]) -> None:
     """Say hello and these messages, then something sensible; a socket that was closed has been told why."""
-    ws = await house.socket()
-    await ws.send_json(hello)
+    ws = await house.socket(hello)
     assert (await ws.receive_json(timeout=10))["type"] == "welcome"
     for message in messages:
         try:

@@ -132,7 +132,8 @@ class Killing:
     async def person(self, program: Program) -> aiohttp.ClientWebSocketResponse:
         """A second page, which only decides; the rule that was decided last holds."""
         page = await program.http.ws_connect(program.url("/uiapi/ws"))
-        await page.send_json({"type": "hello", "role": "webui", "protocol": 1, "capabilities": ["panel"]})
+        hello = {"type": "hello", "role": "webui", "protocol": 1, "page_key": await program.page_key()}
+        await page.send_json({**hello, "capabilities": ["panel"]})
         while (frame := await page.receive_json(timeout=PATIENCE)).get("event") != "panel_state":
             pass
         assert frame["data"]["rules"]["load"] in self.rule, "the person's decision is gone"

@@ -79,6 +79,11 @@ class Program:
         assert (status, envelope["status"]) == (200, "ok"), envelope
         return envelope.get("response", envelope)
 
+    async def page_key(self) -> str:
+        """The key that this ComfyUI gives the pages it serves, asked for as their scripts do."""
+        async with self.http.post(self.url("/uiapi/page_key"), headers={"Origin": self.comfy.url}) as response:
+            return str((await response.json())["response"]["page_key"])
+
     async def file(self, url: str) -> bytes:
         """What ComfyUI serves at this path."""
         async with self.http.get(self.url(url)) as response:

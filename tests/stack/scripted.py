@@ -19,7 +19,8 @@ class ScriptedTabs:
     async def __call__(self, **hello: Any) -> FakeTab:
         """Connect one; `hello` is added to its hello."""
         ws = await self._program.http.ws_connect(self._program.url("/uiapi/ws"), max_msg_size=MAX_FRAME)
-        await ws.send_json({"type": "hello", "role": "webui", "protocol": 1, **hello})
+        key = await self._program.page_key()
+        await ws.send_json({"type": "hello", "role": "webui", "protocol": 1, "page_key": key, **hello})
         tab = FakeTab(ws)
         tab.welcome = await ws.receive_json(timeout=PATIENCE)
         assert tab.welcome["type"] == "welcome", tab.welcome

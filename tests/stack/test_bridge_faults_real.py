@@ -276,12 +276,14 @@ async def frame_of(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_a_hundred_and_a_thousand_reconnects_leave_no_descriptor_and_no_task_behind(program: Program) -> None:
+    key = await program.page_key()
+
     async def reconnect(times: int) -> None:
         # As tabs and as programs, closed properly and cut off, with a request under way and without.
         for number in range(times):
             ws = await program.http.ws_connect(program.url("/uiapi/ws"))
             role = "webui" if number % 2 else "client"
-            await ws.send_json({"type": "hello", "role": role, "protocol": 1})
+            await ws.send_json({"type": "hello", "role": role, "protocol": 1, "page_key": key})
             assert (await ws.receive_json(timeout=PATIENCE))["type"] == "welcome"
             if number % 3 == 0:
                 await ws.send_json({"type": "request", "id": 1, "command": "subscribe", "data": {}})

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { CommandError } from "../../../web/errors.js";
-import { backOff, createTransport } from "../../../web/transport.js";
+import { createTransport } from "../../../web/transport.js";
+import { backOff } from "../../../web/waiting.js";
 
 class Clock {
   now = 0;
@@ -69,7 +70,7 @@ function setUp({ early = false, ...options } = {}) {
       this.say({ type: "welcome", protocol: 1, ...identity });
     }
   }
-  const state = { info: { workflow_name: "one" }, token: null };
+  const state = { info: { workflow_name: "one" }, token: null, key: "k1", renewals: [] };
   const transport = createTransport({
     url: () => "ws://host/uiapi/ws",
     opened: early ? new WebSocket("ws://host/uiapi/ws") : undefined,
@@ -79,6 +80,10 @@ function setUp({ early = false, ...options } = {}) {
     handle: () => null,
     askToken: async () => null,
     token: () => state.token,
+    pageKey: {
+      current: () => state.key,
+      renew: () => new Promise((resume) => state.renewals.push(resume)),
+    },
     beside: () => ({}),
     hear() {},
     greeted() {},
@@ -106,6 +111,7 @@ test("the hello comes first and tells what the server needs", () => {
       sid: "sid",
       capabilities: ["execute.fields"],
       info: { workflow_name: "one" },
+      page_key: "k1",
     },
   ]);
 });
@@ -214,6 +220,65 @@ test("a tab that is closed stays closed, and starts again when the page is shown
   assert.equal(sockets.length, 1);
   transport.start();
   assert.equal(sockets.length, 2);
+});
+
+/** The server refuses the key that this socket's hello had. */
+function refuseKey(socket) {
+  socket.open();
+  socket.say({ type: "error", error: "no", code: "wrong_page" });
+  socket.close(4403);
+}
+
+test("a page whose key a restarted server refuses fetches another and comes back at once as the same tab", async () => {
+  const { clock, sockets, transport, state } = setUp();
+  transport.start();
+  sockets[0].welcome();
+  sockets[0].close(1006);
+  clock.advance(500);
+  refuseKey(sockets[1]);
+  clock.advance(3_600_000);
+  transport.hurry();
+  assert.deepEqual([sockets.length, state.renewals.length], [2, 1]);
+  state.key = "k2";
+  state.renewals[0]();
+  await settle();
+  assert.equal(sockets.length, 3);
+  sockets[2].open();
+  const { client_id, session, page_key } = sockets[2].sent[0];
+  assert.deepEqual([client_id, session, page_key], [3, "s3", "k2"]);
+});
+
+test("a server that refuses its own key is tried ever more seldom, and each welcome makes the first refusal quick again", async () => {
+  const { clock, sockets, transport, state } = setUp();
+  transport.start();
+  for (const wait of [500, 1000]) {
+    refuseKey(sockets.at(-1));
+    state.renewals.at(-1)();
+    await settle();
+    const count = sockets.length;
+    refuseKey(sockets.at(-1));
+    clock.advance(wait - 1);
+    await settle();
+    assert.equal(sockets.length, count);
+    clock.advance(1);
+    assert.equal(sockets.length, count + 1);
+  }
+  assert.equal(state.renewals.length, 2);
+  sockets.at(-1).welcome();
+  sockets.at(-1).close(1006);
+  clock.advance(500);
+  refuseKey(sockets.at(-1));
+  assert.equal(state.renewals.length, 3);
+});
+
+test("a page that was closed while it asked for the key stays closed", async () => {
+  const { sockets, transport, state } = setUp();
+  transport.start();
+  refuseKey(sockets[0]);
+  transport.stop();
+  state.renewals[0]();
+  await settle();
+  assert.equal(sockets.length, 1);
 });
 
 for (const [refusal, wrong] of [["token_required", false], ["wrong_token", true]]) {
