@@ -70,7 +70,7 @@ def setup(prompt_server: Any) -> Bridge:
 
 
 def add_routes(routes: web.RouteTableDef, bridge: Bridge) -> None:
-    """Add a route for every command, the websocket with its key for pages, the documents, and an answer for the rest of /uiapi/."""
+    """Add a route for every command, the websocket and its pages' key, the documents, and the rest of /uiapi/."""
     for command in COMMANDS.values():
         if command.route:
             routes.route(command.method, f"/uiapi/{command.path}")(http_handler(bridge, command))

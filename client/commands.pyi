@@ -1166,6 +1166,7 @@ class Commands:
         *,
         client_id: str | int | None = ...,
         browserInfo: dict[str, Any] | None = ...,
+        page_key: str | None = ...,
     ) -> WebuiReadyAnswer:
         """Tell the server of a page that speaks only ComfyUI's own websocket; answers its id."""
 
@@ -2101,6 +2102,7 @@ class AsyncCommands:
         *,
         client_id: str | int | None = ...,
         browserInfo: dict[str, Any] | None = ...,
+        page_key: str | None = ...,
     ) -> WebuiReadyAnswer:
         """Tell the server of a page that speaks only ComfyUI's own websocket; answers its id."""
 

@@ -149,7 +149,7 @@ def test_a_caller_is_on_this_machine_only_if_nothing_says_otherwise(
     assert is_local(remote, headers) is expected
 
 
-# -- a page of another package that does the same, on this machine: it is served and has no say -------------------------
+# -- another package's page on this machine: it is served and has no say ------------------------------------------
 
 
 async def ready(house: House, **told: Any) -> int:

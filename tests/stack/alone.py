@@ -41,6 +41,21 @@ async def sock_connect(self, sock, where):
 loop.sock_connect, socket.socket = sock_connect, Fenced
 """
 WENT_OUT = "WENT OUT"
+# And one that reads the person's rules anew, as a start does.
+READ_RULES = """
+import gc
+from aiohttp import web
+import server
+
+NODE_CLASS_MAPPINGS = {}
+
+async def read_rules(_):
+    [approvals] = [thing for thing in gc.get_objects() if type(thing).__name__ == "Approvals"]
+    await approvals.start()
+    return web.Response()
+
+server.PromptServer.instance.routes.post("/read_rules")(read_rules)
+"""
 # This machine by its own name, which is on the list and is no public address.
 OWN_NAME = socket.gethostname()
 # Addresses that the operator named and that are not public all the same; see FENCE.
@@ -81,6 +96,7 @@ class Alone:
         self.comfy = ComfyProcess(self._base / "comfy", env=env)
         shutil.copy(PROBE, self.comfy.base / "custom_nodes")
         (self.comfy.base / "custom_nodes" / "fence.py").write_text(FENCE)
+        (self.comfy.base / "custom_nodes" / "read_rules.py").write_text(READ_RULES)
         self.loras.mkdir(parents=True)
         await asyncio.to_thread(self.comfy.start)
         return self

@@ -163,10 +163,12 @@ async def test_a_websocket_is_let_in_as_the_table_says(
     comfy: tuple[str, ComfyProcess], session: ClientSession, role: str
 ) -> None:
     where, process = comfy
+    key = await page_key(session, process)
     for token, caller in ((None, "no token"), ("incorrect-horse", "wrong token"), (TOKEN, "right token")):
         usual, disk = TABLE[where, caller]
         async with session.ws_connect(f"{process.url}/uiapi/ws") as socket:
-            await socket.send_json({"type": "hello", "role": role, "protocol": 1, "token": token})
+            hello = {"type": "hello", "role": role, "protocol": 1, "token": token, "page_key": key}
+            await socket.send_json(hello)
             answer = await socket.receive_json(timeout=PATIENCE)
             if usual != "let in":
                 assert (answer["type"], answer["code"]) == ("error", usual)
@@ -185,6 +187,60 @@ async def test_a_websocket_is_let_in_as_the_table_says(
             for command in ROUTES:
                 refused = command.risk is Risk.WRITE_DISK and disk != "let in"
                 assert codes[command.name] == (disk if refused else "invalid")
+
+
+# -- posing as a tab ------------------------------------------------------------------------------------------------
+
+
+async def page_key(session: ClientSession, process: ComfyProcess) -> str:
+    """The key that the pages of a ComfyUI join with, asked for as their scripts do."""
+    headers = {**CALLERS["right token"], "Origin": process.url}
+    async with session.post(f"{process.url}/uiapi/page_key", headers=headers) as response:
+        assert response.status == 200
+        return str((await response.json())["response"]["page_key"])
+
+
+async def refusal(session: ClientSession, url: str, headers: Mapping[str, str], body: Any = None) -> str:
+    """The code that a POST is refused with."""
+    async with session.post(url, headers=headers, json=body or {}) as response:
+        return SILENT if await response.read() == b"" else str((await response.json()).get("code"))
+
+
+async def tabs(session: ClientSession, process: ComfyProcess) -> list[dict[str, Any]]:
+    """The open tabs."""
+    async with session.get(f"{process.url}/uiapi/webuis", headers=CALLERS["right token"]) as response:
+        listed: list[dict[str, Any]] = (await response.json())["response"]
+        return listed
+
+
+async def test_a_program_that_calls_itself_a_tab_is_none(
+    comfy: tuple[str, ComfyProcess], session: ClientSession
+) -> None:
+    where, process = comfy
+    right = CALLERS["right token"]
+    hosts = [process.url.removeprefix("http://")]
+    if "network" in where:
+        # As from another machine, by the address it would use.
+        hosts.append(f"192.168.1.5:{process.port}")
+    for host in hosts:
+        headers = {**right, "Host": host}
+        assert await refusal(session, f"{process.url}/uiapi/page_key", headers) == "wrong_page"
+        for given in ({}, {"page_key": "guessed"}):
+            async with session.ws_connect(f"{process.url}/uiapi/ws", headers={"Host": host}) as socket:
+                hello = {"type": "hello", "role": "webui", "protocol": 1, "token": TOKEN, "capabilities": ["panel"]}
+                await socket.send_json({**hello, **given})
+                assert (await socket.receive_json(timeout=PATIENCE))["code"] == "wrong_page"
+                assert (await socket.receive(timeout=PATIENCE)).data == 4403
+            # On this machine another package's page is served without one.
+            if given or host != hosts[0]:
+                ready = f"{process.url}/uiapi/webui_ready"
+                assert await refusal(session, ready, headers, {"client_id": -1, **given}) == "wrong_page"
+    for what, headers in ELSEWHERE.items():
+        expected = "foreign_host" if "rebound" in what else "cross_origin"
+        if (where, what) in COMFYUI_FIRST:
+            expected = SILENT
+        assert await refusal(session, f"{process.url}/uiapi/page_key", {**right, **headers}) == expected, what
+    assert await tabs(session, process) == []
 
 
 # -- real pages -----------------------------------------------------------------------------------------------------
@@ -247,20 +303,18 @@ async def test_comfyuis_own_page_is_let_in_as_the_table_says(
 ) -> None:
     where, process = comfy
     has_token, disk = "token" in where, TABLE[where, "right token"][1]
+    program = CALLERS["right token"] if has_token else CALLERS["no token"]
     tab = Tab(page, process)
     await tab.load(clear=False, connected=False)
-    program = CALLERS["right token"] if has_token else CALLERS["no token"]
 
-    async def tabs() -> list[dict[str, Any]]:
-        async with session.get(f"{process.url}/uiapi/webuis", headers=program) as response:
-            listed: list[dict[str, Any]] = (await response.json())["response"]
-            return listed
+    async def listed() -> list[dict[str, Any]]:
+        return await tabs(session, process)
 
     if has_token:
-        assert await tabs() == []
+        assert await listed() == []
         for given in ("incorrect-horse", TOKEN):
             await answer_dialog(page, "token", given)
-    assert len(await until(tabs, "the page's own tab", PATIENCE)) == 1
+    assert len(await until(listed, "the page's own tab", PATIENCE)) == 1
     async with session.post(f"{process.url}/uiapi/get_workflow", json={}, headers=program) as response:
         assert response.status == 200
     tried = await Attempts().of(page, process.url, TOKEN if has_token else "")
@@ -274,7 +328,7 @@ async def test_comfyuis_own_page_is_let_in_as_the_table_says(
     await page.close()
 
     async def gone() -> bool:
-        return await tabs() == []
+        return await listed() == []
 
     await until(gone, "the tab to be gone", PATIENCE)
 
