@@ -115,7 +115,7 @@ class Webuis:
 
     # -- coming and going -----------------------------------------------------------------------------------
 
-    def admit(self, client_id: int | None, session: str | None, *, has_key: bool) -> WebuiManager:
+    def admit(self, client_id: int | None, session: str | None, *, has_key: bool = False) -> WebuiManager:
         """The manager for a tab that says hello, and whether it has shown the key of this server's pages.
 
         A tab that names an id gets it back if its session matches or nobody has that id; a duplicated tab,

@@ -17,7 +17,6 @@ from comfyui_uiapi.tests.stack.alone import Alone
 from comfyui_uiapi.tests.stack.comfy import ComfyProcess
 from comfyui_uiapi.tests.stack.program import PATIENCE, Program
 from comfyui_uiapi.tests.stack.scripted import ScriptedTabs
-from comfyui_uiapi.tests.stack.tab import until
 
 ALLOWED = dict.fromkeys(("read", "change", "run", "download", "load"), "allow")
 WRITE = {"fields": [["Canvas.width", 640]]}
