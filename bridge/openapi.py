@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from .answers import Told
 from .commands import COMMANDS, Command, Risk
 from .errors import STATUS
-from .socket import VERSION
+from .version import VERSION
 
 REFERENCE = "#/components/schemas/{model}"
 DESCRIPTION = (

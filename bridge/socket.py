@@ -25,11 +25,10 @@ from .load import MAX_BYTES
 from .manager import WebuiManager, page_info
 from .snapshots import Snapshot
 from .subscriptions import TAB_EVENTS, Subscriber
+from .version import PROTOCOL, VERSION
 
 log = logging.getLogger("uiapi")
 
-PROTOCOL = 1
-VERSION = "0.2.0"
 # Seconds a new socket may take to say hello: a page opens it before it has put its last workflow on the canvas.
 HELLO_TIMEOUT = 60.0
 # Requests one socket may have in progress. One more is refused rather than left unread: behind it may be the

@@ -1,5 +1,7 @@
 """The Python client of ComfyUI-uiapi: drives the workflow that is open in ComfyUI's browser tab.
 
+`Client` is for programs without an event loop, `AsyncClient` for those with one:
+
     from uiapi import Client
 
     with Client() as client:
@@ -19,6 +21,8 @@ from .sync import Client
 if TYPE_CHECKING:
     from .aio import AsyncClient
 
+    __version__: str
+
 __all__ = [
     "AsyncClient",
     "Client",
@@ -31,7 +35,6 @@ __all__ = [
     "UiapiWarning",
     "Unreachable",
 ]
-__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
@@ -40,4 +43,8 @@ def __getattr__(name: str) -> Any:
         from .aio import AsyncClient
 
         return AsyncClient
+    if name == "__version__":
+        from .table import version
+
+        return version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

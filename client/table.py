@@ -52,6 +52,11 @@ def route(name: str) -> Route:
     return known or Route(name, "", "POST", f"/uiapi/{name}", False, "drive", 300.0, [], nothing)
 
 
+def version() -> str:
+    """The version of this package."""
+    return str(_table()["version"])
+
+
 def error_codes() -> dict[str, int]:
     """The HTTP status of every error code."""
     codes: dict[str, int] = _table()["errors"]

@@ -14,7 +14,7 @@ from comfyui_uiapi.bridge.commands import COMMANDS
 from comfyui_uiapi.bridge.docs import page
 from comfyui_uiapi.bridge.errors import STATUS
 from comfyui_uiapi.bridge.openapi import document, document_path
-from comfyui_uiapi.bridge.socket import VERSION
+from comfyui_uiapi.bridge.version import VERSION
 from jsonschema_rs import meta
 from pydantic import TypeAdapter
 

@@ -2,7 +2,7 @@
 
 Both are made from the declarations in bridge/ and downloads/ (`python3 dev.py generate`), and a test holds them
 equal, so that a command is described in one place although the client is installed without the server. `Client` is
-made along with them, from `AsyncClient`.
+made along with them, from `AsyncClient`, and the version in the code is copied from pyproject.toml.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import tomllib
+
 from ... import server  # noqa: F401 - importing declares every command
 from ...bridge.commands import COMMANDS, Command, Request
 from ...bridge.editing import BATCHABLE
 from ...bridge.errors import STATUS
 from ...bridge.openapi import REFERENCE, document, document_path
-from ...bridge.socket import VERSION
 from . import unasync
 
-CLIENT = Path(__file__).resolve().parents[2] / "client"
+ROOT = Path(__file__).resolve().parents[2]
+CLIENT = ROOT / "client"
 TABLE, STUB = CLIENT / "commands.json", CLIENT / "commands.pyi"
+SERVER_VERSION = ROOT / "bridge" / "version.py"
 # What every request may hold for the sake of older clients.
 LEGACY = {"client_id", "verbose"}
 # What a caller of a method may say beside the command's own parameters.
@@ -47,6 +50,18 @@ def main() -> None:
     TABLE.write_text(table())
     STUB.write_text(stub())
     unasync.MADE.write_text(unasync.made())
+    SERVER_VERSION.write_text(server_version())
+
+
+def version() -> str:
+    """The version that pyproject.toml gives this package; the one place it is written by hand."""
+    project: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["version"]
+
+
+def server_version() -> str:
+    """bridge/version.py with that version."""
+    return re.sub(r'(?m)^VERSION = ".*"$', f'VERSION = "{version()}"', SERVER_VERSION.read_text())
 
 
 def table() -> str:
@@ -56,7 +71,7 @@ def table() -> str:
     components = document()["components"]["schemas"]
     needed = {name: components[name] for name in sorted(_references(commands, components))}
     whole = {
-        "version": VERSION,
+        "version": version(),
         "errors": errors,
         "commands": commands,
         "batchable": sorted(BATCHABLE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 from comfyui_uiapi import client
 from comfyui_uiapi.bridge.commands import COMMANDS
-from comfyui_uiapi.bridge.socket import VERSION
+from comfyui_uiapi.bridge.version import PROTOCOL, VERSION
+from comfyui_uiapi.client import socket as client_socket
 from comfyui_uiapi.client.aio import AsyncClient
 from comfyui_uiapi.client.commands import Commands
 from comfyui_uiapi.client.sync import Client
@@ -112,5 +114,19 @@ def test_every_error_of_the_server_ends_the_command_line_with_a_code_of_its_kind
         assert number in EXIT_CODES and (number != 1 or status in (405, 429, 500, 507, 423)), code
 
 
-def test_the_versions_are_one() -> None:
-    assert client.__version__ == VERSION
+def test_the_version_is_pyprojects_everywhere() -> None:
+    assert client.__version__ == VERSION == generate.version()
+    assert generate.SERVER_VERSION.read_text() == generate.server_version()
+
+
+def test_a_new_version_is_copied_from_pyproject_to_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "version", lambda: "7.8.9")
+    assert 'VERSION = "7.8.9"\nPROTOCOL' in generate.server_version()
+    assert json.loads(generate.table())["version"] == "7.8.9"
+
+
+def test_server_client_and_page_speak_one_protocol() -> None:
+    page = re.search(
+        r"^export const PROTOCOL = (\d+);$", (generate.ROOT / "web/transport.js").read_text(), re.MULTILINE
+    )
+    assert page and int(page[1]) == client_socket.PROTOCOL == PROTOCOL
