@@ -222,7 +222,15 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     createNode: (type) => page.create(type),
     isValidConnection: (gives, takes) => gives === takes,
   };
-  const window = { performance, setTimeout, addEventListener: NOTHING, requestAnimationFrame: NOTHING, Element: class {}, LiteGraph };
+  const heard = {};
+  const window = {
+    performance: { now: () => page.clock ?? performance.now() },
+    setTimeout,
+    addEventListener: (name, hear) => void (heard[name] ??= []).push(hear),
+    requestAnimationFrame: NOTHING,
+    Element: class {},
+    LiteGraph,
+  };
 
   const page = {
     app,
@@ -230,6 +238,9 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     store,
     api,
     settings: {},
+    window,
+    // Milliseconds, in place of the time that passes.
+    clock: undefined,
     dress: NOTHING,
     beforeQueued: NOTHING,
     afterQueued: NOTHING,
@@ -245,6 +256,9 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
 
     value: (title, name = "v") =>
       app.rootGraph.nodes.find((one) => one.title === title).widgets.find((widget) => widget.name === name).value,
+
+    /** What a person does on the page. */
+    hand: (type, more = {}) => heard[type]?.forEach((hear) => hear({ type, ...more })),
 
     revision: () => means.revisions.revision(),
 
@@ -275,5 +289,6 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     loader: createLoader(frontend, workflows),
     tabs: createTabs(frontend, workflows),
   };
+  page.means = means;
   return page;
 }
