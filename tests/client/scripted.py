@@ -38,7 +38,7 @@ class Scripted:
         seen: every request, with its body in `bodies` beside it.
         frames: what came over the websocket after the hello.
         streams: by command, the frames that answer one; after one of type "bye" the websocket is closed.
-        greeting: the answer to a hello.
+        greeting: the answer to a hello; None for silence.
         heads: the requests that websockets began with.
     """
 
@@ -48,7 +48,7 @@ class Scripted:
         self.bodies: list[Any] = []
         self.frames: list[dict[str, Any]] = []
         self.streams: dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]] = {}
-        self.greeting: dict[str, Any] = {"type": "welcome", "protocol": 1}
+        self.greeting: dict[str, Any] | None = {"type": "welcome", "protocol": 1}
         self.heads: list[web.Request] = []
         self.sockets: list[tuple[web.WebSocketResponse, asyncio.Transport]] = []
         self._server: TestServer | None = None
@@ -113,7 +113,8 @@ class Scripted:
         ws = web.WebSocketResponse()
         await ws.prepare(request)
         await ws.receive_json()
-        await ws.send_json(self.greeting)
+        if self.greeting is not None:
+            await ws.send_json(self.greeting)
         assert request.transport is not None
         self.sockets.append((ws, request.transport))
         async for message in ws:

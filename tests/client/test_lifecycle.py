@@ -182,6 +182,60 @@ async def test_who_does_not_say_welcome_is_no_comfyui(scripted: Scripted, greeti
             await client.on("a", print)
 
 
+@pytest.mark.parametrize("way", ["on", "run", "events"])
+async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_no_comfyui(
+    scripted: Scripted, blocking: Blocking, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(websocket, "CONNECT_TIMEOUT", 0.2)
+    scripted.greeting = None
+    with Client(scripted.url) as client:
+        ways: dict[str, Callable[[], Any]] = {
+            "on": lambda: client.on("a", print),
+            "run": lambda: client.run(on_event=print),
+            "events": lambda: next(client.events("a")),
+        }
+        with pytest.raises(Unreachable, match="did not say welcome") as failed:
+            await blocking(ways[way])
+        assert failed.value.code == "unreachable" and scripted.frames == []
+        # It is not kept from being one later.
+        scripted.greeting = {"type": "welcome"}
+        await blocking(client.on, "a", print)
+        await blocking(client.close)
+    async with AsyncClient(scripted.url) as async_client:
+        scripted.greeting = None
+        with pytest.raises(Unreachable, match="did not say welcome"):
+            await async_client.on("a", print)
+
+
+async def test_a_server_that_comes_back_silent_is_tried_until_it_speaks_and_nobody_waits_for_ever(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(websocket, "CONNECT_TIMEOUT", 0.1)
+    async with AsyncClient(scripted.url, reconnect=0.3) as client:
+        await client.on("a", print)
+        scripted.greeting = None
+        scripted.drop()
+        await eventually(lambda: len(scripted.heads) > 2)
+        with pytest.raises(Unreachable) as failed:
+            await client.on("b", print)
+        assert failed.value.code == "unreachable"
+        scripted.greeting = {"type": "welcome"}
+        await eventually(lambda: scripted.commands().count("subscribe") == 2)
+
+
+async def test_a_request_that_stays_without_an_answer_is_a_timeout_and_the_connection_lives(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comfyui_uiapi.client.wire.GRACE", 0.1)
+    scripted.streams["run"] = lambda frame: []
+    async with AsyncClient(scripted.url) as client:
+        with pytest.raises(UiapiError, match="did not answer run within 0.2 s") as failed:
+            await client.run(timeout=0.1, on_event=print)
+        assert failed.value.code == "timeout"
+        await client.on("a", print)
+    assert len(scripted.heads) == 1
+
+
 async def test_whoever_waits_for_an_answer_is_told_when_the_client_is_closed(
     scripted: Scripted, blocking: Blocking, eventually: Callable[..., Any]
 ) -> None:
