@@ -170,16 +170,20 @@ class Bridge:
         finally:
             # Also when Ctrl-C cannot wait for the downloads any longer. What was just ended has an answer for whoever
             # waits for a task of ours, and gives it in the loop's next turns.
-            await asyncio.sleep(LAST_WORDS)
+            await self._last_words()
             tasks = [*self._tasks]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._say_goodbye()
 
-    async def _say_goodbye(self) -> None:
+    async def _last_words(self) -> None:
         # What was just ended wakes its handlers in the loop's next turns, and they answer.
-        await asyncio.sleep(LAST_WORDS)
+        if self.loads.requests or self.connections:
+            await asyncio.sleep(LAST_WORDS)
+
+    async def _say_goodbye(self) -> None:
+        await self._last_words()
         closers = [connection.close(1001, "ComfyUI is stopping") for connection in self.connections]
         if closers:
             await asyncio.wait(closers, timeout=GOODBYE_TIMEOUT)
