@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..bridge.atomic import sync_directory
 from ..bridge.errors import UiapiError
-from .partial import Partial, check_space, disk_error, move_without_replacing
+from .folder import Check, Folder
+from .partial import Partial, check_space, disk_error
 from .sink import Progress
 from .verify import check_file
 
@@ -18,7 +19,9 @@ from .verify import check_file
 CHUNK = 4 << 20
 
 
-async def link_or_copy(source: Path, target: Path, progress: Progress, *, overwrite: bool) -> None:
+async def link_or_copy(
+    source: Path, target: Path, progress: Progress, check: Check | None = None, *, overwrite: bool
+) -> None:
     """Have a file under a second name, whose ending says what it must be.
 
     Cancelled, it is let go once nothing of it is left; when the file has its name already it is done all the same.
@@ -29,7 +32,7 @@ async def link_or_copy(source: Path, target: Path, progress: Progress, *, overwr
     """
     progress.phase = "downloading"
     stop = threading.Event()
-    work = asyncio.ensure_future(asyncio.to_thread(_bring, source, target, progress, stop, overwrite=overwrite))
+    work = asyncio.ensure_future(asyncio.to_thread(_bring, source, target, progress, stop, check, overwrite=overwrite))
     try:
         await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -39,28 +42,33 @@ async def link_or_copy(source: Path, target: Path, progress: Progress, *, overwr
             raise
 
 
-def _bring(source: Path, target: Path, progress: Progress, stop: threading.Event, *, overwrite: bool) -> None:
+def _bring(
+    source: Path, target: Path, progress: Progress, stop: threading.Event, check: Check | None, *, overwrite: bool
+) -> None:
     partial = Partial(target)
     beside = partial.copy
+    folder = None
     try:
+        folder = Folder(target.parent, check)
         # Left by a ComfyUI that was killed; it may be another name of a model, so nothing is written to it.
         beside.unlink(missing_ok=True)
         size = source.stat().st_size
         check_file(source, target.name)
         progress.bytes, progress.total = 0, size
         try:
-            os.link(os.path.realpath(source), beside)
+            folder.link_from(os.path.realpath(source), beside.name)
         except OSError:
             check_space(target, size)
-            _copy(source, beside, progress, stop)
+            _copy(source, folder, beside.name, progress, stop)
             if progress.bytes != size and not stop.is_set():
                 raise UiapiError("conflict", f"{source.name} changed while it was copied; fetch it again.") from None
         if stop.is_set():
             return
+        folder.check_still_there()
         if overwrite:
-            os.replace(beside, target)
+            folder.replace(beside.name, target.name)
         else:
-            move_without_replacing(beside, target)
+            folder.move_without_replacing(beside.name, target.name)
         progress.bytes, progress.landed = size, True
         sync_directory(target.parent)
         # What was fetched of it before is of no use any more.
@@ -72,10 +80,12 @@ def _bring(source: Path, target: Path, progress: Progress, stop: threading.Event
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
+        if folder is not None:
+            folder.close()
 
 
-def _copy(source: Path, beside: Path, progress: Progress, stop: threading.Event) -> None:
-    with source.open("rb") as read, beside.open("xb") as written:
+def _copy(source: Path, folder: Folder, name: str, progress: Progress, stop: threading.Event) -> None:
+    with source.open("rb") as read, open(name, "xb", opener=folder.open) as written:
         while not stop.is_set() and (piece := read.read(CHUNK)):
             written.write(piece)
             progress.bytes += len(piece)

@@ -256,6 +256,7 @@ class Fetches:
                 await turn.pause(pause)
 
     async def _bring(self, fetch: Fetch, wish: Wish, offer: Offer | LocalOffer, turn: Turn) -> None:
+        check = self._places.check_folder
         if isinstance(offer, LocalOffer):
             fetch.source, fetch.progress.phase = "local", "verifying"
             agreed_size(wish, offer.size)
@@ -267,7 +268,7 @@ class Fetches:
                     "differ; check the digest, or choose another name.",
                     {"sha256": found, "expected": wish.sha256},
                 )
-            await link_or_copy(offer.path, fetch.target, fetch.progress, overwrite=wish.overwrite)
+            await link_or_copy(offer.path, fetch.target, fetch.progress, check, overwrite=wish.overwrite)
             return
         fetch.source, fetch.address = offer.source, offer.shown
         expected = agreed_size(wish, offer.size)
@@ -278,9 +279,9 @@ class Fetches:
             twin = await self._hashes.find(sha256, size, besides=fetch.target)
             if twin is not None:
                 fetch.source = "disk"
-                await link_or_copy(twin, fetch.target, fetch.progress, overwrite=wish.overwrite)
+                await link_or_copy(twin, fetch.target, fetch.progress, check, overwrite=wish.overwrite)
                 return
-        order = Order(offer.url, fetch.target, offer.secret, expected, sha256, wish.overwrite)
+        order = Order(offer.url, fetch.target, offer.secret, expected, sha256, wish.overwrite, check)
         try:
             await self._engine.fetch(order, fetch.progress, turn)
         except UiapiError as error:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from ..bridge.atomic import sync_directory
 from ..bridge.errors import UiapiError
+from .folder import Check, Folder
 
 log = logging.getLogger("uiapi")
 
@@ -142,10 +143,17 @@ class Ledger:
 
 
 class Partial:
-    """The partial file of one target. Every method blocks on the disk for a moment; `allocate` and `sync` longer."""
+    """The partial file of one target. Every method blocks on the disk for a moment; `allocate` and `sync` longer.
 
-    def __init__(self, target: Path) -> None:
+    Args:
+        target: the final path.
+        check: asked about the folder once it is held open.
+    """
+
+    def __init__(self, target: Path, check: Check | None = None) -> None:
         self.target = target
+        self._check = check
+        self._folder: Folder | None = None
         self.path = target.with_name(f".{target.name}.uiapi-part")
         self.journal = target.with_name(f".{target.name}.uiapi-json")
         self.copy = target.with_name(f".{target.name}.uiapi-copy")
@@ -174,12 +182,17 @@ class Partial:
         return (identity, gaps) if ends == sorted(ends) else None
 
     def open(self) -> None:
-        """Open the partial, made if need be, and the folders above it. UiapiError `disk_full`, `storage_failed`."""
+        """Open the partial, made if need be, and the folders above it.
+
+        Raises:
+            UiapiError: `disk_full`, `storage_failed`, or as the check of its folder.
+        """
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
+            self._folder = Folder(self.target.parent, self._check)
             self._part_from_others()
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-            self.descriptor = os.open(self.path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+            self.descriptor = self._folder.open(self.path.name, flags)
         except OSError as error:
             raise disk_error(error, self.target) from error
 
@@ -273,6 +286,9 @@ class Partial:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
 
     def remove(self) -> None:
         """Close the partial and take away all that lies beside the target; what cannot be is reported."""
@@ -292,12 +308,15 @@ class Partial:
         Raises:
             UiapiError: `conflict` when a file of that name has appeared, else as `open`.
         """
-        self.close()
+        assert self._folder is not None  # noqa: S101 - it was opened
+        os.close(self.descriptor)
+        self.descriptor = -1
         try:
+            self._folder.check_still_there()
             if overwrite:
-                os.replace(self.path, self.target)
+                self._folder.replace(self.path.name, self.target.name)
             else:
-                move_without_replacing(self.path, self.target)
+                self._folder.move_without_replacing(self.path.name, self.target.name)
             sync_directory(self.target.parent)
         except FileExistsError:
             raise UiapiError(
@@ -306,21 +325,6 @@ class Partial:
         except OSError as error:
             raise disk_error(error, self.target) from error
         self.remove()
-
-
-def move_without_replacing(source: Path, target: Path) -> None:
-    """Rename a file, failing with FileExistsError when the new name is taken, also by a race. OSError."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        # No hard links here (FAT, some network shares): look, then rename; Windows' rename never replaces.
-        if target.exists():
-            raise FileExistsError(str(target)) from None
-        os.rename(source, target)
-        return
-    os.unlink(source)
 
 
 def check_space(target: Path, needed: int) -> None:

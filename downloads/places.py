@@ -159,6 +159,11 @@ class Places:
             raise UiapiError("bad_path", f"{name[:120]!r} is a link that leads nowhere; remove it first.")
         return path
 
+    def check_folder(self, folder: Path) -> None:
+        """UiapiError `bad_path` for a folder, without any link in it, that is not for models."""
+        if self._is_closed(folder):
+            raise UiapiError("bad_path", f"{folder} is no folder for models; choose a name that does not lead there.")
+
     def _is_closed(self, folder: Path) -> bool:
         """Whether a folder, with every link followed, is one for code or of what ComfyUI keeps for itself."""
         paths = self._folder_paths

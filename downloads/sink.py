@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..bridge.errors import UiapiError
+from .folder import Check
 from .partial import Block, Identity, Ledger, Partial, disk_error
 from .verify import FollowingHash, HeadCheck
 
@@ -44,12 +45,15 @@ class Sink:
         sha256: the digest it must have, None if nobody said.
         overwrite: whether a file of that name is replaced.
         progress: kept up to date.
+        check: asked about the target's folder once it is held open.
     """
 
-    def __init__(self, target: Path, sha256: str | None, overwrite: bool, progress: Progress) -> None:
+    def __init__(
+        self, target: Path, sha256: str | None, overwrite: bool, progress: Progress, check: Check | None = None
+    ) -> None:
         self.identity = Identity(None, None, None)
         self.ledger = Ledger(0)
-        self._partial = Partial(target)
+        self._partial = Partial(target, check)
         self._sha256 = sha256
         self._overwrite = overwrite
         self._progress = progress

@@ -26,6 +26,7 @@ import aiohttp
 from yarl import URL
 
 from ..bridge.errors import UiapiError
+from .folder import Check
 from .guard import shown
 from .limits import Backoff, Bandwidth
 from .partial import Block, Identity, Ledger
@@ -69,6 +70,7 @@ class Order:
         size: bytes it must have, None if nobody said.
         sha256: lower-case hexadecimal digest it must have, likewise.
         overwrite: whether a file of that name is replaced.
+        check: asked about the target's folder once it is held open.
     """
 
     url: URL
@@ -77,6 +79,7 @@ class Order:
     size: int | None = None
     sha256: str | None = None
     overwrite: bool = False
+    check: Check | None = None
 
 
 class Changed(Exception):
@@ -112,7 +115,7 @@ class Transfer:
         self._segments = segments
         self._rest = rest
         self._new_backoff = backoff
-        self._sink = Sink(order.target, order.sha256, order.overwrite, progress)
+        self._sink = Sink(order.target, order.sha256, order.overwrite, progress, order.check)
         # Whether the host gives parts, as far as is known.
         self._parts = True
         self._shown = shown(order.url)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.bridge.errors import UiapiError
 from comfyui_uiapi.downloads import copies, partial, service, transfer
+from comfyui_uiapi.downloads.folder import Folder
 from comfyui_uiapi.downloads.hashes import Hashes
 from comfyui_uiapi.downloads.settings import Settings
 from comfyui_uiapi.tests.downloads.conftest import Room
@@ -112,19 +113,19 @@ async def test_a_copy_is_on_the_disk_before_it_has_its_name(
     room: Room, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    syncs, names = os.fsync, partial.move_without_replacing
+    syncs, names = os.fsync, Folder.move_without_replacing
 
     def fsync(handle: int) -> None:
         if os.fstat(handle).st_size == SMALL:
             done.append("sync")
         syncs(handle)
 
-    def name(source: Path, target: Path) -> None:
+    def name(folder: Folder, old: str, new: str) -> None:
         done.append("name")
-        names(source, target)
+        names(folder, old, new)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(copies, "move_without_replacing", name)
+    monkeypatch.setattr(Folder, "move_without_replacing", name)
     entry = await room.fetch("x.safetensors", {"local": str(elsewhere)})
     assert entry["status"] == "success" and (entry["bytes"], entry["total"]) == (SMALL, SMALL)
     assert room.path("x.safetensors").read_bytes() == MINE
