@@ -96,6 +96,8 @@ def _screenshots(options: argparse.Namespace) -> None:
 
 
 def _compat(options: argparse.Namespace) -> None:
+    if options.python:
+        sys.exit(_stack("compat").fast_tests(options.python))
     build = _stack("build")
     build.build([*(options.frontends or build.ALL_FRONTENDS), build.TOO_OLD])
     _stack("chromium").ensure()
@@ -153,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     mutants.add_argument("--seed", type=int, default=0, help="which choice (0)")
     mutants.add_argument("--jobs", type=int, default=2, help="how many are tried at a time (2)")
     compat.add_argument("frontends", nargs="*", help="only these versions of the frontend, and no other Python")
+    compat.add_argument("--python", help="only the fast tests, on this version of Python (3.10), which must be there")
     bench.add_argument("names", nargs="*", help="modules of tests/bench (all if none is named)")
     return parser
 

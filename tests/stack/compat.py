@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import build, steps
@@ -34,26 +34,33 @@ LEFT_OUT = ("tests/downloads/test_comfyui.py", "tests/fuzz/test_paths.py", "test
 
 def main(frontends: Sequence[str]) -> int:
     """Run them all on these frontends, and return 1 if any failed; without frontends on all Pythons and frontends."""
-    failed = 0 if frontends else _on_pythons()
+    failed = 0 if frontends else sum(_on_python(version, python) for version, python in _pythons().items())
     for version in frontends or build.ALL_FRONTENDS:
         # One after the other: each is a ComfyUI and a Chromium of its own.
         failed += _tested(f"frontend {version}", [build.PYTHON, "-m", "pytest", "-q", f"--frontends={version}", *CORE])
     return 1 if failed else 0
 
 
-def _on_pythons() -> int:
-    """How many runs failed. Pythons that this machine has not are named and left out."""
+def fast_tests(version: str) -> int:
+    """Run the tests without a ComfyUI on one Python, and return 1 if any failed.
+
+    Raises:
+        Stop: if this machine has no such Python.
+    """
+    python = _python(version)
+    if python is None:
+        raise steps.Stop(f"There is no Python {version} on this machine; install it, so that python{version} is found.")
+    return 1 if _on_python(version, python) else 0
+
+
+def _on_python(version: str, python: str) -> int:
+    """How many runs failed."""
     failed = 0
-    pythons = dict(_pythons())
-    for version in VERSIONS:
-        if version not in pythons:
-            say(f"  Python {version}: not on this machine")
-            continue
-        for aiohttp in AIOHTTP:
-            venv = _venv(version, pythons[version], aiohttp)
-            left_out = (f"--ignore={path}" for path in LEFT_OUT)
-            command: list[str | Path] = [venv, "-m", "pytest", "-q", "-m", "not stack", *left_out, *PARTS]
-            failed += _tested(f"Python {version}, aiohttp {_installed(venv)}", command)
+    for aiohttp in AIOHTTP:
+        venv = _venv(version, python, aiohttp)
+        left_out = (f"--ignore={path}" for path in LEFT_OUT)
+        command: list[str | Path] = [venv, "-m", "pytest", "-q", "-m", "not stack", *left_out, *PARTS]
+        failed += _tested(f"Python {version}, aiohttp {_installed(venv)}", command)
     return failed
 
 
@@ -66,14 +73,23 @@ def _tested(what: str, command: Sequence[str | Path]) -> bool:
     return done.returncode != 0
 
 
-def _pythons() -> Iterator[tuple[str, str]]:
-    """The Pythons of this machine by version; pyenv's too, which need not be on the path."""
+def _pythons() -> dict[str, str]:
+    """The Pythons of this machine by version; one that it has not is named and left out."""
+    found: dict[str, str] = {}
     for version in VERSIONS:
-        kept = map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), reverse=True))
-        # What is on the path may be pyenv's stand-in, which runs only what is chosen.
-        found = next((python for python in (shutil.which(f"python{version}"), *kept) if _says(python) == version), None)
-        if found is not None:
-            yield version, found
+        python = _python(version)
+        if python is None:
+            say(f"  Python {version}: not on this machine")
+        else:
+            found[version] = python
+    return found
+
+
+def _python(version: str) -> str | None:
+    """The Python of that version, if this machine has one; it may be pyenv's, which need not be on the path."""
+    kept = map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), reverse=True))
+    # What is on the path may be pyenv's stand-in, which runs only what is chosen.
+    return next((python for python in (shutil.which(f"python{version}"), *kept) if _says(python) == version), None)
 
 
 def _says(python: str | None) -> str:
