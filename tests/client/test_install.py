@@ -89,6 +89,25 @@ def test_dependencies_have_lower_bounds_only() -> None:
         assert ">=" in requirement and not set("<=!~,") & set(requirement.replace(">=", "", 1)), requirement
 
 
+def test_the_repositorys_url_is_written_in_one_place() -> None:
+    [url] = PROJECT["project"]["urls"].values()
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / ".github").rglob("*.*")]
+    assert documents and not [path.name for path in documents if url != "<repository>" and url in path.read_text()]
+
+
+def test_the_changelog_names_the_version() -> None:
+    assert PROJECT["project"]["version"] in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_registrys_archive_holds_what_runs_and_leaves_out_what_tests_it() -> None:
+    lines = (ROOT / ".comfyignore").read_text().splitlines()
+    left_out = [line for line in lines if line and not line.startswith("#")]
+    assert not [name for name in left_out if not (ROOT / name).exists()]
+    assert {"tests/", "dev.py", ".ci/", ".github/"} <= set(left_out)
+    runs = ("__init__.py", "server.py", "bridge", "downloads", "web", "client", "pyproject.toml", "requirements.txt")
+    assert not [name for name in left_out if name.startswith(runs)]
+
+
 def test_comfyuis_registry_finds_what_it_needs() -> None:
     assert {"PublisherId", "DisplayName", "Icon"} <= set(PROJECT["tool"]["comfy"])
     # Set in __init__.py; with both, ComfyUI would load the files twice.
