@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -56,6 +58,21 @@ async def read_rules(_):
 
 server.PromptServer.instance.routes.post("/read_rules")(read_rules)
 """
+# And one by which no test has to wait as long as a silent host is waited for.
+HASTE = """
+import sys
+from aiohttp import web
+import server
+
+NODE_CLASS_MAPPINGS = {}
+
+async def haste(request):
+    [module] = [module for name, module in sys.modules.items() if name.endswith(".downloads.web")]
+    before, module.HEADERS_TIMEOUT = module.HEADERS_TIMEOUT, float(request.query["seconds"])
+    return web.json_response(before)
+
+server.PromptServer.instance.routes.get("/haste")(haste)
+"""
 # This machine by its own name, which is on the list and is no public address.
 OWN_NAME = socket.gethostname()
 # Addresses that the operator named and that are not public all the same; see FENCE.
@@ -97,6 +114,7 @@ class Alone:
         shutil.copy(PROBE, self.comfy.base / "custom_nodes")
         (self.comfy.base / "custom_nodes" / "fence.py").write_text(FENCE)
         (self.comfy.base / "custom_nodes" / "read_rules.py").write_text(READ_RULES)
+        (self.comfy.base / "custom_nodes" / "haste.py").write_text(HASTE)
         self.loras.mkdir(parents=True)
         await asyncio.to_thread(self.comfy.start)
         return self
@@ -127,6 +145,18 @@ class Alone:
     def told(self) -> str:
         """What the log says since `listen`."""
         return self.comfy.log_text()[self._heard :]
+
+    @asynccontextmanager
+    async def hasty(self, program: Program, seconds: float) -> AsyncIterator[None]:
+        """Have it wait so long for a host's headers; it has fetched something before."""
+
+        async def wait(how_long: float) -> float:
+            async with program.http.get(program.url(f"/haste?seconds={how_long}")) as response:
+                return float(await response.json())
+
+        before = await wait(seconds)
+        yield
+        await wait(before)
 
     def forget(self) -> None:
         """Take every model away, and what the hosts offered and saw."""
