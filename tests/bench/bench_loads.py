@@ -1,0 +1,323 @@
+"""What bad files, hosts and programs do to ComfyUI: its latency beside them and at rest, and its memory afterwards.
+
+Rest and load take turns within one run, so that whatever else the machine does meets both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from playwright.async_api import Playwright
+
+from ..downloads.host import Answer, Host, model_bytes
+from ..stack import children
+from ..stack.comfy import ComfyProcess
+from ..stack.program import MAX_FRAME, PATIENCE, Program
+from ..stack.tab import until
+from . import latency
+from .runner import Row, percentile
+
+# Seconds of a load, and of the rest before each; how often they take turns.
+SECONDS, TURNS = 5.0, 3
+# Milliseconds that an answer may take longer than at rest, MB that may be left, and seconds until they are looked at.
+LATER, LEFT, MINUTE = 100.0, 20.0, 60.0
+# Bytes of the header of a bad file, and how many such files.
+HEADER, BOMBS = 100_000_000, 12
+SOCKETS, SUBSCRIPTIONS, PATHS = 20, 100, 10
+# Requests that a program with keys keeps under way, and how many such programs.
+UNDER_WAY, PROGRAMS = 200, 4
+# Widget changes a second in a graph that everybody listens to, and those that a flooding tab has on their way.
+CHANGES, FLOOD = 50, 500
+SAMPLE = '"tensor%07d":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+
+
+async def measure(_: Playwright) -> list[Row]:
+    """Rows for each load."""
+    rows: list[Row] = []
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        hosts = [await Host().start() for _ in range(3)]
+        for host in hosts:
+            stack.push_async_callback(host.close)
+        allowed = ",".join(host.authority for host in hosts)
+        comfy = stack.enter_context(ComfyProcess(folder / "comfy", env={"UIAPI_ALLOWED_HOSTS": allowed}))
+        samples = folder / "latencies"
+        asking = children.start([sys.executable, latency.__file__, str(comfy.port)], output=samples.open("wb"))  # noqa: ASYNC230
+        stack.callback(children.stop, asking, grace=0)
+        bench = await stack.enter_async_context(Bench(comfy, hosts, samples))
+        await bench.fetch("first.safetensors", model_bytes(1_000_000))
+        for name, load in LOADS.items():
+            rows += await bench.rows(name, load)
+    return rows
+
+
+class Bench:
+    """One ComfyUI, the hosts it may fetch from, and the file that its latencies are written to."""
+
+    def __init__(self, comfy: ComfyProcess, hosts: list[Host], samples: Path) -> None:
+        self.comfy = comfy
+        self.hosts = hosts
+        self.program = Program(comfy)
+        self.number = 0
+        self.end = 0.0
+        self._samples = samples
+
+    async def __aenter__(self) -> Bench:
+        await self.program.__aenter__()
+        # As many connections as wanted.
+        self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        await self.session.close()
+        await self.program.__aexit__(None, None, None)
+
+    @property
+    def over(self) -> bool:
+        """Whether the load has lasted long enough."""
+        return time.monotonic() > self.end
+
+    async def rows(self, name: str, load: Callable[[Bench], Awaitable[None]]) -> list[Row]:
+        """Take turns between rest and that load."""
+        spans: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+        before = self.resident()
+        for _ in range(TURNS):
+            for busy in (False, True):
+                began = time.monotonic()
+                self.end = began + SECONDS
+                await (load(self) if busy else asyncio.sleep(SECONDS))
+                spans[busy].append((began, time.monotonic()))
+        left = await self.left(before)
+        rows = []
+        for path in latency.PATHS:
+            idle, busy_ones = (self.latencies(path, spans[busy]) for busy in (False, True))
+            mine, rest = percentile(busy_ones, 99), percentile(idle, 99)
+            beside = f"{mine:.1f} to {rest:.1f} ms, max {max(busy_ones):.0f} ms, {len(busy_ones)} asked"
+            rows.append(Row(f"{path} beside {name}, p99 above that at rest", mine - rest, "ms", LATER, beside=beside))
+        return [*rows, Row(f"memory left a minute after {name}", left, "MB", LEFT, beside=f"{before:.0f} MB before")]
+
+    def latencies(self, path: str, spans: list[tuple[float, float]]) -> list[float]:
+        """The latencies of a path within these spans of time."""
+        samples = [json.loads(line) for line in self._samples.read_text().splitlines() if line.endswith("]")]
+        return [
+            took
+            for began, asked, took in samples
+            if asked == path and any(start <= began < end for start, end in spans)
+        ]
+
+    def resident(self) -> float:
+        """ComfyUI's memory in MB."""
+        pages = int(Path(f"/proc/{self.comfy.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    async def left(self, before: float) -> float:
+        """How much more memory it has than before, a minute later or as soon as it is little enough."""
+        end = time.monotonic() + MINUTE
+        while (more := self.resident() - before) > LEFT and time.monotonic() < end:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(1)
+        return more
+
+    async def fetch(self, name: str, data: bytes) -> None:
+        """Have a model fetched that is as it should be."""
+        self.hosts[0].offer(f"/{name}", data)
+        status, envelope = await self.program.post("download_model", self.hosts[0].wanted(name))
+        if status != 200:
+            raise RuntimeError(str(envelope))
+
+    async def begin(self, urls: dict[str, str]) -> str:
+        """Begin to fetch what a workflow needs, by name; the id of the download."""
+        nodes = [
+            {"id": at, "type": "LoraLoaderModelOnly", "widgets_values": [name, 1]} for at, name in enumerate(urls, 1)
+        ]
+        table = {name: {"url": url, "ckpt_type": "loras"} for name, url in urls.items()}
+        begun = await self.program.ok("download_models", {"download_table": table, "workflow": {"nodes": nodes}})
+        return str(begun["download_id"])
+
+    async def connect(self, **hello: Any) -> aiohttp.ClientWebSocketResponse | None:
+        """A websocket past its hello; None where it is refused."""
+        ws = await self.session.ws_connect(f"{self.comfy.url}/uiapi/ws", max_msg_size=MAX_FRAME)
+        await ws.send_json({"type": "hello", "protocol": 1, **hello})
+        if (await ws.receive_json(timeout=PATIENCE))["type"] == "welcome":
+            return ws
+        await ws.close()
+        return None
+
+    async def page_key(self) -> Any:
+        async with self.session.post(f"{self.comfy.url}/uiapi/page_key", headers={"Origin": self.comfy.url}) as got:
+            return (await got.json())["response"]["page_key"] if got.status == 200 else None
+
+    @asynccontextmanager
+    async def tab(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A tab that a program plays."""
+        tab = await self.connect(role="webui", page_key=await self.page_key(), capabilities=["watch"])
+        if tab is None:
+            raise RuntimeError("The tab was refused.")
+        yield tab
+        await tab.close()
+
+    @asynccontextmanager
+    async def hearers(self, subscriptions: int, paths: int) -> AsyncIterator[list[aiohttp.ClientWebSocketResponse]]:
+        """Programs that have subscribed to the same paths of widgets each, or to all with no path."""
+        opened = [await self.connect(role="client", name=f"hearer {at}") for at in range(SOCKETS)]
+        sockets = [socket for socket in opened if socket is not None]
+        for socket in sockets:
+            for at in range(subscriptions):
+                data = {"events": ["widget_changed"], "paths": [f"Node {at}.w{n}" for n in range(paths)]}
+                await socket.send_json({"type": "request", "id": at, "command": "subscribe", "data": data})
+        for socket in sockets:
+            for _ in range(subscriptions):
+                answer = await socket.receive_json(timeout=PATIENCE)
+                if answer["status"] != "ok":
+                    raise RuntimeError(str(answer))
+        yield sockets
+        for socket in sockets:
+            await socket.close()
+
+
+async def header_bombs(bench: Bench) -> None:
+    """Files with the longest header there may be, all of it entries of tensors, which end where no tensor does."""
+    if "/bomb" not in bench.hosts[0].answers:
+        entries = ("{" + "".join(SAMPLE % at for at in range(HEADER // len(SAMPLE % 0) - 1))).encode()[:-1]
+        bench.hosts[0].offer("/bomb", HEADER.to_bytes(8, "little") + entries.ljust(HEADER - 1) + b"}more")
+    bench.number += 1
+    urls = {f"{bench.number}x{at}.safetensors": bench.hosts[0].url("/bomb") for at in range(BOMBS)}
+    download_id = await bench.begin(urls)
+    status: dict[str, Any] = {}
+
+    async def ended() -> bool:
+        await asyncio.sleep(0.2)
+        status.update((await bench.program.get(f"download_status/{download_id}"))[1])
+        return bool(status["completed"])
+
+    await until(ended, "the end of the bad files", 10 * PATIENCE)
+    if {item["status"] for item in status["progress"].values()} != {"error"}:
+        raise RuntimeError(str(status)[:300])
+
+
+async def would_be_tabs(bench: Bench) -> None:
+    """A thousand sockets that call themselves tabs, again and again, of which as many stay as may."""
+    key = await bench.page_key()
+    stayed: list[aiohttp.ClientWebSocketResponse] = []
+
+    async def pose() -> None:
+        while not bench.over:
+            ws = await bench.connect(role="webui", page_key=key, capabilities=["panel", "watch"])
+            if ws is not None:
+                stayed.append(ws)
+                return
+
+    await asyncio.gather(*(pose() for _ in range(1000)))
+    await asyncio.gather(*(ws.close() for ws in stayed))
+
+
+async def subscriptions(bench: Bench) -> None:
+    """Widget changes while twenty programs listen to as many paths as each may."""
+    async with bench.tab() as tab, bench.hearers(SUBSCRIPTIONS, PATHS) as hearers:
+        number = 0
+        while not bench.over:
+            number += 1
+            data = {"path": f"Node {number % SUBSCRIPTIONS}.w{number % PATHS}", "new": number}
+            await tab.send_json({"type": "event", "event": "widget_changed", "data": data})
+            for hearer in hearers:
+                await hearer.receive_json(timeout=PATIENCE)
+            await asyncio.sleep(1 / CHANGES)
+
+
+async def keys(bench: Bench) -> None:
+    """Programs that send one idempotency key after the other, many at a time."""
+
+    async def answer(tab: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in tab:
+            frames = json.loads(message.data)
+            for frame in frames if isinstance(frames, list) else [frames]:
+                if frame["type"] == "request":
+                    response = {"type": "response", "id": frame["id"], "status": "ok", "response": {"done": 1}}
+                    await tab.send_json(response)
+
+    async def flood(name: str) -> None:
+        socket = await bench.connect(role="client", name=name)
+        if socket is None:
+            raise RuntimeError("The program was refused.")
+        sent = 0
+
+        async def send() -> None:
+            nonlocal sent
+            sent += 1
+            data = {"idempotency_key": f"{bench.end}-{sent}"}
+            await socket.send_json({"type": "request", "id": sent, "command": "undo", "data": data})
+
+        for _ in range(UNDER_WAY):
+            await send()
+        while not bench.over:
+            reply = await socket.receive_json(timeout=PATIENCE)
+            if reply["status"] != "ok":
+                raise RuntimeError(str(reply))
+            await send()
+        await socket.close()
+
+    async with bench.tab() as tab:
+        answering = bench.program.spawn(answer(tab))
+        await asyncio.gather(*(flood(f"slider {at}") for at in range(PROGRAMS)))
+    await answering
+
+
+async def bad_hosts(bench: Bench) -> None:
+    """Hosts that are silent, that stop within a body in chunks, that send a byte at a time or nothing but 100s."""
+    bad = (
+        Answer(silent=True),
+        Answer(model_bytes(1_000_000), ranges=False, framing="chunked", stalls=True),
+        Answer(trickle=b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"),
+        Answer(flood=b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+    )
+    begun = []
+    for at, answer in enumerate(bad * 3):
+        bench.number += 1
+        host, path = bench.hosts[at % len(bench.hosts)], f"/bad{bench.number}"
+        host.answers[path] = answer
+        begun.append(await bench.begin({f"bad{bench.number}.safetensors": host.url(path)}))
+    await asyncio.sleep(bench.end - time.monotonic())
+    for download_id in begun:
+        await bench.program.ok("download_cancel", {"download_id": download_id})
+
+
+async def event_flood(bench: Bench) -> None:
+    """A tab that tells of widget changes as fast as twenty programs hear of them."""
+    async with bench.tab() as tab, bench.hearers(1, 0) as hearers:
+        last = hearers[0]
+
+        async def read(socket: aiohttp.ClientWebSocketResponse) -> None:
+            async for _ in socket:
+                pass
+
+        reading = [bench.program.spawn(read(socket)) for socket in hearers[1:]]
+        for number in range(FLOOD):
+            await tab.send_str(_change(number))
+        while not bench.over:
+            await last.receive_str(timeout=PATIENCE)
+            await tab.send_str(_change(0))
+    await asyncio.gather(*reading)
+
+
+def _change(number: int) -> str:
+    data = {"path": "Canvas.width", "node": "1", "new": number, "by": "person"}
+    return json.dumps({"type": "event", "event": "widget_changed", "data": data})
+
+
+LOADS: dict[str, Callable[[Bench], Awaitable[None]]] = {
+    "12 files with headers of 100 MB": header_bombs,
+    "1000 would-be tabs": would_be_tabs,
+    "20,000 subscribed paths": subscriptions,
+    "idempotency keys": keys,
+    "silent, slow and 100-Continue hosts": bad_hosts,
+    "a flood of events": event_flood,
+}
