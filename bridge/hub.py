@@ -19,7 +19,7 @@ from .comfy import Comfy
 from .connection import Connection, SocketTransport
 from .events import EventTransports
 from .idempotency import Repeats
-from .load import Loads
+from .load import FrameTurns, Loads
 from .manager import WebuiManager
 from .nodes import Catalogue
 from .panel import Panel
@@ -79,6 +79,7 @@ class Bridge:
         self.catalogue = Catalogue()
         self.downloads: DownloadsRoom | None = None
         self.loads = Loads()
+        self.frame_turns = FrameTurns()
         self.closing = False
         # Every open websocket of /uiapi/ws.
         self.connections: set[Connection] = set()

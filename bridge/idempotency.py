@@ -49,8 +49,23 @@ class Entry:
     kept: Envelope | BaseException | None = None
 
 
-# The entries of one program by key; those that have ended are in the order of their ends.
-Keys = OrderedDict[str, Entry]
+class Keys:
+    """The entries of one program by key: those under way, and those that have ended, in the order of their ends.
+
+    `size` is what they hold together, in bytes. It is kept up and never added up, since every request asks for it.
+    """
+
+    def __init__(self) -> None:
+        self.under_way: dict[str, Entry] = {}
+        self.ended: OrderedDict[str, Entry] = OrderedDict()
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self.under_way) + len(self.ended)
+
+    def find(self, key: str) -> Entry | None:
+        """The entry of a key, None for a new one."""
+        return self.under_way.get(key) or self.ended.get(key)
 
 
 class Repeats:
@@ -67,6 +82,8 @@ class Repeats:
         self._clock = clock
         # By program, in the order of their last requests.
         self._programs: OrderedDict[str, Keys] = OrderedDict()
+        # Bytes that all of them hold.
+        self._held = 0
 
     async def once(
         self, program: str, key: str, command: str, data: Any, work: Callable[[], Awaitable[Envelope]]
@@ -79,12 +96,12 @@ class Repeats:
         asked = to_json([command, data])
         fingerprint = hashlib.sha256(asked).hexdigest()
         known = self._programs.get(program)
-        entry = None if known is None else known.get(key)
+        entry = None if known is None else known.find(key)
         if entry is None:
             keys = self._room(program, len(asked))
             task = self._spawn(work(), f"{command} once")
-            keys[key] = entry = Entry(fingerprint, len(asked), task)
-            begun = entry
+            keys.under_way[key] = entry = begun = Entry(fingerprint, len(asked), task)
+            self._hold(keys, entry.size)
             task.add_done_callback(lambda done: self._settle(keys, key, begun, done))
             return await outcome(task)
         if entry.fingerprint != fingerprint:
@@ -108,54 +125,54 @@ class Repeats:
         keys = self._programs.get(program)
         if keys is None:
             if len(self._programs) >= MAX_PROGRAMS:
-                idle = (name for name, known in self._programs.items() if all(e.task is None for e in known.values()))
-                self._programs.pop(next(idle, ""), None)
-            if len(self._programs) >= MAX_PROGRAMS:
-                raise UiapiError("too_many", f"{MAX_PROGRAMS} programs wait for requests with keys; try again later.")
-            keys = self._programs[program] = OrderedDict()
+                idle = next((name for name, known in self._programs.items() if not known.under_way), None)
+                if idle is None:
+                    raise UiapiError(
+                        "too_many", f"{MAX_PROGRAMS} programs wait for requests with keys; try again later."
+                    )
+                self._held -= self._programs.pop(idle).size
+            keys = self._programs[program] = Keys()
         if len(keys) >= MAX_KEYS:
-            ended = next((key for key, entry in keys.items() if entry.task is None), None)
-            if ended is None:
+            if not keys.ended:
                 raise UiapiError("too_many", f"{MAX_KEYS} requests with keys are under way; wait for some of them.")
-            del keys[ended]
-        if _size(keys) + size > MAX_BYTES_OF_PROGRAM or sum(map(_size, self._programs.values())) + size > MAX_BYTES:
+            self._forget_oldest(keys)
+        if keys.size + size > MAX_BYTES_OF_PROGRAM or self._held + size > MAX_BYTES:
             raise UiapiError("too_many", "Requests with idempotency keys hold too much; wait for some of them.")
         self._programs.move_to_end(program)
         return keys
 
     def _settle(self, keys: Keys, key: str, entry: Entry, done: asyncio.Task[Envelope]) -> None:
-        del keys[key]
+        del keys.under_way[key]
+        self._hold(keys, -entry.size)
         if done.cancelled():
             return
         error = done.exception()
         if isinstance(error, UiapiError) and (error.code in NOT_TRIED or error.details.get("delivered") is False):
             return
-        # The last of those that have ended.
-        keys[key] = entry
+        keys.ended[key] = entry
         entry.task, entry.size, entry.ended = None, 0, self._clock()
         if error is not None and not isinstance(error, UiapiError):
             # A defect, which is told with its traceback every time.
             entry.kept = error
             return
         size = len(encode(done.result() if error is None else error.envelope()))
-        held = sum(map(_size, self._programs.values()))
-        if size <= MAX_KEPT and held + size <= MAX_BYTES // 2 and _size(keys) + size <= MAX_BYTES_OF_PROGRAM // 2:
-            entry.kept, entry.size = done.result() if error is None else error.anew(), size
+        if size > MAX_KEPT or self._held + size > MAX_BYTES // 2 or keys.size + size > MAX_BYTES_OF_PROGRAM // 2:
+            return
+        entry.kept, entry.size = done.result() if error is None else error.anew(), size
+        self._hold(keys, size)
 
     def _forget_old(self) -> None:
         now = self._clock()
         for program, keys in [*self._programs.items()]:
-            old = []
-            for key, entry in keys.items():
-                if entry.task is None:
-                    if now - entry.ended < KEEP:
-                        break
-                    old.append(key)
-            for key in old:
-                del keys[key]
+            while keys.ended and now - next(iter(keys.ended.values())).ended >= KEEP:
+                self._forget_oldest(keys)
             if not keys:
                 del self._programs[program]
 
+    def _forget_oldest(self, keys: Keys) -> None:
+        _, oldest = keys.ended.popitem(last=False)
+        self._hold(keys, -oldest.size)
 
-def _size(keys: Keys) -> int:
-    return sum(entry.size for entry in keys.values())
+    def _hold(self, keys: Keys, size: int) -> None:
+        keys.size += size
+        self._held += size

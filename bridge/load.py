@@ -20,6 +20,8 @@ MAX_REQUESTS = 4096
 MAX_BYTES = 8 * MAX_FRAME
 # Bytes of an answer from which on it is seen to that it is taken; a smaller one is in the system's hands at once.
 SMALL = 1 << 18
+# Frames of all websockets that are taken in one turn of the event loop, besides one of each.
+FRAMES_A_TURN = 32
 # Seconds until the first look, and between two, in which a caller has to take some of its answer.
 FIRST_LOOK, TAKE_PAUSE = 1.0, 20.0
 
@@ -103,3 +105,23 @@ class Load:
             counter[self._address] -= amount
             if not counter[self._address]:
                 del counter[self._address]
+
+
+class FrameTurns:
+    """Shares out the frames that are taken in one turn of the event loop, so that everybody else has a turn soon."""
+
+    def __init__(self) -> None:
+        self._left = FRAMES_A_TURN
+        self._refilling = False
+
+    async def take(self) -> None:
+        """Count a frame that was taken; comes back when its socket may take another."""
+        if not self._refilling:
+            self._refilling = True
+            asyncio.get_running_loop().call_soon(self._refill)
+        self._left -= 1
+        if self._left <= 0:
+            await asyncio.sleep(0)
+
+    def _refill(self) -> None:
+        self._left, self._refilling = FRAMES_A_TURN, False

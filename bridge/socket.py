@@ -6,7 +6,6 @@ The frames are documented in the README under "The websocket"; tabs and programs
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable
 from typing import Any, Literal
@@ -34,8 +33,6 @@ HELLO_TIMEOUT = 60.0
 # Requests one socket may have in progress. One more is refused rather than left unread: behind it may be the
 # cancels and answers that would end the others.
 MAX_IN_PROGRESS = 4096
-# Frames of one socket that are taken before everybody else has a turn: what has come already is read without a pause.
-FRAMES_A_TURN = 32
 # Characters of a hello, which comes before anybody has shown a token.
 MAX_HELLO = 1 << 16
 
@@ -216,13 +213,13 @@ class Conversation:
     async def run(self) -> None:
         """Read frames until the socket ends; then nothing is left running for it."""
         try:
-            for number in itertools.count(1):
-                if number % FRAMES_A_TURN == 0:
-                    await asyncio.sleep(0)
+            # What has come already is read without a pause.
+            while True:
                 try:
                     frames = await self._receive()
                 except UiapiError as error:
                     self._refuse(error)
+                    await self._bridge.frame_turns.take()
                     continue
                 if frames is None:
                     return
@@ -231,6 +228,7 @@ class Conversation:
                         self._take(frame)
                     except UiapiError as error:
                         self._refuse(error)
+                    await self._bridge.frame_turns.take()
         finally:
             for subscriber in self._subscriptions.values():
                 subscriber.end()

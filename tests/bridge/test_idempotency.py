@@ -222,6 +222,38 @@ async def test_requests_under_way_and_kept_answers_take_no_more_memory_than_they
     assert (await ask("gone"))["repeated"] is True
 
 
+async def test_a_key_costs_as_little_beside_thousands_as_beside_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in looks at what is remembered: it is not gone through for each request."""
+    looks: list[str] = []
+
+    class Watched(idempotency.Entry):
+        def __getattribute__(self, name: str) -> Any:
+            looks.append(name)
+            return super().__getattribute__(name)
+
+    monkeypatch.setattr(idempotency, "Entry", Watched)
+    repeats, go = Repeats(spawn), asyncio.Event()
+
+    async def work() -> dict[str, Any]:
+        await go.wait()
+        return {"status": "ok"}
+
+    def ask(program: int, key: str) -> asyncio.Task[dict[str, Any]]:
+        return asyncio.create_task(repeats.once(str(program), key, "undo", {}, work))
+
+    go.set()
+    await asyncio.gather(*(ask(program, f"ended {n}") for program in range(5) for n in range(500)))
+    go.clear()
+    under_way = [ask(program, f"under way {n}") for program in range(5) for n in range(499)]
+    await asyncio.sleep(0)
+    looks.clear()
+    one_more = ask(0, "one more")
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(one_more, *under_way)
+    assert len(looks) < 100 * len(under_way)
+
+
 async def test_a_key_is_its_programs_own(house: Any) -> None:
     tab = await house.tab()
     for number, program in enumerate(("A", "B")):

@@ -140,3 +140,37 @@ async def test_a_program_that_sends_thousands_of_frames_at_once_leaves_others_th
         counts.append(sum(entry.count for entry in house.bridge.activity.entries))
     # A few dozen between two turns of anybody else.
     assert max(after - before for before, after in zip(counts, counts[1:], strict=False)) < 100
+
+
+async def test_programs_that_send_thousands_of_frames_together_leave_others_their_turn(house: Any, raw: Any) -> None:
+    request = '{"type":"request","id":%d,"command":"get_fields","data":{"fields":[]}}'
+    frames = b"".join(frame((request % number).encode()) for number in range(200))
+    writers = []
+    for _ in range(20):
+        reader, writer = await raw()
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(frame(b'{"type":"hello","role":"client","protocol":1}'))
+        writers.append(writer)
+    for writer in writers:
+        writer.write(frames)
+    counts = [0]
+    while counts[-1] < 4000:
+        await asyncio.sleep(0)
+        counts.append(sum(entry.count for entry in house.bridge.activity.entries))
+    # A few dozen between two turns of anybody else, and one of each.
+    assert max(after - before for before, after in zip(counts, counts[1:], strict=False)) < 150
+
+
+async def test_a_tab_that_tells_thousands_of_things_in_one_message_leaves_others_their_turn(house: Any) -> None:
+    tab, heard = await house.tab(), [0]
+
+    def hear(event: str, data: dict[str, Any]) -> None:
+        heard[-1] += 1
+
+    house.bridge.subscriptions.add(hear, ["widget_changed"])
+    await tab.ws.send_json([{"type": "event", "event": "widget_changed", "data": {"path": "a.b"}}] * 5000)
+    while sum(heard) < 5000:
+        await asyncio.sleep(0)
+        heard.append(0)
+    assert max(heard) < 100
