@@ -79,7 +79,8 @@ class Bridge:
         self.catalogue = Catalogue()
         self.downloads: DownloadsRoom | None = None
         self.loads = Loads()
-        self.frame_turns = FrameTurns()
+        # Of programs and of tabs, so that no flood of requests holds up the answers.
+        self.program_turns, self.tab_turns = FrameTurns(), FrameTurns()
         self.closing = False
         # Every open websocket of /uiapi/ws.
         self.connections: set[Connection] = set()

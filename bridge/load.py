@@ -20,7 +20,7 @@ MAX_REQUESTS = 4096
 MAX_BYTES = 8 * MAX_FRAME
 # Bytes of an answer from which on it is seen to that it is taken; a smaller one is in the system's hands at once.
 SMALL = 1 << 18
-# Frames of all websockets that are taken in one turn of the event loop, besides one of each.
+# Frames of all programs' websockets that are taken in one turn of the event loop, besides one of each; and of tabs'.
 FRAMES_A_TURN = 32
 # Seconds until the first look, and between two, in which a caller has to take some of its answer.
 FIRST_LOOK, TAKE_PAUSE = 1.0, 20.0

@@ -209,6 +209,7 @@ class Conversation:
         self._work: dict[str, asyncio.Task[None]] = {}
         # Characters of the requests in progress.
         self._held = 0
+        self._turns = bridge.program_turns if manager is None else bridge.tab_turns
 
     async def run(self) -> None:
         """Read frames until the socket ends; then nothing is left running for it."""
@@ -219,7 +220,7 @@ class Conversation:
                     frames = await self._receive()
                 except UiapiError as error:
                     self._refuse(error)
-                    await self._bridge.frame_turns.take()
+                    await self._turns.take()
                     continue
                 if frames is None:
                     return
@@ -228,7 +229,7 @@ class Conversation:
                         self._take(frame)
                     except UiapiError as error:
                         self._refuse(error)
-                    await self._bridge.frame_turns.take()
+                    await self._turns.take()
         finally:
             for subscriber in self._subscriptions.values():
                 subscriber.end()

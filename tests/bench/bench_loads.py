@@ -33,6 +33,8 @@ SECONDS, TURNS = 5.0, 3
 LATER, LEFT, MINUTE = 100.0, 20.0, 60.0
 # Bytes of the header of a bad file, and how many such files.
 HEADER, BOMBS = 100_000_000, 12
+# Bytes of a good one, with which everything is there that is made at first use.
+FIRST = 100_000_000
 SOCKETS, SUBSCRIPTIONS, PATHS = 20, 100, 10
 # Requests that a program with keys keeps under way, and how many such programs.
 UNDER_WAY, PROGRAMS = 200, 4
@@ -55,7 +57,7 @@ async def measure(_: Playwright) -> list[Row]:
         asking = children.start([sys.executable, latency.__file__, str(comfy.port)], output=samples.open("wb"))  # noqa: ASYNC230
         stack.callback(children.stop, asking, grace=0)
         bench = await stack.enter_async_context(Bench(comfy, hosts, samples))
-        await bench.fetch("first.safetensors", model_bytes(1_000_000))
+        await bench.fetch("first.safetensors", model_bytes(FIRST))
         for name, load in LOADS.items():
             rows += await bench.rows(name, load)
     return rows
@@ -205,19 +207,21 @@ async def header_bombs(bench: Bench) -> None:
 
 
 async def would_be_tabs(bench: Bench) -> None:
-    """A thousand sockets that call themselves tabs, again and again, of which as many stay as may."""
-    key = await bench.page_key()
-    stayed: list[aiohttp.ClientWebSocketResponse] = []
+    """A thousand sockets that call themselves tabs; those that may stay tell something that every panel shows."""
+    key, door = await bench.page_key(), asyncio.Semaphore(50)
 
-    async def pose() -> None:
-        while not bench.over:
-            ws = await bench.connect(role="webui", page_key=key, capabilities=["panel", "watch"])
-            if ws is not None:
-                stayed.append(ws)
-                return
+    async def pose() -> aiohttp.ClientWebSocketResponse | None:
+        async with door:
+            return await bench.connect(role="webui", page_key=key, capabilities=["panel", "watch"])
 
-    await asyncio.gather(*(pose() for _ in range(1000)))
+    stayed = [ws for ws in await asyncio.gather(*(pose() for _ in range(1000))) if ws is not None]
+    reading = [bench.program.spawn(_read(ws)) for ws in stayed]
+    while not bench.over:
+        for ws in stayed:
+            await ws.send_json({"type": "event", "event": "info", "data": {"workflow_name": str(bench.number)}})
+            await asyncio.sleep(1 / CHANGES)
     await asyncio.gather(*(ws.close() for ws in stayed))
+    await asyncio.gather(*reading)
 
 
 async def subscriptions(bench: Bench) -> None:
@@ -294,18 +298,18 @@ async def event_flood(bench: Bench) -> None:
     """A tab that tells of widget changes as fast as twenty programs hear of them."""
     async with bench.tab() as tab, bench.hearers(1, 0) as hearers:
         last = hearers[0]
-
-        async def read(socket: aiohttp.ClientWebSocketResponse) -> None:
-            async for _ in socket:
-                pass
-
-        reading = [bench.program.spawn(read(socket)) for socket in hearers[1:]]
+        reading = [bench.program.spawn(_read(socket)) for socket in hearers[1:]]
         for number in range(FLOOD):
             await tab.send_str(_change(number))
         while not bench.over:
             await last.receive_str(timeout=PATIENCE)
             await tab.send_str(_change(0))
     await asyncio.gather(*reading)
+
+
+async def _read(socket: aiohttp.ClientWebSocketResponse) -> None:
+    async for _ in socket:
+        pass
 
 
 def _change(number: int) -> str:
