@@ -154,14 +154,10 @@ class Bench:
         await ws.close()
         return None
 
-    async def page_key(self) -> Any:
-        async with self.session.post(f"{self.comfy.url}/uiapi/page_key", headers={"Origin": self.comfy.url}) as got:
-            return (await got.json())["response"]["page_key"] if got.status == 200 else None
-
     @asynccontextmanager
     async def tab(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A tab that a program plays."""
-        tab = await self.connect(role="webui", page_key=await self.page_key(), capabilities=["watch"])
+        tab = await self.connect(role="webui", page_key=await self.program.page_key(), capabilities=["watch"])
         if tab is None:
             raise RuntimeError("The tab was refused.")
         yield tab
@@ -208,7 +204,7 @@ async def header_bombs(bench: Bench) -> None:
 
 async def would_be_tabs(bench: Bench) -> None:
     """A thousand sockets that call themselves tabs; those that may stay tell something that every panel shows."""
-    key, door = await bench.page_key(), asyncio.Semaphore(50)
+    key, door = await bench.program.page_key(), asyncio.Semaphore(50)
 
     async def pose() -> aiohttp.ClientWebSocketResponse | None:
         async with door:
