@@ -309,6 +309,41 @@ async def test_one_programs_requests_leave_room_for_the_others(monkeypatch: pyte
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("bound", ["MAX_BYTES", "MAX_BYTES_OF_PROGRAM"])
+async def test_answers_that_are_kept_take_half_of_the_room_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    # Each answer is 20 bytes, a request 11.
+    monkeypatch.setattr(idempotency, bound, 80)
+    repeats = Repeats(spawn)
+
+    async def work() -> Any:
+        return {"response": "12345"}
+
+    for key in "abc":
+        await repeats.once("p", key, "run", "", work)
+    for key in "ab":
+        assert (await repeats.once("p", key, "run", "", work))["repeated"] is True
+    with pytest.raises(UiapiError, match="too large to keep"):
+        await repeats.once("p", "c", "run", "", work)
+
+
+async def test_an_answer_is_kept_up_to_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    for bound, kept in ((20, True), (19, False)):
+        monkeypatch.setattr(idempotency, "MAX_KEPT", bound)
+        repeats = Repeats(spawn)
+
+        async def work() -> Any:
+            return {"response": "12345"}
+
+        await repeats.once("p", "k", "run", "", work)
+        if kept:
+            assert (await repeats.once("p", "k", "run", "", work))["repeated"] is True
+        else:
+            with pytest.raises(UiapiError, match="too large to keep"):
+                await repeats.once("p", "k", "run", "", work)
+
+
 # -- names and subscriptions ------------------------------------------------------------------------------------------
 
 

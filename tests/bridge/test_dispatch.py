@@ -193,4 +193,12 @@ def test_the_panels_own_commands_are_found_for_a_tab_only_and_those_asked_of_tab
         assert caught.value.status == 404
     with pytest.raises(UiapiError) as caught:
         find_command("x" * 1000)
-    assert len(caught.value.message) < 200
+    assert repr("x" * 80) in caught.value.message
+
+
+async def test_a_program_on_a_websocket_waits_for_the_persons_answer(house: House, person: Person) -> None:
+    await person.ask("panel_decide", rules={"read": "always"})
+    person.on("approve", {"allowed": True})
+    program = await house.program(name="brief")
+    await program.send_json({"type": "request", "id": 1, "command": "get_fields", "data": {"fields": ["Canvas.width"]}})
+    assert (await program.receive_json(timeout=5))["response"] == {"Canvas.width": 64}

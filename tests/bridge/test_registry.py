@@ -69,7 +69,7 @@ async def test_as_many_tabs_as_there_may_be_and_pages_that_cannot_be_served_coun
 async def test_a_page_may_name_any_id_within_bounds_and_gets_the_next_one_otherwise() -> None:
     webuis = Webuis()
     ids = [webuis.admit(wanted, None).client_id for wanted in (None, MAX_ID, 1, 5)]
-    assert ids == [1, MAX_ID, MAX_ID + 1, 5]
+    assert ids == [1, MAX_ID, MAX_ID + 1, 5] and MAX_ID == 1_000_000_000
     webuis = Webuis()
     assert [webuis.admit(wanted, None).client_id for wanted in (0, -1, MAX_ID + 1, 7, None)] == [1, 2, 3, 7, 8]
 

@@ -1,7 +1,7 @@
 """What `dev.py mutants` does: puts one mistake at a time into the code and looks whether the tests of its room notice.
 
 The mistakes are cosmic-ray's, and a few that it does not have: a statement or an argument left out, `None` returned,
-`in` turned around. Its own runner is not used, since it runs every test for every mistake: here only those that execute
+`in` turned around, nothing caught. Its own runner is not used, since it runs every test for every mistake: here only those that execute
 the line are run, which coverage.py lists beforehand. All of it happens in a copy of the tree; no file of it changes.
 """
 
@@ -38,7 +38,7 @@ ROOMS = {name: f"tests/{name}" for name in ("bridge", "downloads", "client")}
 # Of cosmic-ray's operators those that make mistakes a person makes; of the comparisons only the neighbours.
 PLAUSIBLE = re.compile(
     r"core/(?:AddNot|Replace(?:TrueWithFalse|FalseWithTrue|AndWithOr|OrWithAnd|BreakWithContinue|ContinueWithBreak)"
-    r"|ExceptionReplacer|NumberReplacer|RemoveDecorator|ZeroIterationForLoop|ReplaceUnaryOperator_Delete_\w+"
+    r"|NumberReplacer|RemoveDecorator|ZeroIterationForLoop|ReplaceUnaryOperator_Delete_\w+"
     r"|ReplaceComparisonOperator_(?:Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is|Lt_LtE|Lt_GtE|LtE_Lt|LtE_Gt|Gt_GtE|Gt_LtE"
     r"|GtE_Gt|GtE_Lt)|ReplaceBinaryOperator_(?:Add_Sub|Sub_Add|Mul_Div|Div_Mul|FloorDiv_Mul|Mod_Mul|Pow_Mul"
     r"|BitOr_BitAnd|BitAnd_BitOr|LShift_RShift|RShift_LShift))"
@@ -246,10 +246,13 @@ def _mutants(path: str) -> Iterator[Mutant]:
     spared = [*_spared(ast.parse(source))]
     nodes = [*ast_nodes(get_ast(source))]
     for name, operator in _operators():
-        places = [place for node in nodes for place in operator.mutation_positions(node)]
-        for occurrence, (start, _end) in enumerate(places):
+        places = [(node, place[0]) for node in nodes for place in operator.mutation_positions(node)]
+        for occurrence, (node, start) in enumerate(places):
             # A number one larger and one less stand at one place: the first is enough.
-            if start in (place[0] for place in places[:occurrence]) or any(a <= start < b for a, b in spared):
+            if start in (other for _, other in places[:occurrence]) or any(a <= start < b for a, b in spared):
+                continue
+            # The star that parameters by name come after is no product.
+            if node.type == "operator" and node.parent.type in ("parameters", "lambdef"):
                 continue
             code = MutationVisitor.mutate_code(source, operator, occurrence)
             if code is None or code == source or not _compiles(code):
@@ -263,7 +266,7 @@ def _operators() -> Iterator[tuple[str, Any]]:
     for name in operator_names():
         if PLAUSIBLE.fullmatch(name):
             yield name.removeprefix("core/"), get_operator(name)()
-    for operator in (StatementDropped(), ArgumentDropped(), NoneReturned(), MembershipSwapped()):
+    for operator in (StatementDropped(), ArgumentDropped(), NoneReturned(), MembershipSwapped(), NothingCaught()):
         yield type(operator).__name__, operator
 
 
@@ -359,6 +362,20 @@ class ArgumentDropped:
         number = self._places(node)[index]
         # With the comma before it.
         del node.children[number - 1 : number + 1]
+        return node
+
+
+class NothingCaught:
+    """An `except` of no exception at all."""
+
+    def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
+        if node.type == "except_clause":
+            yield node.start_pos, node.end_pos
+
+    def mutate(self, node: Any, index: int) -> Any:
+        from parso.python.tree import Keyword
+
+        node.children[1] = Keyword("()", node.children[1].start_pos, " ")
         return node
 
 
