@@ -1,8 +1,8 @@
 """What `dev.py mutants` does: puts one mistake at a time into the code and looks whether the tests of its room notice.
 
 The mistakes are cosmic-ray's, and a few that it does not have: a statement or an argument left out, `None` returned,
-`in` turned around, nothing caught. Its own runner is not used, since it runs every test for every mistake: here only those that execute
-the line are run, which coverage.py lists beforehand. All of it happens in a copy of the tree; no file of it changes.
+`in` turned around, nothing caught. Its own runner is not used, since it runs every test for every mistake: here only
+those that execute the line are run, which coverage.py lists beforehand. All of it happens in a copy of the tree.
 """
 
 from __future__ import annotations
