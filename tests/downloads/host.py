@@ -142,8 +142,8 @@ class Host:
         """The requests for a path, with or without a query."""
         return [seen for seen in self.seen if seen.path.partition("?")[0] == path]
 
-    async def start(self) -> Host:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def start(self, port: int = 0) -> Host:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -9,13 +9,12 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes, sha256
 from comfyui_uiapi.tests.stack import build
-from comfyui_uiapi.tests.stack.comfy import ComfyProcess
+from comfyui_uiapi.tests.stack.comfy import ComfyProcess, free_port
 
 pytestmark = pytest.mark.stack
 
@@ -23,12 +22,19 @@ Nodes = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyProcess]:
+def host_port() -> int:
+    """Where a model host will listen that ComfyUI is told of at its start."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def comfy(tmp_path_factory: pytest.TempPathFactory, host_port: int) -> Iterator[ComfyProcess]:
     """A running ComfyUI without any model."""
     missing = build.missing()
     if missing:
         pytest.exit(f"{missing} is not built: run python3 dev.py test (it takes pytest's arguments).", returncode=4)
-    with ComfyProcess(tmp_path_factory.mktemp("comfy-models")) as process:
+    allowed = {"UIAPI_ALLOWED_HOSTS": f"127.0.0.1:{host_port}"}
+    with ComfyProcess(tmp_path_factory.mktemp("comfy-models"), env=allowed) as process:
         yield process
 
 
@@ -122,8 +128,8 @@ def inputs_of(declared: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def host() -> AsyncIterator[Host]:
-    host = await Host().start()
+async def host(host_port: int) -> AsyncIterator[Host]:
+    host = await Host().start(host_port)
     yield host
     await host.close()
 
@@ -136,36 +142,31 @@ async def soon(condition: Callable[[], Any], seconds: float = 30.0) -> None:
 
 
 async def test_comfyui_killed_in_the_middle_of_a_download_resumes_it_with_the_right_hash(
-    tmp_path: Path, host: Host
+    comfy: ComfyProcess, host: Host
 ) -> None:
     data = model_bytes(40_000_000)
-    answer = host.offer("/x", data, rate=2_500_000)
-    comfy = ComfyProcess(tmp_path / "comfy", env={"UIAPI_ALLOWED_HOSTS": host.authority})
+    answer = host.offer("/x", data, rate=5_000_000)
     checkpoints = comfy.base / "models" / "checkpoints"
     need = {"name": "x.safetensors", "directory": "checkpoints", "hash": sha256(data), "hash_type": "SHA256"}
     node = {"id": 1, "type": "CheckpointLoaderSimple", "widgets_values": ["x.safetensors"]}
     workflow = {"nodes": [node | {"properties": {"models": [need | {"url": host.url("/x")}]}}], "links": []}
-    try:
-        await asyncio.to_thread(comfy.start)
-        begun = await asyncio.to_thread(comfy.post, "/uiapi/download_models", {"workflow": workflow})
-        await soon(lambda: host.sent.get("/x", 0) > 25_000_000)
-        os.kill(comfy.pid, signal.SIGKILL)
-        await asyncio.to_thread(comfy.kill)
-        left = sorted(path.name for path in checkpoints.iterdir())
-        assert "x.safetensors" not in left and ".x.safetensors.uiapi-part" in left
-        answer.rate, already = None, host.sent["/x"]
+    begun = await asyncio.to_thread(comfy.post, "/uiapi/download_models", {"workflow": workflow})
+    await soon(lambda: host.sent.get("/x", 0) > 25_000_000)
+    os.kill(comfy.pid, signal.SIGKILL)
+    await asyncio.to_thread(comfy.kill)
+    left = {path.name for path in checkpoints.iterdir()}
+    assert "x.safetensors" not in left and ".x.safetensors.uiapi-part" in left
+    answer.rate, already = None, host.sent["/x"]
 
-        await asyncio.to_thread(comfy.start)
-        listed = (await asyncio.to_thread(comfy.get, "/uiapi/downloads"))["response"]["downloads"]
-        assert [(one["download_id"], one["status"], one["resumable"]) for one in listed] == [
-            (begun["download_id"], "paused", True)
-        ]
-        await asyncio.to_thread(comfy.post, "/uiapi/download_resume", {"download_id": begun["download_id"]})
-        await soon((checkpoints / "x.safetensors").exists)
-        assert (checkpoints / "x.safetensors").read_bytes() == data
-        assert host.sent["/x"] - already < len(data) - 5_000_000
-        await soon(lambda: [path.name for path in checkpoints.iterdir()] == ["x.safetensors"])
-        listed_by_comfyui = await asyncio.to_thread(comfy.get, "/object_info/CheckpointLoaderSimple")
-        assert "x.safetensors" in json.dumps(listed_by_comfyui)
-    finally:
-        await asyncio.to_thread(comfy.kill)
+    await asyncio.to_thread(comfy.start)
+    listed = (await asyncio.to_thread(comfy.get, "/uiapi/downloads"))["response"]["downloads"]
+    assert [(one["download_id"], one["status"], one["resumable"]) for one in listed] == [
+        (begun["download_id"], "paused", True)
+    ]
+    await asyncio.to_thread(comfy.post, "/uiapi/download_resume", {"download_id": begun["download_id"]})
+    await soon((checkpoints / "x.safetensors").exists)
+    assert (checkpoints / "x.safetensors").read_bytes() == data
+    assert host.sent["/x"] - already < len(data) - 5_000_000
+    await soon(lambda: [path.name for path in checkpoints.iterdir() if "x.safe" in path.name] == ["x.safetensors"])
+    listed_by_comfyui = await asyncio.to_thread(comfy.get, "/object_info/CheckpointLoaderSimple")
+    assert "x.safetensors" in json.dumps(listed_by_comfyui)

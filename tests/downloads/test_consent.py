@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comfyui_uiapi.bridge.errors import UiapiError
 from comfyui_uiapi.downloads import consent, urlmap
+from comfyui_uiapi.downloads.fetches import Wish, agreed_size
+from comfyui_uiapi.model_defs import ModelDef
 from comfyui_uiapi.tests.bridge.conftest import House, Person
 from comfyui_uiapi.tests.downloads.host import Host, model_bytes
 from comfyui_uiapi.tests.downloads.test_commands import finished, guard, house
@@ -104,6 +107,15 @@ async def test_a_file_whose_size_is_another_than_was_agreed_to_is_not_fetched(
         answer = (await finished(house, answer["download_id"]))["progress"]["x.safetensors"]
     assert answer["code"] == "size_mismatch"
     assert not (tmp_path / "models/vae/x.safetensors").exists()
+
+
+def test_what_a_host_says_before_its_file_comes_is_held_to_the_size_that_was_agreed_to() -> None:
+    agreed, free = (Wish("vae", "x.safetensors", ModelDef(), size=size) for size in (SIZE, None))
+    for size in (SIZE - 1, SIZE + 1):
+        with pytest.raises(UiapiError, match="agreed"):
+            agreed_size(agreed, size)
+        assert agreed_size(free, size) == size
+    assert agreed_size(agreed, SIZE) == agreed_size(agreed, None) == SIZE and agreed_size(free, None) is None
 
 
 async def test_a_file_that_came_after_the_question_is_not_replaced(

@@ -21,8 +21,8 @@ from comfyui_uiapi.tests.downloads.host import Host, model_bytes
 async def test_an_answer_that_trickles_is_given_up_although_it_is_never_silent(
     room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
-    monkeypatch.setattr(web, "HEADERS_TIMEOUT", 0.5)
-    monkeypatch.setattr(web, "ANSWER_TIMEOUT", 0.5)
+    monkeypatch.setattr(web, "HEADERS_TIMEOUT", 0.15)
+    monkeypatch.setattr(web, "ANSWER_TIMEOUT", 0.15)
     host.offer("/x.safetensors", trickle=beginning)
     entry = await asyncio.wait_for(room.fetch("x.safetensors", host.url("/x.safetensors")), 20)
     assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry

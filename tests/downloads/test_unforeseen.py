@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -186,6 +187,36 @@ async def test_a_download_that_cannot_be_remembered_is_refused_and_not_listed(
         await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     assert caught.value.code == "storage_failed"
     assert room.downloads.listed() == {} and registry.counts() == (0, 0)
+
+
+@pytest.mark.parametrize("state", ["a file", "a link that leads nowhere"])
+async def test_a_state_folder_that_is_none_keeps_nothing_from_starting_and_every_download_from_beginning(
+    room: Room, host: Host, state: str
+) -> None:
+    shutil.rmtree(room.state, ignore_errors=True)
+    room.state.parent.mkdir(parents=True, exist_ok=True)
+    if state == "a file":
+        room.state.write_text("not a folder")
+    else:
+        room.state.symlink_to(room.state.parent / "nowhere")
+    again = room.make()
+    await again.start()
+    try:
+        with pytest.raises(UiapiError) as refused:
+            await again.fetch_one("x.safetensors", {"url": host.url("/x")})
+        assert refused.value.code == "storage_failed"
+    finally:
+        await again.close()
+
+
+async def test_a_file_of_state_that_is_a_link_is_replaced_and_what_it_leads_to_stays(room: Room, host: Host) -> None:
+    theirs = room.state.parent / "theirs"
+    room.state.mkdir(parents=True, exist_ok=True)
+    theirs.write_text("keep this")
+    (room.state / "downloads.json").symlink_to(theirs)
+    host.offer("/x", model_bytes(1000))
+    assert (await room.fetch("x.safetensors", host.url("/x")))["status"] == "success"
+    assert theirs.read_text() == "keep this" and not (room.state / "downloads.json").is_symlink()
 
 
 async def test_a_download_whose_end_cannot_be_remembered_ended_as_it_did(
