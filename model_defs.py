@@ -15,6 +15,9 @@ from .bridge.errors import UiapiError
 # Where a model can be had, in the order they are tried.
 SOURCE_KINDS = ("local", "url", "civitai", "huggingface", "gdrive")
 
+# Keys of a definition that programs send, and the older spellings that they are kept and answered under.
+KEPT_AS = {"directory": "ckpt_type"}
+
 # What a LoRA of both networks is applied with when nothing else is said.
 FULL_WEIGHT = 1.0
 
@@ -65,11 +68,15 @@ class ModelDef:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> ModelDef:
-        """The definition a dict describes; its ckpt_type says which kind.
+        """The definition a dict describes; its folder, in `directory` or `ckpt_type`, says which kind.
 
         Raises:
             UiapiError: `invalid` for a key that is not known or a value of the wrong kind.
         """
+        for key, older in KEPT_AS.items():
+            if data.get(key) is not None and data.get(older) is not None:
+                raise UiapiError("invalid", f"Give a model's {key!r} or its older spelling {older!r}, not both.")
+        data = as_kept(data)
         kind = _KINDS.get(str(data.get("ckpt_type", "")), ModelDef)
         if "weights" in data or "fuse" in data:
             kind = LoraDef
@@ -171,13 +178,25 @@ class LoraDef(ModelDef):
         return {**super().to_dict(), "weights": weights, "fuse": self.fuse}
 
 
+def as_kept(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition as it is kept and answered, with the older spellings of its keys."""
+    kept = dict(data)
+    for key, older in KEPT_AS.items():
+        value = kept.pop(key, None)
+        if value is not None:
+            kept[older] = value
+    return kept
+
+
 _KINDS: dict[str, type[ModelDef]] = {"controlnet": ControlNetDef, "vae": VaeDef, "loras": LoraDef}
 _BOOLEANS = frozenset({"fp16", "fuse"})
 
 
 def _check(key: str, value: Any, kind: type[ModelDef]) -> None:
     if key not in kind.__dataclass_fields__:
-        raise UiapiError("invalid", f"A model has no {key!r}; it may have {', '.join(kind.__dataclass_fields__)}.")
+        spelled = {older: name for name, older in KEPT_AS.items()}
+        names = ", ".join(spelled.get(name, name) for name in kind.__dataclass_fields__)
+        raise UiapiError("invalid", f"A model has no {key!r}; it may have {names}.")
     if key in _BOOLEANS:
         fits = isinstance(value, bool)
     elif key == "weights":

@@ -33,7 +33,7 @@ PATHS_SHOWN = 3
 # Where a request says what it is about, in this order.
 _ABOUT = (
     *("fields", "field", "commands", "node", "nodes", "path", "tab", "name", "title", "model_name", "download_id"),
-    *("group", "snapshot", "type", "query", "ckpt_name", "ckpt_names"),
+    *("model_names", "group", "snapshot", "type", "query"),
 )
 
 # The commands that run the graph.

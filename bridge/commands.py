@@ -7,11 +7,11 @@ has an entry of the same name in `web/commands.js`. A contract test holds the tw
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -63,13 +63,24 @@ class Strict(BaseModel):
     # Built at first use: ComfyUI waits for every extension to import.
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
+    # Older spellings of its fields, which existing programs go on sending: {older: name}.
+    older: ClassVar[Mapping[str, str]] = {}
+
     @model_validator(mode="before")
     @classmethod
-    def _few_keys(cls, data: Any) -> Any:
+    def _known_keys(cls, data: Any) -> Any:
         # Pydantic notes each unknown key; a body of nothing else would hold up ComfyUI's loop for seconds.
         if isinstance(data, dict) and len(data) > MAX_KEYS:
             raise ValueError(f"send at most {MAX_KEYS} keys, of those the command knows")
-        return data
+        return renamed(data, cls.older) if isinstance(data, dict) and cls.older else data
+
+
+def renamed(data: Mapping[str, Any], older: Mapping[str, str]) -> dict[str, Any]:
+    """The same object with older spellings of its keys replaced. ValueError for a key in both spellings."""
+    for old, name in older.items():
+        if old in data and name in data:
+            raise ValueError(f"send {name} or its older spelling {old}, not both")
+    return {older.get(key, key): value for key, value in data.items()}
 
 
 class Request(Strict):

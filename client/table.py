@@ -6,8 +6,8 @@ commands.json is written from the server's declarations (`python3 dev.py generat
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -18,7 +18,7 @@ class Route:
     """One command: where it is asked for, how long it may take in seconds, and its request's JSON schema.
 
     `flat` ones answer beside `status` instead of under `response`; `risk` is read, drive or write-disk; `own` are its
-    parameters beside those of every command.
+    parameters beside those of every command; `older` are spellings of them that are still taken, {older: name}.
     """
 
     name: str
@@ -30,6 +30,11 @@ class Route:
     timeout: float
     own: list[str]
     request: dict[str, Any]
+    older: dict[str, str] = field(default_factory=dict)
+
+    def renamed(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters with their older spellings replaced."""
+        return {self.older.get(name, name): value for name, value in data.items()}
 
 
 @cache
@@ -95,10 +100,11 @@ def _data(known: Route, positional: tuple[Any, ...], named: dict[str, Any]) -> d
     if len(positional) > len(required):
         raise TypeError(f"{known.name}() takes {', '.join(required) or 'nothing'} by position; name the rest")
     data = dict(zip(required, positional, strict=False))
-    for name, value in named.items():
+    for given, value in named.items():
+        name = known.older.get(given, given)
         if name in data or name not in known.request["properties"]:
             why = "is given twice" if name in data else "is not one of its parameters"
-            raise TypeError(f"{known.name}(): {name} {why}; it takes {', '.join(known.request['properties'])}")
+            raise TypeError(f"{known.name}(): {given} {why}; it takes {', '.join(known.request['properties'])}")
         data[name] = value
     missing = [name for name in required if name not in data]
     if missing:

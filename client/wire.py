@@ -123,7 +123,7 @@ def asked(name: str, data: Mapping[str, Any]) -> Asked:
     patience = _seconds(name, data.get("timeout"), known.timeout) + GRACE
     if known.method != "GET":
         return Asked(known, known.path, encode(data), patience)
-    left = dict(data)
+    left = known.renamed(data)
     missing = [part for part in re.findall(r"{(\w+)}", known.path) if left.get(part) is None]
     if missing:
         raise UiapiError("invalid", f"{name}: {missing[0]} is missing; give it.")

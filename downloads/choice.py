@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..bridge.errors import UiapiError
-from ..model_defs import ModelDef
+from ..model_defs import ModelDef, as_kept
 from .needs import Need
 from .places import same_name
 from .sources import clean
@@ -92,7 +92,7 @@ def cleaned_entry(entry: Entry) -> str | dict[str, Any]:
 
 
 def _cleaned(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: clean(value) if isinstance(value, str) else value for key, value in data.items()}
+    return {key: clean(value) if isinstance(value, str) else value for key, value in as_kept(data).items()}
 
 
 def unused(table: Iterable[str], choices: Iterable[Choice | None]) -> list[str]:

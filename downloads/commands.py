@@ -48,17 +48,8 @@ PLAN_TIMEOUT = 300.0
 # What a place on disk, a source, and a model's file can answer.
 PLACE_CODES = frozenset({"bad_path", "unknown_folder", "unsupported_type", "pickle_refused", "storage_failed"})
 SOURCE_CODES = frozenset(
-    {
-        "host_refused",
-        "login_required",
-        "gated",
-        "early_access",
-        "not_at_source",
-        "gone_at_source",
-        "rate_limited",
-        "source_failed",
-        "offline",
-    }
+    "host_refused login_required gated early_access not_at_source gone_at_source rate_limited source_failed "
+    "offline".split()
 )
 FILE_CODES = frozenset(
     {"not_a_model", "size_mismatch", "hash_mismatch", "conflict", "damaged", "cancelled", "disk_full", "timeout"}
@@ -104,12 +95,12 @@ async def preview_model(call: Call, request: DownloadModel) -> Preview:
 async def preview_resumed(call: Call, request: DownloadPart) -> Preview:
     """What `download_resume` would go on with."""
     run = room(call).run(request.download_id)
-    return await room(call).consent.of_rest(run, request.model)
+    return await room(call).consent.of_rest(run, request.model_name)
 
 
 async def preview_address(call: Call, request: AddModelUrl) -> Preview:
     """What `add_model_url` would remember."""
-    return room(call).consent.of_address(request.model_name, request.model_type, request.url)
+    return room(call).consent.of_address(request.model_name, request.directory, request.url)
 
 
 async def _prepared(call: Call, request: DownloadModels) -> Run:
@@ -203,14 +194,14 @@ async def downloads(call: Call, request: Request) -> dict[str, Any]:
 @command("download_cancel", response=answers.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
 async def download_cancel(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Stop a download or one of its models and drop what came of it."""
-    run = await room(call).stop(request.download_id, request.model, "cancelled")
+    run = await room(call).stop(request.download_id, request.model_name, "cancelled")
     return {"download_id": run.id, "state": run.entry["status"]}
 
 
 @command("download_pause", response=answers.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
 async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Stop a download or one of its models and keep what came of it."""
-    run = await room(call).stop(request.download_id, request.model, "paused")
+    run = await room(call).stop(request.download_id, request.model_name, "paused")
     return {"download_id": run.id, "state": run.entry["status"]}
 
 
@@ -225,7 +216,7 @@ async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
 async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Go on with a download or one of its models that was paused, cancelled, failed, or cut off by a restart."""
     plan = _agreed(call)
-    run = await room(call).resume(request.download_id, request.model, None if plan is None else plan.agreed)
+    run = await room(call).resume(request.download_id, request.model_name, None if plan is None else plan.agreed)
     return {"download_id": run.id, "state": run.entry["status"]}
 
 
@@ -235,14 +226,14 @@ async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     risk=Risk.READ,
     method="GET",
     # (?s:…) as in server.py.
-    path="model_status/{name:(?s:.+)}",
+    path="model_status/{model_name:(?s:.+)}",
     flat=True,
 )
 async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
     """Tell whether a model is there and can be used, is being fetched, or neither."""
     service = room(call)
-    folder, _, rest = request.name.partition("/")
-    found = await asyncio.to_thread(service.places.find_anywhere, request.name)
+    folder, _, rest = request.model_name.partition("/")
+    found = await asyncio.to_thread(service.places.find_anywhere, request.model_name)
     if found is None and rest and service.places.is_known(folder):
         path = await asyncio.to_thread(service.places.find, folder, rest)
         found = (folder, path) if path is not None else None
@@ -254,7 +245,7 @@ async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
         if damage is None:
             return {"status": "success", "exists": True, **there}
         there.update(status="damaged", damage=damage.message)
-    fetched = service.find_item(request.name)
+    fetched = service.find_item(request.model_name)
     if fetched is None:
         return {"status": "not_found", "exists": False, **there}
     run, item = fetched
@@ -291,7 +282,7 @@ async def model_urls(call: Call, request: Request) -> dict[str, Any]:
 )
 async def add_model_url(call: Call, request: AddModelUrl) -> dict[str, Any]:
     """Remember where a model can be had."""
-    model_def = {"url": request.url, "ckpt_type": request.model_type}
+    model_def = {"url": request.url, "directory": request.directory}
     await room(call).save_urls({request.model_name: model_def})
     return {"model_def": (await load_stored_urlmap())[request.model_name]}
 
@@ -322,17 +313,18 @@ async def remove_model_url(call: Call, request: RemoveModelUrl) -> dict[str, Any
 )
 async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
     """Ask the person at the browser where one model or several can be had, and remember what they say."""
-    if request.ckpt_names:
-        answer = await call.tab("get_model_url", {"ckpt_names": request.ckpt_names})
+    # Pages of before know the older spellings alone.
+    if request.model_names:
+        answer = await call.tab("get_model_url", {"ckpt_names": request.model_names})
         urls = {name: url for name, url in (answer.get("urls") or {}).items() if url}
         await room(call).save_urls(urls)
         return {"urls": urls}
-    if not request.ckpt_name:
-        raise UiapiError("invalid", "get_model_url: name the model in ckpt_name, or several in ckpt_names.")
-    answer = await call.tab("get_model_url", {"ckpt_name": request.ckpt_name})
+    if not request.model_name:
+        raise UiapiError("invalid", "get_model_url: name the model in model_name, or several in model_names.")
+    answer = await call.tab("get_model_url", {"ckpt_name": request.model_name})
     if not answer.get("url"):
-        raise UiapiError("declined", f"The person gave no address of {request.ckpt_name}.")
-    await room(call).save_urls({request.ckpt_name: answer["url"]})
+        raise UiapiError("declined", f"The person gave no address of {request.model_name}.")
+    await room(call).save_urls({request.model_name: answer["url"]})
     return {"url": answer["url"], "model_type": answer.get("model_type") or "checkpoints"}
 
 

@@ -150,7 +150,7 @@ class Planner:
             message = f"Nothing says where {model['name']} can be had; give its url, or the person will be asked."
             return {**model, "reason": {"code": "no_url", "message": message}}
         if directory is None:
-            raise UiapiError("unknown_folder", f"Nothing tells the folder of {need.name}; give its ckpt_type.")
+            raise UiapiError("unknown_folder", f"Nothing tells the folder of {need.name}; give its directory.")
         wish = Wish(directory, need.name, choice.model, choice.sha256, overwrite=found is not None)
         return await self._of_wish(model, wish)
 

@@ -39,7 +39,7 @@ class DownloadModel(Request):
     """One model."""
 
     model_name: str = Field(min_length=1, description="The file's name, with its subfolder.")
-    model_def: Definition = Field(description="A url or a model definition; ckpt_type names the folder.")
+    model_def: Definition = Field(description="A url or a model definition; its `directory` names the folder.")
     overwrite: bool = Field(False, description="Replace a file that is there.")
 
 
@@ -52,21 +52,27 @@ class DownloadId(Request):
 class DownloadPart(DownloadId):
     """A download, or one model of it."""
 
-    model: str | None = Field(None, description="Only this model; all of them if left out.")
+    older = {"model": "model_name"}
+
+    model_name: str | None = Field(None, description="Only this model; all of them if left out.")
 
 
 class ModelName(Request):
     """A model by its name; `folder/name` says which where several folders have one."""
 
-    name: str
+    older = {"name": "model_name"}
+
+    model_name: str
 
 
 class AddModelUrl(Request):
     """Where a model can be had."""
 
+    older = {"model_type": "directory"}
+
     model_name: str = Field(min_length=1)
     url: str = Field(min_length=1)
-    model_type: str = Field("checkpoints", description="The ComfyUI folder.")
+    directory: str = Field("checkpoints", description="The ComfyUI folder.")
 
 
 class RemoveModelUrl(Request):
@@ -78,8 +84,10 @@ class RemoveModelUrl(Request):
 class GetModelUrl(Request):
     """One model or several to ask the person for."""
 
-    ckpt_name: str | None = None
-    ckpt_names: list[str] | None = None
+    older = {"ckpt_name": "model_name", "ckpt_names": "model_names"}
+
+    model_name: str | None = None
+    model_names: list[str] | None = None
 
 
 class RelinkModels(Request):

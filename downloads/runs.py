@@ -195,7 +195,7 @@ class Runner:
         if directory is None:
             raise UiapiError(
                 "unknown_folder",
-                f"Nothing tells which folder {need.name} belongs to; give it with its ckpt_type, such as 'loras'.",
+                f"Nothing tells which folder {need.name} belongs to; give it with its directory, such as 'loras'.",
             )
         agreed = item.agreed or Agreed(None, run.overwrite)
         return Wish(directory, need.name, choice.model, choice.sha256, agreed.replaces, agreed.size)

@@ -110,6 +110,7 @@ def _entry(command: Command) -> dict[str, Any]:
         "timeout": command.timeout,
         "own": command.own_fields,
         "request": _request(command),
+        **({"older": dict(command.request.older)} if command.request.older else {}),
     }
 
 

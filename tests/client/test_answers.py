@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable, wire
+from comfyui_uiapi.client.table import bound, route
 from comfyui_uiapi.tests.client.conftest import Ask, Blocking
 from comfyui_uiapi.tests.client.scripted import Scripted, cut, silence
 
@@ -127,6 +128,18 @@ async def test_what_cannot_be_asked_is_refused_before_it_is_sent(
     with pytest.raises(UiapiError, match=says) as refused:
         await ask("call", command, data)
     assert refused.value.code == "invalid" and scripted.seen == []
+
+
+@pytest.mark.parametrize("spelling", ["model_name", "name"])
+async def test_each_spelling_of_a_parameter_in_an_address_is_taken(scripted: Scripted, ask: Ask, spelling: str) -> None:
+    await ask("call", "model_status", {spelling: "a.safetensors"})
+    assert scripted.seen[0].raw_path == "/uiapi/model_status/a.safetensors"
+
+
+def test_a_method_takes_each_spelling_of_a_parameter() -> None:
+    for spelling in ("ckpt_name", "model_name"):
+        sent = bound(route("get_model_url"), lambda _, data: data)(**{spelling: "a.safetensors"})
+        assert sent == {"model_name": "a.safetensors"}
 
 
 async def test_no_letter_of_a_name_ends_the_address_before_its_end(scripted: Scripted, ask: Ask) -> None:

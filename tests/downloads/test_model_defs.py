@@ -55,6 +55,14 @@ def test_the_dict_of_the_published_client_is_understood() -> None:
     assert isinstance(model, LoraDef) and model.huggingface == "a/b"
 
 
+def test_a_folder_is_understood_in_both_spellings_but_not_in_both_at_once() -> None:
+    older = ModelDef.from_dict({"url": "https://hf.co/a", "ckpt_type": "loras"})
+    assert ModelDef.from_dict({"url": "https://hf.co/a", "directory": "loras"}) == older
+    assert ModelDef.from_dict({"url": "https://hf.co/a", "directory": "loras", "ckpt_type": None}) == older
+    with pytest.raises(UiapiError, match="not both"):
+        ModelDef.from_dict({"url": "https://hf.co/a", "directory": "loras", "ckpt_type": "vae"})
+
+
 @pytest.mark.parametrize(
     "data",
     [
