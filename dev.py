@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run, "Start ComfyUI with this extension and leave it running until Ctrl-C.")
     bench = add("bench", _bench, "Measure, and print one table.")
     soak = add("soak", _soak, "Use ComfyUI hard for some minutes, and draw what it holds meanwhile to a PNG.")
-    add("screenshots", _screenshots, "Take the README's pictures anew.")
+    add("screenshots", _screenshots, "Take the pictures of the documentation again.")
     compat = add("compat", _compat, "Run the fast tests on every Python, and the core of the rest on every frontend.")
     add("lint", _lint, "Check style, types and the rules of the house.")
     mutants = add("mutants", _mutants, "Put mistakes into Python files one at a time, and list which no test notices.")

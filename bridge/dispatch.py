@@ -172,6 +172,6 @@ def find_command(name: str, *, panel: bool = False) -> Command:
     if command is None or not (command.route or (panel and command.panel)):
         raise UiapiError(
             "unknown_command",
-            f"There is no command {name[:80]!r}; the README lists the commands.",
+            f"There is no command {name[:80]!r}; /uiapi/docs lists the commands.",
         )
     return command

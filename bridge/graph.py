@@ -17,7 +17,7 @@ from .shown import cut
 Path = Annotated[
     str,
     StringConstraints(min_length=1, max_length=2000),
-    Field(description="A field path, such as Title.widget; the README has the grammar."),
+    Field(description="A field path, such as Title.widget; docs/fields.md has the grammar."),
 ]
 Write = tuple[Path, Any]
 Workflow = dict[str, Any]

@@ -22,8 +22,8 @@ from .version import VERSION
 REFERENCE = "#/components/schemas/{model}"
 DESCRIPTION = (
     "Reads, changes and runs the workflow that is open in ComfyUI's browser tab. Every command can also be sent over "
-    "the websocket /uiapi/ws, as {type: request, id, command, data}; the answers are the same. The README describes "
-    "field paths, the websocket and what to do about each error."
+    "the websocket /uiapi/ws, as {type: request, id, command, data}; the answers are the same. The project's docs/ "
+    "describe field paths, the websocket and what to do about each error."
 )
 RISKS = {
     Risk.READ: "Reads only.",

@@ -1,6 +1,6 @@
 """The websocket /uiapi/ws: hello and welcome, then requests, answers, cancels and events in both directions.
 
-The frames are documented in the README under "The websocket"; tabs and programs speak the same protocol.
+The frames are documented in docs/websocket.md; tabs and programs speak the same protocol.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ async def _hello(connection: Connection) -> Hello | None:
     try:
         frame = await asyncio.wait_for(connection.receive(MAX_HELLO), HELLO_TIMEOUT)
     except asyncio.TimeoutError:
-        raise UiapiError("malformed", "Say hello first; see the README, The websocket.") from None
+        raise UiapiError("malformed", "Send a hello first; docs/websocket.md describes it.") from None
     if frame is None:
         return None
     try:

@@ -9,7 +9,7 @@ class UiapiError(Exception):
     """A command was refused or failed.
 
     Attributes:
-        code: what to branch on, such as "unknown_path"; the README lists them all.
+        code: what to branch on, such as "unknown_path"; docs/errors.md lists them all.
         message: one sentence that says what to do; also str() of the exception.
         details: facts for programs, such as node_errors.
         status: the HTTP status; 0 where nothing was answered.

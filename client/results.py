@@ -25,6 +25,8 @@ _SUFFIXES = {
     "audio": "flac wav mp3 opus ogg oga m4a aac aiff",
     "3d": "glb gltf obj fbx stl ply usdz splat spz ksplat",
 }
+# What is said without Pillow or numpy.
+_MISSING = 'This needs {}: pip install "comfyui-uiapi[images]", or pip install {}.'
 _MEDIA = {f".{suffix}": media for media, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 
 
@@ -84,7 +86,7 @@ class OutputFile:
         try:
             from PIL import Image
         except ImportError:
-            raise ImportError("Pictures are opened with Pillow; pip install pillow.") from None
+            raise ImportError(_MISSING.format("Pillow", "pillow")) from None
         image = Image.open(io.BytesIO(self._needed()))
         image.load()
         return image
@@ -94,7 +96,7 @@ class OutputFile:
         try:
             import numpy
         except ImportError:
-            raise ImportError("Arrays need numpy; pip install numpy.") from None
+            raise ImportError(_MISSING.format("numpy", "numpy")) from None
         return numpy.asarray(self.pil())
 
     def _needed(self) -> bytes:

@@ -1,6 +1,6 @@
 """A connection to the websocket /uiapi/ws that comes back by itself: events, and requests that stream theirs.
 
-The frames are described in the README under "The websocket".
+The frames are described in docs/websocket.md.
 """
 
 from __future__ import annotations

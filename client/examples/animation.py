@@ -53,4 +53,6 @@ def main(path: str, start: str, end: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("Usage: python animation.py PATH START END, such as Sampler.denoise 0.2 0.9")
     main(*sys.argv[1:])

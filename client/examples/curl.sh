@@ -3,6 +3,7 @@
 #
 #     sh curl.sh Canvas.width 640 picture.png
 set -eu
+[ $# -eq 3 ] || { echo "Usage: sh curl.sh PATH VALUE PICTURE, such as Canvas.width 640 picture.png" >&2; exit 1; }
 url="${COMFYUI_URL:-http://127.0.0.1:8188}"
 url="${url%/}"
 path=$1 value=$2 picture=$3

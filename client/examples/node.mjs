@@ -38,6 +38,14 @@ function run(fields, onEvent) {
 }
 
 const [path, value, picture] = process.argv.slice(2);
+if (picture === undefined) {
+  console.error("Usage: node node.mjs PATH VALUE PICTURE, such as Canvas.width 640 picture.png");
+  process.exit(1);
+}
+if (typeof WebSocket === "undefined") {
+  console.error(`This program needs Node.js 22 or newer, which has a WebSocket; this is ${process.version}.`);
+  process.exit(1);
+}
 console.log(await ask("get_fields", { fields: [path] }));
 const done = await run([[path, JSON.parse(value)]], (event) => console.log(event));
 if (done.outputs.length === 0) throw new Error("the run made no file; add a SaveImage node");

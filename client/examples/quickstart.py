@@ -22,4 +22,6 @@ def main(path: str, value: str, picture: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("Usage: python quickstart.py PATH VALUE PICTURE, such as Canvas.width 640 picture.png")
     main(*sys.argv[1:])

@@ -60,4 +60,6 @@ def main(path: str, lowest: str, highest: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("Usage: python slider.py PATH LOWEST HIGHEST, such as Sampler.cfg 1 20")
     main(*sys.argv[1:])

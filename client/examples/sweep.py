@@ -57,4 +57,6 @@ def main(path: str, *values: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("Usage: python sweep.py PATH VALUE [VALUE ...], such as Sampler.cfg 4 6 8 10")
     main(*sys.argv[1:])

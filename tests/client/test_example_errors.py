@@ -185,3 +185,26 @@ async def test_a_connection_that_ends_before_the_run_is_an_error_in_node(working
         words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert done.returncode != 0 and "ended before the run did" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["quickstart.py", "sweep.py", "animation.py", "slider.py", "curl.sh", "node.mjs"])
+async def test_a_program_without_arguments_prints_its_usage(tmp_path: Path, name: str) -> None:
+    program = {".py": sys.executable, ".sh": "sh", ".mjs": str(NODES[0])}[Path(name).suffix]
+    words = [program, str(installed.EXAMPLES / name)]
+    environment = installed.environment(tmp_path, "http://127.0.0.1:9")
+    done = await asyncio.to_thread(
+        subprocess.run,  # noqa: S603 - the example's own words
+        words, env=environment, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith("Usage: ") and len(done.stderr.splitlines()) == 1
+    assert name in done.stderr
+
+
+async def test_a_node_that_is_too_old_is_told_so(tmp_path: Path) -> None:
+    environment = installed.environment(tmp_path, "http://127.0.0.1:9")
+    words = [str(NODES[0]), "--no-experimental-websocket", str(installed.EXAMPLES / "node.mjs"), "A.b", "5", "out.png"]
+    done = await asyncio.to_thread(
+        subprocess.run,  # noqa: S603 - the example's own words
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "needs Node.js 22 or newer" in done.stderr and "at " not in done.stderr

@@ -1,4 +1,4 @@
-"""What `dev.py screenshots` does: takes the README's pictures of the panel and the dialogs anew, on a real ComfyUI."""
+"""What `dev.py screenshots` does: takes the documentation's pictures anew, on a real ComfyUI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 from PIL import Image
 from playwright.async_api import async_playwright
 
-from . import build
+from ..downloads.host import Host
+from . import build, moving
 from .comfy import ComfyProcess
 from .demo import WORKFLOW
 from .steps import say
@@ -22,8 +23,23 @@ from .tab import Chromium, Tab
 PLACE = build.ROOT / ".assets"
 OPEN_PANEL = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.uiapi')"
 NO_WARNING = "() => app.extensionManager.setting.set('Comfy.Workflow.ShowMissingModelsWarning', false)"
-LOADERS = [("UpscaleModelLoader", "model_name", "4x.safetensors"), ("VAELoader", "vae_name", "vae-ft.safetensors")]
-NEEDY = {str(at): {"class_type": kind, "inputs": {name: file}} for at, (kind, name, file) in enumerate(LOADERS)}
+# Beside the panel, which covers the left of the canvas.
+BESIDE_PANEL = """() => {
+    app.canvas.ds.scale = 0.85
+    app.canvas.ds.offset = [365, 180]
+    app.canvas.setDirty(true, true)
+}"""
+LOADERS = [
+    ("UpscaleModelLoader", "model_name", "4x-upscaler.safetensors"),
+    ("VAELoader", "vae_name", "vae-ft.safetensors"),
+]
+MISSING = {
+    str(at): {"class_type": kind, "inputs": {name: file}, "_meta": {"title": title}}
+    for at, (title, (kind, name, file)) in enumerate(zip(("Upscaler", "VAE"), LOADERS, strict=True), 1)
+}
+# Where the first of them is, on a host that stands for Hugging Face, and its bytes.
+REPOSITORY = "/example/upscalers/resolve/main/4x-upscaler.safetensors"
+MODEL_SIZE = 67_000_000
 
 Ask = Callable[[str, str, dict[str, Any]], Awaitable[Any]]
 
@@ -34,14 +50,24 @@ def main() -> None:
 
 
 async def _take() -> None:
-    with tempfile.TemporaryDirectory(dir=build.STACK, prefix="pictures-") as folder:
-        with ComfyProcess(Path(folder) / "base", frontend=build.FRONTENDS[-1]) as comfy:
-            async with async_playwright() as playwright:
-                chromium = await Chromium(Path(folder) / "chromium").start(playwright)
-                try:
-                    await _pose(await chromium.open(comfy))
-                finally:
-                    chromium.kill()
+    hub = await Host().start()
+    hub.offer(REPOSITORY, bytes(MODEL_SIZE))
+    try:
+        with tempfile.TemporaryDirectory(dir=build.STACK, prefix="pictures-") as folder:
+            base, env = Path(folder) / "base", {"HF_ENDPOINT": hub.url("")}
+            with ComfyProcess(base, frontend=build.FRONTENDS[-1], env=env) as comfy:
+                async with async_playwright() as playwright:
+                    chromium = await Chromium(Path(folder) / "chromium").start(playwright)
+                    try:
+                        tab = await chromium.open(comfy)
+                        await _pose(tab)
+                        await tab.close()
+                        (base / "input" / "evening.png").write_bytes(moving.evening())
+                        await moving.take(await chromium.open(comfy), PLACE / "turning.webp")
+                    finally:
+                        chromium.kill()
+    finally:
+        await hub.close()
 
 
 async def _pose(tab: Tab) -> None:
@@ -53,6 +79,7 @@ async def _pose(tab: Tab) -> None:
     await page.evaluate(NO_WARNING)
     await page.evaluate(OPEN_PANEL)
     await ask("Blender", "load_workflow", {"workflow": WORKFLOW})
+    await _settle(tab)
     await ask("Blender", "set_fields", {"fields": [["Canvas.width", 640], ["Canvas.color", 0xE87C0E]]})
     await ask("render.py", "query_fields", {})
     await ask("render.py", "run", {"fields": [["Result.filename_prefix", "evening"]]})
@@ -61,11 +88,13 @@ async def _pose(tab: Tab) -> None:
     offered = json.loads(json.dumps(WORKFLOW))
     offered["1"]["inputs"].update(width=1024, height=768)
     offered["4"] = {"class_type": "PreviewImage", "_meta": {"title": "Preview"}, "inputs": {"images": ["2", 0]}}
-    message = {"title": "render.py sends a workflow", "message": "A larger canvas, and a preview. Open it?"}
+    message = {"title": "A larger canvas", "message": "1024 × 768, with a preview beside the saved picture."}
     await _dialog(tab, ask, "render.py", "send_workflow", {"workflow": offered, **message}, "offer")
-    await ask("render.py", "load_workflow", {"workflow": NEEDY})
+    await ask("render.py", "load_workflow", {"workflow": MISSING})
+    await _settle(tab)
     await page.locator(".uiapi-notice").get_by_role("button").first.click()
-    await page.get_by_role("dialog").wait_for()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("textbox").first.fill(f"https://huggingface.co{REPOSITORY}")
     await _keep(tab, "models")
 
 
@@ -76,6 +105,12 @@ async def _dialog(tab: Tab, ask: Ask, name: str, command: str, data: dict[str, A
     await _keep(tab, picture)
     await tab.page.keyboard.press("Escape")
     await asked
+
+
+async def _settle(tab: Tab) -> None:
+    """Show the graph beside the panel, once the page has brought the whole of it into view."""
+    await tab.page.wait_for_timeout(2000)
+    await tab.page.evaluate(BESIDE_PANEL)
 
 
 async def _keep(tab: Tab, name: str) -> None:

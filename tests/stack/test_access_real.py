@@ -1,4 +1,4 @@
-"""The README's table of who may do what, cell by cell, on running servers: each way to listen, with and without token.
+"""The table in docs/remote.md, cell by cell, on running servers: each way to listen, with and without a token.
 
 Each command is sent something that it refuses as invalid once the caller is let in, so that nothing is done.
 """

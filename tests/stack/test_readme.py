@@ -1,4 +1,4 @@
-"""Every command in the README works, in the order it stands there, on a real ComfyUI with a real tab."""
+"""Every command in the README and in docs/ works, in the order of its page, on a real ComfyUI with a real tab."""
 
 from __future__ import annotations
 
@@ -15,22 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi import server  # noqa: F401 - importing declares every command
-from comfyui_uiapi.bridge.commands import COMMANDS
-from comfyui_uiapi.bridge.errors import STATUS
-from comfyui_uiapi.bridge.runs import EVENTS
-from comfyui_uiapi.bridge.subscriptions import TAB_EVENTS
+import tomllib
 from comfyui_uiapi.tests.bench import runner
 from comfyui_uiapi.tests.client import installed
 from comfyui_uiapi.tests.stack import build
 from comfyui_uiapi.tests.stack.comfy import ComfyProcess, free_port
+from comfyui_uiapi.tests.stack.documents import DOCS, PAGES, Page
 from comfyui_uiapi.tests.stack.tab import Tab
 
-README = (build.ROOT / "README.md").read_text()
-# (language, text) of every block of commands, in their order.
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-LINES = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
-DEV = [line for line in LINES if line.startswith("python3 dev.py")]
+# What has a test of its own below.
+DEV = [*dict.fromkeys(line for page in PAGES for line in page.lines if line.startswith("python3 dev.py"))]
+PROJECT = tomllib.loads((build.ROOT / "pyproject.toml").read_text())["project"]
 START = "python main.py --listen"
 
 one_frontend = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirect=True, scope="session")
@@ -39,7 +34,7 @@ one_frontend = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirec
 def run(command: list[Any] | str, folder: Path, env: dict[str, str], seconds: float = 120) -> str:
     """What a program printed; it has to end well."""
     words = ["sh", "-e", "-c", command] if isinstance(command, str) else command
-    done = subprocess.run(  # noqa: S603 - the README's own words
+    done = subprocess.run(  # noqa: S603 - the documentation's own words
         words, cwd=folder, env=env, capture_output=True, text=True, timeout=seconds, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -47,16 +42,26 @@ def run(command: list[Any] | str, folder: Path, env: dict[str, str], seconds: fl
 
 
 @pytest.fixture
-def at_hand(tmp_path: Path) -> Callable[[str], dict[str, str]]:
-    """The environment of a person who has installed everything; takes ComfyUI's address."""
+def at_hand(tmp_path: Path, checkout: Path) -> Callable[[str], dict[str, str]]:
+    """The environment of a person who has installed everything; takes ComfyUI's URL."""
     programs = tmp_path / "programs"
     programs.mkdir()
     [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
+    # The package as it is here; where it goes is left out, since everything is installed and pip only has to agree.
+    package = f"""
+for word; do
+  shift
+  case "$word" in --target=*) continue ;; comfyui-uiapi*) word="{checkout}${{word#comfyui-uiapi}}" ;; esac
+  set -- "$@" "$word"
+done
+exec "{sys.executable}" -m pip "$@" --dry-run --no-build-isolation --quiet"""
     shims = {
         "uiapi": f'exec "{sys.executable}" -m uiapi "$@"',
         "python": f'exec "{sys.executable}" "$@"',
-        # Everything is installed; what is to be seen is that pip finds nothing to say against it.
-        "pip": f'exec "{sys.executable}" -m pip "$@" --dry-run --no-build-isolation --quiet',
+        "pip": package,
+        "blender-python": 'shift 2\nexec pip "$@"',
+        # It looks the package up in ComfyUI's registry.
+        "comfy": f'[ "$*" = "node install {PROJECT["name"]}" ]',
         "node": f'exec "{node}" "$@"',
         # By itself curl is content with whatever it is answered.
         "curl": f'case "$*" in *--fail*) ;; *) set -- --fail-with-body "$@" ;; esac\nexec {shutil.which("curl")} "$@"',
@@ -67,16 +72,17 @@ def at_hand(tmp_path: Path) -> Callable[[str], dict[str, str]]:
 
     def environment(url: str) -> dict[str, str]:
         env = installed.environment(tmp_path, url)
-        return {**env, "PATH": os.pathsep.join([str(programs), env["PATH"]])}
+        blender = {"BLENDER_PYTHON": str(programs / "blender-python")}
+        return {**env, **blender, "PATH": os.pathsep.join([str(programs), env["PATH"]])}
 
     return environment
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what the README's commands name, where they name it."""
-    folder = tmp_path / "ComfyUI/custom_nodes/ComfyUI-uiapi"
-    folder.mkdir(parents=True)
+    """A copy of what the commands name, where they name it."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.txt"):
         shutil.copy(build.ROOT / name, folder)
     shutil.copytree(build.ROOT / "client", folder / "client", ignore=shutil.ignore_patterns("__pycache__"))
@@ -84,37 +90,44 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @one_frontend
+@pytest.mark.parametrize("page", [page for page in PAGES if page.blocks], ids=lambda page: page.name)
 async def test_every_block_of_commands_works_after_the_one_before(
-    tab: Tab, checkout: Path, at_hand: Callable[[str], dict[str, str]], tmp_path: Path
+    tab: Tab, checkout: Path, at_hand: Callable[[str], dict[str, str]], tmp_path: Path, page: Page
 ) -> None:
     env = at_hand(tab.comfy.url)
-    # The address in the README, where it is written out, is the usual one.
+    # The URL in a command, where it is written out, is the usual one.
     webui = f"--webui {tab.webui}"
-    for kind, text in BLOCKS:
-        if text.startswith("cd ComfyUI/"):
-            await asyncio.to_thread(run, text, tmp_path, env)
-        elif kind == "python":
-            await asyncio.to_thread(run, [sys.executable, "-c", text], checkout, env)
-        elif not any(line.startswith("python3 dev.py") or START in line for line in text.splitlines()):
+    for kind, text in page.blocks:
+        if kind == "python":
+            said = await asyncio.to_thread(run, [sys.executable, "-c", text], checkout, env)
+            assert said.strip(), f"prints nothing:\n{text}"
+        elif "<repository>" in text:
+            await asyncio.to_thread(run, text.replace("<repository>", str(repository(checkout))), tmp_path, env)
+        elif not any(line in DEV or START in line for line in text.splitlines()):
             here = text.replace("http://127.0.0.1:8188", tab.comfy.url).replace("--webui 1", webui)
             await asyncio.to_thread(run, here, checkout, env)
-    for picture in ("picture.png", "inverted.png", "pictures.png", "frame_2.png", "canvas.png"):
+    made = {name for _, text in page.blocks for name in re.findall(r"\w+\.png", text)}
+    for picture in made | ({"frame_2.png"} if page is DOCS["runs"] else set()):
         assert (checkout / picture).read_bytes().startswith(b"\x89PNG"), picture
-    assert json.loads((checkout / "openapi.json").read_text())["openapi"].startswith("3.")
+    if page is DOCS["http"]:
+        assert json.loads((checkout / "openapi.json").read_text())["openapi"].startswith("3.")
 
 
-def test_there_is_no_block_of_another_kind() -> None:
-    assert {kind for kind, _ in BLOCKS} == {"sh", "python"}
+def repository(checkout: Path) -> Path:
+    """The copy as something that can be cloned."""
+    for words in (["init"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-m", "x"]):
+        run(["git", *words], checkout, {**os.environ})
+    return checkout
 
 
-async def test_comfyui_starts_with_a_token_as_the_readme_says(
+async def test_comfyui_starts_with_a_token_as_the_documentation_says(
     new_comfy: Callable[..., ComfyProcess], at_hand: Callable[[str], dict[str, str]], tmp_path: Path
 ) -> None:
-    [line] = [line for line in LINES if START in line]
+    [line] = [line for line in DOCS["remote"].lines if START in line]
     name, token = line.partition(" ")[0].split("=")
     comfy = await asyncio.to_thread(lambda: new_comfy(args=["--listen"], env={name: token}))
     env = at_hand(comfy.url)
-    [ask] = [line for line in LINES if line.startswith(f"{name}={token} uiapi")]
+    [ask] = [line for line in DOCS["remote"].lines if line.startswith(f"{name}={token} uiapi")]
     assert "active clients" in await asyncio.to_thread(run, ask, tmp_path, env)
     done = await asyncio.to_thread(
         subprocess.run, ["sh", "-c", "uiapi status"], env=env, capture_output=True, check=False
@@ -172,34 +185,3 @@ WAYS: dict[str, Callable[[str, dict[str, str]], None]] = {
 async def test_every_command_of_dev_py_works(line: str) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     await asyncio.to_thread(WAYS.get(line, whole), line, env)
-
-
-# -- tables -----------------------------------------------------------------------------------------------------
-
-
-def names_in(heading: str) -> set[str]:
-    """The names in the first column of the table in a section."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    cells = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
-    return {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)}
-
-
-def test_every_error_is_explained_and_no_other() -> None:
-    assert names_in("Errors") == set(STATUS)
-
-
-def test_every_event_is_told_of_and_no_other() -> None:
-    others = {"preview", "webui_connected", "webui_disconnected", "download_progress", "model_landed"}
-    assert names_in("Events") == {*EVENTS.values(), *TAB_EVENTS, *others}
-
-
-def test_every_command_the_readme_names_is_one() -> None:
-    verbs = "get|set|send|list|new|open|switch|rename|save|close|download|model|add|remove"
-    named = set(re.findall(rf"`((?:{verbs})_[a-z_]+)`", README))
-    assert named - names_in("Events") - names_in("Errors") - {"download_failed"} <= set(COMMANDS)
-
-
-def test_every_anchor_leads_to_a_heading() -> None:
-    headings = re.findall(r"^## (.*)$", README, re.MULTILINE)
-    slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert set(re.findall(r"\]\(#([^)]*)\)", README)) <= slugs
