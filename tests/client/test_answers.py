@@ -236,3 +236,19 @@ async def test_a_thread_that_has_ended_leaves_no_connection(scripted: Scripted, 
         await asyncio.sleep(0.1)
         assert connections() <= before + 1
     assert len(scripted.seen) == 10
+
+
+def test_a_refusal_has_the_status_it_came_with_or_else_its_codes() -> None:
+    frame = {"status": "error", "code": "too_many", "error": "Wait."}
+    assert (wire.refusal(frame).status, wire.refusal(frame, 418).status) == (429, 418)
+    assert wire.refusal({**frame, "code": "nonsense"}).status == 0
+
+
+@pytest.mark.parametrize(("status", "passes"), [(200, True), (299, True), (300, False), (399, False), (404, False)])
+def test_only_an_answer_that_succeeded_may_say_anything(status: int, passes: bool) -> None:
+    sent = wire.asked("connection_status", {})
+    if passes:
+        assert wire.answered(sent, status, b'{"status": "moved"}', "x") == {"status": "moved"}
+    else:
+        with pytest.raises(Unreachable):
+            wire.answered(sent, status, b'{"status": "moved"}', "x")
