@@ -11,7 +11,7 @@ import pytest
 from comfyui_uiapi.downloads import turns, web
 from comfyui_uiapi.downloads.limits import SLOW_SECONDS, SLOWEST, Backoff, Pace
 from comfyui_uiapi.downloads.settings import Settings
-from comfyui_uiapi.downloads.turns import Turn, Turns
+from comfyui_uiapi.downloads.turns import Rest, Turn, Turns
 from comfyui_uiapi.tests.downloads.conftest import Pauses, Room
 from comfyui_uiapi.tests.downloads.host import Answer, Host, model_bytes
 
@@ -125,6 +125,21 @@ async def test_a_turn_that_is_granted_as_its_taker_is_cancelled_is_not_lost() ->
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     await asyncio.wait_for(handed_out.acquire("c"), 5)
+
+
+async def test_one_silent_connection_of_two_keeps_the_turn_and_counts_as_pausing_no_longer_than_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.0)
+    handed_out = Turns(1)
+    async with handed_out.turn("a") as turn:
+        rest = Rest(turn, asyncio.get_running_loop())
+        async with rest.patiently(lambda: 2):
+            await asyncio.sleep(0.01)
+            assert handed_out._free == 0
+        rest.remain(1)
+        await asyncio.sleep(0.01)
+        assert handed_out._free == 0
 
 
 def test_a_connection_on_which_too_little_comes_is_noticed_after_a_minute() -> None:
