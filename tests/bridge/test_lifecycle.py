@@ -41,15 +41,20 @@ async def test_a_disconnect_refuses_new_requests_and_answers_every_old_one_in_or
     wire = Wire()
     manager.connect(wire)
     manager.adopt([])
-    asked = asyncio.create_task(manager.request("late", {}, 5))
+    asked = {name: asyncio.create_task(manager.request(name, {}, 5)) for name in ("late", "later", "last")}
     await asyncio.sleep(0)
-    assert [request.command for request in wire.requests] == ["early", "late"]
+    names = ["early", "late", "later", "last"]
+    assert [request.command for request in wire.requests] == names
+    answered: list[str] = []
+    for name, task in {**asked, "early": buffered}.items():
+        task.set_name(name)
+        task.add_done_callback(lambda done: answered.append(done.get_name()))
     assert manager.disconnect(wire)
     assert manager._disconnected and not manager._pending_requests and not manager._buffered_requests
-    for task in (buffered, asked):
-        with pytest.raises(UiapiError) as caught:
-            await task
-        assert caught.value.envelope()["error"] == "Client disconnected"
+    for error in await asyncio.gather(buffered, *asked.values(), return_exceptions=True):
+        assert isinstance(error, UiapiError)
+        assert error.envelope()["error"] == "Client disconnected"
+    assert answered == names
     with pytest.raises(UiapiError):
         await manager.request("after", {}, 5)
 

@@ -65,6 +65,15 @@ async def test_subscribers_hear_of_runs_that_they_did_not_start(house: Any, even
     assert house.bridge.runs._runs == {}
 
 
+async def test_a_subscriber_hears_which_nodes_of_a_run_were_cached(house: Any) -> None:
+    program = await subscribed(house, events=["execution_cached"])
+    house.comfy.send_sync("execution_start", {"prompt_id": "p1"})
+    house.comfy.send_sync("execution_cached", {"prompt_id": "p1", "nodes": ["3", "4"], "timestamp": 1})
+    frame = await program.receive_json(timeout=5)
+    data = frame["data"]
+    assert (frame["event"], data["prompt_id"], data["nodes"]) == ("execution_cached", "p1", ["3", "4"])
+
+
 async def test_a_websocket_hears_of_a_bounded_number_of_paths(house: Any) -> None:
     program = await house.program()
     for number, paths in enumerate(([f"N{n}" for n in range(600)], [f"M{n}" for n in range(400)], ["one more"])):

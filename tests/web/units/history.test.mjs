@@ -131,6 +131,7 @@ test("a step in which nothing changed is neither counted nor left to redo", asyn
   const { undoQueue, activeState } = page.tab.changeTracker;
   undoQueue.push(structuredClone(activeState));
   assert.deepEqual([await page.ask("undo"), page.value("Mine")], [{ done: 1 }, 1]);
+  assert.equal(page.tab.changeTracker.redoQueue.length, 1);
   assert.deepEqual([await page.ask("redo", { steps: 5 }), page.value("Mine")], [{ done: 1 }, 2]);
 });
 

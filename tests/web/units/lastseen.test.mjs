@@ -9,6 +9,8 @@ import { graph, node } from "./graphs.mjs";
 /** What is told of a graph, and how many exports that took. */
 async function snapshotOf(root) {
   const told = [];
+  let tell;
+  const sent = new Promise((resume) => (tell = (event, data) => resume(told.push(data))));
   let exports = 0;
   const exported = async () => {
     exports++;
@@ -18,9 +20,9 @@ async function snapshotOf(root) {
   const queueing = { alone: (work) => work() };
   const revisions = { revision: () => "r-1", activeTab: () => "tab-1", onChange() {}, onHand() {} };
   const page = { performance: { now: () => 0 }, setTimeout: (action) => setImmediate(action), clearTimeout() {}, console };
-  const lastSeen = createLastSeen({ frontend, workflows: { loading: () => null }, queueing, revisions, tell: (event, data) => told.push(data) }, page);
+  const lastSeen = createLastSeen({ frontend, workflows: { loading: () => null }, queueing, revisions, tell }, page);
   lastSeen.anew();
-  await new Promise((resume) => setTimeout(resume, 20));
+  await sent;
   assert.equal(told.length, 1);
   return { ...told[0], exports };
 }
