@@ -10,7 +10,7 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {}
 
 
 def _bind() -> None:
-    from .bridge.comfy import running_prompt_server
+    from .bridge.comfyui.adapter import running_prompt_server
 
     prompt_server = running_prompt_server()
     if prompt_server is not None:

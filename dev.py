@@ -1,7 +1,7 @@
 """Sets up, tests and shows this project with one command each; `python3 dev.py --help` lists them.
 
 Standard library only: it builds `.venv` and the real stack (ComfyUI, frontends) before it uses them. The parts
-that need installed packages are in tests/stack/ and run after dev.py has restarted itself inside `.venv`.
+that need installed packages are in tests/tools/ and run after dev.py has restarted itself inside `.venv`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent
 
 
-def _stack(name: str) -> Any:
-    """A module of tests/stack, under the name it has in the tests but without running this package's entry point,
+def _tool(name: str) -> Any:
+    """A module of tests/tools, under the name it has in the tests but without running this package's entry point,
     which needs packages that may not be installed yet."""
     if "comfyui_uiapi" not in sys.modules:
         package = types.ModuleType("comfyui_uiapi")
         package.__path__ = [str(ROOT)]
         sys.modules["comfyui_uiapi"] = package
-    return importlib.import_module(f"comfyui_uiapi.tests.stack.{name}")
+    return importlib.import_module(f"comfyui_uiapi.tests.tools.{name}")
 
 
 def _inside_venv() -> None:
     """Go on inside `.venv`; returns only there."""
-    build = _stack("build")
+    build = _tool("build")
     if Path(sys.prefix).resolve() != build.VENV.resolve():
         _become([build.PYTHON, __file__, *sys.argv[1:]])
 
@@ -43,31 +43,31 @@ def _become(command: list[Any]) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
-    _stack("build").build()
-    _stack("chromium").ensure()
+    _tool("build").build()
+    _tool("chromium").ensure()
 
 
 def _demo(options: argparse.Namespace) -> None:
-    _stack("build").build([options.frontend])
-    _stack("chromium").ensure()
+    _tool("build").build([options.frontend])
+    _tool("chromium").ensure()
     _inside_venv()
-    asyncio.run(_stack("demo").demo(options.frontend))
+    asyncio.run(_tool("demo").demo(options.frontend))
 
 
 def _run(options: argparse.Namespace) -> None:
-    _stack("build").build([options.frontend])
+    _tool("build").build([options.frontend])
     if not options.no_browser:
-        _stack("chromium").ensure()
+        _tool("chromium").ensure()
     _inside_venv()
-    asyncio.run(_stack("demo").serve(options.port, options.frontend, not options.no_browser))
+    asyncio.run(_tool("demo").serve(options.port, options.frontend, not options.no_browser))
 
 
 def _test(options: argparse.Namespace) -> None:
-    build = _stack("build")
+    build = _tool("build")
     known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     known.add_argument("--frontends", type=lambda names: names.split(","), default=build.FRONTENDS)
     build.build(known.parse_known_args(sys.argv[2:])[0].frontends)
-    _stack("chromium").ensure()
+    _tool("chromium").ensure()
     # pytest finds its configuration from here, wherever dev.py was called from.
     os.chdir(ROOT)
     # All of them in two processes, as tests/conftest.py divides them; a choice is shown as it runs.
@@ -92,33 +92,33 @@ def _soak(options: argparse.Namespace) -> None:
 def _screenshots(options: argparse.Namespace) -> None:
     _build(options)
     _inside_venv()
-    _stack("pictures").main()
+    _tool("screenshots").main()
 
 
 def _compat(options: argparse.Namespace) -> None:
     if options.python:
-        sys.exit(_stack("compat").fast_tests(options.python))
-    build = _stack("build")
+        sys.exit(_tool("compat").fast_tests(options.python))
+    build = _tool("build")
     build.build([*(options.frontends or build.ALL_FRONTENDS), build.TOO_OLD])
-    _stack("chromium").ensure()
-    sys.exit(_stack("compat").main(options.frontends))
+    _tool("chromium").ensure()
+    sys.exit(_tool("compat").main(options.frontends))
 
 
 def _lint(options: argparse.Namespace) -> None:
-    _stack("build").build()
-    sys.exit(_stack("lint").lint())
+    _tool("build").build()
+    sys.exit(_tool("lint").lint())
 
 
 def _mutants(options: argparse.Namespace) -> None:
-    _stack("build").build()
+    _tool("build").build()
     _inside_venv()
-    sys.exit(_stack("mutants").main(options.files, options.most, options.seed, options.jobs))
+    sys.exit(_tool("mutants").main(options.files, options.most, options.seed, options.jobs))
 
 
 def _generate(options: argparse.Namespace) -> None:
-    _stack("build").build()
+    _tool("build").build()
     _inside_venv()
-    importlib.import_module("comfyui_uiapi.tests.client.generate").main()
+    importlib.import_module("comfyui_uiapi.tests.tools.generate").main()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     add("generate", _generate, "Write the client's table and types anew from the commands' declarations.")
     add("build", _build, "Only build what the others use.")
 
-    versions = _stack("build").FRONTENDS
+    versions = _tool("build").FRONTENDS
     for command in (demo, run):
         command.add_argument("--frontend", default=versions[0], choices=versions, help="version of ComfyUI's frontend")
     run.add_argument("--port", type=int, default=8188, help="where ComfyUI listens")
@@ -163,8 +163,8 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     if sys.version_info < (3, 11):
         sys.exit("dev.py needs Python 3.11 or newer; run it with one, for example python3.11 dev.py.")
-    steps = _stack("steps")
-    _stack("children").end_on_signals()
+    steps = _tool("steps")
+    importlib.import_module("comfyui_uiapi.tests.harness.children").end_on_signals()
     # What follows `test` is pytest's to read.
     options = _parser().parse_args(sys.argv[1:2] if sys.argv[1:2] == ["test"] else None)
     try:

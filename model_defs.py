@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .bridge.errors import UiapiError
+from .common.errors import UiapiError
 
 # Where a model can be had, in the order they are tried.
 SOURCE_KINDS = ("local", "url", "civitai", "huggingface", "gdrive")

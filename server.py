@@ -6,24 +6,23 @@ from typing import Any
 
 from aiohttp import web
 
-from .bridge import (
-    editing,  # noqa: F401 - importing declares its commands, as below
-    execution,  # noqa: F401
-    graph,  # noqa: F401
-    knowledge,  # noqa: F401
-    pages,  # noqa: F401
-    presence,  # noqa: F401
-)
-from .bridge.access import Guard
-from .bridge.comfy import Comfy
-from .bridge.commands import COMMANDS, DEFAULT_TIMEOUT
-from .bridge.http import fallback_handler, http_handler, page_handler, page_key_handler
-from .bridge.hub import Bridge
-from .bridge.manager import WebuiManager
-from .bridge.socket import websocket_handler
-from .downloads import commands as _model_commands  # noqa: F401 - as above
-from .downloads import person as _model_decisions  # noqa: F401
-from .downloads.registry import (
+# Importing declares the commands, and the documents list them in this order.
+# isort: off
+from .bridge.commands import fields as _fields, editing as _editing, execution as _execution  # noqa: F401
+from .bridge.commands import nodes_and_queue as _nodes_and_queue, workflow_tabs as _workflow_tabs  # noqa: F401
+from .bridge.commands import connections as _connections  # noqa: F401
+from .downloads.api import commands as _models, panel_commands as _panel_models  # noqa: F401
+
+# isort: on
+from .bridge.api.http import fallback_handler, http_handler, page_handler, page_key_handler
+from .bridge.api.websocket import websocket_handler
+from .bridge.app.bridge import Bridge
+from .bridge.comfyui.adapter import Comfy
+from .bridge.policy.access import Guard
+from .bridge.protocol.command_spec import COMMANDS, DEFAULT_TIMEOUT
+from .bridge.tabs.tab import WebuiManager
+from .downloads.api.lazy_loader import Room
+from .downloads.jobs.registry import (
     TASK_CLEANUP_AGE,
     _handle_task_exception,
     cleanup_old_pending_downloads,
@@ -31,8 +30,7 @@ from .downloads.registry import (
     download_tasks,
     pending_downloads,
 )
-from .downloads.room import Room
-from .downloads.urlmap import load_stored_urlmap, save_model_urls
+from .downloads.storage.url_map import load_stored_urlmap, save_model_urls
 
 __all__ = [
     "DEFAULT_TIMEOUT",
@@ -84,12 +82,12 @@ def add_routes(routes: web.RouteTableDef, bridge: Bridge) -> None:
 
 def _document() -> str:
     # At first use, as below: ComfyUI waits for every extension to import.
-    from .bridge.openapi import document_text
+    from .bridge.api.openapi import document_text
 
     return document_text()
 
 
 def _page() -> str:
-    from .bridge.docs import page
+    from .bridge.api.docs_page import page
 
     return page()

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import UiapiError, UiapiWarning, Unreachable
-from .events import Event
-from .results import OutputFile, OutputText, Prompt, Run
-from .sync import Client
+from .client import Client
+from .common.errors import UiapiError, UiapiWarning, Unreachable
+from .common.events import Event
+from .common.results import OutputFile, OutputText, Prompt, Run
 
 if TYPE_CHECKING:
-    from .aio import AsyncClient
+    from .async_client import AsyncClient
 
     __version__: str
 
@@ -40,11 +40,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # aiohttp takes longer to import than most scripts take to run, and some hosts of Python do not have it.
     if name == "AsyncClient":
-        from .aio import AsyncClient
+        from .async_client import AsyncClient
 
         return AsyncClient
     if name == "__version__":
-        from .table import version
+        from .common.command_table import version
 
         return version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

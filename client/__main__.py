@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command line, or say what it lacks."""
     try:
-        from .cli import run
+        from .cli.app import run
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise

@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
-from .errors import UiapiWarning
-from .events import Event, Listener
-from .http import Http
-from .wire import Address, Asked
+from .common.errors import UiapiWarning
+from .common.events import Event, Listener
+from .protocol.requests import Address, Asked
+from .transport.http import Http
 
 if TYPE_CHECKING:
     # Needs aiohttp, which only events do.
-    from .background import Background
+    from .transport.event_thread import Background
 
 
 class SyncBase:
@@ -100,7 +100,7 @@ class SyncBase:
     def _socket(self) -> Background:
         with self._starting:
             if self._background is None:
-                from .background import Background
+                from .transport.event_thread import Background
 
                 self._background = Background(self._address, self._http.reconnect)
             return self._background

@@ -32,7 +32,7 @@ class RootIsNoTestPackage:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    from comfyui_uiapi.tests.stack.build import FRONTENDS
+    from comfyui_uiapi.tests.tools.build import FRONTENDS
 
     parser.addoption("--fuzz", action="store_true", help="send ten thousand requests to every kind of command")
     parser.addoption(

@@ -5,44 +5,44 @@
  * a CommandError for what a caller should be told.
  *
  * @typedef {object} Means
- * @property {import("./frontend.js").Frontend} frontend
- * @property {import("./queueing.js").Queueing} queueing
- * @property {ReturnType<typeof import("./runs.js").createRuns>} runs
- * @property {import("./dialogs.js").Dialogs} dialogs
- * @property {import("./loading.js").Loader} loader
- * @property {import("./workflows.js").Workflows} workflows
- * @property {import("./revision.js").Revisions} revisions
- * @property {import("./history.js").History} history
- * @property {import("./tabs.js").Tabs} tabs
- * @property {import("./modeltable.js").Check} check
+ * @property {import("./page/frontend.js").Frontend} frontend
+ * @property {import("./page/queueing.js").Queueing} queueing
+ * @property {ReturnType<typeof import("./page/run_queue.js").createRuns>} runs
+ * @property {import("./ui/dialogs.js").Dialogs} dialogs
+ * @property {import("./page/loader.js").Loader} loader
+ * @property {import("./page/workflows.js").Workflows} workflows
+ * @property {import("./page/revisions.js").Revisions} revisions
+ * @property {import("./page/history.js").History} history
+ * @property {import("./page/workflow_tabs.js").Tabs} tabs
+ * @property {import("./ui/models_dialog.js").Check} check
  *
- * @typedef {import("./types.js").Call} Call
+ * @typedef {import("./common/types.js").Call} Call
  */
 
-import { approve } from "./approve.js";
-import { alone, batch } from "./batch.js";
-import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./editing.js";
-import { CommandError } from "./errors.js";
-import { addGroup, removeGroup, setGroup } from "./groups.js";
-import { connect, linked } from "./links.js";
-import { indexed } from "./lookup.js";
-import { clearModels, directoryOf, namedUses, relinkModels, usesOf } from "./models.js";
-import { askAddresses } from "./modeltable.js";
-import { askForOffer } from "./offer.js";
-import { withOffered } from "./offered.js";
-import { resolve } from "./paths.js";
-import { query } from "./queries.js";
-import { screenshot } from "./screenshot.js";
-import { cutWritten } from "./shown.js";
-import { ownerOf } from "./subgraphs.js";
-import { texts } from "./texts.js";
-import { unlessCancelled } from "./waiting.js";
-import { setFields } from "./widgets.js";
+import { approve } from "./ui/approval_dialog.js";
+import { alone, batch } from "./graph/batch.js";
+import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./graph/editing.js";
+import { CommandError } from "./common/errors.js";
+import { addGroup, removeGroup, setGroup } from "./graph/groups.js";
+import { connect, linked } from "./graph/links.js";
+import { indexed } from "./graph/node_lookup.js";
+import { clearModels, directoryOf, namedUses, relinkModels, usesOf } from "./graph/model_widgets.js";
+import { askAddresses } from "./ui/models_dialog.js";
+import { askForOffer } from "./ui/offer_dialog.js";
+import { withOffered } from "./graph/picture_texts.js";
+import { resolve } from "./graph/paths.js";
+import { query } from "./graph/query.js";
+import { screenshot } from "./graph/screenshot.js";
+import { cutWritten } from "./common/shorten.js";
+import { ownerOf } from "./graph/subgraphs.js";
+import { texts } from "./ui/texts.js";
+import { unlessCancelled } from "./common/waiting.js";
+import { setFields } from "./graph/widgets.js";
 
 /**
  * The commands that change the graph at once; each can also be part of a batch.
  *
- * @type {Record<string, import("./batch.js").Edit>}
+ * @type {Record<string, import("./graph/batch.js").Edit>}
  */
 const edits = {
   set_fields: (frontend, { fields, pictures }) => cutWritten(setFields(frontend, withOffered(fields, pictures))),
@@ -67,7 +67,7 @@ export const commands = {
 
   get_fields({ frontend }, { fields }) {
     const root = frontend.rootGraph();
-    const valueOf = (/** @type {import("./types.js").Field} */ field) =>
+    const valueOf = (/** @type {import("./common/types.js").Field} */ field) =>
       field.widget ? (ownerOf({ ...field, widget: field.widget }).widget.value ?? null) : linked(root, field);
     return indexed(() => Object.fromEntries(fields.map((/** @type {string} */ path) => [path, valueOf(resolve(root, path))])));
   },
@@ -114,7 +114,7 @@ export const commands = {
   close_tab: (means, { tab, discard = false }, call) => write(means, call, () => means.tabs.close(tab, discard)),
 
   async execute({ frontend, runs, revisions, tabs, workflows }, { batch_count = 1, fields, pictures }, call) {
-    /** @type {Record<string, import("./types.js").Written> | undefined} */
+    /** @type {Record<string, import("./common/types.js").Written> | undefined} */
     let set;
     /** @type {string[]} */
     let warnings = [];

@@ -8,29 +8,29 @@ import { api } from "../../scripts/api.js";
 // @ts-ignore
 import { app } from "../../scripts/app.js";
 import { commands, given } from "./commands.js";
-import { createChanges } from "./changes.js";
-import { createDialogs } from "./dialogs.js";
-import { CommandError, words } from "./errors.js";
-import { createEvents } from "./events.js";
-import { createFrontend } from "./frontend.js";
-import { addBadge, createGlow } from "./glow.js";
-import { createHistory } from "./history.js";
-import { createLastSeen } from "./lastseen.js";
-import { createLoader } from "./loading.js";
-import { createMissing } from "./missing.js";
-import { createPageKey } from "./pagekey.js";
-import { createPanel } from "./panel.js";
-import { createQueueing } from "./queueing.js";
-import { createRevisions } from "./revision.js";
-import { createRuns } from "./runs.js";
-import { createSettings } from "./settings.js";
-import { createState } from "./state.js";
-import { addStyles } from "./styles.js";
-import { createTabs } from "./tabs.js";
-import { texts } from "./texts.js";
-import { createTransport } from "./transport.js";
-import { unlessCancelled } from "./waiting.js";
-import { createWorkflows } from "./workflows.js";
+import { createChanges } from "./page/change_reports.js";
+import { createDialogs } from "./ui/dialogs.js";
+import { CommandError, words } from "./common/errors.js";
+import { createEvents } from "./page/graph_events.js";
+import { createFrontend } from "./page/frontend.js";
+import { addBadge, createGlow } from "./ui/highlight.js";
+import { createHistory } from "./page/history.js";
+import { createLastSeen } from "./page/graph_snapshots.js";
+import { createLoader } from "./page/loader.js";
+import { createMissing } from "./ui/missing_models_notice.js";
+import { createPageKey } from "./connection/page_key.js";
+import { createPanel } from "./ui/panel/panel.js";
+import { createQueueing } from "./page/queueing.js";
+import { createRevisions } from "./page/revisions.js";
+import { createRuns } from "./page/run_queue.js";
+import { createSettings } from "./ui/settings.js";
+import { createState } from "./ui/panel/state.js";
+import { addStyles } from "./ui/styles.js";
+import { createTabs } from "./page/workflow_tabs.js";
+import { texts } from "./ui/texts.js";
+import { createTransport } from "./connection/transport.js";
+import { unlessCancelled } from "./common/waiting.js";
+import { createWorkflows } from "./page/workflows.js";
 
 const TOKEN_KEY = "ComfyUI-uiapi.token";
 
@@ -63,7 +63,7 @@ function start(opened) {
     tabs: createTabs(frontend, workflows),
     runs: createRuns(frontend, workflows, queueing),
     loader: createLoader(frontend, workflows),
-    /** @type {import("./modeltable.js").Check} */
+    /** @type {import("./ui/models_dialog.js").Check} */
     check: (address) => transport.request("panel_check_address", address),
   };
 

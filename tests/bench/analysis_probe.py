@@ -49,10 +49,10 @@ def main() -> None:
     checkout, folder, templates, base = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
     folder_paths, nodes = comfyui(checkout, folder, base)
     load("comfyui_uiapi", checkout / "__init__.py", package=True)
-    needs = importlib.import_module("comfyui_uiapi.downloads.needs")
-    lookups = importlib.import_module("comfyui_uiapi.downloads.lookup")
-    places = importlib.import_module("comfyui_uiapi.downloads.places").Places(folder_paths)
-    inputs = importlib.import_module("comfyui_uiapi.downloads.node_inputs").NodeInputs(
+    needs = importlib.import_module("comfyui_uiapi.downloads.workflow.required_models")
+    lookups = importlib.import_module("comfyui_uiapi.downloads.workflow.model_lookup")
+    places = importlib.import_module("comfyui_uiapi.downloads.storage.model_folders").Places(folder_paths)
+    inputs = importlib.import_module("comfyui_uiapi.downloads.workflow.node_inputs").NodeInputs(
         folder_paths, lambda: nodes.NODE_CLASS_MAPPINGS
     )
     began = time.perf_counter()

@@ -12,7 +12,7 @@ from typing import Any
 
 from playwright.async_api import Playwright
 
-from ..stack import build
+from ..tools import build
 from .runner import Row
 
 PROBE = Path(__file__).with_name("analysis_probe.py")

@@ -8,8 +8,8 @@ from typing import Any
 
 from playwright.async_api import Playwright
 
-from ..stack import build
-from ..stack.comfy import ComfyProcess
+from ..harness.comfy import ComfyProcess
+from ..tools import build
 from .opened import opened_tab
 from .runner import Row, percentile, ratio
 

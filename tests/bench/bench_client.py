@@ -11,9 +11,9 @@ import requests
 from playwright.async_api import Playwright
 
 from ...client import Client
-from ..stack import build
-from ..stack.demo import WORKFLOW
-from ..stack.tab import Tab
+from ..harness.browser.tab import Tab
+from ..tools import build
+from ..tools.demo import WORKFLOW
 from .bench_roundtrip import FIELDS, Block, alternate
 from .opened import opened_tab
 from .runner import Row, percentile, ratio

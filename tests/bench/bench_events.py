@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 import aiohttp
 from playwright.async_api import Playwright
 
-from ..stack import build
-from ..stack.program import MAX_FRAME
+from ..harness.program import MAX_FRAME
+from ..tools import build
 from .bench_roundtrip import GRAPH, Block, alternate, echo_server, pipelined
 from .opened import opened_tab
 from .runner import Row, percentile, ratio

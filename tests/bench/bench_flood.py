@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack
 import aiohttp
 from playwright.async_api import Playwright
 
-from ..stack import build
-from ..stack.program import MAX_FRAME
+from ..harness.program import MAX_FRAME
+from ..tools import build
 from .bench_roundtrip import FIELDS, GRAPH
 from .opened import opened_tab
 from .runner import Row, percentile

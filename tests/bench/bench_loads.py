@@ -19,11 +19,11 @@ from typing import Any
 import aiohttp
 from playwright.async_api import Playwright
 
-from ..downloads.host import Answer, Host, model_bytes
-from ..stack import children
-from ..stack.comfy import ComfyProcess
-from ..stack.program import MAX_FRAME, PATIENCE, Program
-from ..stack.tab import until
+from ..harness import children
+from ..harness.browser.tab import until
+from ..harness.comfy import ComfyProcess
+from ..harness.model_host import Answer, Host, model_bytes
+from ..harness.program import MAX_FRAME, PATIENCE, Program
 from . import latency
 from .runner import Row, percentile
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from playwright.async_api import Playwright
 
-from ..stack import build
-from ..stack.comfy import PACKAGE_NAME
+from ..harness.comfy import PACKAGE_NAME
+from ..tools import build
 from .opened import opened_tab
 from .runner import Row, percentile
 
@@ -69,7 +69,7 @@ async def measure(playwright: Playwright) -> list[Row]:
     for frontend in build.FRONTENDS:
         async with opened_tab(playwright, frontend) as tab:
             await tab.load_workflow(_graph())
-            found = await tab.page.evaluate(COUNT, [f"/extensions/{PACKAGE_NAME}/", TURNS, TURN])
+            found = await tab.page.evaluate(COUNT, [f"/extensions/{PACKAGE_NAME}/ui/panel/", TURNS, TURN])
         bare, panel = percentile(found["bare"], 50), percentile(found["panel"], 50)
         beside = f"{panel:.1f} to {bare:.1f} frames/s"
         rows.append(Row(f"frames with a full panel, {frontend}", panel / bare, "x", KEPT, True, beside))

@@ -14,9 +14,10 @@ from typing import Any
 import aiohttp
 from playwright.async_api import Playwright
 
-from ..stack import build, children
-from ..stack.comfy import ComfyProcess, free_port, is_taken
-from ..stack.tab import Tab, until
+from ..harness import children
+from ..harness.browser.tab import Tab, until
+from ..harness.comfy import ComfyProcess, free_port, is_taken
+from ..tools import build
 from . import echo
 from .opened import opened_tab
 from .runner import Row, percentile, ratio

@@ -13,9 +13,9 @@ from typing import Any
 
 from playwright.async_api import Playwright
 
-from ..stack import build
-from ..stack.comfy import ComfyProcess
-from ..stack.tab import Chromium
+from ..harness.browser.tab import Chromium
+from ..harness.comfy import ComfyProcess
+from ..tools import build
 from .runner import Row, percentile
 
 RUNS = 60

@@ -10,11 +10,11 @@ from typing import Any
 
 from playwright.async_api import Playwright
 
-from ..stack import build
-from ..stack.comfy import ComfyProcess
-from ..stack.steps import say
-from ..stack.sweep import sweep, templates, workflow_of
-from ..stack.tab import Chromium, Tab
+from ..harness.browser.sweep import sweep, templates, workflow_of
+from ..harness.browser.tab import Chromium, Tab
+from ..harness.comfy import ComfyProcess
+from ..tools import build
+from ..tools.steps import say
 from .runner import Row
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from playwright.async_api import Playwright
 
-from ..stack.comfy import ComfyProcess
-from ..stack.tab import Chromium, Tab
+from ..harness.browser.tab import Chromium, Tab
+from ..harness.comfy import ComfyProcess
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.async_api import async_playwright
 
-from ..stack.steps import Stop, say
+from ..tools.steps import Stop, say
 
 HERE = Path(__file__).resolve().parent
 PREFIX = "bench_"
@@ -50,9 +50,7 @@ class Row:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
-def ratio(
-    name: str, mine: float, bare: float, limit: float | None, *, unit: str = "ms", at_least: bool = False
-) -> Row:
+def ratio(name: str, mine: float, bare: float, limit: float | None, *, unit: str = "ms", at_least: bool = False) -> Row:
     """A figure divided by the one it is compared with; both are shown, in `unit`."""
     return Row(name, mine / bare, "x", limit, at_least, f"{mine:.4g} {unit} to {bare:.4g} {unit}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from comfyui_uiapi.tests.bench import runner
 from comfyui_uiapi.tests.bench.runner import Row, main, names, percentile, ratio, table
-from comfyui_uiapi.tests.stack.steps import Stop
+from comfyui_uiapi.tests.tools.steps import Stop
 
 
 @pytest.mark.parametrize(

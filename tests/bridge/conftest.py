@@ -15,10 +15,10 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 from comfyui_uiapi import server
-from comfyui_uiapi.bridge.access import Guard
-from comfyui_uiapi.bridge.comfy import Comfy
-from comfyui_uiapi.bridge.errors import UiapiError
-from comfyui_uiapi.bridge.hub import Bridge
+from comfyui_uiapi.bridge.app.bridge import Bridge
+from comfyui_uiapi.bridge.comfyui.adapter import Comfy
+from comfyui_uiapi.bridge.policy.access import Guard
+from comfyui_uiapi.common.errors import UiapiError
 
 
 class FakeQueue:

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import pytest
 from comfyui_uiapi.client import AsyncClient, Client
-from comfyui_uiapi.client import cli as command_line
-from comfyui_uiapi.client.values import png
+from comfyui_uiapi.client.cli import app as command_line
+from comfyui_uiapi.client.protocol.encoding import png
 from comfyui_uiapi.tests.bridge.conftest import House, folders, guard, house
-from comfyui_uiapi.tests.client.scripted import Scripted
+from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
 
 __all__ = ["folders", "guard", "house"]
 

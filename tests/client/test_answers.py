@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable, wire
-from comfyui_uiapi.client.table import bound, route
+from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable
+from comfyui_uiapi.client.common.command_table import bound, route
+from comfyui_uiapi.client.protocol import requests
 from comfyui_uiapi.tests.client.conftest import Ask, Blocking
-from comfyui_uiapi.tests.client.scripted import Scripted, cut, silence
+from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted, cut, silence
 
 RUN = {"prompt_id": "p1", "outputs": [{"node_id": "3", "filename": "a.png", "url": "/view?filename=a.png"}]}
 
@@ -42,7 +43,7 @@ async def test_a_reading_that_breaks_off_may_be_asked_again(scripted: Scripted, 
 async def test_a_silent_server_is_waited_for_no_longer_than_it_was_told(
     scripted: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "GRACE", 0.2)
+    monkeypatch.setattr(requests, "GRACE", 0.2)
     scripted.answers["get_fields"] = silence
     with pytest.raises(UiapiError, match=r"within 0\.3 s") as failed:
         await asyncio.wait_for(ask("call", "get_fields", {"fields": [], "timeout": 0.1}), 5)
@@ -240,15 +241,15 @@ async def test_a_thread_that_has_ended_leaves_no_connection(scripted: Scripted, 
 
 def test_a_refusal_has_the_status_it_came_with_or_else_its_codes() -> None:
     frame = {"status": "error", "code": "too_many", "error": "Wait."}
-    assert (wire.refusal(frame).status, wire.refusal(frame, 418).status) == (429, 418)
-    assert wire.refusal({**frame, "code": "nonsense"}).status == 0
+    assert (requests.refusal(frame).status, requests.refusal(frame, 418).status) == (429, 418)
+    assert requests.refusal({**frame, "code": "nonsense"}).status == 0
 
 
 @pytest.mark.parametrize(("status", "passes"), [(200, True), (299, True), (300, False), (399, False), (404, False)])
 def test_only_an_answer_that_succeeded_may_say_anything(status: int, passes: bool) -> None:
-    sent = wire.asked("connection_status", {})
+    sent = requests.asked("connection_status", {})
     if passes:
-        assert wire.answered(sent, status, b'{"status": "moved"}', "x") == {"status": "moved"}
+        assert requests.answered(sent, status, b'{"status": "moved"}', "x") == {"status": "moved"}
     else:
         with pytest.raises(Unreachable):
-            wire.answered(sent, status, b'{"status": "moved"}', "x")
+            requests.answered(sent, status, b'{"status": "moved"}', "x")

@@ -11,9 +11,9 @@ import numpy
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from comfyui_uiapi.bridge.access import Guard
+from comfyui_uiapi.bridge.policy.access import Guard
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError, UiapiWarning, Unreachable
-from comfyui_uiapi.client.wire import Address
+from comfyui_uiapi.client.protocol.requests import Address
 from comfyui_uiapi.tests.client.conftest import PNG, Blocking
 
 WRITTEN = {"requested": 5, "value": 5, "warnings": []}
@@ -52,9 +52,7 @@ async def test_one_field_is_written_or_several_at_once(
         client.set("A.b")
 
 
-async def test_a_warning_about_a_written_field_is_one_of_python(
-    house: Any, client: Client, blocking: Blocking
-) -> None:
+async def test_a_warning_about_a_written_field_is_one_of_python(house: Any, client: Client, blocking: Blocking) -> None:
     tab = await house.tab()
     tab.on("set_fields", {"seed": {"requested": 5, "value": 5, "warnings": ["it will be randomised"]}})
     with pytest.warns(UiapiWarning, match="seed: it will be randomised"):

@@ -13,9 +13,9 @@ from typing import Any
 import numpy
 import pytest
 from aiohttp import web
-from comfyui_uiapi.tests.client import installed
 from comfyui_uiapi.tests.client.conftest import PNG, Blocking
-from comfyui_uiapi.tests.client.scripted import Scripted
+from comfyui_uiapi.tests.harness import installed_client
+from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
 
 # After `installed`, by which they find the client.
 from uiapi import Client  # isort: skip
@@ -138,8 +138,8 @@ def example(request: pytest.FixtureRequest, working: Scripted, tmp_path: Path) -
     program = "sh" if name == "curl.sh" else str(NODES[0])
 
     async def run() -> subprocess.CompletedProcess[str]:
-        environment = {**installed.environment(tmp_path, f"{working.url}/"), "UIAPI_TOKEN": "s3cr3t"}
-        words = [program, str(installed.EXAMPLES / name), "A.b", "5", "out.png"]
+        environment = {**installed_client.environment(tmp_path, f"{working.url}/"), "UIAPI_TOKEN": "s3cr3t"}
+        words = [program, str(installed_client.EXAMPLES / name), "A.b", "5", "out.png"]
         return await asyncio.to_thread(
             subprocess.run,  # noqa: S603 - the examples' own words
             words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
@@ -178,8 +178,8 @@ async def test_a_run_that_fails_ends_with_an_error_and_no_picture(
 
 async def test_a_connection_that_ends_before_the_run_is_an_error_in_node(working: Scripted, tmp_path: Path) -> None:
     working.streams["run"] = lambda frame: [{"type": "bye"}]
-    environment = installed.environment(tmp_path, working.url)
-    words = [str(NODES[0]), str(installed.EXAMPLES / "node.mjs"), "A.b", "5", "out.png"]
+    environment = installed_client.environment(tmp_path, working.url)
+    words = [str(NODES[0]), str(installed_client.EXAMPLES / "node.mjs"), "A.b", "5", "out.png"]
     done = await asyncio.to_thread(
         subprocess.run,  # noqa: S603 - the example's own words
         words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
@@ -190,8 +190,8 @@ async def test_a_connection_that_ends_before_the_run_is_an_error_in_node(working
 @pytest.mark.parametrize("name", ["quickstart.py", "sweep.py", "animation.py", "slider.py", "curl.sh", "node.mjs"])
 async def test_a_program_without_arguments_prints_its_usage(tmp_path: Path, name: str) -> None:
     program = {".py": sys.executable, ".sh": "sh", ".mjs": str(NODES[0])}[Path(name).suffix]
-    words = [program, str(installed.EXAMPLES / name)]
-    environment = installed.environment(tmp_path, "http://127.0.0.1:9")
+    words = [program, str(installed_client.EXAMPLES / name)]
+    environment = installed_client.environment(tmp_path, "http://127.0.0.1:9")
     done = await asyncio.to_thread(
         subprocess.run,  # noqa: S603 - the example's own words
         words, env=environment, capture_output=True, text=True, timeout=20, check=False,
@@ -201,8 +201,15 @@ async def test_a_program_without_arguments_prints_its_usage(tmp_path: Path, name
 
 
 async def test_a_node_that_is_too_old_is_told_so(tmp_path: Path) -> None:
-    environment = installed.environment(tmp_path, "http://127.0.0.1:9")
-    words = [str(NODES[0]), "--no-experimental-websocket", str(installed.EXAMPLES / "node.mjs"), "A.b", "5", "out.png"]
+    environment = installed_client.environment(tmp_path, "http://127.0.0.1:9")
+    words = [
+        str(NODES[0]),
+        "--no-experimental-websocket",
+        str(installed_client.EXAMPLES / "node.mjs"),
+        "A.b",
+        "5",
+        "out.png",
+    ]
     done = await asyncio.to_thread(
         subprocess.run,  # noqa: S603 - the example's own words
         words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,

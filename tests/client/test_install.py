@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import tomllib
-from comfyui_uiapi.tests.client.installed import ROOT
+from comfyui_uiapi.tests.harness.installed_client import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -50,7 +50,7 @@ def test_the_wheel_holds_every_file_of_the_client_and_none_of_the_server(site: P
 
 def test_it_imports_without_comfyui_torch_or_the_server_parts(site: Path) -> None:
     program = (
-        "import sys; from uiapi import Client, AsyncClient; from uiapi.table import routes\n"
+        "import sys; from uiapi import Client, AsyncClient; from uiapi.common.command_table import routes\n"
         "assert len(routes()) > 40\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.errors import UiapiError
-from comfyui_uiapi.downloads import registry, urlmap
-from comfyui_uiapi.downloads.limits import Backoff
-from comfyui_uiapi.downloads.service import Downloads
-from comfyui_uiapi.downloads.settings import Settings
-from comfyui_uiapi.tests.downloads.host import Host
+from comfyui_uiapi.common.errors import UiapiError
+from comfyui_uiapi.downloads.api.service import Downloads
+from comfyui_uiapi.downloads.common.settings import Settings
+from comfyui_uiapi.downloads.common.throttle import Backoff
+from comfyui_uiapi.downloads.jobs import registry
+from comfyui_uiapi.downloads.storage import url_map
+from comfyui_uiapi.tests.harness.model_host import Host
 
 # Without it huggingface_hub asks its own host what program it is used by.
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -163,9 +164,9 @@ def fresh_register() -> Iterator[None]:
     """The register and the map's place are of the process; every test starts with neither."""
     registry.download_tasks.clear()
     registry.pending_downloads.clear()
-    kept = urlmap.path
+    kept = url_map.path
     yield
-    urlmap.path = kept
+    url_map.path = kept
     registry.download_tasks.clear()
     registry.pending_downloads.clear()
 
@@ -214,7 +215,7 @@ async def room(
 ) -> AsyncIterator[Room]:
     """The room, started."""
     room = Room(tmp_path, settings, person, pauses, classes)
-    urlmap.use_directory(room.state)
+    url_map.use_directory(room.state)
     await room.downloads.start()
     yield room
     await room.downloads.close()

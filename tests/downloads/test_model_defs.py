@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi import model_defs
-from comfyui_uiapi.bridge.errors import UiapiError
+from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.model_defs import ControlNetDef, ControlNetType, LoraDef, ModelDef, VaeDef
 
 FULL: dict[str, Any] = {

@@ -2,10 +2,10 @@
 
 import { createInterface } from "node:readline";
 
-import { CommandError } from "../../web/errors.js";
-import { pathOf, resolve } from "../../web/paths.js";
-import { walk } from "../../web/subgraphs.js";
-import { graph, host, node } from "../web/units/graphs.mjs";
+import { CommandError } from "../../web/common/errors.js";
+import { pathOf, resolve } from "../../web/graph/paths.js";
+import { walk } from "../../web/graph/subgraphs.js";
+import { graph, host, node } from "../web/graphs.mjs";
 
 /** A graph of `[title, type, widgets, inner nodes]`. */
 const build = (nodes) => nodes.map(([title, type, widgets, inner]) => (inner ? host(title, build(inner)) : node(title, type, widgets)));

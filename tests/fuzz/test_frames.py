@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 from aiohttp.test_utils import TestServer
 from comfyui_uiapi import server
-from comfyui_uiapi.bridge.access import Guard
-from comfyui_uiapi.bridge.comfy import Comfy
-from comfyui_uiapi.bridge.hub import Bridge
+from comfyui_uiapi.bridge.app.bridge import Bridge
+from comfyui_uiapi.bridge.comfyui.adapter import Comfy
+from comfyui_uiapi.bridge.policy.access import Guard
 from comfyui_uiapi.tests.bridge.conftest import FakePromptServer, House
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -9,12 +9,12 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.errors import UiapiError
-from comfyui_uiapi.downloads import urlmap
-from comfyui_uiapi.downloads.places import local_name, same_name
-from comfyui_uiapi.downloads.references import CivitaiFile, HfFile, LocalFile, read_reference
-from comfyui_uiapi.downloads.settings import Settings
-from comfyui_uiapi.tests.downloads.reader import Reader
+from comfyui_uiapi.common.errors import UiapiError
+from comfyui_uiapi.downloads.common.settings import Settings
+from comfyui_uiapi.downloads.sources.references import CivitaiFile, HfFile, LocalFile, read_reference
+from comfyui_uiapi.downloads.storage import url_map
+from comfyui_uiapi.downloads.storage.model_folders import local_name, same_name
+from comfyui_uiapi.tests.harness.node_reader import Reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,7 +165,7 @@ def test_no_name_leads_out_of_its_folder_or_to_a_device_on_windows(
 def test_the_map_holds_what_was_saved_and_no_more(
     examples: settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(urlmap, "path", tmp_path / "model_urls.json")
+    monkeypatch.setattr(url_map, "path", tmp_path / "model_urls.json")
     steps = st.lists(st.tuples(st.booleans(), st.sampled_from("abcd") | st.text(max_size=9), st.text()), max_size=6)
     # Each step writes a file and sees it onto the disk.
     fewer = settings(examples, max_examples=max(examples.max_examples // 10, 20))
@@ -173,17 +173,17 @@ def test_the_map_holds_what_was_saved_and_no_more(
     @fewer
     @given(steps)
     def holds(changes: list[tuple[bool, str, str]]) -> None:
-        urlmap.path.unlink(missing_ok=True)
-        expected: urlmap.UrlMap = {}
+        url_map.path.unlink(missing_ok=True)
+        expected: url_map.UrlMap = {}
 
         async def run() -> None:
             for saved, name, url in changes:
                 if saved:
                     expected[name] = url
-                    await urlmap.save_model_urls({name: url})
+                    await url_map.save_model_urls({name: url})
                 else:
-                    assert await urlmap.remove_model_url(name) == (expected.pop(name, None) is not None)
-                assert await urlmap.load_stored_urlmap() == expected
+                    assert await url_map.remove_model_url(name) == (expected.pop(name, None) is not None)
+                assert await url_map.load_stored_urlmap() == expected
 
         asyncio.run(run())
 

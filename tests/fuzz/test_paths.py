@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.tests.stack import build
+from comfyui_uiapi.tests.tools import build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +30,7 @@ PATHS = st.lists(NAMES | MARKS, max_size=5).map("".join)
 
 @pytest.fixture
 def resolver() -> Iterator[subprocess.Popen[str]]:
-    """web/paths.js in the Node.js that Playwright brings."""
+    """web/graph/paths.js in the Node.js that Playwright brings."""
     [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
     process = subprocess.Popen(  # noqa: S603 - our own script
         [node, SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from comfyui_uiapi.bridge.errors import UiapiError
-from comfyui_uiapi.bridge.manager import PendingRequest, WebuiManager
+from comfyui_uiapi.bridge.tabs.tab import PendingRequest, WebuiManager
+from comfyui_uiapi.common.errors import UiapiError
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test

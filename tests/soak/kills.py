@@ -25,13 +25,13 @@ import aiohttp
 from PIL import Image
 from playwright.async_api import Playwright, async_playwright
 
-from ..downloads.host import Host, model_bytes, sha256
-from ..stack import build
-from ..stack.comfy import ComfyProcess
-from ..stack.program import PATIENCE, Program
-from ..stack.steps import say
-from ..stack.tab import Chromium, Tab, until
-from ..stack.workflows import photo, picture
+from ..harness.browser.tab import Chromium, Tab, until
+from ..harness.comfy import ComfyProcess
+from ..harness.model_host import Host, model_bytes, sha256
+from ..harness.program import PATIENCE, Program
+from ..harness.workflows import photo, picture
+from ..tools import build
+from ..tools.steps import say
 
 FILES, SIZE = 12, 6 << 20
 # Bytes per second of each connection, so that a kill finds most files on their way; seconds until it comes.

@@ -32,7 +32,7 @@ _found: dict[str, Any] = {}
 
 
 def _registry() -> Any:
-    [module] = [module for name, module in sys.modules.items() if name.endswith(".downloads.registry")]
+    [module] = [module for name, module in sys.modules.items() if name.endswith(".downloads.jobs.registry")]
     return module
 
 

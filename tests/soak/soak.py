@@ -22,12 +22,12 @@ from typing import Any
 
 from playwright.async_api import Playwright, async_playwright
 
-from ..downloads.host import Host, model_bytes
-from ..stack.comfy import ComfyProcess
-from ..stack.program import PATIENCE, Program
-from ..stack.steps import Stop, say
-from ..stack.tab import Chromium, Tab
-from ..stack.workflows import picture
+from ..harness.browser.tab import Chromium, Tab
+from ..harness.comfy import ComfyProcess
+from ..harness.model_host import Host, model_bytes
+from ..harness.program import PATIENCE, Program
+from ..harness.workflows import picture
+from ..tools.steps import Stop, say
 from . import chart
 
 PROBE = Path(__file__).with_name("probe.py")

@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from comfyui_uiapi.tests.stack import build
+from comfyui_uiapi.tests.tools import build
 
-UNITS = sorted((Path(__file__).parent / "units").glob("*.test.mjs"))
+UNITS = sorted(Path(__file__).parent.rglob("*.test.mjs"))
 DEADLINE = 120
 
 

@@ -1,0 +1,1 @@
+"""The HTTP and websocket routes, and the documents that describe them."""

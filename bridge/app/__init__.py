@@ -1,0 +1,1 @@
+"""The bridge as a whole: its start and end, the dispatch of commands, and the feed of the panel."""

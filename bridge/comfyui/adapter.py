@@ -1,0 +1,248 @@
+"""Everything this package uses of ComfyUI's own insides, in one place, so that a ComfyUI change is mended here.
+
+Nothing is imported from ComfyUI: its modules are already loaded when it loads us, and looking them up by
+name keeps the package importable without it (and its `server` module apart from ours).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import ipaddress
+import os
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientError, ClientTimeout
+from yarl import URL
+
+from ...common.errors import UiapiError
+from ...common.shorten import cut_texts, sentence
+
+# Binary event numbers of ComfyUI's protocol.py (BinaryEventTypes).
+UNENCODED_PREVIEW_IMAGE = 2
+PREVIEW_IMAGE_WITH_METADATA = 4
+
+# ComfyUI checks the whole workflow before it answers, which takes a while for a large one.
+QUEUE_TIMEOUT = ClientTimeout(total=60)
+
+EventListener = Callable[[Any, Any], None]
+
+
+def running_prompt_server() -> Any | None:
+    """ComfyUI's PromptServer, or None when this package is imported outside ComfyUI."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
+class Comfy:
+    """The running ComfyUI.
+
+    Args:
+        prompt_server: ComfyUI's PromptServer.
+        folder_paths: its folder_paths module; looked up when left out.
+    """
+
+    def __init__(self, prompt_server: Any, folder_paths: Any = None) -> None:
+        self.prompt_server = prompt_server
+        self.folder_paths: Any = folder_paths or sys.modules.get("folder_paths")
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that serves every request."""
+        loop: asyncio.AbstractEventLoop = self.prompt_server.loop
+        return loop
+
+    @property
+    def version(self) -> str:
+        """ComfyUI's version, such as "0.3.75"; empty if it does not say."""
+        return getattr(sys.modules.get("comfyui_version"), "__version__", "")
+
+    @property
+    def node_classes(self) -> dict[str, type]:
+        """Node classes by type name, as loaded now."""
+        return getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {})
+
+    @property
+    def node_titles(self) -> dict[str, str]:
+        """The names shown for node types, where they differ."""
+        return getattr(sys.modules.get("nodes"), "NODE_DISPLAY_NAME_MAPPINGS", {})
+
+    @property
+    def beyond_loopback(self) -> bool:
+        """Whether ComfyUI listens on an address that another machine can reach."""
+        args = getattr(sys.modules.get("comfy.cli_args"), "args", None)
+        listen = getattr(args, "listen", None)
+        if listen is None:
+            return False
+        # An empty address is every interface.
+        return not all(is_loopback(address.strip()) for address in listen.split(","))
+
+    def input_directory(self) -> Path:
+        """Where LoadImage and its kin look for files."""
+        return Path(self.folder_paths.get_input_directory())
+
+    def directory_of(self, kind: str) -> Path | None:
+        """The folder behind a file's `type`: "output", "temp" or "input"; None for any other word."""
+        getter = {
+            "output": self.folder_paths.get_output_directory,
+            "temp": self.folder_paths.get_temp_directory,
+            "input": self.folder_paths.get_input_directory,
+        }.get(kind)
+        return Path(getter()) if getter else None
+
+    def state_directory(self) -> Path:
+        """Our own folder in ComfyUI's user directory; ComfyUI serves nothing from it over HTTP."""
+        if hasattr(self.folder_paths, "get_system_user_directory"):
+            return Path(self.folder_paths.get_system_user_directory("uiapi"))
+        return Path(self.folder_paths.get_user_directory()) / "__uiapi"
+
+    # -- ComfyUI's own websocket -------------------------------------------------------------------------
+
+    def sockets(self) -> dict[str, Any]:
+        """ComfyUI's open websockets by clientId; one stale entry can hide a live one (design of ComfyUI's /ws)."""
+        sockets: dict[str, Any] = self.prompt_server.sockets
+        return sockets
+
+    @staticmethod
+    def agent_of(socket: Any) -> str | None:
+        """The User-Agent a websocket was opened by; None if aiohttp does not tell."""
+        request = getattr(socket, "_req", None)
+        return None if request is None else request.headers.get("User-Agent", "")
+
+    async def send_event(self, event: str, data: dict[str, Any], sid: str) -> None:
+        """Send a frame over ComfyUI's own websocket to the page with that clientId."""
+        await self.prompt_server.send_json(event, data, sid)
+
+    # -- executions ---------------------------------------------------------------------------------------
+
+    def tap(self, listener: EventListener) -> Callable[[], None]:
+        """Hear everything ComfyUI tells its pages: `listener(event, data)`, called on the thread that says it.
+
+        ComfyUI has no hook for this, so its `send_sync` is wrapped on the instance; the call goes through
+        unchanged and first. Returns a function that takes the wrapper away.
+        """
+        original = self.prompt_server.send_sync
+
+        def send_sync(event: Any, data: Any, sid: str | None = None) -> None:
+            original(event, data, sid)
+            listener(event, data)
+
+        def untap() -> None:
+            if self.prompt_server.send_sync is send_sync:
+                self.prompt_server.send_sync = original
+
+        self.prompt_server.send_sync = send_sync
+        return untap
+
+    async def queue_prompt(self, prompt: dict[str, Any]) -> dict[str, Any]:
+        """Queue an API-format workflow as any program does, over ComfyUI's own HTTP API, which outlives its insides.
+
+        Answers prompt_id, number and node_errors. UiapiError `execution_failed` when ComfyUI refuses.
+        """
+        args = getattr(sys.modules.get("comfy.cli_args"), "args", None)
+        secure = bool(getattr(args, "tls_keyfile", None) and getattr(args, "tls_certfile", None))
+        address = self.prompt_server.address
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
+        url = URL.build(scheme="https" if secure else "http", host=host, port=self.prompt_server.port, path="/prompt")
+        # ComfyUI tells of a run only to the client that queued it; this id is nobody's, and the tap hears it all.
+        body = {"prompt": prompt, "client_id": "uiapi"}
+        # The certificate is for other names than the loopback address it is asked under here.
+        asked = self.prompt_server.client_session.post(url, json=body, ssl=False, timeout=QUEUE_TIMEOUT)
+        try:
+            async with asked as response:
+                answer: dict[str, Any] = await response.json()
+        except (ClientError, asyncio.TimeoutError, ValueError) as error:
+            # A workflow can make ComfyUI fail over it, and then it answers no JSON.
+            raise UiapiError(
+                "execution_failed",
+                "ComfyUI did not say what became of the workflow; look at its log and its queue.",
+                {"reason": f"{type(error).__name__}: {error}"},
+            ) from None
+        if response.status != 200:
+            errors = answer.get("node_errors") or {}
+            said = answer.get("error") or {}
+            message = said.get("message", said) if isinstance(said, dict) else said
+            raise UiapiError(
+                "execution_failed",
+                sentence(f"ComfyUI refused the workflow: {message}."),
+                {"error": cut_texts(said), "node_errors": cut_texts(errors)},
+            )
+        return {key: answer.get(key) for key in ("prompt_id", "number", "node_errors")}
+
+    def history_of(self, prompt_id: str) -> dict[str, Any] | None:
+        """The finished execution's history entry, or None while ComfyUI has none; not to be changed."""
+        # get_history() would deep-copy the whole prompt on the event loop; the entry is final once it is there.
+        entry: dict[str, Any] | None = self.prompt_server.prompt_queue.history.get(prompt_id)
+        return entry
+
+    def queued_ids(self) -> set[str]:
+        """The prompts that wait in ComfyUI's queue or run; ask once for many, since it copies the queue."""
+        running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
+        return {item[1] for item in (*running, *waiting)}
+
+    def queued_prompts(self) -> list[Any]:
+        """What runs and what waits, in API format; not to be changed."""
+        running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
+        return [item[2] for item in (*running, *waiting)]
+
+    def queued(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The prompts that run and those that wait, each with prompt_id, number and how many nodes it has."""
+        running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
+        return [_brief(item) for item in running], [_brief(item) for item in sorted(waiting, key=lambda item: item[0])]
+
+    def cancel(self, prompt_id: str) -> bool:
+        """Take a waiting prompt out of the queue; False if it does not wait."""
+        return bool(self.prompt_server.prompt_queue.delete_queue_item(lambda item: item[1] == prompt_id))
+
+    def clear_queue(self) -> None:
+        """Take every waiting prompt out of the queue."""
+        self.prompt_server.prompt_queue.wipe_queue()
+
+    def interrupt(self) -> None:
+        """Have the running prompt stop at its next chance."""
+        sys.modules["nodes"].interrupt_processing()
+
+    async def validate(self, prompt_id: str, prompt: dict[str, Any]) -> tuple[bool, Any, dict[str, Any]]:
+        """What ComfyUI's own check says of an API-format workflow: (valid, error, errors by node)."""
+        # The check writes converted values into what it is given.
+        checked = await sys.modules["execution"].validate_prompt(prompt_id, copy.deepcopy(prompt), None)
+        return checked[0], checked[1], checked[3]
+
+    def running_prompt_id(self) -> str | None:
+        """The prompt ComfyUI's executor took last."""
+        return getattr(self.prompt_server, "last_prompt_id", None)
+
+
+def _brief(item: tuple[Any, ...]) -> dict[str, Any]:
+    return {"prompt_id": item[1], "number": item[0], "nodes": len(item[2])}
+
+
+def names_of(node: Any) -> tuple[str | None, str | None]:
+    """Title and type of an API-format node; what is no text, since anybody can queue anything, is neither."""
+    if not isinstance(node, dict):
+        return None, None
+    meta = node.get("_meta")
+    names = (meta.get("title") if isinstance(meta, dict) else None, node.get("class_type"))
+    title, node_type = (name if isinstance(name, str) else None for name in names)
+    return title, node_type
+
+
+@lru_cache(maxsize=256)
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address, without port or brackets, can only mean this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+def within(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
+    """Whether `path`, with every symlink followed, lies in `folder`."""
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    try:
+        return os.path.commonpath([real, root]) == root
+    except ValueError:
+        return False

@@ -1,0 +1,243 @@
+"""Commands about who is connected: the second transport's hello, answer and goodbye, and the status."""
+
+from __future__ import annotations
+
+import logging
+from time import time
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, field_validator
+
+from ...common.clock import steady_time
+from ...common.errors import UiapiError
+from ..app.dispatch import Call
+from ..protocol.command_spec import Kind, Request, Risk, command
+from ..protocol.schemas import (
+    Acknowledged,
+    ConnectionStatus,
+    Done,
+    LateAnswer,
+    Subscription,
+    Unsubscribed,
+    Webui,
+    WebuiId,
+)
+from ..protocol.subscriptions import MAX_PATH
+from ..protocol.websocket_connection import SocketTransport
+from ..tabs.tab import WebuiManager
+
+log = logging.getLogger("uiapi")
+
+
+class OfPage(Request):
+    """Which page is meant."""
+
+    client_id: str | int | None = Field(None, description="The page's id.")
+
+
+class WebuiReady(OfPage):
+    """A page on the second transport is there; client_id -1 (or none) asks for an id."""
+
+    browserInfo: dict[str, Any] | None = Field(None, description="browser, platform and so on, for webuis.")
+    page_key: str | None = Field(None, description="From POST /uiapi/page_key; pages on this machine need none.")
+
+    @field_validator("client_id")
+    @classmethod
+    def _digits(cls, value: str | int | None) -> int | None:
+        if value is None or value == "":
+            return None
+        try:
+            return int(value)
+        except ValueError:
+            raise ValueError("send a whole number, or -1 to be given one") from None
+
+
+class WebuiResponse(OfPage):
+    """A page's answer; without one of its two ids it cannot be placed."""
+
+    request_id: str | None = Field(None, description="As it came with the request.")
+    response: Any = Field(None, description="The answer, or an error envelope.")
+
+
+@command("webui_ready", response=WebuiId, errors=["too_many", "wrong_page"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+async def webui_ready(call: Call, request: WebuiReady) -> dict[str, Any]:
+    """Tell the server of a page that speaks only ComfyUI's own websocket; answers its id."""
+    has_key = request.page_key is not None
+    if has_key or not call.caller.local:
+        call.bridge.guard.check_page_key(request.page_key)
+    wanted = request.client_id if isinstance(request.client_id, int) and request.client_id > 0 else None
+    arrivals = call.bridge.event_transports
+    arrived = arrivals.arrive(wanted, request.browserInfo or {}, call.caller.agent, has_key=has_key)
+    return {"client_id": arrived.client_id}
+
+
+@command("webui_response", response=Acknowledged, errors=["forbidden"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+async def webui_response(call: Call, request: WebuiResponse) -> dict[str, Any]:
+    """Answer a request that a page got over ComfyUI's own websocket."""
+    if not request.request_id or request.client_id is None:
+        raise UiapiError("malformed", "Send both request_id and client_id with an answer.")
+    owner = call.bridge.owner_of(request.request_id)
+    if owner is None:
+        log.info("An answer to request %.40r came too late or twice; ignored.", request.request_id)
+        return {"status": "ignored", "message": "Nobody waits for this answer any more."}
+    if str(owner.client_id) != str(request.client_id):
+        raise UiapiError("forbidden", "That request was put to another tab; only that one can answer it.")
+    response = {} if request.response is None else request.response
+    failed = isinstance(response, dict) and response.get("status") == "error"
+    owner.respond(request.request_id, response, response if failed else None)
+    return {}
+
+
+@command("webui_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+async def webui_disconnect(call: Call, request: OfPage) -> dict[str, Any]:
+    """Tell the server that a page is closing; its id may be left out when it is the only one."""
+    _leave(call, request)
+    return {}
+
+
+@command("client_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+async def client_disconnect(call: Call, request: OfPage) -> dict[str, Any]:
+    """Tell the server that a page is closing (the older name)."""
+    _leave(call, request)
+    return {}
+
+
+def _leave(call: Call, request: OfPage) -> None:
+    if request.client_id is not None:
+        manager = _manager(call, request.client_id)
+        if manager is None:
+            return
+        # Anybody could send it in that tab's name, and another page would be the main one.
+        if isinstance(manager.transport, SocketTransport):
+            raise UiapiError("conflict", f"Tab {manager.client_id} has a websocket of its own; close that instead.")
+        manager.disconnect()
+        return
+    pages = call.bridge.event_transports.pages()
+    if len(pages) > 1:
+        raise UiapiError(
+            "conflict",
+            "Several pages are connected; send the client_id of the one that closes.",
+            {"webuis": [page.manager.client_id for page in pages]},
+        )
+    for page in pages:
+        page.manager.disconnect()
+
+
+@command("connection_status", response=ConnectionStatus, risk=Risk.READ, kind=Kind.TALK, method="GET", flat=True)
+async def connection_status(call: Call, request: OfPage) -> dict[str, Any]:
+    """Say who is connected and what is going on, or with client_id how that tab is; times in seconds."""
+    webuis = call.bridge.webuis
+    if request.client_id is not None:
+        manager = _manager(call, request.client_id)
+        return {
+            "client_id": manager.client_id if manager else request.client_id,
+            "webui_connected": manager is not None and manager.connected,
+            "is_main": manager is not None and manager.client_id == webuis.main_id,
+            "pending_requests": manager.pending_count if manager else 0,
+            "transport": manager.transport.kind if manager and manager.transport else None,
+        }
+    active, pending = call.bridge.downloads.counts() if call.bridge.downloads else (0, 0)
+    connected = webuis.connected()
+    return {
+        "webui_connected": bool(connected),
+        "active_clients": len(connected),
+        "main_webui_id": webuis.main_id,
+        "pending_requests": sum(manager.pending_count for manager in [*connected, webuis.lobby]),
+        "active_downloads": active,
+        "pending_downloads": pending,
+        "server_time": time(),
+        "server_uptime": steady_time() - call.bridge.started,
+    }
+
+
+@command("webuis", response=list[Webui], risk=Risk.READ, kind=Kind.TALK, method="GET")
+async def webuis(call: Call, request: Request) -> list[dict[str, Any]]:
+    """List the open tabs."""
+    return [call.bridge.webuis.describe(manager) for manager in call.bridge.webuis.connected()]
+
+
+READING = frozenset({Kind.READ})
+# Subscriptions of one websocket, and the paths of all of them.
+MAX_SUBSCRIPTIONS = 100
+MAX_PATHS = 1000
+Path = Annotated[str, StringConstraints(max_length=MAX_PATH)]
+
+
+class LateResult(Request):
+    """Which request's answer is asked for."""
+
+    request_id: str = Field(max_length=200, description="From the details of a timeout error.")
+
+    def kinds(self) -> frozenset[Kind]:
+        """The answer holds what was read or done."""
+        return READING
+
+
+@command("late_result", response=LateAnswer, errors=["unknown_request"], risk=Risk.READ, kind=Kind.TALK)
+async def late_result(call: Call, request: LateResult) -> dict[str, Any]:
+    """Fetch what a tab answered after its caller was told `timeout`, within 10 minutes."""
+    try:
+        answer = call.bridge.webuis.late.find(request.request_id)
+    except KeyError:
+        raise UiapiError(
+            "unknown_request", "No request with that id ran into its timeout within the last 10 minutes."
+        ) from None
+    return {"answered": answer is not None, "answer": answer}
+
+
+class Subscribe(Request):
+    """Which events to hear: their names, or beginnings of names that end in `*`; all of them if left out."""
+
+    events: list[str] = Field(["*"], max_length=100, description='Such as "output" or "webui_*".')
+    paths: list[Path] = Field([], max_length=MAX_PATHS, description="Only what is about these fields or nodes.")
+
+    def kinds(self) -> frozenset[Kind]:
+        """Events say what is in the graph."""
+        return READING
+
+
+class Unsubscribe(Request):
+    """Which subscription to end: the id of the request that began it."""
+
+    subscription: str | int = Field(description="The id of the subscribe request.")
+
+
+@command("subscribe", response=Subscription, errors=["too_many"], risk=Risk.READ, kind=Kind.TALK)
+async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
+    """Hear events on this websocket until it closes or unsubscribe is sent."""
+    emit = call.caller.emit
+    if emit is None:
+        raise UiapiError("invalid", "Events are sent on the websocket /uiapi/ws; subscribe there.")
+    if call.caller.request_id in call.caller.subscriptions:
+        raise UiapiError("invalid", "This id is that of another subscription; unsubscribe it, or use another id.")
+    if len(call.caller.subscriptions) >= MAX_SUBSCRIPTIONS:
+        raise UiapiError("too_many", f"This websocket has {MAX_SUBSCRIPTIONS} subscriptions; unsubscribe one.")
+    if sum(len(known.paths) for known in call.caller.subscriptions.values()) + len(request.paths) > MAX_PATHS:
+        raise UiapiError("too_many", f"One websocket hears of at most {MAX_PATHS} paths; name nodes instead of fields.")
+    approvals, program = call.bridge.approvals, call.caller.program
+
+    def tell(event: str, data: dict[str, Any]) -> None:
+        # The person may have decided otherwise since the subscription began.
+        if approvals.reads(program):
+            emit(event, data)
+
+    subscriber = call.bridge.subscriptions.add(tell, request.events, request.paths)
+    call.caller.subscriptions[call.caller.request_id] = subscriber
+    return {"subscription": call.caller.request_id}
+
+
+@command("unsubscribe", response=Unsubscribed, risk=Risk.READ, kind=Kind.TALK)
+async def unsubscribe(call: Call, request: Unsubscribe) -> dict[str, Any]:
+    """End a subscription of this websocket."""
+    subscriber = call.caller.subscriptions.pop(str(request.subscription), None)
+    if subscriber is None:
+        raise UiapiError("invalid", "This websocket has no such subscription; give the id of your subscribe request.")
+    subscriber.end()
+    return {"unsubscribed": True}
+
+
+def _manager(call: Call, client_id: str | int) -> WebuiManager | None:
+    try:
+        return call.bridge.webuis.managers.get(int(client_id))
+    except ValueError:
+        return None

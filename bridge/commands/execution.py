@@ -1,0 +1,214 @@
+"""Commands that run the open graph: `execute` presses Run, `run` also sets, waits and brings the results."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ...common.errors import UiapiError
+from ..app.dispatch import Call
+from ..comfyui.api_prompts import left_out, unknown_needed, without_idle
+from ..comfyui.input_images import Pictures
+from ..comfyui.outputs import TextRoom, inline_files
+from ..comfyui.run_results import Ended, answer_of_all, failure_of_all, outputs_of_all
+from ..protocol.command_spec import GRAPH_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Kind, Request, Risk, command
+from ..protocol.schemas import Queued, Ran
+from ..tabs.graph_snapshot import can_run_alone, prompt_alone
+from .fields import FORMATS, WRITES, Workflow, Write
+
+# Seconds to wait for a run when the caller does not say: long enough for a video, short of for ever.
+RUN_TIMEOUT = 3600.0
+
+Outputs = Literal["urls", "base64"]
+OUTPUTS = "How the files come: by the url that ComfyUI serves them under, or with their content."
+BATCH = "How many times to press Run."
+# What can become of waiting for a run and of bringing its files.
+RUN_CODES = frozenset({"execution_interrupted", "result_lost", "storage_failed", "forbidden", "too_large"})
+
+
+class Execute(Request):
+    """How to press Run."""
+
+    wait: bool = Field(False, description="Answer once ComfyUI is done, with the files it made.")
+    batch_count: int = Field(1, ge=1, le=100, description=BATCH)
+    outputs: Outputs = Field("urls", description=OUTPUTS)
+
+
+class RunRequest(Request):
+    """What to set or load first, and how to answer."""
+
+    fields: list[Write] | None = Field(None, max_length=10_000, description=WRITES)
+    workflow: Workflow | None = Field(None, description=f"Opened in the tab before the run. {FORMATS}")
+    wait: bool = Field(True, description="Answer once ComfyUI is done, with the files it made.")
+    batch_count: int = Field(1, ge=1, le=100, description=BATCH)
+    outputs: Outputs = Field("urls", description=OUTPUTS)
+    timeout: float | None = Field(None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait for the results.")
+
+    def kinds(self) -> frozenset[Kind]:
+        """Setting fields is a change, and opening a workflow a load."""
+        wanted = {Kind.CHANGE: self.fields, Kind.LOAD: self.workflow}
+        return frozenset(kind for kind, value in wanted.items() if value)
+
+    def writes(self) -> list[Write]:
+        """The fields it sets."""
+        return self.fields or []
+
+
+@command("execute", response=Ran, tab_response=Queued, errors=RUN_CODES, risk=Risk.DRIVE, kind=Kind.RUN, tab=True)
+async def execute(call: Call, request: Execute) -> dict[str, Any]:
+    """Press Run in the open tab; with wait, answer once ComfyUI is done."""
+    nothing = Pictures(call.bridge.pictures)
+    return await _execute(call, request.batch_count, {}, nothing, wait=request.wait, outputs=request.outputs)
+
+
+@command(
+    "run",
+    response=Ran,
+    errors=RUN_CODES | TAB_COMMAND_CODES,
+    example=(
+        {"fields": [["Canvas.width", 640]]},
+        {
+            "prompt_id": "0f8f7d52-6ed5-4f0b-a5a5-9a2f3c1a4d11",
+            "number": 3,
+            "node_errors": {},
+            "status": "success",
+            "outputs": [
+                {
+                    "node_id": "3",
+                    "title": "Result",
+                    "node_type": "SaveImage",
+                    "kind": "images",
+                    "filename": "uiapi_00001_.png",
+                    "subfolder": "",
+                    "type": "output",
+                    "url": "/view?filename=uiapi_00001_.png&subfolder=&type=output",
+                }
+            ],
+            "execution_time": 0.021,
+        },
+    ),
+    risk=Risk.DRIVE,
+    kind=Kind.RUN,
+    timeout=RUN_TIMEOUT,
+)
+async def run(call: Call, request: RunRequest) -> dict[str, Any]:
+    """Load a workflow and set fields if given, run it, and answer with every file it made."""
+    try:
+        call.webui()
+    except UiapiError as error:
+        if error.code != "no_webui" or not can_run_alone(call, request.workflow):
+            raise
+        return await _run_alone(call, request)
+    warnings: list[str] = []
+    if request.workflow is not None:
+        loaded = await call.tab("load_workflow", {"workflow": request.workflow}, _step_timeout(call))
+        warnings += loaded.get("warnings") or []
+    async with Pictures(call.bridge.pictures) as pictures:
+        writes = await pictures.data(request.fields) if request.fields else {}
+        ran = await _execute(call, request.batch_count, writes, pictures, wait=request.wait, outputs=request.outputs)
+        return {**ran, "warnings": [*warnings, *ran.get("warnings", [])]} if warnings else ran
+
+
+async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
+    """Queue without a tab: the given API-format workflow, or the graph the last main tab told."""
+    async with Pictures(call.bridge.pictures) as pictures:
+        given = await prompt_alone(call, request.workflow, request.fields or [], pictures)
+        prompt, idle = without_idle(given, call.bridge.comfy.node_classes)
+        refusal = unknown_needed(prompt)
+        if refusal is not None:
+            raise refusal
+        warnings = left_out(given, idle)
+
+        async def queue() -> dict[str, Any]:
+            queued: list[dict[str, Any]] = []
+            try:
+                for _ in range(request.batch_count):
+                    queued.append(await call.bridge.comfy.queue_prompt(prompt))
+            except UiapiError as error:
+                if not queued:
+                    raise
+                raise UiapiError(error.code, error.message, {**error.details, "prompt_ids": _ids(queued)}) from None
+            finally:
+                if queued:
+                    await pictures.keep()
+            return {**queued[0], "prompt_ids": _ids(queued), "warnings": warnings}
+
+        if not request.wait:
+            return await queue()
+        return await _follow(call, queue, request.batch_count, request.outputs)
+
+
+def _ids(queued: Sequence[dict[str, Any]]) -> list[str]:
+    return [item["prompt_id"] for item in queued]
+
+
+async def _execute(
+    call: Call, batch_count: int, writes: dict[str, Any], pictures: Pictures, *, wait: bool, outputs: Outputs
+) -> dict[str, Any]:
+    webui = call.webui()
+    queue_timeout = _step_timeout(call)
+    data: dict[str, Any] = {"batch_count": batch_count} if batch_count != 1 else {}
+    if writes:
+        if "execute.fields" in webui.capabilities:
+            # Set and exported in one turn of the page, so that no other program's write comes between.
+            data.update(writes)
+        else:
+            await pictures.keep(await call.tab("set_fields", writes, queue_timeout))
+
+    async def queue() -> dict[str, Any]:
+        try:
+            queued: dict[str, Any] = await call.tab("execute", data, queue_timeout)
+        except UiapiError as error:
+            if error.details.get("prompt_ids"):
+                await pictures.keep()
+            raise
+        await pictures.keep(queued)
+        return queued
+
+    return await _follow(call, queue, batch_count, outputs) if wait else await queue()
+
+
+def _step_timeout(call: Call) -> float:
+    """Seconds each step before the wait may take: as for any graph command, whatever the results may take."""
+    return call.request.timeout or GRAPH_TIMEOUT
+
+
+async def _follow(
+    call: Call, queue: Callable[[], Awaitable[dict[str, Any]]], batch_count: int, outputs: Outputs
+) -> dict[str, Any]:
+    """Queue, wait for the end, and bring the results."""
+    timeout = call.request.timeout or RUN_TIMEOUT
+    runs = call.bridge.runs
+    with runs.expecting():
+        queued, stopped = await _queue_some(queue)
+        prompt_ids = queued.get("prompt_ids") or [queued["prompt_id"]]
+        ending = runs.wait(prompt_ids, call.caller.emit, timeout)
+    # From here on they are ComfyUI's: the tab may go.
+    room = TextRoom()
+    ends = [Ended.of(run, timeout, room) for run in await ending]
+    if stopped is not None:
+        ends += [Ended(None, stopped)] * (batch_count - len(ends))
+    failure = failure_of_all(ends, timeout)
+    if failure is not None:
+        raise failure
+    brought = outputs_of_all(ends)
+    if outputs == "base64":
+        brought = await inline_files(call.bridge.comfy, brought, room.taken)
+    return {**queued, **answer_of_all(ends, brought)}
+
+
+async def _queue_some(queue: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[dict[str, Any], UiapiError | None]:
+    """What was queued, and what kept the rest of a batch from being queued. UiapiError where nothing was."""
+    try:
+        return await queue(), None
+    except UiapiError as error:
+        told = error.details.get("prompt_ids")
+        prompt_ids = [item for item in told if isinstance(item, str)] if isinstance(told, list) else []
+        # After a timeout the page goes on queueing, so what it has queued until now is not all.
+        if not prompt_ids or error.code == "timeout":
+            raise
+        rest = {key: value for key, value in error.details.items() if key != "prompt_ids"}
+        queued: dict[str, Any] = {"prompt_id": prompt_ids[0], "number": None, "node_errors": {}}
+        return {**queued, "prompt_ids": prompt_ids}, UiapiError(error.code, error.message, rest)

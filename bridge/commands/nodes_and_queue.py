@@ -1,0 +1,154 @@
+"""Commands about what ComfyUI knows and does: node types, what it would refuse, its queue, and stopping a run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+from uuid import uuid4
+
+from pydantic import Field
+
+from ...common.errors import UiapiError
+from ..app.dispatch import Call
+from ..comfyui.api_prompts import is_api_node, left_out, unknown_needed, without_idle
+from ..comfyui.node_catalog import node_info as describe_node
+from ..protocol.command_spec import TAB_COMMAND_CODES, Kind, Request, Risk, command
+from ..protocol.schemas import Cancelled, Interrupted, NodeTypeInfo, NodeTypes, QueueContents, Validated
+
+log = logging.getLogger("uiapi")
+
+
+class SearchNodes(Request):
+    """What the node type must fit; everything that is given must."""
+
+    query: str = Field("", max_length=500, description="Words in its name, title, category or description.")
+    category: str = Field("", max_length=200, description='Such as "image" or "sampling/custom_sampling".')
+    input_type: str = Field("", max_length=200, description='A type it takes, such as "IMAGE".')
+    output_type: str = Field("", max_length=200, description="A type it gives.")
+    limit: int = Field(50, ge=1, le=1000)
+
+
+class NodeInfo(Request):
+    """Which node type."""
+
+    type: str = Field(min_length=1, max_length=500)
+
+
+class Validate(Request):
+    """The workflow in API format; the open one if left out."""
+
+    workflow: dict[str, Any] | None = None
+
+
+class Interrupt(Request):
+    """The run to stop; whichever runs if left out."""
+
+    prompt_id: str | None = None
+
+
+class QueueCancel(Request):
+    """The prompts to take out of the queue."""
+
+    prompt_ids: list[str] = Field(min_length=1, max_length=1000)
+
+
+@command("search_nodes", response=NodeTypes, risk=Risk.READ)
+async def search_nodes(call: Call, request: SearchNodes) -> dict[str, Any]:
+    """Find node types by words, category, and the types they take and give."""
+    comfy = call.bridge.comfy
+    found = await asyncio.to_thread(
+        call.bridge.catalogue.search,
+        comfy.node_classes,
+        comfy.node_titles,
+        query=request.query,
+        category=request.category,
+        takes=request.input_type,
+        gives=request.output_type,
+    )
+    return {"nodes": [kind.brief() for kind in found[: request.limit]], "total": len(found)}
+
+
+@command("node_info", response=NodeTypeInfo, errors=["unknown_node_type", "execution_failed"], risk=Risk.READ)
+async def node_info(call: Call, request: NodeInfo) -> dict[str, Any]:
+    """Describe a node type in full: its inputs with defaults, ranges and choices, and its outputs."""
+    comfy = call.bridge.comfy
+    node_class = comfy.node_classes.get(request.type)
+    if node_class is None:
+        near = await asyncio.to_thread(
+            call.bridge.catalogue.search, comfy.node_classes, comfy.node_titles, query=request.type
+        )
+        raise UiapiError(
+            "unknown_node_type",
+            f"ComfyUI has no node type {request.type!r}; find one with search_nodes.",
+            {"nearest": [kind.name for kind in near[:10]]},
+        )
+    title = comfy.node_titles.get(request.type, request.type)
+    try:
+        return await asyncio.to_thread(describe_node, request.type, node_class, title)
+    except Exception as error:  # A custom node's class may raise anything; that is no defect here.
+        log.warning("The node type %s cannot be described.", request.type, exc_info=True)
+        raise UiapiError(
+            "execution_failed",
+            f"The node type {request.type!r} failed to describe itself; update or remove its package.",
+            {"type": request.type, "message": str(error), "exception_type": type(error).__name__},
+        ) from None
+
+
+@command("validate", response=Validated, errors=TAB_COMMAND_CODES, risk=Risk.READ)
+async def validate(call: Call, request: Validate) -> dict[str, Any]:
+    """Say what ComfyUI would refuse of a workflow, by node and input, and which node types it does not have."""
+    prompt = request.workflow
+    if prompt is None:
+        prompt = (await call.tab("get_workflow_api"))["output"]
+    wrong = [node_id for node_id, node in prompt.items() if not is_api_node(node)]
+    if wrong:
+        raise UiapiError("invalid", f"Node {wrong[0]} is no API-format node; send the workflow in API format.")
+    comfy = call.bridge.comfy
+    runs, idle = without_idle(prompt, comfy.node_classes)
+    types = {node["class_type"] for node in runs.values() if node.get("class_type") is not None}
+    told = {"missing_node_types": sorted(types - set(comfy.node_classes)), "warnings": left_out(prompt, idle)}
+    unknown = unknown_needed(runs)
+    if unknown is not None:
+        error = {"type": "unknown_node_type", "message": unknown.message, "details": "", "extra_info": {}}
+        return {"valid": False, "error": error, "node_errors": {}, **told}
+    valid, error, node_errors = await comfy.validate(uuid4().hex, runs)
+    return {"valid": valid, "error": error, "node_errors": node_errors, **told}
+
+
+@command("queue", response=QueueContents, risk=Risk.READ, method="GET")
+async def queue(call: Call, request: Request) -> dict[str, Any]:
+    """List what ComfyUI runs and what waits in its queue."""
+    running, waiting = call.bridge.comfy.queued()
+    return {"running": running, "waiting": waiting}
+
+
+@command("queue_cancel", response=Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
+async def queue_cancel(call: Call, request: QueueCancel) -> dict[str, Any]:
+    """Take waiting prompts out of ComfyUI's queue."""
+    cancelled = [prompt_id for prompt_id in request.prompt_ids if call.bridge.comfy.cancel(prompt_id)]
+    return {"cancelled": cancelled, "not_waiting": [item for item in request.prompt_ids if item not in cancelled]}
+
+
+@command("queue_clear", response=Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
+async def queue_clear(call: Call, request: Request) -> dict[str, Any]:
+    """Take every waiting prompt out of ComfyUI's queue; what runs goes on."""
+    _, waiting = call.bridge.comfy.queued()
+    call.bridge.comfy.clear_queue()
+    return {"cancelled": [item["prompt_id"] for item in waiting]}
+
+
+@command("interrupt", response=Interrupted, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.RUN)
+async def interrupt(call: Call, request: Interrupt) -> dict[str, Any]:
+    """Stop the run ComfyUI is at, or the named one if that is the one."""
+    running, _ = call.bridge.comfy.queued()
+    ids = [item["prompt_id"] for item in running]
+    if request.prompt_id is not None and request.prompt_id not in ids:
+        raise UiapiError(
+            "conflict",
+            "That prompt is not running; take it out of the queue with queue_cancel if it still waits.",
+            {"running": ids},
+        )
+    if ids:
+        call.bridge.comfy.interrupt()
+    return {"interrupted": ids}

@@ -1,0 +1,107 @@
+"""Commands on what the page shows: its workflow tabs, and a picture of the canvas."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from ..protocol.command_spec import Kind, Request, Risk, tab_command
+from ..protocol.schemas import Answer
+from .editing import NodePath
+
+TabName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+WHICH = "Its id, path or name; the active one if left out."
+
+
+class Tab(Answer):
+    """A workflow tab of the page."""
+
+    id: str
+    name: str | None
+    path: str | None
+    active: bool
+    modified: bool
+
+
+class Tabs(Answer):
+    """The workflow tabs, in the order the page shows them."""
+
+    tabs: list[Tab]
+
+
+class OneTab(Answer):
+    """The workflow tab this was about."""
+
+    tab: Tab
+
+
+class Picture(Answer):
+    """A picture of the graph."""
+
+    png: str = Field(description="Base64.")
+    width: int
+    height: int
+
+
+class NewTab(Request):
+    """What to call it."""
+
+    name: TabName | None = None
+
+
+class OpenTab(Request):
+    """Which of the person's saved workflows."""
+
+    path: TabName = Field(description="As the page's workflow list has it, such as flux/portrait.json.")
+
+
+class WhichTab(Request):
+    """Which workflow tab."""
+
+    tab: TabName = Field(description="Its id, path or name.")
+
+
+class RenameTab(Request):
+    """Which workflow tab, and its new name."""
+
+    tab: TabName | None = Field(None, description=WHICH)
+    name: TabName
+
+
+class SaveTab(Request):
+    """Which workflow tab, and under what name."""
+
+    tab: TabName | None = Field(None, description=WHICH)
+    name: TabName | None = Field(None, description="Its own name if left out.")
+    overwrite: bool = Field(False, description="Replace another workflow of that name.")
+
+
+class CloseTab(Request):
+    """Which workflow tab."""
+
+    tab: TabName = Field(description="Its id, path or name.")
+    discard: bool = Field(False, description="Close it even if it has changes that are not saved.")
+
+
+class Screenshot(Request):
+    """What to show: some nodes, or the canvas as it is; sizes in pixels."""
+
+    nodes: list[NodePath] | None = Field(None, min_length=1, max_length=1000)
+    width: int | None = Field(None, ge=16, le=8192)
+    height: int | None = Field(None, ge=16, le=8192)
+    padding: int | None = Field(None, ge=0, le=1000)
+
+
+def _declare(name: str, doc: str, request: type[Request], response: Any, risk: Risk, kind: Kind) -> None:
+    tab_command(name, doc, request=request, response=response, risk=risk, kind=kind)
+
+
+_declare("list_tabs", "List the workflow tabs of the page.", Request, Tabs, Risk.READ, Kind.READ)
+_declare("new_tab", "Open an empty workflow in a tab of its own.", NewTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("open_tab", "Open one of the person's saved workflows.", OpenTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("switch_tab", "Show another workflow tab.", WhichTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("rename_tab", "Rename a workflow tab, and its file if it has one.", RenameTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("save_tab", "Save a workflow among the person's workflows.", SaveTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("close_tab", "Close a workflow tab.", CloseTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("screenshot", "Take a picture of the canvas or of some nodes.", Screenshot, Picture, Risk.READ, Kind.READ)

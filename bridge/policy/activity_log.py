@@ -1,0 +1,347 @@
+"""What programs do, for the person at the browser: a bounded log of commands and changes, and who asks how often.
+
+A command costs a few microseconds here, and one more of several reads next to none before its tab is asked: that is
+noted while the tab answers. Nothing of a request is kept but a few words.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+
+from ...common.shorten import beginning
+from ..protocol.command_spec import Command, Kind, Request
+
+# Entries, programs, and changes of one entry that are kept.
+MAX_ENTRIES = 1000
+MAX_PROGRAMS = 100
+MAX_CHANGES = 50
+# Requests that are under way in a tab and whose changes are still to be told.
+MAX_REQUESTS = 1000
+# Characters of a name or value that are kept; what is longer is shown by its beginning.
+MAX_TEXT = 200
+# Seconds in which a program's reads of one kind are one entry of the log.
+JOIN_READS = 30
+# Seconds a rate is the mean of.
+RATE_OVER = 10
+# Paths that an entry names.
+PATHS_SHOWN = 3
+
+# Where a request says what it is about, in this order.
+_ABOUT = (
+    *("fields", "field", "commands", "node", "nodes", "path", "tab", "name", "title", "model_name", "download_id"),
+    *("model_names", "group", "snapshot", "type", "query"),
+)
+
+# The commands that run the graph.
+RUNNING = frozenset({"run", "execute"})
+
+CHANGES = ("widget_changed", "node_added", "node_removed", "node_changed", "link_added", "link_removed")
+
+
+@dataclass(eq=False)
+class Program:
+    """A program by the name it gives itself; `second` counts its commands in the seconds up to now."""
+
+    name: str
+    first: float
+    last: float = 0.0
+    connections: int = 0
+    command: str = ""
+    calls: int = 0
+    seconds: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RATE_OVER))
+
+    def count(self, now: float, command: str) -> None:
+        """Note one command."""
+        self.last, self.command = now, command
+        self.calls += 1
+        second = int(now)
+        if self.seconds and self.seconds[-1][0] == second:
+            self.seconds[-1] = (second, self.seconds[-1][1] + 1)
+        else:
+            self.seconds.append((second, 1))
+
+    def rate(self, now: float) -> float:
+        """Commands per second over the last RATE_OVER seconds."""
+        return sum(count for second, count in self.seconds if now - second <= RATE_OVER) / RATE_OVER
+
+    def told(self, now: float) -> dict[str, Any]:
+        """As the panel shows it; times in seconds of Unix time, rate in commands per second."""
+        return {
+            "name": self.name,
+            "first": self.first,
+            "last": self.last,
+            "connections": self.connections,
+            "command": self.command,
+            "calls": self.calls,
+            "rate": round(self.rate(now), 1),
+        }
+
+
+@dataclass(eq=False)
+class Entry:
+    """One command of a program, or several reads of one kind in a row."""
+
+    id: int
+    program: str
+    kind: Kind
+    command: str
+    began: float
+    time: float
+    count: int = 1
+    state: str = "running"
+    code: str | None = None
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    changes_total: int = 0
+    about: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """As the panel shows it; times in seconds of Unix time."""
+        return {
+            "id": self.id,
+            "program": self.program,
+            "kind": self.kind.value,
+            "command": self.command,
+            "began": self.began,
+            "time": self.time,
+            "count": self.count,
+            "state": self.state,
+            "code": self.code,
+            "about": self.about,
+            "changes": self.changes,
+            "changes_total": self.changes_total,
+        }
+
+
+class Activity:
+    """The log and the programs.
+
+    Args:
+        changed: called whenever there is something new to tell; cheap, since it is called for every command.
+        runs_changed: called when a program has begun or ended to run the graph.
+        clock: seconds of Unix time.
+        later: calls something with its arguments once the event loop has nothing more urgent.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[], None] = lambda: None,
+        runs_changed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time,
+        later: Callable[..., object] = lambda work, *arguments: work(*arguments),
+    ) -> None:
+        self.programs: OrderedDict[str, Program] = OrderedDict()
+        self.entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
+        self._changed = changed
+        self._runs_changed = runs_changed
+        # Programs' runs by their entries' ids, with their prompts once these are known to go on unattended.
+        self._runs: dict[int, tuple[str, list[str]]] = {}
+        self._clock = clock
+        self._later = later
+        self._reads: dict[tuple[str, str], Entry] = {}
+        self._requests: OrderedDict[str, Entry] = OrderedDict()
+        self._fresh: dict[int, Entry] = {}
+        self._last_id = 0
+
+    # -- programs -------------------------------------------------------------------------------------------
+
+    def program(self, name: str) -> Program:
+        """The program of that name, known from now on."""
+        known = self.programs.get(name)
+        if known is None:
+            known = self.programs[name] = Program(name, self._clock())
+            if len(self.programs) > MAX_PROGRAMS:
+                idle = (item.name for item in self.programs.values() if item is not known and not item.connections)
+                self.programs.pop(next(idle, name))
+        return known
+
+    def connected(self, name: str) -> Callable[[], None]:
+        """A program has opened a websocket; returns what is called when that has closed."""
+        program = self.program(name)
+        program.connections += 1
+        self._changed()
+
+        def gone() -> None:
+            program.connections -= 1
+            self._changed()
+
+        return gone
+
+    # -- commands -------------------------------------------------------------------------------------------
+
+    def begin(self, name: str, command: Command, request: Request) -> Entry:
+        """Note that a program asks for a command; end the entry with `end`."""
+        now = self._clock()
+        # Talk that is noted at all is about what somebody reads.
+        kind = Kind.READ if command.kind is Kind.TALK else command.kind
+        if kind is Kind.READ:
+            joined = self._reads.get((name, command.name))
+            if joined is not None and now - joined.began < JOIN_READS:
+                self._later(self._join, joined, request, now)
+                return joined
+        self.program(name).count(now, command.name)
+        entry = self._add(name, kind, command, now)
+        entry.about = about(request)
+        if kind is Kind.READ:
+            self._reads[(name, command.name)] = entry
+        if command.name in RUNNING:
+            self._runs[entry.id] = (name, [])
+            self._runs_changed()
+        return entry
+
+    def _join(self, entry: Entry, request: Request, now: float) -> None:
+        """Note one more read in the entry of those before."""
+        self.program(entry.program).count(now, entry.command)
+        entry.count += 1
+        entry.time, entry.about = now, about(request)
+        self._touch(entry)
+
+    def follow(self, entry: Entry, envelope: dict[str, Any]) -> None:
+        """Take a run's answer: if that did not wait for the end, the run goes on."""
+        answer = envelope.get("response")
+        if entry.id not in self._runs or not isinstance(answer, dict) or "outputs" in answer:
+            return
+        prompt_ids = answer.get("prompt_ids") or [answer.get("prompt_id")]
+        self._runs[entry.id] = (entry.program, [str(prompt_id) for prompt_id in prompt_ids if prompt_id])
+        self._runs_changed()
+
+    def end(self, entry: Entry, code: str | None = None) -> None:
+        """The command has been answered, with an error's `code` if it failed."""
+        entry.state = "failed" if code is not None else "done"
+        entry.code = code
+        if entry.id in self._runs and not self._runs[entry.id][1]:
+            del self._runs[entry.id]
+            self._runs_changed()
+        self._later(self._touch, entry)
+
+    def sent(self, request_id: str, entry: Entry) -> None:
+        """A tab is asked for this entry's sake under that id; what it changes by it belongs to the entry."""
+        if entry.kind is Kind.READ:
+            return
+        self._requests[request_id] = entry
+        if len(self._requests) > MAX_REQUESTS:
+            self._requests.popitem(last=False)
+
+    def take_changes(self, data: dict[str, Any], webui: int) -> None:
+        """What a tab says a program's request has changed there: {request, changes, total}; else ignored."""
+        entry = self._requests.get(str(data.get("request")))
+        changes = data.get("changes")
+        # A workflow that was loaded says it all; every node of it would say no more.
+        if entry is None or entry.kind is Kind.LOAD or not isinstance(changes, list):
+            return
+        room = MAX_CHANGES - len(entry.changes)
+        read = [_change(change, webui) for change in changes[:room] if isinstance(change, dict)]
+        entry.changes += [change for change in read if change is not None]
+        total = data.get("total")
+        entry.changes_total += total if isinstance(total, int) else len(changes)
+        self._touch(entry)
+
+    def running(self) -> list[str]:
+        """The programs that run the graph."""
+        return sorted({program for program, _ in self._runs.values()})
+
+    def unattended(self) -> bool:
+        """Whether a run goes on that nobody waits for here."""
+        return any(prompt_ids for _, prompt_ids in self._runs.values())
+
+    def drop_ended(self, queued_ids: Callable[[], set[str]]) -> None:
+        """Forget the runs that nobody waits for once ComfyUI has none of their prompts any more."""
+        if not self.unattended():
+            return
+        queued = queued_ids()
+        ended = [key for key, (_, ids) in self._runs.items() if ids and queued.isdisjoint(ids)]
+        for key in ended:
+            del self._runs[key]
+        if ended:
+            self._runs_changed()
+
+    # -- telling --------------------------------------------------------------------------------------------
+
+    def news(self) -> dict[str, Any]:
+        """What has changed in the log since the last call, and every program."""
+        fresh, self._fresh = self._fresh, {}
+        return {"entries": [entry.told() for entry in fresh.values()], "programs": self._programs()}
+
+    def everything(self) -> dict[str, Any]:
+        """The whole log and every program."""
+        return {"entries": [entry.told() for entry in self.entries], "programs": self._programs()}
+
+    def busy(self) -> bool:
+        """Whether a rate will change by time alone."""
+        now = self._clock()
+        return any(now - program.last <= RATE_OVER + 1 for program in self.programs.values())
+
+    def _programs(self) -> list[dict[str, Any]]:
+        now = self._clock()
+        return [program.told(now) for program in self.programs.values()]
+
+    def _add(self, name: str, kind: Kind, command: Command, now: float) -> Entry:
+        self._last_id += 1
+        entry = Entry(self._last_id, name, kind, command.name, now, now)
+        if len(self.entries) == MAX_ENTRIES:
+            oldest = self.entries[0]
+            self._fresh.pop(oldest.id, None)
+            read = (oldest.program, oldest.command)
+            if self._reads.get(read) is oldest:
+                del self._reads[read]
+        self.entries.append(entry)
+        self._touch(entry)
+        return entry
+
+    def _touch(self, entry: Entry) -> None:
+        """An entry has changed, which is news as long as it is in the log."""
+        if entry.id >= self.entries[0].id:
+            self._fresh[entry.id] = entry
+        self._changed()
+
+
+def about(request: Request) -> str:
+    """What a request is about, in a few words for a person: the paths or names in it."""
+    # Asking a pydantic model for what it does not have is slow.
+    fields = vars(request)
+    for name in _ABOUT:
+        value = fields.get(name)
+        if isinstance(value, str) and value:
+            return short(value)
+        if isinstance(value, tuple):
+            # One write (its path says enough), or the two ends of a link.
+            ends = value[:1] if request.writes() else value
+            return short(" → ".join(str(end) for end in ends))
+        if isinstance(value, list) and value:
+            shown = [_name(item) for item in value[:PATHS_SHOWN]]
+            more = len(value) - PATHS_SHOWN
+            return ", ".join(shown) + (f" +{more}" if more > 0 else "")
+    return ""
+
+
+def _name(item: Any) -> str:
+    """One of a list: a path, a write's path, or a batch's command."""
+    if isinstance(item, (list, tuple)) and item:
+        item = item[0]
+    return short(str(getattr(item, "command", item)))
+
+
+def short(text: str) -> str:
+    """A text as far as it is shown."""
+    return text if len(text) <= MAX_TEXT else beginning(text, MAX_TEXT)
+
+
+def _change(change: dict[str, Any], webui: int) -> dict[str, Any] | None:
+    """A change as the log keeps it, or None for what is none; long values are kept by their beginning."""
+    kind, path, node = change.get("kind"), change.get("path"), change.get("node")
+    if kind not in CHANGES and not str(kind).startswith("group_"):
+        return None
+    kept: dict[str, Any] = {"kind": kind, "path": short(str(path)), "node": short(str(node)), "webui": webui}
+    kept["what"] = short(str(change.get("what") or ""))
+    kept["tab"], kept["cut"] = short(str(change.get("tab") or "")), change.get("cut") is True
+    for key in ("before", "after"):
+        value = change.get(key)
+        if value is not None and not isinstance(value, (bool, int, float)):
+            words = value if isinstance(value, str) else str(value)
+            if len(words) > MAX_TEXT:
+                value, kept["cut"] = short(words), True
+        kept[key] = value
+    return kept

@@ -1,0 +1,362 @@
+"""What programs may do: the person's rules for each kind of command, the pause switch, and asking them.
+
+The rules are the server's, kept in ComfyUI's user directory, and only an open tab can change them
+(bridge/app/panel_feed.py). They are a courtesy between a person and their programs, known by the names these give
+themselves; who may reach the server at all is decided in bridge/policy/access.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from ...common.errors import UiapiError
+from ...common.json_store import Damaged, read_json, set_aside, write_json
+from ...common.shorten import beginning
+from ...common.waiting import outcome
+from ..protocol.command_spec import DEFAULT_TIMEOUT, Kind, Request, Risk, tab_command
+
+if TYPE_CHECKING:
+    from ..app.dispatch import Call
+    from ..tabs.tab import WebuiManager
+    from .activity_log import Entry
+
+log = logging.getLogger("uiapi")
+
+# Questions that may wait for the person at a time.
+MAX_ASKED = 64
+# Programs whose answers are remembered.
+MAX_REMEMBERED = 1000
+# Characters of one value that a question shows, and of all.
+VALUE_SHOWN = 5_000
+MAX_SHOWN = 1_000_000
+
+
+class Rule(str, Enum):
+    """What a person has decided about a kind of command."""
+
+    ALLOW = "allow"
+    ONCE = "once"
+    ALWAYS = "always"
+    REFUSE = "refuse"
+
+
+# The kinds a person decides about.
+DECIDED: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.TALK)
+
+tab_command(
+    "approve",
+    "Ask the person at the browser whether a program may do something.",
+    response=dict[str, Any],
+    risk=Risk.READ,
+    timeout=DEFAULT_TIMEOUT,
+    route=False,
+)
+
+
+@dataclass(eq=False)
+class Question:
+    """One question to the person, and how many requests wait for its answer."""
+
+    task: asyncio.Task[bool]
+    waiting: int = 0
+
+
+class Approvals:
+    """The rules in force.
+
+    Args:
+        directory: where they are kept.
+        changed: called when a rule, the pause or an answer has changed.
+        spawn: runs a coroutine in a task of the bridge's.
+    """
+
+    def __init__(
+        self,
+        directory: Callable[[], Path],
+        changed: Callable[[], None],
+        spawn: Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]],
+    ) -> None:
+        self.rules: dict[Kind, Rule] = dict.fromkeys(DECIDED, Rule.ALLOW)
+        self.paused = False
+        # Why the kept rules do not hold, until the person has decided anew.
+        self.problem: str | None = None
+        self._unusable = False
+        # What the person answered about a program and a kind with the rule `once`, until ComfyUI stops.
+        self.answers: dict[tuple[str, Kind], bool] = {}
+        self._directory = directory
+        self._changed = changed
+        self._spawn = spawn
+        self._asked: dict[tuple[Any, ...], Question] = {}
+        self._saving = asyncio.Lock()
+        self._started = asyncio.Event()
+
+    # -- what the person decides ----------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read the rules. Where they cannot be read, programs are paused and every kind is asked about."""
+        try:
+            await self._read()
+        finally:
+            self._started.set()
+
+    async def _read(self) -> None:
+        try:
+            kept = await read_json(self._path(), _decisions)
+        except UiapiError as error:
+            log.error("%s Programs are paused until somebody at the browser releases them.", error.message)
+            self.problem = error.message
+            # One that was set aside is out of the way; another must not be lost to the next decision.
+            self._unusable = not isinstance(error, Damaged)
+            self.paused = True
+            self.rules = dict.fromkeys(DECIDED, Rule.ONCE)
+            return
+        if kept is not None:
+            self.rules, self.paused = _decisions(kept)
+
+    async def decide(self, *, paused: bool | None = None, rules: dict[Kind, Rule] | None = None) -> None:
+        """Take a decision; it holds at once, and after a restart. UiapiError `storage_failed` if only at once."""
+        if paused is not None:
+            self.paused = paused
+        for kind, rule in (rules or {}).items():
+            if self.rules[kind] is not rule:
+                self.rules[kind] = rule
+                self.forget(kind=kind)
+        self._changed()
+        async with self._saving:
+            if self._unusable:
+                await set_aside(self._path(), "it could not be read, and somebody has decided anew")
+                self._unusable = False
+            told = self.told()
+            await write_json(self._path(), {"rules": told["rules"], "paused": told["paused"]})
+        if self.problem is not None:
+            self.problem = None
+            self._changed()
+
+    def forget(self, program: str | None = None, kind: Kind | None = None) -> None:
+        """Forget what was answered about a program, or about a kind, so that it is asked again."""
+        for known in [*self.answers]:
+            if program in (None, known[0]) and kind in (None, known[1]):
+                del self.answers[known]
+        self._changed()
+
+    def told(self) -> dict[str, Any]:
+        """Rules, pause and answers as the panel shows them."""
+        return {
+            "paused": self.paused,
+            "problem": self.problem,
+            "rules": {kind.value: rule.value for kind, rule in self.rules.items()},
+            "answers": [
+                {"program": program, "kind": kind.value, "allowed": allowed}
+                for (program, kind), allowed in self.answers.items()
+            ],
+            "asked": len(self._asked),
+        }
+
+    # -- what programs meet ---------------------------------------------------------------------------------
+
+    def free(self, kinds: frozenset[Kind]) -> bool:
+        """Whether a command of these kinds needs no further look."""
+        if not self._started.is_set():
+            return False
+        for kind in kinds:
+            if kind is not Kind.TALK and (
+                self.rules[kind] is not Rule.ALLOW or (self.paused and kind is not Kind.READ)
+            ):
+                return False
+        return True
+
+    def reads(self, program: str) -> bool:
+        """Whether a program may go on hearing what it once asked to hear."""
+        rule = self.rules[Kind.READ]
+        return rule is not Rule.REFUSE and not (rule is Rule.ONCE and self.answers.get((program, Kind.READ)) is False)
+
+    async def admit(self, call: Call, kinds: frozenset[Kind], entry: Entry) -> None:
+        """Let a command pass, or wait for the person's answer.
+
+        Args:
+            call: the command.
+            kinds: all that it makes use of; each has to be allowed.
+            entry: where it is noted.
+
+        Raises UiapiError `paused`, `refused_by_person`, `timeout`, `too_many`, or as asking a tab does.
+        """
+        await self._until_read(call)
+        self._check(call, kinds, entry)
+        open_kinds = self._open(kinds, entry)
+        if not open_kinds:
+            return
+        if not call.caller.asks:
+            raise UiapiError(
+                "refused_by_person",
+                "The person at the browser wants to be asked first, which no GET does; read something by POST, such as "
+                "get_fields, or use the websocket.",
+                {"kind": open_kinds[0].value},
+            )
+        entry.state = "asking"
+        allowed = await self._ask(call, entry, open_kinds)
+        entry.state = "running"
+        if not allowed:
+            raise _refused(call, open_kinds[0])
+        # The person may have paused programs, or made a rule stricter, while the question was open.
+        self._check(call, kinds, entry)
+
+    async def _until_read(self, call: Call) -> None:
+        """Wait for the rules: ComfyUI may serve a moment before they are read."""
+        if self._started.is_set():
+            return
+        try:
+            await asyncio.wait_for(self._started.wait(), call.timeout)
+        except asyncio.TimeoutError:
+            sentence = "The person's rules are still being read; try again in a moment."
+            raise UiapiError("timeout", sentence, {"delivered": False}) from None
+
+    def _check(self, call: Call, kinds: frozenset[Kind], entry: Entry) -> None:
+        """Raise UiapiError `paused` or `refused_by_person` where what is decided already forbids one of the kinds."""
+        if self.paused and kinds - {Kind.READ}:
+            raise UiapiError(
+                "paused", "The person at the browser has paused programs; try again once they have released them."
+            )
+        for kind in DECIDED:
+            if kind in kinds and self._decided(kind, entry) is False:
+                raise _refused(call, kind)
+
+    def _decided(self, kind: Kind, entry: Entry) -> bool | None:
+        """Whether a kind is allowed to this program, or None where the person has to be asked."""
+        rule = self.rules[kind]
+        if rule is Rule.ONCE:
+            return self.answers.get((entry.program, kind))
+        return {Rule.ALLOW: True, Rule.REFUSE: False}.get(rule)
+
+    def _open(self, kinds: frozenset[Kind], entry: Entry) -> list[Kind]:
+        return [kind for kind in DECIDED if kind in kinds and self._decided(kind, entry) is None]
+
+    async def _ask(self, call: Call, entry: Entry, kinds: list[Kind]) -> bool:
+        """Put the question; several requests that wait for the same answer share it, each for as long as it may."""
+        once = all(self.rules[kind] is Rule.ONCE for kind in kinds)
+        key: tuple[Any, ...] = (entry.program, *kinds) if once else (entry.program, entry.id, id(call))
+        question = self._asked.get(key)
+        if question is None:
+            if len(self._asked) >= MAX_ASKED:
+                raise UiapiError("too_many", f"{MAX_ASKED} questions wait for the person; ask again later.")
+            question = Question(self._spawn(self._put(call, entry, kinds, once=once), f"ask about {entry.command}"))
+            self._asked[key] = question
+            asked = question
+            question.task.add_done_callback(lambda _: self._over(key, asked))
+            self._changed()
+        question.waiting += 1
+        limit = min(call.request.timeout or DEFAULT_TIMEOUT, DEFAULT_TIMEOUT)
+        try:
+            return await asyncio.wait_for(outcome(question.task), limit)
+        except asyncio.TimeoutError:
+            raise _unanswered(entry) from None
+        finally:
+            question.waiting -= 1
+            if not question.waiting:
+                # Nobody waits any more: the dialog closes by itself, and whoever comes next asks anew.
+                question.task.cancel()
+                self._over(key, question)
+
+    def _over(self, key: tuple[Any, ...], question: Question) -> None:
+        if self._asked.get(key) is question:
+            del self._asked[key]
+            self._changed()
+
+    async def _put(self, call: Call, entry: Entry, kinds: list[Kind], *, once: bool) -> bool:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + DEFAULT_TIMEOUT
+        preview = None if call.command.preview is None else await call.command.preview(call, call.request)
+        data = {
+            "program": entry.program,
+            "kind": kinds[0].value,
+            "kinds": [kind.value for kind in kinds],
+            "command": entry.command,
+            "doc": call.command.doc,
+            "about": entry.told()["about"],
+            **_writes(call.request),
+            "files": None if preview is None else preview.files,
+            "once": once,
+        }
+        while True:
+            webui = _tab_with_person(call)
+            try:
+                answer = await webui.request("approve", data, max(until - loop.time(), 0.001))
+            except UiapiError as error:
+                if error.code == "client_disconnected":
+                    # The person may be at the tab that is the main one now.
+                    continue
+                if error.code == "timeout":
+                    raise _unanswered(entry) from None
+                raise
+            allowed = isinstance(answer, dict) and answer.get("allowed") is True
+            if allowed and preview is not None:
+                call.agreed.append(preview)
+            if once:
+                self.answers.update({(entry.program, kind): allowed for kind in kinds})
+                while len(self.answers) > MAX_REMEMBERED:
+                    del self.answers[next(iter(self.answers))]
+                self._changed()
+            return allowed
+
+    def _path(self) -> Path:
+        return self._directory() / "rules.json"
+
+
+def _decisions(kept: dict[str, Any]) -> tuple[dict[Kind, Rule], bool]:
+    """The rules and the pause that a file holds; ValueError where one is missing or no such thing."""
+    rules, paused = kept.get("rules"), kept.get("paused")
+    if not isinstance(rules, dict) or not isinstance(paused, bool):
+        raise ValueError("it does not hold the rules and the pause")
+    return {kind: Rule(rules.get(kind.value)) for kind in DECIDED}, paused
+
+
+def _refused(call: Call, kind: Kind) -> UiapiError:
+    return UiapiError(
+        "refused_by_person",
+        f"The person at the browser does not let this program {call.command.name}; ask them to change that in "
+        "ComfyUI's settings or in the panel.",
+        {"kind": kind.value},
+    )
+
+
+def _unanswered(entry: Entry) -> UiapiError:
+    sentence = f"Nobody at the browser said within their time whether this program may {entry.command}."
+    return UiapiError("timeout", sentence, {"delivered": False})
+
+
+def _tab_with_person(call: Call) -> WebuiManager:
+    """The main tab, or the first other one whose page can put the question. UiapiError `no_webui`."""
+    webuis = call.bridge.webuis
+    main = webuis.find(wait=call.request.wait_for_webui)
+    if main is webuis.lobby or "panel" in main.capabilities:
+        return main
+    able = next((webui for webui in webuis.connected() if "panel" in webui.capabilities), None)
+    if able is None:
+        raise UiapiError("no_webui", "No open page can ask the person whether this is allowed; reload ComfyUI's page.")
+    return able
+
+
+def _writes(request: Request) -> dict[str, Any]:
+    """Every value that a request writes, for the person to read; what is too much to send is counted."""
+    writes, room = [], MAX_SHOWN
+    for path, value in (listed := request.writes()):
+        shown = {"path": path, "value": _value(value)}
+        room -= len(shown["path"]) + len(shown["value"])
+        if room < 0:
+            break
+        writes.append(shown)
+    return {"writes": writes, "writes_left_out": len(listed) - len(writes)}
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict) and "data" in value:
+        return f"({value.get('type', 'data')})"
+    words = value if isinstance(value, str) else to_json(value).decode()
+    return words if len(words) <= VALUE_SHOWN else beginning(words, VALUE_SHOWN)

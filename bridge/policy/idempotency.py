@@ -1,0 +1,178 @@
+"""Requests that may come twice: a repeat with the same key is answered with what came of the first."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from pydantic_core import to_json
+
+from ...common.errors import UiapiError
+from ...common.waiting import outcome
+from ..protocol.websocket_connection import MAX_FRAME, encode
+
+# Seconds a key is remembered after its request has ended, how many of one program's, and of how many programs. The
+# oldest make room: a slider that sends keys must lock nobody out, itself included.
+KEEP = 600.0
+MAX_KEYS = 1000
+MAX_PROGRAMS = 32
+# Bytes of one answer that is kept for a repeat.
+MAX_KEPT = 2**20
+# Bytes of all requests with a key that are under way, whose callers may be gone, and of all answers that are kept,
+# which are at most half of it; and of one program's alone.
+MAX_BYTES = 8 * MAX_FRAME
+MAX_BYTES_OF_PROGRAM = 2 * MAX_FRAME
+
+# Refusals that certainly changed nothing and may not be repeated for ever: a repeat tries again.
+NOT_TRIED = frozenset({"no_webui", "unknown_webui", "shutting_down", "too_many", "paused", "refused_by_person"})
+
+Envelope = dict[str, Any]
+Spawn = Callable[[Awaitable[Envelope], str], "asyncio.Task[Envelope]"]
+
+
+@dataclass
+class Entry:
+    """One key: what was asked, and the task that carries it out or what is kept of what came of it, and since when.
+
+    `size` is what it holds, in bytes: its request while that is under way, then what is kept.
+    """
+
+    fingerprint: str
+    size: int
+    task: asyncio.Task[Envelope] | None
+    ended: float = 0.0
+    kept: Envelope | BaseException | None = None
+
+
+class Keys:
+    """The entries of one program by key: those under way, and those that have ended, in the order of their ends.
+
+    `size` is what they hold together, in bytes. It is kept up and never added up, since every request asks for it.
+    """
+
+    def __init__(self) -> None:
+        self.under_way: dict[str, Entry] = {}
+        self.ended: OrderedDict[str, Entry] = OrderedDict()
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self.under_way) + len(self.ended)
+
+    def find(self, key: str) -> Entry | None:
+        """The entry of a key, None for a new one."""
+        return self.under_way.get(key) or self.ended.get(key)
+
+
+class Repeats:
+    """The keys of the last minutes, each its program's own.
+
+    Args:
+        spawn: runs a coroutine in a task that outlives its caller, since a caller that lost its connection is
+            the one that comes again.
+        clock: seconds.
+    """
+
+    def __init__(self, spawn: Spawn, clock: Callable[[], float] = monotonic) -> None:
+        self._spawn = spawn
+        self._clock = clock
+        # By program, in the order of their last requests.
+        self._programs: OrderedDict[str, Keys] = OrderedDict()
+        # Bytes that all of them hold.
+        self._held = 0
+
+    async def once(
+        self, program: str, key: str, command: str, data: Any, work: Callable[[], Awaitable[Envelope]]
+    ) -> Envelope:
+        """The envelope of the program's first request with this key; `work` is only called for that one.
+
+        Raises what the first raised; UiapiError `conflict` when the key was used for something else.
+        """
+        self._forget_old()
+        asked = to_json([command, data])
+        fingerprint = hashlib.sha256(asked).hexdigest()
+        known = self._programs.get(program)
+        entry = None if known is None else known.find(key)
+        if entry is None:
+            keys = self._room(program, len(asked))
+            task = self._spawn(work(), f"{command} once")
+            keys.under_way[key] = entry = begun = Entry(fingerprint, len(asked), task)
+            self._hold(keys, entry.size)
+            task.add_done_callback(lambda done: self._settle(keys, key, begun, done))
+            return await outcome(task)
+        if entry.fingerprint != fingerprint:
+            raise UiapiError("conflict", "This idempotency key was used for another request; use a new one.")
+        if entry.task is not None:
+            return {**await outcome(entry.task), "repeated": True}
+        if entry.kept is None:
+            raise UiapiError(
+                "conflict",
+                "This request was carried out, but its answer was too large to keep; look at ComfyUI's history.",
+            )
+        if isinstance(entry.kept, UiapiError):
+            # Each raising would add its own frames to the one that is kept, and they hold the request.
+            raise entry.kept.anew()
+        if isinstance(entry.kept, BaseException):
+            raise entry.kept
+        return {**entry.kept, "repeated": True}
+
+    def _room(self, program: str, size: int) -> Keys:
+        """The keys of a program, with room for one more and its request of `size` bytes. UiapiError `too_many`."""
+        keys = self._programs.get(program)
+        if keys is None:
+            if len(self._programs) >= MAX_PROGRAMS:
+                idle = next((name for name, known in self._programs.items() if not known.under_way), None)
+                if idle is None:
+                    raise UiapiError(
+                        "too_many", f"{MAX_PROGRAMS} programs wait for requests with keys; try again later."
+                    )
+                self._held -= self._programs.pop(idle).size
+            keys = self._programs[program] = Keys()
+        if len(keys) >= MAX_KEYS:
+            if not keys.ended:
+                raise UiapiError("too_many", f"{MAX_KEYS} requests with keys are under way; wait for some of them.")
+            self._forget_oldest(keys)
+        if keys.size + size > MAX_BYTES_OF_PROGRAM or self._held + size > MAX_BYTES:
+            raise UiapiError("too_many", "Requests with idempotency keys hold too much; wait for some of them.")
+        self._programs.move_to_end(program)
+        return keys
+
+    def _settle(self, keys: Keys, key: str, entry: Entry, done: asyncio.Task[Envelope]) -> None:
+        del keys.under_way[key]
+        self._hold(keys, -entry.size)
+        if done.cancelled():
+            return
+        error = done.exception()
+        if isinstance(error, UiapiError) and (error.code in NOT_TRIED or error.details.get("delivered") is False):
+            return
+        keys.ended[key] = entry
+        entry.task, entry.size, entry.ended = None, 0, self._clock()
+        if error is not None and not isinstance(error, UiapiError):
+            # A defect, which is told with its traceback every time.
+            entry.kept = error
+            return
+        size = len(encode(done.result() if error is None else error.envelope()))
+        if size > MAX_KEPT or self._held + size > MAX_BYTES // 2 or keys.size + size > MAX_BYTES_OF_PROGRAM // 2:
+            return
+        entry.kept, entry.size = done.result() if error is None else error.anew(), size
+        self._hold(keys, size)
+
+    def _forget_old(self) -> None:
+        now = self._clock()
+        for program, keys in [*self._programs.items()]:
+            while keys.ended and now - next(iter(keys.ended.values())).ended >= KEEP:
+                self._forget_oldest(keys)
+            if not keys:
+                del self._programs[program]
+
+    def _forget_oldest(self, keys: Keys) -> None:
+        _, oldest = keys.ended.popitem(last=False)
+        self._hold(keys, -oldest.size)
+
+    def _hold(self, keys: Keys, size: int) -> None:
+        keys.size += size
+        self._held += size

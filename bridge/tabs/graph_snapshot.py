@@ -1,0 +1,217 @@
+"""The graph as a tab last told it, for reading when no tab is open; what is answered from it is marked as stale."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from ...common.errors import UiapiError
+from ..comfyui.adapter import names_of
+from ..comfyui.api_prompts import is_api_node
+from ..comfyui.input_images import Pictures
+from ..comfyui.node_catalog import takes_uploads
+
+if TYPE_CHECKING:
+    from ..app.dispatch import Call
+
+# The commands a snapshot can answer.
+READABLE = frozenset({"get_workflow", "get_workflow_api", "get_fields", "query_fields"})
+# What a tab tells of each node in a snapshot: always, and beside that if it is wanted.
+ALWAYS_TOLD = frozenset({"id", "type", "title", "inputs", "outputs"})
+TOLD = ALWAYS_TOLD | {"widgets", "path", "mode", "subgraph"}
+
+# A node and a widget of it.
+Place = tuple[dict[str, Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One tab's graph; `taken` in seconds of Unix time, `nodes` as query_fields lists them."""
+
+    workflow: dict[str, Any]
+    output: dict[str, Any]
+    nodes: list[dict[str, Any]]
+    workflow_name: str | None
+    taken: float
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Snapshot | None:
+        """What a tab sent, or None if it does not have the form of a snapshot."""
+        workflow, output, nodes = (data.get(key) for key in ("workflow", "output", "nodes"))
+        if not isinstance(workflow, dict) or not isinstance(output, dict) or not isinstance(nodes, list):
+            return None
+        if not all(isinstance(node, dict) and "id" in node for node in nodes):
+            return None
+        name = data.get("workflow_name")
+        return cls(workflow, output, nodes, name if isinstance(name, str) else None, time())
+
+    def answer(self, command: str, data: dict[str, Any]) -> Any:
+        """What the tab would have answered to one of READABLE."""
+        if command == "get_workflow":
+            return {"workflow": {"workflow": self.workflow, "output": self.output}}
+        if command == "get_workflow_api":
+            return {"output": self.output}
+        if command == "query_fields":
+            return _pieces(self.nodes, **data)
+        return {path: self.fields.find(path)[1].get("value") for path in data["fields"]}
+
+    @cached_property
+    def fields(self) -> Fields:
+        """Its fields by their paths."""
+        return Fields(self.nodes)
+
+
+def can_run_alone(call: Call, workflow: dict[str, Any] | None) -> bool:
+    """Whether there is something to run without a tab: an API-format workflow, or a snapshot the caller takes."""
+    if workflow is None:
+        return call.snapshot() is not None
+    # Nodes of any other form are ComfyUI's to refuse.
+    nodes = [node for node in workflow.values() if isinstance(node, dict)]
+    return 0 < len(nodes) == len(workflow) and all(is_api_node(node) or "class_type" in node for node in nodes)
+
+
+async def prompt_alone(
+    call: Call, workflow: dict[str, Any] | None, fields: list[tuple[str, Any]], pictures: Pictures
+) -> dict[str, Any]:
+    """What to run without a tab, with those fields set and their pictures stored. UiapiError for a wrong path."""
+    snapshot = call.snapshot() if workflow is None else None
+    prompt = copy.deepcopy(workflow if snapshot is None else snapshot.output) or {}
+    if snapshot is not None:
+        call.told.update(stale=True, snapshot_time=snapshot.taken)
+    known = Fields(api_nodes(prompt)) if snapshot is None else snapshot.fields
+    # Every path is resolved before a picture is stored.
+    places = [known.find(path) for path, _ in fields]
+
+    def takes_picture(at: int) -> bool:
+        node, widget = places[at]
+        return takes_uploads(call.bridge.comfy.node_classes.get(str(node.get("type"))), widget["name"])
+
+    stored = await pictures.store(fields, takes_picture)
+    for (node, widget), (path, value) in zip(places, stored, strict=True):
+        target = prompt.get(str(node["id"]))
+        if target is None:
+            details = {"path": path, "nearest": []}
+            raise UiapiError("unknown_path", f"{path} belongs to a node that does not run.", details)
+        target["inputs"][widget["name"]] = value
+    return prompt
+
+
+def api_nodes(prompt: dict[str, Any]) -> list[dict[str, Any]]:
+    """The nodes of an API-format workflow in the form query_fields lists them; links are no widgets."""
+    nodes = []
+    for node_id, node in prompt.items():
+        title, kind = names_of(node)
+        inputs = node.get("inputs")
+        values = inputs.items() if isinstance(inputs, dict) else ()
+        widgets = [{"name": name, "value": value} for name, value in values if not isinstance(value, list)]
+        nodes.append({"id": node_id, "type": kind, "title": title or kind or "", "widgets": widgets})
+    return nodes
+
+
+def _pieces(
+    nodes: list[dict[str, Any]],
+    types: list[str] | None = None,
+    titles: list[str] | None = None,
+    depth: int | None = None,
+    want: list[str] | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+    **other: Any,
+) -> dict[str, Any]:
+    """The nodes that query_fields asks for, as web/graph/query.js picks them.
+
+    Raises UiapiError `invalid` for what needs a tab.
+    """
+    beyond = [key for key, value in other.items() if value is not None]
+    beyond += [f"want: {name[:80]}" for name in want or () if name not in TOLD]
+    if beyond:
+        raise UiapiError(
+            "invalid", f"No tab is open, and the last one did not tell enough for {beyond[0]}; leave that out."
+        )
+    kinds, names = (None if words is None else {word.lower() for word in words} for words in (types, titles))
+    fitting = [
+        node
+        for node in nodes
+        if (kinds is None or str(node.get("type")).lower() in kinds)
+        and (names is None or str(node.get("title") or "").lower() in names)
+        and (depth is None or str(node["id"]).count(":") <= depth)
+    ]
+    start = offset or 0
+    end = len(fitting) if limit is None else start + limit
+    keys = None if want is None else {*ALWAYS_TOLD, *want}
+    told = [node if keys is None else {key: node[key] for key in node if key in keys} for node in fitting[start:end]]
+    answer = {"nodes": told, "total": len(fitting)}
+    return {**answer, "next_offset": end} if end < len(fitting) else answer
+
+
+class Fields:
+    """The fields of nodes as query_fields lists them, found by the paths that need no graph.
+
+    Those are the title, type or #id of a node (with [n] for the n-th of that name, from 0) and the name of a widget
+    of it.
+    """
+
+    def __init__(self, nodes: list[dict[str, Any]]) -> None:
+        self._nodes = nodes
+        # By what a path may begin with, in the order that is tried.
+        self._known: list[dict[str, list[Place]]] = []
+        for names in (_own_path, _title, _type):
+            known: dict[str, list[Place]] = {}
+            for node in nodes:
+                for widget in _widgets(node):
+                    # A node whose path is its #id is one node all the same.
+                    for path in {f"{name}.{widget['name']}".lower() for name in names(node)}:
+                        known.setdefault(path, []).append((node, widget))
+            self._known.append(known)
+
+    def find(self, path: str) -> Place:
+        """The node and widget a path stands for. UiapiError `unknown_path` or `ambiguous_path`."""
+        lower = path.strip().lower()
+        counted = re.fullmatch(r"(.+)\[(\d+)\](\.[^.]+)", lower)
+        for known in self._known:
+            found = known.get(lower, [])
+            if not found and counted:
+                found = known.get(counted[1] + counted[3], [])[int(counted[2]) :][:1]
+            if len(found) > 1:
+                candidates = [f"#{node['id']}.{widget['name']}" for node, widget in found]
+                raise UiapiError(
+                    "ambiguous_path",
+                    f"{path!r} fits {len(candidates)} fields: {', '.join(candidates[:8])}; use one of these paths.",
+                    {"path": path, "candidates": candidates},
+                )
+            if found:
+                return found[0]
+        near = [
+            f"{node.get('path') or '#' + str(node['id'])}.{widget['name']}"
+            for node in self._nodes
+            for widget in _widgets(node)
+        ]
+        word = lower.rpartition(".")[2]
+        raise UiapiError(
+            "unknown_path",
+            f"The snapshot has no field {path!r}; open the workflow in a browser or use one that query_fields lists.",
+            {"path": path, "nearest": sorted(near, key=lambda other: word not in other.lower())[:5]},
+        )
+
+
+def _widgets(node: dict[str, Any]) -> list[dict[str, Any]]:
+    widgets = node.get("widgets")
+    if not isinstance(widgets, list):
+        return []
+    return [widget for widget in widgets if isinstance(widget, dict) and "name" in widget]
+
+
+def _own_path(node: dict[str, Any]) -> list[str]:
+    return [f"#{node['id']}", *([str(node["path"])] if node.get("path") else [])]
+
+
+def _title(node: dict[str, Any]) -> list[str]:
+    return [str(node.get("title") or "")]
+
+
+def _type(node: dict[str, Any]) -> list[str]:
+    return [str(node.get("type") or "")]

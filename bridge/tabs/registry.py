@@ -1,0 +1,234 @@
+"""Which tabs are open, which of them is the main one, and which one a request is meant for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...common.errors import UiapiError, stopping
+from .graph_snapshot import Snapshot
+from .late_answers import LateAnswers
+from .tab import LOBBY_ID, PendingRequest, Transport, WebuiManager
+
+log = logging.getLogger("uiapi")
+
+NO_WEBUI_MESSAGE = "No browser tab with ComfyUI is connected; open ComfyUI in a browser and try again."
+
+# Tabs there may be at a time, over either transport: far more than a person opens. Every panel shows all of them.
+MAX_TABS = 64
+# The largest id a page may name: a page's numbers are exact up to 2**53, and nobody opens a billion.
+MAX_ID = 10**9
+
+Listener = Callable[[str, dict[str, Any]], None]
+
+
+class Webuis:
+    """The open tabs by client_id, in the order they came.
+
+    The first one is the main one, but one with the key of this server's pages goes before any without it.
+
+    Args:
+        publish: told "webui_connected" and "webui_disconnected" with the tab's description.
+    """
+
+    def __init__(self, publish: Listener = lambda event, data: None) -> None:
+        self.managers: dict[int, WebuiManager] = {}
+        self.main_id: int | None = None
+        self.late = LateAnswers()
+        # Runs that tabs are submitting, by the ids of their requests; also those whose tab has just gone.
+        self.submitting: dict[str, PendingRequest] = {}
+        self.lobby = WebuiManager(LOBBY_ID, late=self.late)
+        self._publish = publish
+        self.last_snapshot: Snapshot | None = None
+        # The open pages that cannot answer commands, each with its reason.
+        self._unserved: list[dict[str, Any]] = []
+        self._last_id = 0
+        self._closed = False
+
+    # -- who is there ---------------------------------------------------------------------------------------
+
+    def connected(self) -> list[WebuiManager]:
+        """The tabs that can be asked now."""
+        return [manager for manager in self.managers.values() if manager.connected]
+
+    def find(self, webui: int | None = None, *, wait: bool = False) -> WebuiManager:
+        """The tab to ask: the given one or the main one; with `wait` the lobby while there is none.
+
+        Raises UiapiError `no_webui` or `unknown_webui`, or `shutting_down` once nobody will come any more.
+        """
+        manager = self.managers.get(self.main_id if webui is None else webui)  # type: ignore[arg-type]
+        if manager is not None and manager.connected:
+            return manager
+        if webui is None or not self.connected():
+            if wait and not self._closed:
+                return self.lobby
+            raise self._none()
+        raise UiapiError(
+            "unknown_webui",
+            f"No tab {webui} is connected; GET webuis lists the open ones.",
+            {"webuis": [manager.client_id for manager in self.connected()]},
+        )
+
+    def describe(self, manager: WebuiManager) -> dict[str, Any]:
+        """A tab as `webuis` lists it; `since` in seconds of Unix time."""
+        return {
+            "id": manager.client_id,
+            "browser": manager.info.get("browser"),
+            "platform": manager.info.get("platform"),
+            "frontend_version": manager.info.get("frontend_version"),
+            "workflow_name": manager.info.get("workflow_name"),
+            "is_main": manager.client_id == self.main_id,
+            "since": manager.since,
+            "transport": manager.transport.kind if manager.transport else None,
+            "pending_requests": manager.pending_count,
+        }
+
+    def check_room(self) -> None:
+        """Raise UiapiError `too_many` when there are as many tabs as there may be."""
+        if len(self.connected()) + len(self._unserved) >= MAX_TABS:
+            raise UiapiError("too_many", f"{MAX_TABS} tabs are connected; close some of them.")
+
+    @contextmanager
+    def unserved(self, info: dict[str, Any], reason: str) -> Iterator[None]:
+        """A page is open that cannot answer commands, for the given reason."""
+        page = {key: info.get(key) for key in ("browser", "platform", "frontend_version")} | {"reason": reason}
+        log.warning("A tab with frontend %s cannot be served: %s", page["frontend_version"], reason)
+        self._unserved.append(page)
+        try:
+            yield
+        finally:
+            self._unserved = [other for other in self._unserved if other is not page]
+
+    def _none(self) -> UiapiError:
+        if self._closed:
+            return stopping()
+        if not self._unserved:
+            return UiapiError("no_webui", NO_WEBUI_MESSAGE)
+        page = self._unserved[-1]
+        version = page["frontend_version"] or "of an unknown version"
+        message = f"A tab with frontend {version} is open but cannot be used: {page['reason']}"
+        return UiapiError("no_webui", message, {"unserved": self._unserved})
+
+    # -- coming and going -----------------------------------------------------------------------------------
+
+    def admit(self, client_id: int | None, session: str | None, *, has_key: bool = False) -> WebuiManager:
+        """The manager for a tab that says hello, and whether it has shown the key of this server's pages.
+
+        A tab that names an id gets it back if its session matches or nobody has that id; a duplicated tab,
+        which knows neither, gets an id of its own. UiapiError `too_many` when there are MAX_TABS.
+        """
+        known = self.managers.get(client_id) if client_id is not None else None
+        if known is not None:
+            if session is not None and secrets.compare_digest(session.encode(), known.session.encode()):
+                known.has_key = has_key
+                return known
+            client_id = None
+        self.check_room()
+        if client_id is None or not 1 <= client_id <= MAX_ID:
+            client_id = self._last_id + 1
+        self._last_id = max(self._last_id, client_id)
+        manager = WebuiManager(
+            client_id,
+            has_key=has_key,
+            late=self.late,
+            submitting=self.submitting,
+            on_disconnect=self._elect,
+            on_cleanup=self._drop,
+        )
+        self.managers[client_id] = manager
+        return manager
+
+    def connect(self, manager: WebuiManager, transport: Transport) -> None:
+        """The tab is there; it may become main, and what waited for a tab is sent to it.
+
+        Send the tab its welcome before, since requests may follow at once.
+        """
+        if self.leads(manager):
+            self.main_id = manager.client_id
+        manager.connect(transport)
+        log.info("Tab %s connected over %s%s.", manager.client_id, transport.kind, self._main_note(manager))
+        self._publish("webui_connected", self.describe(manager))
+        manager.adopt(self.lobby.give_away(manager.client_id))
+
+    def leads(self, manager: WebuiManager) -> bool:
+        """Whether this tab is the main one, or will be once it is connected."""
+        main = self.managers.get(self.main_id) if self.main_id is not None else None
+        if main is None or main is manager or not main.connected:
+            return True
+        return manager.has_key and not main.has_key
+
+    def make_main(self, client_id: int) -> None:
+        """Have a tab be the main one from now on. UiapiError `unknown_webui`."""
+        self.main_id = self.find(client_id).client_id
+        log.info("The person made tab %s the main one.", client_id)
+
+    def _elect(self, gone: WebuiManager) -> None:
+        if self.main_id == gone.client_id:
+            self.last_snapshot = gone.snapshot or self.last_snapshot
+            following = min(self.connected(), key=lambda manager: not manager.has_key, default=None)
+            self.main_id = following.client_id if following else None
+        log.info("Tab %s disconnected; the main tab is %s.", gone.client_id, self.main_id)
+        self._publish("webui_disconnected", {"id": gone.client_id, "main_webui_id": self.main_id})
+
+    def _drop(self, manager: WebuiManager) -> None:
+        if self.managers.get(manager.client_id) is manager:
+            del self.managers[manager.client_id]
+
+    def _main_note(self, manager: WebuiManager) -> str:
+        return " and is the main one" if manager.client_id == self.main_id else ""
+
+    def close(self) -> None:
+        """Answer everything that is pending; nobody will answer it any more."""
+        self._closed = True
+        for manager in [*self.managers.values()]:
+            if manager.transport is not None:
+                manager.transport.close(1001, "ComfyUI is stopping")
+            manager.disconnect()
+        for pending in [*self.lobby.give_away(), *self.submitting.values()]:
+            pending.fail(stopping())
+
+    # -- asking several -------------------------------------------------------------------------------------
+
+    async def ask_all(
+        self,
+        command: str,
+        data: dict[str, Any],
+        timeout: float,
+        prepare: Callable[[WebuiManager, PendingRequest], None],
+    ) -> dict[int, Any]:
+        """Ask every open tab at once; the first whose answer is accepted ends the others' questions.
+
+        `prepare` is called with each tab and its request before that is sent.
+        Returns the answers by client_id, exceptions included. Raises UiapiError `no_webui`.
+        """
+        managers = self.connected()
+        if not managers:
+            raise self._none()
+        answers: dict[int, Any] = {}
+        tasks = {}
+        for manager in managers:
+            try:
+                pending = manager.open(command, data, timeout)
+                prepare(manager, pending)
+            except UiapiError as error:
+                answers[manager.client_id] = error
+                continue
+            name = f"uiapi {command} tab {manager.client_id}"
+            tasks[asyncio.create_task(manager.ask(pending), name=name)] = manager
+        waiting = set(tasks)
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    answers[tasks[task].client_id] = task.exception() or task.result()
+                if any(isinstance(answer, dict) and answer.get("accepted") for answer in answers.values()):
+                    break
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        return answers

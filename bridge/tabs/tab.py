@@ -1,0 +1,353 @@
+"""One open tab as the server sees it: what it was asked, what it answered, and what happens when it goes.
+
+Everything here runs on ComfyUI's event loop without awaiting between a check and the act that relies on it,
+so a disconnect, a reconnect and an answer can arrive in any order without a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import time
+from typing import Any, Protocol
+
+from ...common.errors import TAB_CODES, UiapiError, disconnected
+from ...common.shorten import cut_texts, sentence
+from .graph_snapshot import Snapshot
+from .late_answers import LateAnswers
+from .submissions import Submission
+
+log = logging.getLogger("uiapi")
+
+# Seconds a disconnected manager is kept, so that a page that reloads its socket finds its own again.
+CLEANUP_DELAY = 0.1
+# The id that no tab has.
+LOBBY_ID = 0
+# Requests that may wait for one tab at a time.
+MAX_PENDING = 4096
+# What is kept of what a page says of itself, and the characters of each; every panel is told of it.
+INFO = ("browser", "platform", "frontend_version", "workflow_name")
+MAX_INFO = 200
+# Seconds ComfyUI may take to accept what a tab submitted right before it went.
+SUBMISSION_GRACE = 5.0
+# Where the details of a refusal repeat what was sent.
+REPEATING = frozenset({"value", "error", "node_errors"})
+
+
+class Transport(Protocol):
+    """How requests reach a tab: our websocket, or ComfyUI's own events."""
+
+    kind: str
+
+    def send_request(self, request: PendingRequest) -> None:
+        """Queue a request for the tab; never blocks."""
+
+    def send_cancel(self, request_id: str) -> None:
+        """Tell the tab that nobody waits for this answer any more."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Let the connection go; no further request will be sent."""
+
+
+@dataclass(eq=False)
+class PendingRequest:
+    """A request a tab has not answered yet; `timeout` in seconds.
+
+    `conditions` go to the tab beside the data (if_revision, workflow_tab, by); `told` is what its answer says
+    beside the response (revision, workflow_tab). `owner` is who answers for it now, and `webui` the only tab that may
+    be given it while it waits for one. `submission` is what is known of the run that it asks for, if it asks for one.
+    """
+
+    command: str
+    data: dict[str, Any]
+    timeout: float
+    future: asyncio.Future[Any]
+    owner: WebuiManager
+    webui: int | None = None
+    conditions: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
+    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    sent: bool = False
+    submission: Submission | None = None
+
+    def answer(self, value: Any) -> None:
+        """Hand the answer to whoever waits; the first one counts."""
+        if not self.future.done():
+            self.future.set_result(value)
+
+    def fail(self, error: UiapiError) -> None:
+        """End the wait with an error, if it has not ended yet."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class WebuiManager:
+    """The requests and the life of one tab.
+
+    Args:
+        client_id: the tab's id; LOBBY_ID for the manager that buffers requests while no tab is open.
+        has_key: whether it has shown the key of this server's pages.
+        late: where answers go that come after their time.
+        submitting: the runs that tabs are submitting, by the ids of their requests.
+        on_disconnect: called once the pending requests are answered; elects another main tab.
+        on_cleanup: called CLEANUP_DELAY seconds later unless the client has come back.
+    """
+
+    def __init__(
+        self,
+        client_id: int,
+        *,
+        has_key: bool = False,
+        late: LateAnswers | None = None,
+        submitting: dict[str, PendingRequest] | None = None,
+        on_disconnect: Callable[[WebuiManager], None] = lambda manager: None,
+        on_cleanup: Callable[[WebuiManager], None] = lambda manager: None,
+    ) -> None:
+        self.client_id = client_id
+        self.has_key = has_key
+        self.session = secrets.token_urlsafe(16)
+        self.info: dict[str, Any] = {}
+        self.sid: str | None = None
+        self.capabilities: frozenset[str] = frozenset()
+        self.since = time()
+        self.snapshot: Snapshot | None = None
+        self._transport: Transport | None = None
+        self._disconnected = False
+        self._pending_requests: dict[str, PendingRequest] = {}
+        self._buffered_requests: list[PendingRequest] = []
+        # Requests whose answer was put together before the tab's own came.
+        self._submitted: deque[str] = deque(maxlen=64)
+        self._late = late or LateAnswers()
+        self._submitting = {} if submitting is None else submitting
+        self._on_disconnect = on_disconnect
+        self._on_cleanup = on_cleanup
+        self._cleanup_handle: asyncio.TimerHandle | None = None
+
+    # -- state ----------------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether requests can be sent now."""
+        return self._transport is not None and not self._disconnected
+
+    @property
+    def transport(self) -> Transport | None:
+        """The connection in use, if any."""
+        return self._transport
+
+    @property
+    def pending_count(self) -> int:
+        """How many requests wait for an answer or for a tab."""
+        return len(self._pending_requests) + len(self._buffered_requests)
+
+    # -- requests -------------------------------------------------------------------------------------------
+
+    async def request(self, command: str, data: dict[str, Any], timeout: float) -> Any:
+        """Ask the tab and wait for its answer; see `ask`."""
+        return await self.ask(self.open(command, data, timeout))
+
+    async def ask(self, pending: PendingRequest) -> Any:
+        """Send an opened request to the tab and wait for its answer.
+
+        Without a connection the request is buffered until one comes. Raises UiapiError `timeout`,
+        `client_disconnected`, `too_many` or what the tab answered.
+        """
+        if self._transport is None:
+            self._buffered_requests.append(pending)
+        else:
+            self._send(pending, self._transport)
+        return await self.wait(pending)
+
+    def open(self, command: str, data: dict[str, Any], timeout: float) -> PendingRequest:
+        """A request that ends with this tab, not sent to it yet; give it to `wait`."""
+        if self._disconnected:
+            raise disconnected()
+        if self.pending_count >= MAX_PENDING:
+            raise UiapiError("too_many", f"The tab has {MAX_PENDING} requests to answer; wait for some of them.")
+        pending = PendingRequest(command, data, timeout, asyncio.get_running_loop().create_future(), self)
+        if command == "execute":
+            pending.submission = Submission(data.get("batch_count", 1))
+        return pending
+
+    async def wait(self, pending: PendingRequest) -> Any:
+        """The answer; however this ends, the request is no longer pending and the tab does not work for nobody."""
+        # Not wait_for: before Python 3.12 it costs every answer another turn of the loop.
+        timer = asyncio.get_running_loop().call_later(pending.timeout, _expire, pending)
+        try:
+            return await pending.future
+        finally:
+            timer.cancel()
+            # A tab that came meanwhile may have been given it.
+            pending.owner._forget(pending)
+
+    def awaits(self, request_id: str) -> bool:
+        """Whether that request was sent to this tab and is unanswered."""
+        pending = self._pending_requests.get(request_id)
+        return pending is not None and pending.sent
+
+    def respond(
+        self,
+        request_id: str,
+        answer: Any,
+        error: dict[str, Any] | None = None,
+        told: dict[str, Any] | None = None,
+    ) -> bool:
+        """Take the tab's answer, or its error envelope; False if nobody waits for it any more."""
+        pending = self._pending_requests.pop(request_id, None)
+        if pending is None and request_id in self._submitted:
+            return True
+        if pending is None or pending.future.done():
+            log.info("Tab %s answered request %.40r too late or twice; ignored.", self.client_id, request_id)
+            self._late.offer(request_id, error or {"status": "ok", "response": answer})
+            return False
+        pending.told = told or {}
+        if error is not None:
+            failure = _tab_error(pending.command, error)
+            pending.fail(failure if pending.submission is None else pending.submission.explain(failure))
+        else:
+            pending.answer(answer)
+        return True
+
+    def submitting(self, request_id: str, part: dict[str, Any], told: dict[str, Any]) -> None:
+        """Take what the tab adds to the answer of a run that it submits now."""
+        pending = self._pending_requests.get(request_id)
+        if pending is not None and pending.submission is not None:
+            pending.submission.part, pending.submission.told = part, told
+            self._join(pending)
+
+    def accepted(self, pending: PendingRequest, queued: dict[str, Any]) -> None:
+        """Take ComfyUI's answer to a prompt of a run that this tab submits, or submitted before it went."""
+        if pending.submission is not None:
+            pending.submission.accepted.append(queued)
+            self._join(pending)
+
+    def _join(self, pending: PendingRequest) -> None:
+        """Answer a run once all is known of it.
+
+        The tab's own answer comes too, when the page has done drawing, and is not missed if this was before it.
+        """
+        submission = pending.submission
+        if submission is not None and submission.complete:
+            self._pending_requests.pop(pending.request_id, None)
+            self._submitted.append(pending.request_id)
+            pending.told = submission.told
+            pending.answer(submission.answer())
+
+    def _abandon(self, pending: PendingRequest, submission: Submission) -> None:
+        """The tab went while it submitted a run; what ComfyUI has accepted, or is about to, goes on without it."""
+        submission.abandoned = True
+        self._join(pending)
+        if not pending.future.done():
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(SUBMISSION_GRACE, lambda: pending.fail(submission.lost()))
+            pending.future.add_done_callback(lambda _: timer.cancel())
+
+    def _send(self, pending: PendingRequest, transport: Transport) -> None:
+        self._pending_requests[pending.request_id] = pending
+        if pending.submission is not None:
+            self._submitting[pending.request_id] = pending
+        pending.sent = True
+        transport.send_request(pending)
+
+    def _forget(self, pending: PendingRequest) -> None:
+        if pending in self._buffered_requests:
+            self._buffered_requests.remove(pending)
+        self._submitting.pop(pending.request_id, None)
+        unanswered = self._pending_requests.pop(pending.request_id, None)
+        if unanswered is not None and pending.sent and self._transport is not None:
+            self._transport.send_cancel(pending.request_id)
+
+    # -- life -----------------------------------------------------------------------------------------------
+
+    def connect(self, transport: Transport) -> None:
+        """Use this connection from now on; an earlier one of the same tab is let go.
+
+        What the earlier one was asked may be lost with it, so those requests are answered as disconnected.
+        """
+        earlier, self._transport = self._transport, transport
+        if earlier is not None and earlier is not transport:
+            self._fail_pending()
+            earlier.close(4001, "replaced")
+        self._disconnected = False
+        if self._cleanup_handle is not None:
+            self._cleanup_handle.cancel()
+            self._cleanup_handle = None
+
+    def adopt(self, requests: list[PendingRequest]) -> None:
+        """Take over requests that were made while no tab was open, and send what was buffered."""
+        self._buffered_requests.extend(requests)
+        if self._transport is None:
+            return
+        for pending in self.give_away():
+            if not pending.future.done():
+                pending.owner = self
+                self._send(pending, self._transport)
+
+    def give_away(self, client_id: int | None = None) -> list[PendingRequest]:
+        """What is buffered here and may go to that tab; all of it when none is named."""
+        buffered = self._buffered_requests
+        given = [pending for pending in buffered if client_id is None or pending.webui in (None, client_id)]
+        self._buffered_requests = [pending for pending in buffered if pending not in given]
+        return given
+
+    def disconnect(self, transport: Transport | None = None) -> bool:
+        """The tab is gone. With `transport`, only if that is still its connection; says whether it was."""
+        if self._disconnected or (transport is not None and transport is not self._transport):
+            return False
+        self._disconnected = True
+        gone, self._transport = self._transport, None
+        self._fail_pending()
+        if gone is not None:
+            gone.close(1000, "disconnected")
+        self._on_disconnect(self)
+        self._cleanup_handle = asyncio.get_running_loop().call_later(CLEANUP_DELAY, self._cleanup_manager)
+        return True
+
+    def _fail_pending(self) -> None:
+        waiting = [*self._pending_requests.values(), *self._buffered_requests]
+        self._pending_requests.clear()
+        self._buffered_requests.clear()
+        for pending in waiting:
+            if pending.submission is not None and pending.submission.begun:
+                self._abandon(pending, pending.submission)
+            else:
+                pending.fail(disconnected())
+
+    def _cleanup_manager(self) -> None:
+        self._cleanup_handle = None
+        if self._disconnected:
+            self._on_cleanup(self)
+
+
+def page_info(told: dict[str, Any]) -> dict[str, Any]:
+    """What a page tells of itself, as far as it is kept, whichever transport it came by."""
+    return {key: told[key][:MAX_INFO] for key in INFO if isinstance(told.get(key), str)}
+
+
+def _expire(pending: PendingRequest) -> None:
+    if pending.sent:
+        pending.owner._late.expect(pending.request_id)
+    error = UiapiError(
+        "timeout",
+        f"The open tab did not answer {pending.command} within {pending.timeout:g} s; "
+        "look whether the page is busy or a dialog is open, or allow more with `timeout`.",
+        {"request_id": pending.request_id, "delivered": pending.sent},
+    )
+    pending.fail(error if pending.submission is None else pending.submission.explain(error))
+
+
+def _tab_error(command: str, answer: dict[str, Any]) -> UiapiError:
+    message = str(answer.get("error") or f"The open tab could not carry out {command}.")
+    details = answer.get("details")
+    code = answer.get("code")
+    return UiapiError(
+        code if code in TAB_CODES else "tab_failed",
+        sentence(message),
+        {key: cut_texts(value) if key in REPEATING else value for key, value in details.items()}
+        if isinstance(details, dict)
+        else None,
+    )

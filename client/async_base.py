@@ -1,0 +1,136 @@
+"""What AsyncClient does in a way of its own: requests over aiohttp, and events on the caller's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from .common.errors import UiapiError, Unreachable
+from .common.events import Event, Listener
+from .protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Address, Asked, late, lost, not_reached
+from .transport.websocket import Socket, opened
+
+
+class AsyncBase:
+    """Connections to one ComfyUI, opened at first use.
+
+    Args:
+        address: where it is.
+        reconnect: seconds to keep trying while it cannot be reached although it answered before.
+    """
+
+    def __init__(self, address: Address, reconnect: float) -> None:
+        self._address = address
+        self._reconnect = reconnect
+        self._answered_before = False
+        self._session: aiohttp.ClientSession | None = None
+        self._socket: Socket | None = None
+
+    @property
+    def url(self) -> str:
+        """ComfyUI's address."""
+        return self._address.url
+
+    @property
+    def token(self) -> str | None:
+        """The token that is sent."""
+        return self._address.token
+
+    async def on(
+        self, events: str | Iterable[str], listener: Listener, *, paths: Iterable[str] = ()
+    ) -> Callable[[], None]:
+        """Have `listener(event)` called on this loop for events, by their names or beginnings such as "webui_*".
+
+        With `paths`, such as ["Sampler"], only for those about these fields or nodes. The listener survives
+        reconnections. Returns a function that ends it.
+        """
+        return await self._events().subscribe([events] if isinstance(events, str) else events, listener, paths)
+
+    @asynccontextmanager
+    async def events(self, *names: str, paths: Iterable[str] = ()) -> AsyncIterator[AsyncIterator[Event]]:
+        """Events as they come: `async with client.events("output") as events: async for event in events: …`."""
+        found: asyncio.Queue[Event | UiapiError | None] = asyncio.Queue()
+        end = await self._events().subscribe(names or ("*",), found.put_nowait, paths, found.put_nowait)
+
+        async def each() -> AsyncGenerator[Event, None]:
+            while (event := await found.get()) is not None:
+                if isinstance(event, UiapiError):
+                    raise event
+                yield event
+
+        try:
+            async with aclosing(each()) as events:
+                yield events
+        finally:
+            end()
+
+    async def close(self) -> None:
+        """End every connection."""
+        socket, self._socket = self._socket, None
+        session, self._session = self._session, None
+        if socket is not None:
+            await socket.close()
+        if session is not None:
+            await session.close()
+
+    async def _watched(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
+        """The envelope that answers a command, after its events have gone to `listener`."""
+        return await self._events().request(command, data, listener)
+
+    async def _exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
+        """The answer's HTTP status and body; see Http.exchange."""
+        patience = self._reconnect if reconnect is None else reconnect
+        until: float | None = None
+        delay = FIRST_DELAY
+        while True:
+            try:
+                response = await self._send(sending)
+                self._answered_before = True
+                return response
+            except Unreachable as error:
+                safe = error.code == "unreachable" or sending.route.risk == "read"
+                if not safe or not self._answered_before:
+                    raise
+                until = until or time.monotonic() + patience
+                if time.monotonic() + delay > until:
+                    raise
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LAST_DELAY)
+
+    async def _send(self, sending: Asked) -> tuple[int, bytes]:
+        try:
+            async with self._opened().request(
+                "GET" if sending.body is None else "POST",
+                # As it is: what is quoted in it stays quoted.
+                URL(f"{self.url}{sending.path}", encoded=True),
+                data=sending.body,
+                headers={"Content-Type": "application/json", **self._address.headers},
+                timeout=aiohttp.ClientTimeout(total=sending.patience, sock_connect=CONNECT_TIMEOUT),
+                allow_redirects=False,
+                proxy=self._address.proxy,
+            ) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL, UnicodeError) as error:
+            raise not_reached(self.url, error) from None
+        except asyncio.TimeoutError as error:
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                raise not_reached(self.url, "no answer in time") from None
+            raise late(sending) from None
+        except aiohttp.ClientError as error:
+            raise lost(sending, error) from None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = opened()
+        return self._session
+
+    def _events(self) -> Socket:
+        if self._socket is None:
+            self._socket = Socket(self._address, self._opened(), self._reconnect)
+        return self._socket

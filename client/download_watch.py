@@ -1,0 +1,82 @@
+"""Downloads as a program sees them: what is asked for, and when a download is over and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+from .common.errors import UiapiError
+
+# {name: url, model definition as a dict, or anything with to_dict()}.
+Table = Mapping[str, Any]
+# Seconds between two looks at a download.
+INTERVAL = 0.25
+
+
+def request(table: Table | None, workflow: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The request of download_models and plan_downloads."""
+    data: dict[str, Any] = {}
+    if table is not None:
+        data["download_table"] = {
+            name: model.to_dict() if hasattr(model, "to_dict") else model for name, model in table.items()
+        }
+    if workflow is not None:
+        data["workflow"] = dict(workflow)
+    return data
+
+
+class Watch:
+    """Over one download.
+
+    Args:
+        begun: the answer of download_models.
+        timeout: seconds it may take; None for as long as it takes.
+    """
+
+    def __init__(self, begun: Mapping[str, Any], timeout: float | None) -> None:
+        self.download_id = str(begun["download_id"])
+        self.query = {"download_id": self.download_id}
+        self._timeout = timeout
+        self._until = None if timeout is None else monotonic() + timeout
+
+    def ended(self, state: Mapping[str, Any]) -> bool:
+        """Whether nothing more will come. UiapiError `download_failed` or `cancelled` if not all are there."""
+        if state["status"] == "paused":
+            raise UiapiError(
+                "cancelled", "The download was paused; go on with it by download_resume.", {"download": dict(state)}
+            )
+        if not state["completed"]:
+            return False
+        progress = self.progress(state)
+        failed = {name: model for name, model in progress.items() if model["status"] == "error"}
+        if failed:
+            reasons = "; ".join(str(model.get("error")) for model in failed.values())
+            more = f" ({len(failed)} models)" if len(failed) > 1 else ""
+            raise UiapiError("download_failed", f"{reasons}{more}", {"download": dict(state), "failed": failed})
+        if state["status"] == "error":
+            raise UiapiError("download_failed", str(state.get("error")), {"download": dict(state)})
+        if state["status"] == "cancelled":
+            raise UiapiError("cancelled", "The download was cancelled.", {"download": dict(state)})
+        cancelled = [name for name, model in progress.items() if model["status"] == "cancelled"]
+        if cancelled:
+            sentence = f"Cancelled: {', '.join(cancelled)}; the other models are there."
+            raise UiapiError("cancelled", sentence, {"download": dict(state)})
+        return True
+
+    @staticmethod
+    def progress(state: Mapping[str, Any]) -> dict[str, Any]:
+        """How far each model is, by name."""
+        return dict(state.get("progress") or {})
+
+    def is_late(self) -> bool:
+        """Whether its time is up."""
+        return self._until is not None and monotonic() > self._until
+
+    def late(self) -> UiapiError:
+        """The error for that."""
+        return UiapiError(
+            "timeout",
+            f"The download took longer than {self._timeout:g} s and was cancelled.",
+            {"download_id": self.download_id},
+        )

@@ -1,0 +1,1 @@
+"""The open workflow as tools for agents, over the Model Context Protocol."""

@@ -1,0 +1,1 @@
+"""How commands become requests, and answers values."""

@@ -1,0 +1,339 @@
+"""A connection to the websocket /uiapi/ws that comes back by itself: events, and requests that stream theirs.
+
+The frames are described in docs/websocket.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from ..common.errors import UiapiError, Unreachable
+from ..common.events import Event, Listener, tell
+from ..protocol.encoding import encode
+from ..protocol.requests import (
+    CONNECT_TIMEOUT,
+    FIRST_DELAY,
+    LAST_DELAY,
+    Address,
+    asked,
+    late,
+    lost,
+    not_reached,
+    refusal,
+)
+
+log = logging.getLogger("uiapi")
+
+PROTOCOL = 1
+# The largest frame in bytes that either side sends.
+MAX_FRAME = 64 * 1024 * 1024
+# Seconds to wait for the other side's goodbye; one that is frozen says none.
+CLOSE_TIMEOUT = 2.0
+# Seconds between pings; a connection whose pong is half of that late has ended.
+HEARTBEAT = 20.0
+
+
+@dataclass(eq=False)
+class _Subscription:
+    events: list[str]
+    paths: list[str]
+    listener: Listener
+    ended: Callable[[UiapiError | None], object]
+    request_id: str = ""
+
+
+def opened() -> aiohttp.ClientSession:
+    """A session for one ComfyUI: .netrc does not replace the token, and no redirect takes a websocket elsewhere."""
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_stay)
+    return aiohttp.ClientSession(trust_env=False, trace_configs=[trace])
+
+
+async def _stay(session: aiohttp.ClientSession, context: Any, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+    # ws_connect has no allow_redirects; without this the token and what is sent would go wherever it leads.
+    answer = redirect.response
+    raise aiohttp.WSServerHandshakeError(answer.request_info, answer.history, status=answer.status)
+
+
+def _frame(text: str) -> dict[str, Any]:
+    """A frame, which is empty if it cannot be read."""
+    try:
+        frame = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return frame if isinstance(frame, dict) else {}
+
+
+def _noting(prompt_ids: dict[str, None], listener: Listener) -> Listener:
+    """A listener that also notes the prompts that it hears of."""
+
+    def heard(event: Event) -> None:
+        prompt_id = event.data.get("prompt_id")
+        if isinstance(prompt_id, str):
+            prompt_ids[prompt_id] = None
+        listener(event)
+
+    return heard
+
+
+class Socket:
+    """The connection; it is made by the first `connect`.
+
+    Args:
+        address: where ComfyUI is.
+        session: whose connections are used; it has to outlive this.
+        reconnect: seconds to wait for a connection that was there before and is gone.
+    """
+
+    def __init__(self, address: Address, session: aiohttp.ClientSession, reconnect: float) -> None:
+        self._address = address
+        self._session = session
+        self._reconnect = reconnect
+        self._ids = itertools.count(1)
+        self._ws: aiohttp.ClientWebSocketResponse | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+        self._connecting = asyncio.Lock()
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._subscriptions: list[_Subscription] = []
+        # Why the last connection could not be had.
+        self._refused: UiapiError | None = None
+
+    async def connect(self) -> None:
+        """Make the connection unless there is one. Raises Unreachable, or UiapiError if it is refused."""
+        async with self._connecting:
+            if self._reader is None or self._reader.done():
+                ws = await self._greet()
+                self._take(ws)
+                self._reader = reader = asyncio.create_task(self._keep(ws), name="uiapi events")
+            else:
+                reader = self._reader
+        if not self._connected.is_set():
+            connected = asyncio.create_task(self._connected.wait())
+            try:
+                await asyncio.wait({connected, reader}, timeout=self._reconnect, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                connected.cancel()
+        if not self._connected.is_set():
+            raise self._refused or not_reached(self._address.url, "the connection was closed")
+
+    async def request(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
+        """Carry out a command; its own events, such as a run's progress, go to `listener`. Returns the envelope."""
+        await self.connect()
+        return await self._ask(command, data, listener)
+
+    async def subscribe(
+        self,
+        events: Iterable[str],
+        listener: Listener,
+        paths: Iterable[str] = (),
+        ended: Callable[[UiapiError | None], object] = lambda error: None,
+    ) -> Callable[[], None]:
+        """Hear events by their names or beginnings ("webui_*"), over reconnections too; returns what ends it.
+
+        With `paths`, only those about these fields or nodes. `ended` is called when nothing more will be heard: with
+        the server's refusal after a reconnection, or with None at `close`.
+        """
+        await self.connect()
+        subscription = _Subscription([*events], [*paths], listener, ended)
+        await self._begin(subscription)
+        self._subscriptions.append(subscription)
+
+        def end() -> None:
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+                self._listeners.pop(subscription.request_id, None)
+                self._post("unsubscribe", {"subscription": subscription.request_id})
+
+        return end
+
+    async def close(self) -> None:
+        """End the connection and whatever waits on it."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+        self._end_all(None)
+
+    def _end_all(self, error: UiapiError | None) -> None:
+        for subscription in [*self._subscriptions]:
+            subscription.ended(error)
+
+    # -- one connection after the other ---------------------------------------------------------------------
+
+    async def _greet(self) -> aiohttp.ClientWebSocketResponse:
+        try:
+            ws = await asyncio.wait_for(
+                self._session.ws_connect(
+                    self._address.websocket,
+                    headers=self._address.headers,
+                    heartbeat=HEARTBEAT,
+                    max_msg_size=MAX_FRAME,
+                    compress=0,
+                    proxy=self._address.proxy,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
+                ),
+                CONNECT_TIMEOUT,
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise Unreachable(
+                "no_extension",
+                f"{self._address.url} has no websocket /uiapi/ws (HTTP {error.status}); check the address, install the "
+                "extension and restart ComfyUI.",
+                status=error.status,
+            ) from None
+        except (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError) as error:
+            raise not_reached(self._address.url, str(error) or "no answer in time") from None
+        try:
+            hello = {"type": "hello", "role": "client", "protocol": PROTOCOL, "name": self._address.name}
+            await ws.send_str(json.dumps(hello))
+            welcome = _frame(await asyncio.wait_for(ws.receive_str(), CONNECT_TIMEOUT))
+            if welcome.get("type") == "error":
+                raise refusal(welcome)
+            if welcome.get("type") != "welcome":
+                raise TypeError("it said something else")
+            return ws
+        except (TypeError, OSError, aiohttp.ClientError, asyncio.TimeoutError) as error:
+            await ws.close()
+            raise not_reached(self._address.url, f"it did not say welcome: {error}") from None
+        except UiapiError:
+            await ws.close()
+            raise
+
+    def _take(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self._ws, self._refused = ws, None
+        self._connected.set()
+
+    async def _keep(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        """Read until closed, and connect again whenever the connection ends."""
+        delay = FIRST_DELAY
+        while True:
+            renewing = asyncio.create_task(self._renew([*self._subscriptions]), name="uiapi subscribing")
+            try:
+                await self._read(ws)
+            finally:
+                self._ws = None
+                self._connected.clear()
+                renewing.cancel()
+                self._fail("the server closed it")
+                await ws.close()
+            while True:
+                # Not all programs at the same moment, when ComfyUI is back.
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+                delay = min(delay * 2, LAST_DELAY)
+                try:
+                    ws = await self._greet()
+                except Unreachable as error:
+                    self._refused = error
+                    continue
+                except UiapiError as error:
+                    log.error("The connection for events is refused: %s", error)
+                    self._refused = error
+                    self._end_all(error)
+                    return
+                self._take(ws)
+                delay = FIRST_DELAY
+                break
+
+    async def _renew(self, subscriptions: list[_Subscription]) -> None:
+        for subscription in subscriptions:
+            if subscription not in self._subscriptions:
+                continue
+            try:
+                await self._begin(subscription)
+            except Unreachable:
+                # The next connection renews them all.
+                return
+            except UiapiError as error:
+                log.error("Events are no longer heard of: %s", error)
+                subscription.ended(error)
+
+    async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in ws:
+            if message.type is aiohttp.WSMsgType.ERROR:
+                return
+            # What cannot be read is passed over: all listeners share the connection.
+            frame = _frame(message.data) if message.type is aiohttp.WSMsgType.TEXT else {}
+            if frame.get("type") == "response":
+                waiting = self._waiting.pop(str(frame.get("id")), None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(frame)
+            elif frame.get("type") == "event":
+                listener, data = self._listeners.get(str(frame.get("request"))), frame.get("data")
+                if listener is not None and isinstance(frame.get("event"), str):
+                    tell(listener, Event(frame["event"], data if isinstance(data, dict) else {}))
+
+    def _fail(self, why: str) -> None:
+        waiting, self._waiting = self._waiting, {}
+        self._listeners.clear()
+        for answer in waiting.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError(why))
+
+    # -- one request -----------------------------------------------------------------------------------------
+
+    async def _begin(self, subscription: _Subscription) -> None:
+        request_id = subscription.request_id = str(next(self._ids))
+        self._listeners[request_id] = subscription.listener
+        data = {"events": subscription.events, "paths": subscription.paths}
+        try:
+            await self._ask("subscribe", data, None, request_id)
+        except BaseException:
+            self._listeners.pop(request_id, None)
+            raise
+
+    async def _ask(
+        self, command: str, data: dict[str, Any], listener: Listener | None, request_id: str | None = None
+    ) -> dict[str, Any]:
+        sending = asked(command, data)
+        request_id = request_id or str(next(self._ids))
+        answer = self._waiting[request_id] = asyncio.get_running_loop().create_future()
+        # The prompts of a run, as its events name them: all that is known of it should the connection break.
+        prompt_ids: dict[str, None] = {}
+        if listener is not None:
+            self._listeners[request_id] = _noting(prompt_ids, listener)
+        try:
+            await self._send(request_id, command, data)
+            frame = await asyncio.wait_for(answer, sending.patience)
+        except asyncio.TimeoutError:
+            raise late(sending) from None
+        except ConnectionError as error:
+            raise lost(sending, error, [*prompt_ids]) from None
+        except asyncio.CancelledError:
+            self._drop(request_id)
+            raise
+        finally:
+            self._waiting.pop(request_id, None)
+            if listener is not None:
+                self._listeners.pop(request_id, None)
+        if frame.get("status") == "error" and "code" in frame:
+            raise refusal(frame)
+        return {key: value for key, value in frame.items() if key not in ("type", "id")}
+
+    async def _send(self, request_id: str, command: str, data: dict[str, Any]) -> None:
+        if self._ws is None:
+            raise ConnectionError("it is not open")
+        frame = {"type": "request", "id": request_id, "command": command, "data": data}
+        await self._ws.send_str(encode(frame).decode())
+
+    def _post(self, command: str, data: dict[str, Any]) -> None:
+        """Send a request whose answer does not matter."""
+        if self._ws is not None and not self._ws.closed:
+            task = asyncio.ensure_future(self._send(str(next(self._ids)), command, data))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _drop(self, request_id: str) -> None:
+        """Nobody waits for this answer any more."""
+        if self._ws is not None and not self._ws.closed:
+            task = asyncio.ensure_future(self._ws.send_str(json.dumps({"type": "cancel", "id": request_id})))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())

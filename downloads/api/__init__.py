@@ -1,0 +1,1 @@
+"""The download service and its commands."""

@@ -1,0 +1,378 @@
+"""The commands about models, each a few lines into the room; what is sent with them is in requests.py."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from ...bridge.app.dispatch import Call
+from ...bridge.protocol.command_spec import (
+    DEFAULT_TIMEOUT,
+    MAX_TIMEOUT,
+    TAB_COMMAND_CODES,
+    Kind,
+    Preview,
+    Request,
+    Risk,
+    command,
+    tab_command,
+)
+from ...common.clock import steady_time
+from ...common.errors import UiapiError
+from ..storage import url_map
+from ..storage.url_map import load_stored_urlmap
+from . import schemas
+from .lazy_loader import Room
+from .requests import (
+    AddModelUrl,
+    DownloadId,
+    DownloadModel,
+    DownloadModels,
+    DownloadPart,
+    GetModelUrl,
+    ModelName,
+    PlanDownloads,
+    RelinkModels,
+    RemoveModelUrl,
+    Workflow,
+)
+
+if TYPE_CHECKING:
+    from ..jobs.consent import Plan
+    from ..jobs.job import Run
+    from .service import Downloads
+
+# Seconds a question to hosts about all of a workflow's models may take.
+PLAN_TIMEOUT = 300.0
+
+# What a place on disk, a source, and a model's file can answer.
+PLACE_CODES = frozenset({"bad_path", "unknown_folder", "unsupported_type", "pickle_refused", "storage_failed"})
+SOURCE_CODES = frozenset(
+    "host_refused login_required gated early_access not_at_source gone_at_source rate_limited source_failed "
+    "offline".split()
+)
+FILE_CODES = frozenset(
+    {"not_a_model", "size_mismatch", "hash_mismatch", "conflict", "damaged", "cancelled", "disk_full", "timeout"}
+)
+STOP_CODES = frozenset({"unknown_download", "unknown_model", "conflict", "storage_failed"})
+
+tab_command(
+    "refresh_models",
+    "Have the page read its lists of model files anew.",
+    response=dict[str, Any],
+    risk=Risk.DRIVE,
+    route=False,
+)
+
+
+def room(call: Call) -> Downloads:
+    """The models room of this bridge. UiapiError `shutting_down` before it is there."""
+    entrance = call.bridge.downloads
+    if not isinstance(entrance, Room):
+        raise UiapiError("shutting_down", "This bridge has no room for models.")
+    return entrance.service
+
+
+async def workflow_of(call: Call, request: Workflow) -> Any:
+    """The request's workflow, or the open one."""
+    if request.workflow is not None:
+        return request.workflow
+    return (await call.tab("get_workflow"))["workflow"]
+
+
+async def preview_models(call: Call, request: DownloadModels) -> Preview:
+    """What `download_models` would fetch."""
+    run = await _prepared(call, request)
+    return await room(call).consent.of_new(run)
+
+
+async def preview_model(call: Call, request: DownloadModel) -> Preview:
+    """What `download_model` would fetch."""
+    run = await room(call).prepare_one(request.model_name, request.model_def, overwrite=request.overwrite)
+    return await room(call).consent.of_new(run)
+
+
+async def preview_resumed(call: Call, request: DownloadPart) -> Preview:
+    """What `download_resume` would go on with."""
+    run = room(call).run(request.download_id)
+    return await room(call).consent.of_rest(run, request.model_name)
+
+
+async def preview_address(call: Call, request: AddModelUrl) -> Preview:
+    """What `add_model_url` would remember."""
+    return room(call).consent.of_address(request.model_name, request.directory, request.url)
+
+
+async def _prepared(call: Call, request: DownloadModels) -> Run:
+    workflow = await workflow_of(call, request)
+    return await room(call).prepare(workflow, request.download_table, overwrite=request.overwrite, only=request.only)
+
+
+def _agreed(call: Call) -> Plan | None:
+    """What the person was shown and agreed to; None if they were not asked."""
+    return call.agreed[0].plan if call.agreed else None
+
+
+@command("analyze_workflow", response=schemas.Needs, risk=Risk.READ, errors={"too_large"} | TAB_COMMAND_CODES)
+async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
+    """List every model a workflow needs: its folder, where it can be had, whether it is there, and which node asks."""
+    return {"models": await room(call).analysis.tell(await workflow_of(call, request))}
+
+
+@command(
+    "plan_downloads",
+    response=schemas.Plan,
+    risk=Risk.WRITE_DISK,
+    kind=Kind.READ,
+    timeout=PLAN_TIMEOUT,
+    errors={"too_large", "storage_failed"} | TAB_COMMAND_CODES,
+)
+async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
+    """Say what download_models would do, before any byte: sizes, hashes, obstacles, room on each disk."""
+    workflow = await workflow_of(call, request)
+    return await room(call).plan(workflow, request.download_table, request.only, overwrite=request.overwrite)
+
+
+@command(
+    "download_models",
+    response=schemas.Begun,
+    risk=Risk.WRITE_DISK,
+    flat=True,
+    errors={"too_large", "bad_path", "storage_failed"} | TAB_COMMAND_CODES,
+    preview=preview_models,
+)
+async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]:
+    """Begin to fetch every model a workflow needs and has not; answers at once with a download_id."""
+    if (plan := _agreed(call)) is not None:
+        run = await room(call).launch(plan.run, plan.agreed)
+    else:
+        run = await room(call).launch(await _prepared(call, request))
+    return {"message": "Download task started", "download_id": run.id, "unused": run.entry["unused"]}
+
+
+@command(
+    "download_model",
+    response=schemas.Fetched,
+    risk=Risk.WRITE_DISK,
+    timeout=MAX_TIMEOUT,
+    flat=True,
+    errors=PLACE_CODES | SOURCE_CODES | FILE_CODES,
+    preview=preview_model,
+)
+async def download_model(call: Call, request: DownloadModel) -> dict[str, Any]:
+    """Fetch one model; answers when it is there."""
+    if (plan := _agreed(call)) is not None:
+        run = await room(call).launch(plan.run, plan.agreed)
+    else:
+        run = await room(call).fetch_one(request.model_name, request.model_def, overwrite=request.overwrite)
+    return await ended(run, call.timeout)
+
+
+@command(
+    "download_status",
+    response=schemas.Download,
+    risk=Risk.READ,
+    method="GET",
+    path="download_status/{download_id}",
+    flat=True,
+    errors={"unknown_download"},
+)
+async def download_status(call: Call, request: DownloadId) -> dict[str, Any]:
+    """Tell how far a download is; sizes in bytes, speed in bytes per second, times in seconds."""
+    return {**room(call).status(request.download_id), "download_id": request.download_id}
+
+
+@command("downloads", response=schemas.Downloads, risk=Risk.READ, method="GET")
+async def downloads(call: Call, request: Request) -> dict[str, Any]:
+    """List all downloads, those that an earlier ComfyUI left unfinished included."""
+    listed = room(call).listed()
+    return {"downloads": [{"download_id": run_id, **entry} for run_id, entry in listed.items()]}
+
+
+@command("download_cancel", response=schemas.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
+async def download_cancel(call: Call, request: DownloadPart) -> dict[str, Any]:
+    """Stop a download or one of its models and drop what came of it."""
+    run = await room(call).stop(request.download_id, request.model_name, "cancelled")
+    return {"download_id": run.id, "state": run.entry["status"]}
+
+
+@command("download_pause", response=schemas.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
+async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
+    """Stop a download or one of its models and keep what came of it."""
+    run = await room(call).stop(request.download_id, request.model_name, "paused")
+    return {"download_id": run.id, "state": run.entry["status"]}
+
+
+@command(
+    "download_resume",
+    response=schemas.DownloadState,
+    risk=Risk.WRITE_DISK,
+    flat=True,
+    errors=STOP_CODES,
+    preview=preview_resumed,
+)
+async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
+    """Go on with a download or one of its models that was paused, cancelled, failed, or cut off by a restart."""
+    plan = _agreed(call)
+    run = await room(call).resume(request.download_id, request.model_name, None if plan is None else plan.agreed)
+    return {"download_id": run.id, "state": run.entry["status"]}
+
+
+@command(
+    "model_status",
+    response=schemas.ModelPresence,
+    risk=Risk.READ,
+    method="GET",
+    # (?s:…) as in server.py.
+    path="model_status/{model_name:(?s:.+)}",
+    flat=True,
+)
+async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
+    """Tell whether a model is there and can be used, is being fetched, or neither."""
+    service = room(call)
+    folder, _, rest = request.model_name.partition("/")
+    found = await asyncio.to_thread(service.places.find_anywhere, request.model_name)
+    if found is None and rest and service.places.is_known(folder):
+        path = await asyncio.to_thread(service.places.find, folder, rest)
+        found = (folder, path) if path is not None else None
+    there: dict[str, Any] = {}
+    if found is not None:
+        damage = await service.presence.damage(found[1])
+        size = await asyncio.to_thread(os.path.getsize, found[1])
+        there = {"path": found[1], "type": found[0], "size": size}
+        if damage is None:
+            return {"status": "success", "exists": True, **there}
+        there.update(status="damaged", damage=damage.message)
+    fetched = service.find_item(request.model_name)
+    if fetched is None:
+        return {"status": "not_found", "exists": False, **there}
+    run, item = fetched
+    began = run.entry["start_time"]
+    return {
+        "status": "downloading",
+        "exists": False,
+        "progress": item.entry,
+        "download_id": run.id,
+        "started": began,
+        "elapsed": steady_time() - began,
+    }
+
+
+# Whoever may not write the map has no business with the addresses in it either.
+@command(
+    "model_urls", response=schemas.UrlMap, risk=Risk.WRITE_DISK, kind=Kind.READ, method="GET", errors={"storage_failed"}
+)
+async def model_urls(call: Call, request: Request) -> dict[str, Any]:
+    """List the saved addresses of models by name."""
+    # At first use: ComfyUI waits for every extension to import, and this file is imported at once.
+    from ..jobs.source_choice import cleaned_entry
+
+    return {"urls": {name: cleaned_entry(entry) for name, entry in (await load_stored_urlmap()).items()}}
+
+
+@command(
+    "add_model_url",
+    response=schemas.Added,
+    risk=Risk.WRITE_DISK,
+    flat=True,
+    errors={"bad_path", "host_refused", "storage_failed"},
+    preview=preview_address,
+)
+async def add_model_url(call: Call, request: AddModelUrl) -> dict[str, Any]:
+    """Remember where a model can be had."""
+    model_def = {"url": request.url, "directory": request.directory}
+    await room(call).save_urls({request.model_name: model_def})
+    return {"model_def": (await load_stored_urlmap())[request.model_name]}
+
+
+@command(
+    "remove_model_url",
+    response=schemas.Forgotten,
+    risk=Risk.WRITE_DISK,
+    flat=True,
+    errors={"unknown_model", "storage_failed"},
+)
+async def remove_model_url(call: Call, request: RemoveModelUrl) -> dict[str, Any]:
+    """Forget where a model can be had."""
+    if not await url_map.remove_model_url(request.model_name):
+        raise UiapiError("unknown_model", f"The map has no address of {request.model_name!r}.")
+    return {"model_name": request.model_name}
+
+
+@command(
+    "get_model_url",
+    response=schemas.GivenUrls,
+    tab_response=dict[str, Any],
+    risk=Risk.WRITE_DISK,
+    timeout=DEFAULT_TIMEOUT,
+    flat=True,
+    tab=True,
+    errors={"bad_path", "host_refused", "storage_failed"},
+)
+async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
+    """Ask the person at the browser where one model or several can be had, and remember what they say."""
+    # Pages of before know the older spellings alone.
+    if request.model_names:
+        answer = await call.tab("get_model_url", {"ckpt_names": request.model_names})
+        urls = {name: url for name, url in (answer.get("urls") or {}).items() if url}
+        await room(call).save_urls(urls)
+        return {"urls": urls}
+    if not request.model_name:
+        raise UiapiError("invalid", "get_model_url: name the model in model_name, or several in model_names.")
+    answer = await call.tab("get_model_url", {"ckpt_name": request.model_name})
+    if not answer.get("url"):
+        raise UiapiError("declined", f"The person gave no address of {request.model_name}.")
+    await room(call).save_urls({request.model_name: answer["url"]})
+    return {"url": answer["url"], "model_type": answer.get("model_type") or "checkpoints"}
+
+
+@command(
+    "clear_nonexistant_models",
+    response=schemas.Cleared,
+    tab_response=dict[str, Any],
+    risk=Risk.DRIVE,
+    flat=True,
+    tab=True,
+    errors={"too_large"},
+)
+async def clear_nonexistant_models(call: Call, request: Request) -> dict[str, Any]:
+    """Empty exactly the widgets of the open workflow whose model file is not there, as one undo step."""
+    opened = (await call.tab("get_workflow"))["workflow"]
+    missing = await room(call).analysis.absent(opened)
+    if not missing:
+        return {"message": "Every model of the workflow is there.", "cleared_count": 0, "cleared_fields": []}
+    answer: dict[str, Any] = await call.tab("clear_nonexistant_models", {"missing": missing})
+    return answer
+
+
+@command(
+    "relink_models",
+    response=schemas.RelinkedModels,
+    tab_response=schemas.RelinkedModels,
+    risk=Risk.DRIVE,
+    tab=True,
+    errors={"too_large"},
+)
+async def relink_models(call: Call, request: RelinkModels) -> dict[str, Any]:
+    """Set widgets whose model is there under another spelling to the one ComfyUI lists, as one undo step."""
+    opened = (await call.tab("get_workflow"))["workflow"]
+    links = await room(call).analysis.respelled(opened)
+    if not links:
+        return {"dry_run": request.dry_run, "relinked": []}
+    answer: dict[str, Any] = await call.tab("relink_models", {"links": links, "dry_run": request.dry_run})
+    return answer
+
+
+async def ended(run: Run, timeout: float) -> dict[str, Any]:
+    """Wait for a download of one model; its path, or why it could not be had."""
+    item = run.items[0]
+    if run.task is not None:
+        done, _ = await asyncio.wait({run.task}, timeout=timeout)
+        if not done:
+            raise UiapiError("timeout", f"{item.key} is still being fetched; see download_status/{run.id}.")
+    if item.failure is not None:
+        raise item.failure.anew()
+    if item.state != "success":
+        raise UiapiError("cancelled", f"The download of {item.key} was {item.state}.", {"download_id": run.id})
+    return {"status": "success", "path": item.entry["path"], "download_id": run.id}

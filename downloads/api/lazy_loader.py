@@ -1,0 +1,84 @@
+"""The models room of a running bridge: what of the bridge and of ComfyUI it is built from, once ComfyUI serves."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...bridge.app.bridge import Bridge
+from ...bridge.protocol.command_spec import COMMANDS, GRAPH_TIMEOUT
+from ...common.errors import UiapiError
+from ..jobs import registry
+from ..storage import url_map
+
+if TYPE_CHECKING:
+    from .service import Downloads
+
+log = logging.getLogger("uiapi")
+
+
+class Room:
+    """Stands for the room from the beginning; what is in it is imported and built by `start`.
+
+    ComfyUI imports extensions one after the other before it serves, so nothing is imported then that can wait.
+
+    Args:
+        bridge: starts and closes it.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._service: Downloads | None = None
+        url_map.use_directory(bridge.comfy.state_directory())
+
+    @property
+    def service(self) -> Downloads:
+        """The room's inside. UiapiError `shutting_down` before `start`."""
+        if self._service is None:
+            raise UiapiError("shutting_down", "ComfyUI is not ready for downloads; try again in a moment.")
+        return self._service
+
+    def counts(self) -> tuple[int, int]:
+        """Downloads under way, and those that wait for the person; forgets what is too old."""
+        return registry.counts()
+
+    async def start(self) -> None:
+        """Build the room, and load what an earlier ComfyUI left unfinished."""
+        try:
+            module = await asyncio.to_thread(importlib.import_module, ".service", __package__)
+        except ImportError as error:
+            # ComfyUI must start all the same.
+            log.error("Models cannot be downloaded: %s; install what requirements.txt lists.", error)
+            return
+        bridge = self._bridge
+        service: Downloads = module.Downloads(
+            folder_paths=bridge.comfy.folder_paths,
+            node_classes=lambda: bridge.comfy.node_classes,
+            state_directory=bridge.comfy.state_directory(),
+            ask_urls=self._ask_urls,
+            publish=bridge.publish,
+            models_changed=self._models_changed,
+        )
+        await service.start()
+        self._service = service
+
+    async def close(self) -> None:
+        """Stop every transfer so that it can be resumed."""
+        if self._service is not None:
+            await self._service.close()
+
+    async def _ask_urls(self, names: list[str], models: list[dict[str, Any]], timeout: float) -> Mapping[str, str]:
+        tab = self._bridge.webuis.find()
+        answer = await tab.request("get_model_url", {"ckpt_names": names, "models": models}, timeout)
+        urls = COMMANDS["get_model_url"].check_answer(answer).get("urls")
+        return urls if isinstance(urls, dict) else {}
+
+    async def _models_changed(self) -> None:
+        tabs = self._bridge.webuis.connected()
+        asked = (tab.request("refresh_models", {}, GRAPH_TIMEOUT) for tab in tabs)
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                log.info("A tab did not read its file lists anew: %r", str(answer))

@@ -1,0 +1,218 @@
+"""What the commands about models answer, as models for the documents; the handlers themselves deal in plain data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ...bridge.protocol.schemas import Answer
+
+RunState = Literal[
+    "initializing", "checking", "waiting_for_url", "downloading", "completed", "error", "cancelled", "paused"
+]
+
+
+# Whether a model is there. One that is spelled differently is, but ComfyUI refuses the name that a widget has for it.
+ModelState = Literal["present", "damaged", "spelled_differently", "missing"]
+
+# Where a workflow names a model: in a node's own record, in a widget that lists a model folder, in one with another
+# list that does not offer it, in a node whose type is not installed, in a row of LoRAs, or in a text.
+NamedIn = Literal["record", "loader", "combo", "unknown_node", "row", "lora_tag", "embedding"]
+
+
+class NeededModel(Answer):
+    """A model that a workflow names."""
+
+    name: str
+    directory: str | None = Field(description="The ComfyUI folder.")
+    url: str | None = Field(description="Where it can be had, as the workflow says.")
+    exists: bool = Field(description="Whether a file that can be used is there, under the name that the workflow has.")
+    state: ModelState
+    listed: str | None = Field(description="The spelling that ComfyUI lists, where a widget has another one.")
+    path: str | None = Field(description="Where it is; also of a damaged file.")
+    size: int | None = Field(description="Bytes, of a file that is there.")
+    sha256: str | None
+    gated: bool | None
+    named_in: NamedIn = Field(description="Why it is listed: where the workflow names it.")
+    node: dict[str, Any] | None = Field(None, description="The node that asks for it: {id, type, path}.")
+    reason: str | None = Field(
+        description="Why it is not needed now, such as muted; else what is wrong: damaged, spelled_differently, …"
+    )
+    damage: str | None = Field(None, description="What is wrong with a damaged file, and what to do about it.")
+
+
+class Needs(Answer):
+    """The models a workflow names."""
+
+    models: list[NeededModel]
+
+
+class Reason(Answer):
+    """Why a model would not be fetched."""
+
+    code: str
+    message: str
+
+
+class PlannedModel(Answer):
+    """What would become of one model."""
+
+    name: str
+    directory: str | None
+    action: Literal[
+        "present", "damaged", "spelled_differently", "download", "link", "blocked", "no_url", "not_needed"
+    ] = Field(description="A damaged file is replaced only by a download with overwrite.")
+    source: str | None
+    url: str | None
+    size: int | None = Field(description="Bytes.")
+    remaining: int | None = Field(description="Bytes that are not here yet.")
+    sha256: str | None
+    gated: bool | None
+    early_access: str | None = Field(description="Until when only buyers get it.")
+    path: str | None
+    listed: str | None = Field(description="The spelling that ComfyUI lists, where a widget has another one.")
+    reason: Reason | None
+
+
+class Disk(Answer):
+    """Room on one disk, in bytes."""
+
+    path: str
+    free: int
+    needed: int
+    fits: bool
+
+
+class Plan(Answer):
+    """What a download would do."""
+
+    models: list[PlannedModel]
+    totals: dict[str, int] = Field(
+        description="Models, present, damaged, spelled_differently, download, link, blocked, bytes, unknown_sizes."
+    )
+    disks: list[Disk]
+    verdict: Literal["ready", "blocked", "disk_full"]
+
+
+class Begun(Answer):
+    """A download that has begun."""
+
+    message: str
+    download_id: str
+    unused: list[str] = Field([], description="Names of the table that the workflow does not need.")
+
+
+class Fetched(Answer):
+    """A model that is there."""
+
+    status: Literal["success"]
+    path: str
+    download_id: str | None = None
+
+
+class Progress(Answer):
+    """How far one model is."""
+
+    status: str = Field(description="pending, waiting_for_url, downloading, success, error, cancelled or paused.")
+    path: str | None
+    model_number: str | None = Field(description='"2/5", or "existing" for one that was there.')
+    error: str | None
+    bytes: int
+    total: int | None
+    speed: float | None = Field(description="Bytes per second.")
+    eta: float | None = Field(description="Seconds.")
+    code: str | None = Field(None, description="The code of the error.")
+
+
+class Download(Answer):
+    """How far a download is; times in seconds."""
+
+    status: RunState
+    download_id: str
+    completed: bool
+    progress: dict[str, Progress] = Field(description="By name.")
+    total_models: int
+    current_model: int
+    start_time: float = Field(description="Unix time.")
+    elapsed_time: float | None = None
+    error: str | None = None
+    resumable: bool | None = None
+
+
+class Downloads(Answer):
+    """All downloads."""
+
+    downloads: list[Download]
+
+
+class DownloadState(Answer):
+    """A download after it was told to stop or go on."""
+
+    download_id: str
+    state: RunState
+
+
+class ModelPresence(Answer):
+    """Whether a model is there."""
+
+    status: Literal["success", "damaged", "downloading", "not_found"]
+    exists: bool = Field(description="Whether a file is there that can be used.")
+    path: str | None = None
+    type: str | None = Field(None, description="The ComfyUI folder.")
+    size: int | None = Field(None, description="Bytes.")
+    damage: str | None = Field(None, description="What is wrong with a damaged file, and what to do about it.")
+    progress: Progress | None = None
+    download_id: str | None = None
+    started: float | None = Field(None, description="Unix time.")
+    elapsed: float | None = Field(None, description="Seconds.")
+
+
+class UrlMap(Answer):
+    """The saved addresses."""
+
+    urls: dict[str, Any] = Field(description="By name: a url, or a model definition.")
+
+
+class Added(Answer):
+    """What is remembered now."""
+
+    model_def: Any = Field(description="A url, or a model definition.")
+
+
+class Forgotten(Answer):
+    """What is no longer remembered."""
+
+    model_name: str
+
+
+class GivenUrls(Answer):
+    """What the person said."""
+
+    url: str | None = None
+    model_type: str | None = None
+    urls: dict[str, str] | None = Field(None, description="By name, where several were asked for.")
+
+
+class Cleared(Answer):
+    """What was emptied."""
+
+    message: str
+    cleared_count: int
+    cleared_fields: list[str]
+
+
+class Relinked(Answer):
+    """A widget whose model's name was set to one that it offers."""
+
+    path: str
+    previous: str
+    value: str = Field(description="What it holds now, or with dry_run would.")
+    reason: Literal["spelled_differently"]
+
+
+class RelinkedModels(Answer):
+    """What was set; with dry_run what would be."""
+
+    dry_run: bool
+    relinked: list[Relinked]

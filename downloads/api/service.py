@@ -1,0 +1,394 @@
+"""The models room as the commands use it: analysis, plans, downloads, the URL map, from start to close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...bridge.protocol.command_spec import DEFAULT_TIMEOUT
+from ...common.clock import steady_time
+from ...common.errors import UiapiError
+from ...common.json_store import sweep
+from ...model_defs import ModelDef
+from ..common.credentials import redact
+from ..common.settings import Settings
+from ..common.throttle import Backoff
+from ..jobs import registry
+from ..jobs.consent import Consent
+from ..jobs.fetches import Agreed, Fetches, Wish
+from ..jobs.job import ENDED, AskUrls, Item, Run, Runner, items_of, new_item, new_run, resumable
+from ..jobs.journal import Journal
+from ..jobs.notifications import News, measure_all
+from ..jobs.planner import Planner
+from ..jobs.source_choice import Choice, Entry, choose, cleaned_entry, read_saved, read_table, unused, wanted_sha256
+from ..sources.resolver import Sources, check_sources
+from ..storage import url_map
+from ..storage.file_presence import Presence
+from ..storage.hash_cache import Hashes
+from ..storage.model_folders import Places, check_names
+from ..transfer.host_guard import HostGuard
+from ..transfer.transfer_thread import Engine
+from ..workflow.analysis import Analysis
+from ..workflow.node_inputs import NodeInputs
+from ..workflow.required_models import Names, Need
+
+log = logging.getLogger("uiapi")
+
+# Seconds between two looks at how far downloads are, and between two at what is too old.
+MEASURE_INTERVAL = 0.5
+CLEANUP_INTERVAL = 300.0
+# Seconds transfers may take to put their partials away when they are stopped, or ComfyUI is.
+CLOSE_TIMEOUT = 30.0
+# Models of one download or plan. Thousands of them would keep ComfyUI's loop busy, and no workflow needs so many.
+MOST_MODELS = 1000
+
+
+class Downloads:
+    """Everything about models.
+
+    Args:
+        folder_paths: ComfyUI's module.
+        node_classes: answers the mapping of class name to node class.
+        state_directory: where the URL map and unfinished downloads are kept.
+        ask_urls: asks the person at the tab.
+        publish: tells subscribers of an event.
+        models_changed: has open tabs read their file lists anew.
+        settings: the operator's; from the environment if left out.
+        backoff: makes the pauses between tries.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder_paths: Any,
+        node_classes: Callable[[], Mapping[str, type]],
+        state_directory: Path,
+        ask_urls: AskUrls,
+        publish: Callable[[str, dict[str, Any]], None],
+        models_changed: Callable[[], Awaitable[None]],
+        settings: Settings | None = None,
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
+        settings = settings or Settings.from_environment()
+        self.places = Places(folder_paths)
+        self.settings = settings
+        self.guard = HostGuard(settings)
+        self._engine = Engine(settings, self.guard, backoff)
+        sources = Sources(settings, self.guard, self._engine, self.places)
+        self._hashes = hashes = Hashes(state_directory / "hashes.json", self.places)
+        self.presence = Presence(hashes)
+        self.analysis = Analysis(self.places, NodeInputs(folder_paths, node_classes), self.presence)
+        self._planner = Planner(self.places, sources, hashes, self.presence, settings)
+        self.consent = Consent(self._planner, self.places, settings)
+        self._news = news = News(self.places, publish, models_changed)
+        self._fetches = Fetches(
+            self._engine, self.places, sources, hashes, self.presence, settings, news.landed, backoff
+        )
+        self._runner = Runner(self._fetches, self._ask, news.changed)
+        self._ask_urls = ask_urls
+        self._state = state_directory
+        self._journal = Journal(state_directory / "downloads.json")
+        self._runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # -- life ---------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """List what an earlier ComfyUI left unfinished, and begin to watch over downloads."""
+        await asyncio.to_thread(sweep, self._state)
+        for run in await self._journal.load():
+            self._runs[run.id] = run
+            registry.download_tasks[run.id] = run.entry
+        self._spawn(self._watch(), "watch downloads")
+        self._spawn(self._clean_up(), "clean up downloads")
+
+    async def close(self) -> None:
+        """End every transfer so that it can be resumed, and the threads behind them."""
+        self._hashes.close()
+        for run in self._runs.values():
+            if run.busy:
+                self._runner.stop(run, [item for item in run.items if item.state not in ENDED], "paused")
+        running = [run.task for run in self._runs.values() if run.task is not None and run.busy]
+        if running:
+            await asyncio.wait(running, timeout=CLOSE_TIMEOUT)
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._news.close()
+        await self._engine.close()
+
+    def forget_old(self) -> None:
+        """Forget what is too old."""
+        registry.counts()
+        for run_id in [run_id for run_id in self._runs if run_id not in registry.download_tasks]:
+            del self._runs[run_id]
+
+    # -- downloads ----------------------------------------------------------------------------------------
+
+    async def plan(
+        self, workflow: Any, table: Mapping[str, Entry], only: Names = None, *, overwrite: bool = False
+    ) -> dict[str, Any]:
+        """What a download of a workflow's models would do. UiapiError `invalid`, `too_large`, `storage_failed`."""
+        needs, _ = await self.analysis.needs(workflow)
+        needs = [need for need in needs if need.among(only)]
+        _check_number(needs)
+        saved = read_saved(await url_map.load_stored_urlmap())
+        return await self._planner.plan(needs, read_table(table), saved, overwrite=overwrite)
+
+    async def look_at(self, name: str, directory: str | None, url: str) -> dict[str, Any]:
+        """What would come of fetching a model from this address. UiapiError `invalid`."""
+        plan = await self._planner.plan([Need(name, directory)], read_table({name: url}), {})
+        model: dict[str, Any] = plan["models"][0]
+        return model
+
+    async def begin(self, workflow: Any, table: Mapping[str, Entry], **how: Any) -> Run:
+        """Prepare a download and begin it. UiapiError as `prepare`, and `storage_failed`."""
+        return await self.launch(await self.prepare(workflow, table, **how))
+
+    async def fetch_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
+        """Prepare a download of one model and begin it. UiapiError as `prepare_one`, and `storage_failed`."""
+        return await self.launch(await self.prepare_one(name, definition, overwrite=overwrite))
+
+    async def prepare(
+        self, workflow: Any, table: Mapping[str, Entry], *, overwrite: bool = False, only: Names = None
+    ) -> Run:
+        """A download, not begun, of every model a workflow needs and has not, or just those of the names in `only`.
+
+        A damaged file is replaced with `overwrite` only; without, its model's download fails and says so.
+
+        Raises:
+            UiapiError: `invalid`, `bad_path` for a name in the table that no model can have, `too_large`,
+                `storage_failed`.
+        """
+        check_names(table)
+        entries = read_table(table)
+        needs, located = await self.analysis.needs(workflow)
+        paths = [one.path for one in located]
+        _check_number([need for need in needs if need.among(only)])
+        run = new_run(overwrite)
+        run.entry["status"] = "checking"
+        saved = read_saved(await url_map.load_stored_urlmap())
+        choices = [choose(need, entries, saved) for need in needs]
+        wanted = map(wanted_sha256, needs, choices)
+        damages = await self.presence.damages([*zip(paths, wanted, strict=True)])
+        told = zip(needs, paths, choices, damages, strict=True)
+        run.items = items_of([one for one in told if one[0].reason is None and one[0].among(only)], overwrite=overwrite)
+        run.entry["unused"] = unused(entries, choices)
+        return run
+
+    async def prepare_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
+        """A download of one model, not begun. UiapiError for one that is never fetched, or is there `damaged`."""
+        model = read_table({name: definition})[name.replace("\\", "/")]
+        model = ModelDef(url=model) if isinstance(model, str) else model
+        check_sources(model, self.settings, self.guard)
+        directory = model.ckpt_type
+        wish = Wish(directory, name, model, model.sha256, overwrite)
+        target = await asyncio.to_thread(wish.target, self.places, self.settings)
+        run = new_run(overwrite)
+        item = new_item(Need(name, directory), Choice(model, directory, "request", model.sha256), set())
+        run.items.append(item)
+        found = None if overwrite else await asyncio.to_thread(self.places.find, directory, name)
+        if (damage := await self.presence.damage(found, model.sha256)) is not None:
+            raise damage.anew()
+        if found is not None and model.sha256 is None:
+            item.entry.update(status="success", path=found, model_number="existing")
+        else:
+            item.entry["path"] = str(target)
+        return run
+
+    def run(self, run_id: str) -> Run:
+        """A download by its id. UiapiError `unknown_download`."""
+        self.forget_old()
+        run = self._runs.get(run_id)
+        if run is None:
+            raise UiapiError("unknown_download", f"There is no download {run_id[:80]!r}; it may have ended long ago.")
+        return run
+
+    def status(self, run_id: str) -> dict[str, Any]:
+        """A download's entry as it is now. UiapiError `unknown_download`."""
+        self.forget_old()
+        entry = registry.download_tasks.get(run_id)
+        if entry is None:
+            raise UiapiError("unknown_download", f"There is no download {run_id[:80]!r}; it may have ended long ago.")
+        if run_id in self._runs:
+            measure_all(self._runs[run_id])
+        return entry
+
+    def listed(self) -> dict[str, dict[str, Any]]:
+        """Every download by its id."""
+        self.forget_old()
+        return {run_id: self.status(run_id) for run_id in [*registry.download_tasks]}
+
+    def find_item(self, name: str) -> tuple[Run, Item] | None:
+        """A model of that name that is being fetched."""
+        for run in self._runs.values():
+            for item in run.items:
+                if item.busy and name in (item.key, item.need.name, f"{item.need.directory}/{item.need.name}"):
+                    measure_all(run)
+                    return run, item
+        return None
+
+    async def stop(self, run_id: str, model: str | None, ending: str) -> Run:
+        """Pause or cancel a download or one of its models, and wait until it is.
+
+        Raises:
+            UiapiError: `unknown_download`, `unknown_model`, or `conflict` when there is nothing to stop.
+        """
+        run = self.run(run_id)
+        wanted = [run.item(model)] if model is not None else run.items
+        items = [item for item in wanted if item.state not in ("success", "error", "cancelled", ending)]
+        if not items:
+            raise UiapiError("conflict", f"Nothing of {model or run_id} is under way that could be {ending}.")
+        self._runner.stop(run, items, ending)
+        await _ended(items)
+        for item in items:
+            # Also of one that was put away as paused before, or was resumed and had no turn yet.
+            if item.state == "cancelled":
+                await self._fetches.discard(item.directory, item.need.name)
+        if not any(item.unfinished or item.state == "waiting_for_url" for item in run.items):
+            if run.task is not None and run.busy:
+                await asyncio.wait({run.task}, timeout=CLOSE_TIMEOUT)
+            else:
+                self._runner.conclude(run)
+                await self._journal.keep(self._runs.values())
+        return run
+
+    async def resume(self, run_id: str, model: str | None, agreed: Mapping[str, Agreed] | None = None) -> Run:
+        """Go on with what was paused, cancelled or failed, or with just what was agreed to. UiapiError as `stop`."""
+        run = self.run(run_id)
+        # What was stopped a moment ago may still be putting its files away.
+        await _ended(resumable(run, model))
+        items = [item for item in resumable(run, model) if not item.busy and (agreed is None or item.key in agreed)]
+        if not items:
+            raise UiapiError("conflict", f"Nothing of {model or run_id} is paused or has failed.")
+        for item in items:
+            item.agreed = agreed[item.key] if agreed is not None else item.agreed
+            item.failure, item.ending = None, ""
+            item.entry.update(status="pending", error=None)
+            item.entry.pop("code", None)
+            item.entry.pop("details", None)
+        for key in ("completed_at", "error", "message"):
+            run.entry.pop(key, None)
+        run.entry.update(completed=False, resumable=False)
+        if run.busy:
+            for item in items:
+                if item.choice is not None:
+                    self._runner.begin(run, item)
+        else:
+            self._start(run)
+        await self._note(run)
+        return run
+
+    # -- the URL map --------------------------------------------------------------------------------------
+
+    async def save_urls(self, urls: Mapping[str, Entry]) -> None:
+        """Remember where models are to be had, without tokens.
+
+        Raises:
+            UiapiError: `invalid`, `host_refused`, `bad_path` for a name no model can have, `storage_failed`.
+        """
+        check_names(urls)
+        kept: url_map.UrlMap = {}
+        for name, entry in urls.items():
+            model = ModelDef(url=entry) if isinstance(entry, str) else ModelDef.from_dict(entry)
+            check_sources(model, self.settings, self.guard)
+            kept[name] = cleaned_entry(entry)
+        await url_map.save_model_urls(kept)
+
+    # -- inside -------------------------------------------------------------------------------------------
+
+    async def launch(self, run: Run, agreed: Mapping[str, Agreed] | None = None) -> Run:
+        """Begin a download that was prepared, as the person has agreed to it if asked. UiapiError `storage_failed`."""
+        run.entry["start_time"] = steady_time()
+        wanted = [item for item in run.items if item.entry["model_number"] != "existing"]
+        for item in wanted:
+            item.agreed = (agreed or {}).get(item.key)
+        for number, item in enumerate(wanted, 1):
+            item.entry["model_number"] = f"{number}/{len(wanted)}"
+        run.entry["progress"] = {item.key: item.entry for item in run.items}
+        run.entry["total_models"] = len(wanted)
+        self._runs[run.id] = run
+        registry.download_tasks[run.id] = run.entry
+        try:
+            await self._journal.keep(self._runs.values())
+        except BaseException:
+            # Whoever asked has been refused, or has gone without having heard its id.
+            del self._runs[run.id]
+            registry.download_tasks.pop(run.id, None)
+            raise
+        self._start(run)
+        return run
+
+    def _start(self, run: Run) -> None:
+        if not run.busy:
+            run.task = asyncio.create_task(self._carry_out(run), name=f"uiapi download {run.id}")
+            run.task.add_done_callback(lambda task: registry._handle_task_exception(task, run.id))
+
+    async def _carry_out(self, run: Run) -> None:
+        while True:
+            await self._runner.carry_out(run)
+            await self._note(run)
+            # Some of it may have been resumed meanwhile, and even have ended again.
+            if run.concluded:
+                return
+
+    async def _note(self, run: Run) -> None:
+        """Have the disk know how a run stands; the run goes on or stays ended if that fails."""
+        try:
+            await self._journal.keep(self._runs.values())
+        except UiapiError as error:
+            log.warning("%s How download %s stands is not remembered.", error.message, run.id)
+
+    async def _ask(self, needs: list[Need]) -> dict[str, ModelDef | str]:
+        models = [
+            {"name": need.name, "directory": need.directory, "used_by": [use.to_dict() for use in need.uses[:8]]}
+            for need in needs
+        ]
+        answers = await self._ask_urls([need.name for need in needs], models, DEFAULT_TIMEOUT)
+        given: dict[str, ModelDef | str] = {}
+        for need in needs:
+            key = need.in_folder if need.in_folder in answers else need.name
+            if not (url := answers.get(key)):
+                continue
+            given[key] = url
+            try:
+                await self.save_urls({key: url})
+            except UiapiError as error:
+                # It is tried all the same, and then says itself what is wrong with it.
+                log.warning("The address given for %r is not remembered: %r", need.name, redact(error.message))
+        return given
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(MEASURE_INTERVAL)
+            for run in [*self._runs.values()]:
+                if any(item.busy for item in run.items):
+                    self._news.changed(run)
+
+    async def _clean_up(self) -> None:
+        while True:
+            await asyncio.sleep(CLEANUP_INTERVAL)
+            self.forget_old()
+
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work, name=f"uiapi {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _check_number(needs: list[Need]) -> None:
+    if len(needs) > MOST_MODELS:
+        raise UiapiError(
+            "too_large", f"The workflow names {len(needs)} models; name at most {MOST_MODELS} of them in only."
+        )
+
+
+async def _ended(items: list[Item]) -> None:
+    """Wait for those that were stopped to put their files away."""
+    ending = [item.task for item in items if item.task is not None and item.busy]
+    if ending:
+        await asyncio.wait(ending, timeout=CLOSE_TIMEOUT)

@@ -1,0 +1,1 @@
+"""What all of the downloads use: settings, credentials, pacing and error reports."""

@@ -1,0 +1,1 @@
+"""Downloads from request to end: planned, run, recorded and announced."""

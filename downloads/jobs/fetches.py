@@ -1,0 +1,332 @@
+"""One file brought to its place, whoever asks: sources tried in turn, a copy on disk linked, else transferred.
+
+Tasks with the same wish share one Fetch; it ends when nobody wants it any more. Other wishes for its target wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...common.errors import UiapiError
+from ...model_defs import ModelDef
+from ..common.settings import Settings
+from ..common.throttle import Backoff
+from ..sources.offers import LocalOffer, Offer, explained
+from ..sources.resolver import Sources
+from ..storage.file_presence import Presence, differs
+from ..storage.file_writer import Progress, settled
+from ..storage.hash_cache import Hashes
+from ..storage.local_copy import link_or_copy
+from ..storage.model_folders import Places
+from ..storage.partial_file import Partial
+from ..storage.target_lock import Held, target_lock
+from ..transfer.host_guard import read_url
+from ..transfer.transfer import Order
+from ..transfer.transfer_thread import Engine
+from ..transfer.turns import Turn, Turns
+
+# Failures that another source would not help.
+_FINAL = frozenset({"disk_full", "storage_failed", "conflict", "shutting_down"})
+# Failures to say what there is that may pass.
+_PASSING = frozenset({"source_failed", "rate_limited"})
+# Seconds between looks whether another process is done with a target.
+LOOK_INTERVAL = 0.5
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What the person has been shown of a file, which it must keep to: its length if known, and what it replaces."""
+
+    size: int | None
+    replaces: bool
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One file that somebody wants.
+
+    Attributes:
+        directory: its ComfyUI folder.
+        name: its name there, with its subfolder.
+        model: where it can be had.
+        sha256: the digest it must have, None if nobody said.
+        overwrite: whether a file that is there is replaced.
+        size: the length in bytes that the person has agreed to, None if they were not asked or nobody knew it.
+    """
+
+    directory: str
+    name: str
+    model: ModelDef
+    sha256: str | None = None
+    overwrite: bool = False
+    size: int | None = None
+
+    def target(self, places: Places, settings: Settings) -> Path:
+        """Where the file is to be written. Blocks; UiapiError as Places.target."""
+        return places.target(self.directory, self.name, allow_pickle=settings.allow_pickle, replace=self.overwrite)
+
+
+class Fetch:
+    """A wish being fulfilled. `phase` is queued, resolving, waiting, connecting, downloading, verifying."""
+
+    def __init__(self, target: Path, wish: Wish) -> None:
+        self.target = target
+        self.wish = wish
+        self.progress = Progress(phase="queued")
+        self.source: str | None = None
+        self.address: str | None = None
+        self.wanted_by = 0
+        self.keep_partial = True
+        # Nobody wanted it any more, so it is being ended and cannot be joined.
+        self.leaving = False
+        self.task: asyncio.Task[Path] | None = None
+
+    def serves(self, wish: Wish) -> bool:
+        """Whether whoever has that wish can wait for this one: another source or digest may be another file."""
+        return self.wish == wish and not self.leaving and self.task is not None and not self.task.done()
+
+
+class Fetches:
+    """Every fetch under way.
+
+    Args:
+        engine: carries bytes.
+        places: the model folders.
+        sources: says what there is behind a reference.
+        hashes: finds files that are there under another name.
+        presence: looks at files that are there.
+        settings: how many at a time.
+        landed: awaited with (folder, path) when a new file is there.
+        backoff: makes the pauses between questions to a host that does not answer.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        places: Places,
+        sources: Sources,
+        hashes: Hashes,
+        presence: Presence,
+        settings: Settings,
+        landed: Callable[[str, Path], Awaitable[None]],
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
+        self._engine = engine
+        self._places = places
+        self._sources = sources
+        self._hashes = hashes
+        self._presence = presence
+        self._settings = settings
+        self._landed = landed
+        self._backoff = backoff
+        self._turns = Turns(settings.max_downloads)
+        self._running: dict[Path, Fetch] = {}
+
+    async def begin(self, wish: Wish) -> Fetch:
+        """Begin to fulfil a wish, or join the fetch that does so. Every `begin` needs a `finish`.
+
+        A fetch of the same target by another wish is waited for; what it leaves there is then looked at.
+
+        Raises:
+            UiapiError: `bad_path`, `unknown_folder`, `unsupported_type` or `pickle_refused` for a wish that is
+                not fulfilled; nothing has been made then.
+        """
+        target = await asyncio.to_thread(wish.target, self._places, self._settings)
+        while (fetch := self._running.get(target)) is not None and not fetch.serves(wish):
+            if fetch.task is not None:
+                await asyncio.wait({fetch.task})
+            if self._running.get(target) is fetch:
+                del self._running[target]
+        if fetch is None:
+            fetch = Fetch(target, wish)
+            fetch.task = asyncio.create_task(self._run(fetch, wish), name=f"uiapi fetch {target.name}")
+            self._running[target] = fetch
+        fetch.wanted_by += 1
+        return fetch
+
+    async def finish(self, fetch: Fetch, *, keep_partial: Callable[[], bool]) -> Path:
+        """The path of the file once it is there. Cancelled, the fetch goes on while others want it.
+
+        Cancelled too late, when the file has its name already, it answers all the same.
+
+        Args:
+            keep_partial: asked, if this was the last who wanted it and is cancelled, whether the bytes that came stay.
+
+        Raises:
+            UiapiError: why it could not be had.
+        """
+        task = fetch.task
+        assert task is not None  # noqa: S101 - begin made it
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if fetch.wanted_by == 1 and not task.done():
+                fetch.keep_partial, fetch.leaving = keep_partial(), True
+                task.cancel()
+                await asyncio.wait({task})
+            if fetch.progress.landed and task.done() and not task.cancelled() and task.exception() is None:
+                return task.result()
+            raise
+        finally:
+            fetch.wanted_by -= 1
+            if task.done() and not task.cancelled():
+                # Looked at, so that a failure nobody waited for is not reported as forgotten.
+                task.exception()
+            if task.done() and self._running.get(fetch.target) is fetch:
+                del self._running[fetch.target]
+
+    async def discard(self, directory: str | None, name: str) -> None:
+        """Take away what came of a file, unless somebody is at it, here or in another process."""
+        if directory is None:
+            return
+        with suppress(Held, UiapiError):
+            target = await asyncio.to_thread(lambda: self._places.target(directory, name, allow_pickle=True))
+            partial = Partial(target)
+            if await asyncio.to_thread(partial.is_there):
+                async with target_lock(target):
+                    await settled(partial.remove)
+
+    async def _run(self, fetch: Fetch, wish: Wish) -> Path:
+        while True:
+            async with self._turns.turn(_host_of(wish)) as turn:
+                with suppress(Held):
+                    async with target_lock(fetch.target):
+                        return await self._held(fetch, wish, turn)
+            # Somebody else is at it, which must not keep others from their turn.
+            fetch.progress.phase = "waiting"
+            await asyncio.sleep(LOOK_INTERVAL)
+
+    async def _held(self, fetch: Fetch, wish: Wish, turn: Turn) -> Path:
+        try:
+            path = await self._locked(fetch, wish, turn)
+        except asyncio.CancelledError:
+            if not fetch.progress.landed:
+                if not fetch.keep_partial:
+                    await settled(Partial(fetch.target).remove)
+                raise
+            path = fetch.target
+        if fetch.progress.landed:
+            await self._landed(wish.directory, path)
+        return path
+
+    async def _locked(self, fetch: Fetch, wish: Wish, turn: Turn) -> Path:
+        existing = await asyncio.to_thread(self._places.find, wish.directory, wish.name)
+        if existing is not None and not wish.overwrite:
+            fetch.progress.phase = "verifying"
+            damage = await self._presence.damage(existing, wish.sha256)
+            if damage is not None:
+                raise damage.anew()
+            found = await self._other_digest(wish, Path(existing))
+            if found is not None:
+                raise differs(existing, found, wish.sha256 or "")
+            return Path(existing)
+        failures: list[UiapiError] = []
+        for kind, text in wish.model.sources:
+            try:
+                fetch.progress.phase = "resolving"
+                offer = await self._look_up(kind, text, wish.name, turn)
+                await self._bring(fetch, wish, offer, turn)
+                return fetch.target
+            except UiapiError as error:
+                failures.append(error)
+                if error.code in _FINAL:
+                    break
+        if not failures:
+            raise UiapiError("invalid", f"Nothing says where {wish.name} can be had; give a url.")
+        raise failures[0] if failures[-1].code not in _FINAL else failures[-1]
+
+    async def _look_up(self, kind: str, text: str, name: str, turn: Turn) -> Offer | LocalOffer:
+        backoff = self._backoff()
+        while True:
+            try:
+                async with turn.patiently():
+                    return await self._sources.look_up(kind, text, name)
+            except UiapiError as error:
+                if error.code not in _PASSING:
+                    raise
+                pause = backoff.next_pause(error.details.get("retry_after"))
+                if pause is None:
+                    raise
+                await turn.pause(pause)
+
+    async def _bring(self, fetch: Fetch, wish: Wish, offer: Offer | LocalOffer, turn: Turn) -> None:
+        check = self._places.check_folder
+        if isinstance(offer, LocalOffer):
+            fetch.source, fetch.progress.phase = "local", "verifying"
+            agreed_size(wish, offer.size)
+            found = await self._other_digest(wish, offer.path)
+            if found is not None:
+                raise UiapiError(
+                    "hash_mismatch",
+                    f"{offer.path.name} on the disk is another file than the one wanted as {wish.name}: their SHA256 "
+                    "differ; check the digest, or choose another name.",
+                    {"sha256": found, "expected": wish.sha256},
+                )
+            await link_or_copy(offer.path, fetch.target, fetch.progress, check, overwrite=wish.overwrite)
+            return
+        fetch.source, fetch.address = offer.source, offer.shown
+        expected = agreed_size(wish, offer.size)
+        sha256 = agreed_sha256(wish, offer)
+        size = offer.size if offer.size is not None else offer.about
+        if sha256 is not None and size is not None:
+            fetch.progress.phase = "connecting"
+            twin = await self._hashes.find(sha256, size, besides=fetch.target)
+            if twin is not None:
+                fetch.source = "disk"
+                await link_or_copy(twin, fetch.target, fetch.progress, check, overwrite=wish.overwrite)
+                return
+        order = Order(offer.url, fetch.target, offer.secret, expected, sha256, wish.overwrite, check)
+        try:
+            await self._engine.fetch(order, fetch.progress, turn)
+        except UiapiError as error:
+            raise explained(error, offer) from error
+        if sha256 is not None:
+            # The file is there, whatever becomes of remembering its digest.
+            with suppress(OSError):
+                await self._hashes.note(fetch.target, sha256)
+
+    async def _other_digest(self, wish: Wish, path: Path) -> str | None:
+        """The digest of a file on the disk that is not the one that is wanted; UiapiError `storage_failed`."""
+        if wish.sha256 is None:
+            return None
+        found = await self._hashes.of(path)
+        if found is None:
+            raise UiapiError("storage_failed", f"{path.name} cannot be read to verify it; mend its permissions.")
+        return found if found != wish.sha256.lower() else None
+
+
+def _host_of(wish: Wish) -> str:
+    """Whose turn a fetch takes: the host of its first source, or the kind of that where it names none."""
+    for kind, text in wish.model.sources:
+        with suppress(ValueError):
+            return read_url(text).host or kind
+        return kind
+    return ""
+
+
+def agreed_size(wish: Wish, size: int | None) -> int | None:
+    """The length a file must have. UiapiError `size_mismatch` when the source's is not the one that was agreed to."""
+    if wish.size is not None and size is not None and size != wish.size:
+        raise UiapiError(
+            "size_mismatch",
+            f"{wish.name} now has {size} bytes, and the person at the browser agreed to {wish.size}; "
+            "start the download again.",
+            {"size": size, "expected": wish.size},
+        )
+    return wish.size if size is None else size
+
+
+def agreed_sha256(wish: Wish, offer: Offer) -> str | None:
+    """The digest a file must have. UiapiError `hash_mismatch` when the source's own is not the one that is wanted."""
+    wanted = wish.sha256.lower() if wish.sha256 else None
+    if wanted is not None and offer.sha256 is not None and wanted != offer.sha256:
+        raise UiapiError(
+            "hash_mismatch",
+            f"{offer.shown} is another file than the one wanted as {wish.name}: their SHA256 differ.",
+            {"sha256": offer.sha256, "expected": wanted},
+        )
+    return wanted or offer.sha256

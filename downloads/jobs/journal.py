@@ -1,0 +1,114 @@
+"""Unfinished downloads on disk: what is kept of each until it has ended, and read back when ComfyUI starts again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ...common.errors import UiapiError
+from ...common.json_store import Damaged, read_json, set_aside, write_json
+from ...model_defs import ModelDef
+from ..workflow.required_models import Need
+from .job import Run, new_item
+from .source_choice import Choice, cleaned
+
+log = logging.getLogger("uiapi")
+
+
+class Journal:
+    """The file of unfinished downloads.
+
+    Args:
+        path: where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = asyncio.Lock()
+        # Records that this version cannot read, which stay in the file; why nothing of the file can be used.
+        self._unread: dict[str, Any] = {}
+        self._unusable = ""
+
+    async def load(self) -> list[Run]:
+        """What an earlier ComfyUI left unfinished; what cannot be read of it is reported and left out."""
+        try:
+            kept = (await read_json(self._path, _check) or {}).get("downloads", {})
+        except UiapiError as error:
+            log.error("%s Unfinished downloads are not listed.", error.message)
+            self._unusable = "" if isinstance(error, Damaged) else error.message
+            return []
+        runs = []
+        for run_id, record in kept.items():
+            try:
+                runs.append(from_record(run_id, record))
+            except (AttributeError, LookupError, TypeError, ValueError, UiapiError):
+                log.warning("The unfinished download %r cannot be read and is not listed.", run_id)
+                self._unread[run_id] = record
+        return runs
+
+    async def keep(self, runs: Iterable[Run]) -> None:
+        """Have the disk know of those that are unfinished, and of no other. UiapiError `storage_failed`."""
+        async with self._lock:
+            if self._unusable:
+                await set_aside(self._path, self._unusable)
+                self._unusable = ""
+            unfinished = [run for run in runs if not run.entry["completed"] and run.items]
+            records = {run.id: to_record(run) for run in unfinished}
+            await write_json(self._path, {"downloads": {**self._unread, **records}})
+
+
+def _check(data: dict[str, Any]) -> None:
+    if not isinstance(data.get("downloads"), dict):
+        raise ValueError("it has no object of downloads")
+
+
+def to_record(run: Run) -> dict[str, Any]:
+    """What is kept of a run on disk until it has ended."""
+    return {
+        "start_time": run.entry["start_time"],
+        "overwrite": run.overwrite,
+        "models": [
+            {
+                "name": item.need.name,
+                "directory": item.directory,
+                "source": cleaned(item.choice.model) if item.choice else None,
+                "origin": item.choice.origin if item.choice else None,
+                "sha256": item.choice.sha256 if item.choice else item.need.sha256,
+            }
+            for item in run.items
+            if item.state != "success"
+        ],
+    }
+
+
+def from_record(run_id: str, record: dict[str, Any]) -> Run:
+    """A run that an earlier ComfyUI left unfinished, paused.
+
+    Raises:
+        UiapiError: for a definition that is none.
+        AttributeError, LookupError, TypeError, ValueError: for what is no record at all.
+    """
+    run = Run(run_id, {}, overwrite=bool(record["overwrite"]))
+    taken: set[str] = set()
+    for data in record["models"]:
+        need = Need(data["name"], data["directory"], sha256=data["sha256"])
+        choice = None
+        if data["source"]:
+            choice = Choice(ModelDef.from_dict(data["source"]), data["directory"], data["origin"], data["sha256"])
+        item = new_item(need, choice, taken)
+        item.entry["status"] = "paused"
+        run.items.append(item)
+    run.entry.update(
+        status="paused",
+        completed=False,
+        resumable=True,
+        start_time=float(record["start_time"]),
+        total_models=len(run.items),
+        current_model=0,
+        progress={item.key: item.entry for item in run.items},
+        message="ComfyUI stopped before it was done; resume it with download_resume.",
+    )
+    return run

@@ -1,0 +1,231 @@
+"""What a download would do, before any byte: sizes, hashes, what stands in the way, and whether the disks have room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...common.errors import UiapiError
+from ...model_defs import ModelDef
+from ..common.error_report import plain, told, unforeseen
+from ..common.settings import Settings
+from ..sources.offers import LocalOffer, Offer, explained
+from ..sources.resolver import Sources
+from ..storage.file_presence import Presence
+from ..storage.hash_cache import Hashes
+from ..storage.model_folders import Places
+from ..storage.partial_file import DISK_RESERVE, Partial
+from ..workflow.model_lookup import SPELLED_DIFFERENTLY, Located, Lookup
+from ..workflow.required_models import Need
+from .fetches import Wish, agreed_sha256
+from .source_choice import Choice, choose, wanted_sha256
+
+# Hosts asked at a time.
+QUESTIONS = 8
+
+# What becomes of a need: it is there, is there and cannot be used, would be fetched, would be linked to a copy under
+# another name, cannot be had as things are, is unknown where to be had, or is not needed for a run now; or it is
+# SPELLED_DIFFERENTLY.
+PRESENT, DAMAGED, DOWNLOAD, LINK = "present", "damaged", "download", "link"
+BLOCKED, UNKNOWN, UNNEEDED = "blocked", "no_url", "not_needed"
+
+
+class Planner:
+    """Looks ahead.
+
+    Args:
+        places: the model folders.
+        sources: asked what there is.
+        hashes: finds copies under another name.
+        presence: looks at the files that are there.
+        settings: what is allowed.
+    """
+
+    def __init__(
+        self, places: Places, sources: Sources, hashes: Hashes, presence: Presence, settings: Settings
+    ) -> None:
+        self._places = places
+        self._sources = sources
+        self._hashes = hashes
+        self._presence = presence
+        self._settings = settings
+
+    async def plan(
+        self,
+        needs: list[Need],
+        table: Mapping[str, ModelDef | str],
+        saved: Mapping[str, ModelDef | str],
+        *,
+        overwrite: bool = False,
+    ) -> dict[str, Any]:
+        """Every need with what would become of it, the sums, and a verdict for each disk.
+
+        Args:
+            overwrite: whether damaged files, and those of models in the table, would be replaced.
+        """
+        turns, lookup = asyncio.Semaphore(QUESTIONS), Lookup(self._places)
+
+        async def one(need: Need) -> dict[str, Any]:
+            async with turns:
+                return await self._of(need, choose(need, table, saved), lookup, overwrite)
+
+        models = await asyncio.gather(*(one(need) for need in needs))
+        fetched = [model for model in models if model["action"] == DOWNLOAD]
+        disks = await asyncio.to_thread(self._disks, fetched)
+        blocked = [model for model in models if model["action"] in (BLOCKED, UNKNOWN)]
+        damaged = sum(model["action"] == DAMAGED for model in models)
+        fits = all(disk["fits"] for disk in disks)
+        return {
+            "models": models,
+            "totals": {
+                "models": len(models),
+                "present": sum(model["action"] == PRESENT for model in models),
+                "damaged": damaged,
+                "spelled_differently": sum(model["action"] == SPELLED_DIFFERENTLY for model in models),
+                "download": len(fetched),
+                "link": sum(model["action"] == LINK for model in models),
+                "blocked": len(blocked),
+                "bytes": sum(model["remaining"] or 0 for model in fetched),
+                "unknown_sizes": sum(model["size"] is None for model in fetched),
+            },
+            "disks": disks,
+            "verdict": "blocked" if blocked or damaged else "ready" if fits else "disk_full",
+        }
+
+    async def _of(self, need: Need, choice: Choice | None, lookup: Lookup, overwrite: bool) -> dict[str, Any]:
+        directory = need.directory or (choice.directory if choice else None)
+        model: dict[str, Any] = {
+            "name": plain(need.name),
+            "directory": plain(directory) if directory else None,
+            "action": UNKNOWN,
+            "source": None,
+            "url": None,
+            "size": None,
+            "remaining": None,
+            "sha256": need.sha256,
+            "gated": None,
+            "early_access": None,
+            "path": None,
+            "listed": None,
+            "reason": None,
+        }
+        try:
+            located = await asyncio.to_thread(lookup.of, need, directory)
+            return await self._decided(model, need, directory, choice, located, overwrite)
+        except UiapiError as error:
+            failure = told(error)
+        except Exception as error:  # The last line of defence: the plan tells of the others all the same.
+            failure = unforeseen(f"The plan for {need.name}", error)
+        gated = True if failure.code == "gated" else None
+        reason = {"code": failure.code, "message": failure.message}
+        return {**model, "action": BLOCKED, "gated": gated, "reason": reason}
+
+    async def _decided(
+        self,
+        model: dict[str, Any],
+        need: Need,
+        directory: str | None,
+        choice: Choice | None,
+        located: Located,
+        overwrite: bool,
+    ) -> dict[str, Any]:
+        found, damage = located.path, None
+        if found is not None:
+            model["path"] = found
+            damage = await self._presence.damage(found, wanted_sha256(need, choice))
+            again = overwrite and choice is not None and choice.origin == "request"
+            if damage is None and not again:
+                model["size"] = await asyncio.to_thread(os.path.getsize, found)
+                return {**model, "action": PRESENT, **_spelling(located)}
+        if need.reason is not None:
+            reason = {"code": need.reason, "message": f"Its node is {need.reason}."}
+            return {**model, "action": UNNEEDED, "reason": reason}
+        if damage is not None and not overwrite:
+            return await self._of_damaged(model, need, directory, choice, damage)
+        if choice is None:
+            message = f"Nothing says where {model['name']} can be had; give its url, or the person will be asked."
+            return {**model, "reason": {"code": "no_url", "message": message}}
+        if directory is None:
+            raise UiapiError("unknown_folder", f"Nothing tells the folder of {need.name}; give its directory.")
+        wish = Wish(directory, need.name, choice.model, choice.sha256, overwrite=found is not None)
+        return await self._of_wish(model, wish)
+
+    async def _of_damaged(
+        self, model: dict[str, Any], need: Need, directory: str | None, choice: Choice | None, damage: UiapiError
+    ) -> dict[str, Any]:
+        """What is wrong with a file, and what would be fetched in its place with the person's word."""
+        message = damage.message
+        if choice is not None and directory is not None:
+            wish = Wish(directory, need.name, choice.model, choice.sha256, overwrite=True)
+            try:
+                model = {**model, **await self._of_wish(model, wish)}
+            except UiapiError as error:
+                message = f"{message} As things are it cannot be had: {told(error).message}"
+        return {**model, "action": DAMAGED, "reason": {"code": damage.code, "message": message}}
+
+    async def _of_wish(self, model: dict[str, Any], wish: Wish) -> dict[str, Any]:
+        target = await asyncio.to_thread(wish.target, self._places, self._settings)
+        offer = await self.first_offer(wish)
+        model = {**model, "path": str(target)}
+        if isinstance(offer, LocalOffer):
+            return {**model, "action": LINK, "source": "local", "url": str(offer.path), "size": offer.size}
+        sha256 = agreed_sha256(wish, offer)
+        size = offer.size if offer.size is not None else offer.about
+        model.update(source=offer.source, url=offer.shown, size=size, sha256=sha256, gated=False)
+        model["early_access"] = offer.early_access
+        if sha256 is not None and size is not None:
+            twin = await self._hashes.find(sha256, size, besides=target)
+            if twin is not None:
+                return {**model, "action": LINK, "source": "disk", "path": str(target), "url": str(twin)}
+        left = await asyncio.to_thread(Partial(target).load)
+        goes_on = left is not None and left[0].may_be(offer.shown, offer.size, sha256)
+        missing = sum(end - start for start, end in left[1]) if left is not None and goes_on else size
+        return {**model, "action": DOWNLOAD, "remaining": missing}
+
+    async def first_offer(self, wish: Wish) -> Offer | LocalOffer:
+        """What there is of a wish at the first of its sources that has it. UiapiError why none has."""
+        failures: list[UiapiError] = []
+        for kind, text in wish.model.sources:
+            try:
+                offer = await self._sources.look_up(kind, text, wish.name)
+                if isinstance(offer, LocalOffer):
+                    return offer
+                try:
+                    # Hugging Face has said it all; of the others only asking for the file tells whether it is given.
+                    return offer if offer.source == "huggingface" else await self._sources.probe(offer)
+                except UiapiError as error:
+                    raise explained(error, offer) from error
+            except UiapiError as error:
+                failures.append(error)
+        raise failures[0] if failures else UiapiError("invalid", f"The definition of {wish.name} has no source.")
+
+    def _disks(self, fetched: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        needed: dict[int, int] = {}
+        where: dict[int, Path] = {}
+        for model in fetched:
+            folder = Path(model["path"]).parent
+            while not folder.exists():
+                folder = folder.parent
+            device = folder.stat().st_dev
+            where.setdefault(device, folder)
+            needed[device] = needed.get(device, 0) + (model["remaining"] or 0)
+        disks = []
+        for device, folder in where.items():
+            free = shutil.disk_usage(folder).free
+            fits = needed[device] + DISK_RESERVE <= free
+            disks.append({"path": str(folder), "free": free, "needed": needed[device], "fits": fits})
+        return disks
+
+
+def _spelling(located: Located) -> dict[str, Any]:
+    """What is different of a model that ComfyUI lists by another name than a widget has."""
+    if located.state != SPELLED_DIFFERENTLY:
+        return {}
+    listed = plain(located.listed or "")
+    message = f"ComfyUI lists it as {listed}; relink_models sets the widgets to that."
+    reason = {"code": SPELLED_DIFFERENTLY, "message": message}
+    return {"action": SPELLED_DIFFERENTLY, "listed": listed, "reason": reason}

@@ -1,0 +1,109 @@
+"""Where a need is to be had: the request's table, the saved map, what the workflow says, else nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...common.errors import UiapiError
+from ...model_defs import ModelDef, as_kept
+from ..sources.resolver import clean
+from ..storage.model_folders import same_name
+from ..workflow.required_models import Need
+
+# A value of a download table or of the saved map: a URL, or a model definition as a dict.
+Entry = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where a model is to be had and belongs.
+
+    Attributes:
+        model: its sources.
+        directory: its folder; None when nothing tells.
+        origin: who said so: request, saved, workflow or person.
+        sha256: the digest the file must have, where its origin gives one.
+        key: the name under which the table or the map has it.
+    """
+
+    model: ModelDef
+    directory: str | None
+    origin: str
+    sha256: str | None = None
+    key: str = ""
+
+
+def choose(need: Need, table: Mapping[str, ModelDef | str], saved: Mapping[str, ModelDef | str]) -> Choice | None:
+    """The source with the highest precedence, or None when the person must be asked."""
+    for origin, entries in (("request", table), ("saved", saved)):
+        for key in _keys(need):
+            entry = entries.get(key)
+            if entry is not None:
+                return chosen(need, entry, origin, key)
+    if need.urls:
+        return Choice(ModelDef(url=need.urls[0]), need.directory, "workflow", need.sha256)
+    return None
+
+
+def chosen(need: Need, entry: ModelDef | str, origin: str, key: str = "") -> Choice:
+    """A need with the source somebody gave for it."""
+    if isinstance(entry, str):
+        return Choice(ModelDef(url=entry), need.directory, origin, key=key)
+    return Choice(entry, need.directory or entry.ckpt_type, origin, entry.sha256, key)
+
+
+def wanted_sha256(need: Need, choice: Choice | None) -> str | None:
+    """The digest a need's file must have; None if nobody says."""
+    return choice.sha256 if choice is not None and choice.sha256 else need.sha256
+
+
+def read_table(table: Mapping[str, Entry]) -> dict[str, ModelDef | str]:
+    """A table with its dicts read as definitions. UiapiError `invalid` names the entry that cannot be read."""
+    read: dict[str, ModelDef | str] = {}
+    for name, entry in table.items():
+        try:
+            read[same_name(name)] = entry if isinstance(entry, str) else ModelDef.from_dict(entry)
+        except UiapiError as error:
+            raise UiapiError(error.code, f"{name}: {error.message}", error.details) from None
+    return read
+
+
+def read_saved(saved: Mapping[str, Entry]) -> dict[str, ModelDef | str]:
+    """The saved map; an entry that a person's editing spoilt does not count."""
+    read: dict[str, ModelDef | str] = {}
+    for name, entry in saved.items():
+        try:
+            read.update(read_table({name: entry}))
+        except UiapiError:
+            continue
+    return read
+
+
+def cleaned(model: ModelDef) -> dict[str, Any]:
+    """A definition as it may be kept on disk: without what in its address would let somebody in."""
+    return _cleaned(model.to_dict())
+
+
+def cleaned_entry(entry: Entry) -> str | dict[str, Any]:
+    """An entry of the map of URLs as it may be kept and answered."""
+    return clean(entry) if isinstance(entry, str) else _cleaned(entry)
+
+
+def _cleaned(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: clean(value) if isinstance(value, str) else value for key, value in as_kept(data).items()}
+
+
+def unused(table: Iterable[str], choices: Iterable[Choice | None]) -> list[str]:
+    """Names of a table that no need used."""
+    used = {choice.key for choice in choices if choice is not None and choice.origin == "request"}
+    return sorted(set(table) - used)
+
+
+def _keys(need: Need) -> list[str]:
+    """The names a need may go by, the most exact first."""
+    name = same_name(need.name)
+    base = name.rpartition("/")[2]
+    folders = [f"{need.directory}/{name}"] if need.directory else []
+    return [*folders, name, *([base] if base != name else [])]

@@ -1,0 +1,1 @@
+"""Where a model can be downloaded from, and how each model host is asked."""

@@ -1,0 +1,67 @@
+"""Google Drive: the address behind its confirmation pages, which gdown (an optional extra) knows how to read."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from typing import Any
+
+from yarl import URL
+
+from ...common.errors import UiapiError
+from ..transfer.host_guard import read_url
+from ..transfer.http_client import ANSWER_BYTES, Transient, Web, line_of, read_most, refusal
+from ..transfer.transfer_thread import Engine
+from .offers import Offer
+from .references import GdriveFile
+
+ENDPOINT = "https://drive.google.com"
+# Pages between a file's link and the file.
+MOST_PAGES = 3
+
+
+async def look_up(file: GdriveFile, engine: Engine, endpoint: str = ENDPOINT) -> Offer:
+    """Where the bytes of a file on Google Drive are, found without fetching them.
+
+    Raises:
+        UiapiError: `not_at_source`, `login_required`, `rate_limited` when its quota is used up,
+            `unsupported_type` when gdown is not installed and a page needs it, or `source_failed`.
+    """
+    try:
+        return await engine.run(lambda web: _look_up(web, URL(f"{endpoint}/uc?export=download&id={file.id}")))
+    except Transient as error:
+        raise error.error from None
+
+
+async def _look_up(web: Web, url: URL) -> Offer:
+    for _ in range(MOST_PAGES):
+        async with web.get(url) as response:
+            if response.status != 200:
+                answer = await refusal(response)
+                raise answer
+            if "Content-Disposition" in response.headers:
+                return Offer("gdrive", url, size=response.content_length)
+            page = await read_most(response, ANSWER_BYTES)
+        found = await asyncio.to_thread(_behind, page.decode("utf-8", "replace"))
+        try:
+            url = read_url(found)
+        except ValueError:
+            raise UiapiError("source_failed", "Google Drive's page leads to no address; try again later.") from None
+    raise UiapiError("source_failed", "Google Drive keeps answering with pages; check that the link is public.")
+
+
+def _behind(page: str) -> str:
+    """The address a confirmation page leads to. Blocks while the page is parsed."""
+    try:
+        gdown: Any = importlib.import_module("gdown.download")
+    except ImportError:
+        raise UiapiError(
+            "unsupported_type", "Google Drive asks to confirm this file; `pip install gdown` to have that done."
+        ) from None
+    try:
+        found: str = gdown.get_url_from_gdrive_confirmation(page)
+    except importlib.import_module("gdown.exceptions").FileURLRetrievalError as error:
+        text = line_of(str(error))
+        code = "rate_limited" if "quota" in text.lower() or "too many" in text.lower() else "login_required"
+        raise UiapiError(code, f"Google Drive does not give the file: {text}") from None
+    return found

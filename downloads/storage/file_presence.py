@@ -1,0 +1,106 @@
+"""Whether a model file that is there can be used: what its head, its length and its known digest say of it."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+
+from ...common.errors import UiapiError
+from .file_check import check_any_file
+from .file_writer import settled
+from .hash_cache import Hashes
+
+# Files whose state is remembered; about half a megabyte.
+MOST_REMEMBERED = 4096
+
+# A file as it was at one time: length in bytes and time of change in nanoseconds.
+_Version = tuple[int, int]
+
+
+class Presence:
+    """Looks at model files that are there.
+
+    A file is opened once for each change of it, and only its two ends are read. It is never hashed here; a digest
+    counts where it is known already.
+
+    Args:
+        hashes: the digests that are known.
+    """
+
+    def __init__(self, hashes: Hashes) -> None:
+        self._hashes = hashes
+        self._seen: OrderedDict[str, tuple[_Version, UiapiError | None]] = OrderedDict()
+        self._lock = Lock()
+
+    async def damage(self, path: str | None, sha256: str | None = None) -> UiapiError | None:
+        """`damaged` with what is wrong with a file and what to do about it, or None if it can be used or there is none.
+
+        Args:
+            sha256: the digest it should have, None if nobody said.
+        """
+        return (await self.damages([(path, sha256)]))[0]
+
+    async def damages(self, files: list[tuple[str | None, str | None]]) -> list[UiapiError | None]:
+        """`damage` of several files with the digest of each; None where there is no file."""
+        await self._hashes.load()
+        return await settled(lambda: [self._look(path, sha256) if path else None for path, sha256 in files])
+
+    def _look(self, path: str, sha256: str | None) -> UiapiError | None:
+        try:
+            stat = os.stat(path)
+        except OSError:
+            # It has gone since it was found.
+            return None
+        version = (stat.st_size, stat.st_mtime_ns)
+        with self._lock:
+            seen = self._seen.get(path)
+            if seen is not None and seen[0] == version:
+                self._seen.move_to_end(path)
+        if seen is None or seen[0] != version:
+            seen = (version, _fault(path))
+            with self._lock:
+                self._seen[path] = seen
+                while len(self._seen) > MOST_REMEMBERED:
+                    self._seen.popitem(last=False)
+        return seen[1] or (self._other_file(path, stat, sha256.lower()) if sha256 else None)
+
+    def _other_file(self, path: str, stat: os.stat_result, sha256: str) -> UiapiError | None:
+        """Whether what is known of digests says that this is not the file that is wanted."""
+        found = self._hashes.known(path, stat)
+        if found is not None and found != sha256:
+            return differs(path, found, sha256)
+        size = self._hashes.size_of(sha256)
+        if found is None and size is not None and size != stat.st_size:
+            why = f"it has {stat.st_size} bytes where {size} are expected"
+            return _damaged(path, "size_mismatch", why, may_be_another=True)
+        return None
+
+
+def differs(path: str, found: str, wanted: str) -> UiapiError:
+    """`damaged` for a file with another digest than the one that is wanted."""
+    why = f"its SHA-256 begins {found[:8]}, and {wanted[:8].lower()} is wanted"
+    return _damaged(path, "hash_mismatch", why, may_be_another=True)
+
+
+def _damaged(path: str, cause: str, why: str, *, may_be_another: bool = False) -> UiapiError:
+    what = "is damaged, or another version of it" if may_be_another else "is damaged"
+    return UiapiError(
+        "damaged",
+        f"{os.path.basename(path)} {what}: {why}. Download it again (overwrite: true), which replaces it once the "
+        "new file is complete, or remove it.",
+        {"path": path, "cause": cause, "why": why},
+    )
+
+
+def _fault(path: str) -> UiapiError | None:
+    try:
+        check_any_file(Path(path))
+    except UiapiError as error:
+        return _damaged(path, error.code, str(error.details.get("why", error.message)))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return _damaged(path, "storage_failed", f"it cannot be read ({error.strerror})")
+    return None

@@ -1,0 +1,93 @@
+"""A file of this disk had under a second name: by a hard link, or a copy that can be stopped and lands whole."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+from ...common.errors import UiapiError
+from ...common.json_store import sync_directory
+from .file_check import check_file
+from .file_writer import Progress
+from .open_folder import Check, Folder
+from .partial_file import Partial, check_space, disk_error
+
+# Bytes copied between two looks whether it is still wanted.
+CHUNK = 4 << 20
+
+
+async def link_or_copy(
+    source: Path, target: Path, progress: Progress, check: Check | None = None, *, overwrite: bool
+) -> None:
+    """Have a file under a second name, whose ending says what it must be.
+
+    Cancelled, it is let go once nothing of it is left; when the file has its name already it is done all the same.
+
+    Raises:
+        UiapiError: `conflict` when the name is taken and not to be overwritten, `not_a_model`, `size_mismatch`,
+            `disk_full`, `storage_failed`.
+    """
+    progress.phase = "downloading"
+    stop = threading.Event()
+    work = asyncio.ensure_future(asyncio.to_thread(_bring, source, target, progress, stop, check, overwrite=overwrite))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait({work})
+        if not progress.landed:
+            raise
+
+
+def _bring(
+    source: Path, target: Path, progress: Progress, stop: threading.Event, check: Check | None, *, overwrite: bool
+) -> None:
+    partial = Partial(target)
+    beside = partial.copy
+    folder = None
+    try:
+        folder = Folder(target.parent, check)
+        # Left by a ComfyUI that was killed; it may be another name of a model, so nothing is written to it.
+        beside.unlink(missing_ok=True)
+        size = source.stat().st_size
+        check_file(source, target.name)
+        progress.bytes, progress.total = 0, size
+        try:
+            folder.link_from(os.path.realpath(source), beside.name)
+        except OSError:
+            check_space(target, size)
+            _copy(source, folder, beside.name, progress, stop)
+            if progress.bytes != size and not stop.is_set():
+                raise UiapiError("conflict", f"{source.name} changed while it was copied; fetch it again.") from None
+        if stop.is_set():
+            return
+        folder.check_still_there()
+        if overwrite:
+            folder.replace(beside.name, target.name)
+        else:
+            folder.move_without_replacing(beside.name, target.name)
+        progress.bytes, progress.landed = size, True
+        sync_directory(target.parent)
+        # What was fetched of it before is of no use any more.
+        partial.remove()
+    except FileExistsError:
+        raise UiapiError("conflict", f"{target.name} is there already; the one that is there was kept.") from None
+    except OSError as error:
+        raise disk_error(error, target) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        if folder is not None:
+            folder.close()
+
+
+def _copy(source: Path, folder: Folder, name: str, progress: Progress, stop: threading.Event) -> None:
+    with source.open("rb") as read, open(name, "xb", opener=folder.open) as written:
+        while not stop.is_set() and (piece := read.read(CHUNK)):
+            written.write(piece)
+            progress.bytes += len(piece)
+        written.flush()
+        os.fsync(written.fileno())

@@ -1,0 +1,89 @@
+"""One transfer for each target, across all ComfyUI processes that share a models folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from .file_writer import settled
+from .partial_file import disk_error
+
+
+class Held(Exception):
+    """Somebody is at the target, here or in another process."""
+
+
+@asynccontextmanager
+async def target_lock(target: Path) -> AsyncIterator[None]:
+    """Hold a target for whoever enters.
+
+    Folders that had to be made for the target are gone again afterwards if nothing is in them.
+
+    Args:
+        target: the final path of the file.
+
+    Raises:
+        Held: when somebody has it; nothing is waited for.
+        UiapiError: `disk_full` or `storage_failed` when the lock cannot be made.
+    """
+    path = target.with_name(f".{target.name}.uiapi-lock")
+    made = await settled(_make_folders, target.parent)
+    # Not of a thread: it is taken in one and given back in another.
+    lock = FileLock(path, thread_local=False)
+    try:
+        if not await settled(_take, lock, target):
+            raise Held
+        yield
+    finally:
+        await settled(_leave, lock, path, made)
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder; those that were not there, outermost first."""
+    missing = [folder, *folder.parents]
+    made = [path for path in missing if not path.exists()][::-1]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    return made
+
+
+def _take(lock: FileLock, target: Path) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    except OSError as error:
+        raise disk_error(error, target) from error
+    # Whoever had it before removed its file; a lock on a file that has no name any more keeps nobody out.
+    if _is_current(lock):
+        return True
+    lock.release()
+    return False
+
+
+def _is_current(lock: FileLock) -> bool:
+    descriptor = getattr(getattr(lock, "_context", None), "lock_file_fd", None)
+    if not isinstance(descriptor, int):
+        return True
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(lock.lock_file))
+    except OSError:
+        return False
+
+
+def _leave(lock: FileLock, path: Path, made: list[Path]) -> None:
+    if lock.is_locked:
+        # Removed while it is held, so that nobody can take it in between; Windows refuses and removes it on release.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        lock.release()
+    for folder in reversed(made):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

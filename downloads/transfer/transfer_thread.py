@@ -1,0 +1,138 @@
+"""The transfer thread: an event loop of its own, so that bytes by the gigabyte never pass through ComfyUI's.
+
+A thread is enough for that: reading, writing and hashing let go of the interpreter lock, and tests/bench measures
+that ComfyUI answers as fast while a file comes in as it does when idle. Work is handed over from ComfyUI's loop with
+`run`, which waits for it there and, when it is cancelled, until the work has put its files away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ...common.errors import UiapiError
+from ..common.settings import Settings
+from ..common.throttle import Backoff, Bandwidth
+from ..storage.file_writer import Progress
+from .host_guard import HostGuard
+from .http_client import Web
+from .transfer import Order, Transfer
+from .turns import Rest, Turn
+
+T = TypeVar("T")
+
+
+class Engine:
+    """Owns the thread, its connections and the limits all transfers share.
+
+    Args:
+        settings: the operator's limits.
+        guard: which hosts may be reached.
+        backoff: makes the pauses between tries of one connection.
+    """
+
+    def __init__(self, settings: Settings, guard: HostGuard, backoff: Callable[[], Backoff] = Backoff) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._backoff = backoff
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._web: Web | None = None
+        self._bandwidth: Bandwidth | None = None
+        self._closed = False
+
+    async def fetch(self, order: Order, progress: Progress, turn: Turn | None = None) -> None:
+        """Fetch one order; cancelled when its file has its name already, it is done all the same.
+
+        Args:
+            order: what to fetch.
+            progress: kept up to date.
+            turn: given back while the transfer only waits for its host, None for one that needs no turn.
+
+        Raises:
+            UiapiError: as Transfer.run.
+        """
+
+        rest = Rest(turn, asyncio.get_running_loop())
+
+        async def work(web: Web) -> None:
+            assert self._bandwidth is not None  # noqa: S101 - made with the web
+            segments = self._settings.segments
+            await Transfer(web, self._bandwidth, order, progress, segments, rest, self._backoff).run()
+
+        try:
+            await self.run(work)
+        except asyncio.CancelledError:
+            if not progress.landed:
+                raise
+
+    async def run(self, work: Callable[[Web], Coroutine[Any, Any, T]]) -> T:
+        """Have `work(web)` carried out on the transfer thread and answer what it does.
+
+        A cancelled caller is let go only when the work has ended.
+        """
+        loop = self._start()
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        tasks: list[asyncio.Task[None]] = []
+
+        async def carry_out() -> None:
+            try:
+                if self._web is None:
+                    self._web = Web(self._guard)
+                    self._bandwidth = Bandwidth(self._settings.max_rate)
+                outcome.set_result(await work(self._web))
+            except asyncio.CancelledError:
+                outcome.cancel()
+            except Exception as error:  # whatever it is belongs to the caller
+                outcome.set_exception(error)
+
+        loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(carry_out(), name="uiapi transfer")))
+        waiter = asyncio.wrap_future(outcome)
+        try:
+            return await asyncio.shield(waiter)
+        except asyncio.CancelledError:
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+            await asyncio.wait({waiter})
+            raise
+
+    async def close(self) -> None:
+        """End the thread; what still runs is cancelled first."""
+        self._closed = True
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+
+        async def end() -> None:
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            if self._web is not None:
+                await self._web.close()
+
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(end(), loop))
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join)
+        self._loop = self._thread = None
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        if self._closed:
+            raise UiapiError("shutting_down", "ComfyUI is stopping; download again when it is back.")
+        if self._loop is None:
+            self._loop = loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_serve, args=(loop,), name="uiapi transfers", daemon=True)
+            self._thread.start()
+        return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()

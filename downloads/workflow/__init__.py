@@ -1,0 +1,1 @@
+"""Which models a workflow needs, and which of them are present."""

@@ -1,0 +1,177 @@
+"""Whoever stops reading, over HTTP or on a websocket, is let go, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from comfyui_uiapi.bridge.policy import request_limits
+from comfyui_uiapi.bridge.protocol import websocket_connection
+
+UPGRADE = (
+    b"GET /uiapi/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+MB = 1 << 20
+
+
+def frame(payload: bytes) -> bytes:
+    """A text frame as a client sends it, masked with zeros."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + size.to_bytes(2, "big")
+    return b"\x81" + length + bytes(4) + payload
+
+
+@pytest.fixture
+async def raw(house: Any) -> AsyncIterator[Any]:
+    """Connections that read what they are told to; cut at the end."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port, limit=1024)
+        writers.append(writer)
+        return reader, writer
+
+    yield connect
+    for writer in writers:
+        writer.transport.abort()
+
+
+async def stalled_subscriber(house: Any, raw: Any, eventually: Any) -> Any:
+    """A program that hears everything and reads nothing of it."""
+    reader, writer = await raw()
+    writer.write(UPGRADE)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(frame(b'{"type":"hello","role":"client","protocol":1}'))
+    writer.write(frame(b'{"type":"request","id":"1","command":"subscribe","data":{}}'))
+    await eventually(lambda: len(house.bridge.subscriptions))
+    writer.transport.pause_reading()
+    for _ in range(10):
+        house.bridge.publish("output", {"x": "y" * MB})
+        await asyncio.sleep(0)
+    return writer
+
+
+async def test_a_subscriber_that_stalls_and_sends_too_much_takes_nobody_along(
+    house: Any, raw: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket_connection, "CLOSE_TIMEOUT", 0.2)
+    writer = await stalled_subscriber(house, raw, eventually)
+    # The head of a frame of 100 MB.
+    writer.write(b"\x81" + bytes([0x80 | 127]) + (100 * MB).to_bytes(8, "big") + bytes(4))
+    [stalled] = house.bridge.connections
+    await eventually(lambda: stalled.ws.closed)
+    tab = await house.tab()
+    tab.on("get_fields", {"a": 1})
+    assert await house.post("get_fields", {"fields": ["a"]}) == (200, {"status": "ok", "response": {"a": 1}})
+    await eventually(lambda: stalled not in house.bridge.connections)
+    assert len(house.bridge.subscriptions) == 0
+
+
+async def test_a_subscriber_that_cannot_be_told_keeps_nobody_from_hearing(
+    house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(event: str, data: dict[str, Any]) -> None:
+        raise ValueError("no")
+
+    subscriber = house.bridge.subscriptions.add(fail)
+    program = await house.program()
+    await program.send_json({"type": "request", "id": 1, "command": "subscribe"})
+    assert (await program.receive_json(timeout=5))["status"] == "ok"
+    tab = await house.tab()
+    assert (await program.receive_json(timeout=5))["event"] == "webui_connected"
+    assert house.bridge.webuis.main_id == tab.client_id
+    assert "could not be told" in caplog.text
+    subscriber.end()
+
+
+async def test_a_caller_that_does_not_take_its_answer_is_let_go(
+    house: Any, raw: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_limits, "FIRST_LOOK", 0.05)
+    monkeypatch.setattr(request_limits, "TAKE_PAUSE", 0.2)
+    tab = await house.tab()
+    tab.on("get_workflow", {"workflow": {"workflow": {"x": "y" * 20 * MB}, "output": {}}})
+    _, writer = await raw()
+    writer.transport.pause_reading()
+    request = b"POST /uiapi/get_workflow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"
+    writer.write(request)
+    await eventually(lambda: house.bridge.loads.unread)
+    [unread] = house.bridge.loads.unread
+    assert sum(house.bridge.loads.bytes.values()) >= 20 * MB
+    # Another caller takes as much, again and again, and is let be.
+    for _ in range(4):
+        status, _ = await house.post("get_workflow")
+        assert status == 200
+    await eventually(lambda: not house.bridge.loads.unread and not house.bridge.loads.requests)
+    assert unread.is_closing() and not house.bridge.loads.bytes
+
+
+async def test_a_caller_that_takes_its_answer_slowly_is_waited_for(
+    house: Any, raw: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_limits, "FIRST_LOOK", 0.05)
+    monkeypatch.setattr(request_limits, "TAKE_PAUSE", 0.5)
+    tab = await house.tab()
+    tab.on("get_workflow", {"workflow": {"workflow": {"x": "y" * 20 * MB}, "output": {}}})
+    reader, writer = await raw()
+    writer.write(b"POST /uiapi/get_workflow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    taken = 0
+    while taken < length:
+        taken += len(await reader.read(4 * MB))
+        await asyncio.sleep(0)
+    assert taken == length > 20 * MB
+    await eventually(lambda: not house.bridge.loads.requests)
+
+
+async def test_a_program_that_sends_thousands_of_frames_at_once_leaves_others_their_turn(house: Any, raw: Any) -> None:
+    reader, writer = await raw()
+    writer.write(UPGRADE)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(frame(b'{"type":"hello","role":"client","protocol":1}'))
+    request = '{"type":"request","id":%d,"command":"get_fields","data":{"fields":[]}}'
+    writer.write(b"".join(frame((request % number).encode()) for number in range(2000)))
+    counts = [0]
+    while counts[-1] < 2000:
+        await asyncio.sleep(0)
+        counts.append(sum(entry.count for entry in house.bridge.activity.entries))
+    # A few dozen between two turns of anybody else.
+    assert max(after - before for before, after in zip(counts, counts[1:], strict=False)) < 100
+
+
+async def test_programs_that_send_thousands_of_frames_together_leave_others_their_turn(house: Any, raw: Any) -> None:
+    request = '{"type":"request","id":%d,"command":"get_fields","data":{"fields":[]}}'
+    frames = b"".join(frame((request % number).encode()) for number in range(200))
+    writers = []
+    for _ in range(20):
+        reader, writer = await raw()
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(frame(b'{"type":"hello","role":"client","protocol":1}'))
+        writers.append(writer)
+    for writer in writers:
+        writer.write(frames)
+    counts = [0]
+    while counts[-1] < 4000:
+        await asyncio.sleep(0)
+        counts.append(sum(entry.count for entry in house.bridge.activity.entries))
+    # A few dozen between two turns of anybody else, and one of each.
+    assert max(after - before for before, after in zip(counts, counts[1:], strict=False)) < 150
+
+
+async def test_a_tab_that_tells_thousands_of_things_in_one_message_leaves_others_their_turn(house: Any) -> None:
+    tab, heard = await house.tab(), [0]
+
+    def hear(event: str, data: dict[str, Any]) -> None:
+        heard[-1] += 1
+
+    house.bridge.subscriptions.add(hear, ["widget_changed"])
+    await tab.ws.send_json([{"type": "event", "event": "widget_changed", "data": {"path": "a.b"}}] * 5000)
+    while sum(heard) < 5000:
+        await asyncio.sleep(0)
+        heard.append(0)
+    assert max(heard) < 100

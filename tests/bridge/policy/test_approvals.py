@@ -1,0 +1,207 @@
+"""The person's rules: they hold for everything a request makes use of, and damage to them opens nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfyui_uiapi.bridge.policy.approvals import Approvals, Rule
+from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS, Kind, Risk
+
+from ..conftest import House, Person
+
+Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
+WRITE = ["Canvas.width", 640]
+GRAPH = {"1": {"class_type": "EmptyImage", "inputs": {}}}
+ALLOWED = {kind.value: "allow" for kind in Kind if kind is not Kind.TALK}
+# Requests that make use of more than their command's own kind, and of which kinds.
+COMPOSITE = [
+    ("run", {"fields": [WRITE]}, {"run", "change"}),
+    ("run", {"workflow": GRAPH}, {"run", "load"}),
+    ("run", {"workflow": GRAPH, "fields": [WRITE]}, {"run", "load", "change"}),
+    ("batch", {"commands": [{"command": "set_fields", "data": {"fields": [WRITE]}}]}, {"change"}),
+    ("add_node", {"type": "EmptyImage", "fields": [["width", 64]]}, {"change"}),
+    ("send_workflow", {"workflow": GRAPH}, {"load"}),
+    ("late_result", {"request_id": "x"}, {"read"}),
+]
+
+
+def fresh(directory: Path, house: House) -> Approvals:
+    return Approvals(lambda: directory, lambda: None, house.bridge.spawn)
+
+
+def set_aside(directory: Path) -> list[Path]:
+    return [*directory.glob("rules.json.broken-*")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"version": 1, "rules": {"read": "al',
+        b"\0" * 64,
+        b"[]",
+        b"{}",
+        b'{"rules": [], "paused": false}',
+        json.dumps({"rules": {**ALLOWED, "run": "never"}, "paused": False}).encode(),
+        json.dumps({"rules": {**ALLOWED, "run": ["allow"]}, "paused": False}).encode(),
+        json.dumps({"rules": ALLOWED, "paused": "true"}).encode(),
+        json.dumps({"rules": {"read": "allow"}, "paused": False}).encode(),
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+)
+async def test_damaged_rules_pause_programs_and_are_kept_aside_until_somebody_decides_anew(
+    house: House, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "rules.json").write_bytes(content)
+    approvals = fresh(tmp_path, house)
+    await approvals.start()
+    assert approvals.paused and set(approvals.rules.values()) == {Rule.ONCE}
+    [kept] = set_aside(tmp_path)
+    assert kept.read_bytes() == content
+    assert kept.name in str(approvals.told()["problem"])
+    await approvals.decide(paused=False)
+    assert approvals.told()["problem"] is None
+    again = fresh(tmp_path, house)
+    await again.start()
+    assert not again.paused and again.told()["problem"] is None
+
+
+async def test_rules_of_a_newer_version_are_not_lost_to_the_next_decision(house: House, tmp_path: Path) -> None:
+    (tmp_path / "rules.json").write_text('{"version": 99, "rules": "of a later kind"}')
+    approvals = fresh(tmp_path, house)
+    await approvals.start()
+    assert approvals.paused and (tmp_path / "rules.json").read_text() == '{"version": 99, "rules": "of a later kind"}'
+    await approvals.decide(paused=False)
+    [kept] = set_aside(tmp_path)
+    assert "of a later kind" in kept.read_text()
+
+
+async def test_nothing_passes_before_the_rules_are_read(house: House, tmp_path: Path) -> None:
+    await fresh(tmp_path, house).decide(rules={Kind.CHANGE: Rule.REFUSE})
+    approvals = fresh(tmp_path, house)
+    house.bridge.approvals = approvals
+    asked = asyncio.create_task(house.post("set_fields", {"fields": [WRITE]}))
+    hasty = await house.post("set_fields", {"fields": [WRITE], "timeout": 0.05})
+    assert (hasty[0], hasty[1]["code"]) == (504, "timeout")
+    await approvals.start()
+    assert (await asked)[1]["code"] == "refused_by_person"
+
+
+@pytest.mark.parametrize(("command", "data", "kinds"), COMPOSITE)
+async def test_a_request_needs_every_kind_it_makes_use_of(
+    house: House, person: Person, command: str, data: dict[str, Any], kinds: set[str]
+) -> None:
+    for kind in kinds:
+        await person.ask("panel_decide", rules={**ALLOWED, kind: "refuse"})
+        status, refused = await house.post(command, data)
+        assert (status, refused["code"], refused["details"]) == (403, "refused_by_person", {"kind": kind})
+    assert person.requests == []
+
+
+async def test_a_plan_asks_hosts_only_where_downloads_are_allowed() -> None:
+    plan = COMMANDS["plan_downloads"]
+    assert plan.kinds(plan.parse({})) == {Kind.READ, Kind.DOWNLOAD}
+
+
+def test_every_command_that_writes_or_drives_needs_somebody_s_leave() -> None:
+    """What does not is how pages and programs speak with the server at all."""
+    talk = {"webui_ready", "webui_response", "webui_disconnect", "client_disconnect"}
+    free = {
+        command.name
+        for command in COMMANDS.values()
+        if command.kind is Kind.TALK and command.risk is not Risk.READ and not command.panel
+    }
+    assert free == talk
+
+
+async def test_a_program_hears_no_more_of_the_graph_once_reading_is_refused(house: House, person: Person) -> None:
+    program = await house.program(name="listener")
+    await program.send_json({"type": "request", "id": 1, "command": "subscribe", "data": {"events": ["webui_*"]}})
+    assert (await program.receive_json(timeout=5))["status"] == "ok"
+    await person.ask("panel_decide", rules={"read": "refuse"})
+    house.bridge.publish("webui_connected", {"unheard": True})
+    await person.ask("panel_decide", rules={"read": "allow"})
+    house.bridge.publish("webui_connected", {"heard": True})
+    assert (await program.receive_json(timeout=5))["data"] == {"heard": True}
+
+
+async def test_a_repeat_does_nothing_that_is_refused_by_now(house: House, person: Person) -> None:
+    person.on("set_fields", {"Canvas.width": {"requested": 640, "value": 640, "warnings": []}})
+    keyed = {"fields": [WRITE], "idempotency_key": "k"}
+    assert (await house.post("set_fields", keyed))[0] == 200
+    await person.ask("panel_decide", rules={"change": "refuse"})
+    status, repeated = await house.post("set_fields", keyed)
+    assert (status, repeated["repeated"]) == (200, True)
+    assert [frame["command"] for frame in person.requests] == ["set_fields"]
+    assert (await house.post("set_fields", {**keyed, "idempotency_key": "another"}))[0] == 403
+
+
+async def test_one_question_covers_all_that_a_request_makes_use_of(house: House, person: Person) -> None:
+    await person.ask("panel_decide", rules={"change": "always", "run": "once"})
+    person.on("approve", {"allowed": False})
+    status, refused = await house.post("run", {"fields": [WRITE], "wait": False})
+    assert (status, refused["code"]) == (403, "refused_by_person")
+    [question] = [frame["data"] for frame in person.requests]
+    assert question["kinds"] == ["change", "run"] and question["once"] is False
+    assert question["writes"] == [{"path": "Canvas.width", "value": "640"}]
+    # Only an answer to a question that says so is remembered.
+    assert house.bridge.approvals.told()["answers"] == []
+
+
+async def test_a_rule_made_stricter_while_the_person_is_asked_holds(
+    house: House, person: Person, eventually: Eventually
+) -> None:
+    for decision, code in (({"rules": {"change": "refuse"}}, "refused_by_person"), ({"paused": True}, "paused")):
+        await person.ask("panel_decide", rules={"change": "always"}, paused=False)
+        asked = asyncio.create_task(house.post("set_fields", {"fields": [WRITE]}))
+        while (question := await person.next("request"))["command"] != "approve":
+            pass
+        await person.ask("panel_decide", **decision)
+        await person.respond(question["id"], {"allowed": True})
+        assert (await asked)[1]["code"] == code
+    assert "set_fields" not in [frame["command"] for frame in person.requests]
+
+
+async def test_what_is_approved_is_all_shown(house: House, person: Person) -> None:
+    await person.ask("panel_decide", rules={"change": "always"})
+    person.on("approve", {"allowed": False})
+    await house.post("set_fields", {"fields": [[f"Node{number}.width", number] for number in range(300)]})
+    commands = [
+        {"command": "set_fields", "data": {"field": WRITE}},
+        {"command": "remove_node", "data": {"nodes": ["Canvas"]}},
+    ]
+    await house.post("batch", {"commands": commands})
+    await house.post("set_fields", {"fields": [["Prompt.text", "x" * 400_000], ["Canvas.width", 1]]})
+    many, batch, long = [frame["data"] for frame in person.requests]
+    assert (len(many["writes"]), many["writes_left_out"]) == (300, 0)
+    assert batch["writes"] == [
+        {"path": "Canvas.width", "value": "640"},
+        {"path": "remove_node", "value": '{"nodes":["Canvas"]}'},
+    ]
+    assert [write["path"] for write in long["writes"]] == ["Prompt.text", "Canvas.width"]
+    assert long["writes"][0]["value"].endswith("… (400000 characters)")
+
+
+async def test_what_is_too_much_to_show_is_counted(house: House, person: Person) -> None:
+    await person.ask("panel_decide", rules={"change": "always"})
+    person.on("approve", {"allowed": False})
+    await house.post("set_fields", {"fields": [[f"N{number}.text", "y" * 5_000] for number in range(201)]})
+    [question] = [frame["data"] for frame in person.requests]
+    assert len(question["writes"]) + question["writes_left_out"] == 201 and question["writes_left_out"] > 0
+
+
+async def test_a_get_raises_no_question_and_passes_once_its_program_may_read(house: House, person: Person) -> None:
+    person.on("approve", {"allowed": True})
+    person.on("get_fields", {"Canvas.width": 64})
+    await person.ask("panel_decide", rules={"read": "once"})
+    page = {"headers": {"User-Agent": "Mozilla/5.0"}}
+    status, refused = await house.get("queue", **page)
+    assert (status, refused["code"]) == (403, "refused_by_person") and person.requests == []
+    assert (await house.post("get_fields", {"fields": ["Canvas.width"]}, **page))[0] == 200
+    assert (await house.get("queue", **page))[0] == 200

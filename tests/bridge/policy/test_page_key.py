@@ -1,0 +1,202 @@
+"""Posing as a tab: only pages of this server join as one with a say, whatever a program calls itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from comfyui_uiapi.bridge.policy.access import FORWARDED, Guard, is_local
+from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
+from comfyui_uiapi.common.errors import UiapiError
+
+from ..conftest import House, Person
+
+LAN = {"Host": "192.168.1.5:8188"}
+# The public name of a proxy with TLS that passes Host on as it came.
+PROXY = {"Host": "comfy.example.org", "Origin": "https://comfy.example.org"}
+
+
+async def ask_for_key(house: House, **headers: str) -> tuple[int, dict[str, Any]]:
+    return await house.post("page_key", headers=headers)
+
+
+def own(house: House) -> str:
+    """The Origin of a page of this server."""
+    return str(house.http.make_url("/").origin())
+
+
+@pytest.mark.parametrize("given", [{"page_key": None}, {"page_key": ""}, {"page_key": "guessed"}, {"page_key": "clé"}])
+@pytest.mark.parametrize("hello", [{}, {"unserved": "no graph"}, {"client_id": 7, "session": "s"}])
+async def test_a_program_that_calls_itself_a_tab_is_refused_and_is_none(
+    house: House, given: dict[str, Any], hello: dict[str, Any]
+) -> None:
+    ws = await house.socket({"role": "webui", **hello, **given})
+    answer = await ws.receive_json(timeout=5)
+    assert (answer["type"], answer["code"]) == ("error", "wrong_page") and answer["error"].count(".") == 1
+    await ws.receive(timeout=5)
+    assert ws.close_code == 4403
+    assert house.bridge.webuis.managers == {}
+    assert "details" not in (await house.post("get_fields", {"fields": ["a"]}))[1]
+
+
+async def test_a_script_of_the_servers_own_page_gets_the_key_and_joins_with_it(house: House) -> None:
+    status, body = await ask_for_key(house, Origin=own(house))
+    assert (status, body["status"]) == (200, "ok")
+    assert (await house.tab(page_key=body["response"]["page_key"])).client_id == 1
+
+
+async def test_the_key_is_kept_in_no_cache(house: House) -> None:
+    async with house.session.post(house.url("/uiapi/page_key"), headers={"Origin": own(house)}) as response:
+        assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
+
+
+async def test_nobody_else_gets_the_key(house: House) -> None:
+    refused = {
+        "a program": ({}, "wrong_page"),
+        "a page from elsewhere": ({"Origin": "https://elsewhere.example"}, "cross_origin"),
+        "a page from another port": ({"Origin": "http://127.0.0.1:1"}, "cross_origin"),
+        "a sandboxed frame": ({"Origin": "null"}, "cross_origin"),
+        "a page under a rebound name": ({"Host": "evil.example", "Origin": "http://evil.example"}, "foreign_host"),
+    }
+    for what, (headers, code) in refused.items():
+        status, body = await ask_for_key(house, **headers)
+        assert (status, body["code"]) == (403, code), what
+    # What a page can have fetched without an Origin.
+    status, body = await house.get("page_key", headers={"Origin": own(house)})
+    assert (status, house.bridge.guard.page_key in str(body)) == (404, False)
+
+
+def test_a_key_that_is_no_text_is_a_wrong_one() -> None:
+    with pytest.raises(UiapiError, match="own page"):
+        Guard(beyond_loopback=False).check_page_key("\udcff")
+
+
+def test_every_start_has_a_key_of_its_own() -> None:
+    keys = {Guard(beyond_loopback=False).page_key for _ in range(3)}
+    assert len(keys) == 3 and min(map(len, keys)) >= 32
+    assert not any(key in repr(Guard(beyond_loopback=False, page_key=key)) for key in keys)
+
+
+class TestBeyondLoopback:
+    """For other machines."""
+
+    @pytest.fixture
+    def guard(self) -> Guard:
+        return Guard(beyond_loopback=True, server_names=frozenset({"comfy.example.org"}))
+
+    @pytest.mark.parametrize("headers", [{**LAN, "Origin": "http://192.168.1.5:8188"}, PROXY])
+    async def test_pages_opened_over_the_network_or_a_proxy_get_the_key(
+        self, house: House, headers: dict[str, str]
+    ) -> None:
+        assert await ask_for_key(house, **headers) == (
+            200,
+            {"status": "ok", "response": {"page_key": house.bridge.guard.page_key}},
+        )
+
+    @pytest.mark.parametrize(
+        "headers",
+        [LAN, {"Host": PROXY["Host"]}, *({header: "198.51.100.7"} for header in FORWARDED)],
+    )
+    async def test_a_page_on_the_second_transport_needs_the_key_unless_it_is_on_this_machine(
+        self, house: House, headers: dict[str, str]
+    ) -> None:
+        for given in ({}, {"page_key": "guessed"}):
+            status, body = await house.post("webui_ready", given, headers=headers)
+            assert (status, body["code"]) == (403, "wrong_page")
+        assert house.bridge.webuis.managers == {}
+        key = house.bridge.guard.page_key
+        assert (await house.post("webui_ready", {"page_key": key}, headers=headers))[0] == 200
+        assert house.bridge.webuis.find().has_key
+
+
+class TestWithAToken:
+    """Where the operator has set one."""
+
+    @pytest.fixture
+    def guard(self) -> Guard:
+        return Guard(beyond_loopback=True, token="secret")  # noqa: S106
+
+    async def test_the_key_is_for_those_who_have_the_token(self, house: House) -> None:
+        origin = own(house)
+        assert (await ask_for_key(house, Origin=origin))[1]["code"] == "token_required"
+        assert (await ask_for_key(house, Origin=origin, Authorization="Bearer wrong"))[1]["code"] == "wrong_token"
+        assert (await ask_for_key(house, Origin=origin, Authorization="Bearer secret"))[0] == 200
+
+    async def test_the_key_does_not_stand_in_for_the_token_nor_the_token_for_the_key(self, house: House) -> None:
+        ws = await house.socket({"role": "webui"})
+        assert (await ws.receive_json(timeout=5))["code"] == "token_required"
+        ws = await house.socket({"role": "webui", "token": "secret", "page_key": None})
+        assert (await ws.receive_json(timeout=5))["code"] == "wrong_page"
+
+
+@pytest.mark.parametrize(
+    ("remote", "headers", "expected"),
+    [
+        ("127.0.0.1", {"Host": "127.0.0.1:8188"}, True),
+        ("127.0.0.1", {"Host": "localhost:8188"}, True),
+        ("127.0.0.1", {"Host": "comfy.localhost"}, True),
+        ("::1", {"Host": "[::1]:8188"}, True),
+        ("127.0.0.1", {}, True),
+        ("192.168.1.9", {"Host": "127.0.0.1:8188"}, False),
+        (None, {"Host": "127.0.0.1:8188"}, False),
+        ("127.0.0.1", {"Host": "192.168.1.5:8188"}, False),
+        ("127.0.0.1", {"Host": "127.0.0.1:8188", "X-Forwarded-For": "192.168.1.9"}, False),
+    ],
+)
+def test_a_caller_is_on_this_machine_only_if_nothing_says_otherwise(
+    remote: str | None, headers: dict[str, str], expected: bool
+) -> None:
+    assert is_local(remote, headers) is expected
+
+
+# -- another package's page on this machine: it is served and has no say ------------------------------------------
+
+
+async def ready(house: House, **told: Any) -> int:
+    """Say that a page is there that has no key."""
+    status, body = await house.post("webui_ready", told)
+    assert status == 200
+    return int(body["client_id"])
+
+
+async def test_a_tab_without_the_key_decides_nothing(house: House, person: Person) -> None:
+    await person.ask("panel_decide", paused=True, rules={"change": "refuse"})
+    tab = await ready(house)
+    for command in (name for name, command in COMMANDS.items() if command.panel):
+        body = {"paused": False, "rules": {"change": "allow"}, "main": tab, "client_id": tab, "webui": tab}
+        assert (await house.post(command, body))[0] == 404, command
+    assert house.bridge.approvals.paused and house.bridge.approvals.told()["rules"]["change"] == "refuse"
+    assert house.bridge.webuis.main_id == person.client_id
+
+
+async def test_a_tab_without_the_key_is_never_the_main_one_while_another_has_it(house: House) -> None:
+    before = await ready(house)
+    assert house.bridge.webuis.main_id == before
+    first = await house.tab()
+    assert (house.bridge.webuis.main_id, first.welcome["is_main"]) == (first.client_id, True)
+    between = await ready(house)
+    second = await house.tab()
+    assert not second.welcome["is_main"]
+    await first.close()
+    assert house.bridge.webuis.main_id == second.client_id
+    await second.close()
+    assert house.bridge.webuis.main_id in (before, between)
+
+
+async def test_a_question_to_the_person_goes_to_no_tab_without_the_key(house: House, person: Person) -> None:
+    await person.ask("panel_decide", rules={"change": "always"})
+    await ready(house)
+    await person.close()
+    status, body = await house.post("set_fields", {"fields": [["Canvas.width", 640]]})
+    assert (status, body["code"]) == (503, "no_webui")
+
+
+async def test_a_tab_without_the_key_does_not_come_back_as_one_that_had_it(house: House, person: Person) -> None:
+    lost = house.bridge.webuis.find()
+    await person.close()
+    # Known for a moment still, should its page come back.
+    assert not lost.connected and lost.client_id in house.bridge.webuis.managers
+    posing = await ready(house, client_id=person.client_id)
+    assert posing != person.client_id
+    other = house.bridge.webuis.managers[posing]
+    assert (other.has_key, other.capabilities) == (False, frozenset())

@@ -1,0 +1,83 @@
+"""Frames that go to a tab, and come from it, several as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from comfyui_uiapi.bridge.protocol.websocket_connection import GATHERED_BYTES
+
+COUNT = 100
+
+
+async def pipelined(house: Any, program: Any) -> list[dict[str, Any]]:
+    """COUNT requests in one go, and their answers in the order they came."""
+    for number in range(COUNT):
+        data = {"fields": [f"A.field{number}"]}
+        await program.send_json({"type": "request", "id": number, "command": "get_fields", "data": data})
+    return [await program.receive_json(timeout=5) for _ in range(COUNT)]
+
+
+@pytest.mark.parametrize("capabilities", [["gather"], []])
+async def test_many_requests_at_once_reach_the_tab_in_order_and_each_gets_its_own_answer(
+    house: Any, capabilities: list[str]
+) -> None:
+    tab = await house.tab(capabilities=capabilities)
+    tab.on("get_fields", lambda data: {data["fields"][0]: data["fields"][0]})
+    answers = await pipelined(house, await house.program())
+    assert [frame["data"]["fields"] for frame in tab.requests] == [[f"A.field{number}"] for number in range(COUNT)]
+    for answer in answers:
+        name = f"A.field{answer['id']}"
+        assert answer["response"] == {name: name}
+
+
+async def test_only_a_page_that_takes_several_frames_as_one_is_sent_them(house: Any) -> None:
+    new = await house.tab(capabilities=["gather"])
+    new.on("get_fields", {})
+    program = await house.program()
+    await pipelined(house, program)
+    assert max(new.messages) > 1
+    assert len(new.messages) < COUNT
+    await new.close()
+    old = await house.tab()
+    old.on("get_fields", {})
+    await pipelined(house, program)
+    assert set(old.messages) == {1}
+
+
+async def test_what_goes_as_one_is_never_too_large_for_one(house: Any) -> None:
+    tab = await house.tab(capabilities=["gather"])
+    tab.on("load_workflow", {"loaded": True})
+    program = await house.program()
+    for number in range(12):
+        data = {"workflow": {"x": "y" * (GATHERED_BYTES // 3)}}
+        await program.send_json({"type": "request", "id": number, "command": "load_workflow", "data": data})
+    answers = [await program.receive_json(timeout=5) for _ in range(12)]
+    assert {answer["status"] for answer in answers} == {"ok"}
+    assert max(tab.messages) <= 3
+
+
+async def test_a_single_request_waits_for_no_others(house: Any) -> None:
+    tab = await house.tab(capabilities=["gather"])
+    tab.on("get_fields", {})
+    for _ in range(3):
+        assert (await house.post("get_fields", {"fields": []}))[0] == 200
+    assert tab.messages == [1, 1, 1]
+
+
+async def test_answers_that_come_as_one_are_each_taken_and_a_strange_one_spoils_none(house: Any) -> None:
+    tab = await house.tab(capabilities=["gather"])
+    program = await house.program()
+    for number in range(2):
+        await program.send_json({"type": "request", "id": number, "command": "get_fields", "data": {"fields": []}})
+    first, second = [(await tab.next())["id"] for _ in range(2)]
+    response = {"type": "response", "status": "ok", "response": {}}
+    await tab.ws.send_json([{**response, "id": first}, {"type": "dance"}, {**response, "id": second}])
+    assert [(await program.receive_json(timeout=5))["status"] for _ in range(2)] == ["ok", "ok"]
+    assert (await tab.next("error"))["code"] == "malformed"
+
+
+async def test_a_program_sends_one_frame_at_a_time(house: Any) -> None:
+    program = await house.program()
+    await program.send_json([{"type": "request", "id": 1, "command": "connection_status"}])
+    assert (await program.receive_json(timeout=5))["code"] == "malformed"

@@ -1,0 +1,375 @@
+"""The command line where it takes its time: run, plan, download and watch, and what is on the disk afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from comfyui_uiapi.client.cli import app
+from comfyui_uiapi.tests.client.conftest import Ended
+from comfyui_uiapi.tests.harness.installed_client import environment
+from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+
+Uiapi = Callable[..., Awaitable[Ended]]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """An empty folder; what serves the tests has some in tmp_path."""
+    (tmp_path / "place").mkdir()
+    return tmp_path / "place"
+
+
+@pytest.fixture
+def talk(scripted: Scripted, uiapi: Uiapi) -> Uiapi:
+    """`await talk("run")` on the scripted server."""
+
+    async def carry_out(*words: str, stdin: str = "") -> Ended:
+        return await uiapi("--url", scripted.url, *words, stdin=stdin)
+
+    return carry_out
+
+
+@pytest.fixture
+def makes(scripted: Scripted) -> Callable[..., None]:
+    """Say which files a run makes, as "subfolder/name"."""
+
+    def make(*names: str) -> None:
+        files = [
+            {"node_id": "3", "filename": name.rpartition("/")[2], "url": f"/view?filename={name}"} for name in names
+        ]
+        answer = {"prompt_id": "p1", "execution_time": 1.5, "outputs": files}
+        scripted.streams["run"] = lambda frame: [{"status": "ok", "response": answer}]
+        scripted.answers["view"] = lambda request: web.Response(text=request.query["filename"])
+
+    return make
+
+
+def on_disk(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(folder.iterdir())}
+
+
+# -- run --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_run_without_a_place_for_its_files_tells_where_comfyui_has_them(
+    scripted: Scripted, talk: Uiapi, makes: Callable[..., None]
+) -> None:
+    makes("a.png")
+    ended = await talk("run", "A.b=1", "--webui", "7", "--timeout", "60")
+    assert (ended.code, ended.out) == (0, f"{scripted.url}/view?filename=a.png\nDone in 1.50 s.\n")
+    assert scripted.frames[0]["data"] == {"fields": [["A.b", 1]], "timeout": 60.0, "webui": 7}
+    assert scripted.seen == []
+
+
+async def test_files_of_one_name_from_two_nodes_are_both_kept(
+    talk: Uiapi, makes: Callable[..., None], place: Path
+) -> None:
+    makes("a/img_1_.png", "b/img_1_.png")
+    ended = await talk("run", "-o", str(place), "--json")
+    assert on_disk(place) == {"img_1_.png": "a/img_1_.png", "img_1__2.png": "b/img_1_.png"}
+    assert json.loads(ended.out)["saved"] == [str(place / "img_1_.png"), str(place / "img_1__2.png")]
+
+
+async def test_files_of_an_earlier_run_are_kept(talk: Uiapi, makes: Callable[..., None], place: Path) -> None:
+    for run in ("first", "second"):
+        makes(f"{run}/a.png")
+        assert (await talk("run", "-o", str(place))).code == 0
+    assert on_disk(place) == {"a.png": "first/a.png", "a_2.png": "second/a.png"}
+
+
+async def test_a_name_with_a_slash_at_its_end_is_a_folder(talk: Uiapi, makes: Callable[..., None], place: Path) -> None:
+    makes("a.png", "b.png")
+    assert (await talk("run", "-o", f"{place}/new/er/")).code == 0
+    assert on_disk(place / "new" / "er") == {"a.png": "a.png", "b.png": "b.png"}
+
+
+async def test_a_file_is_named_as_asked_but_for_what_is_in_it(
+    talk: Uiapi, makes: Callable[..., None], place: Path
+) -> None:
+    makes("a.png", "b.mp4", "c.PNG")
+    ended = await talk("run", "-o", str(place / "out.png"))
+    assert on_disk(place) == {"out.png": "a.png", "out_2.mp4": "b.mp4", "out_3.png": "c.PNG"}
+    assert ended.out.splitlines()[0] == f"Saved {place / 'out.png'}"
+    makes("d.jpeg")
+    await talk("run", "-o", str(place / "out.jpg"))
+    assert on_disk(place)["out.jpg"] == "d.jpeg"
+
+
+async def test_a_file_that_was_named_is_replaced(talk: Uiapi, makes: Callable[..., None], place: Path) -> None:
+    makes("a.png")
+    (place / "out.png").write_text("before")
+    await talk("run", "-o", str(place / "out.png"))
+    assert on_disk(place) == {"out.png": "a.png"}
+
+
+@pytest.mark.parametrize("output", ["none/a.png", "file/a.png", "file/"])
+async def test_a_place_that_is_none_is_told_before_anything_runs(
+    scripted: Scripted, talk: Uiapi, makes: Callable[..., None], place: Path, output: str
+) -> None:
+    makes("a.png")
+    (place / "file").write_text("")
+    ended = await talk("run", "-o", f"{place}/{output}")
+    assert ended.code != 0 and "name another place" in ended.err and "Traceback" not in ended.err
+    assert scripted.frames == []
+
+
+async def test_a_run_that_makes_nothing_to_save_has_failed(
+    scripted: Scripted, talk: Uiapi, makes: Callable[..., None], place: Path
+) -> None:
+    makes()
+    ended = await talk("run", "-o", str(place / "a.png"))
+    assert ended.code == 8 and "SaveImage" in ended.err and on_disk(place) == {}
+    assert (await talk("run")).out == "Done in 1.50 s.\n"
+
+
+async def test_a_run_whose_file_is_gone_tells_a_script_where_the_rest_is(
+    scripted: Scripted, talk: Uiapi, makes: Callable[..., None], place: Path
+) -> None:
+    makes("a.png")
+    scripted.answers["view"] = web.Response(status=404)
+    ended = await talk("run", "-o", str(place), "--json")
+    told = json.loads(ended.err)
+    assert ended.code == 4 and told["code"] == "not_found" and told["details"]["prompt_id"] == "p1"
+
+
+async def test_a_refused_run_ends_with_its_code(scripted: Scripted, talk: Uiapi) -> None:
+    failed = {"status": "error", "code": "execution_failed", "error": "KSampler: no model."}
+    scripted.streams["run"] = lambda frame: [failed]
+    ended = await talk("run")
+    assert (ended.code, ended.out, ended.err) == (8, "", "KSampler: no model.\n")
+
+
+async def test_what_is_not_done_in_time_ends_with_nine(scripted: Scripted, talk: Uiapi) -> None:
+    late = {"status": "error", "code": "timeout", "error": "The run took too long."}
+    scripted.streams["run"] = lambda frame: [late]
+    assert (await talk("run")).code == 9
+    scripted.answers["get_fields"] = web.json_response({**late, "code": "tab_slow"}, status=504)
+    assert (await talk("get", "a")).code == 9
+
+
+# -- Ctrl-C -----------------------------------------------------------------------------------------------------
+
+
+async def interrupted(scripted: Scripted, place: Path, *words: str, ready: Callable[[], bool]) -> int | None:
+    """The exit code of a command line that gets Ctrl-C once it is ready."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "uiapi", *words, env=environment(place, scripted.url),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        if words == ("mcp",):
+            assert process.stdin is not None and process.stdout is not None
+            about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+            hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+            process.stdin.write(json.dumps(hello).encode() + b"\n")
+            assert b"serverInfo" in await asyncio.wait_for(process.stdout.readline(), 60)
+        for _ in range(1200):
+            if ready():
+                break
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        return await asyncio.wait_for(process.wait(), 20)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_ctrl_c_ends_the_wait_and_the_connection_with_130(
+    scripted: Scripted, place: Path, eventually: Callable[..., Any]
+) -> None:
+    scripted.streams["run"] = lambda frame: []
+    assert await interrupted(scripted, place, "run", ready=lambda: "run" in scripted.commands()) == 130
+    await eventually(lambda: scripted.sockets[0][0].closed)
+
+
+async def test_ctrl_c_while_it_starts_ends_with_130(uiapi: Uiapi, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(words: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "app", interrupt)
+    assert (await uiapi("status")).code == 130
+
+
+async def test_ctrl_c_ends_the_tools_for_agents_while_they_wait(scripted: Scripted, place: Path) -> None:
+    assert await interrupted(scripted, place, "mcp", ready=lambda: True) == -signal.SIGINT
+
+
+# -- plan and download ------------------------------------------------------------------------------------------
+
+PLAN = {
+    "verdict": "blocked",
+    "totals": {"download": 1, "bytes": 2_000_000},
+    "models": [
+        {"name": "a.safetensors", "directory": "vae", "action": "blocked", "size": 2_000_000,
+         "reason": {"message": "Log in first."}},
+        {"name": "b.safetensors", "directory": "loras", "action": "present", "size": None, "reason": None},
+    ],
+}  # fmt: skip
+
+
+async def test_a_plan_says_what_stands_in_the_way(scripted: Scripted, talk: Uiapi, place: Path) -> None:
+    scripted.answers["plan_downloads"] = PLAN
+    (place / "w.json").write_text('\ufeff{"1": {}}', "utf-8")
+    ended = await talk("plan", "--workflow", str(place / "w.json"))
+    assert [line.split() for line in ended.out.splitlines()] == [
+        ["model", "folder", "size"],
+        ["a.safetensors", "vae", "blocked", "2", "MB", "Log", "in", "first."],
+        ["b.safetensors", "loras", "present", "?"],
+        ["1", "to", "download,", "2", "MB:", "blocked."],
+    ]
+    assert scripted.bodies[-1] == {"workflow": {"1": {}}}
+    assert json.loads((await talk("plan", "--json")).out) == PLAN
+
+
+def downloading(scripted: Scripted, *states: dict[str, Any]) -> None:
+    left = [*states]
+    scripted.answers |= {
+        "download_models": {"download_id": "d1"},
+        "d1": lambda request: web.json_response(left.pop(0) if len(left) > 1 else left[0]),
+    }
+
+
+HALF = {"status": "downloading", "bytes": 1, "total": 2}
+BEGUN = {"status": "downloading", "completed": False, "progress": {"a": HALF}}
+FAILED = {"status": "error", "error": "Log in."}
+THERE = {"status": "success", "path": "/m/a"}
+
+
+async def test_a_download_is_shown_with_where_its_models_are(scripted: Scripted, talk: Uiapi) -> None:
+    downloading(scripted, BEGUN, {"status": "completed", "completed": True, "progress": {"a": THERE}})
+    ended = await talk("download", "a=https://h/a")
+    assert ended.code == 0 and ended.out.splitlines()[1].split() == ["a", "success", "/m/a"]
+    assert scripted.bodies[0] == {"download_table": {"a": "https://h/a"}}
+
+
+@pytest.mark.parametrize(
+    ("state", "ends", "says"),
+    [
+        ({"status": "paused", "completed": False, "progress": {}}, 1, "download_resume"),
+        ({"status": "cancelled", "completed": True, "progress": {}}, 1, "cancelled"),
+        ({"status": "completed", "completed": True, "progress": {"a": THERE, "b": {"status": "cancelled"}}}, 1, "b"),
+        ({"status": "error", "completed": True, "progress": {"a": FAILED}}, 8, "Log in."),
+        ({"status": "error", "completed": True, "error": "No room.", "progress": {}}, 8, "No room."),
+    ],
+)
+async def test_a_download_that_is_not_whole_is_no_success(
+    scripted: Scripted, talk: Uiapi, state: dict[str, Any], ends: int, says: str
+) -> None:
+    downloading(scripted, state)
+    ended = await talk("download")
+    assert ended.code == ends and says in ended.err and ended.out == ""
+
+
+async def test_a_download_that_takes_too_long_is_cancelled(scripted: Scripted, talk: Uiapi) -> None:
+    downloading(scripted, BEGUN)
+    assert (await talk("download", "--timeout", "0.01")).code == 9
+    assert scripted.seen[-1].path == "/uiapi/download_cancel" and scripted.bodies[-1] == {"download_id": "d1"}
+
+
+# -- watch and words --------------------------------------------------------------------------------------------
+
+
+async def test_watching_ends_after_its_time_and_says_so_to_the_server(
+    scripted: Scripted, talk: Uiapi, eventually: Callable[..., Any]
+) -> None:
+    watching = asyncio.ensure_future(talk("watch", "a_*", "--timeout", "0.4"))
+    await eventually(lambda: "subscribe" in scripted.commands())
+    await scripted.say({"type": "event", "event": "a_1", "request": scripted.frames[0]["id"], "data": {"n": 1}})
+    assert (await watching).out == 'a_1  {"n": 1}\n'
+    assert scripted.frames[0]["data"] == {"events": ["a_*"], "paths": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "ends", "sent"),
+    [("/etc/hostname", 7, None), ("[]", 7, None), ('\ufeff{"1": {}}', 0, {"1": {}}), (' \n{"1": {}}', 0, {"1": {}})],
+)
+async def test_standard_input_is_a_workflow_and_never_the_name_of_one(
+    scripted: Scripted, talk: Uiapi, text: str, ends: int, sent: dict[str, Any] | None
+) -> None:
+    scripted.answers["load_workflow"] = {"message": "Loaded."}
+    assert (await talk("load", "-", stdin=text)).code == ends
+    assert [body["workflow"] for body in scripted.bodies] == ([] if sent is None else [sent])
+
+
+@pytest.mark.parametrize("words", [["status", "--url"], ["--url", "", "status"], ["--url= ", "status"]])
+async def test_an_address_that_was_forgotten_is_not_replaced_by_the_usual_one(uiapi: Uiapi, words: list[str]) -> None:
+    assert (await uiapi(*words)).code == 2
+
+
+async def test_bytes_that_are_no_text_are_refused(scripted: Scripted, talk: Uiapi) -> None:
+    ended = await talk("set", os.fsdecode(b"a=\xff"))
+    assert ended.code == 7 and "no UTF-8" in ended.err and scripted.seen == []
+
+
+async def test_without_mcp_it_says_what_to_install(scripted: Scripted, place: Path) -> None:
+    known = environment(place, scripted.url)
+    (place / "path" / "mcp.py").write_text("raise ModuleNotFoundError('no mcp', name='mcp')")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "uiapi", "mcp", env=known, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1 and said == b"This needs mcp: install this package with [mcp], or pip install mcp.\n"
+
+
+# -- what reaches a terminal ------------------------------------------------------------------------------------
+
+HOSTILE = "\x1b]52;c;ZXZpbA==\x07 \x9b31m [red]x[/nope] :fire: \x7f \ud83d a\tb"
+
+
+async def test_what_titles_hold_cannot_drive_the_terminal(scripted: Scripted, talk: Uiapi) -> None:
+    plain = "?]52;c;ZXZpbA==? ?31m [red]x[/nope] :fire: ? ? a"
+    nodes = [{"path": HOSTILE, "type": "T", "widgets": [{"name": "w", "value": HOSTILE}]}]
+    scripted.answers |= {
+        "get_fields": lambda request: web.json_response({"status": "ok", "response": {"a": HOSTILE, "b": HOSTILE}}),
+        "query_fields": {"nodes": nodes},
+        "load_workflow": {"message": HOSTILE},
+        "set_fields": web.json_response({"status": "error", "code": "unknown_path", "error": HOSTILE}, status=404),
+    }
+    told = [
+        (await talk("get", "a")).out,
+        (await talk("get", "a", "b")).out,
+        (await talk("query")).out,
+        (await talk("load", "-", stdin="{}")).out,
+        (await talk("set", "a=1")).err,
+    ]
+    for text in told:
+        assert plain in text and not {*text} & {*"\x1b\x07\x9b\x7f\ud83d"}
+
+
+async def test_a_script_gets_the_same_titles_whole_and_in_plain_letters(scripted: Scripted, talk: Uiapi) -> None:
+    scripted.answers["get_fields"] = {"a": HOSTILE}
+    out = (await talk("get", "a", "--json")).out
+    assert json.loads(out) == HOSTILE and out.isascii() and out.strip().isprintable()
+    scripted.answers["get_fields"] = {"a": "größer"}
+    assert (await talk("get", "a", "--json")).out == '"größer"\n'
+
+
+async def test_a_bar_shows_what_runs_as_it_is_called(
+    scripted: Scripted, talk: Uiapi, makes: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makes("a.png")
+    answer = scripted.streams["run"]
+    event = {"type": "event", "event": "executing", "data": {"node": "[/x]\x1b[2J"}}
+    scripted.streams["run"] = lambda frame: [{**event, "request": frame["id"]}, *answer(frame)]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ended = await talk("run")
+    assert ended.code == 0 and "node [/x]?[2J" in ended.err
+
+
+async def test_a_shell_is_offered_only_paths_that_mean_nothing_to_it(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = ["x\\$(touch PWNED)", "`id`", "a;b", "a'b", 'a"b', "a\nb", "a\x1b", "Größe 2", "A[1]", "O/I"]
+    scripted.answers["query_fields"] = {"nodes": [{"path": title, "widgets": [{"name": "w"}]} for title in titles]}
+    monkeypatch.setenv("COMFYUI_URL", scripted.url)
+    assert await asyncio.to_thread(app.paths, "") == ["Größe 2.w", "A[1].w", "O/I.w"]

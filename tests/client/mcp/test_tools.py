@@ -1,0 +1,186 @@
+"""The tools for agents, spoken with by the official MCP client: few, described, and helpful when they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from comfyui_uiapi.bridge.commands.editing import BATCHABLE
+from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
+from comfyui_uiapi.client import AsyncClient, UiapiError
+from comfyui_uiapi.client.mcp.server import server
+from comfyui_uiapi.client.mcp.tools import MAX_SIDE, MAX_TEXT, PAGE, TOOLS, carry_out, small
+from comfyui_uiapi.tests.client.conftest import PNG
+from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from jsonschema_rs import meta
+from mcp import Client as Agent
+from PIL import Image
+
+
+@pytest.fixture
+async def agent(async_client: AsyncClient) -> AsyncIterator[Agent]:
+    """An agent connected to the tools, in a task of its own: a session has to end in the task that began it."""
+    connected: asyncio.Future[Agent] = asyncio.get_running_loop().create_future()
+    enough = asyncio.Event()
+
+    async def hold() -> None:
+        async with Agent(server(async_client)) as agent:
+            connected.set_result(agent)
+            await enough.wait()
+
+    holding = asyncio.create_task(hold())
+    yield await connected
+    enough.set()
+    await holding
+
+
+def text(result: Any) -> str:
+    """What a result says."""
+    return "\n".join(part.text for part in result.content if part.type == "text")
+
+
+async def test_the_tools_are_few_and_each_says_what_it_is_for(agent: Agent) -> None:
+    tools = (await agent.list_tools()).tools
+    assert len(tools) < 20 and {tool.name for tool in tools} <= set(COMMANDS)
+    for tool in tools:
+        assert tool.description and tool.description.startswith(COMMANDS[tool.name].doc)
+        meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **tool.input_schema})
+        assert set(tool.input_schema["properties"]) <= set(COMMANDS[tool.name].request.model_fields)
+    # All of it is read by the agent before its first word.
+    assert len(json.dumps([tool.model_dump(mode="json") for tool in tools])) < 25_000
+
+
+async def test_the_batch_tool_names_every_edit_with_its_parameters(agent: Agent) -> None:
+    [batch] = [tool for tool in (await agent.list_tools()).tools if tool.name == "batch"]
+    for name in BATCHABLE:
+        assert f"- {name} {{" in (batch.description or "")
+
+
+async def test_a_tool_that_only_reads_says_so(agent: Agent) -> None:
+    tools = (await agent.list_tools()).tools
+    hints = {tool.name: tool.annotations.read_only_hint for tool in tools if tool.annotations}
+    assert hints["query_fields"] and hints["validate"] and not hints["batch"] and not hints["run"]
+
+
+async def test_a_reading_is_a_page_with_the_revision_it_is_of(house: Any, agent: Agent) -> None:
+    tab = await house.tab(capabilities=["revisions"])
+    asking = asyncio.ensure_future(agent.call_tool("query_fields", {}))
+    frame = await tab.next()
+    await tab.respond(frame["id"], {"nodes": []}, revision="r1")
+    assert frame["data"] == {"limit": PAGE}
+    assert json.loads(text(await asking)) == {"nodes": [], "revision": "r1"}
+
+
+async def test_a_dry_run_is_passed_on_and_answered(house: Any, agent: Agent) -> None:
+    tab = await house.tab()
+    tab.on("batch", lambda data: {"results": [], "applied": not data["dry_run"], "changes": [{"kind": "node_added"}]})
+    commands = [{"command": "add_node", "data": {"type": "EmptyImage"}}]
+    told = json.loads(text(await agent.call_tool("batch", {"commands": commands, "dry_run": True})))
+    assert told["applied"] is False and told["changes"] == [{"kind": "node_added"}]
+
+
+async def test_a_screenshot_is_answered_as_a_picture(house: Any, agent: Agent) -> None:
+    tab = await house.tab()
+    tab.on("screenshot", {"png": base64.b64encode(PNG).decode(), "width": 1, "height": 1})
+    [picture] = (await agent.call_tool("screenshot", {})).content
+    assert picture.type == "image" and picture.mime_type == "image/png" and base64.b64decode(picture.data) == PNG
+
+
+async def test_an_error_names_what_would_work(house: Any, agent: Agent) -> None:
+    tab = await house.tab()
+    asking = asyncio.ensure_future(agent.call_tool("get_fields", {"fields": ["A.x"]}))
+    frame = await tab.next()
+    details = {"nearest": ["A.b"], "path": "A.x"}
+    await tab.respond(frame["id"], status="error", code="unknown_path", error="No field A.x.", details=details)
+    result = await asking
+    assert result.is_error
+    assert text(result).splitlines() == ["unknown_path: No field A.x.", 'Try one of: ["A.b"]', '{"path":"A.x"}']
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("get_fields", {"fields": "A.b"}, "invalid: get_fields: fields"),
+        ("get_fields", {"fields": [], "nonsense": 1}, "nonsense"),
+        ("get_fields", {"fields": [], "timeout": "soon"}, "number of seconds"),
+        ("download_status", {}, "download_id is missing"),
+        ("get_fields", {"fields": ["a"]}, "no_webui"),
+        ("nonsense", {}, "there are connection_status"),
+    ],
+)
+async def test_a_wrong_call_is_told_and_the_session_goes_on(
+    house: Any, agent: Agent, name: str, arguments: dict[str, Any], says: str
+) -> None:
+    result = await agent.call_tool(name, arguments)
+    assert result.is_error and says in text(result)
+    assert not (await agent.call_tool("connection_status", {})).is_error
+
+
+async def test_without_comfyui_the_tools_say_what_to_do() -> None:
+    async with AsyncClient("http://127.0.0.1:1") as client, Agent(server(client)) as agent:
+        result = await agent.call_tool("connection_status", {})
+    assert result.is_error and "COMFYUI_URL" in text(result)
+
+
+async def test_an_answer_that_is_too_long_is_cut_and_says_how_to_ask_for_less(house: Any, agent: Agent) -> None:
+    tab = await house.tab()
+    tab.on("get_fields", {"a": "x" * 2 * MAX_TEXT})
+    told = text(await agent.call_tool("get_fields", {"fields": ["a"]}))
+    assert len(told) < 1.1 * MAX_TEXT and "ask for less" in told
+
+
+@pytest.fixture
+def seen(scripted: Scripted) -> Callable[..., Awaitable[list[Any]]]:
+    """What an agent gets of a run that made files of these names, each with this content."""
+
+    async def run(content: bytes, *names: str) -> list[Any]:
+        files = [{"node_id": "3", "filename": name, "url": f"/view?filename={name}"} for name in names]
+        scripted.answers |= {"run": {"prompt_id": "p1", "outputs": files}, "view": lambda _: web.Response(body=content)}
+        async with AsyncClient(scripted.url, reconnect=0) as client:
+            return await carry_out(client, "run", {})
+
+    return run
+
+
+async def test_a_video_is_named_and_not_sent_as_a_picture(scripted: Scripted, seen: Any) -> None:
+    [told] = await seen(b"\0\0\0\x18ftypmp42", "v.mp4")
+    assert json.loads(told)["files"][0]["filename"] == "v.mp4"
+    assert [request.path for request in scripted.seen] == ["/uiapi/run"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mime"),
+    [(PNG, "image/png"), (b"RIFF\0\0\0\0WAVEfmt ", None), (b"\x89PNG\r\n\x1a\nbroken", None), (b"<html>", None)],
+)
+async def test_only_what_is_a_picture_is_sent_as_one(seen: Any, content: bytes, mime: str | None) -> None:
+    _, part = await seen(content, "a.png")
+    assert part == (content, mime) if mime else "no picture" in part
+
+
+async def test_pictures_beyond_the_first_are_counted(seen: Any) -> None:
+    parts = await seen(PNG, *(f"{number}.png" for number in range(6)), "v.mp4")
+    assert parts[1:] == [(PNG, "image/png")] * 4 + ["2 more pictures were made and are not shown."]
+
+
+async def test_an_agent_whose_picture_cannot_be_fetched_does_not_run_again(seen: Any) -> None:
+    with pytest.raises(UiapiError, match="p1 is done, so do not run again"):
+        await seen(PNG, "a\n.png")
+
+
+def test_a_large_picture_is_made_smaller() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4 * MAX_SIDE, MAX_SIDE)).save(buffer, format="PNG")
+    picture, mime = small(buffer.getvalue(), "image/png")
+    assert Image.open(io.BytesIO(picture)).size == (MAX_SIDE, MAX_SIDE // 4) and mime == "image/png"
+    assert small(PNG, "image/png") == (PNG, "image/png")
+
+
+def test_what_steers_the_bridge_is_left_out_of_the_schemas() -> None:
+    for tool in TOOLS.values():
+        assert not {"webui", "client_id", "wait_for_webui", "idempotency_key"} & set(tool.schema["properties"])

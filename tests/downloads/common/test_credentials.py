@@ -1,0 +1,79 @@
+"""Tokens of a download: given to the host they belong to, and told, logged and kept nowhere."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from comfyui_uiapi.downloads.common.settings import Settings
+from comfyui_uiapi.downloads.jobs.source_choice import cleaned_entry
+from comfyui_uiapi.downloads.storage import url_map
+from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.harness.model_host import Host
+
+from ..jobs.test_jobs import workflow
+
+
+@pytest.fixture
+def settings(host: Host, other_host: Host) -> Settings:
+    return Settings(allowed_hosts=(other_host.authority,), civitai_endpoint=host.url(""), hf_endpoint=host.url(""))
+
+
+async def test_no_token_is_in_any_address_log_line_status_error_or_file(
+    room: Room,
+    host: Host,
+    other_host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    secrets = ("hf-sesame-open", "civitai-sesame", "pasted-sesame", "signed-sesame")
+    monkeypatch.setenv("HF_TOKEN", secrets[0])
+    monkeypatch.setenv("CIVITAI_API_TOKEN", secrets[1])
+    caplog.set_level(0)
+    other_host.redirect("/pasted", other_host.url("/bucket?X-Amz-Signature=signed-sesame"))
+    other_host.offer("/bucket", b'{"message": "bad token pasted-sesame"}', status=403, content_type="application/json")
+    host.offer("/org/repo/resolve/main/x.safetensors", status=403, headers={"X-Error-Code": "GatedRepo"})
+    run = await room.downloads.begin(
+        workflow(*((f"{name}.safetensors", "checkpoints", None) for name in "abc")),
+        {
+            "a.safetensors": other_host.url("/pasted?token=pasted-sesame"),
+            "b.safetensors": {"huggingface": "org/repo/x.safetensors"},
+            "c.safetensors": {"civitai": "https://civitai.com/models/1?modelVersionId=2&token=pasted-sesame"},
+        },
+    )
+    status = await room.ended(run)
+    assert {entry["status"] for entry in status["progress"].values()} == {"error"}
+    await room.downloads.save_urls({"a.safetensors": other_host.url("/pasted?token=pasted-sesame")})
+    pasted = {"civitai": "https://civitai.com/models/1?modelVersionId=2&token=pasted-sesame", "ckpt_type": "vae"}
+    await room.downloads.save_urls({"b.safetensors": pasted})
+    assert {*(await url_map.load_stored_urlmap())["b.safetensors"]} == {*pasted}
+    assert any(seen.headers.get("authorization") == "Bearer pasted-sesame" for seen in other_host.seen)
+    kept = [path.read_text() for path in room.state.iterdir()]
+    told = [json.dumps(room.events, default=str), json.dumps(status), caplog.text, *kept]
+    paths = [seen.path for seen in (*host.seen, *other_host.seen) if not seen.path.startswith("/bucket")]
+    for secret in secrets:
+        assert not [text for text in [*told, *paths] if secret in text]
+
+
+SIGNED = "https://huggingface.co/a/b/resolve/main/x.safetensors"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "X-Amz-Signature=sesame&X-Amz-Credential=sesame&download=true",
+        "hf_token=sesame&download=true",
+        "key=sesame&download=true",
+        "sig=sesame&download=true",
+        "Signature=sesame&Key-Pair-Id=sesame&Policy=sesame&download=true",
+        "download=true#access_token=sesame",
+    ],
+)
+async def test_what_would_let_somebody_in_is_neither_saved_nor_answered(room: Room, query: str) -> None:
+    entries: dict[str, Any] = {"a.safetensors": f"{SIGNED}?{query}", "b.safetensors": {"url": f"{SIGNED}?{query}"}}
+    await room.downloads.save_urls(entries)
+    saved = await url_map.load_stored_urlmap()
+    assert saved == {"a.safetensors": f"{SIGNED}?download=true", "b.safetensors": {"url": f"{SIGNED}?download=true"}}
+    # What an earlier version saved is not answered either.
+    assert {name: cleaned_entry(entry) for name, entry in entries.items()} == saved

@@ -1,0 +1,365 @@
+"""The table in docs/remote.md, cell by cell, on running servers: each way to listen, with and without a token.
+
+Each command is sent something that it refuses as invalid once the caller is let in, so that nothing is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, WSServerHandshakeError, web
+from aiohttp.test_utils import TestServer
+from comfyui_uiapi import server  # noqa: F401 - importing declares every command
+from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS, Risk
+from comfyui_uiapi.tests.harness.browser.pages import WAYS, Attempts
+from comfyui_uiapi.tests.harness.browser.person import answer_dialog
+from comfyui_uiapi.tests.harness.browser.tab import REBOUND, Chromium, Tab, until
+from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.program import PATIENCE
+from playwright.async_api import Page
+
+TOKEN = "correct-horse"  # noqa: S105 - a test's own
+# With it ComfyUI lets pages from everywhere in, and only this package's own check is left.
+OPEN = ("--enable-cors-header", "*")
+NETWORK = ("--listen", "0.0.0.0")  # noqa: S104 - what is tested
+SERVERS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "loopback": ((), {}),
+    "loopback with a token": (OPEN, {"UIAPI_TOKEN": TOKEN}),
+    "network": ((*NETWORK, *OPEN), {}),
+    "network with a token": (NETWORK, {"UIAPI_TOKEN": TOKEN}),
+}
+CALLERS: dict[str, dict[str, str]] = {
+    "no token": {},
+    "wrong token": {"Authorization": "Bearer incorrect-horse"},
+    "right token": {"Authorization": f"Bearer {TOKEN}"},
+    "another scheme": {"Authorization": f"Basic {TOKEN}"},
+}
+# (what everything else is answered, what writing to disk is answered) by server and caller.
+TABLE: dict[tuple[str, str], tuple[str, str]] = {
+    **{("loopback", caller): ("let in", "let in") for caller in CALLERS},
+    **{("network", caller): ("let in", "forbidden") for caller in CALLERS},
+    **{
+        (f"{where} with a token", caller): (code, code)
+        for where in ("loopback", "network")
+        for caller, code in {
+            "no token": "token_required",
+            "wrong token": "wrong_token",
+            "right token": "let in",
+            "another scheme": "token_required",
+        }.items()
+    },
+}
+# What a page from elsewhere cannot help saying of itself, or a name that is not this server's.
+ELSEWHERE: dict[str, dict[str, str]] = {
+    "another site": {"Sec-Fetch-Site": "cross-site"},
+    "another port": {"Sec-Fetch-Site": "same-site"},
+    "a foreign Origin": {"Origin": "https://elsewhere.example"},
+    "a sandboxed frame": {"Origin": "null"},
+    "a rebound name": {"Host": "rebound.example"},
+    "a rebound name and its own Origin": {"Host": "rebound.example:80", "Origin": "http://rebound.example:80"},
+}
+# Where ComfyUI itself refuses before us, with a 403 that says nothing: a page's Origin at a loopback Host, unless it
+# was told to let pages from everywhere in.
+SILENT = "ComfyUI's own"
+COMFYUI_FIRST = {("loopback", "a foreign Origin"), ("network with a token", "a foreign Origin")}
+REFUSALS = ("forbidden", "token_required", "wrong_token", "cross_origin", "foreign_host")
+ROUTES = [command for command in COMMANDS.values() if command.route]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, ComfyProcess]]:
+    """One ComfyUI for each way to run it; they start side by side."""
+    processes = {
+        name: ComfyProcess(tmp_path_factory.mktemp("access"), args=args, env=env)
+        for name, (args, env) in SERVERS.items()
+    }
+    with ExitStack() as ending:
+        # Kept to the end: what a thread has started ends with it.
+        pool = ending.enter_context(ThreadPoolExecutor(2))
+        for process in processes.values():
+            ending.callback(process.kill)
+        list(pool.map(ComfyProcess.start, processes.values()))
+        yield processes
+
+
+@pytest.fixture(params=SERVERS)
+def comfy(request: pytest.FixtureRequest, servers: Mapping[str, ComfyProcess]) -> tuple[str, ComfyProcess]:
+    """The name and process of each of them."""
+    return request.param, servers[request.param]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def session() -> AsyncIterator[ClientSession]:
+    """For requests with any headers."""
+    async with ClientSession(timeout=ClientTimeout(total=PATIENCE)) as session:
+        yield session
+
+
+async def verdict(session: ClientSession, comfy: ComfyProcess, command: Any, headers: Mapping[str, str]) -> str:
+    """What a command answers to somebody with these headers: the code of a refusal, or that he was let in."""
+    url = f"{comfy.url}/uiapi/{command.path.partition('{')[0]}" + ("nothing" if "{" in command.path else "")
+    sent: dict[str, Any] = {"params": {"nonsense": "1"}} if command.method == "GET" else {"json": {"nonsense": 1}}
+    async with session.request(command.method, url, headers=headers, **sent) as response:
+        return await read(response)
+
+
+async def read(response: ClientResponse) -> str:
+    """What an answer says: the code of a refusal, whether it was ComfyUI's own, or that he was let in."""
+    if response.status == 403 and await response.read() == b"":
+        return SILENT
+    code = str((await response.json()).get("code"))
+    assert (response.status == 403) == (code in REFUSALS), (response.url, response.status, code)
+    return code if code in REFUSALS else "let in"
+
+
+async def test_every_command_is_answered_as_the_table_says(
+    comfy: tuple[str, ComfyProcess], session: ClientSession
+) -> None:
+    where, process = comfy
+    for caller, headers in CALLERS.items():
+        usual, disk = TABLE[where, caller]
+        answered = {command.name: await verdict(session, process, command, headers) for command in ROUTES}
+        expected = {command.name: disk if command.risk is Risk.WRITE_DISK else usual for command in ROUTES}
+        assert answered == expected, caller
+
+
+async def test_pages_from_elsewhere_and_rebound_names_are_refused_everywhere_even_with_the_token(
+    comfy: tuple[str, ComfyProcess], session: ClientSession
+) -> None:
+    where, process = comfy
+    for what, headers in ELSEWHERE.items():
+        expected = "foreign_host" if "rebound" in what else "cross_origin"
+        if (where, what) in COMFYUI_FIRST:
+            expected = SILENT
+        # ComfyUI itself looks a Host up that comes with an Origin, which takes its time each time.
+        for command in ROUTES[:2] if len(headers) > 1 else ROUTES:
+            assert await verdict(session, process, command, {**headers, **CALLERS["right token"]}) == expected, what
+        for path in ("ws", "docs", "openapi.json", "nonsense"):
+            async with session.get(f"{process.url}/uiapi/{path}", headers=headers) as response:
+                assert await read(response) == expected, (what, path)
+        with pytest.raises(WSServerHandshakeError) as refused:
+            await session.ws_connect(f"{process.url}/uiapi/ws", headers=headers)
+        assert refused.value.status == 403
+
+
+async def test_the_address_comfyui_gives_every_route_a_second_time_is_guarded_too(
+    comfy: tuple[str, ComfyProcess], session: ClientSession
+) -> None:
+    where, process = comfy
+    async with session.get(f"{process.url}/api/uiapi/webuis") as response:
+        assert response.status == (403 if "token" in where else 200)
+    for headers in ELSEWHERE.values():
+        async with session.get(f"{process.url}/api/uiapi/webuis", headers=headers) as response:
+            assert response.status == 403
+
+
+@pytest.mark.parametrize("role", ["client", "webui"])
+async def test_a_websocket_is_let_in_as_the_table_says(
+    comfy: tuple[str, ComfyProcess], session: ClientSession, role: str
+) -> None:
+    where, process = comfy
+    key = await page_key(session, process)
+    for token, caller in ((None, "no token"), ("incorrect-horse", "wrong token"), (TOKEN, "right token")):
+        usual, disk = TABLE[where, caller]
+        async with session.ws_connect(f"{process.url}/uiapi/ws") as socket:
+            hello = {"type": "hello", "role": role, "protocol": 1, "token": token, "page_key": key}
+            await socket.send_json(hello)
+            answer = await socket.receive_json(timeout=PATIENCE)
+            if usual != "let in":
+                assert (answer["type"], answer["code"]) == ("error", usual)
+                assert (await socket.receive(timeout=PATIENCE)).data == 4403
+                continue
+            assert answer["type"] == "welcome"
+            for number, command in enumerate(ROUTES):
+                await socket.send_json(
+                    {"type": "request", "id": number, "command": command.name, "data": {"nonsense": 1}}
+                )
+            codes: dict[str, str] = {}
+            while len(codes) < len(ROUTES):
+                frame = await socket.receive_json(timeout=PATIENCE)
+                if frame["type"] == "response":
+                    codes[ROUTES[frame["id"]].name] = frame["code"]
+            for command in ROUTES:
+                refused = command.risk is Risk.WRITE_DISK and disk != "let in"
+                assert codes[command.name] == (disk if refused else "invalid")
+
+
+# -- posing as a tab ------------------------------------------------------------------------------------------------
+
+
+async def page_key(session: ClientSession, process: ComfyProcess) -> str:
+    """The key that the pages of a ComfyUI join with, asked for as their scripts do."""
+    headers = {**CALLERS["right token"], "Origin": process.url}
+    async with session.post(f"{process.url}/uiapi/page_key", headers=headers) as response:
+        assert response.status == 200
+        return str((await response.json())["response"]["page_key"])
+
+
+async def refusal(session: ClientSession, url: str, headers: Mapping[str, str], body: Any = None) -> str:
+    """The code that a POST is refused with."""
+    async with session.post(url, headers=headers, json=body or {}) as response:
+        return SILENT if await response.read() == b"" else str((await response.json()).get("code"))
+
+
+async def tabs(session: ClientSession, process: ComfyProcess) -> list[dict[str, Any]]:
+    """The open tabs."""
+    async with session.get(f"{process.url}/uiapi/webuis", headers=CALLERS["right token"]) as response:
+        listed: list[dict[str, Any]] = (await response.json())["response"]
+        return listed
+
+
+async def test_a_program_that_calls_itself_a_tab_is_none(
+    comfy: tuple[str, ComfyProcess], session: ClientSession
+) -> None:
+    where, process = comfy
+    right = CALLERS["right token"]
+    hosts = [process.url.removeprefix("http://")]
+    if "network" in where:
+        # As from another machine, by the address it would use.
+        hosts.append(f"192.168.1.5:{process.port}")
+    for host in hosts:
+        headers = {**right, "Host": host}
+        assert await refusal(session, f"{process.url}/uiapi/page_key", headers) == "wrong_page"
+        for given in ({}, {"page_key": "guessed"}):
+            async with session.ws_connect(f"{process.url}/uiapi/ws", headers={"Host": host}) as socket:
+                hello = {"type": "hello", "role": "webui", "protocol": 1, "token": TOKEN, "capabilities": ["panel"]}
+                await socket.send_json({**hello, **given})
+                assert (await socket.receive_json(timeout=PATIENCE))["code"] == "wrong_page"
+                assert (await socket.receive(timeout=PATIENCE)).data == 4403
+            # On this machine another package's page is served without one.
+            if given or host != hosts[0]:
+                ready = f"{process.url}/uiapi/webui_ready"
+                assert await refusal(session, ready, headers, {"client_id": -1, **given}) == "wrong_page"
+    for what, headers in ELSEWHERE.items():
+        expected = "foreign_host" if "rebound" in what else "cross_origin"
+        if (where, what) in COMFYUI_FIRST:
+            expected = SILENT
+        assert await refusal(session, f"{process.url}/uiapi/page_key", {**right, **headers}) == expected, what
+    assert await tabs(session, process) == []
+
+
+# -- real pages -----------------------------------------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def elsewhere() -> AsyncIterator[str]:
+    """The address of a page on another port of this machine."""
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html><title>elsewhere</title>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", page)
+    async with TestServer(app) as other:
+        yield str(other.make_url("/"))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Chromium) -> AsyncIterator[Page]:
+    """An empty page."""
+    page = await browser.new_page()
+    yield page
+    await page.context.close()
+
+
+async def test_a_real_page_from_another_port_gets_nowhere(
+    comfy: tuple[str, ComfyProcess], elsewhere: str, page: Page
+) -> None:
+    where, process = comfy
+    await page.goto(elsewhere)
+    tried = await Attempts().of(page, process.url, TOKEN)
+    # What asks the server first whether it may is not sent at all where ComfyUI does not say that everybody may;
+    # where it does, all there is to read is the refusal.
+    open_to_all = OPEN[0] in SERVERS[where][0]
+    asks_first: dict[str, Any] = dict.fromkeys(("json", "token"), 403) if open_to_all else {}
+    expected = {"text": 403, "blind": 403, "form": 403, "socket": 403, **asks_first}
+    assert await tried.told(expected) == expected
+    readable = "cross_origin" if open_to_all else "nothing"
+    assert tried.seen == {
+        **dict.fromkeys(("json", "token", "text"), readable),
+        **{"blind": "opaque", "socket": "nothing"},
+    }
+
+
+async def test_a_real_page_under_a_rebound_name_gets_nowhere(comfy: tuple[str, ComfyProcess], page: Page) -> None:
+    _, process = comfy
+    own = f"http://{REBOUND}:{process.port}"
+    # ComfyUI gives its pages to every name; to the browser what comes from there is all of one place.
+    await page.goto(f"{own}/system_stats")
+    assert await page.evaluate("origin") == own
+    tried = await Attempts().of(page, own, TOKEN)
+    expected = dict.fromkeys((*WAYS, "form", "socket"), 403)
+    assert await tried.told(expected) == expected
+    assert tried.seen == {**dict.fromkeys(WAYS, "foreign_host"), "socket": "nothing"}
+
+
+async def test_comfyuis_own_page_is_let_in_as_the_table_says(
+    comfy: tuple[str, ComfyProcess], session: ClientSession, page: Page
+) -> None:
+    where, process = comfy
+    has_token, disk = "token" in where, TABLE[where, "right token"][1]
+    program = CALLERS["right token"] if has_token else CALLERS["no token"]
+    tab = Tab(page, process)
+    await tab.load(clear=False, connected=False)
+
+    async def listed() -> list[dict[str, Any]]:
+        return await tabs(session, process)
+
+    if has_token:
+        assert await listed() == []
+        for given in ("incorrect-horse", TOKEN):
+            await answer_dialog(page, "token", given)
+    assert len(await until(listed, "the page's own tab", PATIENCE)) == 1
+    async with session.post(f"{process.url}/uiapi/get_workflow", json={}, headers=program) as response:
+        assert response.status == 200
+    tried = await Attempts().of(page, process.url, TOKEN if has_token else "")
+    # The page's own requests; 422 is what somebody is told who was let in.
+    usual = 403 if has_token else 422
+    expected = {**dict.fromkeys((*WAYS, "form"), usual), "token": 422, "socket": 101}
+    assert await tried.told(expected) == expected
+    assert tried.seen["token"] == "invalid"  # noqa: S105 - what became of it
+    written = "invalid" if disk == "let in" else disk
+    assert tried.seen["socket"] == {"type": "welcome", "drive": "invalid", "disk": written}
+    await page.close()
+
+    async def gone() -> bool:
+        return await listed() == []
+
+    await until(gone, "the tab to be gone", PATIENCE)
+
+
+# -- what the log keeps to itself -----------------------------------------------------------------------------------
+
+
+async def test_the_log_has_no_secrets_and_no_lines_that_somebody_else_wrote(
+    servers: Mapping[str, ComfyProcess], session: ClientSession
+) -> None:
+    process = servers["network with a token"]
+    forged = "x\n[forged] line\r\n[forged] another"
+    secret = "sesame-open"  # noqa: S105
+    url = f"https://huggingface.co/a/b/resolve/main/x.safetensors?token={secret}\n[forged]"
+    bodies: dict[str, dict[str, Any]] = {
+        "download_model": {"model_name": forged, "model_def": {"url": url, "ckpt_type": forged}},
+        "get_fields": {"fields": [forged], "client_id": forged},
+        "load_workflow": {"workflow": {forged: secret}, "idempotency_key": "k\n[forged]"},
+        "webui_response": {"request_id": forged, "client_id": forged, "response": {}},
+    }
+    right = CALLERS["right token"]
+    for command, body in bodies.items():
+        async with session.post(f"{process.url}/uiapi/{command}", json=body, headers=right) as response:
+            assert response.status != 500
+    await session.get(f"{process.url}/uiapi/webuis", headers={"Authorization": f"Bearer {secret}"})
+    async with session.ws_connect(f"{process.url}/uiapi/ws") as socket:
+        await socket.send_json({"type": "hello", "role": "client", "protocol": 1, "name": forged, "token": TOKEN})
+        await socket.receive_json(timeout=PATIENCE)
+        await socket.send_json({"type": "request", "id": forged, "command": forged, "data": {}})
+        await socket.receive_json(timeout=PATIENCE)
+    log = process.log_text()
+    assert TOKEN not in log and secret not in log and "incorrect-horse" not in log
+    assert [line for line in log.splitlines() if line.startswith("[forged]")] == []
+    assert "Traceback" not in log

@@ -1,0 +1,143 @@
+"""What one caller may have under way on a real ComfyUI: what is more is refused while others are served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest_asyncio
+from comfyui_uiapi.bridge.api.websocket import MAX_IN_PROGRESS
+from comfyui_uiapi.bridge.policy.request_limits import MAX_BYTES, MAX_REQUESTS
+from comfyui_uiapi.bridge.protocol.websocket_connection import MAX_FRAME
+from comfyui_uiapi.tests.harness.alone import Alone
+from comfyui_uiapi.tests.harness.browser.tab import until
+from comfyui_uiapi.tests.harness.program import PATIENCE, Program
+
+# More than may be under way.
+SURPLUS = 5
+HEAD = "POST /uiapi/get_workflow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+WAITING = json.dumps({"wait_for_webui": True, "timeout": 2 * PATIENCE})
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def program(alone: Alone) -> AsyncIterator[Program]:
+    """A program; nothing is under way before and after."""
+    alone.listen()
+    async with Program(alone.comfy) as asking:
+        await idle(asking)
+        yield asking
+        await idle(asking)
+    assert "Traceback" not in alone.told()
+
+
+async def idle(program: Program) -> None:
+    """Wait until nothing waits for a tab."""
+
+    async def nothing() -> bool:
+        return await waiting(program) == 0
+
+    await until(nothing, "no request under way", PATIENCE)
+
+
+async def waiting(program: Program) -> int:
+    """How many requests wait for a tab."""
+    # Who has too much under way is not even told this.
+    return int((await program.get("connection_status"))[1].get("pending_requests", -1))
+
+
+async def test_a_socket_may_have_4096_requests_under_way_and_others_are_served(program: Program) -> None:
+    (greedy, _), other = await program.raw_socket(), await program.socket()
+
+    async def ask(number: int) -> None:
+        data = {"wait_for_webui": True, "timeout": 2 * PATIENCE}
+        await greedy.send_json({"type": "request", "id": number, "command": "get_workflow", "data": data})
+
+    for number in range(MAX_IN_PROGRESS + SURPLUS):
+        await ask(number)
+    for number in range(MAX_IN_PROGRESS, MAX_IN_PROGRESS + SURPLUS):
+        refused = await greedy.receive_json(timeout=PATIENCE)
+        assert (refused["id"], refused["code"]) == (number, "too_many")
+        assert f"{MAX_IN_PROGRESS} of your requests" in refused["error"]
+    assert await waiting(program) == MAX_IN_PROGRESS
+    assert (await other.request("webuis"))["status"] == "ok"
+    # One of them withdrawn makes room for one.
+    await greedy.send_json({"type": "cancel", "id": 0})
+
+    async def one_less() -> bool:
+        return await waiting(program) == MAX_IN_PROGRESS - 1
+
+    await until(one_less, "one less", PATIENCE)
+    await ask(0)
+    await ask(MAX_IN_PROGRESS)
+    assert (await greedy.receive_json(timeout=PATIENCE))["id"] == MAX_IN_PROGRESS
+    await greedy.close()
+
+
+async def test_an_address_may_have_4096_requests_under_way_over_http_and_others_are_served(program: Program) -> None:
+    connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def ask(request: str, own: str = "127.0.0.1") -> asyncio.StreamReader:
+        """Send a request from an address of this machine."""
+        connection = await asyncio.open_connection("127.0.0.1", program.comfy.port, local_addr=(own, 0))
+        connections.append(connection)
+        connection[1].write(request.encode())
+        return connection[0]
+
+    async def under_way() -> bool:
+        # Seen from another address, since this one has no request left.
+        look = "GET /uiapi/connection_status HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        head, _, body = (await (await ask(look, "127.0.0.2")).read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        return bool(json.loads(body)["pending_requests"] == MAX_REQUESTS)
+
+    waits = f"{HEAD}Content-Length: {len(WAITING)}\r\n\r\n{WAITING}"
+    try:
+        readers = [await ask(waits) for _ in range(MAX_REQUESTS)]
+        await until(under_way, "as many requests as may be under way", PATIENCE)
+        for _ in range(SURPLUS):
+            assert (await (await ask(waits)).readline()).startswith(b"HTTP/1.1 429 ")
+        status, envelope = await program.get("webuis")
+        assert (status, envelope["code"]) == (429, "too_many")
+        assert f"{MAX_REQUESTS} of your requests" in envelope["error"]
+        assert await under_way() and not [reader for reader in readers if reader.at_eof()]
+    finally:
+        for _, writer in connections:
+            writer.transport.abort()
+
+
+async def test_an_address_may_have_512_megabytes_of_bodies_under_way(program: Program) -> None:
+    assert MAX_BYTES == 8 * MAX_FRAME
+    # Eight bodies stay below it, and the beginning of another goes beyond.
+    sent, more, length = 63 * 2**20, 16 * 2**20, MAX_FRAME - 1
+    assert 8 * sent < MAX_BYTES < 8 * sent + more
+    writers: list[asyncio.StreamWriter] = []
+
+    async def send(amount: int) -> asyncio.Task[bytes]:
+        """So much of a body of that length, which then does not go on; how it is answered."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", program.comfy.port)
+        writers.append(writer)
+        writer.write(f"{HEAD}Content-Length: {length}\r\n\r\n".encode())
+        # Who is refused need not be listened to.
+        with suppress(ConnectionError):
+            for _ in range(amount // 2**20):
+                writer.write(bytes(2**20))
+                await writer.drain()
+        return program.spawn(reader.readline())
+
+    try:
+        amounts = [sent] * 8 + [more]
+        answers = [await send(amount) for amount in amounts]
+        # Whose bytes come last is the one too many; what it had is free for the others.
+        done, waiting = await asyncio.wait(answers, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result()[:13] for task in done] == [b"HTTP/1.1 429 "]
+        assert (await program.get("webuis"))[0] == 200 and len(waiting) == 8
+        # Those that were let in are read to their end: they are no JSON.
+        for answer, writer, amount in zip(answers, writers, amounts, strict=True):
+            if answer in waiting:
+                writer.write(bytes(length - amount))
+                assert (await asyncio.wait_for(answer, PATIENCE)).startswith(b"HTTP/1.1 400 ")
+    finally:
+        for writer in writers:
+            writer.transport.abort()

@@ -1,0 +1,214 @@
+"""Faults on the real stack: browsers that die, freeze, reload and double, and a ComfyUI that restarts under them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab, until
+from comfyui_uiapi.tests.harness.comfy import PACKAGE_NAME, ComfyProcess
+from comfyui_uiapi.tests.harness.program import PATIENCE, Program
+from comfyui_uiapi.tests.harness.workflows import endless, picture, write_upscaler
+
+NewChromium = Callable[[], Awaitable[Chromium]]
+
+# Seconds within which whoever waits for a killed browser is told.
+TOLD_WITHIN = 1.0
+# A page on which nothing but the real transport runs, so that it loads fast enough to be loaded often.
+LIGHT_PAGE = f"""async () => {{
+    const {{createTransport}} = await import('/extensions/{PACKAGE_NAME}/connection/transport.js')
+    const nothing = () => null
+    const means = {{
+        url: () => `ws://${{location.host}}/uiapi/ws`, info: () => ({{browser: 'light'}}), capabilities: [],
+        page: window, random: Math.random,
+    }}
+    createTransport(new Proxy(means, {{get: (own, name) => own[name] ?? nothing}})).start()
+}}"""
+
+
+@pytest.fixture(scope="module")
+def own_comfy(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyProcess]:
+    """A ComfyUI for the tests here that begin and end without a tab."""
+    with ComfyProcess(tmp_path_factory.mktemp(f"faults-{frontend}"), frontend=frontend) as process:
+        write_upscaler(process.base)
+        yield process
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def program(own_comfy: ComfyProcess) -> AsyncIterator[Program]:
+    """A program of `own_comfy`; nothing it started runs on after the test."""
+    async with Program(own_comfy) as asking:
+        yield asking
+        await asking.comfy_post("/interrupt")
+
+        async def idle() -> bool:
+            return await asking.queue() == ([], [])
+
+        await until(idle, "an empty queue", PATIENCE)
+
+
+async def pending(program: Program, webui: int | None) -> int:
+    """How many requests wait for this tab."""
+    return int((await program.get(f"connection_status?client_id={webui}"))[1]["pending_requests"])
+
+
+async def timed(answer: Awaitable[Any]) -> tuple[Any, float]:
+    """An answer and when it came."""
+    return await answer, time.monotonic()
+
+
+def envelope_of(answer: Any) -> dict[str, Any]:
+    """The envelope, whichever way it came."""
+    envelope: dict[str, Any] = answer[1] if isinstance(answer, tuple) else answer
+    return envelope
+
+
+# -- browsers that go -----------------------------------------------------------------------------------------------
+
+
+async def test_when_the_browser_is_killed_what_it_owes_is_answered_and_comfyuis_run_goes_on(
+    program: Program, new_chromium: NewChromium
+) -> None:
+    chromium = await new_chromium()
+    tab = await chromium.open(program.comfy)
+    await program.ok("load_workflow", {"workflow": endless()})
+    socket = await program.socket()
+    run = socket.start("run")
+    await socket.event(lambda event: event["event"] == "progress")
+    dialog = program.spawn(program.post("send_workflow", {"workflow": picture(), "title": "An offer"}))
+    await tab.page.get_by_role("dialog", name="An offer").wait_for()
+    # From here on the page answers nothing, though its browser does.
+    await tab.page.evaluate("() => void setTimeout(() => { for (;;); })")
+    read = program.spawn(program.post("get_fields", {"fields": ["Canvas.width"]}))
+
+    async def all_wait() -> bool:
+        return await pending(program, tab.webui) == 2
+
+    await until(all_wait, "both to wait", PATIENCE)
+    answers = [program.spawn(timed(asked)) for asked in (dialog, read)]
+    await asyncio.sleep(0)
+    killed = time.monotonic()
+    chromium.kill()
+    for answer, when in await asyncio.wait_for(asyncio.gather(*answers), PATIENCE):
+        assert (envelope_of(answer)["status"], envelope_of(answer)["error"]) == ("error", "Client disconnected")
+        assert when - killed < TOLD_WITHIN
+    asked = time.monotonic()
+    status, envelope = await program.post("get_fields", {"fields": ["Canvas.width"]})
+    assert (status, envelope["code"]) == (503, "no_webui")
+    assert time.monotonic() - asked < TOLD_WITHIN
+    heard = len(socket.events)
+    await socket.event(lambda event: event["event"] == "progress" and event in socket.events[heard:])
+    assert not run.done()
+    await program.comfy_post("/interrupt")
+    assert (await asyncio.wait_for(run, PATIENCE))["code"] == "execution_interrupted"
+
+
+async def test_a_frozen_browser_is_dropped_by_the_heartbeat(program: Program, new_chromium: NewChromium) -> None:
+    chromium = await new_chromium()
+    await chromium.open(program.comfy)
+    heartbeat = (await program.socket()).welcome["heartbeat"]
+    # The whole group: the helper that holds the sockets would go on answering pings.
+    os.killpg(chromium.pid, signal.SIGSTOP)
+    frozen = time.monotonic()
+    status, envelope = await program.post("get_workflow", {"timeout": 10 * heartbeat})
+    assert (status, envelope["error"]) == (502, "Client disconnected")
+    # A ping at most one heartbeat after it froze, and half of one to answer it.
+    assert time.monotonic() - frozen < 1.5 * heartbeat + TOLD_WITHIN
+    assert (await program.get("webuis"))[1]["response"] == []
+
+
+# -- a ComfyUI that restarts ----------------------------------------------------------------------------------------
+
+
+async def test_a_tab_is_back_after_a_restart_of_comfyui_without_being_reloaded(
+    program: Program, open_tab: Callable[..., Awaitable[Tab]]
+) -> None:
+    tab = await open_tab(program.comfy)
+    await tab.page.evaluate("() => { window.marker = 'not reloaded' }")
+    await program.ok("load_workflow", {"workflow": picture(width=88)})
+    await asyncio.to_thread(program.comfy.restart)
+    assert await tab.wait_connected(set()) == tab.webui
+    assert await program.ok("get_fields", {"fields": ["Canvas.width"]}) == {"Canvas.width": 88}
+    assert (await program.ok("run"))["status"] == "success"
+    assert await tab.page.evaluate("window.marker") == "not reloaded"
+    # Chromium itself reports every try that met no server.
+    tab.errors[:] = [error for error in tab.errors if "ERR_CONNECTION_" not in error]
+
+
+# -- pages that come twice and often --------------------------------------------------------------------------------
+
+
+async def test_a_duplicate_of_a_tab_gets_an_id_of_its_own(tab: Tab) -> None:
+    # What a page opens begins with a copy of its sessionStorage, as a tab that a person duplicates does.
+    async with tab.page.context.expect_page() as opening:
+        await tab.page.evaluate("() => { sessionStorage.setItem('copied', 'yes'); void window.open(location.href) }")
+    duplicate = Tab(await opening.value, tab.comfy)
+    duplicate.webui = await duplicate.wait_connected({tab.webui or 0})
+    assert await duplicate.page.evaluate("sessionStorage.getItem('copied')") == "yes"
+    async with Program(tab.comfy) as program:
+        for number, each in enumerate((tab, duplicate), 1):
+            await program.ok("load_workflow", {"workflow": picture(width=16 * number), "webui": each.webui})
+        for number, each in enumerate((tab, duplicate), 1):
+            asked = {"fields": ["Canvas.width"], "webui": each.webui}
+            assert await program.ok("get_fields", asked) == {"Canvas.width": 16 * number}
+            assert (await program.ok("run", {"webui": each.webui}))["status"] == "success"
+    await duplicate.page.close()
+    await duplicate.wait_gone()
+    assert await tab.webuis() == {tab.webui}
+    assert duplicate.errors == []
+
+
+async def test_reloads_of_a_page_leave_nothing_behind(tab: Tab) -> None:
+    page = await tab.page.context.new_page()
+
+    async def load(known: set[int | None]) -> int:
+        await page.goto(f"{tab.comfy.url}/system_stats")
+        await page.evaluate(LIGHT_PAGE)
+
+        async def only_new() -> int | None:
+            ids = await tab.webuis() - {tab.webui}
+            return ids.pop() if len(ids) == 1 and not ids & known else None
+
+        return await until(only_new, "the reloaded page's connection", PATIENCE)
+
+    last = await load(set())
+    before = descriptors(tab.comfy.pid)
+    for _ in range(50):
+        last = await load({last})
+
+    async def no_more() -> bool:
+        return descriptors(tab.comfy.pid) <= before
+
+    await until(no_more, f"as few descriptors as before ({before})", PATIENCE)
+    assert await tab.webuis() == {tab.webui, last}
+    await page.close()
+
+
+async def test_a_frontend_that_was_reloaded_and_closed_leaves_nothing_behind(
+    tab: Tab, open_tab: Callable[..., Awaitable[Tab]]
+) -> None:
+    before = descriptors(tab.comfy.pid)
+    other = await open_tab(tab.comfy)
+    for _ in range(3):
+        await other.load()
+    assert await tab.webuis() == {tab.webui, other.webui}
+    # With the page goes what its browser keeps open for later requests.
+    await other.close()
+
+    async def no_more() -> bool:
+        return descriptors(tab.comfy.pid) <= before
+
+    await until(no_more, f"as few descriptors as before ({before})", PATIENCE)
+    assert await tab.webuis() == {tab.webui}
+
+
+def descriptors(pid: int) -> int:
+    """How many files and sockets this process has open."""
+    return len([*Path(f"/proc/{pid}/fd").iterdir()])

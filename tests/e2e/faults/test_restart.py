@@ -1,0 +1,169 @@
+"""ComfyUI is stopped and started again under a tab, programs and a download: nobody hangs, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from comfyui_uiapi.client.async_client import AsyncClient
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.program import PATIENCE, Program
+from comfyui_uiapi.tests.harness.workflows import picture
+from comfyui_uiapi.tests.tools import build
+
+# Stopping is the server's; one frontend will do.
+pytestmark = pytest.mark.parametrize("frontend", [build.FRONTENDS[-1]], indirect=True, scope="session")
+
+# Seconds that stopping may add to ComfyUI's own end, and within which everybody is back once it answers again: three
+# times what it takes on a machine with nothing else to do, since everything here competes for the same processors.
+ADDED, BACK_WITHIN = 2.0, 15.0
+# Seconds for a process to end on a machine with much else to do.
+ENDS = 60.0
+SIZE = 24 << 20
+# What an end that is not clean writes to the log.
+SIGNS = ("Traceback", "was destroyed", "Unclosed", "never awaited", "never retrieved", "ResourceWarning")
+MODEL = "slow.safetensors"
+BUSY = "() => void setTimeout(() => { for (const now = Date.now(); Date.now() < now + 5e3;); })"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def host() -> AsyncIterator[Host]:
+    """Offers a model, slowly."""
+    host = await Host().start()
+    host.offer(f"/{MODEL}", model_bytes(SIZE), rate=1e6)
+    yield host
+    await host.close()
+
+
+@pytest.fixture
+def comfy(frontend: str, host: Host, tmp_path: Path) -> Any:
+    """A ComfyUI to be stopped."""
+    with ComfyProcess(tmp_path / "comfy", frontend=frontend, env={"UIAPI_ALLOWED_HOSTS": host.authority}) as process:
+        yield process
+
+
+def missing(comfy: ComfyProcess) -> int | None:
+    """How many bytes of the model are missing by the journal on the disk; None without a journal."""
+    journal = comfy.base / "models" / "checkpoints" / f".{MODEL}.uiapi-json"
+    try:
+        gaps: list[tuple[int, int]] = json.loads(journal.read_text())["missing"]
+    except FileNotFoundError:
+        return None
+    return sum(end - start for start, end in gaps)
+
+
+async def under_way(comfy: ComfyProcess) -> None:
+    """Wait until some of the download is safe."""
+
+    async def noted() -> bool:
+        return missing(comfy) is not None
+
+    await until(noted, "the download's journal", PATIENCE)
+
+
+async def goes_on(comfy: ComfyProcess, host: Host, program: Program) -> None:
+    """Resume the one unfinished download; what is on the disk is not fetched again."""
+    left, before = missing(comfy) or 0, host.sent[f"/{MODEL}"]
+    assert left < SIZE
+    host.answers[f"/{MODEL}"].rate = None
+    [listed] = (await program.get("downloads"))[1]["response"]["downloads"]
+    assert (listed["status"], listed["resumable"]) == ("paused", True)
+    run_id = listed["download_id"]
+    await program.ok("download_resume", {"download_id": run_id})
+
+    async def done() -> bool:
+        return bool((await program.get(f"download_status/{run_id}"))[1]["completed"])
+
+    await until(done, "the download's end", PATIENCE)
+    fetched = (comfy.base / "models" / "checkpoints" / MODEL).read_bytes()
+    assert sha256(fetched) == sha256(host.answers[f"/{MODEL}"].data)
+    assert host.sent[f"/{MODEL}"] - before <= left
+
+
+async def seconds_to_end(comfy: ComfyProcess, number: signal.Signals) -> float:
+    """Signal it, and how long it takes to end."""
+    began = time.monotonic()
+    comfy.signal(number)
+
+    async def ended() -> bool:
+        return not comfy.is_alive()
+
+    await until(ended, "ComfyUI's end", ENDS)
+    return time.monotonic() - began
+
+
+async def bare_seconds(tmp_path: Path, number: signal.Signals) -> float:
+    """How long ComfyUI takes to end on that signal without this package."""
+    with ComfyProcess(tmp_path / "bare", package=None) as bare:
+        return await seconds_to_end(bare, number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+async def test_a_stop_answers_everybody_and_after_a_restart_everything_goes_on(
+    comfy: ComfyProcess,
+    host: Host,
+    open_tab: Callable[..., Awaitable[Tab]],
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
+    tab = await open_tab(comfy)
+    async with Program(comfy) as program, AsyncClient(comfy.url) as client:
+        heard: list[Any] = []
+        await client.on("widget_changed", lambda event: heard.append(event.data["new"]))
+        socket, (bare, _) = await program.socket(), await program.raw_socket()
+        await program.ok("load_workflow", {"workflow": picture(width=88)})
+        # A page that is busy answers nothing before ComfyUI has stopped.
+        await tab.page.evaluate(BUSY)
+        waiting: list[Awaitable[Any]] = [
+            program.spawn(program.post("get_fields", {"fields": ["Canvas.width"]})),
+            program.spawn(program.post("download_model", host.wanted(MODEL, "checkpoints"))),
+            socket.start("get_workflow"),
+        ]
+        await under_way(comfy)
+        began = time.monotonic()
+        ending = program.spawn(seconds_to_end(comfy, number))
+        answers = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
+        told = time.monotonic() - began
+        envelopes = [answer[1] if isinstance(answer, tuple) else answer for answer in answers]
+        gone = "client_disconnected"
+        assert [envelope["code"] for envelope in envelopes] == [gone, "cancelled", gone]
+        assert (await bare.receive(timeout=PATIENCE)).data == 1001
+        took = await ending
+        assert told < ADDED
+        assert took < await bare_seconds(tmp_path, number) + ADDED
+        log = comfy.log_text()
+        assert ("Stopped server" in log) is (number is signal.SIGINT)
+        assert [sign for sign in SIGNS if sign in log] == []
+        left = {path.name for path in (comfy.base / "models" / "checkpoints").iterdir() if MODEL in path.name}
+        assert left == {f".{MODEL}.uiapi-json", f".{MODEL}.uiapi-part"}
+
+        await back(comfy, tab, client, heard)
+        await goes_on(comfy, host, program)
+
+
+async def back(comfy: ComfyProcess, tab: Tab, client: AsyncClient, heard: list[Any]) -> None:
+    """Start ComfyUI again; soon after it answers, the tab, its graph and the program's events are back."""
+    comfy.kill()
+    await asyncio.to_thread(comfy.start)
+    answers = time.monotonic()
+    assert await tab.wait_connected(set()) == tab.webui
+    assert await client.get("Canvas.width") == 88
+
+    async def told() -> bool:
+        await client.set({"Canvas.height": 40 + len(heard) + int(10 * time.monotonic()) % 100})
+        return bool(heard)
+
+    heard.clear()
+    await until(told, "the program's events", PATIENCE)
+    assert time.monotonic() - answers < BACK_WITHIN
+    # Chromium itself reports every try that met no server.
+    tab.errors[:] = [error for error in tab.errors if "ERR_CONNECTION_" not in error]

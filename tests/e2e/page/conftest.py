@@ -1,0 +1,73 @@
+"""Fixtures for the JS extension in a real page: how a program speaks to the tab, and a server played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab
+from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from playwright.async_api import expect
+
+from ...harness.browser.fake_server import FakeServer
+
+Ask = Callable[..., Awaitable[dict[str, Any]]]
+Played = tuple[FakeServer, Tab]
+
+
+@pytest.fixture
+def ask(tab: Tab) -> Ask:
+    """`await ask(command, **data)`: the whole envelope of a command to the tab, over HTTP."""
+
+    async def post(command: str, **data: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = await asyncio.to_thread(tab.comfy.post, f"/uiapi/{command}", data)
+        return answer
+
+    return post
+
+
+@pytest.fixture
+def tell(ask: Ask) -> Ask:
+    """`await tell(command, **data)`: the response of a command that must succeed."""
+
+    async def post(command: str, **data: Any) -> Any:
+        envelope = await ask(command, **data)
+        assert envelope["status"] == "ok", envelope
+        return envelope.get("response", envelope)
+
+    return post
+
+
+@pytest.fixture
+def refused(ask: Ask) -> Ask:
+    """`await refused(command, **data)`: the error envelope of a command that must fail."""
+
+    async def post(command: str, **data: Any) -> dict[str, Any]:
+        envelope = await ask(command, **data)
+        assert envelope["status"] == "error", envelope
+        return envelope
+
+    return post
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def played_page(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[Played]:
+    """The page that `played` hands from test to test."""
+    server = FakeServer()
+    page = await browser.open(comfy, connected=False)
+    await server.take_over(page)
+    yield server, page
+    await page.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def played(played_page: Played) -> AsyncIterator[Played]:
+    """An empty tab whose server is played by the test. It has to end without dialogs."""
+    server, page = played_page
+    await page.clear()
+    yield server, page
+    await expect(page.page.get_by_role("dialog")).to_have_count(0)
+    assert page.errors == []

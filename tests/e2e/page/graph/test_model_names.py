@@ -1,0 +1,102 @@
+"""The models that a graph names, on real ComfyUI with nodes of every kind: what is needed, and what it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfyui_uiapi.tests.harness.browser.tab import Tab
+from comfyui_uiapi.tests.harness.model_host import model_bytes
+
+from ....harness.browser.graphs import node, ui
+from ..conftest import Ask
+
+LOST = "lost.safetensors"
+# Types without a hash, an answer given once only, dicts that have every key, a list of the class's own.
+ODD = ("LabShowAny", "LabThrowingInputs", "LabRebuilt", "LabRows", "LabDynamicCombo", "LabLoraTexts")
+
+
+async def test_no_node_class_however_odd_stops_what_is_asked_about_models(tell: Ask) -> None:
+    nodes = [node(at, kind) for at, kind in enumerate(ODD, 2)]
+    await tell("load_workflow", workflow=ui([node(1, "CheckpointLoaderSimple", "Loader", [LOST]), *nodes]))
+    [need] = (await tell("analyze_workflow"))["models"]
+    assert (need["name"], need["directory"], need["exists"]) == (LOST, "checkpoints", False)
+    plan: dict[str, Any] = await tell("plan_downloads")
+    assert [(model["name"], model["action"]) for model in plan["models"]] == [(LOST, "no_url")]
+    begun = await tell("download_models", only=[])
+    assert begun["download_id"]
+    assert (await tell("clear_nonexistant_models"))["cleared_fields"] == ["Loader.ckpt_name"]
+
+
+# -- needs that no list of ComfyUI's own shows -----------------------------------------------------------------------
+
+
+async def test_models_are_needs_in_whatever_way_a_node_names_them(tell: Ask) -> None:
+    rows = [{"name": "row", "strength": 1.0, "active": True}, {"name": "off", "strength": 1.0, "active": False}]
+    nodes = [
+        node(1, "LabListedCheckpoint", "Own list", ["sub/own.safetensors"]),
+        node(2, "LabLoraTexts", "Texts", ["<lora:row:1> <lora:tag:0.6>", rows]),
+        node(3, "CLIPTextEncode", "Prompt", ["(embedding:there:1.2), embedding:gone, hands"]),
+        node(4, "Note", "A note", ["<lora:note:1> embedding:note"]),
+        node(5, "LabText", "Muted", ["<lora:muted:1>"], mode=2),
+    ]
+    models = (await tell("analyze_workflow", workflow=ui(nodes)))["models"]
+    assert {(need["name"], need["directory"], need["named_in"], need["reason"]) for need in models} == {
+        ("sub/own.safetensors", None, "combo", None),
+        ("row.safetensors", "loras", "row", None),
+        ("off.safetensors", "loras", "row", "off"),
+        ("tag.safetensors", "loras", "lora_tag", None),
+        ("there.safetensors", "embeddings", "embedding", None),
+        ("gone.safetensors", "embeddings", "embedding", None),
+        ("muted.safetensors", "loras", "lora_tag", "muted"),
+    }
+    plan = await tell("plan_downloads", workflow=ui(nodes))
+    assert {model["action"] for model in plan["models"]} == {"no_url", "not_needed"}
+
+
+# -- one spelling -----------------------------------------------------------------------------------------------------
+
+LISTED = "ltx/Some.safetensors"
+
+
+@pytest.fixture
+def listed(tab: Tab) -> Iterator[Path]:
+    """A model's file, as ComfyUI lists it."""
+    path = tab.comfy.base / "models" / "upscale_models" / LISTED
+    path.parent.mkdir(parents=True)
+    path.write_bytes(model_bytes(200))
+    yield path
+    path.unlink()
+    path.parent.rmdir()
+
+
+async def test_models_of_another_spelling_are_relinked_in_one_undo_step_and_comfyui_takes_them(
+    tell: Ask, listed: Path
+) -> None:
+    held = ["ltx\\Some.safetensors", "LTX/some.safetensors", LISTED]
+    paths = ["Inside.model_name", "Upscaler.model_name", "Right.model_name"]
+    nodes = [
+        node(at, "UpscaleModelLoader", path.partition(".")[0], [name])
+        for at, (path, name) in enumerate(zip(paths, held, strict=True), 1)
+    ]
+    await tell("load_workflow", workflow=ui(nodes))
+    await tell("convert_to_subgraph", nodes=["Inside"])
+    paths[0] = next(node["path"] for node in (await tell("query_fields"))["nodes"] if node["title"] == "Inside")
+    paths[0] += ".model_name"
+    found = {need["name"]: need for need in (await tell("analyze_workflow"))["models"]}
+    assert [(need["state"], need["listed"], need["exists"]) for need in found.values()] == [
+        ("spelled_differently", LISTED, False)
+    ] * 2
+    assert (await tell("clear_nonexistant_models"))["cleared_count"] == 0
+    before = dict(zip(paths, held, strict=True))
+    for dry_run in (True, False):
+        assert await tell("get_fields", fields=paths) == before
+        answer = await tell("relink_models", dry_run=dry_run)
+        assert {(one["previous"], one["value"]) for one in answer["relinked"]} == {(name, LISTED) for name in held[:2]}
+    assert await tell("get_fields", fields=paths) == dict.fromkeys(paths, LISTED)
+    assert [need["state"] for need in (await tell("analyze_workflow"))["models"]] == ["present"]
+    assert (await tell("relink_models"))["relinked"] == []
+    await tell("undo")
+    assert await tell("get_fields", fields=paths) == before

@@ -1,0 +1,83 @@
+"""Pictures of the canvas and of nodes: what is on them, and what the page answers where there is nothing to show."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from typing import Any
+
+import pytest
+from comfyui_uiapi.tests.harness.browser.tab import Tab
+from PIL import Image
+
+from ....harness.browser.graphs import Json, node, ui
+from ..conftest import Ask
+
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+GLOWS = "glows => Boolean(app.rootGraph.nodes[0].strokeStyles?.uiapi) === glows"
+# A page with an App mode shows its canvas or the app's form.
+APP_MODE = """async () => {
+    const {command} = app.extensionManager
+    if (!command.commands.some(({id}) => id === 'Comfy.ToggleLinear')) return false
+    await command.execute('Comfy.ToggleLinear')
+    return true
+}"""
+CANVAS_IS_SHOWN = "shown => app.canvas.canvas.clientWidth > 0 === shown"
+
+
+def opened(answer: Json) -> Image.Image:
+    """The picture in an answer."""
+    return Image.open(BytesIO(base64.b64decode(answer["png"]))).convert("RGB")
+
+
+def plain(color: tuple[int, int, int]) -> Json:
+    """A picture of one colour, as set_fields takes it."""
+    buffer = BytesIO()
+    Image.new("RGB", (64, 64), color).save(buffer, "PNG")
+    return {"type": "image_base64", "data": base64.b64encode(buffer.getvalue()).decode()}
+
+
+def share(picture: Image.Image, color: tuple[int, int, int]) -> float:
+    """How much of a picture has very nearly this colour, from 0 to 1."""
+    size = picture.width * picture.height
+    colors: list[tuple[int, Any]] = picture.getcolors(size) or []
+    near = (count for count, seen in colors if max(abs(a - b) for a, b in zip(seen, color, strict=True)) < 8)
+    return sum(near) / size
+
+
+async def test_a_picture_shows_the_pictures_on_nodes(tell: Ask) -> None:
+    inputs = {"width": 64, "height": 64, "batch_size": 1, "color": 0xFF0000}
+    workflow = {
+        "1": {"class_type": "EmptyImage", "inputs": inputs},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}, "_meta": {"title": "Preview"}},
+        "3": {"class_type": "LoadImage", "inputs": {"image": "example.png"}, "_meta": {"title": "Photo"}},
+    }
+    await tell("load_workflow", workflow=workflow)
+    await tell("set_fields", fields=[["Photo.image", plain(GREEN)]])
+    await tell("execute", wait=True)
+    assert share(opened(await tell("screenshot", nodes=["Photo"])), GREEN) > 0.02
+    assert share(opened(await tell("screenshot", nodes=["Preview"])), RED) > 0.02
+
+
+async def test_a_picture_shows_no_glow(tell: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
+    await tell("set_fields", fields=[["Canvas.width", 128]])
+    await tab.page.wait_for_function(GLOWS, arg=True)
+    glowing = opened(await tell("screenshot", nodes=["Canvas"]))
+    await tab.page.wait_for_function(GLOWS, arg=False)
+    assert glowing.tobytes() == opened(await tell("screenshot", nodes=["Canvas"])).tobytes()
+
+
+async def test_a_canvas_that_is_not_shown_is_no_picture_but_its_nodes_are(tell: Ask, refused: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
+    before = opened(await tell("screenshot", nodes=["Canvas"]))
+    if not await tab.page.evaluate(APP_MODE):
+        pytest.skip("this frontend has no App mode")
+    try:
+        await tab.page.wait_for_function(CANVAS_IS_SHOWN, arg=False)
+        answer = await refused("screenshot")
+        assert answer["code"] == "conflict" and "App mode" in answer["error"]
+        assert opened(await tell("screenshot", nodes=["Canvas"])).tobytes() == before.tobytes()
+    finally:
+        await tab.page.evaluate(APP_MODE)
+        await tab.page.wait_for_function(CANVAS_IS_SHOWN, arg=True)

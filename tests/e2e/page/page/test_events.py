@@ -1,0 +1,153 @@
+"""Events: who changed what is told once, in order, to a server that listens, and to no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest_asyncio
+from comfyui_uiapi.tests.harness.browser.tab import Tab
+from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+
+from ....harness.browser.fake_server import FakeServer
+from ....harness.browser.graphs import Json, node, ui
+from ..graph.test_revisions import TITLE_AT
+
+Opened = tuple[FakeServer, Tab]
+WRITES = 1000
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def opened(open_tab: Callable[..., Awaitable[Tab]], comfy: ComfyProcess) -> Opened:
+    """A tab with a small workflow, whose server is played by the test."""
+    server = FakeServer()
+    tab = await open_tab(comfy, connected=False)
+    await server.take_over(tab)
+    picture = node(1, "EmptyImage", "Picture", [64, 64, 1, 0])
+    await server.ask("load_workflow", workflow=ui([picture, node(2, "CLIPTextEncode", "Prompt", ["a cat"])]))
+    return server, tab
+
+
+def heard(server: FakeServer) -> list[tuple[str, Json]]:
+    return [(name, data) for name, data in server.told if name != "snapshot"]
+
+
+def named(server: FakeServer, name: str) -> list[Json]:
+    return [data for event, data in heard(server) if event == name]
+
+
+async def test_a_thousand_writes_are_a_thousand_events_in_order(opened: Opened) -> None:
+    server, _ = opened
+    server.watch("widget_changed")
+    slider = {"by": "slider"}
+    idents = [server.request("set_fields", slider, fields=[["Picture.width", 100 + at]]) for at in range(WRITES)]
+    for ident in idents:
+        assert (await server.answer(ident))["status"] == "ok"
+    events = named(server, "widget_changed")
+    assert [(event["old"], event["new"]) for event in events] == [
+        (64 if at == 0 else 99 + at, 100 + at) for at in range(WRITES)
+    ]
+    assert [event["by"] for event in events] == [{"program": "slider", "request": ident} for ident in idents]
+    assert {(event["path"], event["node"], event["widget"]) for event in events} == {("Picture.width", "1", "width")}
+
+
+async def test_what_a_persons_hand_does_is_told_as_the_persons(opened: Opened) -> None:
+    server, tab = opened
+    server.watch("*")
+    box = tab.page.locator("textarea").first
+    await box.click()
+    await box.press("End")
+    for key in "xyz":
+        await box.press(key)
+    await server.until(lambda: [event["new"] for event in named(server, "widget_changed")][-1:] == ["a catxyz"])
+    typed = named(server, "widget_changed")
+    assert [event["old"] for event in typed[1:]] == [event["new"] for event in typed[:-1]]
+    assert typed[0]["old"] == "a cat" and {event["by"] for event in typed} == {"person"}
+
+    x, y = await tab.page.evaluate(TITLE_AT, "Picture")
+    await tab.page.mouse.click(x, y)
+    await server.until(lambda: ["1"] in [event["nodes"] for event in named(server, "selection_changed")])
+    await tab.page.keyboard.press("Control+m")
+    await server.until(lambda: named(server, "node_mode_changed"))
+    [muted] = named(server, "node_mode_changed")
+    assert (muted["path"], muted["old"], muted["new"], muted["by"]) == ("Picture", "always", "muted", "person")
+    await tab.page.keyboard.press("Delete")
+    await server.until(lambda: named(server, "node_removed"))
+    assert [(event["node"], event["by"]) for event in named(server, "node_removed")] == [("1", "person")]
+
+
+async def test_a_selection_that_a_program_ends_is_told_as_the_programs(opened: Opened) -> None:
+    server, tab = opened
+    server.watch("selection_changed")
+    x, y = await tab.page.evaluate(TITLE_AT, "Picture")
+    await tab.page.mouse.click(x, y)
+    await server.until(lambda: ["1"] in [event["nodes"] for event in named(server, "selection_changed")])
+    await server.ask("remove_node", {"by": "editor"}, nodes=["Picture"])
+    last = named(server, "selection_changed")[-1]
+    assert (last["nodes"], last["by"]["program"]) == ([], "editor")
+
+
+async def test_edits_links_and_tabs_are_told_each_once(opened: Opened) -> None:
+    server, _ = opened
+    server.watch("*")
+    steps: list[tuple[str, Json]] = [
+        ("add_node", {"type": "SaveImage", "title": "Save"}),
+        ("set_connection", {"field": ["Picture", "Save"]}),
+        ("set_node", {"node": "Save", "title": "Safe"}),
+        ("disconnect", {"field": "Safe.images"}),
+        ("remove_node", {"nodes": ["Safe"]}),
+        ("new_tab", {"name": "another"}),
+    ]
+    for command, data in steps:
+        answer = await server.ask(command, {"by": "editor"}, **data)
+        assert answer["status"] == "ok", answer
+    told = [(name, data) for name, data in heard(server) if name != "selection_changed"]
+    assert [name for name, _ in told] == [
+        "node_added",
+        "link_added",
+        "node_renamed",
+        "link_removed",
+        "node_removed",
+        "tab_switched",
+        "graph_loaded",
+    ]
+    assert {data["by"]["program"] for _, data in told} == {"editor"}
+    assert (told[1][1]["from"], told[1][1]["to"]) == ("Picture.outputs[0]", "Save.inputs[0]")
+    assert (told[2][1]["old"], told[2][1]["new"]) == ("Save", "Safe")
+    assert told[5][1]["name"] == "another"
+
+
+async def test_nothing_is_told_to_a_server_that_does_not_listen(opened: Opened) -> None:
+    server, _ = opened
+    await server.ask("set_fields", fields=[["Picture.width", 8]])
+    server.watch("node_added")
+    await server.ask("set_fields", fields=[["Picture.width", 9]])
+    await server.ask("add_node", type="EmptyImage")
+    server.watch()
+    await server.ask("add_node", type="EmptyImage")
+    assert [name for name, _ in heard(server)] == ["node_added"]
+
+
+async def test_the_graph_is_sent_after_a_change_and_not_again_without_one(opened: Opened) -> None:
+    server, _ = opened
+    await server.until(lambda: any(name == "snapshot" for name, _ in server.told))
+    await server.ask("set_fields", fields=[["Picture.width", 77]])
+
+    def latest() -> Any:
+        return [data for name, data in server.told if name == "snapshot"][-1]
+
+    await server.until(lambda: latest()["output"]["1"]["inputs"]["width"] == 77)
+    sent = latest()
+    assert {item["title"] for item in sent["nodes"]} == {"Picture", "Prompt"}
+    assert sent["revision"] == (await server.ask("get_fields", fields=[]))["revision"]
+    count = len(server.told)
+    await asyncio.sleep(1.5)
+    assert len(server.told) == count
+
+
+async def test_an_answer_is_sent_although_nobody_waits_any_more(opened: Opened) -> None:
+    server, _ = opened
+    ident = server.request("get_workflow")
+    server.cancel(ident)
+    assert (await server.answer(ident))["status"] == "ok"

@@ -1,0 +1,107 @@
+"""Exports as the page queues them: with what packs add to a run, equal to what a run submits, and without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from comfyui_uiapi.tests.harness.browser.sweep import sample, templates, workflow_of
+from comfyui_uiapi.tests.harness.browser.tab import Tab
+
+from ....harness.browser.graphs import node, seeded, seeded_inside, ui
+from ..conftest import Ask
+
+# A run as the button starts it, up to what would be sent; ComfyUI never gets it.
+WOULD_SUBMIT = """async () => {
+    let sent
+    const {fetchApi} = app.api
+    app.api.fetchApi = function (route, options) {
+        if (route !== '/prompt') return fetchApi.call(this, route, options)
+        sent = JSON.parse(options.body).prompt
+        return Promise.resolve(new Response('{"error": {"type": "test", "message": "", "details": ""}}', {status: 400}))
+    }
+    try { await app.queuePrompt(0, 1) } finally { app.api.fetchApi = fetchApi }
+    const {dialogStack, closeDialog} = app.extensionManager._p._s.get('dialog')
+    for (const {key} of [...dialogStack]) closeDialog({key})
+    return sent
+}"""
+# What must be the same before and after an export.
+TRACES = """() => {
+    const {activeWorkflow} = app.extensionManager.workflow
+    return JSON.stringify([
+        app.rootGraph.serialize(), activeWorkflow.isModified, activeWorkflow.changeTracker.undoQueue.length,
+        app.extensionManager.lastNodeErrors ?? app.lastNodeErrors, app.queueItems.length, app.processingQueue,
+        document.querySelectorAll('.p-toast-message').length,
+    ])
+}"""
+EVENTS = """() => {
+    window.heard = []
+    for (const event of ['promptQueueing', 'promptQueued']) app.api.addEventListener(event, () => heard.push(event))
+}"""
+
+
+def everywhere() -> dict[str, Any]:
+    """`Canvas` (1) goes to `All` (2), a LabEverywhere, and by that to `Invert` (3), and `Out` (4)."""
+    image = [{"name": "IMAGE", "type": "IMAGE", "links": [1]}]
+    return ui(
+        [
+            node(1, "EmptyImage", "Canvas", [16, 16, 1, 0], outputs=image),
+            node(2, "LabEverywhere", "All", inputs=[{"name": "image", "type": "IMAGE", "link": 1}]),
+            node(
+                3,
+                "ImageInvert",
+                "Invert",
+                inputs=[{"name": "image", "type": "IMAGE", "link": None}],
+                outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [2]}],
+            ),
+            # Shows no picture, which would change the node's size.
+            node(4, "LabSilent", "Out", inputs=[{"name": "image", "type": "IMAGE", "link": 2}]),
+        ],
+        [[1, 1, 0, 2, 0, "IMAGE"], [2, 3, 0, 4, 0, "IMAGE"]],
+    )
+
+
+async def test_links_that_a_pack_adds_to_a_run_are_in_every_export(tell: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=everywhere())
+    output = (await tell("get_workflow_api"))["output"]
+    assert output["3"]["inputs"] == {"image": ["1", 0]}
+    whole = (await tell("get_workflow"))["workflow"]
+    assert whole["output"] == output
+    assert [link[:5] for link in whole["workflow"]["links"]] == [[1, 1, 0, 2, 0], [2, 3, 0, 4, 0]]
+    assert (await tell("validate"))["valid"]
+    assert await tab.page.evaluate(WOULD_SUBMIT) == output
+
+
+async def test_an_export_leaves_no_trace_in_the_page_and_queues_nothing(tell: Ask, ask: Ask, tab: Tab) -> None:
+    await tell("load_workflow", workflow=everywhere())
+    # A change that can be undone, and an output with red marks beside one that runs.
+    await tell("add_node", type="LabShowText")
+    assert (await tell("run"))["node_errors"] != {}
+    # The run is over when ComfyUI is done, which may be before the page is.
+    await tab.page.wait_for_function("!app.processingQueue")
+    await tab.page.evaluate(EVENTS)
+    before = await tab.page.evaluate(TRACES)
+    revision = (await ask("query_fields"))["revision"]
+    queued = await asyncio.to_thread(tab.comfy.get, "/queue")
+    for command in ("get_workflow", "get_workflow_api", "validate"):
+        await tell(command)
+    assert await tab.page.evaluate(TRACES) == before
+    assert (await ask("query_fields"))["revision"] == revision
+    assert await asyncio.to_thread(tab.comfy.get, "/queue") == queued
+    assert await tab.page.evaluate("heard") == []
+
+
+async def test_an_export_is_what_a_run_right_after_it_submits(tell: Ask, tab: Tab) -> None:
+    packs = ["LabRebuilt", "LabRetyped", "LabHiddenCombos", "LabRows", "LabSeed", "LabSlow", "LabText", "LabShowText"]
+    workflows = [ui([node(ident, kind) for ident, kind in enumerate(packs, 1)])]
+    workflows += [seeded("randomize"), seeded_inside("randomize")]
+    known: set[str] = set(await asyncio.to_thread(tab.comfy.get, "/object_info"))
+    workflows += [workflow_of(path) for path in sample(templates(known), 6)]
+    different = []
+    for number, workflow in enumerate(workflows):
+        await tell("load_workflow", workflow=workflow)
+        output = (await tell("get_workflow_api"))["output"]
+        if await tab.page.evaluate(WOULD_SUBMIT) != output:
+            different.append(number)
+        await tab.clear()
+    assert different == []

@@ -1,0 +1,55 @@
+"""How a page begins to serve programs, and what everybody hears where it can't."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.tools import build
+from playwright.async_api import expect
+
+from ....harness.browser.graphs import Json
+from ..conftest import Ask
+
+# A file of the extension that finds the page to be another one than it was made for.
+BROKEN = "export function createRevisions() { throw new Error('there is no graph in this page') }"
+DEADLINE = 60.0
+
+
+async def no_webui(tab: Tab, words: str) -> Json:
+    """What a program hears, once it has these words."""
+
+    async def answer() -> Json | None:
+        got: Json = await asyncio.to_thread(tab.comfy.post, "/uiapi/get_fields", {"fields": []})
+        return got if words in got.get("error", "") else None
+
+    got = await until(answer, f"an error with {words!r}", DEADLINE)
+    assert got["code"] == "no_webui"
+    return got
+
+
+async def test_a_page_that_cannot_be_served_says_so_and_programs_hear_why(tab: Tab, ask: Ask) -> None:
+    await tab.page.route("**/revisions.js", lambda route: route.fulfill(content_type="text/javascript", body=BROKEN))
+    await tab.load(clear=False, connected=False)
+    got = await no_webui(tab, "failed to start")
+    version = await tab.page.evaluate("__COMFYUI_FRONTEND_VERSION__")
+    assert got["error"].startswith(f"A tab with frontend {version} is open") and "no graph in this page" in got["error"]
+    assert [page["frontend_version"] for page in got["details"]["unserved"]] == [version]
+    await expect(tab.page.get_by_role("alert").filter(has_text="failed to start").first).to_be_visible()
+    tab.errors.clear()
+    await tab.page.goto("about:blank")
+    await no_webui(tab, "No browser tab")
+
+
+@pytest.mark.skipif(build.missing((build.TOO_OLD,)) is not None, reason="only dev.py compat builds it")
+@pytest.mark.parametrize("frontend", [build.TOO_OLD], indirect=True, scope="session")
+async def test_a_frontend_that_is_too_old_is_named(
+    comfy: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]
+) -> None:
+    tab = await open_tab(comfy, clear=False, connected=False)
+    got = await no_webui(tab, f"frontend {build.TOO_OLD} is open")
+    assert build.FRONTENDS[0] in got["error"] and "update" in got["error"]
+    assert tab.errors == []

@@ -1,0 +1,111 @@
+"""What axe-core finds in the panel and the dialogs, small and dark, and large and light; and nothing is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from comfyui_uiapi.tests.harness.browser.tab import LARGE, SMALL, Tab
+from comfyui_uiapi.tests.harness.workflows import UPSCALER
+from comfyui_uiapi.tests.tools import build
+from playwright.async_api import Locator, expect
+
+from ....harness.browser.graphs import empty_to_save, node, ui
+from .test_missing import NEEDY
+from .test_panel import GRAPH, SET, TOGGLE
+
+SCREENS = build.STACK / "screens"
+GRAVE = ("serious", "critical")
+LOOKS = [("small", SMALL, "dark"), ("large", LARGE, "light")]
+# What reaches beyond the part it is in, and so is cut off; in a log's line texts end in dots by intent.
+BEYOND = """part => [...part.querySelectorAll('*:not(.uiapi-log *)')].filter(element => {
+    const {left, right, width} = element.getBoundingClientRect(), whole = part.getBoundingClientRect()
+    return width > 0 && (left < whole.left - 1 || right > whole.right + 1)
+}).map(element => element.className || element.textContent)"""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(tab: Tab) -> AsyncIterator[Tab]:
+    """A tab with something in each part of the open panel."""
+    await tab.load_workflow(GRAPH)
+    await tab.page.evaluate(TOGGLE)
+    url = "https://huggingface.co/a/b/resolve/main/one.safetensors"
+    elsewhere = {"url": "https://models.example.com/two.safetensors", "ckpt_type": "loras"}
+    for command, data in (
+        ("set_fields", {"fields": [["Canvas.width", 640], ["Prompt.text", "a dog"]]}),
+        ("add_model_url", {"model_name": "one.safetensors", "url": url, "model_type": "loras"}),
+        ("download_models", {"workflow": NEEDY, "download_table": {UPSCALER: elsewhere}}),
+    ):
+        await post(tab, command, data)
+    yield tab
+    await post(tab, "remove_model_url", {"model_name": "one.safetensors"})
+    await tab.page.evaluate(SET, ["uiapi.rules.change", "allow"])
+    await tab.page.evaluate(SET, ["Comfy.ColorPalette", "dark"])
+    await tab.page.set_viewport_size(SMALL)
+    await tab.page.evaluate(TOGGLE)
+
+
+async def post(tab: Tab, command: str, data: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = await asyncio.to_thread(tab.comfy.post, f"/uiapi/{command}", data)
+    return answer
+
+
+async def examine(tab: Tab, part: Locator, selector: str, name: str) -> None:
+    """Nothing serious in this part of the page, in any look; screenshots are kept."""
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    version = await tab.page.evaluate("__COMFYUI_FRONTEND_VERSION__")
+    found: list[str] = []
+    for size, viewport, palette in LOOKS:
+        await tab.page.set_viewport_size(viewport)
+        await tab.page.evaluate(SET, ["Comfy.ColorPalette", palette])
+        await expect(part).to_be_visible()
+        # Colours that are still on their way from one palette to the other are nobody's to read.
+        await tab.page.wait_for_timeout(400)
+        results = await Axe().run(tab.page, context=selector)
+        for violation in results.response["violations"]:
+            if violation["impact"] in GRAVE:
+                found += [f"{size} {palette} {violation['id']}: {entry['html']}" for entry in violation["nodes"]]
+        found += [f"{size} {palette} cut off: {name}" for name in await part.evaluate(BEYOND)]
+        await tab.screenshot(SCREENS / f"look-{name}-{size}-{palette}-{version}.png")
+    assert found == []
+
+
+async def test_nothing_in_the_panel_keeps_anybody_out(house: Tab) -> None:
+    panel = house.page.locator(".uiapi")
+    for name in ("Activity", "Downloads", "Addresses"):
+        await panel.get_by_role("tab", name=name).click()
+        await examine(house, panel, ".uiapi", name)
+
+
+async def test_nothing_in_the_dialogs_keeps_anybody_out(house: Tab) -> None:
+    missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
+    dialog = house.page.get_by_role("dialog")
+    gift = {"workflow": empty_to_save(), "title": "A gift", "message": "From a program"}
+    # What is asked, and what becomes of it when the person closes the question.
+    questions: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+        "offer": ("send_workflow", gift, {"status": "ok", "accepted": False}),
+        "models": (
+            "get_model_url",
+            {"ckpt_names": ["a.safetensors", "b.safetensors"]},
+            {"status": "error", "code": "declined"},
+        ),
+        "approval": (
+            "set_fields",
+            {"fields": [["Canvas.width", 320]]},
+            {"status": "error", "code": "refused_by_person"},
+        ),
+    }
+    await house.page.evaluate(SET, ["uiapi.rules.change", "always"])
+    for name, (command, data, closed) in questions.items():
+        asked = asyncio.create_task(post(house, command, data))
+        await examine(house, dialog, ".uiapi-dialog", name)
+        await house.page.keyboard.press("Escape")
+        told = await asked
+        assert {key: told.get(key) for key in closed} == closed
+        await expect(dialog).to_have_count(0)
+    await house.page.evaluate(SET, ["Comfy.Workflow.ShowMissingModelsWarning", False])
+    await post(house, "load_workflow", {"workflow": missing})
+    await examine(house, house.page.locator(".uiapi-notice"), ".uiapi-notice", "notice")

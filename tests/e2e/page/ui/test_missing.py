@@ -1,0 +1,227 @@
+"""A workflow whose models are not there: one notice, the plan, the download, and it runs without a reload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.model_host import Answer, Host, model_bytes
+from comfyui_uiapi.tests.harness.workflows import UPSCALER, write_upscaler
+from comfyui_uiapi.tests.tools import build
+from playwright.async_api import Locator, expect
+
+from ....harness.browser.graphs import node, ui
+
+SCREENS = build.STACK / "screens"
+OTHER = "other.safetensors"
+TWIN = "twin.safetensors"
+# The server is asked for something that it does not know instead of an analysis.
+ANALYSIS_FAILS = """() => {
+    const send = WebSocket.prototype.send
+    WebSocket.prototype.send = function (data) {
+        return send.call(this, typeof data === "string" ? data.replace("analyze_workflow", "analyze_nothing") : data)
+    }
+}"""
+# ComfyUI keeps settings beyond a tab: each test begins with the same ones, whatever the one before has set.
+SETTINGS = """async () => {
+    const {setting} = app.extensionManager
+    await setting.set("Comfy.Workflow.ShowMissingModelsWarning", false)
+    await setting.set("uiapi.missingModels", true)
+}"""
+# Ends with an image on the disk, by way of an upscaler's model.
+NEEDY = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
+    "2": {"class_type": "UpscaleModelLoader", "_meta": {"title": "Upscaler"}, "inputs": {"model_name": UPSCALER}},
+    "3": {"class_type": "ImageUpscaleWithModel", "inputs": {"upscale_model": ["2", 0], "image": ["1", 0]}},
+    "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "needy"}},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def host() -> AsyncIterator[Host]:
+    """A host with the model."""
+    started = await Host().start()
+    yield started
+    await started.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def kitchen(frontend: str, host: Host, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ComfyProcess]:
+    """A ComfyUI that may download from the host."""
+    comfy = ComfyProcess(
+        tmp_path_factory.mktemp("missing"), frontend=frontend, env={"UIAPI_ALLOWED_HOSTS": host.authority}
+    )
+    yield await asyncio.to_thread(comfy.start)
+    comfy.kill()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def needy(kitchen: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
+    """A tab of it that says what is missing, and no models."""
+    for file in (kitchen.base / "models").rglob("*.safetensors"):
+        file.unlink()
+    tab = await open_tab(kitchen)
+    await tab.page.evaluate(SETTINGS)
+    return tab
+
+
+def offered(host: Host, tab: Tab) -> Answer:
+    """Have the host offer the model, made here so that ComfyUI can run it, and take it away from ComfyUI."""
+    write_upscaler(tab.comfy.base)
+    [file] = tab.comfy.base.rglob(UPSCALER)
+    answer = host.offer(f"/{UPSCALER}", file.read_bytes())
+    file.unlink()
+    return answer
+
+
+def notice(tab: Tab) -> Locator:
+    """The notice over the canvas."""
+    return tab.page.locator(".uiapi-notice")
+
+
+async def keep(tab: Tab, name: str) -> None:
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    version = await tab.page.evaluate("__COMFYUI_FRONTEND_VERSION__")
+    await tab.screenshot(SCREENS / f"missing-{name}-{version}.png")
+
+
+async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_reload(needy: Tab, host: Host) -> None:
+    model = offered(host, needy)
+    model.held = asyncio.Event()
+    await needy.page.evaluate("() => { window.samePage = true }")
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": NEEDY})
+    await expect(notice(needy)).to_contain_text("needs a model that is not there")
+    await keep(needy, "notice")
+    await notice(needy).get_by_role("button", name="Get them").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    row = dialog.get_by_role("row").filter(has_text=UPSCALER)
+    await expect(row).to_contain_text("upscale_models")
+    await expect(row).to_contain_text("Upscaler.model_name")
+    model.held.set()
+    await row.get_by_role("textbox").fill(host.url(f"/{UPSCALER}"))
+    await expect(row).to_contain_text("kB")
+    await keep(needy, "dialog")
+    model.held = asyncio.Event()
+    await dialog.get_by_role("button", name="Download").click()
+    await expect(notice(needy)).to_contain_text("being downloaded")
+    await keep(needy, "download")
+    model.held.set()
+    await expect(notice(needy)).to_contain_text("The models are there")
+    await keep(needy, "done")
+    await notice(needy).get_by_role("button", name="Run").click()
+
+    async def pictures() -> list[Path]:
+        return [*needy.comfy.output.rglob("needy*.png")]
+
+    assert len(await until(pictures, "the picture of the run", 60.0)) == 1
+    combo = "() => app.rootGraph.nodes.find(n => n.type === 'UpscaleModelLoader').widgets[0].options.values"
+    assert UPSCALER in await needy.page.evaluate(combo)
+    assert await needy.page.evaluate("window.samePage") is True
+    await expect(notice(needy)).to_be_hidden()
+
+
+async def test_only_what_is_not_skipped_is_fetched(needy: Tab, host: Host) -> None:
+    offered(host, needy)
+    url = host.url(f"/{UPSCALER}")
+    models = [{"name": name, "directory": "upscale_models", "url": url} for name in (UPSCALER, OTHER)]
+    nodes = [
+        node(at, "UpscaleModelLoader", model["name"], [model["name"]], properties={"models": [model]})
+        for at, model in enumerate(models, 1)
+    ]
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
+    await expect(notice(needy)).to_contain_text("2 models")
+    await notice(needy).get_by_role("button", name="Get them").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    await expect(dialog.get_by_role("row").filter(has_text=OTHER)).to_contain_text("kB")
+    await dialog.get_by_role("checkbox", name=f"Skip {OTHER}").check()
+    await expect(dialog).to_contain_text("1 model ·")
+    await dialog.get_by_role("button", name="Download").click()
+    await expect(notice(needy)).to_contain_text("still not there")
+    assert [path.name for path in (needy.comfy.base / "models").rglob("*.safetensors")] == [UPSCALER]
+
+
+async def test_a_damaged_file_is_shown_as_such_and_replaced_once_the_person_says_so(needy: Tab, host: Host) -> None:
+    model = offered(host, needy)
+    file = needy.comfy.base / "models" / "upscale_models" / UPSCALER
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64
+    file.write_bytes(pointer)
+    record = {"name": UPSCALER, "directory": "upscale_models", "url": host.url(f"/{UPSCALER}")}
+    loader = node(1, "UpscaleModelLoader", "Upscaler", [UPSCALER], properties={"models": [record]})
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui([loader])})
+    await expect(notice(needy)).to_contain_text("needs a model that is damaged")
+    await notice(needy).get_by_role("button", name="Get them").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    row = dialog.get_by_role("row").filter(has_text=UPSCALER)
+    await expect(row).to_contain_text("is damaged: it is a Git LFS pointer")
+    await expect(row).to_contain_text("kB")
+    assert await row.get_by_role("textbox").count() == 0 and file.read_bytes() == pointer
+    await dialog.get_by_role("button", name="Download").click()
+    await expect(notice(needy)).to_contain_text("The models are there")
+    assert file.read_bytes() == model.data
+
+
+async def test_two_models_of_one_file_name_each_get_the_address_that_was_given_for_them(needy: Tab, host: Host) -> None:
+    folders = {"VAELoader": "vae", "UpscaleModelLoader": "upscale_models"}
+    data = {folder: model_bytes(20_000, seed) for seed, folder in enumerate(folders.values())}
+    for folder, content in data.items():
+        host.offer(f"/{folder}/{TWIN}", content)
+    nodes = [
+        node(at, kind, kind, [TWIN], properties={"models": [{"name": TWIN, "directory": folder, "url": ""}]})
+        for at, (kind, folder) in enumerate(folders.items(), 1)
+    ]
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
+    await expect(notice(needy)).to_contain_text("2 models")
+    await notice(needy).get_by_role("button", name="Get them").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    for kind, folder in folders.items():
+        row = dialog.get_by_role("row").filter(has_text=kind)
+        await row.get_by_role("textbox").fill(host.url(f"/{folder}/{TWIN}"))
+        await expect(row).to_contain_text("kB")
+    await dialog.get_by_role("button", name="Download").click()
+    await expect(notice(needy)).to_contain_text("The models are there")
+    models = needy.comfy.base / "models"
+    assert {folder: (models / folder / TWIN).read_bytes() for folder in data} == data
+
+
+async def test_the_notice_stays_away_once_it_was_dismissed_and_where_nothing_is_missing(needy: Tab) -> None:
+    missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
+    await expect(notice(needy)).to_be_visible()
+    whole = ui([node(1, "EmptyImage", "Canvas")])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": whole})
+    await expect(notice(needy)).to_be_hidden()
+    await needy.page.evaluate("() => app.extensionManager.setting.set('uiapi.missingModels', false)")
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
+    await asyncio.sleep(1.5)
+    await expect(notice(needy)).to_be_hidden()
+
+
+async def test_the_notice_of_the_workflow_before_does_not_stay_when_an_analysis_fails(needy: Tab) -> None:
+    missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
+    await expect(notice(needy)).to_be_visible()
+    await needy.page.evaluate(ANALYSIS_FAILS)
+    whole = ui([node(1, "EmptyImage", "Canvas")])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": whole})
+    await expect(notice(needy)).to_be_hidden()
+
+
+async def test_a_model_of_another_spelling_is_set_to_the_listed_one_by_one_click(needy: Tab) -> None:
+    path = needy.comfy.base / "models" / "upscale_models" / "sub" / OTHER
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model_bytes(200))
+    held = ui([node(1, "UpscaleModelLoader", "Upscaler", [f"sub\\{OTHER}"])])
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": held})
+    await expect(notice(needy)).to_contain_text("spells the name of a model differently")
+    await notice(needy).get_by_role("button", name="Use its spelling").click()
+    await expect(notice(needy)).to_be_hidden()
+    answer = await asyncio.to_thread(needy.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]})
+    assert answer["response"] == {"Upscaler.model_name": f"sub/{OTHER}"}
+    await asyncio.to_thread(needy.comfy.post, "/uiapi/undo", {})
+    answer = await asyncio.to_thread(needy.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]})
+    assert answer["response"] == {"Upscaler.model_name": f"sub\\{OTHER}"}

@@ -1,0 +1,185 @@
+"""Every example does what it says, on a real ComfyUI with a real tab."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy
+import pytest
+from comfyui_uiapi.tests.harness import installed_client
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.tools import build
+from comfyui_uiapi.tests.tools.demo import WORKFLOW
+from PIL import Image
+
+# After `installed`, by which they find the client.
+from uiapi import Client, UiapiError  # isort: skip
+from comfyui_uiapi.client.examples import animation, blender_uiapi, slider, sweep, touchdesigner_uiapi  # isort: skip
+
+# One frontend: what differs between them is not what the examples show.
+pytestmark = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirect=True, scope="session")
+
+INVERT = {
+    "1": {"class_type": "LoadImage", "_meta": {"title": "Photo"}, "inputs": {"image": "example.png"}},
+    "2": {"class_type": "ImageInvert", "_meta": {"title": "Invert"}, "inputs": {"image": ["1", 0]}},
+    "3": {
+        "class_type": "SaveImage",
+        "_meta": {"title": "Result"},
+        "inputs": {"images": ["2", 0], "filename_prefix": "example"},
+    },
+}
+
+Run = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+def run(tab: Tab, tmp_path: Path) -> Run:
+    """Run a program in a folder of its own; answers what it printed."""
+
+    async def start(*words: str | Path) -> str:
+        done = await asyncio.to_thread(
+            subprocess.run,  # noqa: S603 - the examples' own words
+            words,
+            cwd=tmp_path,
+            env=installed_client.environment(tmp_path, tab.comfy.url),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return start
+
+
+@pytest.fixture
+async def demo(tab: Tab) -> Tab:
+    """The tab with the demo's workflow: a canvas of one colour, inverted."""
+    await asyncio.to_thread(tab.comfy.post, "/uiapi/load_workflow", {"workflow": WORKFLOW})
+    return tab
+
+
+def width(picture: Path) -> int:
+    with Image.open(picture) as image:
+        return image.width
+
+
+async def test_quickstart(demo: Tab, run: Run, tmp_path: Path) -> None:
+    said = await run(sys.executable, installed_client.EXAMPLES / "quickstart.py", "Canvas.width", "96", "picture.png")
+    assert "Canvas.width: 512 is now 96" in said and width(tmp_path / "picture.png") == 96
+
+
+async def test_curl(demo: Tab, run: Run, tmp_path: Path) -> None:
+    said = await run("sh", installed_client.EXAMPLES / "curl.sh", "Canvas.width", "80", "picture.png")
+    assert '"Canvas.width":512' in said and width(tmp_path / "picture.png") == 80
+
+
+async def test_node(demo: Tab, run: Run, tmp_path: Path) -> None:
+    [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
+    said = await run(node, installed_client.EXAMPLES / "node.mjs", "Canvas.width", "72", "picture.png")
+    assert "'Canvas.width': 512" in said and "execution_success" in said and width(tmp_path / "picture.png") == 72
+
+
+async def test_a_sweep_makes_a_picture_a_value_and_puts_the_field_back(demo: Tab, run: Run, tmp_path: Path) -> None:
+    await run(sys.executable, installed_client.EXAMPLES / "sweep.py", "Canvas.width", "16", "32", "48")
+    assert [width(tmp_path / "sweep" / f"Canvas.width={value}.png") for value in (16, 32, 48)] == [16, 32, 48]
+    assert width(tmp_path / "sweep" / "sheet.png") == 96
+    with Client(demo.comfy.url) as client:
+        assert await asyncio.to_thread(client.get, "Canvas.width") == 512
+        with pytest.raises(UiapiError):
+            await asyncio.to_thread(sweep.sweep, client, "Canvas.width", ["wide"], tmp_path)
+        assert await asyncio.to_thread(client.get, "Canvas.width") == 512
+
+
+async def test_an_animation_makes_24_frames(demo: Tab, run: Run, tmp_path: Path) -> None:
+    await run(sys.executable, installed_client.EXAMPLES / "animation.py", "Canvas.width", "16", "64")
+    widths = [width(frame) for frame in sorted((tmp_path / "frames").glob("*.png"))]
+    assert widths == animation.eased(16, 64) and len(widths) == 24
+    assert (tmp_path / "frames" / "all.gif").read_bytes().startswith(b"GIF89a")
+
+
+async def test_a_slider_and_a_field_follow_each_other_without_an_echo(demo: Tab) -> None:
+    moved: list[float] = []
+    with Client(demo.comfy.url) as client:
+        knob = await asyncio.to_thread(slider.Knob, client, "Canvas.width", moved.append)
+        assert knob.value == 512
+        await asyncio.to_thread(knob.turn, 128)
+        assert await field(demo, "width") == 128
+
+        await demo.page.evaluate(
+            """() => {
+                const node = app.rootGraph.nodes.find(({title}) => title === 'Canvas')
+                const widget = node.widgets.find(({name}) => name === 'width')
+                widget.value = 256
+                widget.callback?.(256, app.canvas, node)
+                app.canvas.canvas.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}))
+            }"""
+        )
+
+        async def heard() -> bool:
+            return bool(moved)
+
+        await until(heard, "the change at the browser", 30)
+        assert (moved, knob.value) == ([256], 256)
+        await asyncio.to_thread(knob.close)
+
+
+async def field(tab: Tab, name: str) -> Any:
+    find = "app.rootGraph.nodes.find(({title}) => title === 'Canvas').widgets.find(one => one.name === name)"
+    return await tab.page.evaluate(f"name => {find}.value", name)
+
+
+@pytest.fixture
+async def invert(tab: Tab) -> Tab:
+    """The tab with a workflow that inverts a picture."""
+    Image.new("RGB", (4, 4)).save(tab.comfy.base / "input" / "example.png")
+    await asyncio.to_thread(tab.comfy.post, "/uiapi/load_workflow", {"workflow": INVERT})
+    return tab
+
+
+async def test_a_picture_of_blenders_comes_back_inverted_and_the_right_way_up(invert: Tab) -> None:
+    height, across = 3, 5
+    pixels = numpy.zeros((height, across, 4), numpy.float32)
+    # Blender's first row is the lowest.
+    pixels[0, :, 0] = 1
+    job = blender_uiapi.Job(blender_uiapi.array_of(pixels.ravel(), across, height), "Photo.image", invert.comfy.url)
+    job.start()
+    await asyncio.to_thread(job.join, 60)
+    assert job.error is None and job.result is not None
+    assert job.result[-1, 0].tolist() == [0, 255, 255] and job.result[0, 0].tolist() == [255, 255, 255]
+    back = blender_uiapi.pixels_of(job.result).reshape(height, across, 4)
+    assert back[0, 0].tolist() == [0, 1, 1, 1] and back[-1, 0].tolist() == [1, 1, 1, 1]
+
+
+async def test_touchdesigner_shows_the_result_once_it_is_there_and_never_waits(invert: Tab) -> None:
+    shown: list[Any] = []
+    errors: list[str] = []
+    picture = numpy.zeros((2, 3, 4), numpy.float32)
+    picture[0, :, 1] = 1
+    operator = SimpleNamespace(
+        path="/project1/script1",
+        par=SimpleNamespace(
+            Field=SimpleNamespace(eval=lambda: "Photo.image"), Url=SimpleNamespace(eval=lambda: invert.comfy.url)
+        ),
+        inputs=[SimpleNamespace(numpyArray=lambda delayed: picture)],
+        copyNumpyArray=shown.append,
+        addScriptError=errors.append,
+    )
+
+    async def cooked() -> bool:
+        touchdesigner_uiapi.onCook(operator)
+        return bool(shown or errors)
+
+    try:
+        await until(cooked, "a result", 60)
+    finally:
+        touchdesigner_uiapi.WORKERS[operator.path].end()
+    assert errors == []
+    assert shown[0].shape == (2, 3, 4) and shown[0][0, 0].tolist() == [1, 0, 1, 1]

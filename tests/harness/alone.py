@@ -1,0 +1,175 @@
+"""A real ComfyUI that no page has open, with scripted model hosts that its operator named, for tests of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.model_host import Host
+from comfyui_uiapi.tests.harness.program import Program
+
+# The custom node that tells how many tasks, files and entries a ComfyUI holds.
+PROBE = Path(__file__).parents[1] / "soak" / "probe.py"
+# Another: whatever is wrong with a guard, no test asks somebody else's machine for anything. What was tried is logged.
+FENCE = """
+import asyncio.selector_events, ipaddress, logging, socket
+
+NODE_CLASS_MAPPINGS = {}
+
+def check(where):
+    if isinstance(where, tuple) and not ipaddress.ip_address(where[0].partition("%")[0]).is_loopback:
+        logging.error("WENT OUT to %r", where)
+        raise OSError(f"the fence of the tests: {where!r}")
+
+class Fenced(socket.socket):
+    def connect(self, where):
+        check(where)
+        return super().connect(where)
+
+loop = asyncio.selector_events.BaseSelectorEventLoop
+connect = loop.sock_connect
+
+async def sock_connect(self, sock, where):
+    check(where)
+    return await connect(self, sock, where)
+
+loop.sock_connect, socket.socket = sock_connect, Fenced
+"""
+WENT_OUT = "WENT OUT"
+# And one that reads the person's rules anew, as a start does.
+READ_RULES = """
+import gc
+from aiohttp import web
+import server
+
+NODE_CLASS_MAPPINGS = {}
+
+async def read_rules(_):
+    [approvals] = [thing for thing in gc.get_objects() if type(thing).__name__ == "Approvals"]
+    await approvals.start()
+    return web.Response()
+
+server.PromptServer.instance.routes.post("/read_rules")(read_rules)
+"""
+# And one by which no test has to wait as long as a silent host is waited for.
+HASTE = """
+import sys
+from aiohttp import web
+import server
+
+NODE_CLASS_MAPPINGS = {}
+
+async def haste(request):
+    [module] = [module for name, module in sys.modules.items() if name.endswith(".downloads.web")]
+    before, module.HEADERS_TIMEOUT = module.HEADERS_TIMEOUT, float(request.query["seconds"])
+    return web.json_response(before)
+
+server.PromptServer.instance.routes.get("/haste")(haste)
+"""
+# This machine by its own name, which is on the list and is no public address.
+OWN_NAME = socket.gethostname()
+# Addresses that the operator named and that are not public all the same; see FENCE.
+PRIVATE = ("10.0.0.1", "169.254.169.254", "192.168.0.1:8443", "[::ffff:10.0.0.1]", "[fd00::1]")
+# The operator's own tokens, which belong to the two endpoints and to nobody else.
+HF_TOKEN, CIVITAI_TOKEN = "hf-sesame-open", "civitai-sesame-open"  # noqa: S105 - a test's own
+
+
+class Alone:
+    """That ComfyUI and its hosts; use it with `async with`.
+
+    Attributes:
+        models: a host on the operator's list.
+        mirror: another one, where the others redirect to.
+        hub: stands for Hugging Face.
+        civitai: stands for CivitAI.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self.models, self.mirror, self.hub, self.civitai = (Host() for _ in range(4))
+        self.comfy: ComfyProcess
+        self._heard = 0
+
+    async def __aenter__(self) -> Alone:
+        for host in self.hosts:
+            await host.start()
+        env = {
+            "UIAPI_ALLOWED_HOSTS": f"{self.models.authority},{self.mirror.authority},{','.join((OWN_NAME, *PRIVATE))}",
+            "HF_ENDPOINT": self.hub.url(""),
+            "HF_TOKEN": HF_TOKEN,
+            "CIVITAI_ENDPOINT": self.civitai.url(""),
+            "CIVITAI_API_TOKEN": CIVITAI_TOKEN,
+            # huggingface_hub's own: what it keeps is not to be somebody else's, and it tells nobody of itself.
+            "HF_HOME": str(self._base / "hf"),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
+        self.comfy = ComfyProcess(self._base / "comfy", env=env)
+        shutil.copy(PROBE, self.comfy.base / "custom_nodes")
+        (self.comfy.base / "custom_nodes" / "fence.py").write_text(FENCE)
+        (self.comfy.base / "custom_nodes" / "read_rules.py").write_text(READ_RULES)
+        (self.comfy.base / "custom_nodes" / "haste.py").write_text(HASTE)
+        self.loras.mkdir(parents=True)
+        await asyncio.to_thread(self.comfy.start)
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.comfy.kill()
+        for host in self.hosts:
+            await host.close()
+
+    @property
+    def hosts(self) -> tuple[Host, Host, Host, Host]:
+        """All four."""
+        return self.models, self.mirror, self.hub, self.civitai
+
+    @property
+    def loras(self) -> Path:
+        """Where its downloads go in tests."""
+        return self.comfy.base / "models" / "loras"
+
+    def landed(self) -> list[str]:
+        """Every file there, what downloads leave beside theirs included."""
+        return sorted(path.name for path in self.loras.iterdir())
+
+    def listen(self) -> None:
+        """Have `told` begin here."""
+        self._heard = len(self.comfy.log_text())
+
+    def told(self) -> str:
+        """What the log says since `listen`."""
+        return self.comfy.log_text()[self._heard :]
+
+    @asynccontextmanager
+    async def hasty(self, program: Program, seconds: float) -> AsyncIterator[None]:
+        """Have it wait so long for a host's headers; it has fetched something before."""
+
+        async def wait(how_long: float) -> float:
+            async with program.http.get(program.url(f"/haste?seconds={how_long}")) as response:
+                return float(await response.json())
+
+        before = await wait(seconds)
+        yield
+        await wait(before)
+
+    def forget(self) -> None:
+        """Take every model away, and what the hosts offered and saw."""
+        for path in self.loras.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        for host in self.hosts:
+            host.answers.clear()
+            host.seen.clear()
+            host.sent.clear()
+
+
+async def held(program: Program) -> dict[str, Any]:
+    """How many tasks and descriptors that ComfyUI holds, and entries of each of this package's registries."""
+    async with program.http.get(program.url("/soak_probe")) as response:
+        seen = await response.json()
+    return {"tasks": seen["tasks"], "descriptors": seen["descriptors"], **seen["held"]}

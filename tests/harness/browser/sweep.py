@@ -1,0 +1,158 @@
+"""Every widget of a real workflow read, written, read back and undone: what the template workflows are held to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from comfyui_uiapi.common.shorten import cut
+
+from ...tools import build
+from .tab import Tab
+
+# Nodes that the frontend itself makes; ComfyUI has no definition of them.
+FRONTEND_NODES = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode"})
+
+# The page gives a workflow without an id another one at each load; the last ids count what was ever made.
+NAMES = frozenset({"id", "last_node_id", "last_link_id"})
+
+Json = dict[str, Any]
+# A step of a person's hand, and the page's own Undo.
+UNDO = """async () => {
+    const history = app.extensionManager.workflow.activeWorkflow.changeTracker
+    app.rootGraph.add(LiteGraph.createNode('EmptyImage'))
+    history.captureCanvasState ? history.captureCanvasState() : history.checkState()
+    await history.undo()
+}"""
+
+# Sends one command with its data and returns the response of the envelope.
+Tell = Callable[..., Awaitable[Any]]
+
+
+def templates(known: set[str]) -> list[Path]:
+    """The template workflows whose nodes are all known, by name.
+
+    Args:
+        known: the types of nodes that ComfyUI has.
+    """
+    folder = build.TEMPLATES / "templates"
+    return [path for path in sorted(folder.glob("*.json")) if _types(path) <= known | FRONTEND_NODES]
+
+
+def workflow_of(path: Path) -> Json:
+    """A template workflow in UI format."""
+    workflow: Json = json.loads(path.read_text("utf-8"))
+    return workflow
+
+
+def _types(path: Path) -> set[str]:
+    """The types of a workflow's nodes, those inside its subgraphs included; an unknown one if it is no workflow."""
+    try:
+        workflow = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return {""}
+    if not isinstance(workflow, dict) or not isinstance(workflow.get("nodes"), list):
+        return {""}
+    subgraphs = workflow.get("definitions", {}).get("subgraphs", [])
+    own = {subgraph["id"] for subgraph in subgraphs}
+    return {node["type"] for part in [workflow, *subgraphs] for node in part["nodes"]} - own
+
+
+def sample(paths: list[Path], count: int) -> list[Path]:
+    """So many of the paths, evenly spread."""
+    if len(paths) <= count:
+        return paths
+    return [paths[index * len(paths) // count] for index in range(count)]
+
+
+async def sweep(tell: Tell, tab: Tab, workflow: Json) -> list[str]:
+    """Load a workflow into a tab, read every widget, write one in each node, read it back and undo it.
+
+    Returns:
+        What was not as it should be, in words; empty if all was.
+    """
+    wrong: list[str] = []
+    await tell("load_workflow", workflow=workflow)
+    nodes = (await tell("query_fields"))["nodes"]
+    before = content((await tell("get_workflow"))["workflow"])
+    fields = {field_path(node, widget): widget["value"] for node in nodes for widget in node["widgets"]}
+    read = await tell("get_fields", fields=list(fields))
+    for name, value in fields.items():
+        if read[name] != value:
+            wrong.append(f"{name} reads {read[name]!r}, but is listed with {value!r}")
+
+    writes = list(_writes(nodes))
+    if writes:
+        written = await tell("set_fields", fields=writes)
+        again = await tell("get_fields", fields=[name for name, _ in writes])
+        for name, value in writes:
+            held = written[name]["value"]
+            # What is answered of a long text is its beginning.
+            if held != cut(value) and not written[name]["warnings"]:
+                wrong.append(f"{name} holds {held!r} instead of {value!r} without a word")
+            if cut(again[name]) != held:
+                wrong.append(f"{name} reads {again[name]!r} after it was answered to hold {held!r}")
+        done = await tell("undo")
+        if done["done"] != 1:
+            wrong.append(f"{done['done']} steps were undone instead of 1")
+    after = content((await tell("get_workflow"))["workflow"])
+    if after != before and after == await _undone_by_the_page(tell, tab, workflow):
+        return wrong
+    return wrong + [f"after undo: {line}" for line in differences(before, after)]
+
+
+async def _undone_by_the_page(tell: Tell, tab: Tab, workflow: Json) -> Json:
+    """What the page's own Undo makes of a workflow in which nothing was written.
+
+    1.32 puts the promoted inputs of some subgraphs in another order whenever it loads what it saved itself, and makes
+    room for a picture in a node that has none.
+    """
+    await tell("load_workflow", workflow=workflow)
+    await tab.page.evaluate(UNDO)
+    return content((await tell("get_workflow"))["workflow"])
+
+
+def field_path(node: Json, widget: Json) -> str:
+    """A path that stands for a widget, whatever it is called."""
+    name = widget["name"].replace("\\", "\\\\").replace('"', '\\"')
+    return f'#{node["id"]}."{name}"'
+
+
+def _writes(nodes: list[Json]) -> Iterator[tuple[str, Any]]:
+    """One numeric or text widget of each node, with another value."""
+    for node in nodes:
+        for widget in node["widgets"]:
+            value, kind = widget["value"], widget["type"]
+            if kind in ("number", "slider") and isinstance(value, (int, float)) and not isinstance(value, bool):
+                yield field_path(node, widget), value - 1 if value >= 1 else value + 1
+                break
+            if kind in ("text", "customtext", "string") and isinstance(value, str):
+                yield field_path(node, widget), f"{value} and more"
+                break
+
+
+def content(answer: Json) -> Json:
+    """A workflow without its own id and what says only how it is looked at.
+
+    Nor where the nodes inside a subgraph come in its order of execution: the page counts that anew at every load.
+    """
+    workflow: Json = {key: value for key, value in answer["workflow"].items() if key not in NAMES}
+    extra = {key: value for key, value in workflow.get("extra", {}).items() if key != "ds"}
+    for subgraph in workflow.get("definitions", {}).get("subgraphs", []):
+        for node in subgraph["nodes"]:
+            node.pop("order", None)
+    return {**workflow, "extra": extra, "nodes": sorted(workflow["nodes"], key=lambda node: str(node["id"]))}
+
+
+def differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
+    """Where two JSON values differ."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted({*before, *after}):
+            yield from differences(before.get(key), after.get(key), f"{where}.{key}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from differences(old, new, f"{where}[{index}]")
+    elif before != after:
+        yield f"{where}: {json.dumps(before)[:80]} became {json.dumps(after)[:80]}"

@@ -1,0 +1,59 @@
+"""The README and the pages of docs/ as the tests read them: their text, their blocks of commands, their tables."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..tools import build
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the documentation."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What the page is called in the name of a test."""
+        return self.path.stem.lower()
+
+    @cached_property
+    def text(self) -> str:
+        """All of it."""
+        return self.path.read_text()
+
+    @cached_property
+    def blocks(self) -> list[tuple[str, str]]:
+        """(language, text) of every block of commands, in their order."""
+        return re.findall(r"^```(\w*)\n(.*?)^```$", self.text, re.MULTILINE | re.DOTALL)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the blocks for a shell."""
+        return [line for kind, text in self.blocks if kind == "sh" for line in text.splitlines()]
+
+    @property
+    def anchors(self) -> set[str]:
+        """What a link may have behind its #."""
+        headings = re.findall(r"^#+ (.*)$", self.text, re.MULTILINE)
+        return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+    @property
+    def links(self) -> list[str]:
+        """Where its links and pictures lead."""
+        return re.findall(r"\]\(([^)\s]+)\)", self.text)
+
+    def first_column(self, heading: str = "") -> set[str]:
+        """The names in the first column of the tables of a section, or of the whole page."""
+        section = self.text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0] if heading else self.text
+        cells = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+        return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+README = Page(build.ROOT / "README.md")
+DOCS = {path.stem: Page(path) for path in sorted((build.ROOT / "docs").glob("*.md"))}
+PAGES = [README, *DOCS.values()]

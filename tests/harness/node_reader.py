@@ -1,0 +1,80 @@
+"""Node classes in every style that lists model folders, and a reader of workflows over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from comfyui_uiapi.downloads.storage.file_presence import Presence
+from comfyui_uiapi.downloads.storage.hash_cache import Hashes
+from comfyui_uiapi.downloads.storage.model_folders import Places
+from comfyui_uiapi.downloads.workflow.analysis import Analysis
+from comfyui_uiapi.downloads.workflow.node_inputs import NodeInputs
+from comfyui_uiapi.downloads.workflow.required_models import Needs, node_types
+from comfyui_uiapi.tests.downloads.conftest import FolderPaths
+
+
+def classes_of(folders: FolderPaths) -> dict[str, type]:
+    """Node classes in every style that lists model folders."""
+
+    class Checkpoint:
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:
+            return {"required": {"ckpt_name": (folders.get_filename_list("checkpoints"),)}}
+
+    class Lora:
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:
+            names = ["None"] + folders.get_filename_list("loras") + ["[None]"]
+            return {
+                "required": {
+                    "model": ("MODEL",),
+                    "seed": ("INT", {"default": 0}),
+                    "lora_name": (names, {}),
+                    "strength": ("FLOAT", {}),
+                }
+            }
+
+    class Vae:
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:
+            vaes = [*folders.get_filename_list("vae")]
+            vaes += [name for name in folders.get_filename_list("upscale_models") if "taesd" in name]
+            return {"required": {"vae_name": (vaes + ["pixel_space"],)}}
+
+    class Pair:
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:
+            encoders = {"options": folders.get_filename_list("clip")}
+            return {
+                "required": {"text_encoder": ("COMBO", encoders), "type": (["a", "b"],)},
+                "optional": {"ckpt_name": (folders.get_filename_list("checkpoints"), {"tooltip": "x"})},
+            }
+
+    class Config:
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:
+            return {"required": {"config_name": (folders.get_filename_list("configs"),), "note": ("STRING", {})}}
+
+    class Broken:
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:
+            raise RuntimeError("a custom node's own trouble")
+
+    return {"Checkpoint": Checkpoint, "Lora": Lora, "Vae": Vae, "Pair": Pair, "Config": Config, "Broken": Broken}
+
+
+class Reader:
+    def __init__(self, base: Path) -> None:
+        self.folders = FolderPaths(base)
+        self.classes = classes_of(self.folders)
+        self.inputs = NodeInputs(self.folders, lambda: self.classes)
+        self.places = Places(self.folders)
+        presence = Presence(Hashes(base / "hashes.json", self.places))
+        self.analysis = Analysis(self.places, self.inputs, presence)
+
+    def read(self, workflow: Any) -> list[tuple[str, str | None, str | None]]:
+        """(name, directory, reason) of every need."""
+        self.inputs.learn(node_types(workflow))
+        needs = Needs(self.places, self.inputs).read(workflow)
+        return [(need.name, need.directory, need.reason) for need in needs]

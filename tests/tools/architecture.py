@@ -1,0 +1,237 @@
+"""Which room of the code may import which, in one table, and what in Python and JavaScript goes against it.
+
+A room is a folder. An import counts wherever it stands: in a function, for the type checker only, in JSDoc.
+"""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Every room and the rooms it may import, those below first. "." is what stands at the root.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "common": (),
+    "models' definitions": ("common",),
+    "bridge": (),
+    "bridge/protocol": ("common",),
+    "bridge/comfyui": ("common", "bridge/protocol"),
+    "bridge/tabs": ("common", "bridge/protocol", "bridge/comfyui"),
+    "bridge/policy": ("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs"),
+    "bridge/app": ("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy"),
+    "bridge/api": ("common", "bridge/protocol", "bridge/tabs", "bridge/policy", "bridge/app"),
+    "bridge/commands": (
+        *("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy"),
+        "bridge/app",
+    ),
+    "downloads": (),
+    "downloads/common": ("common",),
+    "downloads/storage": ("common", "models' definitions", "downloads/common"),
+    "downloads/transfer": ("common", "downloads/common", "downloads/storage"),
+    "downloads/sources": (
+        *("common", "models' definitions", "downloads/common", "downloads/storage"),
+        "downloads/transfer",
+    ),
+    "downloads/workflow": (
+        *("common", "bridge/comfyui", "downloads/common", "downloads/storage"),
+        "downloads/sources",
+    ),
+    "downloads/jobs": (
+        *("common", "models' definitions", "downloads/common", "downloads/storage", "downloads/transfer"),
+        *("downloads/sources", "downloads/workflow"),
+    ),
+    "downloads/api": (
+        *("common", "models' definitions", "bridge/protocol", "bridge/app", "downloads/common", "downloads/storage"),
+        *("downloads/transfer", "downloads/sources", "downloads/workflow", "downloads/jobs"),
+    ),
+    ".": (
+        *("bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy", "bridge/app", "bridge/api"),
+        *("bridge/commands", "downloads/storage", "downloads/jobs", "downloads/api"),
+    ),
+    "client's basics": (),
+    "client/protocol": ("client's basics",),
+    "client/transport": ("client's basics", "client/protocol"),
+    "client": ("client's basics", "client/protocol", "client/transport"),
+    "client/mcp": ("client's basics", "client"),
+    "client/cli": ("client's basics", "client/protocol", "client", "client/mcp"),
+    "client's start": ("client/cli",),
+    "client/examples": (),
+    "web/common": (),
+    "web/connection": ("web/common",),
+    "web/graph": ("web/common",),
+    "web/page": ("web/common", "web/graph"),
+    "web/ui": ("web/common", "web/graph", "web/page"),
+    "web/ui/panel": ("web/common", "web/graph", "web/ui"),
+    "web": ("web/common", "web/connection", "web/graph", "web/page", "web/ui", "web/ui/panel"),
+}
+# Files in another room than the rest of their folder: those have to stay where they are found by name.
+APART = {
+    "model_defs.py": "models' definitions",
+    "client/command_table.py": "client's basics",
+    "client/common/errors.py": "client's basics",
+    "client/common/events.py": "client's basics",
+    "client/common/files.py": "client's basics",
+    "client/__main__.py": "client's start",
+}
+TABLE = "tests/tools/architecture.py"
+
+# The one file that imports what ComfyUI's page serves; ComfyUI loads it with all others of its folder.
+ENTRY = "web/uiapi.js"
+# A statement, or a call that loads something later. Types in JSDoc are no imports: a browser sees none of them.
+JAVASCRIPT_IMPORT = re.compile(
+    r"""(?:^(?:import|export)\b(?:[^"';]*\bfrom)?|(?:\bawait|=>|\breturn)\s+import\()\s*["'](\.[^"']*)["']""",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Import:
+    """One file's import of another; paths from the root, with slashes."""
+
+    file: str
+    line: int
+    target: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rooms, and which may import which.
+
+    Args:
+        allowed: the rooms that each room may import; a room is called after its folder.
+        apart: the room of files that are not in that of their folder.
+    """
+
+    allowed: Mapping[str, Collection[str]]
+    apart: Mapping[str, str] = field(default_factory=dict)
+
+    def problems(self, root: Path) -> Iterator[str]:
+        """Yield a sentence for everything at `root` that goes against the plan, and for what is wrong in the plan."""
+        yield from self.errors()
+        files = [*self._files(root)]
+        yield from self._judged(files, [found for file in files for found in imports(root, file)])
+
+    def errors(self) -> Iterator[str]:
+        """Yield a sentence for every arrow of the plan that leads nowhere or in a circle."""
+        for room, others in self.allowed.items():
+            for other in [other for other in others if other not in self.allowed]:
+                yield f"{room}: may import {other}, which is no room; correct the table in {TABLE}."
+        for circle in _circles(self.allowed):
+            yield f"{' → '.join(circle)}: may import each other in a circle; take an arrow out of the table in {TABLE}."
+
+    def _judged(self, files: Sequence[str], found: Iterable[Import]) -> Iterator[str]:
+        rooms = {file: self.apart.get(file) or posixpath.dirname(file) or "." for file in files}
+        for folder in sorted({room for room in rooms.values() if room not in self.allowed}):
+            yield f"{folder}: is no room; add it, with the rooms it may import, to the table in {TABLE}."
+        for room in [room for room in self.allowed if room not in rooms.values()]:
+            yield f"{room}: has no code in it; take it out of the table in {TABLE}."
+        links: dict[str, list[str]] = {file: [] for file in files}
+        for one in found:
+            where = f"{one.file}:{one.line}: imports {one.target}"
+            if one.target in rooms:
+                links[one.file].append(one.target)
+                room, other = rooms[one.file], rooms[one.target]
+                allowed = self.allowed.get(room, [other])
+                if other not in (room, *allowed):
+                    may = f"only {', '.join(allowed)}" if allowed else "no other room"
+                    yield f"{where}, but {room} may import {may}; move what both need below them, or hand it in."
+            elif one.file != ENTRY:
+                yield f"{where}, which is in no room; only {ENTRY} may import what is not ours, and hands it in."
+        for circle in _circles(links):
+            yield f"{' → '.join(circle)}: import each other in a circle; move what they share into a file below them."
+
+    def _files(self, root: Path) -> Iterator[str]:
+        """The code in every folder that holds a room, and at the root."""
+        tops = {top for room in self.allowed if (root / (top := room.partition("/")[0])).is_dir()}
+        for top in sorted(tops):
+            found = (root / top).rglob("*.js" if top == "web" else "*.py") if top != "." else root.glob("*.py")
+            yield from sorted(path.relative_to(root).as_posix() for path in found)
+
+
+PLAN = Plan(ALLOWED, APART)
+
+
+def imports(root: Path, file: str) -> Iterator[Import]:
+    """Each import of a file that is written as relative to it."""
+    text = (root / file).read_text("utf-8")
+    if file.endswith(".py"):
+        for node in ast.walk(ast.parse(text)):
+            for target in _targets(root, file, node):
+                yield Import(file, getattr(node, "lineno", 0), target)
+    else:
+        for match in JAVASCRIPT_IMPORT.finditer(text):
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(file), match[1]))
+            yield Import(file, text.count("\n", 0, match.start()) + 1, target)
+
+
+def _targets(root: Path, file: str, node: ast.AST) -> Iterator[str]:
+    """The files that a piece of Python imports."""
+    if isinstance(node, ast.ImportFrom) and node.level:
+        named = f"{'.' * node.level}{node.module or ''}"
+        target = _python_file(root, file, named)
+        inside = f"{named}." if node.module else named
+        modules = {alias.name: _python_file(root, file, f"{inside}{alias.name}") for alias in node.names}
+        yield from (module for module in modules.values() if module)
+        # The package itself, unless only modules of it are named.
+        if target and not all(modules.values()):
+            yield target
+    elif isinstance(node, ast.Call) and "__package__" in [word.id for word in node.args if isinstance(word, ast.Name)]:
+        # import_module(".name", __package__), which loads something at first use.
+        words = [word.value for word in node.args if isinstance(word, ast.Constant)]
+        found = [_python_file(root, file, word) for word in words if isinstance(word, str) and word.startswith(".")]
+        yield from (module for module in found if module)
+
+
+def _python_file(root: Path, file: str, name: str) -> str | None:
+    """The file of a module by its relative name, such as "..bridge.errors", if there is one."""
+    level = len(name) - len(name.lstrip("."))
+    place = (root / file).parents[level - 1].joinpath(*filter(None, name.lstrip(".").split(".")))
+    for path in (place / "__init__.py", place.with_suffix(".py")):
+        if path.is_file() and path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return None
+
+
+def _circles(links: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
+    """For every group that is linked in a circle, a shortest one: its members, the first again at the end."""
+    left = set(links)
+    for start in sorted(links):
+        if start not in left:
+            continue
+        circle = _way_back(start, links)
+        if circle:
+            yield circle
+            # What leads to and from it belongs to the same circle.
+            left -= {name for name in _reached(start, links) if start in _reached(name, links)}
+
+
+def _way_back(start: str, links: Mapping[str, Iterable[str]]) -> list[str] | None:
+    """The shortest way from a file over its imports to itself."""
+    ways = [[start]]
+    seen: set[str] = set()
+    while ways:
+        longer = []
+        for way in ways:
+            for name in sorted(set(links.get(way[-1], ()))):
+                if name == start:
+                    return [*way, start]
+                if name not in seen:
+                    seen.add(name)
+                    longer.append([*way, name])
+        ways = longer
+    return None
+
+
+def _reached(start: str, links: Mapping[str, Iterable[str]]) -> set[str]:
+    """Everything that a file's imports lead to."""
+    found: set[str] = set()
+    left = [start]
+    while left:
+        for name in links.get(left.pop(), ()):
+            if name not in found:
+                found.add(name)
+                left.append(name)
+    return found

@@ -1,0 +1,95 @@
+"""The documentation says what the code does: its tables are whole, its names are known, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from comfyui_uiapi import server  # noqa: F401 - importing declares every command
+from comfyui_uiapi.bridge.comfyui.run_tracker import EVENTS
+from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
+from comfyui_uiapi.bridge.protocol.subscriptions import TAB_EVENTS
+from comfyui_uiapi.client.cli.terminal import EXIT_CODES
+from comfyui_uiapi.common.errors import STATUS
+from comfyui_uiapi.model_defs import KEPT_AS
+from comfyui_uiapi.tests.harness.documents import DOCS, PAGES, README, Page
+from PIL import Image
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+# Of a start page: what takes longer to read has a page of its own.
+MOST_LINES = 200
+# Of the whole repository, not of the documentation.
+BESIDE = {"CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
+
+
+def test_every_error_is_explained_and_no_other() -> None:
+    assert DOCS["errors"].first_column("Codes of the server") == set(STATUS)
+
+
+def test_every_exit_code_is_explained_and_no_other() -> None:
+    listed = re.findall(r"^\| (\d+) \|", DOCS["errors"].text, re.MULTILINE)
+    assert {int(code) for code in listed} == {0, 2, *EXIT_CODES}
+
+
+def test_every_event_is_listed_and_no_other() -> None:
+    others = {"preview", "webui_connected", "webui_disconnected", "download_progress", "model_landed"}
+    assert DOCS["events"].first_column() == {*EVENTS.values(), *TAB_EVENTS, *others}
+
+
+def test_every_older_spelling_is_in_the_glossary_and_no_other() -> None:
+    spellings = DOCS["glossary"].text.partition("## Spellings")[2]
+    rows = re.findall(r"^\| (?:`\w+` )?\| `(\w+)` \| (.*) \|$", spellings, re.MULTILINE)
+    listed = {(command, old) for old, commands in rows for command in re.findall(r"`(\w+)`", commands)}
+    assert listed == {(name, old) for name, command in COMMANDS.items() for old in command.request.older}
+    assert {old for old, where in rows if where == "model definitions"} == set(KEPT_AS.values())
+
+
+@every_page
+def test_every_command_that_is_named_is_one(page: Page) -> None:
+    verbs = "get|set|send|list|new|open|switch|rename|save|close|download|model|add|remove|plan|clear|relink|late|take"
+    named = set(re.findall(rf"`((?:{verbs})_[a-z_]+)`", page.text))
+    fields = {name for command in COMMANDS.values() for name in command.request.model_fields}
+    older = {old for command in COMMANDS.values() for old in command.request.older}
+    others = {*STATUS, "download_failed", *DOCS["events"].first_column()}
+    assert named - fields - older - others <= set(COMMANDS)
+
+
+@every_page
+def test_every_link_leads_to_a_file_and_a_heading(page: Page) -> None:
+    for link in page.links:
+        target, _, anchor = link.partition("#")
+        if "://" not in target:
+            if target.rpartition("/")[2] in BESIDE:
+                continue
+            path = (page.path.parent / target).resolve() if target else page.path
+            assert path.is_file(), link
+            assert not anchor or anchor in Page(path).anchors, link
+
+
+@every_page
+def test_there_is_no_block_of_another_kind(page: Page) -> None:
+    assert {kind for kind, _ in page.blocks} <= {"sh", "python"}
+
+
+@every_page
+def test_a_snippet_that_needs_an_extra_says_which(page: Page) -> None:
+    code = "\n".join(text for kind, text in page.blocks if kind == "python")
+    if re.search(r"^import numpy|\.numpy\(\)|\.pil\(\)", code, re.MULTILINE):
+        assert "comfyui-uiapi[images]" in page.text
+
+
+def test_every_page_can_be_found_from_the_readme() -> None:
+    assert {f"docs/{name}.md" for name in DOCS} <= {link.partition("#")[0] for link in README.links}
+
+
+def test_the_readme_is_a_start_page() -> None:
+    assert len(README.text.splitlines()) <= MOST_LINES
+    # To be replaced in one place once it is known.
+    assert sum(text.count("<repository>") for page in PAGES for _, text in page.blocks) == 1
+
+
+def test_the_readme_begins_with_a_moving_picture_of_a_bearable_size() -> None:
+    path = README.path.parent / README.links[0]
+    assert path.stat().st_size < 2_000_000
+    with Image.open(path) as picture:
+        assert getattr(picture, "n_frames", 1) > 10

@@ -1,0 +1,48 @@
+/** Widgets that name a model otherwise than they offer it: which are set, what is said of them, and how they go back. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { saved, showPage } from "../page.mjs";
+
+const HELD = "ltx\\some.safetensors";
+const LISTED = "ltx/some.safetensors";
+const link = (node, value = HELD) => ({ node: String(node), widget: "name", value, listed: LISTED, reason: "spelled_differently" });
+const said = (path) => ({ path, previous: HELD, value: LISTED, reason: "spelled_differently" });
+
+/** A page with two nodes that hold the name, and one that no longer does. */
+function held() {
+  return showPage([saved(1, "A", { name: HELD }), saved(2, "B", { name: HELD, other: 1 }), saved(3, "C", { name: "else" })]);
+}
+
+const values = (page) => ["A", "B", "C"].map((title) => page.value(title, "name"));
+
+test("widgets that still hold a name are set to the listed one, as one undo step", async () => {
+  const page = held();
+  const answer = await page.ask("relink_models", { links: [link(1), link(2), link(2), link(3), link(4)] });
+  assert.deepEqual(answer, { dry_run: false, relinked: [said("A.name"), said("B.name")] });
+  assert.deepEqual(values(page), [LISTED, LISTED, "else"]);
+  assert.equal(page.app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length, 1);
+});
+
+test("a dry run says the same and sets nothing", async () => {
+  const page = held();
+  const answer = await page.ask("relink_models", { links: [link(1), link(3)], dry_run: true });
+  assert.deepEqual(answer, { dry_run: true, relinked: [said("A.name")] });
+  assert.deepEqual(values(page), [HELD, HELD, "else"]);
+});
+
+test("what a widget makes of the name is what is answered", async () => {
+  const page = held();
+  const [widget] = page.app.rootGraph.nodes[0].widgets;
+  widget.callback = () => void (widget.value = "its own");
+  const { relinked } = await page.ask("relink_models", { links: [link(1)] });
+  assert.equal(relinked[0].value, "its own");
+});
+
+test("when one widget throws all hold their names as before", async () => {
+  const page = held();
+  page.app.rootGraph.nodes[1].widgets[0].callback = (value) => assert.equal(value, HELD, "a widget's fault");
+  await assert.rejects(page.ask("relink_models", { links: [link(1), link(2)] }), /a widget's fault/);
+  assert.deepEqual(values(page), [HELD, HELD, "else"]);
+});

@@ -1,0 +1,294 @@
+/** A page of plain objects, with as much of frontend 1.32's undo history, loading and queue as the extension uses. */
+
+import { graph, node } from "./graphs.mjs";
+import { commands, given } from "../../web/commands.js";
+import { createFrontend } from "../../web/page/frontend.js";
+import { createHistory } from "../../web/page/history.js";
+import { createLoader } from "../../web/page/loader.js";
+import { createQueueing } from "../../web/page/queueing.js";
+import { createRevisions } from "../../web/page/revisions.js";
+import { createRuns } from "../../web/page/run_queue.js";
+import { createTabs } from "../../web/page/workflow_tabs.js";
+import { unlessCancelled } from "../../web/common/waiting.js";
+import { createWorkflows } from "../../web/page/workflows.js";
+
+export const sleep = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
+const clone = (value) => JSON.parse(JSON.stringify(value));
+const NOTHING = () => {};
+
+// Node.js has none, and a page that is not looked at draws no frame.
+globalThis.requestAnimationFrame ??= NOTHING;
+
+/** A node as a saved workflow has it. */
+export const saved = (id, title, values = {}) => ({ id, type: "T", title, values });
+
+/**
+ * A page that shows the workflow tab "A" with these nodes.
+ *
+ * @param {{loading?: number, exporting?: number}} [takes] milliseconds
+ * @param {{below?: (app: any) => void, around?: (app: any) => void}} [packs] change the page's functions before this
+ *   extension does, and after it
+ */
+export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}) {
+  /** A graph in the state's likeness; `page.dress` may give its nodes what a test needs of them. */
+  function configured(state) {
+    const made = state.nodes.map(({ id, type, title, values }) =>
+      node(title, type, values, { id, pos: [0, 0], size: [1, 1], flags: {}, computeSize: () => [1, 1] }),
+    );
+    const root = graph(...made);
+    root.groups = [];
+    for (const [id, from, slot, to, at] of state.links ?? []) {
+      root.links.set(id, { id, origin_id: from, origin_slot: slot, target_id: to, target_slot: at, type: "IMAGE" });
+    }
+    root.remove = (one) => {
+      root.nodes.splice(root.nodes.indexOf(one), 1);
+      one.graph = null;
+      one.onRemoved?.();
+    };
+    root.add = (one) => {
+      one.id ??= Math.max(0, ...root.nodes.map(({ id }) => id)) + 1;
+      one.graph = root;
+      root.nodes.push(one);
+      one.onAdded?.();
+    };
+    root.serialize = () => ({
+      nodes: root.nodes.map(({ id, type, title, widgets }) => ({
+        id,
+        type,
+        title,
+        values: Object.fromEntries(widgets.map(({ name, value }) => [name, value])),
+      })),
+      links: [...root.links.values()].map((link) => [link.id, link.origin_id, link.origin_slot, link.target_id, link.target_slot]),
+    });
+    made.forEach((one) => page.dress(one));
+    return root;
+  }
+
+  class ChangeTracker {
+    static graphEqual = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+    undoQueue = [];
+    redoQueue = [];
+    changeCount = 0;
+    _restoringState = false;
+
+    constructor(workflow, state) {
+      this.workflow = workflow;
+      this.initialState = this.activeState = state;
+    }
+
+    reset(state) {
+      if (this._restoringState) return;
+      if (state) this.activeState = clone(state);
+      this.initialState = clone(this.activeState);
+    }
+
+    checkState() {
+      if (this.changeCount) return;
+      const now = clone(app.rootGraph.serialize());
+      if (ChangeTracker.graphEqual(this.activeState, now)) return;
+      this.undoQueue.push(this.activeState);
+      this.activeState = now;
+      this.redoQueue.length = 0;
+    }
+
+    beforeChange() {
+      this.changeCount++;
+    }
+
+    afterChange() {
+      if (!--this.changeCount) this.checkState();
+    }
+
+    undo() {
+      return this.updateState(this.undoQueue, this.redoQueue);
+    }
+
+    redo() {
+      return this.updateState(this.redoQueue, this.undoQueue);
+    }
+
+    async updateState(source, target) {
+      const state = source.pop();
+      target.push(this.activeState);
+      this._restoringState = true;
+      try {
+        await app.loadGraphData(state, false, false, this.workflow);
+        this.activeState = state;
+      } finally {
+        this._restoringState = false;
+      }
+    }
+  }
+
+  function opened(name, state) {
+    const workflow = { filename: name, path: `workflows/${name}.json`, directory: "workflows", isLoaded: true };
+    workflow.changeTracker = new ChangeTracker(workflow, clone(state));
+    Object.defineProperty(workflow, "activeState", { get: () => workflow.changeTracker.activeState });
+    store.openWorkflows.push(workflow);
+    return workflow;
+  }
+
+  const store = {
+    openWorkflows: [],
+    workflows: [],
+    activeWorkflow: null,
+    getWorkflowByPath: (path) => store.openWorkflows.find((workflow) => workflow.path === path),
+  };
+
+  const app = {
+    rootGraph: null,
+    canvas: { setDirty: NOTHING, draw: NOTHING, selectedItems: new Set(), ds: { scale: 1, offset: [0, 0] } },
+    extensionManager: { workflow: store, setting: { get: (key) => page.settings[key] } },
+    ui: { queue: { update: async () => {} } },
+    queueItems: [],
+    processingQueue: false,
+
+    async loadGraphData(state, clean, _view, workflow = null) {
+      if (clean !== false) app.rootGraph = configured({ nodes: [] });
+      await sleep(loading);
+      app.rootGraph = configured(state);
+      app.canvas.graph = app.rootGraph;
+      await page.configuring?.();
+      await sleep(loading);
+      if (workflow === null || typeof workflow === "string") {
+        store.activeWorkflow = opened(workflow ?? `Unsaved ${store.openWorkflows.length}`, app.rootGraph.serialize());
+      } else {
+        store.activeWorkflow = workflow;
+        workflow.changeTracker.reset(app.rootGraph.serialize());
+      }
+    },
+
+    loadApiJson(workflow, name) {
+      if (Object.values(workflow).some(({ class_type }) => !types[class_type])) return;
+      app.rootGraph.nodes.length = 0;
+      for (const { class_type } of Object.values(workflow)) app.rootGraph.add(new types[class_type](class_type).computeSize());
+      store.activeWorkflow = opened(name, app.rootGraph.serialize());
+    },
+
+    async graphToPrompt() {
+      await sleep(exporting / 2);
+      const workflow = clone(app.rootGraph.serialize());
+      await sleep(exporting / 2);
+      return { workflow, output: {} };
+    },
+
+    async queuePrompt(number, batchCount = 1) {
+      app.queueItems.push({ number, batchCount });
+      if (app.processingQueue) return false;
+      app.processingQueue = true;
+      try {
+        while (app.queueItems.length > 0) {
+          const item = app.queueItems.pop();
+          for (let left = item.batchCount; left > 0; left--) {
+            page.beforeQueued();
+            const exported = await app.graphToPrompt();
+            try {
+              await api.queuePrompt(item.number, exported);
+            } catch {
+              break;
+            }
+            page.afterQueued();
+            app.canvas.draw(true, true);
+            await app.ui.queue.update();
+          }
+        }
+      } finally {
+        app.processingQueue = false;
+      }
+      return true;
+    },
+  };
+
+  const queued = [];
+  const api = {
+    fetchApi: NOTHING,
+    dispatchCustomEvent: NOTHING,
+    async queuePrompt(_number, { workflow }) {
+      queued.push(workflow);
+      await sleep(3);
+      return { prompt_id: `prompt-${queued.length}`, number: queued.length, node_errors: {} };
+    },
+  };
+
+  const types = {
+    T: class T {
+      computeSize() {
+        return page.create("T");
+      }
+    },
+  };
+  const LiteGraph = {
+    registered_node_types: types,
+    createNode: (type) => page.create(type),
+    isValidConnection: (gives, takes) => gives === takes,
+  };
+  const heard = {};
+  const window = {
+    performance: { now: () => page.clock ?? performance.now() },
+    setTimeout,
+    addEventListener: (name, hear) => void (heard[name] ??= []).push(hear),
+    requestAnimationFrame: NOTHING,
+    Element: class {},
+    LiteGraph,
+  };
+
+  const page = {
+    app,
+    queued,
+    store,
+    api,
+    settings: {},
+    window,
+    // Milliseconds, in place of the time that passes.
+    clock: undefined,
+    dress: NOTHING,
+    beforeQueued: NOTHING,
+    afterQueued: NOTHING,
+    create: (type) => node(type, type, {}, { id: undefined, pos: [0, 0], size: [1, 1], flags: {}, computeSize: () => [1, 1] }),
+
+    /** Another tab, which is not shown. */
+    another: (name, others) => opened(name, { nodes: others, links: [] }),
+
+    /** What a click on a tab does. */
+    show: (workflow) => app.loadGraphData(workflow.activeState, true, true, workflow),
+
+    titles: () => app.rootGraph.nodes.map(({ title }) => title),
+
+    value: (title, name = "v") =>
+      app.rootGraph.nodes.find((one) => one.title === title).widgets.find((widget) => widget.name === name).value,
+
+    /** What a person does on the page. */
+    hand: (type, more = {}) => heard[type]?.forEach((hear) => hear({ type, ...more })),
+
+    revision: () => means.revisions.revision(),
+
+    /** A program's command, as the transport hands it on. */
+    async ask(command, data = {}, { signal = new AbortController().signal, ...more } = {}) {
+      const call = { id: "r", by: "program", answered: Promise.resolve(), submitting: NOTHING, ...more, signal };
+      const unsettled = means.workflows.loading() ? means.workflows.idle() : means.queueing.unsettled();
+      if (unsettled) await unlessCancelled(unsettled, signal);
+      return commands[command](means, given(data), call);
+    },
+  };
+
+  app.rootGraph = configured({ nodes, links: [] });
+  app.canvas.graph = app.rootGraph;
+  store.activeWorkflow = page.tab = opened("A", app.rootGraph.serialize());
+  packs.below?.(app);
+  const frontend = createFrontend(app, api, window);
+  packs.around?.(app);
+  const workflows = createWorkflows(frontend, window);
+  const queueing = createQueueing(frontend);
+  const means = {
+    frontend,
+    queueing,
+    workflows,
+    revisions: createRevisions(frontend, workflows, window),
+    history: createHistory(frontend, workflows),
+    runs: createRuns(frontend, workflows, queueing),
+    loader: createLoader(frontend, workflows),
+    tabs: createTabs(frontend, workflows),
+  };
+  page.means = means;
+  return page;
+}

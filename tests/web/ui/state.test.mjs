@@ -1,0 +1,101 @@
+/** What the panel and the settings know of the server: nothing newer is lost to something older. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createSettings } from "../../../web/ui/settings.js";
+import { createState } from "../../../web/ui/panel/state.js";
+
+const settled = () => new Promise((resume) => setImmediate(resume));
+
+/** A state, and what it asks the server, to be answered by hand. */
+function setUp() {
+  const asked = [];
+  const request = (command) => new Promise((resolve, reject) => asked.push({ command, resolve, reject }));
+  const state = createState({ clientId: () => 1, request }, { requestAnimationFrame: () => 1, console: { debug() {} } });
+  state.hear("panel_state", { rules: {} });
+  const commands = () => asked.map(({ command }) => command);
+  const answer = (command, response) => asked.findLast((one) => one.command === command).resolve(response);
+  return { state, asked, commands, answer };
+}
+
+test("what is told between the answers is newer than they are", async () => {
+  const { state, answer } = setUp();
+  state.watch(true);
+  answer("panel_watch", { entries: [{ id: 1, state: "running" }, { id: 2, state: "running" }], programs: [] });
+  state.hear("activity", { entries: [{ id: 2, state: "done" }, { id: 3, state: "done" }], programs: [] });
+  state.hear("download_progress", { download_id: "d", completed: true });
+  answer("downloads", { downloads: [{ download_id: "c", completed: true }, { download_id: "d", completed: false }] });
+  answer("subscribe", {});
+  await settled();
+  assert.deepEqual([...state.entries.values()].map((entry) => [entry.id, entry.state]), [[1, "running"], [2, "done"], [3, "done"]]);
+  assert.deepEqual([...state.downloads.values()].map((entry) => [entry.download_id, entry.completed]), [["c", true], ["d", true]]);
+});
+
+test("what an earlier server told is gone when the next one answers", async () => {
+  const { state, answer } = setUp();
+  state.watch(true);
+  const empty = () => {
+    answer("downloads", { downloads: [] });
+    answer("subscribe", {});
+  };
+  answer("panel_watch", { entries: [{ id: 7 }], programs: [] });
+  empty();
+  await settled();
+  state.lost();
+  state.hear("panel_state", { rules: {} });
+  answer("panel_watch", { entries: [{ id: 1 }], programs: [] });
+  empty();
+  await settled();
+  assert.deepEqual([...state.entries.keys()], [1]);
+});
+
+test("a page subscribes once per connection, however often its panel is opened", async () => {
+  const { state, asked, commands, answer } = setUp();
+  const subscriptions = () => commands().filter((command) => command === "subscribe").length;
+  for (let time = 0; time < 10; time++) {
+    state.watch(true);
+    state.watch(false);
+  }
+  answer("subscribe", {});
+  await state.listen();
+  assert.equal(subscriptions(), 1);
+  state.lost();
+  state.hear("panel_state", { rules: {} });
+  const failed = state.listen();
+  assert.equal(subscriptions(), 2);
+  asked.at(-1).reject(new Error("gone"));
+  await assert.rejects(failed);
+  state.listen();
+  assert.equal(subscriptions(), 3);
+});
+
+/** The settings as a person sees them, and what was decided. */
+function settings() {
+  const values = {};
+  const decided = [];
+  const { declared, show } = createSettings((rules) => decided.push(rules));
+  const choose = (kind, value) => {
+    values[`uiapi.rules.${kind}`] = value;
+    declared.find(({ id }) => id === `uiapi.rules.${kind}`).onChange(value);
+  };
+  const frontend = { setting: (id) => values[id], setSetting: (id, value) => choose(id.split(".").at(-1), value) };
+  return { values, decided, choose, show: (rules) => show(rules, frontend) };
+}
+
+const RULES = { read: "allow", change: "allow", run: "allow", download: "once", load: "allow" };
+
+test("a rule that is set while the server is away is told it when it is back, and stays set", () => {
+  const { values, decided, choose, show } = settings();
+  choose("run", "allow");
+  show(RULES);
+  choose("read", "refuse");
+  show(undefined);
+  choose("change", "refuse");
+  assert.deepEqual(decided, [{ read: "refuse" }]);
+  show({ ...RULES, read: "refuse" });
+  assert.deepEqual(decided, [{ read: "refuse" }, { change: "refuse" }]);
+  assert.equal(values["uiapi.rules.change"], "refuse");
+  show({ ...RULES, read: "refuse", change: "refuse" });
+  assert.equal(decided.length, 2);
+});

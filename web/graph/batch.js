@@ -1,0 +1,134 @@
+/**
+ * Edits of which all or nothing is done, as one undo step: one, several, or only the difference they would make.
+ *
+ * There is no second graph to try things on: the page keeps widget values and subgraphs by the ids of the one that is
+ * open. So a dry run makes the changes, looks at the difference and puts everything back before the page is drawn
+ * again. A widget's callback is called in a dry run as well, since what it
+ * does to other widgets is part of the difference.
+ *
+ * @typedef {import("../page/frontend.js").Frontend} Frontend
+ * @typedef {import("../page/workflows.js").Workflows} Workflows
+ * @typedef {(frontend: Frontend, data: any) => any} Edit does its work at once
+ */
+
+import { CommandError, words } from "../common/errors.js";
+import { differences, takePicture } from "./diff.js";
+import { remember } from "./rollback.js";
+
+/**
+ * @param {{frontend: Frontend, workflows: Workflows}} means
+ * @param {Record<string, Edit>} edits what may be in a batch, by command
+ * @param {{commands: {command: string, data?: any}[], dry_run?: boolean}} data
+ */
+export function batch(means, edits, { commands, dry_run = false }) {
+  const { frontend, workflows } = means;
+  for (const [index, { command }] of commands.entries()) {
+    if (Object.hasOwn(edits, command)) continue;
+    const sentence = `${JSON.stringify(command)} can't be part of a batch; use ${Object.keys(edits).join(", ")}.`;
+    throw new CommandError("invalid", sentence, { index, command });
+  }
+  const history = workflows.tracker();
+  if (!history) throw new CommandError("tab_failed", "The page has no workflow tab open; open one first.");
+  // What the person did up to now stays a step of its own.
+  workflows.capture();
+  const { page, takeOut } = withChoices(frontend);
+  const { picture, putBack } = remember(means, commands.map(({ command }) => command), history.activeState);
+  history.beforeChange();
+  /** @type {any[]} */
+  const results = [];
+  let failure = null;
+  for (const [index, { command, data }] of commands.entries()) {
+    try {
+      results.push(edits[command](page, data ?? {}));
+    } catch (error) {
+      failure = { error, index, command };
+      break;
+    }
+  }
+  if (!failure && !dry_run) {
+    frontend.noteStep(history);
+    frontend.repaint();
+    return { results, applied: true, changes: differences(picture, takePicture(frontend.rootGraph())) };
+  }
+  // No afterChange: nothing is to be noticed. Whoever waits for what is put back makes steps of its own again.
+  history.changeCount--;
+  const changes = failure ? [] : differences(picture, takePicture(frontend.rootGraph()));
+  takeOut();
+  return putBack().then((left) => {
+    frontend.repaint();
+    if (failure) throw refusal(failure, left);
+    if (left) throw new CommandError("tab_failed", `This was a dry run, but ${left.clause}.`, { changes: left.changes });
+    return { results, applied: false, changes };
+  });
+}
+
+/**
+ * The page for edits that may be put back.
+ *
+ * @param {Frontend} frontend
+ */
+function withChoices(frontend) {
+  /** @type {{list: any[], value: any}[]} */
+  const added = [];
+  return {
+    page: { ...frontend, choiceAdded: (/** @type {any[]} */ list, /** @type {any} */ value) => void added.push({ list, value }) },
+
+    /** Take out the choices that the edits have added to combos; a state does not hold them. */
+    takeOut() {
+      for (const { list, value } of added.reverse()) if (list[list.length - 1] === value) list.pop();
+    },
+  };
+}
+
+/**
+ * Carry out one edit, all of it or nothing.
+ *
+ * @param {{frontend: Frontend, workflows: Workflows}} means
+ * @param {Record<string, Edit>} edits
+ * @param {string} command
+ * @param {any} data
+ */
+export function alone(means, edits, command, data) {
+  const { frontend, workflows } = means;
+  const history = workflows.tracker();
+  // Without a history there is nothing to put back by; set_fields sees to it itself, at less cost.
+  if (!history || command === "set_fields") return edits[command](frontend, data);
+  const { putBack } = remember(means, [command]);
+  history.beforeChange();
+  let answer;
+  try {
+    answer = edits[command](frontend, data);
+  } catch (error) {
+    history.changeCount--;
+    return putBack().then((left) => {
+      frontend.repaint();
+      if (left) throw new CommandError("tab_failed", `${reasonOf(error)}; ${left.clause}.`, { changes: left.changes });
+      if (error instanceof CommandError) throw error;
+      const sentence = `${command} failed in the page, and nothing was changed: ${reasonOf(error)}.`;
+      throw new CommandError("tab_failed", sentence, { command, reason: words(error) });
+    });
+  }
+  frontend.noteStep(history);
+  return answer;
+}
+
+/** @param {unknown} error */
+const reasonOf = (error) => words(error).replace(/\.$/, "");
+
+/**
+ * @param {{error: unknown, index: number, command: string}} failure
+ * @param {import("./rollback.js").Left | null} left
+ * @returns {CommandError}
+ */
+function refusal({ error, index, command }, left) {
+  const where = `Command ${index} (${command}) of the batch failed`;
+  if (left) {
+    return new CommandError("tab_failed", `${where}: ${reasonOf(error)}; ${left.clause}.`, { index, command, changes: left.changes });
+  }
+  const known = error instanceof CommandError;
+  return new CommandError(known ? error.code : "tab_failed", `${where}, and nothing was changed: ${words(error)}`, {
+    ...(known ? error.details : {}),
+    index,
+    command,
+  });
+}

@@ -1,0 +1,130 @@
+/**
+ * The models that the graph names: where it uses one, the folder it says, and clearing widgets whose model is not there.
+ *
+ * @typedef {import("../common/types.js").Graph} Graph
+ * @typedef {import("../common/types.js").GraphNode} GraphNode
+ * @typedef {import("../common/types.js").Widget} Widget
+ */
+
+import { pathOf, resolve } from "./paths.js";
+import { byExecutionId, ownerOf, walk } from "./subgraphs.js";
+import { missingType, write } from "./widgets.js";
+
+/**
+ * Clear the widgets that still hold a model that is not there, as one undo step.
+ *
+ * @param {import("./widgets.js").Page} page
+ * @param {{node: string, widget: string, value: any}[]} missing
+ * @returns {string[]} the paths of the widgets that were cleared
+ */
+export function clearModels(page, missing) {
+  const root = page.rootGraph();
+  const cleared = new Map();
+  for (const { node: id, widget: name, value } of missing) {
+    const found = holder(root, id, name, value);
+    // The page saves a node of an unknown type as it was, whatever its widgets hold.
+    if (!found || missingType(page, found.owner.node) !== null) continue;
+    cleared.set(found.owner.widget, { ...found, value: "", adds: false });
+  }
+  const plans = [...cleared.values()];
+  write(page, plans);
+  return plans.map(({ path }) => path);
+}
+
+/**
+ * @typedef {object} Link A widget that names a model otherwise than it offers it.
+ * @property {string} node its node's id as ComfyUI knows it
+ * @property {string} widget
+ * @property {string} value what it holds
+ * @property {string} listed what it offers
+ * @property {string} reason
+ */
+
+/**
+ * Set widgets to the names that they offer for their models, as one undo step.
+ *
+ * @param {import("./widgets.js").Page} page
+ * @param {Link[]} links
+ * @param {boolean} dryRun only say what would be set
+ * @returns {{dry_run: boolean, relinked: {path: string, previous: any, value: any, reason: string}[]}} those that still
+ *   held that name, with what they hold now
+ * @throws {import("../common/errors.js").CommandError} tab_failed when a widget's callback throws; everything was put back then
+ */
+export function relinkModels(page, links, dryRun) {
+  const root = page.rootGraph();
+  const plans = new Map();
+  for (const { node, widget, value, listed, reason } of links) {
+    const found = holder(root, node, widget, value);
+    if (found) plans.set(found.owner.widget, { ...found, value: listed, adds: false, previous: value, reason });
+  }
+  if (!dryRun) write(page, [...plans.values()]);
+  const relinked = [...plans.values()].map(({ path, previous, value, reason, owner }) => ({
+    path,
+    previous,
+    value: dryRun ? value : owner.widget.value,
+    reason,
+  }));
+  return { dry_run: dryRun, relinked };
+}
+
+/**
+ * @param {Graph} root
+ * @param {string} id
+ * @param {string} name
+ * @param {any} value
+ * @returns {{path: string, owner: import("../common/types.js").Owner} | null} where a widget's value is kept, while it is this one
+ */
+function holder(root, id, name, value) {
+  const place = byExecutionId(root, String(id));
+  const widget = place?.node.widgets?.find((candidate) => candidate.name === name);
+  if (!place || !widget) return null;
+  const owner = ownerOf({ ...place, widget });
+  return owner.widget.value === value ? { path: pathOf(root, { kind: "widget", ...place, widget }), owner } : null;
+}
+
+/**
+ * @param {Graph} root
+ * @param {{path: string}[] | undefined} uses of a model, as the server tells them: by the ids of nodes
+ * @returns {{path: string}[]} the same by the nodes' names
+ */
+export function namedUses(root, uses = []) {
+  return uses.map(({ path }) => {
+    try {
+      return { path: pathOf(root, resolve(root, path)) };
+    } catch {
+      // A node that is gone by now is still told by its id.
+      return { path };
+    }
+  });
+}
+
+/**
+ * The models folder that the workflow itself names for a file, or null.
+ *
+ * @param {Graph} root
+ * @param {string} name
+ * @returns {string | null}
+ */
+export function directoryOf(root, name) {
+  for (const { node } of walk(root)) {
+    const models = node.properties?.models;
+    const known = Array.isArray(models) ? models.find((model) => model?.name === name) : undefined;
+    if (typeof known?.directory === "string") return known.directory;
+  }
+  return null;
+}
+
+/**
+ * @param {Graph} root
+ * @param {string} name
+ * @returns {{path: string}[]} the widgets that hold a model of this name
+ */
+export function usesOf(root, name) {
+  const uses = [];
+  for (const place of walk(root)) {
+    for (const widget of place.node.widgets ?? []) {
+      if (widget.value === name) uses.push({ path: pathOf(root, { kind: "widget", ...place, widget }) });
+    }
+  }
+  return uses;
+}

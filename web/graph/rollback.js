@@ -1,0 +1,143 @@
+/**
+ * Putting the open graph back into what it was: values and looks by the same way as they came, everything else by
+ * having the page restore a state, as it does for Undo.
+ *
+ * @typedef {import("../page/frontend.js").Frontend} Frontend
+ * @typedef {import("../page/workflows.js").Workflows} Workflows
+ * @typedef {import("./diff.js").Change} Change
+ * @typedef {import("./diff.js").Picture} Picture
+ *
+ * @typedef {{clause: string, changes: Change[]}} Left what is not as it was, although it was put back: in words, and in full
+ */
+
+import { change as changeNode } from "./editing.js";
+import { words } from "../common/errors.js";
+import { createMemory } from "./node_memory.js";
+import { differences, modeName, takePicture } from "./diff.js";
+import { byExecutionId, walk } from "./subgraphs.js";
+
+// What these change can be put back piece by piece.
+const IN_PLACE = new Set(["set_fields", "set_node"]);
+const NAMED = 5;
+
+/**
+ * Remember the graph before commands change it.
+ *
+ * @param {{frontend: Frontend, workflows: Workflows}} means
+ * @param {string[]} commands
+ * @param {any} [noted] the graph's state, where the undo history has just noted it
+ * @returns {{picture: Picture, putBack: () => Promise<Left | null>}}
+ */
+export function remember(means, commands, noted) {
+  const { frontend, workflows } = means;
+  const picture = takePicture(frontend.rootGraph());
+  const piecewise = commands.every((command) => IN_PLACE.has(command));
+  const restore = piecewise ? inPlace(frontend) : byState(means);
+  // Sizes are the page's own doing.
+  const left = () =>
+    differences(picture, takePicture(frontend.rootGraph()), false).filter((change) => isSaved(frontend, change));
+
+  async function putBack() {
+    let reason = "";
+    try {
+      await restore();
+    } catch (error) {
+      reason = `: ${words(error)}`;
+    }
+    // Pieces do not bring everything back, such as what a callback has changed of another node.
+    if (noted && piecewise && left().length > 0) await byState(means, noted)();
+    const changes = left();
+    if (changes.length === 0) return null;
+    const paths = [...new Set(changes.map(({ path, node }) => path ?? `#${node}`))];
+    const more = paths.length > NAMED ? ` and ${paths.length - NAMED} more` : "";
+    return { changes, clause: `the page did not put back ${paths.slice(0, NAMED).join(", ")}${more}${reason}` };
+  }
+
+  return { picture, putBack: () => workflows.undisturbed(putBack) };
+}
+
+/**
+ * What a workflow is saved without, such as a text that shows a result, is also lost by every Undo.
+ *
+ * @param {Frontend} frontend
+ * @param {Change} change
+ * @returns {boolean}
+ */
+function isSaved(frontend, { kind, node, what }) {
+  if (kind !== "widget_changed") return true;
+  const widgets = byExecutionId(frontend.rootGraph(), String(node))?.node.widgets;
+  /** @type {any} */
+  const widget = widgets?.find(({ name }) => name === what);
+  return widget?.serialize !== false;
+}
+
+/**
+ * Remember every node's values and looks.
+ *
+ * @param {Frontend} frontend
+ * @returns {() => void} puts them back
+ */
+function inPlace(frontend) {
+  const memory = createMemory(frontend);
+  const memories = [...walk(frontend.rootGraph())].map((place) => {
+    /** @type {any} */
+    const node = place.node;
+    memory.keep(node);
+    const { title, color, bgcolor } = node;
+    return {
+      node,
+      looks: {
+        title,
+        pos: /** @type {[number, number]} */ ([node.pos[0], node.pos[1]]),
+        mode: modeName(node.mode),
+        collapsed: Boolean(node.flags?.collapsed),
+        pinned: Boolean(node.flags?.pinned),
+      },
+      size: [node.size[0], node.size[1]],
+      flags: new Set(Object.keys(node.flags ?? {})),
+      colors: { color, bgcolor },
+    };
+  });
+  return () => {
+    memory.putBack();
+    for (const { node, looks, size, flags, colors } of memories) {
+      const { mode, ...rest } = looks;
+      changeNode(frontend, node, Object.hasOwn({ always: 0, muted: 0, bypassed: 0 }, mode) ? looks : rest);
+      Object.assign(node, colors);
+      for (const flag of Object.keys(node.flags ?? {})) if (!flags.has(flag)) delete node.flags[flag];
+      if (node.size[0] !== size[0] || node.size[1] !== size[1]) node.setSize(size);
+    }
+  };
+}
+
+/**
+ * @param {{frontend: Frontend, workflows: Workflows}} means
+ * @param {any} [noted]
+ * @returns {() => Promise<void>} has the page restore the graph as it is now, and what it shows of it
+ */
+function byState({ frontend, workflows }, noted) {
+  const state = noted ?? workflows.state();
+  const canvas = frontend.canvas();
+  const { scale, offset } = canvas.ds;
+  const view = { scale, offset: [offset[0], offset[1]] };
+  const inside = canvas.subgraph?.id;
+  const selected = new Set([...(canvas.selectedItems ?? [])].map(({ id }) => String(id)));
+  return async () => {
+    if (workflows.same(state, workflows.state())) return;
+    canvas.pause_rendering = true;
+    try {
+      await workflows.restore(state, []);
+      /** @type {any} */
+      const root = frontend.rootGraph();
+      const graph = (inside && root.subgraphs?.get(inside)) || root;
+      if (canvas.graph !== graph) canvas.setGraph(graph);
+      canvas.ds.scale = view.scale;
+      canvas.ds.offset[0] = view.offset[0];
+      canvas.ds.offset[1] = view.offset[1];
+      const items = [...graph.nodes, ...graph.groups].filter(({ id }) => selected.has(String(id)));
+      if (items.length > 0) canvas.selectItems(items);
+    } finally {
+      canvas.pause_rendering = false;
+    }
+  };
+}

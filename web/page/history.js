@@ -1,0 +1,111 @@
+/**
+ * Undo, redo, and snapshots: states of the graph that a program keeps for the session and comes back to.
+ *
+ * @typedef {import("../graph/diff.js").Picture} Picture
+ * @typedef {{id: string, name: string, time: number, workflow_tab: string, nodes: number}} SnapshotInfo `time` in
+ *   seconds of Unix time
+ */
+
+import { CommandError } from "../common/errors.js";
+import { differences, takePicture } from "../graph/diff.js";
+
+const SNAPSHOTS_AT_MOST = 50;
+
+/**
+ * @param {import("./frontend.js").Frontend} frontend
+ * @param {import("./workflows.js").Workflows} workflows
+ */
+export function createHistory(frontend, workflows) {
+  /** @type {Map<string, {info: SnapshotInfo, state: any, picture: Picture}>} */
+  const snapshots = new Map();
+  let count = 0;
+
+  /**
+   * @param {"undo" | "redo"} way
+   * @param {number} steps
+   */
+  async function walkHistory(way, steps) {
+    const history = workflows.tracker();
+    if (!history) return { done: 0 };
+    const [from, to] = way === "undo" ? ["undoQueue", "redoQueue"] : ["redoQueue", "undoQueue"];
+    workflows.capture();
+    let before = workflows.state();
+    let done = 0;
+    while (done < steps && history[from].length > 0) {
+      const left = history[from].length;
+      const target = history[from][left - 1];
+      await history[way]();
+      await workflows.loading();
+      if (history[from].length >= left) {
+        throw new CommandError("tab_failed", `The page could not ${way} a step; ${done} were done.`, { done });
+      }
+      const isNone = await workflows.returnsTo(before, target);
+      workflows.settle();
+      if (isNone) {
+        // The page noted what it or a node had itself added to the graph; nobody made this step.
+        history[to].pop();
+        continue;
+      }
+      before = workflows.state();
+      done++;
+    }
+    return { done };
+  }
+
+  /**
+   * @param {string} name an id, or the name of the newest snapshot called so
+   */
+  function find(name) {
+    const found = snapshots.get(name) ?? [...snapshots.values()].reverse().find(({ info }) => info.name === name);
+    if (found) return found;
+    const ids = [...snapshots.keys()];
+    const hint = ids.length > 0 ? `there are ${ids.slice(-8).join(", ")}` : "none was taken since the page was loaded";
+    throw new CommandError("unknown_snapshot", `There is no snapshot ${JSON.stringify(name)}; ${hint}.`, { snapshot: name, ids });
+  }
+
+  return {
+    undo: (/** @type {number} */ steps) => walkHistory("undo", steps),
+    redo: (/** @type {number} */ steps) => walkHistory("redo", steps),
+
+    /** @param {string | undefined} name */
+    take(name) {
+      const id = `snapshot-${++count}`;
+      const picture = takePicture(frontend.rootGraph());
+      const tab = workflows.idOf(workflows.active());
+      const info = { id, name: name ?? id, time: Date.now() / 1000, workflow_tab: tab, nodes: picture.nodes.size };
+      snapshots.set(id, { info, state: workflows.state(), picture });
+      if (snapshots.size > SNAPSHOTS_AT_MOST) snapshots.delete(snapshots.keys().next().value ?? "");
+      return { snapshot: info };
+    },
+
+    list: () => ({ snapshots: [...snapshots.values()].map(({ info }) => info) }),
+
+    /**
+     * Put the graph back into a snapshot's state, as one undo step.
+     *
+     * @param {string} name
+     */
+    async restore(name) {
+      const { info, state } = find(name);
+      const history = workflows.tracker();
+      if (!history) throw new CommandError("tab_failed", "The page has no workflow tab open; open one first.");
+      workflows.capture();
+      if (workflows.same(history.activeState, state)) return { restored: true, snapshot: info };
+      await workflows.restore(JSON.parse(JSON.stringify(state)), history.undoQueue);
+      workflows.settle();
+      history.redoQueue.length = 0;
+      return { restored: true, snapshot: info };
+    },
+
+    /**
+     * @param {string} a
+     * @param {string | undefined} b without it the open graph
+     */
+    compare(a, b) {
+      const [before, after] = [find(a).picture, b === undefined ? takePicture(frontend.rootGraph()) : find(b).picture];
+      return { changes: differences(before, after) };
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createHistory>} History */

@@ -1,0 +1,230 @@
+/**
+ * Revisions: a text that changes whenever anyone changes the graph, and what has changed since an earlier one.
+ *
+ * The graph is looked at (a picture is taken and compared) after every command that writes, before every write that
+ * depends on a revision, and otherwise only when something hints at a change: an event of a person's hand, a new
+ * state in the undo history, a graph that was loaded, or a second that has passed. A plain read so costs nothing.
+ *
+ * @typedef {import("./frontend.js").Frontend} Frontend
+ * @typedef {import("../graph/diff.js").Change} Change
+ * @typedef {import("../graph/diff.js").Picture} Picture
+ * @typedef {import("./workflows.js").Workflows} Workflows
+ *
+ * @typedef {"person" | {program: string | null, request: string}} By who caused a change
+ *
+ * @typedef {object} Look What a look at the graph found.
+ * @property {string} revision
+ * @property {string} tab the workflow tab's id
+ * @property {Picture} before
+ * @property {Picture} after
+ * @property {boolean} switched whether another workflow tab is shown
+ * @property {By} by
+ *
+ * @typedef {object} Kept What an earlier revision was.
+ * @property {Picture} picture
+ * @property {string} tab
+ * @property {number} edits
+ * @property {number} presses
+ */
+
+import { CommandError } from "../common/errors.js";
+import { differences, samePicture, takePicture } from "../graph/diff.js";
+
+const KEPT = 32;
+// Milliseconds. What a person does may take effect a little after its event (a value is settled, a menu closes).
+const WARM_FOR = 1000;
+const LOOK_AT_LEAST_EVERY = 1000;
+const HAND = ["pointerdown", "pointerup", "click", "keydown", "keyup", "input", "change", "wheel", "paste", "drop"];
+// Where on the page text is written into the graph.
+const EDITORS = ".graphdialog, .litegraph, .dom-widget, .lg-node, [data-node-id]";
+const CHANGED_SHOWN = 50;
+
+/**
+ * @param {Frontend} frontend
+ * @param {Workflows} workflows
+ * @param {any} page the window
+ */
+export function createRevisions(frontend, workflows, page) {
+  const session = Math.random().toString(36).slice(2, 8);
+  /** @type {Map<string, Kept>} */
+  const kept = new Map();
+  /** @type {Set<(look: Look) => void>} */
+  const hearers = new Set();
+  /** @type {Set<() => void>} */
+  const handHearers = new Set();
+  let count = 0;
+  // Keystrokes in the graph's text boxes that may not have become a value yet, and presses of the pointer.
+  let edits = 0;
+  let presses = 0;
+  let pressed = false;
+  let warmUntil = 0;
+  let lookedAt = 0;
+  let hinted = true;
+  /** @type {unknown} */
+  let knownState = null;
+  /** @type {By} */
+  let causer = "person";
+  let current = keep(takePicture(frontend.rootGraph()));
+
+  function now() {
+    return page.performance.now();
+  }
+
+  function activeTab() {
+    return workflows.idOf(workflows.active());
+  }
+
+  /**
+   * @param {Picture} picture
+   * @returns {Kept & {revision: string}}
+   */
+  function keep(picture) {
+    const revision = `${session}-${++count}`;
+    const entry = { picture, tab: activeTab(), edits, presses, revision };
+    kept.set(revision, entry);
+    if (kept.size > KEPT) kept.delete(kept.keys().next().value ?? "");
+    return entry;
+  }
+
+  /** @param {Event} event */
+  function handMoved(event) {
+    warmUntil = now() + WARM_FOR;
+    if (event.type === "pointerdown") {
+      pressed = true;
+      presses++;
+    } else if (event.type === "pointerup") pressed = false;
+    else if (event.type === "input" && event.target instanceof page.Element && inGraph(event.target)) edits++;
+    for (const hear of handHearers) hear();
+  }
+
+  /** @param {any} target */
+  function inGraph(target) {
+    return Boolean(target.closest(EDITORS)) || ["comfy-multiline-input"].some((name) => target.classList.contains(name));
+  }
+
+  for (const name of HAND) page.addEventListener(name, handMoved, { capture: true, passive: true });
+  page.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => event.buttons && handMoved(event), {
+    capture: true,
+    passive: true,
+  });
+  page.addEventListener("pointercancel", () => (pressed = false), { capture: true });
+  workflows.onLoaded(() => {
+    hinted = true;
+    look();
+  });
+
+  function maybeChanged() {
+    if (hinted || pressed || workflows.tracker()?.activeState !== knownState) return true;
+    const time = now();
+    return time < warmUntil || time - lookedAt > LOOK_AT_LEAST_EVERY;
+  }
+
+  /** Take a new picture; where it shows something else than the last one, that is a new revision. */
+  function look() {
+    if (workflows.loading()) return;
+    if (frontend.exports.isUnderWay()) {
+      hinted = true;
+      return;
+    }
+    const after = takePicture(frontend.rootGraph());
+    const tab = activeTab();
+    hinted = false;
+    lookedAt = now();
+    knownState = workflows.tracker()?.activeState;
+    const sizes = presses !== current.presses;
+    if (tab === current.tab && edits === current.edits && samePicture(current.picture, after, sizes)) return;
+    const { picture: before, tab: old } = current;
+    current = keep(after);
+    const found = { revision: current.revision, tab, before, after, switched: tab !== old, by: causer };
+    for (const hear of hearers) hear(found);
+  }
+
+  /** @param {Kept} base */
+  function changesSince(base) {
+    if (base.tab !== current.tab) return ["another workflow tab is shown"];
+    const changes = differences(base.picture, current.picture, base.presses !== current.presses);
+    const paths = changes.map(({ kind, path, what }) => (kind === "widget_changed" || !what ? `${path}` : `${path} ${what}`));
+    if (base.edits !== current.edits && paths.length === 0) paths.push("a text that is being written");
+    return [...new Set(paths)];
+  }
+
+  return {
+    /** @param {(look: Look) => void} hear called with every new revision */
+    onChange: (hear) => void hearers.add(hear),
+
+    /** @param {() => void} hear called at every event of a person's hand, before it takes effect */
+    onHand: (hear) => void handHearers.add(hear),
+
+    /** Look at the graph now, unless nothing hints at a change. */
+    lookIfHinted() {
+      if (maybeChanged()) look();
+    },
+
+    /** @returns {string} the graph's revision */
+    revision() {
+      if (maybeChanged()) look();
+      return current.revision;
+    },
+
+    /** @returns {Picture} the graph's content */
+    picture() {
+      look();
+      return current.picture;
+    },
+
+    activeTab,
+
+    /**
+     * Make a change in a program's name. What has changed before it is the person's.
+     *
+     * @template T
+     * @param {By} by
+     * @param {() => T} change
+     * @returns {T}
+     */
+    caused(by, change) {
+      if (maybeChanged()) look();
+      const before = causer;
+      causer = by;
+      const over = () => {
+        look();
+        if (causer === by) causer = before;
+      };
+      let result;
+      try {
+        result = change();
+      } catch (error) {
+        over();
+        throw error;
+      }
+      if (typeof (/** @type {any} */ (result)?.then) !== "function") {
+        over();
+        return result;
+      }
+      return /** @type {any} */ (result).finally(over);
+    },
+
+    /**
+     * Refuse to go on if the graph is not what it was at a revision. An edit that was taken back is none.
+     *
+     * @param {string | undefined} revision
+     * @throws {CommandError} revision_changed
+     */
+    require(revision) {
+      if (revision === undefined || revision === null) return;
+      look();
+      if (revision === current.revision) return;
+      const base = kept.get(revision);
+      const changed = base ? changesSince(base) : ["more than this page remembers"];
+      if (changed.length === 0) return;
+      const shown = changed.slice(0, 3).join(", ") + (changed.length > 3 ? ", …" : "");
+      throw new CommandError(
+        "revision_changed",
+        `The graph has changed since revision ${revision} (${shown}), and nothing was written; read it again.`,
+        { revision: current.revision, changed: changed.slice(0, CHANGED_SHOWN), changed_total: changed.length },
+      );
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createRevisions>} Revisions */

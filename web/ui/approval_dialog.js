@@ -1,0 +1,97 @@
+/**
+ * Asking the person whether a program may do what it wants to do.
+ *
+ * @typedef {{program: string, kind: string, kinds?: string[], command: string, doc: string, about: string,
+ *   writes: {path: string, value: string}[], writes_left_out?: number, files?: Incoming[] | null, once: boolean}} Wish
+ * @typedef {{name: string, folder: string, hosts: string[], local?: string | null,
+ *   size: number | null, replaces?: boolean}} Incoming
+ */
+
+import { changeTable } from "./change_table.js";
+import { button, make } from "./dom.js";
+import { size } from "./format.js";
+import { resolve } from "../graph/paths.js";
+import { ownerOf } from "../graph/subgraphs.js";
+import { texts } from "./texts.js";
+
+/**
+ * @param {import("../page/frontend.js").Frontend} frontend
+ * @param {import("./dialogs.js").Dialogs} dialogs
+ * @param {Wish} wish
+ * @param {AbortSignal} signal
+ * @returns {Promise<{allowed: boolean}>} false too when they close the dialog
+ */
+export async function approve(frontend, dialogs, wish, signal) {
+  const answer = await dialogs.show(
+    texts.approveTitle(wish.program),
+    (/** @type {(allowed: boolean | null) => void} */ decide) => question(frontend, wish, decide),
+    signal,
+    { wide: Boolean(wish.files?.length) },
+  );
+  return { allowed: answer === true };
+}
+
+/**
+ * @param {import("../page/frontend.js").Frontend} frontend
+ * @param {Wish} wish
+ * @param {(allowed: boolean) => void} decide
+ */
+function question(frontend, wish, decide) {
+  const refuse = button(texts.refuse, () => decide(false));
+  const facts = make("dl", { class: "uiapi-facts" }, make("dt", { text: texts.command }), make("dd", { text: `${wish.command}: ${wish.doc}` }));
+  if (wish.about && wish.writes.length === 0 && !wish.files) facts.append(make("dt", { text: texts.concerns }), make("dd", { text: wish.about }));
+  const element = make(
+    "div",
+    {},
+    ...(wish.kinds ?? [wish.kind]).map((kind) => make("p", { text: texts.approveKinds[kind] ?? "" })),
+    facts,
+    wish.writes.length > 0 && table(frontend, wish.writes),
+    ...(wish.files ? incoming(wish.files) : []),
+    Boolean(wish.writes_left_out) && make("p", { class: "uiapi-bad", text: texts.writesLeftOut(wish.writes_left_out ?? 0) }),
+    wish.once && make("p", { class: "uiapi-hint", text: texts.approveOnce }),
+    make("div", { class: "uiapi-actions" }, refuse, button(texts.allow, () => decide(true), { primary: true })),
+  );
+  // Not on "Allow": the dialog may open while somebody types.
+  return { element, focus: refuse };
+}
+
+/**
+ * @param {import("../page/frontend.js").Frontend} frontend
+ * @param {Wish["writes"]} writes
+ */
+const table = (frontend, writes) =>
+  changeTable(writes.map(({ path, value }) => [path, current(frontend, path), value]), texts.approveTable);
+
+/**
+ * @param {Incoming[]} files
+ * @returns {HTMLElement[]} all of them, and how much that is
+ */
+function incoming(files) {
+  const bytes = files.reduce((total, file) => total + (file.size ?? 0), 0);
+  const sum = texts.filesSum(files.length, bytes > 0 ? size(bytes) : "", files.filter((file) => file.size === null).length);
+  const rows = files.map(({ name, folder, hosts, local, size: length, replaces }) => [
+    replaces ? `${name} (${texts.replaces})` : name,
+    folder || texts.unknownFolder,
+    [local && texts.fromServer(local), ...hosts].filter(Boolean).join(", ") || texts.askedForAddress,
+    length === null ? texts.unknownSize : size(length),
+  ]);
+  const said = make("p", { text: sum });
+  if (files.length === 0) return [said];
+  const heads = [texts.file, texts.inFolder, texts.fromHost, texts.size];
+  return [changeTable(rows, texts.filesTable, { heads, kind: "uiapi-files" }), said];
+}
+
+/**
+ * @param {import("../page/frontend.js").Frontend} frontend
+ * @param {string} path
+ * @returns {string} what the field holds now
+ */
+function current(frontend, path) {
+  try {
+    const field = resolve(frontend.rootGraph(), path);
+    return field.widget ? String(ownerOf({ ...field, widget: field.widget }).widget.value ?? "") : "";
+  } catch {
+    // A path that leads nowhere is refused once it is carried out; here there is just nothing to show.
+    return "";
+  }
+}

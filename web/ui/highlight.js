@@ -1,0 +1,87 @@
+/**
+ * What the person sees on the canvas of programs: nodes that were just changed glow, and a badge while they run it.
+ */
+
+import { make, set } from "./dom.js";
+import { byExecutionId } from "../graph/subgraphs.js";
+import { texts } from "./texts.js";
+
+// Milliseconds, and nodes at a time: a program that changes everything need not be shown node by node.
+const GLOW_FOR = 1500;
+const NODES_AT_MOST = 100;
+const STYLE = "uiapi";
+const WIDTH = 3;
+
+/**
+ * @param {import("../page/frontend.js").Frontend} frontend
+ * @param {any} page the window
+ * @returns {(changes: {node?: string}[]) => void} makes the changed nodes glow
+ */
+export function createGlow(frontend, page) {
+  /** @type {Map<any, any>} timers by node */
+  const glowing = new Map();
+
+  const color = () => page.getComputedStyle(page.document.body).getPropertyValue("--p-primary-color").trim() || "white";
+
+  /** @param {any} node */
+  function begin(node) {
+    page.clearTimeout(glowing.get(node));
+    glowing.set(node, page.setTimeout(() => end(node), GLOW_FOR));
+    const stroke = { color: color(), lineWidth: WIDTH };
+    if (node.strokeStyles) node.strokeStyles[STYLE] = () => stroke;
+    // Nodes that the page draws as elements have no stroke.
+    const element = page.document.querySelector(`[data-node-id="${CSS.escape(String(node.id))}"]`);
+    element?.animate([{ outline: `${WIDTH}px solid ${stroke.color}` }, { outline: `${WIDTH}px solid transparent` }], GLOW_FOR);
+  }
+
+  /** @param {any} node */
+  function end(node) {
+    glowing.delete(node);
+    if (node.strokeStyles) delete node.strokeStyles[STYLE];
+    frontend.repaint();
+  }
+
+  return (changes) => {
+    const ids = [...new Set(changes.map(({ node }) => node))].slice(0, NODES_AT_MOST);
+    for (const id of ids) {
+      const place = id === undefined ? undefined : byExecutionId(frontend.rootGraph(), String(id));
+      if (place) begin(place.node);
+    }
+    if (ids.length > 0) frontend.repaint();
+  };
+}
+
+/**
+ * Do something while no node glows.
+ *
+ * @template T
+ * @param {any[]} nodes
+ * @param {() => T} work
+ * @returns {T}
+ */
+export function withoutGlow(nodes, work) {
+  const glowing = nodes.filter(({ strokeStyles }) => strokeStyles?.[STYLE]);
+  const strokes = glowing.map(({ strokeStyles }) => strokeStyles[STYLE]);
+  for (const { strokeStyles } of glowing) delete strokeStyles[STYLE];
+  try {
+    return work();
+  } finally {
+    glowing.forEach(({ strokeStyles }, at) => (strokeStyles[STYLE] = strokes[at]));
+  }
+}
+
+/**
+ * Show a badge while programs run the graph.
+ *
+ * @param {import("./panel/state.js").State} state
+ */
+export function addBadge(state) {
+  const text = make("span", { class: "uiapi-cut" });
+  const badge = make("div", { class: "uiapi-badge", role: "status", hidden: true }, make("i", { class: "pi pi-play", "aria-hidden": "true" }), text);
+  document.body.append(badge);
+  state.onChange(() => {
+    const runs = state.server?.runs ?? [];
+    set(text, { text: runs.length > 0 ? texts.running(runs.join(", ")) : "" });
+    badge.hidden = runs.length === 0;
+  });
+}

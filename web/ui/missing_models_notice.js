@@ -1,0 +1,237 @@
+/**
+ * Models that the shown workflow needs and that are not there: one notice over the canvas, from which they are fetched.
+ *
+ * It says what is missing, then how far the download is, then that the workflow can be run. Nothing is fetched before
+ * the person has seen the plan. Of models that are there under another spelling it says so, and sets the widgets to it.
+ */
+
+import { iconButton, button, make, set } from "./dom.js";
+import { words } from "../common/errors.js";
+import { size } from "./format.js";
+import { namedUses, relinkModels } from "../graph/model_widgets.js";
+import { askForModels } from "./models_dialog.js";
+import { PANEL_ID } from "./panel/panel.js";
+import { texts } from "./texts.js";
+
+// Milliseconds after a load: workflows are often loaded one right after the other.
+const LOOK_AFTER = 500;
+// What becomes of a model for which there is nothing to fetch.
+const SETTLED = new Set(["present", "spelled_differently", "not_needed"]);
+export const SETTING = "uiapi.missingModels";
+
+/**
+ * @param {object} means
+ * @param {import("../page/frontend.js").Frontend} means.frontend
+ * @param {import("../page/workflows.js").Workflows} means.workflows
+ * @param {import("./panel/state.js").State} means.state
+ * @param {import("./dialogs.js").Dialogs} means.dialogs
+ * @param {ReturnType<typeof import("../page/run_queue.js").createRuns>} means.runs
+ * @param {(command: string, data?: any) => Promise<any>} means.request asks the server in the person's name
+ * @param {import("./models_dialog.js").Check} means.check
+ * @param {any} page the window
+ */
+export function createMissing({ frontend, workflows, state, dialogs, runs, request, check }, page) {
+  const notice = createNotice();
+  /** @type {Set<string>} what the person wants to hear no more of */
+  const dismissed = new Set();
+  let timer = 0;
+  let looks = 0;
+  // Whether a look is due once the server is there.
+  let due = false;
+  /** @type {string | null} the download that was begun from here */
+  let download = null;
+
+  function lookSoon() {
+    page.clearTimeout(timer);
+    timer = page.setTimeout(look, LOOK_AFTER);
+  }
+
+  /** @returns {Promise<any[]>} the models of the shown workflow that a run needs and does not find by their names */
+  async function unfound() {
+    const { models } = await request("analyze_workflow", { workflow: frontend.state() });
+    return models.filter((/** @type {any} */ model) => !model.exists && model.needed);
+  }
+
+  /** @param {any} model */
+  const isRespelled = ({ state }) => state === "spelled_differently";
+
+  /** @returns {Promise<any[]>} those of them that are not there under any name */
+  const missing = async () => (await unfound()).filter((model) => !isRespelled(model));
+
+  async function look() {
+    due = !state.server;
+    if (due || download !== null || frontend.setting(SETTING) === false) return;
+    const mine = ++looks;
+    let models;
+    try {
+      models = await unfound();
+    } catch (error) {
+      page.console.debug("ComfyUI-uiapi: the workflow's models are not looked for", error);
+      // What it said was of the workflow before.
+      if (mine === looks && download === null) notice.hide();
+      return;
+    }
+    if (mine !== looks || download !== null) return;
+    const key = keyOf(models);
+    if (models.length === 0 || dismissed.has(key)) return notice.hide();
+    const dismiss = () => void dismissed.add(key);
+    const respelled = models.filter(isRespelled);
+    const damaged = models.filter(({ damage }) => damage).length;
+    const absent = models.length - respelled.length;
+    const said = [absent > 0 && texts.modelsMissing(absent, damaged), respelled.length > 0 && texts.modelsRespelled(respelled.length)];
+    const actions = [
+      ...(absent > 0 ? [button(texts.showMissing, decide, { small: true })] : []),
+      ...(respelled.length > 0 ? [button(texts.respell, respell, { small: true })] : []),
+    ];
+    notice.show(said.filter(Boolean).join(" "), actions, dismiss);
+  }
+
+  /** Set the widgets of models that are there under another spelling to what they offer, as the workflow is now. */
+  async function respell() {
+    try {
+      const uses = (await unfound()).filter(isRespelled).flatMap(({ nodes, state }) => nodes.map((/** @type {any} */ use) => ({ ...use, reason: state })));
+      const links = uses.filter(({ listed, widget }) => listed !== null && widget !== null);
+      await (runs.held() ?? workflows.loading());
+      relinkModels(frontend, links.map(({ id, ...use }) => ({ node: id, ...use })), false);
+      frontend.repaint();
+    } catch (error) {
+      frontend.toast("error", texts.models, words(error));
+    }
+    lookSoon();
+  }
+
+  /** @param {any[]} models */
+  const keyOf = (models) => [workflows.idOf(workflows.active()), ...models.map(({ name }) => name)].join("\n");
+
+  /** Show the plan, and fetch what the person wants. */
+  async function decide() {
+    const workflow = frontend.state();
+    notice.busy(texts.planning);
+    try {
+      const [plan, { models }] = await Promise.all([request("plan_downloads", { workflow }), request("analyze_workflow", { workflow })]);
+      const usesOf = (/** @type {any} */ planned) =>
+        models.find((/** @type {any} */ { name, directory }) => name === planned.name && directory === planned.directory)?.nodes;
+      const wanted = plan.models
+        .filter((/** @type {any} */ { action }) => !SETTLED.has(action))
+        .map((/** @type {any} */ planned) => ({
+          name: planned.name,
+          directory: planned.directory,
+          used_by: namedUses(frontend.rootGraph(), usesOf(planned)),
+          plan: planned,
+        }));
+      const free = plan.disks.length > 0 ? Math.min(...plan.disks.map((/** @type {any} */ disk) => disk.free)) : null;
+      const look = { title: texts.planTitle(wanted.length), confirm: texts.downloadThem, free };
+      const chosen = await askForModels(dialogs, wanted, check, new AbortController().signal, look);
+      if (!chosen || chosen.length === 0) return void lookSoon();
+      for (const { model, key, url } of chosen) {
+        if (url) await request("add_model_url", { model_name: key, url, model_type: model.directory ?? "checkpoints" });
+      }
+      await state.listen();
+      const only = chosen.map(({ key }) => key);
+      // The dialog has said which files are damaged and are replaced.
+      const overwrite = chosen.some(({ model }) => model.plan?.action === "damaged");
+      download = (await request("download_models", { workflow, only, overwrite })).download_id;
+      followed();
+    } catch (error) {
+      frontend.toast("error", texts.models, words(error));
+      lookSoon();
+    }
+  }
+
+  /** Show how far the download is that was begun here. */
+  function followed() {
+    const entry = download === null ? undefined : state.downloads.get(download);
+    const parts = Object.values(entry?.progress ?? {}).filter(({ model_number }) => model_number !== "existing");
+    const done = parts.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
+    const total = parts.reduce((sum, part) => sum + (part.total ?? part.bytes ?? 0), 0);
+    if (entry?.completed) return void ended(parts.filter(({ status }) => status !== "success").length);
+    const amount = total > 0 ? `${size(done)} / ${size(total)}` : "";
+    const leave = () => void (download = null);
+    notice.show(texts.modelsComing(amount), [button(texts.showDownloads, openPanel, { small: true })], leave);
+  }
+
+  /** @param {number} failed */
+  async function ended(failed) {
+    download = null;
+    let left = failed;
+    try {
+      left ||= (await missing()).length;
+    } catch (error) {
+      // Whether all is there is not known; the load of the page, or the server that comes back, leads to another look.
+      frontend.toast("error", texts.models, words(error));
+      return notice.hide();
+    }
+    if (left > 0) {
+      const again = button(texts.showMissing, decide, { small: true });
+      notice.show(texts.modelsFailed(left), [button(texts.showDownloads, openPanel, { small: true }), again], () => {});
+      return;
+    }
+    // The server has every tab do so too, but not before somebody may have pressed the button.
+    await frontend.refreshModels();
+    const run = () => {
+      notice.hide();
+      frontend.run();
+    };
+    notice.show(texts.modelsHere, [button(texts.runIt, run, { small: true, primary: true })], () => {});
+  }
+
+  function openPanel() {
+    if (!frontend.sidebarShows(PANEL_ID)) frontend.toggleSidebar(PANEL_ID);
+  }
+
+  workflows.onLoaded(lookSoon);
+  state.onChange(() => {
+    if (!state.server) {
+      // What is under way then is told anew by the server that comes back.
+      if (download !== null) notice.hide();
+      due ||= download !== null;
+      download = null;
+    } else if (due) {
+      // Once: the server tells so much that a look put off each time would never come.
+      due = false;
+      lookSoon();
+    } else if (download !== null) followed();
+  });
+  lookSoon();
+}
+
+/** One line over the canvas with its buttons. */
+function createNotice() {
+  const text = make("span");
+  const actions = make("span", { class: "uiapi-line" });
+  let dismiss = () => {};
+  const close = iconButton("pi-times", texts.dismiss, () => {
+    dismiss();
+    hide();
+  });
+  const element = make("div", { class: "uiapi-notice", role: "status", hidden: true }, make("i", { class: "pi pi-box", "aria-hidden": "true" }), text, actions, close);
+  document.body.append(element);
+
+  function hide() {
+    element.hidden = true;
+  }
+
+  return {
+    hide,
+
+    /** @param {string} words instead of what can be done */
+    busy(words) {
+      set(text, { text: words });
+      actions.replaceChildren();
+    },
+
+    /**
+     * @param {string} words
+     * @param {HTMLElement[]} buttons
+     * @param {() => void} dismissed
+     */
+    show(words, buttons, dismissed) {
+      set(text, { text: words });
+      const labels = (/** @type {Iterable<Element>} */ shown) => [...shown].map(({ textContent }) => textContent).join("\n");
+      // The same buttons stay, so that a click is not lost to the next figure.
+      if (labels(actions.children) !== labels(buttons)) actions.replaceChildren(...buttons);
+      dismiss = dismissed;
+      element.hidden = false;
+    },
+  };
+}

@@ -1,0 +1,91 @@
+/**
+ * The saved addresses of models in the panel: a table with a search, in which each can be changed or forgotten.
+ *
+ * @typedef {{name: string, url: string, type: string}} Row
+ */
+
+import { arrangeRows, button, iconButton, make, set } from "../dom.js";
+import { texts } from "../texts.js";
+
+// More than these are found by the search.
+const ROWS_SHOWN = 200;
+
+/**
+ * @param {object} means
+ * @param {(command: string, data?: any) => Promise<any>} means.ask
+ */
+export function addressesSection({ ask }) {
+  /** @type {Row[]} */
+  let rows = [];
+  const search = make("input", { type: "search", placeholder: texts.search, "aria-label": texts.search, oninput: () => show() });
+  const empty = make("p", { class: "uiapi-hint", text: texts.noAddresses });
+  const list = make("div", { role: "list", "aria-label": texts.addresses });
+  const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": texts.addresses }, make("div", { class: "uiapi-section" }, empty, list));
+  const [name, url, type] = [texts.modelName, texts.address, texts.folder].map((label) => make("input", { type: "text", placeholder: label, "aria-label": label }));
+  const form = make("form", { class: "uiapi-section", "aria-label": texts.addAddress, onsubmit: add }, name, url, type, make("div", { class: "uiapi-actions" }, make("button", { class: "uiapi-button", type: "submit", text: texts.addAddress })));
+
+  /** @param {Event} event */
+  async function add(event) {
+    event.preventDefault();
+    if (!(await save(name.value.trim(), url.value.trim(), type.value.trim() || "checkpoints"))) return;
+    for (const field of [name, url, type]) field.value = "";
+  }
+
+  /**
+   * @param {string} model_name
+   * @param {string} address
+   * @param {string} model_type
+   */
+  async function save(model_name, address, model_type) {
+    const saved = await ask("add_model_url", { model_name, url: address, model_type });
+    if (saved) await read();
+    return saved;
+  }
+
+  async function read() {
+    const answer = await ask("model_urls");
+    if (!answer) return;
+    rows = Object.entries(answer.urls).map(([key, value]) => ({
+      name: key,
+      url: typeof value === "string" ? value : (value.url ?? ""),
+      type: typeof value === "string" ? "" : (value.ckpt_type ?? ""),
+    }));
+    show();
+  }
+
+  function show() {
+    const wanted = search.value.trim().toLowerCase();
+    const found = rows.filter((row) => `${row.name} ${row.url} ${row.type}`.toLowerCase().includes(wanted)).slice(0, ROWS_SHOWN);
+    set(empty, { text: rows.length > 0 ? texts.noneFound : texts.noAddresses });
+    empty.hidden = found.length > 0;
+    arrangeRows(list, found, (row) => row.name, createRow);
+  }
+
+  /** @param {Row} first */
+  function createRow(first) {
+    let row = first;
+    const field = make("input", { type: "text", "aria-label": texts.addressOf(row.name), onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && keep() });
+    const keepIt = button(texts.save, keep, { small: true });
+    const forget = iconButton("pi-trash", texts.forgetAddress(row.name), async () => {
+      if (await ask("remove_model_url", { model_name: row.name })) await read();
+    });
+    const about = make("span", { class: "uiapi-hint" });
+    field.addEventListener("input", () => (keepIt.hidden = field.value === row.url));
+
+    function keep() {
+      return save(row.name, field.value.trim(), row.type || "checkpoints");
+    }
+
+    const element = make("div", { class: "uiapi-row", role: "listitem" }, make("div", { class: "uiapi-line" }, make("strong", { class: "uiapi-grow uiapi-cut", text: row.name, title: row.name }), about, forget), make("div", { class: "uiapi-line" }, field, keepIt));
+    element.update = (/** @type {Row} */ now) => {
+      const untouched = field.value === row.url || field.value === "";
+      row = now;
+      if (untouched || document.activeElement !== field) field.value = now.url;
+      keepIt.hidden = field.value === now.url;
+      set(about, { text: now.type });
+    };
+    return element;
+  }
+
+  return { elements: [make("div", { class: "uiapi-section" }, search), scroll, form], opened: () => void read() };
+}

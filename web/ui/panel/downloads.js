@@ -1,0 +1,155 @@
+/**
+ * Downloads in the panel: how far each model is, what stops it, and why it failed with the way out as a button.
+ *
+ * @typedef {{id: string, name: string, model: any}} Item
+ */
+
+import { arrangeRows, button, iconButton, make, set } from "../dom.js";
+import { duration, size } from "../format.js";
+import { askAddresses } from "../models_dialog.js";
+import { texts } from "../texts.js";
+
+const GOING = new Set(["pending", "downloading", "verifying", "hashing", "connecting"]);
+const AGAIN = new Set(["error", "cancelled"]);
+// After these the same address will not help.
+const WRONG_ADDRESS = new Set(["not_at_source", "gone_at_source", "not_a_model", "size_mismatch", "hash_mismatch", "declined", "no_webui", "timeout", "invalid"]);
+
+/**
+ * @param {object} means
+ * @param {import("./state.js").State} means.state
+ * @param {import("../dialogs.js").Dialogs} means.dialogs
+ * @param {import("../models_dialog.js").Check} means.check
+ * @param {(command: string, data?: any) => Promise<any>} means.ask
+ */
+export function createDownloads({ state, dialogs, check, ask }) {
+  const empty = make("p", { class: "uiapi-section uiapi-hint", text: texts.noDownloads });
+  const list = make("div", { class: "uiapi-section", role: "list", "aria-label": texts.downloads });
+  const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": texts.downloads }, list);
+
+  /** @returns {Item[]} the newest download first */
+  function items() {
+    const downloads = [...state.downloads.values()].sort((a, b) => b.start_time - a.start_time);
+    return downloads.flatMap(({ download_id: id, progress }) =>
+      Object.entries(progress ?? {})
+        .filter(([, model]) => model.model_number !== "existing")
+        .map(([name, model]) => ({ id, name, model })),
+    );
+  }
+
+  /** @param {Item} first */
+  function createRow(first) {
+    const { id, name } = first;
+    const part = { download_id: id, model: name };
+    let { model } = first;
+    const done = make("div");
+    const bar = make("div", { class: "uiapi-bar", role: "progressbar", "aria-label": name, "aria-valuemin": 0, "aria-valuemax": 100 }, done);
+    const facts = make("span", { class: "uiapi-hint uiapi-grow uiapi-cut" });
+    const pause = iconButton("pi-pause", texts.pauseDownload(name), () => ask("download_pause", part));
+    const resume = iconButton("pi-play", texts.resumeDownload(name), () => ask("download_resume", part));
+    const cancel = iconButton("pi-times", texts.cancelDownload(name), () => ask("download_cancel", part));
+    const reason = make("p", { class: "uiapi-bad" });
+    const fixes = make("div", { class: "uiapi-fixes" });
+    let fixedFor = "";
+    const title = make("span", { class: "uiapi-grow uiapi-cut", text: name, title: name });
+    const row = make("div", { class: "uiapi-row", role: "listitem" }, make("div", { class: "uiapi-line" }, title, pause, resume, cancel), bar, make("div", { class: "uiapi-line" }, facts), reason, fixes);
+    row.update = (/** @type {Item} */ item) => {
+      ({ model } = item);
+      const { status, bytes, total, speed, eta, error, code } = model;
+      const share = status === "success" ? 1 : total ? Math.min(1, bytes / total) : 0;
+      done.style.transform = `scaleX(${share})`;
+      set(bar, { "aria-valuenow": Math.round(share * 100) });
+      const amount = total ? `${size(bytes)} / ${size(total)}` : bytes ? size(bytes) : "";
+      const rest = [texts.states[status] ?? status, amount, speed && `${size(speed)}/s`, eta && texts.left(duration(eta))];
+      set(facts, { text: rest.filter(Boolean).join(" · ") });
+      pause.hidden = !GOING.has(status);
+      resume.hidden = status !== "paused" && status !== "cancelled";
+      cancel.hidden = !GOING.has(status) && status !== "paused" && status !== "waiting_for_url";
+      reason.hidden = !error;
+      set(reason, { text: error ?? "" });
+      const failure = AGAIN.has(status) ? `${code} ${error}` : "";
+      if (failure !== fixedFor) {
+        fixedFor = failure;
+        fixes.replaceChildren(...(failure ? ways(item) : []));
+      }
+    };
+    return row;
+  }
+
+  /**
+   * @param {Item} item that failed
+   * @returns {HTMLElement[]} the ways out
+   */
+  function ways({ id, name, model }) {
+    const again = () => ask("download_resume", { download_id: id, model: name });
+    const { code } = model;
+    if (code === "login_required" || code === "gated") {
+      const page = pageOf(model.url);
+      const link = page && make("a", { class: "uiapi-button uiapi-small", href: page, target: "_blank", rel: "noopener noreferrer", text: texts.acceptLicence });
+      const token = button(texts.enterToken, () => enterToken(model.url, again), { small: true });
+      return [code === "gated" && link, token, button(texts.tryAgain, again, { small: true })].filter(Boolean);
+    }
+    if (code === "host_refused" && model.details?.host) {
+      const allow = async () => {
+        if (await ask("panel_allow_host", { host: model.details.host })) await again();
+      };
+      return [button(texts.allowHost(model.details.host), allow, { small: true })];
+    }
+    const address = button(texts.enterAddress, () => enterAddress(name, model), { small: true });
+    return WRONG_ADDRESS.has(code) ? [address] : [button(texts.tryAgain, again, { small: true }), address];
+  }
+
+  /**
+   * @param {string} url
+   * @param {() => Promise<any>} again
+   */
+  async function enterToken(url, again) {
+    const host = /civitai/i.test(url ?? "") ? "civitai" : "huggingface";
+    const token = await dialogs.secret(texts.tokenTitle(host), texts.tokenHint, new AbortController().signal);
+    if (token && (await ask("panel_host_token", { host, token }))) await again();
+  }
+
+  /**
+   * @param {string} name
+   * @param {any} model
+   */
+  async function enterAddress(name, model) {
+    const asked = [{ name, directory: model.directory }];
+    const urls = await askAddresses(dialogs, asked, check, new AbortController().signal).catch(() => null);
+    const url = urls?.[name];
+    // Not waited for: it is answered when the file is there.
+    if (url) ask("download_model", { model_name: name, model_def: { url, ckpt_type: model.directory ?? "checkpoints" } });
+  }
+
+  return {
+    elements: [empty, scroll],
+
+    label() {
+      const going = items().filter(({ model }) => GOING.has(model.status)).length;
+      return going > 0 ? texts.downloadsGoing(going) : texts.downloads;
+    },
+
+    /** Show the downloads as they are now. */
+    update() {
+      const all = items();
+      empty.hidden = all.length > 0;
+      scroll.hidden = all.length === 0;
+      arrangeRows(list, all, ({ id, name }) => `${id}/${name}`, createRow);
+    },
+  };
+}
+
+/**
+ * @param {string | undefined} url where a file is
+ * @returns {string | null} the page on which its terms are, if that is known to be one
+ */
+export function pageOf(url) {
+  let address;
+  try {
+    address = new URL(url ?? "");
+  } catch {
+    return null;
+  }
+  if (address.protocol !== "https:" && address.protocol !== "http:") return null;
+  const path = address.pathname.replace(/\/(resolve|blob)\/.*/, "");
+  return `${address.origin}${path}`;
+}

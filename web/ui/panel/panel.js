@@ -1,0 +1,185 @@
+/**
+ * The panel in ComfyUI's sidebar: the connection, the pause switch, and below them what programs do.
+ */
+
+import { addressesSection } from "./addresses.js";
+import { button, make, set } from "../dom.js";
+import { createDownloads } from "./downloads.js";
+import { words } from "../../common/errors.js";
+import { createLog } from "./log.js";
+import { createPrograms } from "./programs.js";
+import { byExecutionId } from "../../graph/subgraphs.js";
+import { texts } from "../texts.js";
+
+export const PANEL_ID = "uiapi";
+
+/**
+ * @typedef {object} Means
+ * @property {import("../../page/frontend.js").Frontend} frontend
+ * @property {import("./state.js").State} state
+ * @property {Pick<import("../../page/revisions.js").Revisions, "activeTab">} revisions
+ * @property {(command: string, data?: any) => Promise<any>} request asks the server in the person's name
+ * @property {import("../dialogs.js").Dialogs} dialogs
+ * @property {import("../models_dialog.js").Check} check
+ */
+
+/**
+ * @param {Means} means
+ */
+export function createPanel(means) {
+  const { frontend, state, revisions } = means;
+  /** @type {(() => void) | null} */
+  let end = null;
+
+  /**
+   * @param {string} command
+   * @param {any} [data]
+   */
+  async function ask(command, data) {
+    try {
+      return await means.request(command, data);
+    } catch (error) {
+      frontend.toast("error", texts.title, words(error));
+      return null;
+    }
+  }
+
+  /** @param {string} id */
+  function show(id) {
+    const place = byExecutionId(frontend.rootGraph(), id);
+    if (place) frontend.showNode(place.node);
+    else frontend.toast("warn", texts.title, texts.notThere);
+  }
+
+  /** @param {HTMLElement} container */
+  function render(container) {
+    close();
+    const top = head(means, ask);
+    const programs = createPrograms(state, (program) => ask("panel_forget", { program }));
+    const log = createLog({ frontend, state, activeTab: revisions.activeTab, show });
+    const downloads = createDownloads({ ...means, ask });
+    const addresses = addressesSection({ ...means, ask });
+    const logTitle = make("div", { class: "uiapi-section" }, make("h3", { text: texts.log }));
+    const tabs = tabbed([
+      { id: "activity", label: () => texts.activity, content: [programs.element, logTitle, ...log.elements] },
+      { id: "downloads", label: () => downloads.label(), content: downloads.elements },
+      { id: "addresses", label: () => texts.addresses, content: addresses.elements, opened: addresses.opened },
+    ]);
+    const element = make("div", { class: "uiapi" }, top.element, ...tabs.elements);
+    container.replaceChildren(element);
+    container.style.height = "100%";
+    const update = () => {
+      top.update();
+      tabs.update();
+      if (tabs.shown() === "activity") {
+        programs.update();
+        log.update();
+      } else if (tabs.shown() === "downloads") downloads.update();
+    };
+    tabs.onSwitch(update);
+    const stop = state.onChange(update);
+    const sizes = new ResizeObserver(() => state.changed());
+    sizes.observe(element);
+    state.watch(true);
+    end = () => {
+      stop();
+      sizes.disconnect();
+      state.watch(false);
+    };
+    update();
+  }
+
+  function close() {
+    end?.();
+    end = null;
+  }
+
+  frontend.addSidebarTab({ id: PANEL_ID, icon: "pi pi-sliders-h", title: texts.title, tooltip: texts.tooltip, render, destroy: close });
+}
+
+/**
+ * @param {Means} means
+ * @param {(command: string, data?: any) => Promise<any>} ask
+ */
+function head({ frontend, state }, ask) {
+  const dot = make("span", { class: "uiapi-dot", "aria-hidden": "true" });
+  const status = make("span", { class: "uiapi-grow uiapi-cut" });
+  const makeMain = button(texts.makeMain, () => ask("panel_main", { main: state.clientId() }), { small: true });
+  const pause = make("button", {
+    class: "uiapi-switch",
+    type: "button",
+    role: "switch",
+    text: texts.pause,
+    onclick: () => ask("panel_decide", { paused: !state.server?.paused }),
+  });
+  const said = make("p", { class: "uiapi-hint" });
+  const rules = button(texts.rules, () => frontend.openSettings(), { small: true, icon: "pi-cog" });
+  const element = make(
+    "header",
+    { class: "uiapi-head" },
+    make("h2", { text: texts.title }),
+    make("div", { class: "uiapi-line", role: "status" }, dot, status),
+    makeMain,
+    make("div", { class: "uiapi-line" }, make("span", { class: "uiapi-grow" }, pause), rules),
+    said,
+  );
+  return {
+    element,
+    update() {
+      const { server } = state;
+      const id = state.clientId();
+      const main = server?.main_webui_id ?? null;
+      set(dot, { class: `uiapi-dot${server ? " uiapi-on" : ""}` });
+      const place = main === id ? texts.isMain : texts.mainElsewhere(main);
+      const text = server ? `${texts.connected}: ${texts.thisTab(id)}, ${place}` : texts.disconnected;
+      set(status, { text, title: `${text}. ${texts.isMainHint}` });
+      makeMain.hidden = !server || main === id;
+      set(pause, { "aria-checked": String(server?.paused ?? false) });
+      /** @type {any} */ (pause).disabled = !server;
+      const words = server?.problem ? texts.damagedRules(server.problem) : server?.paused ? texts.paused : texts.released;
+      set(said, { text: words, class: server?.paused ? "uiapi-bad" : "uiapi-hint" });
+    },
+  };
+}
+
+/**
+ * @param {{id: string, label: () => string, content: HTMLElement[], opened?: () => void}[]} tabs
+ */
+function tabbed(tabs) {
+  let shown = tabs[0].id;
+  /** @type {() => void} */
+  let switched = () => {};
+  const bodies = tabs.map(({ id, label, content }) => make("div", { class: "uiapi-body", role: "tabpanel", id: `uiapi-${id}`, "aria-label": label() }, ...content));
+  const heads = tabs.map(({ id }) =>
+    make("button", { class: "uiapi-tab", type: "button", role: "tab", "aria-controls": `uiapi-${id}`, onclick: () => open(id) }),
+  );
+  const list = make("div", { class: "uiapi-tabs", role: "tablist", "aria-label": texts.title }, ...heads);
+  list.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const at = (tabs.findIndex(({ id }) => id === shown) + step + tabs.length) % tabs.length;
+    open(tabs[at].id);
+    heads[at].focus();
+    event.preventDefault();
+  });
+
+  /** @param {string} id */
+  function open(id) {
+    shown = id;
+    tabs.find((tab) => tab.id === id)?.opened?.();
+    switched();
+  }
+
+  return {
+    elements: [list, ...bodies],
+    shown: () => shown,
+    onSwitch: (/** @type {() => void} */ hear) => void (switched = hear),
+    update() {
+      tabs.forEach(({ id, label }, at) => {
+        const own = id === shown;
+        set(heads[at], { text: label(), "aria-selected": String(own), tabindex: own ? "0" : "-1" });
+        bodies[at].hidden = !own;
+      });
+    },
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * The programs in the panel: who they are, what they did last and how often they ask.
+ *
+ * @typedef {import("./state.js").ProgramFacts} ProgramFacts
+ */
+
+import { arrangeRows, button, make, set } from "../dom.js";
+import { clock } from "../format.js";
+import { texts } from "../texts.js";
+
+/**
+ * @param {import("./state.js").State} state
+ * @param {(program: string) => void} askAgain
+ */
+export function createPrograms(state, askAgain) {
+  const empty = make("p", { class: "uiapi-hint", text: texts.noPrograms });
+  const list = make("div", { role: "list", "aria-label": texts.programs });
+  const scroll = make("div", { class: "uiapi-programs", tabindex: "0", role: "region", "aria-label": texts.programs }, list);
+  const element = make("section", { class: "uiapi-section" }, make("h3", { text: texts.programs }), empty, scroll);
+
+  /** @param {ProgramFacts} first */
+  function createRow(first) {
+    const { name } = first;
+    const dot = make("span", { class: "uiapi-dot", role: "img" });
+    const rate = make("span", { class: "uiapi-hint" });
+    const last = make("span", { class: "uiapi-hint uiapi-cut uiapi-grow" });
+    const answers = make("span", { class: "uiapi-cut uiapi-grow" });
+    const again = button(texts.askAgain, () => askAgain(name), { small: true });
+    const decided = make("div", { class: "uiapi-line" }, answers, again);
+    const title = make("strong", { class: "uiapi-grow uiapi-cut", text: name, title: name });
+    const row = make("div", { class: "uiapi-row", role: "listitem" }, make("div", { class: "uiapi-line" }, dot, title, rate), make("div", { class: "uiapi-line" }, last), decided);
+    row.update = (/** @type {ProgramFacts} */ program) => {
+      const online = program.connections > 0;
+      set(dot, { class: `uiapi-dot${online ? " uiapi-on" : ""}`, "aria-label": online ? texts.online : null, "aria-hidden": online ? null : "true" });
+      set(rate, { text: program.rate > 0 ? texts.perSecond(program.rate) : "" });
+      set(last, { text: program.command ? `${program.command} · ${clock(program.last)}` : texts.online });
+      const known = state.server?.answers.filter((answer) => answer.program === name) ?? [];
+      const kinds = (/** @type {boolean} */ allowed) => known.filter((answer) => answer.allowed === allowed).map(({ kind }) => texts.kinds[kind]).join(", ");
+      const said = [kinds(true) && texts.allowed(kinds(true)), kinds(false) && texts.refused(kinds(false))].filter(Boolean).join("; ");
+      set(answers, { text: said });
+      decided.hidden = said === "";
+    };
+    return row;
+  }
+
+  return {
+    element,
+
+    /** Show the programs as they are now, the latest first. */
+    update() {
+      const programs = [...state.programs].sort((a, b) => Number(b.connections > 0) - Number(a.connections > 0) || b.last - a.last);
+      empty.hidden = programs.length > 0;
+      scroll.hidden = programs.length === 0;
+      arrangeRows(list, programs, ({ name }) => name, createRow);
+    },
+  };
+}

@@ -1,0 +1,187 @@
+/**
+ * What the panel shows, as the server tells it: rules and pause, tabs, programs, the log, and downloads.
+ *
+ * Nothing here is this page's own, so that two browsers show the same and a reload loses nothing. Whoever shows it is
+ * called at most once per frame, however much the server tells.
+ *
+ * @typedef {object} LogEntry One command of a program; times in seconds of Unix time.
+ * @property {number} id
+ * @property {string} program
+ * @property {"read" | "change" | "run" | "download" | "load"} kind
+ * @property {string} command
+ * @property {string} about
+ * @property {number} time
+ * @property {number} count
+ * @property {"running" | "asking" | "done" | "failed"} state
+ * @property {string | null} code
+ * @property {LogChange[]} changes
+ * @property {number} changes_total
+ *
+ * @typedef {object} LogChange
+ * @property {string} kind
+ * @property {string} path
+ * @property {string} node
+ * @property {string} what
+ * @property {any} before
+ * @property {any} after
+ * @property {boolean} cut whether a value is longer than the log keeps
+ * @property {number} webui the page it was made in
+ * @property {string} tab the workflow tab of that page
+ *
+ * @typedef {object} ProgramFacts
+ * @property {string} name
+ * @property {number} last
+ * @property {number} connections
+ * @property {string} command
+ * @property {number} rate commands per second
+ *
+ * @typedef {object} ServerState
+ * @property {boolean} paused
+ * @property {string | null} problem why the kept rules cannot be used, until somebody has decided anew
+ * @property {Record<string, string>} rules by kind of command
+ * @property {{program: string, kind: string, allowed: boolean}[]} answers
+ * @property {number | null} main_webui_id
+ * @property {any[]} webuis
+ * @property {string[]} runs the programs that run the graph
+ *
+ * @typedef {ReturnType<import("../../connection/transport.js").createTransport>} Transport
+ */
+
+// As many as the server keeps.
+const ENTRIES_AT_MOST = 1000;
+const HEARD = ["download_progress"];
+
+/**
+ * @param {Pick<Transport, "request" | "clientId">} transport
+ * @param {any} page the window
+ */
+export function createState(transport, page) {
+  /** @type {Set<() => void>} */
+  const hearers = new Set();
+  /** @type {Map<number, LogEntry>} */
+  const entries = new Map();
+  /** @type {Map<string, any>} */
+  const downloads = new Map();
+  let frame = 0;
+  let watching = false;
+  /** @type {Promise<any> | null} the subscription of this connection, which lasts as long as that does */
+  let listening = null;
+
+  const state = {
+    /** @type {ServerState | null} null while the server is not there */
+    server: null,
+    /** @type {ProgramFacts[]} */
+    programs: [],
+    entries,
+    downloads,
+    clientId: transport.clientId,
+  };
+
+  function changed() {
+    frame ||= page.requestAnimationFrame(() => {
+      frame = 0;
+      for (const hear of hearers) hear();
+    });
+  }
+
+  /** @param {{entries: LogEntry[], programs: ProgramFacts[]}} news */
+  function take(news) {
+    state.programs = news.programs;
+    for (const entry of news.entries) entries.set(entry.id, entry);
+    const oldest = Math.max(0, ...entries.keys()) - ENTRIES_AT_MOST;
+    for (const id of entries.keys()) {
+      if (id > oldest) break;
+      entries.delete(id);
+    }
+    changed();
+  }
+
+  async function listen() {
+    const asked = (listening ??= transport.request("subscribe", { events: HEARD }));
+    try {
+      await asked;
+    } catch (error) {
+      if (listening === asked) listening = null;
+      throw error;
+    }
+  }
+
+  async function watchAgain() {
+    if (!watching || !state.server) return;
+    entries.clear();
+    downloads.clear();
+    try {
+      const [log, { downloads: list }] = await Promise.all([
+        transport.request("panel_watch"),
+        transport.request("downloads"),
+        listen(),
+      ]);
+      // What came by an event meanwhile is newer than the answers.
+      const [newer, further] = [[...entries.values()], [...downloads.values()]];
+      entries.clear();
+      downloads.clear();
+      for (const download of [...list, ...further]) downloads.set(download.download_id, download);
+      take({ ...log, entries: [...log.entries, ...newer] });
+    } catch (error) {
+      // A server that goes meanwhile is watched again once it is back.
+      page.console.debug("ComfyUI-uiapi: the panel waits for the server", error);
+    }
+  }
+
+  return {
+    ...state,
+
+    get server() {
+      return state.server;
+    },
+
+    get programs() {
+      return state.programs;
+    },
+
+    /**
+     * @param {() => void} hear called once per frame in which something has changed
+     * @returns {() => void} ends that
+     */
+    onChange(hear) {
+      hearers.add(hear);
+      return () => hearers.delete(hear);
+    },
+
+    changed,
+
+    /** Have the server tell how far downloads are. */
+    listen,
+
+    /**
+     * @param {string} event
+     * @param {any} data
+     */
+    hear(event, data) {
+      if (event === "panel_state") {
+        const first = state.server === null;
+        state.server = data;
+        if (first) watchAgain();
+      } else if (event === "activity") take(data);
+      else if (event === "download_progress") downloads.set(data.download_id, data);
+      else return;
+      changed();
+    },
+
+    /** The server has gone. */
+    lost() {
+      state.server = null;
+      listening = null;
+      changed();
+    },
+
+    /** @param {boolean} on whether the log is to be kept up to date */
+    watch(on) {
+      watching = on;
+      if (on) watchAgain();
+      else if (state.server) transport.request("panel_watch", { on: false }).catch(() => undefined);
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createState>} State */
