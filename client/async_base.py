@@ -13,7 +13,8 @@ from yarl import URL
 
 from .common.errors import UiapiError, Unreachable
 from .common.events import Event, Listener
-from .protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Address, Asked, late, lost, not_reached
+from .protocol.address import Address
+from .protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Asked, late, lost, not_reached
 from .transport.websocket import Socket, opened
 
 

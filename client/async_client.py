@@ -20,23 +20,9 @@ from .common.commands import AsyncCommands
 from .common.errors import UiapiError, Unreachable
 from .common.events import Listener
 from .common.results import OutputFile, Run, not_brought, run_of
-from .protocol.requests import (
-    FIRST_DELAY,
-    NOTHING,
-    Address,
-    Fields,
-    answered,
-    asked,
-    given,
-    pairs,
-    readiness,
-    value_of,
-    viewed,
-    viewing,
-    workflow_of,
-    write_bytes,
-    write_workflow,
-)
+from .protocol.address import Address
+from .protocol.inputs import NOTHING, Fields, given, pairs, workflow_of, write_bytes, write_workflow
+from .protocol.requests import FIRST_DELAY, answered, asked, readiness, value_of, viewed, viewing
 
 
 class AsyncClient(AsyncBase):

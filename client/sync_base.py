@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from .common.errors import UiapiWarning
 from .common.events import Event, Listener
-from .protocol.requests import Address, Asked
+from .protocol.address import Address
+from .protocol.requests import Asked
 from .transport.http import Http
 
 if TYPE_CHECKING:

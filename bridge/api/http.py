@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -17,10 +14,9 @@ from ..app.bridge import Bridge
 from ..app.dispatch import Caller, dispatch, find_command
 from ..policy.access import is_local
 from ..policy.request_limits import Load
+from ..protocol.codec import MAX_FRAME, decode_object, encode
 from ..protocol.command_spec import Command
-from ..protocol.websocket_connection import MAX_FRAME, decode_object, encode
-
-log = logging.getLogger("uiapi")
+from .replies import HttpHandler, _response, answer, internal_error, program_name
 
 # Seconds between looks whether an HTTP caller is still there; aiohttp tells a handler nothing of it.
 HANGUP_INTERVAL = 0.5
@@ -29,10 +25,6 @@ JSON_TYPES = frozenset({"application/json", "text/plain", "application/octet-str
 
 # Seconds a body may make no progress: a caller that has vanished must not keep its connection for ever.
 BODY_PAUSE = 20.0
-# Characters of a program's name that are shown.
-MAX_NAME = 80
-
-HttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
@@ -104,32 +96,6 @@ def page_handler(bridge: Bridge, text: Callable[[], str], content_type: str) -> 
         return web.Response(text=await asyncio.to_thread(text), content_type=content_type, charset="utf-8")
 
     return handle
-
-
-@lru_cache(maxsize=256)
-def program_name(given: str) -> str:
-    """What a program is called before the person: what it calls itself, on one line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in given).split())[:MAX_NAME] or "unnamed program"
-
-
-def answer(status: int, envelope: dict[str, Any]) -> web.Response:
-    """An envelope as a response; a logged reference stands for what must not be told."""
-    return _response(status, encode(envelope))
-
-
-def _response(status: int, body: bytes) -> web.Response:
-    return web.Response(status=status, body=body, content_type="application/json", charset="utf-8")
-
-
-def internal_error(command: str) -> UiapiError:
-    """For a defect of ours: the traceback is logged under a reference that the caller gets."""
-    reference = uuid4().hex[:8]
-    log.exception("%s failed [%s]", command, reference)
-    return UiapiError(
-        "internal",
-        f"{command} failed inside ComfyUI-uiapi; look for [{reference}] in ComfyUI's log and report it.",
-        {"reference": reference},
-    )
 
 
 def _admit(bridge: Bridge, request: web.Request, command: Command) -> None:

@@ -20,11 +20,13 @@ from ..app.bridge import Bridge
 from ..app.dispatch import Caller, dispatch, find_command
 from ..policy.access import is_local
 from ..policy.request_limits import MAX_BYTES
+from ..protocol.codec import MAX_FRAME, encode
 from ..protocol.subscriptions import TAB_EVENTS, Subscriber
-from ..protocol.websocket_connection import HEARTBEAT, MAX_FRAME, Connection, SocketTransport, encode, open_socket
+from ..protocol.websocket_connection import HEARTBEAT, Connection, open_socket
 from ..tabs.graph_snapshot import Snapshot
 from ..tabs.tab import WebuiManager, page_info
-from .http import HttpHandler, answer, internal_error, program_name
+from ..tabs.websocket_transport import SocketTransport
+from .replies import HttpHandler, answer, internal_error, program_name
 
 log = logging.getLogger("uiapi")
 

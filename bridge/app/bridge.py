@@ -23,10 +23,11 @@ from ..policy.idempotency import Repeats
 from ..policy.request_limits import FrameTurns, Loads
 from ..protocol.schemas import Queued
 from ..protocol.subscriptions import Subscriptions
-from ..protocol.websocket_connection import Connection, SocketTransport
+from ..protocol.websocket_connection import Connection
 from ..tabs.comfyui_transport import EventTransports
 from ..tabs.registry import Webuis
 from ..tabs.tab import WebuiManager
+from ..tabs.websocket_transport import SocketTransport
 from .panel_feed import Panel
 
 log = logging.getLogger("uiapi")

@@ -15,7 +15,8 @@ from pydantic import Field
 from ...common.errors import UiapiError
 from ..policy.approvals import DECIDED, Rule
 from ..protocol.command_spec import Kind, Request, Risk, command
-from ..protocol.websocket_connection import SocketTransport, encode_event
+from ..protocol.websocket_connection import encode_event
+from ..tabs.websocket_transport import SocketTransport
 from .dispatch import Call
 
 if TYPE_CHECKING:

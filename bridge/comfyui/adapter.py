@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import ipaddress
-import os
 import sys
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from aiohttp import ClientError, ClientTimeout
 from yarl import URL
 
 from ...common.errors import UiapiError
+from ...common.network import is_loopback
 from ...common.shorten import cut_texts, sentence
 
 # Binary event numbers of ComfyUI's protocol.py (BinaryEventTypes).
@@ -228,21 +226,3 @@ def names_of(node: Any) -> tuple[str | None, str | None]:
     names = (meta.get("title") if isinstance(meta, dict) else None, node.get("class_type"))
     title, node_type = (name if isinstance(name, str) else None for name in names)
     return title, node_type
-
-
-@lru_cache(maxsize=256)
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address, without port or brackets, can only mean this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost"
-
-
-def within(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
-    """Whether `path`, with every symlink followed, lies in `folder`."""
-    real, root = os.path.realpath(path), os.path.realpath(folder)
-    try:
-        return os.path.commonpath([real, root]) == root
-    except ValueError:
-        return False

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ...common.errors import UiapiError
-from ..protocol.websocket_connection import MAX_FRAME
-from .adapter import Comfy, names_of, within
+from ...common.paths import within
+from ..protocol.codec import MAX_FRAME
+from .adapter import Comfy, names_of
 
 # Characters of base64 in one answer, which is to fit one frame with a megabyte for the rest of it and with its texts;
 # larger results are fetched by their URLs.

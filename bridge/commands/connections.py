@@ -23,8 +23,8 @@ from ..protocol.schemas import (
     WebuiId,
 )
 from ..protocol.subscriptions import MAX_PATH
-from ..protocol.websocket_connection import SocketTransport
 from ..tabs.tab import WebuiManager
+from ..tabs.websocket_transport import SocketTransport
 
 log = logging.getLogger("uiapi")
 

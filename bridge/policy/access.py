@@ -18,7 +18,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ...common.errors import UiapiError
-from ..comfyui.adapter import is_loopback
+from ...common.network import is_loopback
 from ..protocol.command_spec import Command, Risk
 
 # Name endings that public DNS does not hand out, so that a rebinding page cannot own them.

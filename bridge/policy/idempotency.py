@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from ...common.errors import UiapiError
 from ...common.waiting import outcome
-from ..protocol.websocket_connection import MAX_FRAME, encode
+from ..protocol.codec import MAX_FRAME, encode
 
 # Seconds a key is remembered after its request has ended, how many of one program's, and of how many programs. The
 # oldest make room: a slider that sends keys must lock nobody out, itself included.

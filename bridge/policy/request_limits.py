@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 
 from ...common.errors import UiapiError
-from ..protocol.websocket_connection import MAX_FRAME
+from ..protocol.codec import MAX_FRAME
 
 log = logging.getLogger("uiapi")
 

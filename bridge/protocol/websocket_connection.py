@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import sys
 from typing import Any
 
 from aiohttp import ClientError, WSMsgType, web
-from pydantic_core import from_json, to_json
 
 from ...common.errors import UiapiError
-from ..comfyui.nonfinite import read_as_the_page_does
-from ..tabs.tab import PendingRequest
+from .codec import MAX_FRAME, decode_object, decode_objects, encode
 
 log = logging.getLogger("uiapi")
 
-# The largest frame or body in bytes, either way: a 4K image as base64 fits, a flood does not.
-MAX_FRAME = 64 * 1024 * 1024
-# Values in one frame or body. A picture is one value whatever its size, and a workflow of ten thousand nodes has some
-# hundred thousand; JSON that is nothing but values would hold up ComfyUI's loop for seconds while it is read.
-MAX_VALUES = 1_000_000
 # Bytes that may wait for a slow reader when another frame comes; beyond them it is let go.
 MAX_BACKLOG = MAX_FRAME
 # Seconds between pings; aiohttp drops the connection when a pong is half of that late.
 HEARTBEAT = 10.0
-# Requests that may go to a tab in one frame, and bytes of them. It carries them out in one task, in which it draws
-# nothing.
-GATHERED = 32
-GATHERED_BYTES = 1 << 20
 # Seconds to wait for the other side's half of the closing handshake.
 CLOSE_TIMEOUT = 2.0
 
@@ -142,117 +130,6 @@ class Connection:
             self._tcp.abort()
 
 
-def encode(value: Any) -> bytes:
-    """A value as JSON. What JSON has no word for, such as a tensor in ComfyUI's error events, becomes its text."""
-    try:
-        return to_json(value, fallback=str, inf_nan_mode="null")
-    except ValueError:
-        # Text that is no Unicode, such as a file's name from another system.
-        plain = json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=lambda word: None)
-        return json.dumps(plain).encode()
-
-
 def encode_event(event: str, data: dict[str, Any]) -> bytes:
     """An event's frame as JSON."""
     return encode({"type": "event", "event": event, "data": data})
-
-
-def decode_object(text: str | bytes) -> dict[str, Any]:
-    """A JSON object; NaN and Infinity, which JSON does not have, are null in a workflow and refused elsewhere.
-
-    UiapiError `malformed`.
-    """
-    value = _decode(text)
-    if not isinstance(value, dict):
-        raise UiapiError("malformed", "Send a JSON object.")
-    return value
-
-
-def decode_objects(text: str | bytes) -> list[dict[str, Any]]:
-    """A JSON object, or an array of such; otherwise as `decode_object`."""
-    value = _decode(text)
-    values = value if isinstance(value, list) else [value]
-    if not all(isinstance(value, dict) for value in values):
-        raise UiapiError("malformed", "Send a JSON object.")
-    return values
-
-
-def _decode(text: str | bytes) -> Any:
-    commas = text.count(b",") if isinstance(text, bytes) else text.count(",")
-    if commas >= MAX_VALUES:
-        raise UiapiError("too_large", f"A request may have at most {MAX_VALUES:,} values; send it in parts.")
-    try:
-        return from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        value = read_as_the_page_does(text)
-        if value is None:
-            raise UiapiError("malformed", f"This is not JSON: {error}.") from None
-        return value
-
-
-class SocketTransport:
-    """Requests to a tab over its own websocket.
-
-    A message costs a browser more than the command in it, so what a tab is told in one turn of the event loop goes
-    there in two: the first at once, for whoever waits for a single answer, and the others together.
-
-    Args:
-        gathers: whether the page takes several frames as one.
-    """
-
-    kind = "websocket"
-
-    def __init__(self, connection: Connection, *, gathers: bool = False) -> None:
-        self.connection = connection
-        self._gathers = gathers
-        self._gathered: list[bytes] | None = None
-
-    def send_request(self, request: PendingRequest) -> None:
-        """See Transport."""
-        self._send(
-            {
-                "type": "request",
-                "id": request.request_id,
-                "command": request.command,
-                "data": request.data,
-                "timeout": request.timeout,
-                **request.conditions,
-            }
-        )
-
-    def send_cancel(self, request_id: str) -> None:
-        """See Transport."""
-        self._send({"type": "cancel", "id": request_id})
-
-    def send_event(self, event: str, data: dict[str, Any]) -> None:
-        """Tell the tab something it need not answer."""
-        self.send_encoded(encode_event(event, data))
-
-    def send_encoded(self, text: bytes) -> None:
-        """Send a frame that was encoded once for several tabs."""
-        if self._gathered is not None:
-            self._gathered.append(text)
-            return
-        self.connection.send_text(text)
-        if self._gathers:
-            self._gathered = []
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def close(self, code: int, reason: str) -> None:
-        """See Transport."""
-        self._flush()
-        self.connection.close(code, reason)
-
-    def _send(self, frame: dict[str, Any]) -> None:
-        self.send_encoded(encode(frame))
-
-    def _flush(self) -> None:
-        texts, self._gathered = self._gathered or [], None
-        several: list[bytes] = []
-        for text in texts:
-            if several and (len(several) == GATHERED or sum(map(len, several)) + len(text) > GATHERED_BYTES):
-                self.connection.send_text(b"[" + b",".join(several) + b"]")
-                several = []
-            several.append(text)
-        if several:
-            self.connection.send_text(b"[" + b",".join(several) + b"]")

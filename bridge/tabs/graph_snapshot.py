@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,13 +9,9 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import UiapiError
-from ..comfyui.adapter import names_of
-from ..comfyui.api_prompts import is_api_node
-from ..comfyui.input_images import Pictures
-from ..comfyui.node_catalog import takes_uploads
 
 if TYPE_CHECKING:
-    from ..app.dispatch import Call
+    pass
 
 # The commands a snapshot can answer.
 READABLE = frozenset({"get_workflow", "get_workflow_api", "get_fields", "query_fields"})
@@ -63,53 +58,6 @@ class Snapshot:
     def fields(self) -> Fields:
         """Its fields by their paths."""
         return Fields(self.nodes)
-
-
-def can_run_alone(call: Call, workflow: dict[str, Any] | None) -> bool:
-    """Whether there is something to run without a tab: an API-format workflow, or a snapshot the caller takes."""
-    if workflow is None:
-        return call.snapshot() is not None
-    # Nodes of any other form are ComfyUI's to refuse.
-    nodes = [node for node in workflow.values() if isinstance(node, dict)]
-    return 0 < len(nodes) == len(workflow) and all(is_api_node(node) or "class_type" in node for node in nodes)
-
-
-async def prompt_alone(
-    call: Call, workflow: dict[str, Any] | None, fields: list[tuple[str, Any]], pictures: Pictures
-) -> dict[str, Any]:
-    """What to run without a tab, with those fields set and their pictures stored. UiapiError for a wrong path."""
-    snapshot = call.snapshot() if workflow is None else None
-    prompt = copy.deepcopy(workflow if snapshot is None else snapshot.output) or {}
-    if snapshot is not None:
-        call.told.update(stale=True, snapshot_time=snapshot.taken)
-    known = Fields(api_nodes(prompt)) if snapshot is None else snapshot.fields
-    # Every path is resolved before a picture is stored.
-    places = [known.find(path) for path, _ in fields]
-
-    def takes_picture(at: int) -> bool:
-        node, widget = places[at]
-        return takes_uploads(call.bridge.comfy.node_classes.get(str(node.get("type"))), widget["name"])
-
-    stored = await pictures.store(fields, takes_picture)
-    for (node, widget), (path, value) in zip(places, stored, strict=True):
-        target = prompt.get(str(node["id"]))
-        if target is None:
-            details = {"path": path, "nearest": []}
-            raise UiapiError("unknown_path", f"{path} belongs to a node that does not run.", details)
-        target["inputs"][widget["name"]] = value
-    return prompt
-
-
-def api_nodes(prompt: dict[str, Any]) -> list[dict[str, Any]]:
-    """The nodes of an API-format workflow in the form query_fields lists them; links are no widgets."""
-    nodes = []
-    for node_id, node in prompt.items():
-        title, kind = names_of(node)
-        inputs = node.get("inputs")
-        values = inputs.items() if isinstance(inputs, dict) else ()
-        widgets = [{"name": name, "value": value} for name, value in values if not isinstance(value, list)]
-        nodes.append({"id": node_id, "type": kind, "title": title or kind or "", "widgets": widgets})
-    return nodes
 
 
 def _pieces(

@@ -13,7 +13,7 @@ import typer
 from ..client import Client
 from ..common.command_table import route, routes
 from ..common.errors import UiapiError
-from ..protocol.requests import workflow_of
+from ..protocol.inputs import workflow_of
 from .arguments import assignment, hoisted, json_of, json_value, object_in, outputs_for, target_of, text_of, writes_of
 from .terminal import EXIT_CODES, Terminal, bytes_shown, exit_code, shown
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
-import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
-
-from requests.utils import get_environ_proxies, select_proxy
+from urllib.parse import quote, urlencode
 
 from ..common.command_table import Route, error_codes, route
 from ..common.errors import UiapiError, Unreachable
-from ..common.files import write
 from .encoding import NOT_UNICODE, encode
 
-DEFAULT_URL = "http://127.0.0.1:8188"
 # Seconds to reach the server, and to allow it beyond what the command itself may take.
 CONNECT_TIMEOUT = 5.0
 GRACE = 15.0
@@ -29,78 +21,6 @@ GRACE = 15.0
 LONGEST = 86400
 # Seconds between tries to reach a server that answered before: the first and the longest.
 FIRST_DELAY, LAST_DELAY = 0.1, 2.0
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where ComfyUI is and how to be let in.
-
-    Args:
-        url: without a slash at the end.
-        token: the operator's UIAPI_TOKEN, if there is one.
-        name: this program's name, for whoever looks at what programs do.
-    """
-
-    url: str
-    token: str | None = field(repr=False)
-    name: str = "Python"
-
-    @classmethod
-    def of(cls, url: str | None, token: str | None, name: str = "Python") -> Address:
-        """What was given, else what the environment says, else ComfyUI's own default. UiapiError `invalid`."""
-        return cls(_url_of(url or os.environ.get("COMFYUI_URL") or DEFAULT_URL), _token_of(token), name)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Sent with every request."""
-        # A header holds no other characters.
-        named = {"User-Agent": "".join(letter if " " <= letter <= "~" else "?" for letter in self.name)}
-        return {**named, "Authorization": f"Bearer {self.token}"} if self.token else named
-
-    @property
-    def websocket(self) -> str:
-        """The address of /uiapi/ws."""
-        return f"ws{self.url.removeprefix('http')}/uiapi/ws"
-
-    @cached_property
-    def proxy(self) -> str | None:
-        """The environment's proxy for this address; none on the way to this machine, so that none sees the token."""
-        if _is_loopback(urlsplit(self.url).hostname or ""):
-            return None
-        return select_proxy(self.url, get_environ_proxies(self.url))
-
-
-def _url_of(given: str) -> str:
-    text = given.strip().rstrip("/")
-    # Not repeated in the sentence: what stands before the @ is a password.
-    if "@" in text:
-        raise UiapiError("invalid", "Give ComfyUI's address without a name or password in it.")
-    try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        # Reading the port is what tells whether it is one.
-        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment or re.search(r"[\s\\\x00-\x1f\x7f]", text):
-        raise UiapiError("invalid", f"{text} is no address; give one such as {DEFAULT_URL}.")
-    return parts.geturl()
-
-
-def _token_of(given: str | None) -> str | None:
-    # A file or a secret store often leaves a line's end behind it.
-    token = (given or os.environ.get("UIAPI_TOKEN") or "").strip()
-    if not all(" " <= letter <= "~" for letter in token):
-        raise UiapiError("invalid", "The token holds characters that cannot be sent; set UIAPI_TOKEN to ComfyUI's.")
-    return token or None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    # 0.0.0.0, which ComfyUI prints when it listens everywhere, leads to this machine as well.
-    return address.is_loopback or address.is_unspecified
 
 
 # ComfyUI's own, for the files that a run made.
@@ -251,38 +171,6 @@ def late(asked: Asked) -> UiapiError:
 
 # -- what the methods of both clients take ----------------------------------------------------------------------
 
-# Where None is a value of its own.
-NOTHING: Any = object()
-
-Fields = Mapping[str, Any] | Iterable[Sequence[Any]]
-
-
-def pairs(fields: Fields) -> list[list[Any]]:
-    """Writes as the wire has them: [path, value] each."""
-    items = fields.items() if isinstance(fields, Mapping) else fields
-    return [list(item) for item in items]
-
-
-def workflow_of(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
-    """A workflow given as such, as JSON text, or as a file's path. UiapiError `invalid`.
-
-    ComfyUI writes NaN and Infinity into its pictures; they are None, as its frontend reads them.
-    """
-    if isinstance(source, Mapping):
-        return {key: _finite(value) for key, value in source.items()}
-    text = str(source)
-    try:
-        if isinstance(source, Path) or not text.lstrip().startswith("{"):
-            text = Path(os.path.expanduser(source)).read_text("utf-8-sig")
-        workflow = _finite(json.loads(text))
-    except OSError as error:
-        raise UiapiError("invalid", f"{source} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise UiapiError("invalid", f"This workflow is not JSON: {error}.") from error
-    if not isinstance(workflow, dict):
-        raise UiapiError("invalid", "A workflow is a JSON object; export it from ComfyUI.")
-    return workflow
-
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
@@ -290,21 +178,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def given(**parameters: Any) -> dict[str, Any]:
-    """The parameters that were given, that is, are not None."""
-    return {name: value for name, value in parameters.items() if value is not None}
-
-
-def write_workflow(workflow: Mapping[str, Any], path: str | Path | None) -> None:
-    """Write a workflow to a file, if one is named. UiapiError `storage_failed`."""
-    # Half of a character, as a browser may have it in a title, is kept as JSON's own escape.
-    text = json.dumps(workflow, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    write_bytes(text + b"\n", path)
-
-
-def write_bytes(content: bytes, path: str | Path | None) -> None:
-    """Write a file, if one is named. UiapiError `storage_failed`."""
-    if path is not None:
-        write(path, content)

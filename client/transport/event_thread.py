@@ -15,7 +15,7 @@ import aiohttp
 
 from ..common.errors import UiapiError
 from ..common.events import Event, Listener, tell
-from ..protocol.requests import Address
+from ..protocol.address import Address
 from .websocket import Socket, opened
 
 T = TypeVar("T")

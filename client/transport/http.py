@@ -11,7 +11,8 @@ import requests
 import urllib3
 
 from ..common.errors import Unreachable
-from ..protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Address, Asked, late, lost, not_reached
+from ..protocol.address import Address
+from ..protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Asked, late, lost, not_reached
 
 
 class Http:

@@ -13,18 +13,19 @@ from pathlib import Path
 
 from ...common.errors import UiapiError
 from ...model_defs import ModelDef
+from ..common.progress import Progress
 from ..common.settings import Settings
+from ..common.threads import settled
 from ..common.throttle import Backoff
+from ..common.urls import read_url
 from ..sources.offers import LocalOffer, Offer, explained
 from ..sources.resolver import Sources
 from ..storage.file_presence import Presence, differs
-from ..storage.file_writer import Progress, settled
 from ..storage.hash_cache import Hashes
 from ..storage.local_copy import link_or_copy
 from ..storage.model_folders import Places
 from ..storage.partial_file import Partial
 from ..storage.target_lock import Held, target_lock
-from ..transfer.host_guard import read_url
 from ..transfer.transfer import Order
 from ..transfer.transfer_thread import Engine
 from ..transfer.turns import Turn, Turns

@@ -14,8 +14,8 @@ from ...common.clock import steady_time
 from ...common.errors import UiapiError
 from ...model_defs import ModelDef
 from ..common.error_report import plain, told, unforeseen
+from ..common.urls import shown
 from ..storage.model_folders import check_names
-from ..transfer.host_guard import shown
 from ..workflow.required_models import Need
 from . import registry
 from .fetches import Agreed, Fetch, Fetches, Wish

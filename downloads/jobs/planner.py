@@ -15,10 +15,11 @@ from ..common.error_report import plain, told, unforeseen
 from ..common.settings import Settings
 from ..sources.offers import LocalOffer, Offer, explained
 from ..sources.resolver import Sources
+from ..storage.disk import DISK_RESERVE
 from ..storage.file_presence import Presence
 from ..storage.hash_cache import Hashes
 from ..storage.model_folders import Places
-from ..storage.partial_file import DISK_RESERVE, Partial
+from ..storage.partial_file import Partial
 from ..workflow.model_lookup import SPELLED_DIFFERENTLY, Located, Lookup
 from ..workflow.required_models import Need
 from .fetches import Wish, agreed_sha256

@@ -10,12 +10,13 @@ from yarl import URL
 from ...common.errors import UiapiError
 from ...model_defs import ModelDef
 from ..common.credentials import Secret, origin, redact
+from ..common.parsing import is_sha256
 from ..common.settings import CIVITAI_ENDPOINT, Settings
+from ..common.urls import read_url
 from ..storage.model_folders import PICKLE_EXTENSIONS, extension_of, same_name
-from ..transfer.host_guard import read_url
 from ..transfer.http_client import Transient, line_of, message_of, refused
 from ..transfer.transfer_thread import Engine
-from .offers import Offer, is_sha256
+from .offers import Offer
 from .references import CivitaiFile
 
 # CivitAI's own houses: what one does not show, another may.

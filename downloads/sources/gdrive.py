@@ -9,7 +9,7 @@ from typing import Any
 from yarl import URL
 
 from ...common.errors import UiapiError
-from ..transfer.host_guard import read_url
+from ..common.urls import read_url
 from ..transfer.http_client import ANSWER_BYTES, Transient, Web, line_of, read_most, refusal
 from ..transfer.transfer_thread import Engine
 from .offers import Offer

@@ -21,6 +21,7 @@ from yarl import URL
 
 from ...common.errors import UiapiError
 from ..common.credentials import Secret, origin
+from ..common.parsing import is_sha256, whole_number
 from ..common.settings import Settings
 from ..storage.model_folders import extension_of, same_name
 from ..transfer.http_client import (
@@ -34,7 +35,7 @@ from ..transfer.http_client import (
     transient,
 )
 from ..transfer.transfer_thread import Engine
-from .offers import Offer, is_sha256, whole_number
+from .offers import Offer
 from .references import HfFile
 
 # Pages of a repository's list of files, of a thousand each, that are read in search of a name.

@@ -14,9 +14,9 @@ from yarl import URL
 
 from ...common.errors import UiapiError
 from ..common.credentials import without_login
+from ..common.parsing import whole_number
 from ..common.settings import Settings
-from ..transfer.host_guard import read_url
-from .offers import whole_number
+from ..common.urls import read_url
 
 HF_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
 CIVITAI_HOSTS = frozenset({"civitai.com", "civitai.red", "civitai.green"})

@@ -13,15 +13,16 @@ from yarl import URL
 from ...common.errors import UiapiError
 from ...model_defs import ModelDef
 from ..common.credentials import Secret, origin, without_credentials, without_login, without_token
+from ..common.parsing import whole_number
 from ..common.settings import Settings
+from ..common.urls import read_url
 from ..storage.file_check import check_file
 from ..storage.model_folders import Places, check_extension
-from ..transfer.host_guard import HostGuard, read_url
-from ..transfer.http_client import Transient, Web, refusal
-from ..transfer.transfer import PAGE_TYPES
+from ..transfer.host_guard import HostGuard
+from ..transfer.http_client import PAGE_TYPES, Transient, Web, refusal
 from ..transfer.transfer_thread import Engine
 from . import civitai, gdrive, huggingface
-from .offers import LocalOffer, Offer, whole_number
+from .offers import LocalOffer, Offer
 from .references import CivitaiFile, GdriveFile, HfFile, LocalFile, PlainFile, Reference, read_reference
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Lock
 
 from ...common.errors import UiapiError
+from ..common.threads import settled
 from .file_check import check_any_file
-from .file_writer import settled
 from .hash_cache import Hashes
 
 # Files whose state is remembered; about half a megabyte.

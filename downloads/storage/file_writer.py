@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from ...common.errors import UiapiError
+from ..common.progress import Progress
+from ..common.threads import settled
+from .disk import disk_error
 from .file_check import FollowingHash, HeadCheck
+from .ledger import Block, Identity, Ledger
 from .open_folder import Check
-from .partial_file import Block, Identity, Ledger, Partial, disk_error
-
-T = TypeVar("T")
+from .partial_file import Partial
 
 # Bytes of a file of unknown length that there must be room for before more of it is taken.
 ROOM_STEP = 16 << 20
-
-
-@dataclass
-class Progress:
-    """How far a transfer is; written on its thread, read on any.
-
-    Attributes:
-        phase: connecting, downloading or verifying.
-        bytes: how many are there.
-        total: how many there will be, None while nobody knows.
-        landed: whether the file has its name; nothing is cancelled from then on.
-    """
-
-    phase: str = "connecting"
-    bytes: int = 0
-    total: int | None = None
-    landed: bool = False
 
 
 class Sink:
@@ -210,16 +192,3 @@ class Sink:
         if self._hash is not None:
             stop, self._hash = self._hash.stop, None
             await settled(stop)
-
-
-async def settled(work: Callable[..., T], *args: Any) -> T:
-    """`work(*args)` in a thread; when cancelled, only after it has ended, so that nothing is pulled from under it."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *args))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            # Seen, so that asyncio does not report it as forgotten: nobody waits for it any more.
-            task.exception()
-        raise

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ...common.errors import UiapiError
 from ...common.json_store import sync_directory
+from ..common.progress import Progress
+from .disk import check_space, disk_error
 from .file_check import check_file
-from .file_writer import Progress
 from .open_folder import Check, Folder
-from .partial_file import Partial, check_space, disk_error
+from .partial_file import Partial
 
 # Bytes copied between two looks whether it is still wanted.
 CHUNK = 4 << 20

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ...bridge.comfyui.adapter import within
 from ...common.errors import UiapiError
+from ...common.paths import within
 
 # Formats that hold numbers only, and those that run code of their author's when they are loaded.
 PLAIN_EXTENSIONS = frozenset({".safetensors", ".sft", ".gguf", ".onnx"})

@@ -13,133 +13,19 @@ import errno
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...common.errors import UiapiError
 from ...common.json_store import sync_directory
+from .disk import check_space, disk_error
+from .ledger import Identity
 from .open_folder import Check, Folder
 
 log = logging.getLogger("uiapi")
 
 JOURNAL_VERSION = 1
-# Bytes left free on a disk beside what a download needs.
-DISK_RESERVE = 256 << 20
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What tells one version of a remote file from another.
-
-    Attributes:
-        size: its length in bytes.
-        validator: its ETag or its Last-Modified date.
-        sha256: the digest it must have.
-        address: where it was asked for, without the query.
-    """
-
-    size: int | None
-    validator: str | None
-    sha256: str | None
-    address: str | None = None
-
-    @property
-    def resumable(self) -> bool:
-        """Whether a later request can be known to be of the same bytes."""
-        return self.size is not None and (self.validator is not None or self.sha256 is not None)
-
-    def may_be(self, address: str, size: int | None, sha256: str | None) -> bool:
-        """Whether it may be the file that is wanted from that address; `size` and `sha256` None if nobody said."""
-        if size not in (None, self.size):
-            return False
-        if self.sha256 is not None and sha256 is not None:
-            return self.sha256 == sha256
-        return self.address == address
-
-
-class Block:
-    """A stretch of the file that one connection fetches: `position` moves from `start` to `end`."""
-
-    __slots__ = ("end", "position", "start")
-
-    def __init__(self, start: int, end: int | None) -> None:
-        self.start = start
-        self.position = start
-        self.end = end
-
-
-class Ledger:
-    """Which bytes of a file are there, being fetched, or still to be claimed.
-
-    Args:
-        total: the file's length, None while it is not known; it is then one block without an end.
-        gaps: the stretches that are missing; all of it if left out.
-    """
-
-    def __init__(self, total: int | None, gaps: list[tuple[int, int]] | None = None) -> None:
-        self.total = total
-        self._gaps: list[tuple[int, int]] = [(0, total or 0)] if gaps is None else sorted(gaps)
-        self._gaps = [gap for gap in self._gaps if gap[0] < gap[1]]
-        self._active: list[Block] = []
-
-    def claim(self, most: int) -> Block | None:
-        """The first missing stretch, up to `most` bytes of it; None when all is claimed."""
-        if not self._gaps:
-            return None
-        start, end = self._gaps[0]
-        cut = min(end, start + most)
-        if cut == end:
-            del self._gaps[0]
-        else:
-            self._gaps[0] = (cut, end)
-        block = Block(start, cut)
-        self._active.append(block)
-        return block
-
-    def claim_all(self) -> Block:
-        """The whole file as one block, of unknown end if the total is."""
-        self._gaps = []
-        block = Block(0, self.total)
-        self._active = [block]
-        return block
-
-    def release(self, block: Block) -> None:
-        """Give a block back: what it did not get is missing again."""
-        if block not in self._active:
-            return
-        self._active.remove(block)
-        if block.end is None:
-            self._gaps = []
-        elif block.position < block.end:
-            self._gaps = sorted([*self._gaps, (block.position, block.end)])
-
-    def missing(self) -> list[tuple[int, int]]:
-        """Every stretch that is not there, in order."""
-        active = [(b.position, b.end) for b in self._active if b.end is not None and b.position < b.end]
-        return sorted([*self._gaps, *active])
-
-    @property
-    def unclaimed(self) -> int:
-        """Bytes no connection is at."""
-        return sum(end - start for start, end in self._gaps)
-
-    @property
-    def frontier(self) -> int:
-        """How many bytes from the start are there without a gap."""
-        ends = [b.position for b in self._active if b.end is None or b.position < b.end]
-        if self._gaps:
-            ends.append(self._gaps[0][0])
-        return min(ends) if ends else self.total or 0
-
-    @property
-    def present(self) -> int:
-        """How many bytes are there."""
-        if self.total is None:
-            return self._active[0].position if self._active else 0
-        return self.total - sum(end - start for start, end in self.missing())
 
 
 class Partial:
@@ -325,26 +211,3 @@ class Partial:
         except OSError as error:
             raise disk_error(error, self.target) from error
         self.remove()
-
-
-def check_space(target: Path, needed: int) -> None:
-    """UiapiError `disk_full` when the disk of `target` has no room for `needed` more bytes; OSError."""
-    folder = target.parent
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if needed > 0 and needed + DISK_RESERVE > free:
-        raise UiapiError(
-            "disk_full",
-            f"{target.name} needs {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free; make room.",
-            {"needed": needed, "free": free},
-        )
-
-
-def disk_error(error: OSError, target: Path) -> UiapiError:
-    """A failed disk operation as what the caller is told."""
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
-        return UiapiError("disk_full", f"The disk is full; make room and fetch {target.name} again.")
-    return UiapiError(
-        "storage_failed", f"{target.name} cannot be written ({error.strerror}); mend the disk or its permissions."
-    )

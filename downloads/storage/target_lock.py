@@ -10,8 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .file_writer import settled
-from .partial_file import disk_error
+from ..common.threads import settled
+from .disk import disk_error
 
 
 class Held(Exception):

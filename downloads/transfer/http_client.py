@@ -18,7 +18,8 @@ from yarl import URL
 from ...common.errors import UiapiError
 from ..common.credentials import Secret, origin, redact
 from ..common.throttle import Pace, retry_after
-from .host_guard import HostGuard, PinnedResolver, read_url, shown
+from ..common.urls import read_url, shown
+from .host_guard import HostGuard, PinnedResolver
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout
@@ -343,3 +344,7 @@ def _broken(url: URL, error: BaseException) -> Transient:
     else:
         text = f"The connection to {host} failed ({type(error).__name__})"
     return Transient(UiapiError("source_failed", f"{text}.", {"host": host}))
+
+
+# What a login page, a consent form or an API's error come as; no model file does.
+PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/json", "application/problem+json"})

@@ -27,12 +27,13 @@ from yarl import URL
 
 from ...common.errors import UiapiError
 from ..common.credentials import Secret
+from ..common.progress import Progress
 from ..common.throttle import Backoff, Bandwidth
-from ..storage.file_writer import Progress, Sink
+from ..common.urls import shown
+from ..storage.file_writer import Sink
+from ..storage.ledger import Block, Identity, Ledger
 from ..storage.open_folder import Check
-from ..storage.partial_file import Block, Identity, Ledger
-from .host_guard import shown
-from .http_client import Transient, Web, pieces, refusal
+from .http_client import PAGE_TYPES, Transient, Web, pieces, refusal
 from .turns import Rest
 
 # Bytes of the first block, and the range of those after it, which are as long as a connection takes BLOCK_SECONDS
@@ -49,8 +50,6 @@ JOURNAL_BYTES = 256 << 20
 JOURNAL_LOOKS = 10
 # Times a transfer starts over because the file changed at its source.
 MOST_RESTARTS = 3
-# What a login page, a consent form or an API's error come as; no model file does.
-PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/json", "application/problem+json"})
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 # Failures after which nothing of a partial is worth keeping.

@@ -14,9 +14,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from ...common.errors import UiapiError
+from ..common.progress import Progress
 from ..common.settings import Settings
 from ..common.throttle import Backoff, Bandwidth
-from ..storage.file_writer import Progress
 from .host_guard import HostGuard
 from .http_client import Web
 from .transfer import Order, Transfer

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...bridge.comfyui.api_prompts import is_api_node
 from ...common.errors import UiapiError
-from ..sources.offers import is_sha256
+from ..common.parsing import is_sha256
 from ..storage.model_folders import Places, same_name
 from .graph_walk import MOST_NODES, Placed, too_many_nodes, walk
 from .mentions import Mention, Mentions, Use

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from comfyui_uiapi.bridge.policy.access import Guard
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError, UiapiWarning, Unreachable
-from comfyui_uiapi.client.protocol.requests import Address
+from comfyui_uiapi.client.protocol.address import Address
 from comfyui_uiapi.tests.client.conftest import PNG, Blocking
 
 WRITTEN = {"requested": 5, "value": 5, "warnings": []}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.comfyui.api_prompts import is_api_node, unknown_needed, without_idle
-from comfyui_uiapi.bridge.protocol.websocket_connection import decode_object, decode_objects
+from comfyui_uiapi.bridge.protocol.codec import decode_object, decode_objects
 from comfyui_uiapi.common.errors import UiapiError
 
 

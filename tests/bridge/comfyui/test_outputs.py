@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.bridge.comfyui import outputs
 from comfyui_uiapi.bridge.comfyui.outputs import failure_of, outputs_of
-from comfyui_uiapi.bridge.protocol.websocket_connection import MAX_FRAME, encode
+from comfyui_uiapi.bridge.protocol.codec import MAX_FRAME, encode
 
 from ..conftest import PROMPT, Executor
 

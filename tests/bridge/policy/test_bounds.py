@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.api.http import MAX_NAME, program_name
+from comfyui_uiapi.bridge.api.replies import MAX_NAME, program_name
 from comfyui_uiapi.bridge.policy import request_limits
 from comfyui_uiapi.bridge.policy.request_limits import SMALL, Load, Loads
 from comfyui_uiapi.bridge.protocol.subscriptions import MAX_LOOKED_UP, MAX_PATH, Subscriptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.protocol.websocket_connection import GATHERED_BYTES
+from comfyui_uiapi.bridge.tabs.websocket_transport import GATHERED_BYTES
 
 COUNT = 100
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable
-from comfyui_uiapi.client.protocol.requests import Address
+from comfyui_uiapi.client.protocol.address import Address
 from comfyui_uiapi.tests.client.conftest import Ask, Blocking
 from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
 

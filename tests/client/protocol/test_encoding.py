@@ -12,7 +12,7 @@ import numpy
 import pytest
 from comfyui_uiapi.client.common.errors import UiapiError
 from comfyui_uiapi.client.protocol.encoding import encode, png
-from comfyui_uiapi.client.protocol.requests import workflow_of
+from comfyui_uiapi.client.protocol.inputs import workflow_of
 from comfyui_uiapi.tests.client.conftest import PNG
 from PIL import Image
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.downloads.common.settings import Settings
-from comfyui_uiapi.downloads.storage import hash_cache, partial_file
+from comfyui_uiapi.downloads.storage import hash_cache, ledger, partial_file
 from comfyui_uiapi.downloads.storage.file_check import sha256_of
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.downloads.jobs.test_jobs import workflow
@@ -138,7 +138,7 @@ async def test_a_plan_counts_what_a_partial_already_holds(room: Room, other_host
     left = partial_file.Partial(room.path("x.safetensors"))
     left.open()
     left.allocate(SIZE, fresh=True)
-    left.note(partial_file.Identity(SIZE, '"one"', None, other_host.url("/x")), [(100_000, SIZE)])
+    left.note(ledger.Identity(SIZE, '"one"', None, other_host.url("/x")), [(100_000, SIZE)])
     left.close()
     plan = await room.downloads.plan(workflow(("x.safetensors", "checkpoints", other_host.url("/x"))), {})
     assert plan["models"][0]["remaining"] == plan["totals"]["bytes"] == SIZE - 100_000

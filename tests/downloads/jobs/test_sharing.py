@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.downloads.storage import file_check
-from comfyui_uiapi.downloads.storage.partial_file import Identity, Partial
+from comfyui_uiapi.downloads.storage.ledger import Identity
+from comfyui_uiapi.downloads.storage.partial_file import Partial
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256

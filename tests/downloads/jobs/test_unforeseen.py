@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.protocol.websocket_connection import encode
+from comfyui_uiapi.bridge.protocol.codec import encode
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.common.json_store import write_json
 from comfyui_uiapi.downloads.api import service

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
-from comfyui_uiapi.downloads.storage.file_writer import settled
+from comfyui_uiapi.downloads.common.threads import settled
 
 
 async def test_what_fails_once_its_caller_was_cancelled_is_not_reported_as_forgotten() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
-from comfyui_uiapi.downloads.storage import file_writer, partial_file
+from comfyui_uiapi.downloads.storage import file_writer, ledger, partial_file
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
@@ -149,7 +149,7 @@ async def test_a_whole_partial_that_no_digest_vouches_for_is_compared_with_its_s
     left.open()
     left.allocate(LARGE, fresh=True)
     left.write(old, 0)
-    left.note(partial_file.Identity(LARGE, '"one"', None, host.url("/x.safetensors")), [])
+    left.note(ledger.Identity(LARGE, '"one"', None, host.url("/x.safetensors")), [])
     left.close()
     host.offer("/x.safetensors", new, etag='"two"')
     entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))

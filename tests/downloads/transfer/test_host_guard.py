@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
+from comfyui_uiapi.downloads.common import urls
 from comfyui_uiapi.downloads.common.settings import Settings
-from comfyui_uiapi.downloads.transfer import host_guard
 from comfyui_uiapi.downloads.transfer.host_guard import HostGuard, PinnedResolver, is_loopback_name, is_public
 from yarl import URL
 
@@ -203,9 +203,9 @@ async def test_localhost_resolves_to_loopback_only_where_the_operator_named_it(
 
 def test_an_address_is_shown_without_what_may_be_secret() -> None:
     url = "https://user:pass@b2.civitai.com:443/file/x.safetensors?X-Amz-Signature=abc#frag"
-    assert host_guard.shown(url) == "https://b2.civitai.com/file/x.safetensors"
+    assert urls.shown(url) == "https://b2.civitai.com/file/x.safetensors"
 
 
 @pytest.mark.parametrize("url", ["https://[bad/x?token=abc", "https://u:secret@h:99999/x", "https://h:bad/x"])
 def test_what_is_no_address_is_shown_as_nothing_of_it(url: str) -> None:
-    assert host_guard.shown(url) == "That address"
+    assert urls.shown(url) == "That address"

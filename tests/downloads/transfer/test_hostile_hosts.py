@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from comfyui_uiapi.bridge.protocol.websocket_connection import encode
+from comfyui_uiapi.bridge.protocol.codec import encode
 from comfyui_uiapi.downloads.common import throttle
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.transfer import http_client

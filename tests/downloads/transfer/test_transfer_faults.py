@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from comfyui_uiapi.downloads.storage import partial_file
+from comfyui_uiapi.downloads.storage import disk, partial_file
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Pauses, Room
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
@@ -226,7 +226,7 @@ async def test_a_final_refusal_ends_at_once_with_its_own_code(room: Room, host: 
 async def test_a_disk_without_room_is_said_before_a_byte_is_written(
     room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partial_file, "DISK_RESERVE", 1 << 60)
+    monkeypatch.setattr(disk, "DISK_RESERVE", 1 << 60)
     taken: list[str] = []
 
     def noted(name: str) -> Callable[..., Any]:
@@ -257,7 +257,7 @@ async def test_a_disk_that_fills_up_midway_leaves_only_what_can_resume(
 
     def full(self: partial_file.Partial, piece: bytes, offset: int) -> None:
         if offset > 3_000_000:
-            raise partial_file.disk_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self.target)
+            raise disk.disk_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self.target)
         really(self, piece, offset)
 
     monkeypatch.setattr(partial_file.Partial, "write", full)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.common.json_store import sync_directory
 from comfyui_uiapi.downloads.common.settings import Settings
-from comfyui_uiapi.downloads.storage import partial_file
+from comfyui_uiapi.downloads.storage import ledger, partial_file
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.downloads.jobs.test_jobs import workflow
@@ -38,7 +38,7 @@ def left_behind(
     left.open()
     left.allocate(SIZE, fresh=True)
     left.write(OLD, 0)
-    left.note(partial_file.Identity(SIZE, validator, digest, host.url("/x")), [(start, end) for start, end in missing])
+    left.note(ledger.Identity(SIZE, validator, digest, host.url("/x")), [(start, end) for start, end in missing])
     left.close()
 
 

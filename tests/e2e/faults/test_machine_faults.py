@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from comfyui_uiapi.downloads.storage.partial_file import DISK_RESERVE
+from comfyui_uiapi.downloads.storage.disk import DISK_RESERVE
 from comfyui_uiapi.tests.harness.browser.tab import until
 from comfyui_uiapi.tests.harness.comfy import ComfyProcess
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from comfyui_uiapi.bridge.protocol.websocket_connection import MAX_FRAME
+from comfyui_uiapi.bridge.protocol.codec import MAX_FRAME
 from comfyui_uiapi.tests.bridge.conftest import FakeTab
 from comfyui_uiapi.tests.harness.alone import Alone, held
 from comfyui_uiapi.tests.harness.browser.tab import until

@@ -1,0 +1,49 @@
+"""What HTTP requests are answered with: envelopes, and defects of ours by a reference."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import web
+
+from ...common.errors import UiapiError
+from ..protocol.codec import encode
+
+log = logging.getLogger("uiapi")
+
+
+# Characters of a program's name that are shown.
+MAX_NAME = 80
+
+
+HttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@lru_cache(maxsize=256)
+def program_name(given: str) -> str:
+    """What a program is called before the person: what it calls itself, on one line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in given).split())[:MAX_NAME] or "unnamed program"
+
+
+def answer(status: int, envelope: dict[str, Any]) -> web.Response:
+    """An envelope as a response; a logged reference stands for what must not be told."""
+    return _response(status, encode(envelope))
+
+
+def _response(status: int, body: bytes) -> web.Response:
+    return web.Response(status=status, body=body, content_type="application/json", charset="utf-8")
+
+
+def internal_error(command: str) -> UiapiError:
+    """For a defect of ours: the traceback is logged under a reference that the caller gets."""
+    reference = uuid4().hex[:8]
+    log.exception("%s failed [%s]", command, reference)
+    return UiapiError(
+        "internal",
+        f"{command} failed inside ComfyUI-uiapi; look for [{reference}] in ComfyUI's log and report it.",
+        {"reference": reference},
+    )

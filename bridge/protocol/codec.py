@@ -1,0 +1,62 @@
+"""Frames of the websocket: JSON objects within bounds, encoded and decoded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from ...common.errors import UiapiError
+from ..comfyui.nonfinite import read_as_the_page_does
+
+# The largest frame or body in bytes, either way: a 4K image as base64 fits, a flood does not.
+MAX_FRAME = 64 * 1024 * 1024
+
+
+# Values in one frame or body. A picture is one value whatever its size, and a workflow of ten thousand nodes has some
+# hundred thousand; JSON that is nothing but values would hold up ComfyUI's loop for seconds while it is read.
+MAX_VALUES = 1_000_000
+
+
+def encode(value: Any) -> bytes:
+    """A value as JSON. What JSON has no word for, such as a tensor in ComfyUI's error events, becomes its text."""
+    try:
+        return to_json(value, fallback=str, inf_nan_mode="null")
+    except ValueError:
+        # Text that is no Unicode, such as a file's name from another system.
+        plain = json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=lambda word: None)
+        return json.dumps(plain).encode()
+
+
+def decode_object(text: str | bytes) -> dict[str, Any]:
+    """A JSON object; NaN and Infinity, which JSON does not have, are null in a workflow and refused elsewhere.
+
+    UiapiError `malformed`.
+    """
+    value = _decode(text)
+    if not isinstance(value, dict):
+        raise UiapiError("malformed", "Send a JSON object.")
+    return value
+
+
+def decode_objects(text: str | bytes) -> list[dict[str, Any]]:
+    """A JSON object, or an array of such; otherwise as `decode_object`."""
+    value = _decode(text)
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(value, dict) for value in values):
+        raise UiapiError("malformed", "Send a JSON object.")
+    return values
+
+
+def _decode(text: str | bytes) -> Any:
+    commas = text.count(b",") if isinstance(text, bytes) else text.count(",")
+    if commas >= MAX_VALUES:
+        raise UiapiError("too_large", f"A request may have at most {MAX_VALUES:,} values; send it in parts.")
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        value = read_as_the_page_does(text)
+        if value is None:
+            raise UiapiError("malformed", f"This is not JSON: {error}.") from None
+        return value
