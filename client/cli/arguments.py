@@ -125,7 +125,7 @@ def outputs_for(done: Run, output: Path) -> list[Path]:
     saved = []
     for number, file in enumerate(files, 1):
         own = Path(file.filename).suffix
-        as_asked = not own or _kind(own) == _kind(output.suffix) or file.kind == "text" and output.suffix
+        as_asked = not own or _kind(own) == _kind(output.suffix) or (file.kind == "text" and output.suffix)
         suffix = output.suffix if as_asked else own
         counted = "" if number == 1 else f"_{number}"
         saved.append(file.save(output.with_name(f"{output.stem}{counted}{suffix}")))

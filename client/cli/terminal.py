@@ -81,7 +81,7 @@ class Terminal:
 
         Every warning that the JSON has is shown to people too, on standard error and whole.
         """
-        if self.as_json or people is None and not isinstance(value, str):
+        if self.as_json or (people is None and not isinstance(value, str)):
             sys.stdout.write(_json(value, None if self.as_json else 2) + "\n")
         elif people is None:
             sys.stdout.write(printable(value) + "\n")

@@ -1,6 +1,7 @@
 """Runs the open workflow 24 times while a field goes from one value to another, and saves the frames.
 
-python animation.py Sampler.denoise 0.2 0.9
+Usage:
+    python animation.py Sampler.denoise 0.2 0.9
 """
 
 from __future__ import annotations

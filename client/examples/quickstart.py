@@ -1,6 +1,7 @@
 """Reads and sets a field of the open workflow, runs it and saves the picture.
 
-python quickstart.py Canvas.width 640 picture.png
+Usage:
+    python quickstart.py Canvas.width 640 picture.png
 """
 
 from __future__ import annotations

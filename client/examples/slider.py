@@ -1,6 +1,7 @@
 """A slider in a window of its own and a field of the open workflow, each of which follows the other.
 
-python slider.py Sampler.cfg 1 20
+Usage:
+    python slider.py Sampler.cfg 1 20
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Runs the open workflow once for each value of a field and saves the pictures, with a sheet of all of them.
 
-python sweep.py Sampler.cfg 4 6 8 10
+Usage:
+    python sweep.py Sampler.cfg 4 6 8 10
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def answered(asked: Asked, status: int, body: bytes, url: str) -> dict[str, Any]
         envelope = json.loads(body)
     except ValueError:
         envelope = None
-    if not isinstance(envelope, dict) or "status" not in envelope or status >= 300 and not _refuses(envelope):
+    if not isinstance(envelope, dict) or "status" not in envelope or (status >= 300 and not _refuses(envelope)):
         raise Unreachable(
             "no_extension",
             f"What answers at {url} is no ComfyUI with the uiapi extension (HTTP {status}); check the address, "

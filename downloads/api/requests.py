@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -52,7 +52,7 @@ class DownloadId(Request):
 class DownloadPart(DownloadId):
     """A download, or one model of it."""
 
-    older = {"model": "model_name"}
+    older: ClassVar = {"model": "model_name"}
 
     model_name: str | None = Field(None, description="Only this model; all of them if left out.")
 
@@ -60,7 +60,7 @@ class DownloadPart(DownloadId):
 class ModelName(Request):
     """A model by its name; `folder/name` says which where several folders have one."""
 
-    older = {"name": "model_name"}
+    older: ClassVar = {"name": "model_name"}
 
     model_name: str
 
@@ -68,7 +68,7 @@ class ModelName(Request):
 class AddModelUrl(Request):
     """Where a model can be had."""
 
-    older = {"model_type": "directory"}
+    older: ClassVar = {"model_type": "directory"}
 
     model_name: str = Field(min_length=1)
     url: str = Field(min_length=1)
@@ -84,7 +84,7 @@ class RemoveModelUrl(Request):
 class GetModelUrl(Request):
     """One model or several to ask the person for."""
 
-    older = {"ckpt_name": "model_name", "ckpt_names": "model_names"}
+    older: ClassVar = {"ckpt_name": "model_name", "ckpt_names": "model_names"}
 
     model_name: str | None = None
     model_names: list[str] | None = None

@@ -112,7 +112,8 @@ class NodeInputs:
         """A class's inputs; None, and a line in the log the first time, where its own code fails."""
         try:
             return declared_inputs(node_class)
-        except BaseException as error:  # noqa: B036 - that code may end in anything, SystemExit and CancelledError too.
+        except BaseException as error:
+            # A node's own code may raise anything, SystemExit and CancelledError included.
             if name not in self._failed:
                 self._failed.add(name)
                 kind = type(error).__name__

@@ -40,17 +40,19 @@ async def measure(_: Playwright) -> list[Row]:
 
 
 def _measure() -> list[Row]:
-    with tempfile.TemporaryDirectory(dir=build.STACK, prefix="bench-") as folder:
-        with Nginx(Path(folder) / "nginx", f"{RATE}m") as nginx:
-            with ComfyProcess(Path(folder) / "comfy", env={"UIAPI_ALLOWED_HOSTS": nginx.authorities}) as comfy:
-                bench = Bench(nginx, comfy, Path(folder))
-                rows = [*bench.full_speed(), *bench.disturbance()]
-                comfy.env["UIAPI_SEGMENTS"] = str(SEGMENTS)
-                comfy.restart()
-                rows += bench.limited()
-                comfy.env["UIAPI_MAX_DOWNLOADS"] = str(AT_A_TIME)
-                comfy.restart()
-                return rows + bench.many()
+    with (
+        tempfile.TemporaryDirectory(dir=build.STACK, prefix="bench-") as folder,
+        Nginx(Path(folder) / "nginx", f"{RATE}m") as nginx,
+        ComfyProcess(Path(folder) / "comfy", env={"UIAPI_ALLOWED_HOSTS": nginx.authorities}) as comfy,
+    ):
+        bench = Bench(nginx, comfy, Path(folder))
+        rows = [*bench.full_speed(), *bench.disturbance()]
+        comfy.env["UIAPI_SEGMENTS"] = str(SEGMENTS)
+        comfy.restart()
+        rows += bench.limited()
+        comfy.env["UIAPI_MAX_DOWNLOADS"] = str(AT_A_TIME)
+        comfy.restart()
+        return rows + bench.many()
 
 
 class Bench:
@@ -72,7 +74,7 @@ class Bench:
             ours.append(self.with_ours(url, sha256))
             aria2c.append(self.with_aria2c(url))
         rows = [ratio("2 GB with SHA256 / curl -o", median(ours), median(curl), 1.1, unit="s")]
-        return rows + [Row("2 GB with aria2c", median(aria2c), "s")] if all(aria2c) else rows
+        return [*rows, Row("2 GB with aria2c", median(aria2c), "s")] if all(aria2c) else rows
 
     def limited(self) -> list[Row]:
         """A host that gives each connection 20 MB/s."""
@@ -83,7 +85,7 @@ class Bench:
         speed = f"from {RATE} MB/s a connection, {SEGMENTS} segments, curl / ours"
         rows = [ratio(speed, curl, ours, 7.0, unit="s", at_least=True)]
         aria2c = self.with_aria2c(url)
-        return rows + [Row("the same with aria2c", aria2c, "s")] if aria2c else rows
+        return [*rows, Row("the same with aria2c", aria2c, "s")] if aria2c else rows
 
     def many(self) -> list[Row]:
         """A hundred models wanted at once."""

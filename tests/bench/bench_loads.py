@@ -54,7 +54,7 @@ async def measure(_: Playwright) -> list[Row]:
         allowed = ",".join(host.authority for host in hosts)
         comfy = stack.enter_context(ComfyProcess(folder / "comfy", env={"UIAPI_ALLOWED_HOSTS": allowed}))
         samples = folder / "latencies"
-        asking = children.start([sys.executable, latency.__file__, str(comfy.port)], output=samples.open("wb"))  # noqa: ASYNC230
+        asking = children.start([sys.executable, latency.__file__, str(comfy.port)], output=samples.open("wb"))
         stack.callback(children.stop, asking, grace=0)
         bench = await stack.enter_async_context(Bench(comfy, hosts, samples))
         await bench.fetch("first.safetensors", model_bytes(FIRST))

@@ -16,10 +16,9 @@ from ..harness.comfy import ComfyProcess
 @asynccontextmanager
 async def opened_tab(playwright: Playwright, frontend: str) -> AsyncIterator[Tab]:
     """The tab; its `comfy` is the ComfyUI. Both are gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        with ComfyProcess(Path(folder) / "comfy", frontend=frontend) as comfy:
-            chromium = await Chromium(Path(folder) / "chromium").start(playwright)
-            try:
-                yield await chromium.open(comfy)
-            finally:
-                chromium.kill()
+    with tempfile.TemporaryDirectory() as folder, ComfyProcess(Path(folder) / "comfy", frontend=frontend) as comfy:
+        chromium = await Chromium(Path(folder) / "chromium").start(playwright)
+        try:
+            yield await chromium.open(comfy)
+        finally:
+            chromium.kill()

@@ -29,7 +29,7 @@ RUN = {"prompt_id": "p1", "outputs": [{"node_id": "3", "filename": "a.png", "url
 
 async def test_an_answer_that_breaks_off_is_a_lost_connection(scripted: Scripted, ask: Ask) -> None:
     scripted.answers["set_fields"] = cut
-    with pytest.raises(Unreachable, match="may or may not") as failed:
+    with pytest.raises(Unreachable, match=r"may or may not") as failed:
         await ask("set", {"a": 1})
     assert failed.value.code == "connection_lost" and len(scripted.seen) == 1
 
@@ -76,7 +76,7 @@ async def self_signed(tmp_path: Path) -> AsyncIterator[str]:
 
 
 async def test_a_certificate_that_nobody_vouches_for_carries_nothing_out(self_signed: str, ask: Ask) -> None:
-    with pytest.raises(Unreachable, match="(?i)certificate verify failed") as failed:
+    with pytest.raises(Unreachable, match=r"(?i)certificate verify failed") as failed:
         await ask("set", {"a": 1}, of={"url": self_signed})
     assert failed.value.code == "unreachable"
 
@@ -93,7 +93,7 @@ async def test_a_run_whose_comfyui_dies_says_what_to_look_at_and_is_never_sent_a
 ) -> None:
     scripted.answers |= {"run": cut, "execute": cut}
     for asked in (ask("run", of={"reconnect": 5}), ask("call", "execute", {"wait": True}, of={"reconnect": 5})):
-        with pytest.raises(Unreachable, match="may or may not have been queued.*restart.*history") as failed:
+        with pytest.raises(Unreachable, match=r"may or may not have been queued.*restart.*history") as failed:
             await asked
         assert failed.value.code == "connection_lost" and failed.value.details == {}
     assert [request.path for request in scripted.seen] == ["/uiapi/run", "/uiapi/execute"]
@@ -102,7 +102,7 @@ async def test_a_run_whose_comfyui_dies_says_what_to_look_at_and_is_never_sent_a
 async def test_a_run_that_was_heard_of_before_comfyui_died_is_known_by_its_prompt(scripted: Scripted, ask: Ask) -> None:
     event = {"type": "event", "event": "execution_start", "data": {"prompt_id": "p1"}}
     scripted.streams["run"] = lambda frame: [{**event, "request": frame["id"]}, {"type": "bye"}]
-    with pytest.raises(Unreachable, match="had begun to run p1.*restarted.*lost.*/history/p1") as failed:
+    with pytest.raises(Unreachable, match=r"had begun to run p1.*restarted.*lost.*/history/p1") as failed:
         await ask("run", on_event=lambda heard: None, of={"reconnect": 5})
     assert (failed.value.code, failed.value.details) == ("connection_lost", {"prompt_ids": ["p1"]})
     assert scripted.commands() == ["run"]

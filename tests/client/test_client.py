@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 import pytest
@@ -70,9 +70,9 @@ async def test_a_picture_lands_in_comfyuis_input_folder(house: Any, client: Clie
 async def test_a_number_that_is_none_reaches_no_tab(house: Any, client: Client, async_client: AsyncClient) -> None:
     tab = await house.tab()
     for value in (float("nan"), numpy.float32("inf")):
-        with pytest.raises(UiapiError, match="A.b"):
+        with pytest.raises(UiapiError, match=r"A\.b"):
             client.set("A.b", value)
-        with pytest.raises(UiapiError, match="A.b"):
+        with pytest.raises(UiapiError, match=r"A\.b"):
             await async_client.set({"A.b": value})
     assert tab.requests == []
 
@@ -136,7 +136,7 @@ def comfy(house: Any) -> Any:
     """A ComfyUI that is done with a prompt as soon as a tab has queued it, and serves the picture."""
 
     class Comfy:
-        started: list[dict[str, Any]] = []
+        started: ClassVar[list[dict[str, Any]]] = []
 
         def execute(self, data: dict[str, Any]) -> dict[str, Any]:
             self.started.append(data)

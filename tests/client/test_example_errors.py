@@ -141,7 +141,7 @@ def example(request: pytest.FixtureRequest, working: Scripted, tmp_path: Path) -
         environment = {**installed_client.environment(tmp_path, f"{working.url}/"), "UIAPI_TOKEN": "s3cr3t"}
         words = [program, str(installed_client.EXAMPLES / name), "A.b", "5", "out.png"]
         return await asyncio.to_thread(
-            subprocess.run,  # noqa: S603 - the examples' own words
+            subprocess.run,
             words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
         )  # fmt: skip
 
@@ -181,7 +181,7 @@ async def test_a_connection_that_ends_before_the_run_is_an_error_in_node(working
     environment = installed_client.environment(tmp_path, working.url)
     words = [str(NODES[0]), str(installed_client.EXAMPLES / "node.mjs"), "A.b", "5", "out.png"]
     done = await asyncio.to_thread(
-        subprocess.run,  # noqa: S603 - the example's own words
+        subprocess.run,
         words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert done.returncode != 0 and "ended before the run did" in done.stderr
@@ -193,7 +193,7 @@ async def test_a_program_without_arguments_prints_its_usage(tmp_path: Path, name
     words = [program, str(installed_client.EXAMPLES / name)]
     environment = installed_client.environment(tmp_path, "http://127.0.0.1:9")
     done = await asyncio.to_thread(
-        subprocess.run,  # noqa: S603 - the example's own words
+        subprocess.run,
         words, env=environment, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and done.stderr.startswith("Usage: ") and len(done.stderr.splitlines()) == 1
@@ -211,7 +211,7 @@ async def test_a_node_that_is_too_old_is_told_so(tmp_path: Path) -> None:
         "out.png",
     ]
     done = await asyncio.to_thread(
-        subprocess.run,  # noqa: S603 - the example's own words
+        subprocess.run,
         words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "needs Node.js 22 or newer" in done.stderr and "at " not in done.stderr

@@ -5,6 +5,7 @@ Standard library only: dev.py needs it before anything is installed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -46,15 +47,11 @@ def stop(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
     """End a started command and its group: asked first, killed after `grace` seconds (0: at once)."""
     if process.poll() is None and grace > 0:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace)
-        except subprocess.TimeoutExpired:
-            pass
-    try:
+    # Raised if the group has ended (macOS reports a group of zombies with the latter).
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        # Nobody of the group is left (macOS reports the latter for a group of zombies).
-        pass
     process.wait()
 
 

@@ -25,7 +25,7 @@ def classes_of(folders: FolderPaths) -> dict[str, type]:
     class Lora:
         @classmethod
         def INPUT_TYPES(cls) -> dict[str, Any]:
-            names = ["None"] + folders.get_filename_list("loras") + ["[None]"]
+            names = ["None", *folders.get_filename_list("loras"), "[None]"]
             return {
                 "required": {
                     "model": ("MODEL",),
@@ -40,7 +40,7 @@ def classes_of(folders: FolderPaths) -> dict[str, type]:
         def INPUT_TYPES(cls) -> dict[str, Any]:
             vaes = [*folders.get_filename_list("vae")]
             vaes += [name for name in folders.get_filename_list("upscale_models") if "taesd" in name]
-            return {"required": {"vae_name": (vaes + ["pixel_space"],)}}
+            return {"required": {"vae_name": ([*vaes, "pixel_space"],)}}
 
     class Pair:
         @classmethod

@@ -62,18 +62,20 @@ async def demo(frontend: str) -> None:
     """
     narrator = Narrator()
     say(f"ComfyUI {build.COMFYUI_VERSION} with frontend {frontend}:")
-    with tempfile.TemporaryDirectory(dir=build.STACK, prefix="demo-") as folder:
-        with ComfyProcess(Path(folder) / "base", frontend=frontend) as comfy:
-            narrator.tell(f"ComfyUI answers at {comfy.url}")
-            async with _open_tab(comfy, Path(folder)) as tab:
-                narrator.tell(f"the tab is open and connected as webui {tab.webui}")
-                picture = await asyncio.to_thread(_program, comfy, narrator)
-                _write("demo.png", picture)
-                await tab.page.wait_for_timeout(500)
-                await tab.screenshot(_result("tab.png"))
-                narrator.tell("took a screenshot of the tab")
-                if tab.errors:
-                    raise Stop(f"The extension wrote errors to the browser's console: {tab.errors}")
+    with (
+        tempfile.TemporaryDirectory(dir=build.STACK, prefix="demo-") as folder,
+        ComfyProcess(Path(folder) / "base", frontend=frontend) as comfy,
+    ):
+        narrator.tell(f"ComfyUI answers at {comfy.url}")
+        async with _open_tab(comfy, Path(folder)) as tab:
+            narrator.tell(f"the tab is open and connected as webui {tab.webui}")
+            picture = await asyncio.to_thread(_program, comfy, narrator)
+            _write("demo.png", picture)
+            await tab.page.wait_for_timeout(500)
+            await tab.screenshot(_result("tab.png"))
+            narrator.tell("took a screenshot of the tab")
+            if tab.errors:
+                raise Stop(f"The extension wrote errors to the browser's console: {tab.errors}")
     say(f"Picture: {RESULTS / 'demo.png'}\nTab:     {RESULTS / 'tab.png'}")
     say(f"Done in {time.monotonic() - narrator.started:.1f} s.")
 

@@ -46,6 +46,7 @@ def lint() -> int:
         steps.make(JAVASCRIPT, f"{TYPESCRIPT} {FRONTEND_TYPES}", _fetch_javascript)
     checks: dict[str, Callable[[], str]] = {
         "ruff": lambda: _output(PYTHON, "-m", "ruff", "check", "--quiet", "."),
+        "format": lambda: _output(PYTHON, "-m", "ruff", "format", "--check", "."),
         "mypy": _mypy,
         "tsc": _tsc,
         "house": lambda: "\n".join(_house()),
@@ -128,7 +129,8 @@ def _fetch_javascript(folder: Path) -> None:
     for name, pattern in (("typescript", "typescript-*.tgz"), ("frontend", "comfyorg-*.tgz")):
         [archive] = packed.glob(pattern)
         with tarfile.open(archive) as tar:
-            tar.extractall(folder / f"{name}.unpacked", filter="data")  # noqa: S202 - the filter refuses bad paths
+            # The filter refuses paths that lead out of the folder.
+            tar.extractall(folder / f"{name}.unpacked", filter="data")
         (folder / f"{name}.unpacked" / "package").rename(folder / name)
     (folder / "scripts").mkdir()
     for name, declaration in SERVED_MODULES.items():

@@ -316,9 +316,9 @@ class StatementDropped:
     """A call for its effect, or the raising of an error, left out; not a line for the log."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
-        if node.type == "simple_stmt" and node.children[0].type in ("atom_expr", "power", "raise_stmt"):
-            if not re.match(r"\s*(?:log|self\._log)\.", node.get_code(include_prefix=False)):
-                yield node.start_pos, node.end_pos
+        effect = node.type == "simple_stmt" and node.children[0].type in ("atom_expr", "power", "raise_stmt")
+        if effect and not re.match(r"\s*(?:log|self\._log)\.", node.get_code(include_prefix=False)):
+            yield node.start_pos, node.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:
         from parso.python.tree import Keyword

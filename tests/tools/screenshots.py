@@ -88,7 +88,7 @@ async def _pose(tab: Tab) -> None:
     offered = json.loads(json.dumps(WORKFLOW))
     offered["1"]["inputs"].update(width=1024, height=768)
     offered["4"] = {"class_type": "PreviewImage", "_meta": {"title": "Preview"}, "inputs": {"images": ["2", 0]}}
-    message = {"title": "A larger canvas", "message": "1024 × 768, with a preview beside the saved picture."}
+    message = {"title": "A larger canvas", "message": "1024 by 768, with a preview beside the saved picture."}
     await _dialog(tab, ask, "render.py", "send_workflow", {"workflow": offered, **message}, "offer")
     await ask("render.py", "load_workflow", {"workflow": MISSING})
     await _settle(tab)

@@ -26,7 +26,7 @@ def program(path: Path, exit_code: int) -> Path:
 
 
 def test_without_a_browser_and_the_right_to_install_one_a_sentence_says_what_to_do(only: Path) -> None:
-    with pytest.raises(Stop, match="apt-get install chromium.*CHROMIUM"):
+    with pytest.raises(Stop, match=r"apt-get install chromium.*CHROMIUM"):
         chromium.ensure()
 
 

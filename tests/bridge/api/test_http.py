@@ -150,9 +150,9 @@ async def test_a_defect_of_ours_is_answered_in_the_envelope_with_a_reference_and
 async def test_flat_commands_answer_beside_the_status_and_others_under_response(house: Any) -> None:
     tab = await house.tab()
     tab.on("load_workflow", {"loaded": True, "message": "done"})
-    status, body = await house.post("load_workflow", {"workflow": {"nodes": []}})
+    _status, body = await house.post("load_workflow", {"workflow": {"nodes": []}})
     assert body == {"status": "ok", "loaded": True, "message": "done"}
-    status, body = await house.get("connection_status")
+    _status, body = await house.get("connection_status")
     assert body["status"] == "ok" and body["active_clients"] == 1 and body["main_webui_id"] == tab.client_id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -140,7 +141,7 @@ async def test_a_program_that_sends_thousands_of_frames_at_once_leaves_others_th
         await asyncio.sleep(0)
         counts.append(sum(entry.count for entry in house.bridge.activity.entries))
     # A few dozen between two turns of anybody else.
-    assert max(after - before for before, after in zip(counts, counts[1:], strict=False)) < 100
+    assert max(after - before for before, after in itertools.pairwise(counts)) < 100
 
 
 async def test_programs_that_send_thousands_of_frames_together_leave_others_their_turn(house: Any, raw: Any) -> None:
@@ -160,7 +161,7 @@ async def test_programs_that_send_thousands_of_frames_together_leave_others_thei
         await asyncio.sleep(0)
         counts.append(sum(entry.count for entry in house.bridge.activity.entries))
     # A few dozen between two turns of anybody else, and one of each.
-    assert max(after - before for before, after in zip(counts, counts[1:], strict=False)) < 150
+    assert max(after - before for before, after in itertools.pairwise(counts)) < 150
 
 
 async def test_a_tab_that_tells_thousands_of_things_in_one_message_leaves_others_their_turn(house: Any) -> None:

@@ -240,7 +240,7 @@ async def test_two_tabs_that_are_duplicates_of_each_other_get_two_ids(house: Any
     # A duplicated tab may know the id by heart, but not the session, which lives in the page's memory only.
     second = await house.tab(client_id=first.client_id)
     assert first.client_id != second.client_id
-    status, body = await house.get("webuis")
+    _status, body = await house.get("webuis")
     assert [tab["id"] for tab in body["response"]] == [first.client_id, second.client_id]
 
 

@@ -39,7 +39,7 @@ async def test_a_picture_is_stored_in_the_input_folder_and_its_name_is_written(h
 async def test_a_picture_can_be_sent_as_a_data_url_and_as_the_single_field(house: Any, tmp_path: Path) -> None:
     (await house.tab()).on("set_fields", {})
     value = {"type": "image_base64", "data": "data:image/png;base64," + base64.b64encode(PNG).decode()}
-    status, body = await house.post("set_fields", {"field": ["#12.image", value]})
+    status, _body = await house.post("set_fields", {"field": ["#12.image", value]})
     assert status == 200
     assert (tmp_path / "input" / named("12")).read_bytes() == PNG
 
@@ -98,7 +98,7 @@ async def test_a_folder_that_cannot_be_written_is_an_error_and_leaves_nothing(ho
 
 async def test_a_page_that_does_not_report_a_write_is_not_reported_as_confirmed(house: Any) -> None:
     (await house.tab()).on("set_fields", {})
-    status, body = await house.post("set_fields", {"fields": [["a.b", 1]]})
+    _status, body = await house.post("set_fields", {"fields": [["a.b", 1]]})
     assert body["response"]["a.b"]["value"] is None and body["response"]["a.b"]["warnings"]
 
 
@@ -272,7 +272,7 @@ async def test_a_batch_and_a_run_offer_pictures_too(house: Any) -> None:
 
 async def test_a_page_that_does_not_say_what_it_did_with_a_long_text_is_not_answered_with_all_of_it(house: Any) -> None:
     (await house.tab()).on("set_fields", {})
-    status, body = await house.post("set_fields", {"fields": [["a.b", "x" * 5000]]})
+    _status, body = await house.post("set_fields", {"fields": [["a.b", "x" * 5000]]})
     assert body["response"]["a.b"]["requested"] == "x" * 100 + "… (5000 characters)"
 
 

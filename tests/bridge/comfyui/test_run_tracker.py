@@ -264,7 +264,7 @@ async def test_several_runs_at_once_answer_all_their_files(house: Any, executor:
     assert (await tab.next())["data"] == {"batch_count": 2}
     executor.finish("p1")
     executor.finish("p2", images=[{"filename": "a_2.png", "subfolder": "", "type": "output"}])
-    status, body = await asyncio.wait_for(asked, 5)
+    _status, body = await asyncio.wait_for(asked, 5)
     assert [file["filename"] for file in body["response"]["outputs"]] == ["a_1.png", "a_2.png"]
 
 

@@ -103,7 +103,7 @@ async def test_an_unknown_node_type_is_a_404_with_the_nearest(house: Any) -> Non
 
 @pytest.mark.usefixtures("nodes")
 async def test_the_search_is_bounded_and_says_how_many_there_are(house: Any) -> None:
-    status, body = await house.post("search_nodes", {"limit": 1})
+    _status, body = await house.post("search_nodes", {"limit": 1})
     assert (len(body["response"]["nodes"]), body["response"]["total"]) == (1, 2)
 
 
@@ -111,7 +111,7 @@ async def test_the_queue_is_listed_in_the_order_it_will_run(house: Any) -> None:
     queue = house.comfy.prompt_queue
     queue.running = [(1, "now", {"1": {}}, {}, [])]
     queue.waiting = [(3, "last", {}, {}, []), (2, "next", {}, {}, [])]
-    status, body = await house.get("queue")
+    _status, body = await house.get("queue")
     assert [item["prompt_id"] for item in body["response"]["waiting"]] == ["next", "last"]
     assert body["response"]["running"] == [{"prompt_id": "now", "number": 1, "nodes": 1}]
 

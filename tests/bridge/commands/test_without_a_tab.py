@@ -98,7 +98,7 @@ async def test_a_stale_reading_in_pieces_answers_the_pieces(
 
 @pytest.mark.usefixtures("remembered")
 async def test_of_each_node_a_stale_reading_answers_what_is_wanted(house: Any) -> None:
-    status, body = await house.post("query_fields", {"want": ["path"], "limit": 1, **STALE})
+    _status, body = await house.post("query_fields", {"want": ["path"], "limit": 1, **STALE})
     [node] = body["response"]["nodes"]
     assert (node["path"], node["title"]) == ("Canvas", "Canvas") and "widgets" not in node
 
@@ -107,7 +107,7 @@ async def test_of_each_node_a_stale_reading_answers_what_is_wanted(house: Any) -
 @pytest.mark.parametrize("asked", [{"near": "Canvas"}, {"distance": 2}, {"want": ["links"]}, {"want": ["pos"]}])
 async def test_what_only_an_open_tab_can_tell_is_refused_of_a_stale_reading(house: Any, asked: dict[str, Any]) -> None:
     status, body = await house.post("query_fields", {**asked, **STALE})
-    assert (status, body["code"]) == (422, "invalid") and [*asked][0] in body["error"]
+    assert (status, body["code"]) == (422, "invalid") and next(iter(asked)) in body["error"]
 
 
 @pytest.mark.usefixtures("remembered")
@@ -146,7 +146,7 @@ async def test_a_write_without_a_tab_is_a_503_whatever_is_allowed(house: Any) ->
 @pytest.mark.usefixtures("remembered")
 async def test_an_open_tab_is_read_itself_even_where_staleness_is_allowed(house: Any) -> None:
     (await house.tab()).on("get_fields", {"Canvas.width": 5})
-    status, body = await house.post("get_fields", {"fields": ["Canvas.width"], **STALE})
+    _status, body = await house.post("get_fields", {"fields": ["Canvas.width"], **STALE})
     assert body["response"] == {"Canvas.width": 5} and "stale" not in body
 
 
@@ -269,7 +269,7 @@ async def test_without_a_tab_a_text_that_is_a_picture_is_one_where_the_node_take
 ) -> None:
     class Node:
         @classmethod
-        def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+        def INPUT_TYPES(cls) -> dict[str, Any]:
             return {"required": {"image": (["a.png"], {"image_upload": True}), "text": ("STRING", {})}}
 
     monkeypatch.setattr(Comfy, "node_classes", {"Load": Node})

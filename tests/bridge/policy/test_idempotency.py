@@ -270,7 +270,7 @@ async def test_a_demand_on_the_graph_goes_to_the_tab_and_its_revision_comes_back
     request = await tab.next()
     assert (request["if_revision"], request["workflow_tab"]) == ("r1", "t1")
     await tab.respond(request["id"], {"a": 1}, revision="r2", workflow_tab="t1")
-    status, body = await asked
+    _status, body = await asked
     assert (body["response"], body["revision"], body["workflow_tab"]) == ({"a": 1}, "r2", "t1")
 
 

@@ -172,7 +172,7 @@ async def test_a_page_that_says_ready_again_keeps_its_id_and_its_pending_request
     page = await OldPage(house, "sid-1", eventually, answers={}).open()
     asked = asyncio.create_task(house.post("get_fields", {"fields": ["a.b"]}))
     await eventually(lambda: page.seen)
-    status, body = await house.post("webui_ready", {"client_id": page.client_id})
+    _status, body = await house.post("webui_ready", {"client_id": page.client_id})
     assert body["client_id"] == page.client_id
     answer = {"request_id": page.seen[0][1]["request_id"], "client_id": str(page.client_id), "response": {"a.b": 3}}
     assert (await house.post("webui_response", answer))[0] == 200
@@ -211,7 +211,7 @@ async def test_a_duplicate_of_an_old_page_gets_an_id_of_its_own(house: Any, even
 
 
 async def test_a_page_whose_socket_comes_after_its_ready_is_served(house: Any, eventually: Any) -> None:
-    status, body = await house.post("webui_ready", {"client_id": -1})
+    _status, body = await house.post("webui_ready", {"client_id": -1})
     asked = asyncio.create_task(house.post("query_fields", {"wait_for_webui": True, "timeout": 0.05}))
     assert (await asked)[1]["code"] == "timeout"
     page = await OldPage(house, "sid-1", eventually).open(body["client_id"])

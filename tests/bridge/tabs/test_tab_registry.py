@@ -204,12 +204,12 @@ class TestAskAll:
 async def test_a_page_that_cannot_be_served_is_named_as_the_reason(caplog: pytest.LogCaptureFixture) -> None:
     webuis = Webuis()
     with webuis.unserved({"browser": "Chromium", "frontend_version": "1.0"}, "It is too old."):
-        with webuis.unserved({}, "It is odd."), pytest.raises(UiapiError, match="of an unknown version .* It is odd"):
+        with webuis.unserved({}, "It is odd."), pytest.raises(UiapiError, match=r"of an unknown version .* It is odd"):
             webuis.find()
-        with pytest.raises(UiapiError, match="frontend 1.0 is open but cannot be used: It is too old") as caught:
+        with pytest.raises(UiapiError, match=r"frontend 1\.0 is open but cannot be used: It is too old") as caught:
             webuis.find()
         page = {"browser": "Chromium", "platform": None, "frontend_version": "1.0", "reason": "It is too old."}
         assert caught.value.details == {"unserved": [page]}
     with pytest.raises(UiapiError, match="No browser tab") as caught:
         webuis.find()
-    assert registry.NO_WEBUI_MESSAGE == caught.value.message and caught.value.details == {}
+    assert caught.value.message == registry.NO_WEBUI_MESSAGE and caught.value.details == {}

@@ -95,7 +95,7 @@ def test_bytes_and_files_are_sent_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UiapiError, match="no.png"):
+    with pytest.raises(UiapiError, match=r"no\.png"):
         sent(tmp_path / "no.png")
 
 

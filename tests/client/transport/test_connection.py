@@ -249,7 +249,7 @@ class TestDownloads:
         await server.close()
 
     async def test_models_are_waited_for_with_their_progress(self, server: Any, blocking: Blocking) -> None:
-        url, states, asked = server
+        url, _states, asked = server
         seen: list[str] = []
         with Client(url) as client:
             done = await blocking(

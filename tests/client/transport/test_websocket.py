@@ -229,7 +229,7 @@ async def test_a_request_that_stays_without_an_answer_is_a_timeout_and_the_conne
     monkeypatch.setattr("comfyui_uiapi.client.protocol.requests.GRACE", 0.1)
     scripted.streams["run"] = lambda frame: []
     async with AsyncClient(scripted.url) as client:
-        with pytest.raises(UiapiError, match="did not answer run within 0.2 s") as failed:
+        with pytest.raises(UiapiError, match=r"did not answer run within 0\.2 s") as failed:
             await client.run(timeout=0.1, on_event=print)
         assert failed.value.code == "timeout"
         await client.on("a", print)

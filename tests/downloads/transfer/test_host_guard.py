@@ -120,7 +120,7 @@ def test_an_endpoint_the_operator_names_is_thereby_on_the_list() -> None:
 
 
 def test_the_refusal_says_how_to_allow_the_host() -> None:
-    with pytest.raises(UiapiError, match="UIAPI_ALLOWED_HOSTS=models.example:444"):
+    with pytest.raises(UiapiError, match=r"UIAPI_ALLOWED_HOSTS=models\.example:444"):
         HostGuard(Settings()).check(URL("https://models.example:444/x"))
 
 

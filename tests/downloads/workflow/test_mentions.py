@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zipfile import ZipFile
 
 import pytest
@@ -17,7 +17,7 @@ Node = dict[str, Any]
 class Listed:
     """Lists a folder itself."""
 
-    files: list[str] = ["none"]
+    files: ClassVar = ["none"]
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

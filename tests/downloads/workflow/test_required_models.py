@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +243,7 @@ def test_subgraphs_that_nest_deeper_than_anyone_needs_are_refused(how: str, dept
         {"id": f"g{n}", "nodes": [node(f"g{n + 1}" if n < depth else "Checkpoint", [])]} for n in range(depth + 1)
     ]
     if how == "in one another":
-        for outer, inner in zip(chain, chain[1:], strict=False):
+        for outer, inner in itertools.pairwise(chain):
             outer["definitions"] = {"subgraphs": [inner]}
         chain = chain[:1]
     try:

@@ -44,7 +44,7 @@ def run(tab: Tab, tmp_path: Path) -> Run:
 
     async def start(*words: str | Path) -> str:
         done = await asyncio.to_thread(
-            subprocess.run,  # noqa: S603 - the examples' own words
+            subprocess.run,
             words,
             cwd=tmp_path,
             env=installed_client.environment(tmp_path, tab.comfy.url),

@@ -28,7 +28,7 @@ class ShowAny:
     CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 - ComfyUI's name
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"anything": (AnyType("*"), {})}}
 
     def run(self, anything: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class ThrowingInputs:
     asked = False
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         if cls.asked:
             raise RuntimeError("this class answers once only")
         cls.asked = True
@@ -58,7 +58,7 @@ class ListedCheckpoint:
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("STRING",)
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         found = sorted(
             path.name for folder in folder_paths.get_folder_paths("checkpoints") for path in Path(folder).glob("*.s*")
         )
@@ -74,7 +74,7 @@ class LoraTexts:
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("STRING",)
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"text": ("STRING", {"multiline": True, "default": ""})}, "optional": {"loras": ("LORAS",)}}
 
     def run(self, text: str, loras: Any = None) -> tuple[str]:

@@ -20,7 +20,7 @@ class Slow:
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("IMAGE",)
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 - ComfyUI's name
+    def INPUT_TYPES(cls) -> Inputs:
         seconds = ("FLOAT", {"default": 0.1, "min": 0.0, "max": 60.0, "step": 0.01})
         return {"required": {"image": ("IMAGE",), "seconds": seconds, "seed": SEED}}
 
@@ -35,7 +35,7 @@ class Text:
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("STRING",)
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"text": ("STRING", {"multiline": True, "dynamicPrompts": True, "default": ""})}}
 
     def run(self, text: str) -> tuple[str]:
@@ -48,7 +48,7 @@ class ShowText:
     CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", ("STRING",), True
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"text": ("STRING", {"forceInput": True})}}
 
     def run(self, text: str) -> Ui:
@@ -61,7 +61,7 @@ class Silent:
     CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"image": ("IMAGE",)}}
 
     def run(self, image: Any) -> Ui:
@@ -74,7 +74,7 @@ class SaveGif:
     CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"image": ("IMAGE",), "prefix": ("STRING", {"default": "animation"})}}
 
     def run(self, image: Any, prefix: str) -> Ui:
@@ -94,7 +94,7 @@ class SaveFile:
     CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         text = {"key": "3d", "name": "model.glb", "content": "solid"}
         return {"required": {name: ("STRING", {"default": default}) for name, default in text.items()}}
 
@@ -109,7 +109,7 @@ class Fail:
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("IMAGE",)
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"image": ("IMAGE",), "seed": SEED}}
 
     def run(self, image: Any, seed: int) -> tuple[Any]:

@@ -30,7 +30,7 @@ class Rebuilt(_Shown):
     """A format whose callback puts other widgets after it, as video savers do; web/rebuilt.js."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 - ComfyUI's name
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"format": (["h264", "h265", "gif"],)}, "optional": _AnyInput()}
 
 
@@ -38,7 +38,7 @@ class Retyped(_Shown):
     """A value whose widget becomes one of another type when the type changes; web/rebuilt.js."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"type": (["STRING", "INT", "BOOLEAN"],)}, "optional": _AnyInput()}
 
 
@@ -46,7 +46,7 @@ class DynamicCombo(_Shown):
     """The choice decides which further inputs there are, by the frontend's own means (1.58; 1.32 has no such type)."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         size = ("INT", {"default": 512, "min": 0, "max": 16384})
         options = [
             {"key": "scale dimensions", "inputs": {"required": {"width": size, "height": size}}},
@@ -63,7 +63,7 @@ class HiddenCombos(_Shown):
     """Combos whose type the front end overwrites to hide them; web/hidden.js."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         names = (["None", "one.safetensors", "two.safetensors"],)
         return {
             "required": {
@@ -79,7 +79,7 @@ class Rows(_Shown):
     """Rows of object values between a header, a divider and a button that adds one; web/graph/dynamic_rows.js."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {}, "optional": _AnyInput()}
 
 
@@ -87,7 +87,7 @@ class Late(_Shown):
     """The front end adds widgets a tenth of a second after the node is made; web/late.js."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {"mode": ("BOOLEAN", {"default": True})}, "optional": _AnyInput()}
 
 
@@ -95,7 +95,7 @@ class Everywhere(_Shown):
     """Its picture goes to every picture input without a link, but only in what is queued; web/everywhere.js."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         return {"required": {}, "optional": {"image": ("IMAGE",)}}
 
 
@@ -103,7 +103,7 @@ class Seed(_Shown):
     """A seed whose control the front end removes, since it has buttons of its own; web/seed.js."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:  # noqa: N802
+    def INPUT_TYPES(cls) -> Inputs:
         seed = ("INT", {"default": 0, "min": 0, "max": 2**50, "control_after_generate": True})
         return {"required": {"seed": seed}}
 
