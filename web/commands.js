@@ -33,6 +33,7 @@ import { withOffered } from "./graph/picture_texts.js";
 import { resolve } from "./graph/paths.js";
 import { query } from "./graph/query.js";
 import { screenshot } from "./graph/screenshot.js";
+import { withoutGlow } from "./ui/highlight.js";
 import { cutWritten } from "./common/shorten.js";
 import { ownerOf } from "./graph/subgraphs.js";
 import { texts } from "./ui/texts.js";
@@ -146,7 +147,7 @@ export const commands = {
 
   query_fields: ({ frontend }, filters) => query(frontend.rootGraph(), filters),
 
-  screenshot: ({ frontend }, data) => screenshot(frontend, window, data),
+  screenshot: ({ frontend }, data) => screenshot(frontend, window, data, withoutGlow),
 
   load_workflow: (means, { workflow, name }, call) =>
     write(means, call, () => means.loader.load(workflow, name ?? null, false, call.signal)),

@@ -19,7 +19,7 @@ import { createLastSeen } from "./page/graph_snapshots.js";
 import { createLoader } from "./page/loader.js";
 import { createMissing } from "./ui/missing_models_notice.js";
 import { createPageKey } from "./connection/page_key.js";
-import { createPanel } from "./ui/panel/panel.js";
+import { createPanel, openPanel } from "./ui/panel/panel.js";
 import { createQueueing } from "./page/queueing.js";
 import { createRevisions } from "./page/revisions.js";
 import { createRuns } from "./page/run_queue.js";
@@ -120,7 +120,7 @@ function start(opened) {
   addStyles();
   addBadge(state);
   createPanel({ ...means, state, request: transport.request });
-  createMissing({ ...means, state, request: transport.request }, window);
+  createMissing({ ...means, state, request: transport.request, openPanel: () => openPanel(frontend) }, window);
 
   api.addEventListener("reconnected", transport.hurry);
   window.addEventListener("pagehide", transport.stop);

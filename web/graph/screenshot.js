@@ -8,10 +8,10 @@
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  * @typedef {{x: number, y: number, width: number, height: number}} Area in the graph's units
+ * @typedef {(nodes: any[], work: () => void) => void} Plain calls `work` while the nodes are drawn without highlights
  */
 
 import { CommandError } from "../common/errors.js";
-import { withoutGlow } from "../ui/highlight.js";
 import { commonGraph, resolveNodes } from "./nodes.js";
 
 const PADDING = 30;
@@ -29,10 +29,11 @@ const LOOK_EVERY = 50;
  * @param {Frontend} frontend
  * @param {any} page the window
  * @param {{nodes?: string[], width?: number, height?: number, padding?: number}} data sizes in pixels
+ * @param {Plain} plain
  * @returns {Promise<{png: string, width: number, height: number}>} the picture in base64
  * @throws {CommandError}
  */
-export async function screenshot(frontend, page, { nodes, width, height, padding = PADDING }) {
+export async function screenshot(frontend, page, { nodes, width, height, padding = PADDING }, plain) {
   const canvas = frontend.canvas();
   const places = nodes ? resolveNodes(frontend.rootGraph(), nodes) : null;
   const graph = places ? commonGraph(places) : canvas.graph;
@@ -47,7 +48,7 @@ export async function screenshot(frontend, page, { nodes, width, height, padding
       width: Math.min(LARGEST, width ?? Math.ceil(area.width * scale)),
       height: Math.min(LARGEST, height ?? Math.ceil(area.height * scale)),
     };
-    return { size, ...lookingInto(canvas, graph, () => drawn(frontend, page, canvas, area, scale, size)) };
+    return { size, ...lookingInto(canvas, graph, () => drawn(frontend, page, canvas, area, scale, size, plain)) };
   }
 
   try {
@@ -137,9 +138,10 @@ function visible({ canvas: element, ds }) {
  * @param {Area} area
  * @param {number} scale
  * @param {{width: number, height: number}} size
+ * @param {Plain} plain
  * @returns {{front: any, shown: any[]}} the canvas that was drawn onto, and the nodes on it
  */
-function drawn(frontend, page, canvas, area, scale, { width, height }) {
+function drawn(frontend, page, canvas, area, scale, { width, height }, plain) {
   const library = frontend.litegraph();
   const ratio = page.devicePixelRatio || 1;
   const [front, back] = [layer(page, width, height, ratio), layer(page, width, height, ratio)];
@@ -169,7 +171,7 @@ function drawn(frontend, page, canvas, area, scale, { width, height }) {
     // In the middle, where the picture is wider or higher than the nodes.
     ds.offset[0] = (width / scale - area.width) / 2 - area.x;
     ds.offset[1] = (height / scale - area.height) / 2 - area.y;
-    withoutGlow(canvas.graph.nodes, () => canvas.draw(true, true));
+    plain(canvas.graph.nodes, () => canvas.draw(true, true));
     front.context.save();
     ds.toCanvasContext(front.context);
     for (const node of canvas.visible_nodes) drawTexts(page, front.context, node);

@@ -18,7 +18,7 @@
  * @property {(error: any) => void} refused
  */
 
-import { newError } from "../ui/dialogs.js";
+import { newError } from "./error_dialogs.js";
 import { CommandError, failedExport, words } from "../common/errors.js";
 import { OURS } from "./queueing.js";
 import { byExecutionId } from "../graph/subgraphs.js";

@@ -2,7 +2,6 @@
  * Asking the person at the browser, by the frontend's own dialogs, one question at a time.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
- * @typedef {import("../page/frontend.js").OpenDialog} OpenDialog
  */
 
 import { button, make } from "./dom.js";
@@ -15,7 +14,6 @@ const OWN_KEY = "comfyui-uiapi";
 const SHARED_KEY = "global-prompt";
 // While one of these is open, or still on its way out, 1.32 shows no other of the same key and says nothing.
 const ONE_AT_A_TIME = new Set([SHARED_KEY, `extension-${OWN_KEY}`]);
-const ERROR_KEY = "global-error";
 const LOOK_EVERY = 200;
 // Milliseconds that the frontend takes to move the focus by itself after it has closed a dialog.
 const FOCUS_AFTER = 100;
@@ -193,18 +191,6 @@ function content(frontend, title, build, signal, wide) {
     });
     signal.addEventListener("abort", () => close());
   });
-}
-
-/**
- * The error dialog that the page has opened since, if any.
- *
- * @param {Frontend} frontend
- * @param {OpenDialog[]} before
- * @returns {OpenDialog | undefined}
- */
-export function newError(frontend, before) {
-  if (before.some(({ key }) => key === ERROR_KEY)) return undefined;
-  return frontend.openDialogs().find(({ key }) => key === ERROR_KEY);
 }
 
 /** @param {AbortSignal} signal */

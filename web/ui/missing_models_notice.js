@@ -10,7 +10,6 @@ import { words } from "../common/errors.js";
 import { size } from "./format.js";
 import { namedUses, relinkModels } from "../graph/model_widgets.js";
 import { askForModels } from "./models_dialog.js";
-import { PANEL_ID } from "./panel/panel.js";
 import { texts } from "./texts.js";
 
 // Milliseconds after a load: workflows are often loaded one right after the other.
@@ -28,9 +27,10 @@ export const SETTING = "uiapi.missingModels";
  * @param {ReturnType<typeof import("../page/run_queue.js").createRuns>} means.runs
  * @param {(command: string, data?: any) => Promise<any>} means.request asks the server in the person's name
  * @param {import("./models_dialog.js").Check} means.check
+ * @param {() => void} means.openPanel
  * @param {any} page the window
  */
-export function createMissing({ frontend, workflows, state, dialogs, runs, request, check }, page) {
+export function createMissing({ frontend, workflows, state, dialogs, runs, request, check, openPanel }, page) {
   const notice = createNotice();
   /** @type {Set<string>} what the person wants to hear no more of */
   const dismissed = new Set();
@@ -173,10 +173,6 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
       frontend.run();
     };
     notice.show(texts.modelsHere, [button(texts.runIt, run, { small: true, primary: true })], () => {});
-  }
-
-  function openPanel() {
-    if (!frontend.sidebarShows(PANEL_ID)) frontend.toggleSidebar(PANEL_ID);
   }
 
   workflows.onLoaded(lookSoon);

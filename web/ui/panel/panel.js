@@ -11,7 +11,7 @@ import { createPrograms } from "./programs.js";
 import { byExecutionId } from "../../graph/subgraphs.js";
 import { texts } from "../texts.js";
 
-export const PANEL_ID = "uiapi";
+const PANEL_ID = "uiapi";
 
 /**
  * @typedef {object} Means
@@ -95,6 +95,11 @@ export function createPanel(means) {
   }
 
   frontend.addSidebarTab({ id: PANEL_ID, icon: "pi pi-sliders-h", title: texts.title, tooltip: texts.tooltip, render, destroy: close });
+}
+
+/** @param {import("../../page/frontend.js").Frontend} frontend */
+export function openPanel(frontend) {
+  if (!frontend.sidebarShows(PANEL_ID)) frontend.toggleSidebar(PANEL_ID);
 }
 
 /**
