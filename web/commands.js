@@ -25,20 +25,20 @@ import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, 
 import { CommandError } from "./common/errors.js";
 import { addGroup, removeGroup, setGroup } from "./graph/groups.js";
 import { connect, linked } from "./graph/links.js";
-import { indexed } from "./graph/node_lookup.js";
-import { clearModels, directoryOf, namedUses, relinkModels, usesOf } from "./graph/model_widgets.js";
+import { indexed } from "./paths/node_lookup.js";
+import { clearModels, directoryOf, namedUses, relinkModels, usesOf } from "./widgets/model_widgets.js";
 import { askAddresses } from "./ui/models_dialog.js";
 import { askForOffer } from "./ui/offer_dialog.js";
-import { withOffered } from "./graph/picture_texts.js";
-import { resolve } from "./graph/paths.js";
+import { withOffered } from "./widgets/picture_texts.js";
+import { resolve } from "./paths/paths.js";
 import { query } from "./graph/query.js";
 import { screenshot } from "./graph/screenshot.js";
 import { withoutGlow } from "./ui/highlight.js";
 import { cutWritten } from "./common/shorten.js";
-import { ownerOf } from "./graph/subgraphs.js";
+import { ownerOf } from "./paths/subgraphs.js";
 import { texts } from "./ui/texts.js";
 import { unlessCancelled } from "./common/waiting.js";
-import { setFields } from "./graph/widgets.js";
+import { setFields } from "./widgets/widgets.js";
 
 /**
  * The commands that change the graph at once; each can also be part of a batch.

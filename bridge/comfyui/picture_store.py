@@ -28,7 +28,7 @@ log = logging.getLogger("uiapi")
 BESIDE_PREFIX = ".uiapi-"
 # Hexadecimal digits of the SHA-256 in a name; should two pictures share them, a number is added.
 DIGITS = 16
-# web/graph/widgets.js has the same pattern.
+# web/widgets/widgets.js has the same pattern.
 STORED = re.compile(rf"INPUT_.*_([0-9a-f]{{{DIGITS}}})(?:-\d+)?\.png", re.DOTALL)
 # Where such a name stands in some text, e.g. "INPUT_Photo_….png [input]".
 MENTION = re.compile(rf"_([0-9a-f]{{{DIGITS}}})(?:-\d+)?\.png")

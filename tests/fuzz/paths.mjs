@@ -3,8 +3,8 @@
 import { createInterface } from "node:readline";
 
 import { CommandError } from "../../web/common/errors.js";
-import { pathOf, resolve } from "../../web/graph/paths.js";
-import { walk } from "../../web/graph/subgraphs.js";
+import { pathOf, resolve } from "../../web/paths/paths.js";
+import { walk } from "../../web/paths/subgraphs.js";
 import { graph, host, node } from "../web/graphs.mjs";
 
 /** A graph of `[title, type, widgets, inner nodes]`. */

@@ -30,7 +30,7 @@ PATHS = st.lists(NAMES | MARKS, max_size=5).map("".join)
 
 @pytest.fixture
 def resolver() -> Iterator[subprocess.Popen[str]]:
-    """web/graph/paths.js in the Node.js that Playwright brings."""
+    """web/paths/paths.js in the Node.js that Playwright brings."""
     [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
     process = subprocess.Popen(  # noqa: S603 - our own script
         [node, SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"

@@ -61,11 +61,16 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "client/examples": (),
     "web/common": (),
     "web/connection": ("web/common",),
-    "web/graph": ("web/common",),
-    "web/page": ("web/common", "web/graph"),
-    "web/ui": ("web/common", "web/graph", "web/page"),
-    "web/ui/panel": ("web/common", "web/graph", "web/ui"),
-    "web": ("web/common", "web/connection", "web/graph", "web/page", "web/ui", "web/ui/panel"),
+    "web/paths": ("web/common",),
+    "web/widgets": ("web/common", "web/paths"),
+    "web/graph": ("web/common", "web/paths", "web/widgets"),
+    "web/page": ("web/common", "web/paths", "web/widgets", "web/graph"),
+    "web/ui": ("web/common", "web/paths", "web/widgets", "web/graph", "web/page"),
+    "web/ui/panel": ("web/common", "web/paths", "web/widgets", "web/graph", "web/ui"),
+    "web": (
+        *("web/common", "web/connection", "web/paths", "web/widgets", "web/graph", "web/page", "web/ui"),
+        "web/ui/panel",
+    ),
 }
 # Files in another room than the rest of their folder: those have to stay where they are found by name.
 APART = {

@@ -30,8 +30,8 @@
  */
 
 import { words } from "../common/errors.js";
-import { enquote, fold, isField, needsQuotes, titleOf } from "./path_grammar.js";
-import { executionId, ownerOf, walk } from "./subgraphs.js";
+import { enquote, fold, isField, needsQuotes, titleOf } from "../paths/path_grammar.js";
+import { executionId, ownerOf, walk } from "../paths/subgraphs.js";
 
 /** @type {Record<number, string>} LiteGraph's numbers of modes. */
 const MODES = { 0: "always", 2: "muted", 4: "bypassed" };

@@ -4,20 +4,21 @@
  * Every function does its work at once, as one undo step; what is half done when it throws, batch.js puts back.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
- * @typedef {import("./nodes.js").Place} Place
+ * @typedef {import("../paths/node_paths.js").Place} Place
  * @typedef {import("../common/types.js").GraphNode} GraphNode
  */
 
 import { CommandError } from "../common/errors.js";
 import { bothEnds, ends } from "./links.js";
-import { nearestNames } from "./suggestions.js";
-import { brief, commonGraph, resolveNode, resolveNodes } from "./nodes.js";
-import { withOffered } from "./picture_texts.js";
-import { resolve } from "./paths.js";
-import { enquote } from "./path_grammar.js";
+import { nearestNames } from "../paths/suggestions.js";
+import { brief } from "./nodes.js";
+import { commonGraph, resolveNode, resolveNodes } from "../paths/node_paths.js";
+import { withOffered } from "../widgets/picture_texts.js";
+import { resolve } from "../paths/paths.js";
+import { enquote } from "../paths/path_grammar.js";
 import { cutWritten } from "../common/shorten.js";
-import { executionId, inputOf, linkInto, linksOutOf, walk } from "./subgraphs.js";
-import { setFields } from "./widgets.js";
+import { executionId, inputOf, linkInto, linksOutOf, walk } from "../paths/subgraphs.js";
+import { setFields } from "../widgets/widgets.js";
 
 /** @type {Record<string, number>} */
 const MODES = { always: 0, muted: 2, bypassed: 4 };

@@ -6,8 +6,8 @@
 
 import { nodeColors } from "./editing.js";
 import { CommandError } from "../common/errors.js";
-import { nearestNames } from "./suggestions.js";
-import { commonGraph, resolveNodes } from "./nodes.js";
+import { nearestNames } from "../paths/suggestions.js";
+import { commonGraph, resolveNodes } from "../paths/node_paths.js";
 import { groupFacts } from "./diff.js";
 
 const PADDING = 10;

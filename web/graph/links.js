@@ -10,8 +10,8 @@
  */
 
 import { CommandError, words } from "../common/errors.js";
-import { pathOf, resolve } from "./paths.js";
-import { executionId, inputOf, linkInto, linksOutOf } from "./subgraphs.js";
+import { pathOf, resolve } from "../paths/paths.js";
+import { executionId, inputOf, linkInto, linksOutOf } from "../paths/subgraphs.js";
 
 /**
  * What feeds an input (an end, or null), or what an output feeds (a list of ends).

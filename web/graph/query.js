@@ -1,7 +1,7 @@
 /**
  * Reading the graph in pieces: the nodes that fit, and of each only what is wanted.
  *
- * @typedef {import("./nodes.js").Place} Place
+ * @typedef {import("../paths/node_paths.js").Place} Place
  * @typedef {import("../common/types.js").Graph} Graph
  *
  * @typedef {{types?: string[], titles?: string[], near?: string, distance?: number, depth?: number, want?: string[],
@@ -9,10 +9,11 @@
  */
 
 import { CommandError } from "../common/errors.js";
-import { described, identity, linksOf, looks, resolveNode } from "./nodes.js";
-import { resolve } from "./paths.js";
-import { titleOf } from "./path_grammar.js";
-import { executionId, walk } from "./subgraphs.js";
+import { described, identity, linksOf, looks } from "./nodes.js";
+import { resolveNode } from "../paths/node_paths.js";
+import { resolve } from "../paths/paths.js";
+import { titleOf } from "../paths/path_grammar.js";
+import { executionId, walk } from "../paths/subgraphs.js";
 
 // In `want`: what described() tells, what looks() tells, and the links.
 const DESCRIBED = ["widgets", "path", "mode", "subgraph"];

@@ -12,9 +12,9 @@
 
 import { change as changeNode } from "./editing.js";
 import { words } from "../common/errors.js";
-import { createMemory } from "./node_memory.js";
+import { createMemory } from "../widgets/node_memory.js";
 import { differences, modeName, takePicture } from "./diff.js";
-import { byExecutionId, walk } from "./subgraphs.js";
+import { byExecutionId, walk } from "../paths/subgraphs.js";
 
 // What these change can be put back piece by piece.
 const IN_PLACE = new Set(["set_fields", "set_node"]);

@@ -12,7 +12,7 @@
  */
 
 import { CommandError } from "../common/errors.js";
-import { commonGraph, resolveNodes } from "./nodes.js";
+import { commonGraph, resolveNodes } from "../paths/node_paths.js";
 
 const PADDING = 30;
 const TITLE_HEIGHT = 30;

@@ -30,7 +30,7 @@ const NAME_CHANGES = new Set(["openWorkflow", "renameWorkflow", "saveWorkflow", 
  */
 export function createFrontend(app, api, page) {
   const exports = createExport(app, api);
-  /** @type {import("../graph/seed_controls.js").WrittenValues} */
+  /** @type {import("../widgets/seed_controls.js").WrittenValues} */
   const written = new Map();
 
   /** @returns {any} */

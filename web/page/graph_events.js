@@ -9,7 +9,7 @@
  */
 
 import { differences } from "../graph/diff.js";
-import { executionId, walk } from "../graph/subgraphs.js";
+import { executionId, walk } from "../paths/subgraphs.js";
 
 // Milliseconds between looks for what announces itself by nothing (another extension's timer).
 const LOOK_EVERY = 100;

@@ -6,8 +6,8 @@
  */
 
 import { described } from "../graph/nodes.js";
-import { isField } from "../graph/path_grammar.js";
-import { walk } from "../graph/subgraphs.js";
+import { isField } from "../paths/path_grammar.js";
+import { walk } from "../paths/subgraphs.js";
 
 // Milliseconds.
 const QUIET_FOR = 1000;

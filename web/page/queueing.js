@@ -17,7 +17,7 @@
  * @property {() => void} over the page has done all that follows it
  */
 
-import { keepWritten, forgetReplaced } from "../graph/seed_controls.js";
+import { keepWritten, forgetReplaced } from "../widgets/seed_controls.js";
 import { failedExport } from "../common/errors.js";
 import { nextTask, within } from "../common/waiting.js";
 

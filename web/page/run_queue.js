@@ -21,7 +21,7 @@
 import { newError } from "./error_dialogs.js";
 import { CommandError, failedExport, words } from "../common/errors.js";
 import { OURS } from "./queueing.js";
-import { byExecutionId } from "../graph/subgraphs.js";
+import { byExecutionId } from "../paths/subgraphs.js";
 import { leaveOut } from "./untyped_nodes.js";
 import { nextTask, unlessCancelled } from "../common/waiting.js";
 

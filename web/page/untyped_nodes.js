@@ -7,7 +7,7 @@
  */
 
 import { CommandError } from "../common/errors.js";
-import { byExecutionId } from "../graph/subgraphs.js";
+import { byExecutionId } from "../paths/subgraphs.js";
 
 /**
  * Take the nodes without a class out of a prompt, as far as no output needs them.

@@ -8,7 +8,7 @@
  */
 
 import { CommandError, words } from "../common/errors.js";
-import { nearestNames } from "../graph/suggestions.js";
+import { nearestNames } from "../paths/suggestions.js";
 
 const FOLDER = "workflows/";
 const SUFFIX = ".json";

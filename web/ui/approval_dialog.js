@@ -10,8 +10,8 @@
 import { changeTable } from "./change_table.js";
 import { button, make } from "./dom.js";
 import { size } from "./format.js";
-import { resolve } from "../graph/paths.js";
-import { ownerOf } from "../graph/subgraphs.js";
+import { resolve } from "../paths/paths.js";
+import { ownerOf } from "../paths/subgraphs.js";
 import { texts } from "./texts.js";
 
 /**

@@ -3,7 +3,7 @@
  */
 
 import { make, set } from "./dom.js";
-import { byExecutionId } from "../graph/subgraphs.js";
+import { byExecutionId } from "../paths/subgraphs.js";
 import { texts } from "./texts.js";
 
 // Milliseconds, and nodes at a time: a program that changes everything need not be shown node by node.

@@ -8,7 +8,7 @@
 import { iconButton, button, make, set } from "./dom.js";
 import { words } from "../common/errors.js";
 import { size } from "./format.js";
-import { namedUses, relinkModels } from "../graph/model_widgets.js";
+import { namedUses, relinkModels } from "../widgets/model_widgets.js";
 import { askForModels } from "./models_dialog.js";
 import { texts } from "./texts.js";
 

@@ -21,7 +21,7 @@ import { changeTable } from "./change_table.js";
 import { button, make, set } from "./dom.js";
 import { short } from "./format.js";
 import { formatOf } from "../page/loader.js";
-import { walk } from "../graph/subgraphs.js";
+import { walk } from "../paths/subgraphs.js";
 import { texts } from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -76,7 +76,7 @@ class HiddenCombos(_Shown):
 
 
 class Rows(_Shown):
-    """Rows of object values between a header, a divider and a button that adds one; web/graph/dynamic_rows.js."""
+    """Rows of object values between a header, a divider and a button that adds one; web/widgets/dynamic_rows.js."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:

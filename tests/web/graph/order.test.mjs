@@ -5,8 +5,8 @@ import { test } from "node:test";
 
 import { graph, host, node as made } from "../graphs.mjs";
 import { saved, showPage } from "../page.mjs";
-import { indexed } from "../../../web/graph/node_lookup.js";
-import { fieldsAt } from "../../../web/graph/paths.js";
+import { indexed } from "../../../web/paths/node_lookup.js";
+import { fieldsAt } from "../../../web/paths/paths.js";
 
 const KINDS = { h264: { crf: 19, pix_fmt: "yuv420p" }, gif: { loop: true } };
 

@@ -8,7 +8,7 @@ import { createDownloads } from "./downloads.js";
 import { words } from "../../common/errors.js";
 import { createLog } from "./log.js";
 import { createPrograms } from "./programs.js";
-import { byExecutionId } from "../../graph/subgraphs.js";
+import { byExecutionId } from "../../paths/subgraphs.js";
 import { texts } from "../texts.js";
 
 const PANEL_ID = "uiapi";

@@ -11,11 +11,11 @@ import { isObject } from "../../common/compare.js";
 import { CommandError } from "../../common/errors.js";
 import { connect } from "../../graph/links.js";
 import { modeName, pair } from "../../graph/diff.js";
-import { fieldsAt } from "../../graph/paths.js";
-import { enquote, titleOf } from "../../graph/path_grammar.js";
-import { byExecutionId, linkInto, ownerOf } from "../../graph/subgraphs.js";
+import { fieldsAt } from "../../paths/paths.js";
+import { enquote, titleOf } from "../../paths/path_grammar.js";
+import { byExecutionId, linkInto, ownerOf } from "../../paths/subgraphs.js";
 import { texts } from "../texts.js";
-import { setFields, write } from "../../graph/widgets.js";
+import { setFields, write } from "../../widgets/widgets.js";
 
 /** @typedef {{webui: number | null, tab: string}} Shown This page and the workflow tab it shows. */
 

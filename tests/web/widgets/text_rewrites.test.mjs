@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { graph, node } from "../graphs.mjs";
-import { expanded, rewriteWarning } from "../../../web/graph/text_rewrites.js";
+import { expanded, rewriteWarning } from "../../../web/widgets/text_rewrites.js";
 
 /** A node with one text widget, as the page makes one. */
 function text(value, facts = { dynamicPrompts: true }) {

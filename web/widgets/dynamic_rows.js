@@ -9,7 +9,7 @@
  */
 
 import { CommandError } from "../common/errors.js";
-import { resolveNode } from "./nodes.js";
+import { resolveNode } from "../paths/node_paths.js";
 
 const LONGEST = 300;
 const SAYS_IT_ADDS = /^\W*(add|new)\b|^\s*[+➕]/i;

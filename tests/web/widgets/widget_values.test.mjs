@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { browserName } from "../../../web/page/frontend.js";
 import { formatOf } from "../../../web/page/loader.js";
-import { accepted } from "../../../web/graph/widget_values.js";
+import { accepted } from "../../../web/widgets/widget_values.js";
 
 const owner = (type, value, options = {}) => ({ node: { widgets: [] }, widget: { name: "w", type, value, options } });
 const taken = (type, value, requested, options) => accepted("n.w", owner(type, value, options), requested).value;

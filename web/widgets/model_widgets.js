@@ -6,8 +6,8 @@
  * @typedef {import("../common/types.js").Widget} Widget
  */
 
-import { pathOf, resolve } from "./paths.js";
-import { byExecutionId, ownerOf, walk } from "./subgraphs.js";
+import { pathOf, resolve } from "../paths/paths.js";
+import { byExecutionId, ownerOf, walk } from "../paths/subgraphs.js";
 import { missingType, write } from "./widgets.js";
 
 /**

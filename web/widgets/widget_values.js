@@ -9,7 +9,7 @@ import { copied, isObject } from "../common/compare.js";
 import { CommandError } from "../common/errors.js";
 import { Offered } from "./picture_texts.js";
 import { cut, named } from "../common/shorten.js";
-import { sourceOf } from "./subgraphs.js";
+import { sourceOf } from "../paths/subgraphs.js";
 
 const NUMBERS = new Set(["number", "slider", "knob", "gradientslider"]);
 const TEXTS = new Set(["text", "string", "customtext", "textarea", "markdown", "asset"]);

@@ -10,7 +10,7 @@
  * @typedef {import("../common/types.js").Widget} Widget
  */
 
-import { linksOutOf } from "./subgraphs.js";
+import { linksOutOf } from "../paths/subgraphs.js";
 
 const COMMENTS = /\/\*[\s\S]*?\*\/|\/\/.*/g;
 // A date, or a widget of another node; the server fills in others, such as %batch_num%.

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { described, resolveNode } from "../../../web/graph/nodes.js";
-import { pathOf, resolve } from "../../../web/graph/paths.js";
+import { described } from "../../../web/graph/nodes.js";
+import { resolveNode } from "../../../web/paths/node_paths.js";
+import { pathOf, resolve } from "../../../web/paths/paths.js";
 import { takePicture } from "../../../web/graph/diff.js";
-import { ownerOf, walk } from "../../../web/graph/subgraphs.js";
+import { ownerOf, walk } from "../../../web/paths/subgraphs.js";
 import { graph, host, node } from "../graphs.mjs";
 
 const value = (root, path) => {

@@ -31,13 +31,13 @@ import { change } from "./widget_change.js";
 import { mismatches } from "../common/compare.js";
 import { controlOf } from "./seed_controls.js";
 import { CommandError, words } from "../common/errors.js";
-import { forget, indexed } from "./node_lookup.js";
+import { forget, indexed } from "../paths/node_lookup.js";
 import { createMemory } from "./node_memory.js";
-import { fieldsAt, resolve } from "./paths.js";
+import { fieldsAt, resolve } from "../paths/paths.js";
 import { addRow } from "./dynamic_rows.js";
 import { named } from "../common/shorten.js";
 import { rewriteWarning } from "./text_rewrites.js";
-import { inputOf, linkInto, ownerOf, walk } from "./subgraphs.js";
+import { inputOf, linkInto, ownerOf, walk } from "../paths/subgraphs.js";
 import { accepted } from "./widget_values.js";
 
 const MUTED = 2;

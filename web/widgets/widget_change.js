@@ -6,7 +6,7 @@
  */
 
 import { isObject } from "../common/compare.js";
-import { keepPromoted } from "./subgraphs.js";
+import { keepPromoted } from "../paths/subgraphs.js";
 
 /**
  * What LiteGraph does when a person changes a widget. The callback is called for an unchanged value too: an image

@@ -6,8 +6,8 @@
  * @typedef {Map<Widget, {node: GraphNode, value: any}>} WrittenValues what programs wrote since the last run
  */
 
-import { isControl } from "./path_grammar.js";
-import { inputOf, sourceOf } from "./subgraphs.js";
+import { isControl } from "../paths/path_grammar.js";
+import { inputOf, sourceOf } from "../paths/subgraphs.js";
 
 /**
  * The "control after generate" that will change a widget.
