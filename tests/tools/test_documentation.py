@@ -18,8 +18,6 @@ from PIL import Image
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 # Of a start page: what takes longer to read has a page of its own.
 MOST_LINES = 200
-# Of the whole repository, not of the documentation.
-BESIDE = {"CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
 
 
 def test_every_error_is_explained_and_no_other() -> None:
@@ -59,8 +57,6 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Page) -> None:
     for link in page.links:
         target, _, anchor = link.partition("#")
         if "://" not in target:
-            if target.rpartition("/")[2] in BESIDE:
-                continue
             path = (page.path.parent / target).resolve() if target else page.path
             assert path.is_file(), link
             assert not anchor or anchor in Page(path).anchors, link

@@ -11,7 +11,8 @@ const MOVING = new Set(["Tab", "Enter", "Escape"]);
 
 /**
  * Put the focus back into a dialog when it leaves without the person's doing, as a dialog of the page takes it that is
- * still on its way in when ours opens. Where the person goes they stay.
+ * still on its way in when ours opens. Where the person goes they stay; in the dialog the focus may also go without a
+ * key or a click, as a screen reader or a password manager moves it.
  *
  * @param {HTMLElement} dialog
  * @param {() => boolean} onTop whether no other dialog is above it
@@ -40,6 +41,7 @@ export function keepFocus(dialog, onTop, closed) {
     queueMicrotask(() => {
       if (closed.aborted) return;
       const moved = document.activeElement !== had;
+      if (moved && dialog.contains(document.activeElement)) return;
       if (!moved && had.selectionStart === selectionStart && had.selectionEnd === selectionEnd) return;
       left--;
       if (moved) had.focus();
