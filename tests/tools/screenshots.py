@@ -64,6 +64,7 @@ async def _take() -> None:
                         await tab.close()
                         (base / "input" / "evening.png").write_bytes(moving_picture.evening())
                         await moving_picture.take(await chromium.open(comfy), PLACE / "turning.webp")
+                        say(f"  {PLACE / 'turning.webp'}: {(PLACE / 'turning.webp').stat().st_size / 1000:.0f} kB")
                     finally:
                         chromium.kill()
     finally:

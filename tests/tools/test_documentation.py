@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from comfyui_uiapi import server  # noqa: F401 - importing declares every command
@@ -13,6 +14,7 @@ from comfyui_uiapi.client.cli.terminal import EXIT_CODES
 from comfyui_uiapi.common.errors import STATUS
 from comfyui_uiapi.model_defs import KEPT_AS
 from comfyui_uiapi.tests.harness.documents import DOCS, PAGES, README, Page
+from comfyui_uiapi.tests.tools import build
 from PIL import Image
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -60,6 +62,18 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Page) -> None:
             path = (page.path.parent / target).resolve() if target else page.path
             assert path.is_file(), link
             assert not anchor or anchor in Page(path).anchors, link
+
+
+@every_page
+def test_every_file_that_is_named_is_there(page: Page) -> None:
+    folder = ""
+    prose = re.sub(r"^```.*?^```$", "", page.text, flags=re.MULTILINE | re.DOTALL)
+    for name in re.findall(r"`(\w[\w./-]*\.(?:py|js|mjs|sh|json|toml|md))`", prose):
+        # Without a folder it is beside the one that was named before.
+        path = Path(name) if "/" in name or not folder else Path(folder) / name
+        known = [build.ROOT / path, build.ROOT / name, build.ROOT / "client/examples" / name]
+        assert any(one.is_file() for one in known), name
+        folder = str(path.parent)
 
 
 @every_page
