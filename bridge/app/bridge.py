@@ -21,13 +21,13 @@ from ..policy.activity_log import Activity
 from ..policy.approvals import Approvals
 from ..policy.idempotency import Repeats
 from ..policy.request_limits import FrameTurns, Loads
+from ..protocol.codec import encode_event
 from ..protocol.schemas import Queued
 from ..protocol.subscriptions import Subscriptions
 from ..protocol.websocket_connection import Connection
 from ..tabs.comfyui_transport import EventTransports
 from ..tabs.registry import Webuis
 from ..tabs.tab import WebuiManager
-from ..tabs.websocket_transport import SocketTransport
 from .panel_feed import Panel
 
 log = logging.getLogger("uiapi")
@@ -72,8 +72,8 @@ class Bridge:
         self.subscriptions = Subscriptions(self.watch)
         self.panel = Panel(self)
         self.activity = Activity(self.panel.stir, self.panel.changed, later=_soon)
-        self.approvals = Approvals(comfy.state_directory, self.panel.changed, self.spawn)
         self.webuis = Webuis(self.publish)
+        self.approvals = Approvals(comfy.state_directory, self.panel.changed, self.spawn, self.webuis)
         self.runs = Runs(comfy, self.subscriptions)
         self.pictures = PictureStore(comfy.input_directory, self._naming_pictures)
         self.event_transports = EventTransports(comfy, self.webuis)
@@ -122,9 +122,10 @@ class Bridge:
         if wanted == self._watched and only is None:
             return
         self._watched = wanted
+        frame = encode_event("watch", {"events": wanted})
         for manager in [only] if only is not None else self.webuis.connected():
-            if "watch" in manager.capabilities and isinstance(manager.transport, SocketTransport):
-                manager.transport.send_event("watch", {"events": wanted})
+            if "watch" in manager.capabilities and manager.transport is not None:
+                manager.transport.send_event(frame)
 
     def spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
         """Run a coroutine in a task of the bridge's own, which ends with it at the latest."""

@@ -42,35 +42,55 @@ class Caller:
     subscriptions: dict[str, Subscriber] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
 class Call:
-    """One command being carried out, handed to its handler."""
+    """One command in progress, handed to its handler.
 
-    bridge: Bridge
-    command: Command
-    caller: Caller
-    request: Request
-    # Where this is noted for the person; None for their own commands and mere talk.
-    entry: Entry | None = None
-    # What the tab said beside its answers: the graph's revision and the workflow tab; answered beside the status.
-    told: dict[str, Any] = field(default_factory=dict)
-    # The tab its first step went to, once it did: what follows is meant for the same one.
-    met: list[WebuiManager] = field(default_factory=list)
-    # What the person was shown of it and agreed to, if they were asked for it: that and nothing else is carried out.
-    agreed: list[Preview] = field(default_factory=list)
+    Args:
+        bridge: the bridge that carries it out.
+        command: the command.
+        caller: the program or tab that sent it.
+        request: what the caller sent.
+        entry: its entry in the person's log; None for the person's own commands and for Kind.TALK.
+    """
+
+    def __init__(
+        self, bridge: Bridge, command: Command, caller: Caller, request: Request, entry: Entry | None = None
+    ) -> None:
+        self.bridge = bridge
+        self.command = command
+        self.caller = caller
+        self.request = request
+        self.entry = entry
+        # The tab that answered the first step; the following steps go to the same one.
+        self.answered_by: WebuiManager | None = None
+        # The graph's revision and the workflow tab that the last answer was about, if the tab reports them.
+        self.revision: str | None = None
+        self.workflow_tab: str | None = None
+        # When the snapshot was taken that was read instead of a tab; in seconds of Unix time.
+        self.snapshot_time: float | None = None
+        # The preview the person agreed to, if they were asked: that and nothing else is carried out.
+        self.agreed: Preview | None = None
 
     @property
     def timeout(self) -> float:
         """Seconds this call may wait for the tab."""
         return self.request.timeout or self.command.timeout
 
+    @property
+    def may_ask(self) -> bool:
+        """Whether the person may be asked because of this call."""
+        return self.caller.asks
+
     def webui(self) -> WebuiManager:
-        """The tab this call addresses. UiapiError `no_webui`, `unknown_webui` or, once it was met, its going."""
-        if not self.met:
+        """The tab this call addresses.
+
+        Raises UiapiError `no_webui`, `unknown_webui` or, after the first step, `client_disconnected`.
+        """
+        if self.answered_by is None:
             return self.bridge.webuis.find(self.request.webui, wait=self.request.wait_for_webui)
-        if not self.met[0].connected:
+        if not self.answered_by.connected:
             raise disconnected()
-        return self.met[0]
+        return self.answered_by
 
     async def tab(self, name: str, data: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
         """Have the addressed tab carry out command `name`; its answer has the declared form."""
@@ -80,15 +100,27 @@ class Call:
             snapshot = self.snapshot()
             if error.code != "no_webui" or snapshot is None or name not in READABLE:
                 raise
-            self.told.update(stale=True, snapshot_time=snapshot.taken)
+            self.snapshot_time = snapshot.taken
             return snapshot.answer(name, data or {})
         pending = webui.open(name, data or {}, timeout or self.timeout)
         pending.webui = self.request.webui
         self.prepare(webui, pending)
         answer = await webui.ask(pending)
-        self.met[:] = [pending.owner]
-        self.told.update(pending.told)
+        self.answered_by = pending.owner
+        self.revision = pending.told.get("revision", self.revision)
+        self.workflow_tab = pending.told.get("workflow_tab", self.workflow_tab)
         return COMMANDS[name].check_answer(answer)
+
+    def facts(self) -> dict[str, Any]:
+        """The keys that the envelope has because of the graph: its revision, its workflow tab, whether it is stale."""
+        stale = self.snapshot_time is not None
+        facts = {
+            "revision": self.revision,
+            "workflow_tab": self.workflow_tab,
+            "stale": stale or None,
+            "snapshot_time": self.snapshot_time,
+        }
+        return {key: value for key, value in facts.items() if value is not None}
 
     def prepare(self, webui: WebuiManager, pending: PendingRequest) -> None:
         """Have a tab told, beside the data, on what conditions it is asked and by whom."""
@@ -104,9 +136,10 @@ class Call:
 
     def _conditions(self, webui: WebuiManager) -> dict[str, Any]:
         conditions: dict[str, Any] = {}
+        # The steps after the first go to the workflow tab in which that one was carried out.
+        asked = {"workflow_tab": self.workflow_tab} if self.facts() else vars(self.request)
         for key, capability in CONDITIONS.items():
-            # What follows a command's first step goes to the workflow tab that step was carried out in.
-            value = self.told.get(key) if self.told else getattr(self.request, key)
+            value = asked.get(key)
             if value is not None:
                 # A tab that is still to come cannot be at a revision that somebody has read, so none is waited for.
                 if capability not in webui.capabilities:
@@ -162,8 +195,8 @@ async def _carry_out(call: Call) -> dict[str, Any]:
     else:
         answer = await command.handler(call, call.request)
     if command.flat:
-        return {"status": "ok", **call.told, **answer}
-    return {"status": "ok", "response": answer, **call.told}
+        return {"status": "ok", **call.facts(), **answer}
+    return {"status": "ok", "response": answer, **call.facts()}
 
 
 def find_command(name: str, *, panel: bool = False) -> Command:

@@ -1,27 +1,21 @@
-"""The panel in the open tabs: what they are told of programs, and the commands that only the person there may use.
+"""The feed of the panel in the connected tabs: the state for all of them, the log for those whose panel is open.
 
-Every tab that can show it hears the state (small, told whenever it changes); the log and the programs are told to
-those that have their panel open, at most TELL_EVERY.
+The state is small and sent whenever it changes. New entries of the log and the programs are sent every TELL_EVERY
+seconds at most.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from pydantic import Field
-
-from ...common.errors import UiapiError
-from ..policy.approvals import DECIDED, Rule
-from ..protocol.command_spec import Kind, Request, Risk, command
-from ..protocol.websocket_connection import encode_event
-from ..tabs.websocket_transport import SocketTransport
-from .dispatch import Call
-
-if TYPE_CHECKING:
-    from ..tabs.tab import WebuiManager
-    from .bridge import Bridge
+from ..comfyui.adapter import Comfy
+from ..policy.activity_log import Activity
+from ..policy.approvals import Approvals
+from ..protocol.codec import encode_event
+from ..tabs.registry import Webuis
+from ..tabs.tab import WebuiManager
 
 # Seconds between two tellings of what is new, and between two of how rates fall while nothing else happens.
 TELL_EVERY = 0.1
@@ -30,14 +24,24 @@ RATES_EVERY = 1.0
 LOOK_EVERY = 0.5
 
 
+class Shown(Protocol):
+    """What the panel shows, which the bridge has."""
+
+    comfy: Comfy
+    webuis: Webuis
+    activity: Activity
+    approvals: Approvals
+    closing: bool
+
+
 class Panel:
-    """Tells the tabs.
+    """Sends the state and the log to the tabs.
 
     Args:
-        bridge: whose tabs, log and rules these are.
+        bridge: what is shown; read at each sending.
     """
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Shown) -> None:
         self._bridge = bridge
         self._watching: set[WebuiManager] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -117,10 +121,10 @@ class Panel:
 
     def _send(self, managers: Iterable[WebuiManager], event: str, data: dict[str, Any]) -> None:
         """Encoded once for all: with many tabs, each would otherwise cost as much as there are tabs."""
-        text = encode_event(event, data)
+        frame = encode_event(event, data)
         for manager in managers:
-            if "panel" in manager.capabilities and isinstance(manager.transport, SocketTransport):
-                manager.transport.send_encoded(text)
+            if "panel" in manager.capabilities and manager.transport is not None:
+                manager.transport.send_event(frame)
 
     def close(self) -> None:
         """Tell nothing more."""
@@ -128,70 +132,3 @@ class Panel:
         for handle in (self._timer, self._soon, self._looking):
             if handle is not None:
                 handle.cancel()
-
-
-# -- what the person at a tab may ask -----------------------------------------------------------------------
-
-
-class Watch(Request):
-    """Whether the panel is open."""
-
-    on: bool = True
-
-
-class Decide(Request):
-    """What the person has decided; what is left out stays."""
-
-    paused: bool | None = None
-    rules: dict[Kind, Rule] | None = None
-
-
-class Forget(Request):
-    """Whose answers to forget."""
-
-    program: str = Field(max_length=200)
-
-
-class MakeMain(Request):
-    """Which tab is to be the main one."""
-
-    main: int
-
-
-@command("panel_watch", risk=Risk.READ, kind=Kind.TALK, panel=True)
-async def panel_watch(call: Call, request: Watch) -> dict[str, Any]:
-    """Begin or end to be told of programs; answers the whole log."""
-    panel = call.bridge.panel
-    if request.on:
-        return panel.watch(_person(call))
-    panel.leave(_person(call))
-    return {"entries": [], "programs": []}
-
-
-@command("panel_decide", risk=Risk.DRIVE, kind=Kind.TALK, panel=True)
-async def panel_decide(call: Call, request: Decide) -> dict[str, Any]:
-    """Pause or release programs, or set the rule for a kind of command."""
-    rules = {kind: rule for kind, rule in (request.rules or {}).items() if kind in DECIDED}
-    await call.bridge.approvals.decide(paused=request.paused, rules=rules)
-    return call.bridge.panel.state()
-
-
-@command("panel_forget", risk=Risk.DRIVE, kind=Kind.TALK, panel=True)
-async def panel_forget(call: Call, request: Forget) -> dict[str, Any]:
-    """Ask again about a program."""
-    call.bridge.approvals.forget(program=request.program)
-    return call.bridge.panel.state()
-
-
-@command("panel_main", risk=Risk.DRIVE, kind=Kind.TALK, panel=True, errors=["unknown_webui"])
-async def panel_main(call: Call, request: MakeMain) -> dict[str, Any]:
-    """Make a tab the main one, which programs mean when they name none."""
-    call.bridge.webuis.make_main(request.main)
-    call.bridge.panel.changed()
-    return call.bridge.panel.state()
-
-
-def _person(call: Call) -> WebuiManager:
-    if call.caller.tab is None:
-        raise UiapiError("unknown_command", "Only the person at an open tab can do this.")
-    return call.caller.tab

@@ -24,7 +24,6 @@ from ..protocol.schemas import (
 )
 from ..protocol.subscriptions import MAX_PATH
 from ..tabs.tab import WebuiManager
-from ..tabs.websocket_transport import SocketTransport
 
 log = logging.getLogger("uiapi")
 
@@ -108,7 +107,7 @@ def _leave(call: Call, request: OfPage) -> None:
         if manager is None:
             return
         # Anybody could send it in that tab's name, and another page would be the main one.
-        if isinstance(manager.transport, SocketTransport):
+        if manager.transport is not None and manager.transport.kind == "websocket":
             raise UiapiError("conflict", f"Tab {manager.client_id} has a websocket of its own; close that instead.")
         manager.disconnect()
         return

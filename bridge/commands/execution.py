@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -20,9 +20,6 @@ from ..protocol.command_spec import GRAPH_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODE
 from ..protocol.schemas import Queued, Ran
 from ..tabs.graph_snapshot import Fields
 from .fields import FORMATS, WRITES, Workflow, Write
-
-if TYPE_CHECKING:
-    from ..app.dispatch import Call
 
 # Seconds to wait for a run when the caller does not say: long enough for a video, short of for ever.
 RUN_TIMEOUT = 3600.0
@@ -236,7 +233,7 @@ async def prompt_alone(
     snapshot = call.snapshot() if workflow is None else None
     prompt = copy.deepcopy(workflow if snapshot is None else snapshot.output) or {}
     if snapshot is not None:
-        call.told.update(stale=True, snapshot_time=snapshot.taken)
+        call.snapshot_time = snapshot.taken
     known = Fields(api_nodes(prompt)) if snapshot is None else snapshot.fields
     # Every path is resolved before a picture is stored.
     places = [known.find(path) for path, _ in fields]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pydantic_core import to_json
 
@@ -21,12 +21,10 @@ from ...common.errors import UiapiError
 from ...common.json_store import Damaged, read_json, set_aside, write_json
 from ...common.shorten import beginning
 from ...common.waiting import outcome
-from ..protocol.command_spec import DEFAULT_TIMEOUT, Kind, Request, Risk, tab_command
-
-if TYPE_CHECKING:
-    from ..app.dispatch import Call
-    from ..tabs.tab import WebuiManager
-    from .activity_log import Entry
+from ..protocol.command_spec import DEFAULT_TIMEOUT, Command, Kind, Preview, Request, Risk, tab_command
+from ..tabs.registry import Webuis
+from ..tabs.tab import WebuiManager
+from .activity_log import Entry
 
 log = logging.getLogger("uiapi")
 
@@ -61,6 +59,28 @@ tab_command(
 )
 
 
+class AskedCall(Protocol):
+    """A command in progress, as far as its approval needs it.
+
+    Attributes:
+        command: the command.
+        request: what the program sent.
+        agreed: the preview that the person has agreed to; set here.
+    """
+
+    command: Command
+    request: Request
+    agreed: Preview | None
+
+    @property
+    def timeout(self) -> float:
+        """Seconds the command may wait."""
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether the person may be asked because of it."""
+
+
 @dataclass(eq=False)
 class Question:
     """One question to the person, and how many requests wait for its answer."""
@@ -76,6 +96,7 @@ class Approvals:
         directory: where they are kept.
         changed: called when a rule, the pause or an answer has changed.
         spawn: runs a coroutine in a task of the bridge's.
+        webuis: the connected tabs, where the person is asked.
     """
 
     def __init__(
@@ -83,6 +104,7 @@ class Approvals:
         directory: Callable[[], Path],
         changed: Callable[[], None],
         spawn: Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]],
+        webuis: Webuis,
     ) -> None:
         self.rules: dict[Kind, Rule] = dict.fromkeys(DECIDED, Rule.ALLOW)
         self.paused = False
@@ -94,6 +116,7 @@ class Approvals:
         self._directory = directory
         self._changed = changed
         self._spawn = spawn
+        self._webuis = webuis
         self._asked: dict[tuple[Any, ...], Question] = {}
         self._saving = asyncio.Lock()
         self._started = asyncio.Event()
@@ -178,7 +201,7 @@ class Approvals:
         rule = self.rules[Kind.READ]
         return rule is not Rule.REFUSE and not (rule is Rule.ONCE and self.answers.get((program, Kind.READ)) is False)
 
-    async def admit(self, call: Call, kinds: frozenset[Kind], entry: Entry) -> None:
+    async def admit(self, call: AskedCall, kinds: frozenset[Kind], entry: Entry) -> None:
         """Let a command pass, or wait for the person's answer.
 
         Args:
@@ -193,7 +216,7 @@ class Approvals:
         open_kinds = self._open(kinds, entry)
         if not open_kinds:
             return
-        if not call.caller.asks:
+        if not call.may_ask:
             raise UiapiError(
                 "refused_by_person",
                 "The person at the browser wants to be asked first, which no GET does; read something by POST, such as "
@@ -208,7 +231,7 @@ class Approvals:
         # The person may have paused programs, or made a rule stricter, while the question was open.
         self._check(call, kinds, entry)
 
-    async def _until_read(self, call: Call) -> None:
+    async def _until_read(self, call: AskedCall) -> None:
         """Wait for the rules: ComfyUI may serve a moment before they are read."""
         if self._started.is_set():
             return
@@ -218,7 +241,7 @@ class Approvals:
             sentence = "The person's rules are still being read; try again in a moment."
             raise UiapiError("timeout", sentence, {"delivered": False}) from None
 
-    def _check(self, call: Call, kinds: frozenset[Kind], entry: Entry) -> None:
+    def _check(self, call: AskedCall, kinds: frozenset[Kind], entry: Entry) -> None:
         """Raise UiapiError `paused` or `refused_by_person` where what is decided already forbids one of the kinds."""
         if self.paused and kinds - {Kind.READ}:
             raise UiapiError(
@@ -238,7 +261,7 @@ class Approvals:
     def _open(self, kinds: frozenset[Kind], entry: Entry) -> list[Kind]:
         return [kind for kind in DECIDED if kind in kinds and self._decided(kind, entry) is None]
 
-    async def _ask(self, call: Call, entry: Entry, kinds: list[Kind]) -> bool:
+    async def _ask(self, call: AskedCall, entry: Entry, kinds: list[Kind]) -> bool:
         """Put the question; several requests that wait for the same answer share it, each for as long as it may."""
         once = all(self.rules[kind] is Rule.ONCE for kind in kinds)
         key: tuple[Any, ...] = (entry.program, *kinds) if once else (entry.program, entry.id, id(call))
@@ -269,7 +292,7 @@ class Approvals:
             del self._asked[key]
             self._changed()
 
-    async def _put(self, call: Call, entry: Entry, kinds: list[Kind], *, once: bool) -> bool:
+    async def _put(self, call: AskedCall, entry: Entry, kinds: list[Kind], *, once: bool) -> bool:
         loop = asyncio.get_running_loop()
         until = loop.time() + DEFAULT_TIMEOUT
         preview = None if call.command.preview is None else await call.command.preview(call, call.request)
@@ -285,7 +308,7 @@ class Approvals:
             "once": once,
         }
         while True:
-            webui = _tab_with_person(call)
+            webui = self._tab_with_person(call.request)
             try:
                 answer = await webui.request("approve", data, max(until - loop.time(), 0.001))
             except UiapiError as error:
@@ -297,13 +320,25 @@ class Approvals:
                 raise
             allowed = isinstance(answer, dict) and answer.get("allowed") is True
             if allowed and preview is not None:
-                call.agreed.append(preview)
+                call.agreed = preview
             if once:
                 self.answers.update({(entry.program, kind): allowed for kind in kinds})
                 while len(self.answers) > MAX_REMEMBERED:
                     del self.answers[next(iter(self.answers))]
                 self._changed()
             return allowed
+
+    def _tab_with_person(self, request: Request) -> WebuiManager:
+        """The main tab, or the first other one whose page can put the question. UiapiError `no_webui`."""
+        main = self._webuis.find(wait=request.wait_for_webui)
+        if main is self._webuis.lobby or "panel" in main.capabilities:
+            return main
+        able = next((webui for webui in self._webuis.connected() if "panel" in webui.capabilities), None)
+        if able is None:
+            raise UiapiError(
+                "no_webui", "No open page can ask the person whether this is allowed; reload ComfyUI's page."
+            )
+        return able
 
     def _path(self) -> Path:
         return self._directory() / "rules.json"
@@ -317,7 +352,7 @@ def _decisions(kept: dict[str, Any]) -> tuple[dict[Kind, Rule], bool]:
     return {kind: Rule(rules.get(kind.value)) for kind in DECIDED}, paused
 
 
-def _refused(call: Call, kind: Kind) -> UiapiError:
+def _refused(call: AskedCall, kind: Kind) -> UiapiError:
     return UiapiError(
         "refused_by_person",
         f"The person at the browser does not let this program {call.command.name}; ask them to change that in "
@@ -329,18 +364,6 @@ def _refused(call: Call, kind: Kind) -> UiapiError:
 def _unanswered(entry: Entry) -> UiapiError:
     sentence = f"Nobody at the browser said within their time whether this program may {entry.command}."
     return UiapiError("timeout", sentence, {"delivered": False})
-
-
-def _tab_with_person(call: Call) -> WebuiManager:
-    """The main tab, or the first other one whose page can put the question. UiapiError `no_webui`."""
-    webuis = call.bridge.webuis
-    main = webuis.find(wait=call.request.wait_for_webui)
-    if main is webuis.lobby or "panel" in main.capabilities:
-        return main
-    able = next((webui for webui in webuis.connected() if "panel" in webui.capabilities), None)
-    if able is None:
-        raise UiapiError("no_webui", "No open page can ask the person whether this is allowed; reload ComfyUI's page.")
-    return able
 
 
 def _writes(request: Request) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from ...common.errors import UiapiError
-from ..comfyui.nonfinite import read_as_the_page_does
+from .nonfinite import read_as_the_page_does
 
 # The largest frame or body in bytes, either way: a 4K image as base64 fits, a flood does not.
 MAX_FRAME = 64 * 1024 * 1024
@@ -27,6 +27,11 @@ def encode(value: Any) -> bytes:
         # Text that is no Unicode, such as a file's name from another system.
         plain = json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=lambda word: None)
         return json.dumps(plain).encode()
+
+
+def encode_event(event: str, data: dict[str, Any]) -> bytes:
+    """The frame of an event as JSON."""
+    return encode({"type": "event", "event": event, "data": data})
 
 
 def decode_object(text: str | bytes) -> dict[str, Any]:

@@ -11,14 +11,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from ...common.errors import STATUS, TAB_CODES, UiapiError
-
-if TYPE_CHECKING:
-    from ..app.dispatch import Call
 
 # Seconds a command on the graph may take before its caller is told `timeout`.
 GRAPH_TIMEOUT = 30.0
@@ -124,7 +121,9 @@ TAB_COMMAND_CODES = TAB_CODES | {"unknown_webui", "no_webui", "client_disconnect
 STEERING_KEYS = frozenset(Request.model_fields)
 
 RequestT = TypeVar("RequestT", bound=Request)
-Handler = Callable[["Call", Any], Awaitable[Any]]
+# The command in progress, which is a bridge/app/dispatch.Call.
+CallT = TypeVar("CallT")
+Handler = Callable[[Any, Any], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Preview:
     plan: Any
 
 
-Previewer = Callable[["Call", Any], Awaitable[Preview]]
+Previewer = Callable[[Any, Any], Awaitable[Preview]]
 # A request and its answer, as decoded JSON.
 Example = tuple[dict[str, Any], Any]
 
@@ -260,10 +259,10 @@ def command(
     tab: bool = False,
     panel: bool = False,
     preview: Previewer | None = None,
-) -> Callable[[Callable[[Call, RequestT], Awaitable[Any]]], Callable[[Call, RequestT], Awaitable[Any]]]:
+) -> Callable[[Callable[[CallT, RequestT], Awaitable[Any]]], Callable[[CallT, RequestT], Awaitable[Any]]]:
     """Declare a command whose handler runs here; with `panel` nobody but an open tab may ask it."""
 
-    def declare(handler: Callable[[Call, RequestT], Awaitable[Any]]) -> Callable[[Call, RequestT], Awaitable[Any]]:
+    def declare(handler: Callable[[CallT, RequestT], Awaitable[Any]]) -> Callable[[CallT, RequestT], Awaitable[Any]]:
         model = inspect.signature(handler).parameters["request"].annotation
         if isinstance(model, str):
             model = handler.__globals__[model]

@@ -128,8 +128,3 @@ class Connection:
         # What its reader has left until now would keep the connection for ever.
         if self._tcp is not None and self._tcp.get_write_buffer_size():
             self._tcp.abort()
-
-
-def encode_event(event: str, data: dict[str, Any]) -> bytes:
-    """An event's frame as JSON."""
-    return encode({"type": "event", "event": event, "data": data})

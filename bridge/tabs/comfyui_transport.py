@@ -54,6 +54,9 @@ class EventTransport:
         """See Transport."""
         self._post("/uiapi/cancel", {"request_id": request_id})
 
+    def send_event(self, frame: bytes) -> None:
+        """See Transport; a page on this transport takes no events."""
+
     def close(self, code: int, reason: str) -> None:
         """See Transport; the sockets are ComfyUI's and stay."""
         self._writer.cancel()

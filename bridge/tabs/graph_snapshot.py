@@ -6,12 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...common.errors import UiapiError
-
-if TYPE_CHECKING:
-    pass
 
 # The commands a snapshot can answer.
 READABLE = frozenset({"get_workflow", "get_workflow_api", "get_fields", "query_fields"})

@@ -49,8 +49,11 @@ class Transport(Protocol):
     def send_cancel(self, request_id: str) -> None:
         """Tell the tab that nobody waits for this answer any more."""
 
+    def send_event(self, frame: bytes) -> None:
+        """Send an event, encoded by `encode_event`; ignored by a transport that cannot carry events."""
+
     def close(self, code: int, reason: str) -> None:
-        """Let the connection go; no further request will be sent."""
+        """Close the connection; no further request will be sent."""
 
 
 @dataclass(eq=False)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from ..protocol.codec import encode
-from ..protocol.websocket_connection import Connection, encode_event
+from ..protocol.websocket_connection import Connection
 from .tab import PendingRequest
 
-# Requests that may go to a tab in one frame, and bytes of them. It carries them out in one task, in which it draws
-# nothing.
+# Requests that may go to a tab in one frame, and their bytes. The tab handles all of a frame in one task, during which
+# it does not draw.
 GATHERED = 32
-
-
 GATHERED_BYTES = 1 << 20
 
 
@@ -37,41 +34,39 @@ class SocketTransport:
     def send_request(self, request: PendingRequest) -> None:
         """See Transport."""
         self._send(
-            {
-                "type": "request",
-                "id": request.request_id,
-                "command": request.command,
-                "data": request.data,
-                "timeout": request.timeout,
-                **request.conditions,
-            }
+            encode(
+                {
+                    "type": "request",
+                    "id": request.request_id,
+                    "command": request.command,
+                    "data": request.data,
+                    "timeout": request.timeout,
+                    **request.conditions,
+                }
+            )
         )
 
     def send_cancel(self, request_id: str) -> None:
         """See Transport."""
-        self._send({"type": "cancel", "id": request_id})
+        self._send(encode({"type": "cancel", "id": request_id}))
 
-    def send_event(self, event: str, data: dict[str, Any]) -> None:
-        """Tell the tab something it need not answer."""
-        self.send_encoded(encode_event(event, data))
-
-    def send_encoded(self, text: bytes) -> None:
-        """Send a frame that was encoded once for several tabs."""
-        if self._gathered is not None:
-            self._gathered.append(text)
-            return
-        self.connection.send_text(text)
-        if self._gathers:
-            self._gathered = []
-            asyncio.get_running_loop().call_soon(self._flush)
+    def send_event(self, frame: bytes) -> None:
+        """See Transport."""
+        self._send(frame)
 
     def close(self, code: int, reason: str) -> None:
         """See Transport."""
         self._flush()
         self.connection.close(code, reason)
 
-    def _send(self, frame: dict[str, Any]) -> None:
-        self.send_encoded(encode(frame))
+    def _send(self, frame: bytes) -> None:
+        if self._gathered is not None:
+            self._gathered.append(frame)
+            return
+        self.connection.send_text(frame)
+        if self._gathers:
+            self._gathered = []
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         texts, self._gathered = self._gathered or [], None

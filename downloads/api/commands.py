@@ -111,7 +111,7 @@ async def _prepared(call: Call, request: DownloadModels) -> Run:
 
 def _agreed(call: Call) -> Plan | None:
     """What the person was shown and agreed to; None if they were not asked."""
-    return call.agreed[0].plan if call.agreed else None
+    return call.agreed.plan if call.agreed is not None else None
 
 
 @command("analyze_workflow", response=schemas.Needs, risk=Risk.READ, errors={"too_large"} | TAB_COMMAND_CODES)

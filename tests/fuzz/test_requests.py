@@ -20,6 +20,7 @@ class Line:
     def __init__(self) -> None:
         self.requests: list[PendingRequest] = []
         self.cancelled: list[str] = []
+        self.events: list[bytes] = []
         self.closed = False
 
     def send_request(self, request: PendingRequest) -> None:
@@ -28,6 +29,9 @@ class Line:
 
     def send_cancel(self, request_id: str) -> None:
         self.cancelled.append(request_id)
+
+    def send_event(self, frame: bytes) -> None:
+        self.events.append(frame)
 
     def close(self, code: int, reason: str) -> None:
         self.closed = True

@@ -13,6 +13,7 @@ class Page:
     def __init__(self) -> None:
         self.requests: list[PendingRequest] = []
         self.cancelled: list[str] = []
+        self.events: list[bytes] = []
         self.closed: list[tuple[int, str]] = []
 
     def send_request(self, request: PendingRequest) -> None:
@@ -20,6 +21,9 @@ class Page:
 
     def send_cancel(self, request_id: str) -> None:
         self.cancelled.append(request_id)
+
+    def send_event(self, frame: bytes) -> None:
+        self.events.append(frame)
 
     def close(self, code: int, reason: str) -> None:
         self.closed.append((code, reason))

@@ -175,14 +175,14 @@ async def test_rules_hold_after_a_restart(house: House, person: Person) -> None:
     await person.ask("panel_decide", rules={"run": "refuse"}, paused=True)
     kept = json.loads((house.bridge.comfy.state_directory() / "rules.json").read_text())
     assert kept["rules"]["run"] == "refuse" and kept["paused"] is True
-    again = Approvals(house.bridge.comfy.state_directory, lambda: None, house.bridge.spawn)
+    again = Approvals(house.bridge.comfy.state_directory, lambda: None, house.bridge.spawn, house.bridge.webuis)
     await again.start()
     assert again.paused and again.rules[Kind.RUN] is Rule.REFUSE and again.rules[Kind.CHANGE] is Rule.ALLOW
 
 
 async def test_rules_that_cannot_be_read_pause_programs(house: House, tmp_path: Any) -> None:
     (tmp_path / "rules.json").write_text('{"version": 99}')
-    approvals = Approvals(lambda: tmp_path, lambda: None, house.bridge.spawn)
+    approvals = Approvals(lambda: tmp_path, lambda: None, house.bridge.spawn, house.bridge.webuis)
     await approvals.start()
     assert approvals.paused
 

@@ -31,7 +31,7 @@ COMPOSITE = [
 
 
 def fresh(directory: Path, house: House) -> Approvals:
-    return Approvals(lambda: directory, lambda: None, house.bridge.spawn)
+    return Approvals(lambda: directory, lambda: None, house.bridge.spawn, house.bridge.webuis)
 
 
 def set_aside(directory: Path) -> list[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,7 +50,7 @@ class Desk:
         self.changes = 0
         self.webuis = Webuis()
         self.tasks: list[asyncio.Task[Any]] = []
-        self.approvals = Approvals(lambda: directory, self._changed, self._spawn)
+        self.approvals = Approvals(lambda: directory, self._changed, self._spawn, self.webuis)
         self.programs: list[asyncio.Task[None]] = []
 
     def _changed(self) -> None:
@@ -74,7 +73,7 @@ class Desk:
         command = COMMANDS["set_fields"]
         entry = Entry(len(self.programs), program, Kind.CHANGE, "set_fields", 0, 0)
         request = command.parse({"fields": [["Canvas.width", 640]], **data})
-        bridge: Any = SimpleNamespace(webuis=self.webuis)
+        bridge: Any = None
         call = Call(bridge, command, Caller(program, asks=asks), request, entry)
         self.programs.append(asyncio.create_task(self.approvals.admit(call, kinds, entry)))
         await turns()
@@ -358,7 +357,7 @@ async def test_a_command_is_free_where_nothing_decided_is_against_it(
 
 
 def test_nothing_is_free_before_the_rules_are_read(tmp_path: Path) -> None:
-    assert not Approvals(lambda: tmp_path, lambda: None, lambda work, name: None).free(CHANGE)  # type: ignore[arg-type,return-value]
+    assert not Approvals(lambda: tmp_path, lambda: None, lambda work, name: None, Webuis()).free(CHANGE)  # type: ignore[arg-type,return-value]
 
 
 @pytest.mark.parametrize(

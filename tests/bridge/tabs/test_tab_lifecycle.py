@@ -28,7 +28,10 @@ class Wire:
         self.requests.append(request)
 
     def send_cancel(self, request_id: str) -> None:
-        """Nobody is at the other end."""
+        """No page is connected."""
+
+    def send_event(self, frame: bytes) -> None:
+        """No page is connected."""
 
     def close(self, code: int, reason: str) -> None:
         self.closed = (code, reason)
