@@ -106,7 +106,7 @@ def _compat(options: argparse.Namespace) -> None:
 
 def _lint(options: argparse.Namespace) -> None:
     _tool("build").build()
-    sys.exit(_tool("lint").lint())
+    sys.exit(_tool("lint.checks").lint())
 
 
 def _mutants(options: argparse.Namespace) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from .command_table import error_codes
 
 
 class UiapiError(Exception):
@@ -46,3 +49,10 @@ class Unreachable(UiapiError, ConnectionError):
 
 class UiapiWarning(UserWarning):
     """A field was written, but something will change its value again."""
+
+
+def refusal(envelope: Mapping[str, Any], status: int = 0) -> UiapiError:
+    """Returns the error in an envelope; without a status, it has the HTTP status of its code."""
+    code, details = str(envelope.get("code")), envelope.get("details")
+    known = details if isinstance(details, dict) else None
+    return UiapiError(code, str(envelope.get("error")), known, status or error_codes().get(code, 0))

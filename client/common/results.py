@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..protocol.requests import refusal
-from .errors import UiapiError
+from .errors import UiapiError, refusal
 from .files import free_name, write
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 from ..common.errors import UiapiError
 from ..common.files import write
-from .requests import _finite
 
 # Where None is a value of its own.
 NOTHING: Any = object()
@@ -62,3 +62,11 @@ def write_bytes(content: bytes, path: str | Path | None) -> None:
     """Write a file, if one is named. UiapiError `storage_failed`."""
     if path is not None:
         write(path, content)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

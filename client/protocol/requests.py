@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..common.command_table import Route, error_codes, route
-from ..common.errors import UiapiError, Unreachable
+from ..common.command_table import Route, route
+from ..common.errors import UiapiError, Unreachable, refusal
 from .encoding import NOT_UNICODE, encode
 
 # Seconds to reach the server, and to allow it beyond what the command itself may take.
@@ -118,13 +118,6 @@ def _refuses(envelope: Mapping[str, Any]) -> bool:
     return envelope["status"] == "error" and isinstance(envelope.get("code"), str)
 
 
-def refusal(envelope: Mapping[str, Any], status: int = 0) -> UiapiError:
-    """The error in an envelope; its HTTP status follows from the code where there was none."""
-    code, details = str(envelope.get("code")), envelope.get("details")
-    known = details if isinstance(details, dict) else None
-    return UiapiError(code, str(envelope.get("error")), known, status or error_codes().get(code, 0))
-
-
 def value_of(envelope: dict[str, Any], known: Route) -> Any:
     """What a command answered, out of its envelope."""
     return envelope if known.flat or "response" not in envelope else envelope["response"]
@@ -167,14 +160,3 @@ def late(asked: Asked) -> UiapiError:
     return UiapiError(
         "timeout", f"ComfyUI did not answer {asked.route.name} within {asked.patience:g} s; look whether it hangs."
     )
-
-
-# -- what the methods of both clients take ----------------------------------------------------------------------
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,11 +16,11 @@ from typing import Any
 
 import aiohttp
 
-from ..common.errors import UiapiError, Unreachable
+from ..common.errors import UiapiError, Unreachable, refusal
 from ..common.events import Event, Listener, tell
 from ..protocol.address import Address
 from ..protocol.encoding import encode
-from ..protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, asked, late, lost, not_reached, refusal
+from ..protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, asked, late, lost, not_reached
 
 log = logging.getLogger("uiapi")
 

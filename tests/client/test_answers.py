@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable
 from comfyui_uiapi.client.common.command_table import bound, route
+from comfyui_uiapi.client.common.errors import refusal
 from comfyui_uiapi.client.protocol import requests
 from comfyui_uiapi.tests.client.conftest import Ask, Blocking
 from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted, cut, silence
@@ -241,8 +242,8 @@ async def test_a_thread_that_has_ended_leaves_no_connection(scripted: Scripted, 
 
 def test_a_refusal_has_the_status_it_came_with_or_else_its_codes() -> None:
     frame = {"status": "error", "code": "too_many", "error": "Wait."}
-    assert (requests.refusal(frame).status, requests.refusal(frame, 418).status) == (429, 418)
-    assert requests.refusal({**frame, "code": "nonsense"}).status == 0
+    assert (refusal(frame).status, refusal(frame, 418).status) == (429, 418)
+    assert refusal({**frame, "code": "nonsense"}).status == 0
 
 
 @pytest.mark.parametrize(("status", "passes"), [(200, True), (299, True), (300, False), (399, False), (404, False)])

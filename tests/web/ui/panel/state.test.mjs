@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { createSettings } from "../../../web/ui/settings.js";
-import { createState } from "../../../web/ui/panel/state.js";
+import { createSettings } from "../../../../web/ui/settings.js";
+import { createState } from "../../../../web/ui/panel/state.js";
 
 const settled = () => new Promise((resume) => setImmediate(resume));
 

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { canUndo, undoChanges } from "../../../web/ui/panel/undo.js";
-import { graph, node } from "../graphs.mjs";
+import { canUndo, undoChanges } from "../../../../web/ui/panel/undo.js";
+import { graph, node } from "../../graphs.mjs";
 
 const HERE = { webui: 2, tab: "tab-1" };
 const added = { kind: "node_added", path: "Note", node: "7", what: "", before: null, after: { type: "T", title: "Note" }, cut: false, ...HERE };

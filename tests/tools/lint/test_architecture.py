@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from comfyui_uiapi.tests.tools.architecture import PLAN, Plan, imports
+from comfyui_uiapi.tests.tools.lint.architecture import PLAN, Plan, imports
 
 ROOMS = Plan(
     {
@@ -138,9 +138,9 @@ def test_a_file_apart_from_its_folder_is_held_to_its_own_room(tmp_path: Path) ->
 def test_a_plan_whose_rooms_may_import_each_other_is_refused() -> None:
     plan = Plan({"a": ("b", "nowhere"), "b": ("c",), "c": ("a",)})
     assert [*plan.errors()] == [
-        "a: may import nowhere, which is no room; correct the table in tests/tools/architecture.py.",
+        "a: may import nowhere, which is no room; correct the table in tests/tools/lint/architecture.py.",
         "a → b → c → a: may import each other in a circle; take an arrow out of the table in "
-        "tests/tools/architecture.py.",
+        "tests/tools/lint/architecture.py.",
     ]
 
 
@@ -150,6 +150,6 @@ def test_our_own_plan_has_no_circle_and_no_unknown_room() -> None:
 
 
 def test_imports_are_found_in_our_own_code() -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     assert {found.target for found in imports(root, "web/uiapi.js")} >= {"web/commands.js", "../scripts/app.js"}
     assert "bridge/__init__.py" not in {found.target for found in imports(root, "server.py")}
