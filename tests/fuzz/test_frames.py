@@ -17,7 +17,7 @@ from comfyui_uiapi.tests.bridge.conftest import FakePromptServer, House
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .test_models import JSON
+from .strategies import JSON
 
 FOLDERS = ("input", "output", "temp", "user")
 TYPES = st.sampled_from("hello request response event cancel ping pong part welcome error nothing".split())

@@ -18,6 +18,8 @@ from comfyui_uiapi.tests.harness.node_reader import Reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from .strategies import JSON
+
 KINDS = ("url", "huggingface", "civitai", "gdrive", "local")
 # What addresses are made of, so that many an example is nearly one.
 PIECES = st.sampled_from(
@@ -27,11 +29,6 @@ PIECES = st.sampled_from(
 )
 ADDRESSES = st.lists(PIECES | st.text(max_size=5), max_size=12).map("".join)
 NUMBERS = st.integers(0, 10**12)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=12,
-)
 FILES = st.sampled_from(["a.safetensors", "sub/b.safetensors", "c.ckpt", "", "../x.safetensors", "\x00", "None"])
 CLASSES = st.sampled_from(["Checkpoint", "Lora", "Vae", "Pair", "Config", "Broken", "Unknown", "Note"])
 MODELS = st.lists(

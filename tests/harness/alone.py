@@ -67,7 +67,7 @@ import server
 NODE_CLASS_MAPPINGS = {}
 
 async def haste(request):
-    [module] = [module for name, module in sys.modules.items() if name.endswith(".downloads.web")]
+    [module] = [module for name, module in sys.modules.items() if name.endswith(".downloads.transfer.http_client")]
     before, module.HEADERS_TIMEOUT = module.HEADERS_TIMEOUT, float(request.query["seconds"])
     return web.json_response(before)
 

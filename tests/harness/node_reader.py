@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from zipfile import ZipFile
 
 from comfyui_uiapi.downloads.storage.file_presence import Presence
 from comfyui_uiapi.downloads.storage.hash_cache import Hashes
@@ -12,6 +13,7 @@ from comfyui_uiapi.downloads.workflow.analysis import Analysis
 from comfyui_uiapi.downloads.workflow.node_inputs import NodeInputs
 from comfyui_uiapi.downloads.workflow.required_models import Needs, node_types
 from comfyui_uiapi.tests.downloads.conftest import FolderPaths
+from comfyui_uiapi.tests.harness.model_host import model_bytes
 
 
 def classes_of(folders: FolderPaths) -> dict[str, type]:
@@ -78,3 +80,33 @@ class Reader:
         self.inputs.learn(node_types(workflow))
         needs = Needs(self.places, self.inputs).read(workflow)
         return [(need.name, need.directory, need.reason) for need in needs]
+
+
+class Listed:
+    """Lists a folder itself."""
+
+    files: ClassVar = ["none"]
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        upload = (["a.bin"], {"image_upload": True})
+        return {"required": {"file": ([*cls.files],), "text": ("STRING", {}), "upload": upload}}
+
+
+def node(kind: str, values: Any, node_id: int = 1, **more: Any) -> dict[str, Any]:
+    return {"id": node_id, "type": kind, "widgets_values": values, **more}
+
+
+def graph(*nodes: dict[str, Any]) -> dict[str, Any]:
+    return {"nodes": [*nodes], "links": []}
+
+
+def put(reader: Reader, folder: str, name: str) -> Path:
+    path = reader.folders.root(folder) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".safetensors":
+        path.write_bytes(model_bytes(200))
+    else:
+        with ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", b"as torch writes them")
+    return path

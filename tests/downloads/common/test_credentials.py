@@ -11,8 +11,7 @@ from comfyui_uiapi.downloads.jobs.source_choice import cleaned_entry
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.harness.model_host import Host
-
-from ..jobs.test_jobs import workflow
+from comfyui_uiapi.tests.harness.model_sites import workflow
 
 
 @pytest.fixture

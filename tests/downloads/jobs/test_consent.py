@@ -13,11 +13,10 @@ from comfyui_uiapi.downloads.jobs.fetches import Wish, agreed_size
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.model_defs import ModelDef
 from comfyui_uiapi.tests.bridge.conftest import House, Person
-from comfyui_uiapi.tests.downloads.api.test_model_commands import finished, guard, house
-from comfyui_uiapi.tests.downloads.jobs.test_jobs import workflow
+from comfyui_uiapi.tests.downloads.conftest import finished
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.model_sites import workflow
 
-__all__ = ["guard", "house"]
 SIZE = 200_000
 
 

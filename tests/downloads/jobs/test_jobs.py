@@ -13,24 +13,10 @@ from comfyui_uiapi.downloads.jobs import registry
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.tests.downloads.conftest import Person, Room
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.model_sites import workflow
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 SIZE = 300_000
-
-
-def workflow(*needs: tuple[str, str, str | None], **more: Any) -> dict[str, Any]:
-    """A workflow whose nodes carry (name, folder, address) of their models."""
-    nodes = [
-        {
-            "id": number,
-            "type": "Loader",
-            "mode": 0,
-            "widgets_values": [name],
-            "properties": {"models": [{"name": name, "directory": folder, "url": url or ""} | more]},
-        }
-        for number, (name, folder, url) in enumerate(needs, 1)
-    ]
-    return {"nodes": nodes, "links": []}
 
 
 async def test_every_model_of_a_workflow_that_is_missing_is_fetched(room: Room, host: Host) -> None:

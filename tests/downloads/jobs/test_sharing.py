@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,6 +13,7 @@ from comfyui_uiapi.downloads.storage.ledger import Identity
 from comfyui_uiapi.downloads.storage.partial_file import Partial
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.harness.lock_holder import hold_lock
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
@@ -117,25 +117,12 @@ async def test_one_target_wanted_by_two_comfyuis_is_fetched_once(room: Room, hos
     assert [file for file in room.folders.files() if "uiapi-" in file] == []
 
 
-HOLDER = """
-import sys
-from filelock import FileLock
-with FileLock(sys.argv[1]):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
-
-
 async def test_another_process_that_holds_a_target_is_waited_for(
     room: Room, host: Host, eventually: Eventually
 ) -> None:
     host.offer("/x.safetensors", model_bytes(SMALL))
     lock = room.path(".x.safetensors.uiapi-lock")
-    holder = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLDER, str(lock), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    assert holder.stdout is not None and holder.stdin is not None
-    assert await asyncio.wait_for(holder.stdout.readline(), 20) == b"held\n"
+    holder = await hold_lock(lock)
     run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
     await eventually(lambda: room.downloads.status(run.id)["progress"]["x.safetensors"]["status"] == "waiting")
     assert host.seen == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -20,9 +19,9 @@ from comfyui_uiapi.downloads.storage.hash_cache import Hashes
 from comfyui_uiapi.downloads.storage.open_folder import Folder
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.downloads.jobs.test_jobs import workflow
-from comfyui_uiapi.tests.downloads.jobs.test_sharing import HOLDER
+from comfyui_uiapi.tests.harness.lock_holder import hold_lock
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.model_sites import workflow
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 
@@ -335,11 +334,7 @@ class TestOneFileAtATime:
         for name in ("/x", "/y"):
             host.offer(name, model_bytes(SMALL))
         lock = room.path(".x.safetensors.uiapi-lock")
-        holder = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", HOLDER, str(lock), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-        assert holder.stdout is not None
-        assert await asyncio.wait_for(holder.stdout.readline(), 20) == b"held\n"
+        holder = await hold_lock(lock)
         held = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
         assert (await room.fetch("y.safetensors", host.url("/y")))["status"] == "success"
         assert held.items[0].busy

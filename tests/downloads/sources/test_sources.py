@@ -12,8 +12,8 @@ from comfyui_uiapi.downloads.sources import civitai
 from comfyui_uiapi.downloads.sources.references import CivitaiFile, read_reference
 from comfyui_uiapi.tests.downloads.conftest import Pauses, Room
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.model_sites import COMMIT, civitai_file, civitai_version, hub_file
 
-COMMIT = "a" * 40
 SIZE = 300_000
 
 
@@ -29,19 +29,6 @@ def settings(host: Host, other_host: Host) -> Settings:
 def tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIVITAI_API_TOKEN", "civitai-sesame")
     monkeypatch.setenv("HF_TOKEN", "hf-sesame-open")
-
-
-def hub_file(host: Host, cdn: Host, path: str, data: bytes) -> None:
-    """A large file as Hugging Face has it: its own address answers headers, the bytes are on another host."""
-    linked = {
-        "X-Repo-Commit": COMMIT,
-        "X-Linked-Etag": f'"{sha256(data)}"',
-        "X-Linked-Size": str(len(data)),
-        "Location": cdn.url(f"/cdn/{sha256(data)}?X-Amz-Signature=secret"),
-    }
-    for revision in ("main", COMMIT):
-        host.offer(f"/org/repo/resolve/{revision}/{path}", status=302, headers=linked)
-    cdn.offer(f"/cdn/{sha256(data)}", data)
 
 
 # -- Hugging Face ---------------------------------------------------------------------------------------------
@@ -144,29 +131,6 @@ async def test_offline_mode_of_the_hub_is_honoured(room: Room, host: Host, monke
 
 
 # -- CivitAI --------------------------------------------------------------------------------------------------
-
-
-def civitai_file(name: str, data: bytes, **more: Any) -> dict[str, Any]:
-    return {
-        "id": more.pop("id", 1),
-        "name": name,
-        "type": "Model",
-        "sizeKB": len(data) / 1024,
-        "primary": more.pop("primary", False),
-        "metadata": {"format": more.pop("format", "SafeTensor"), "size": more.pop("size", "full"), "fp": "fp16"},
-        "pickleScanResult": more.pop("scan", "Success"),
-        "hashes": {"SHA256": sha256(data).upper()},
-        "downloadUrl": "https://civitai.com/api/download/models/34" + more.pop("query", ""),
-        **more,
-    }
-
-
-def civitai_version(host: Host, files: list[dict[str, Any]], **more: Any) -> None:
-    version = {"id": 34, "modelId": 12, "availability": "Public", "files": files, **more}
-    body = json.dumps(version).encode()
-    host.offer("/api/v1/model-versions/34", body, content_type="application/json")
-    model = json.dumps({"id": 12, "modelVersions": [version]}).encode()
-    host.offer("/api/v1/models/12", model, content_type="application/json")
 
 
 @pytest.mark.parametrize(

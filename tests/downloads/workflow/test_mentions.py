@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
-from zipfile import ZipFile
+from typing import Any
 
 import pytest
 from comfyui_uiapi.downloads.workflow.prompt_texts import embeddings_of, loras_of
-from comfyui_uiapi.tests.harness.model_host import model_bytes
-from comfyui_uiapi.tests.harness.node_reader import Reader
+from comfyui_uiapi.tests.harness.node_reader import Listed, Reader, graph, node, put
 
 Node = dict[str, Any]
-
-
-class Listed:
-    """Lists a folder itself."""
-
-    files: ClassVar = ["none"]
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        upload = (["a.bin"], {"image_upload": True})
-        return {"required": {"file": ([*cls.files],), "text": ("STRING", {}), "upload": upload}}
 
 
 class Encoder:
@@ -39,28 +26,9 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
     return reader
 
 
-def node(kind: str, values: Any, node_id: int = 1, **more: Any) -> Node:
-    return {"id": node_id, "type": kind, "widgets_values": values, **more}
-
-
-def graph(*nodes: Node) -> dict[str, Any]:
-    return {"nodes": [*nodes], "links": []}
-
-
 async def analysed(reader: Reader, *nodes: Node) -> dict[str, dict[str, Any]]:
     found = await reader.analysis.tell(graph(*nodes))
     return {need["name"]: need for need in found}
-
-
-def put(reader: Reader, folder: str, name: str) -> Path:
-    path = reader.folders.root(folder) / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".safetensors":
-        path.write_bytes(model_bytes(200))
-    else:
-        with ZipFile(path, "w") as archive:
-            archive.writestr("archive/data.pkl", b"as torch writes them")
-    return path
 
 
 # -- lists of a class's own ---------------------------------------------------------------------------------------

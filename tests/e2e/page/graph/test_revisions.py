@@ -6,14 +6,8 @@ import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 
 from ....harness.browser.graphs import Json, node, ui
+from ....harness.browser.scripts import TITLE_AT
 from ..conftest import Ask
-
-# Where a node's title is on the page.
-TITLE_AT = """title => {
-    const node = app.rootGraph.nodes.find(node => node.title === title), { canvas, ds } = app.canvas
-    const { left, top } = canvas.getBoundingClientRect()
-    return [left + (node.pos[0] + 60 + ds.offset[0]) * ds.scale, top + (node.pos[1] - 12 + ds.offset[1]) * ds.scale]
-}"""
 
 
 def small() -> Json:

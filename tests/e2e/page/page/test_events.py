@@ -12,7 +12,7 @@ from comfyui_uiapi.tests.harness.comfy import ComfyProcess
 
 from ....harness.browser.fake_server import FakeServer
 from ....harness.browser.graphs import Json, node, ui
-from ..graph.test_revisions import TITLE_AT
+from ....harness.browser.scripts import TITLE_AT
 
 Opened = tuple[FakeServer, Tab]
 WRITES = 1000

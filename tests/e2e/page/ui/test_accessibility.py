@@ -14,8 +14,7 @@ from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 
 from ....harness.browser.graphs import empty_to_save, node, ui
-from .test_missing import NEEDY
-from .test_panel import GRAPH, SET, TOGGLE
+from ....harness.browser.scripts import GRAPH, NEEDY, SET, TOGGLE
 
 SCREENS = build.STACK / "screens"
 GRAVE = ("serious", "critical")

@@ -16,6 +16,7 @@ from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 
 from ....harness.browser.graphs import node, ui
+from ....harness.browser.scripts import NEEDY
 
 SCREENS = build.STACK / "screens"
 OTHER = "other.safetensors"
@@ -33,13 +34,6 @@ SETTINGS = """async () => {
     await setting.set("Comfy.Workflow.ShowMissingModelsWarning", false)
     await setting.set("uiapi.missingModels", true)
 }"""
-# Ends with an image on the disk, by way of an upscaler's model.
-NEEDY = {
-    "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
-    "2": {"class_type": "UpscaleModelLoader", "_meta": {"title": "Upscaler"}, "inputs": {"model_name": UPSCALER}},
-    "3": {"class_type": "ImageUpscaleWithModel", "inputs": {"upscale_model": ["2", 0], "image": ["1", 0]}},
-    "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "needy"}},
-}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

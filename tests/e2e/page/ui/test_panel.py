@@ -19,12 +19,10 @@ from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 
 from ....harness.browser.graphs import node, ui
+from ....harness.browser.scripts import GRAPH, SET, TOGGLE
 from ..conftest import Ask
 
 SCREENS = build.STACK / "screens"
-TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.uiapi')"
-SET = "([key, value]) => app.extensionManager.setting.set(key, value)"
-GRAPH = ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0]), node(2, "CLIPTextEncode", "Prompt", ["a cat"])])
 HOSTILE = '<img src=x onerror="window.hacked = true">'
 KINDS = ("read", "change", "run", "download", "load")
 # A panel of its own, on a state that is told by hand; answers the milliseconds of each update, layout included.
