@@ -171,12 +171,20 @@ def whole(line: str, env: dict[str, str]) -> None:
     run([sys.executable, *line.split()[1:]], build.ROOT, env, 300)
 
 
+def mutants(line: str, env: dict[str, str]) -> None:
+    """Too long for every run, since each mistake runs the tests of a room; its options are there, and what it names."""
+    words = line.split()
+    told = run([sys.executable, words[1], words[2], "--help"], build.ROOT, env)
+    assert (build.ROOT / words[3]).is_file() and words[4] in told
+
+
 WAYS: dict[str, Callable[[str, dict[str, str]], None]] = {
     "python3 dev.py demo": demo,
     "python3 dev.py test": checked_elsewhere,
     "python3 dev.py test --fuzz": collected,
     "python3 dev.py lint": checked_elsewhere,
     "python3 dev.py bench client": bench,
+    "python3 dev.py mutants bridge/policy/access.py --most 50": mutants,
     "python3 dev.py run --port 8190": serve,
 }
 
