@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from ...common.errors import UiapiError
+from ...common.errors import UiapiError, stopping
 from ..common.progress import Progress
 from ..common.settings import Settings
 from ..common.throttle import Backoff, Bandwidth
@@ -43,6 +43,8 @@ class Engine:
         self._web: Web | None = None
         self._bandwidth: Bandwidth | None = None
         self._closed = False
+        # Work on the thread's loop; used on that loop only.
+        self._works: set[asyncio.Task[Any]] = set()
 
     async def fetch(self, order: Order, progress: Progress, turn: Turn | None = None) -> None:
         """Fetch one order; cancelled when its file has its name already, it is done all the same.
@@ -76,25 +78,39 @@ class Engine:
         """
         loop = self._start()
         outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
-        tasks: list[asyncio.Task[None]] = []
+        works: list[asyncio.Task[T]] = []
 
-        async def carry_out() -> None:
-            try:
-                if self._web is None:
-                    self._web = Web(self._guard)
-                    self._bandwidth = Bandwidth(self._settings.max_rate)
-                outcome.set_result(await work(self._web))
-            except asyncio.CancelledError:
+        async def carry_out() -> T:
+            if self._web is None:
+                self._web = Web(self._guard)
+                self._bandwidth = Bandwidth(self._settings.max_rate)
+            return await work(self._web)
+
+        def settle(task: asyncio.Task[T]) -> None:
+            self._works.discard(task)
+            if task.cancelled():
                 outcome.cancel()
-            except Exception as error:  # whatever it is belongs to the caller
+            elif (error := task.exception()) is not None:
                 outcome.set_exception(error)
+            else:
+                outcome.set_result(task.result())
 
-        loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(carry_out(), name="uiapi transfer")))
+        def begin() -> None:
+            task = loop.create_task(carry_out(), name="uiapi transfer")
+            works.append(task)
+            self._works.add(task)
+            # Unlike code in the task, this also runs if the task is cancelled before its first step.
+            task.add_done_callback(settle)
+
+        loop.call_soon_threadsafe(begin)
         waiter = asyncio.wrap_future(outcome)
         try:
             return await asyncio.shield(waiter)
         except asyncio.CancelledError:
-            loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+            if waiter.cancelled():
+                # The thread was closed, which does not cancel the caller.
+                raise stopping() from None
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in works])
             await asyncio.wait({waiter})
             raise
 
@@ -106,10 +122,11 @@ class Engine:
             return
 
         async def end() -> None:
-            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in others:
+            # Only the work itself is cancelled: it ends the tasks it has started, and waits for disk work in threads.
+            works = [*self._works]
+            for task in works:
                 task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.gather(*works, return_exceptions=True)
             if self._web is not None:
                 await self._web.close()
 
