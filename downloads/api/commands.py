@@ -39,8 +39,8 @@ from .requests import (
 )
 
 if TYPE_CHECKING:
-    from ..jobs.consent import Plan
     from ..jobs.job import Run
+    from .consent import Plan
     from .service import Downloads
 
 # Seconds a question to hosts about all of a workflow's models may take.

@@ -17,7 +17,6 @@ from ..common.credentials import redact
 from ..common.settings import Settings
 from ..common.throttle import Backoff
 from ..jobs import registry
-from ..jobs.consent import Consent
 from ..jobs.fetches import Agreed, Fetches, Wish
 from ..jobs.job import ENDED, AskUrls, Item, Run, Runner, items_of, new_item, new_run, resumable
 from ..jobs.journal import Journal
@@ -34,6 +33,7 @@ from ..transfer.transfer_thread import Engine
 from ..workflow.analysis import Analysis
 from ..workflow.node_inputs import NodeInputs
 from ..workflow.required_models import Names, Need
+from .consent import Consent
 
 log = logging.getLogger("uiapi")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
-from comfyui_uiapi.downloads.jobs import consent
+from comfyui_uiapi.downloads.api import consent
 from comfyui_uiapi.downloads.jobs.fetches import Wish, agreed_size
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.model_defs import ModelDef

@@ -9,11 +9,11 @@ from ...bridge.protocol.command_spec import Preview
 from ...common.errors import UiapiError
 from ..common.error_report import plain
 from ..common.settings import Settings
+from ..jobs.fetches import Agreed, Wish
+from ..jobs.job import Item, Run, resumable
+from ..jobs.planner import QUESTIONS, Planner
 from ..sources.resolver import hosts_of
 from ..storage.model_folders import Places
-from .fetches import Agreed, Wish
-from .job import Item, Run, resumable
-from .planner import QUESTIONS, Planner
 
 # Seconds in which hosts are to say how large the files are; the question is put without the sizes they did not say.
 LOOK_TIMEOUT = 15.0
