@@ -74,7 +74,7 @@ async def examine(tab: Tab, part: Locator, selector: str, name: str) -> None:
 
 async def test_nothing_in_the_panel_keeps_anybody_out(house: Tab) -> None:
     panel = house.page.locator(".uiapi")
-    for name in ("Activity", "Downloads", "Addresses"):
+    for name in ("Activity", "Downloads", "URLs"):
         await panel.get_by_role("tab", name=name).click()
         await examine(house, panel, ".uiapi", name)
 

@@ -79,8 +79,8 @@ async def test_an_offered_workflow_is_shown_as_what_it_changes(played: Played, k
     await expect(table.get_by_role("row")).to_have_text(
         ["FieldNowNew", "Canvas: width64512", "Resultadded SaveImage", "Promptremoved CLIPTextEncode"]
     )
-    await expect(dialog(tab)).to_contain_text("nodes added 1, nodes removed 1, values changed 1")
-    await expect(dialog(tab).get_by_role("img", name="picture of the workflow")).to_be_visible()
+    await expect(dialog(tab)).to_contain_text("1 node added, 1 node removed, 1 value changed")
+    await expect(dialog(tab).get_by_role("img", name="Picture of the workflow")).to_be_visible()
     assert await dialog(tab).evaluate(OVERFLOWING) == []
     await expect(dialog(tab).get_by_role("button", name="Cancel")).to_be_focused()
     SCREENS.mkdir(parents=True, exist_ok=True)
@@ -229,13 +229,13 @@ async def test_several_addresses_are_asked_in_one_table_and_may_be_skipped(playe
     await server.ask("load_workflow", workflow=workflow)
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors", "c.safetensors"])
     await expect(dialog(tab).get_by_role("row").nth(1)).to_contain_text("Loader.ckpt_name")
-    await expect(dialog(tab).get_by_role("textbox", name="Address of a.safetensors")).to_be_focused()
+    await expect(dialog(tab).get_by_role("textbox", name="URL of a.safetensors")).to_be_focused()
     assert await dialog(tab).evaluate(OVERFLOWING) == []
     await tab.page.keyboard.type("https://example.com/a")
-    await dialog(tab).get_by_role("textbox", name="Address of b.safetensors").fill("https://example.com/b")
+    await dialog(tab).get_by_role("textbox", name="URL of b.safetensors").fill("https://example.com/b")
     await dialog(tab).get_by_role("checkbox", name="Skip b.safetensors").check()
     await expect(dialog(tab)).to_contain_text("2 models")
-    await dialog(tab).get_by_role("textbox", name="Address of c.safetensors").fill("https://example.com/c")
+    await dialog(tab).get_by_role("textbox", name="URL of c.safetensors").fill("https://example.com/c")
     await tab.page.keyboard.press("Enter")
     response = (await server.answer(ident))["response"]
     assert response == {"urls": {"a.safetensors": "https://example.com/a", "c.safetensors": "https://example.com/c"}}
@@ -245,7 +245,7 @@ async def test_pasted_addresses_go_to_the_models_whose_files_they_end_in(played:
     server, tab = played
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "sub/b c.safetensors", "d.safetensors"])
     pasted = "see\nhttps://example.com/v2/file?id=4 https://example.com/b%20C.safetensors?download=true\n hf://o/r/A.safetensors"
-    await dialog(tab).get_by_role("textbox", name="Address of a.safetensors").evaluate(PASTE, pasted)
+    await dialog(tab).get_by_role("textbox", name="URL of a.safetensors").evaluate(PASTE, pasted)
     await press(tab, "Confirm")
     assert (await server.answer(ident))["response"]["urls"] == {
         "a.safetensors": "hf://o/r/A.safetensors",
@@ -291,7 +291,7 @@ async def test_a_question_shows_every_value_it_is_about(played: Played) -> None:
     [ident] = server.request_together([("approve", wish)])
     rows = dialog(tab).get_by_role("row")
     await expect(rows).to_have_count(101)
-    await expect(dialog(tab)).to_contain_text("3 further values")
+    await expect(dialog(tab)).to_contain_text("3 more values")
     await press(tab, "Show all 250")
     await expect(rows).to_have_count(251)
     await expect(rows.nth(250)).to_have_text("Canvas.width64249")
@@ -311,10 +311,10 @@ async def test_a_question_about_downloads_shows_every_file_with_its_folder_host_
     [ident] = server.request_together([("approve", {**wish, "writes": [], "files": files, "once": True})])
     rows = dialog(tab).get_by_role("row")
     await expect(dialog(tab)).to_contain_text("Blender")
-    await expect(rows.nth(1)).to_contain_text("a.safetensors (replaces the one that is there)checkpointshuggingface.co")
+    await expect(rows.nth(1)).to_contain_text("a.safetensors (replaces the existing file)checkpointshuggingface.co")
     await expect(rows.nth(2)).to_have_text("styles/part 1.safetensorslorascivitai.com, huggingface.counknown")
-    await expect(rows.nth(3)).to_contain_text("the server's own disk: /models/<b>old</b>.safetensors")
-    await expect(rows.nth(4)).to_have_text("styles/part 3.safetensorsunknownyou will be asked for its addressunknown")
+    await expect(rows.nth(3)).to_contain_text("the server's disk: /models/<b>old</b>.safetensors")
+    await expect(rows.nth(4)).to_have_text("styles/part 3.safetensorsunknownyou will be asked for its URLunknown")
     await expect(dialog(tab)).to_contain_text("120 files, 23.7 GB, 2 of unknown size")
     assert await dialog(tab).evaluate(OVERFLOWING) == []
     await expect(rows).to_have_count(101)

@@ -89,10 +89,10 @@ async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_
     model.held = asyncio.Event()
     await needy.page.evaluate("() => { window.samePage = true }")
     await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": NEEDY})
-    await expect(notice(needy)).to_contain_text("needs a model that is not there")
+    await expect(notice(needy)).to_contain_text("1 model is missing")
     await keep(needy, "notice")
-    await notice(needy).get_by_role("button", name="Get them").click()
-    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    await notice(needy).get_by_role("button", name="Get models").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="Missing model")
     row = dialog.get_by_role("row").filter(has_text=UPSCALER)
     await expect(row).to_contain_text("upscale_models")
     await expect(row).to_contain_text("Upscaler.model_name")
@@ -102,10 +102,10 @@ async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_
     await keep(needy, "dialog")
     model.held = asyncio.Event()
     await dialog.get_by_role("button", name="Download").click()
-    await expect(notice(needy)).to_contain_text("being downloaded")
+    await expect(notice(needy)).to_contain_text("Downloading models")
     await keep(needy, "download")
     model.held.set()
-    await expect(notice(needy)).to_contain_text("The models are there")
+    await expect(notice(needy)).to_contain_text("All models are present")
     await keep(needy, "done")
     await notice(needy).get_by_role("button", name="Run").click()
 
@@ -129,13 +129,13 @@ async def test_only_what_is_not_skipped_is_fetched(needy: Tab, host: Host) -> No
     ]
     await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
     await expect(notice(needy)).to_contain_text("2 models")
-    await notice(needy).get_by_role("button", name="Get them").click()
-    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    await notice(needy).get_by_role("button", name="Get models").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="Missing model")
     await expect(dialog.get_by_role("row").filter(has_text=OTHER)).to_contain_text("kB")
     await dialog.get_by_role("checkbox", name=f"Skip {OTHER}").check()
     await expect(dialog).to_contain_text("1 model ·")
     await dialog.get_by_role("button", name="Download").click()
-    await expect(notice(needy)).to_contain_text("still not there")
+    await expect(notice(needy)).to_contain_text("still missing")
     assert [path.name for path in (needy.comfy.base / "models").rglob("*.safetensors")] == [UPSCALER]
 
 
@@ -147,15 +147,15 @@ async def test_a_damaged_file_is_shown_as_such_and_replaced_once_the_person_says
     record = {"name": UPSCALER, "directory": "upscale_models", "url": host.url(f"/{UPSCALER}")}
     loader = node(1, "UpscaleModelLoader", "Upscaler", [UPSCALER], properties={"models": [record]})
     await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui([loader])})
-    await expect(notice(needy)).to_contain_text("needs a model that is damaged")
-    await notice(needy).get_by_role("button", name="Get them").click()
-    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    await expect(notice(needy)).to_contain_text("1 model is damaged")
+    await notice(needy).get_by_role("button", name="Get models").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="Missing model")
     row = dialog.get_by_role("row").filter(has_text=UPSCALER)
     await expect(row).to_contain_text("is damaged: it is a Git LFS pointer")
     await expect(row).to_contain_text("kB")
     assert await row.get_by_role("textbox").count() == 0 and file.read_bytes() == pointer
     await dialog.get_by_role("button", name="Download").click()
-    await expect(notice(needy)).to_contain_text("The models are there")
+    await expect(notice(needy)).to_contain_text("All models are present")
     assert file.read_bytes() == model.data
 
 
@@ -170,14 +170,14 @@ async def test_two_models_of_one_file_name_each_get_the_address_that_was_given_f
     ]
     await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
     await expect(notice(needy)).to_contain_text("2 models")
-    await notice(needy).get_by_role("button", name="Get them").click()
-    dialog = needy.page.get_by_role("dialog").filter(has_text="this workflow needs")
+    await notice(needy).get_by_role("button", name="Get models").click()
+    dialog = needy.page.get_by_role("dialog").filter(has_text="Missing model")
     for kind, folder in folders.items():
         row = dialog.get_by_role("row").filter(has_text=kind)
         await row.get_by_role("textbox").fill(host.url(f"/{folder}/{TWIN}"))
         await expect(row).to_contain_text("kB")
     await dialog.get_by_role("button", name="Download").click()
-    await expect(notice(needy)).to_contain_text("The models are there")
+    await expect(notice(needy)).to_contain_text("All models are present")
     models = needy.comfy.base / "models"
     assert {folder: (models / folder / TWIN).read_bytes() for folder in data} == data
 
@@ -211,8 +211,8 @@ async def test_a_model_of_another_spelling_is_set_to_the_listed_one_by_one_click
     path.write_bytes(model_bytes(200))
     held = ui([node(1, "UpscaleModelLoader", "Upscaler", [f"sub\\{OTHER}"])])
     await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": held})
-    await expect(notice(needy)).to_contain_text("spells the name of a model differently")
-    await notice(needy).get_by_role("button", name="Use its spelling").click()
+    await expect(notice(needy)).to_contain_text("1 model is installed under a different spelling")
+    await notice(needy).get_by_role("button", name="Use installed names").click()
     await expect(notice(needy)).to_be_hidden()
     answer = await asyncio.to_thread(needy.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]})
     assert answer["response"] == {"Upscaler.model_name": f"sub/{OTHER}"}

@@ -225,18 +225,18 @@ async def test_what_programs_write_is_shown_as_text(panel: Locator, tab: Tab, as
 async def test_addresses_are_added_found_changed_and_forgotten(
     panel: Locator, tab: Tab, request: pytest.FixtureRequest
 ) -> None:
-    await panel.get_by_role("tab", name="Addresses").click()
+    await panel.get_by_role("tab", name="URLs").click()
     for name in ("one.safetensors", "two.safetensors"):
-        await panel.get_by_role("textbox", name="File name of the model").fill(name)
-        await panel.get_by_role("textbox", name="Address", exact=True).fill(
+        await panel.get_by_role("textbox", name="Model file name").fill(name)
+        await panel.get_by_role("textbox", name="URL", exact=True).fill(
             f"https://huggingface.co/a/b/resolve/main/{name}"
         )
-        await panel.get_by_role("button", name="Add an address").click()
+        await panel.get_by_role("button", name="Add URL").click()
         await expect(panel.get_by_role("listitem").filter(has_text=name)).to_be_visible()
     await keep(request, tab)
     await panel.get_by_role("searchbox").fill("two")
     await expect(panel.get_by_role("listitem")).to_have_count(1)
-    field = panel.get_by_role("textbox", name="Address of two.safetensors")
+    field = panel.get_by_role("textbox", name="URL of two.safetensors")
     await field.fill("https://huggingface.co/a/c/resolve/main/two.safetensors")
     await field.press("Enter")
     await expect(panel.get_by_role("button", name="Save", exact=True)).to_have_count(0)
@@ -264,14 +264,14 @@ async def test_two_browsers_show_the_same_and_a_reload_loses_nothing(
     for page in (tab.page, other.page):
         await page.evaluate(TOGGLE)
         await expect(page.locator(".uiapi").get_by_role("list", name="Log")).to_contain_text("64 → 200")
-    await other.page.get_by_role("button", name="Make this one main").click()
-    await expect(tab.page.locator(".uiapi")).to_contain_text(f"tab {other.webui} is the main one")
+    await other.page.get_by_role("button", name="Make this the main tab").click()
+    await expect(tab.page.locator(".uiapi")).to_contain_text(f"tab {other.webui} is the main tab")
     await tab.page.get_by_role("switch", name="Pause programs").click()
     await expect(other.page.get_by_role("switch")).to_have_attribute("aria-checked", "true")
     await other.page.get_by_role("switch").click()
     await expect(tab.page.get_by_role("switch")).to_have_attribute("aria-checked", "false")
-    await tab.page.get_by_role("button", name="Make this one main").click()
-    await expect(other.page.locator(".uiapi")).to_contain_text(f"tab {tab.webui} is the main one")
+    await tab.page.get_by_role("button", name="Make this the main tab").click()
+    await expect(other.page.locator(".uiapi")).to_contain_text(f"tab {tab.webui} is the main tab")
     await tab.page.evaluate(TOGGLE)
 
 

@@ -66,13 +66,13 @@ async def close(tab: Tab) -> None:
 async def ask_and_answer(server: FakeServer, tab: Tab) -> None:
     """Ask for addresses, as the person types them, and for a workflow to be opened, which they decline."""
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors"])
-    box = ours(tab).get_by_role("textbox", name="Address of a.safetensors")
+    box = ours(tab).get_by_role("textbox", name="URL of a.safetensors")
     await expect(box).to_be_focused()
     # A dialog may take the focus when its way in is over, late on a busy machine; that is another test's matter.
     await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
     assert (await server.ask("get_fields", fields=[]))["response"] == {}
     await tab.page.keyboard.type("https://example.com/a")
-    second = ours(tab).get_by_role("textbox", name="Address of b.safetensors")
+    second = ours(tab).get_by_role("textbox", name="URL of b.safetensors")
     await second.click()
     await tab.page.keyboard.type("https://example.com/b")
     await expect(box).to_have_value("https://example.com/a")
