@@ -1,5 +1,5 @@
 /**
- * Copies of JSON values, and in what two of them differ.
+ * Copies and compares JSON values.
  *
  * @typedef {{key: string, asked: any, held: any}} Mismatch `key` is empty for the value itself
  */
@@ -13,7 +13,7 @@ export function isObject(value) {
 }
 
 /**
- * A copy that shares nothing with the value; what JSON can't hold is the value itself.
+ * Returns a deep copy, or the value itself if it is not JSON-compatible.
  *
  * @param {any} value
  * @returns {any}
@@ -28,7 +28,7 @@ export function copied(value) {
 }
 
 /**
- * What was asked for and is not held. What is held in addition is not counted.
+ * Lists what `asked` contains and `held` does not. Additional values in `held` are ignored.
  *
  * @param {any} asked
  * @param {any} held

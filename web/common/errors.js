@@ -1,9 +1,9 @@
 /**
- * The error a command answers with: a code of the wire, one sentence that says what to do, and facts for programs.
+ * The error that a command fails with: a code, one sentence that says what to do, and details for programs.
  */
 
 /**
- * What a tab may answer by itself; any other code the server reports as tab_failed.
+ * The codes that a tab may use; the server reports any other code as tab_failed.
  *
  * @typedef {"unknown_path" | "ambiguous_path" | "invalid" | "conflict" | "declined" | "execution_failed" | "tab_failed"
  *   | "revision_changed" | "tab_changed" | "unknown_node" | "unknown_node_type" | "unknown_group" | "unknown_tab"
@@ -25,7 +25,7 @@ export class CommandError extends Error {
 }
 
 /**
- * A thrown value's own words; whatever a widget's callback throws need not be an Error.
+ * Returns the message of a thrown value, which need not be an Error.
  *
  * @param {unknown} thrown
  * @returns {string}
@@ -36,9 +36,9 @@ export function words(thrown) {
 }
 
 /**
- * The page's own words and those of what runs in it, in a sentence of ours.
+ * Wraps an error that an export of the workflow threw.
  *
- * @param {unknown} thrown by an export of the workflow, which packs have a hand in
+ * @param {unknown} thrown by the page or a node pack
  * @returns {CommandError}
  */
 export function failedExport(thrown) {

@@ -1,13 +1,13 @@
 /**
- * Values as answers and sentences show them: a long one by its beginning and its length.
+ * Shortens values for responses and error sentences.
  */
 
-// Characters of a value that is shown whole, and of the beginning of one that is not. common/shorten.py has the same.
+// The longest value that is shown whole, and how much is shown of a longer one, in characters; as in common/shorten.py.
 const SHOWN = 200;
 const BEGINNING = 100;
 
 /**
- * A value for an answer: the value itself, or a text that stands for it if its text, or else its JSON, is long.
+ * Returns the value, or the beginning of its text or JSON if that is long.
  *
  * @param {any} value
  * @returns {any}
@@ -16,13 +16,13 @@ export function cut(value) {
   if (value === null || (typeof value !== "string" && typeof value !== "object")) return value;
   const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
   if (text.length <= SHOWN) return value;
-  // Half of a character can't be sent.
+  // Half of a surrogate pair can't be sent.
   const beginning = text.slice(0, BEGINNING).replace(/[\ud800-\udbff]$/, "");
   return `${beginning}… (${text.length} characters)`;
 }
 
 /**
- * A value for a sentence: its JSON, or only its length.
+ * Describes a value in an error sentence: its JSON, or only its length.
  *
  * @param {any} value
  * @returns {string}
@@ -34,7 +34,7 @@ export function named(value) {
 }
 
 /**
- * What came of writes, with long values cut; `get_fields` answers them whole.
+ * Shortens long values in the results of writes; `get_fields` returns them whole.
  *
  * @param {Record<string, import("./types.js").Written>} written
  * @returns {Record<string, import("./types.js").Written>}

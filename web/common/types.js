@@ -1,8 +1,7 @@
 /**
- * What this extension uses of ComfyUI's frontend and speaks on the wire, as types; there is nothing here to run.
+ * Types of the frontend's objects and of the wire; no code.
  *
- * The shapes are those that frontends 1.32 and 1.58 share. Where the two differ, frontend.js is the one place that
- * knows it.
+ * They describe what frontends 1.32 and 1.58 have in common. Only page/frontend.js handles their differences.
  *
  * @typedef {string | number} NodeId A string in 1.58, a number in 1.32; compare as strings.
  *
@@ -18,7 +17,7 @@
  * @property {string} name
  * @property {string | number} type
  * @property {string} [label]
- * @property {{name: string}} [widget] The widget this input can stand in for.
+ * @property {{name: string}} [widget] The widget that this input replaces when it is linked.
  * @property {string} [widgetId] 1.58: this input of a subgraph's node carries a promoted widget.
  *
  * @typedef {object} WidgetOptions
@@ -34,7 +33,7 @@
  * @property {WidgetOptions} [options]
  * @property {string} [label]
  * @property {Widget[]} [linkedWidgets]
- * @property {boolean} [dynamicPrompts] The page reads its text as a dynamic prompt.
+ * @property {boolean} [dynamicPrompts] The page expands its text as a dynamic prompt.
  * @property {(node: GraphNode, index: number) => unknown} [serializeValue] What is exported instead of the value.
  * @property {{nodeId: NodeId, widgetName: string}} [_overlay] 1.32: this widget is another node's, shown here.
  * @property {(value: any, canvas?: unknown, node?: GraphNode, pos?: unknown, event?: unknown) => unknown} [callback]
@@ -52,7 +51,7 @@
  * @property {{collapsed?: boolean, pinned?: boolean}} [flags]
  * @property {string} [color]
  * @property {string} [bgcolor]
- * @property {Subgraph} [subgraph] Only on a node that stands for a subgraph.
+ * @property {Subgraph} [subgraph] Only on a subgraph node.
  * @property {Graph | null} [graph]
  * @property {Record<string, any>} [properties]
  * @property {(name: string, value: any) => void} [setProperty]
@@ -75,7 +74,7 @@
  *
  * @typedef {Graph & {id?: string, inputNode: {id: NodeId, slots: Slot[]}}} Subgraph
  *
- * @typedef {object} Field What a field path stands for.
+ * @typedef {object} Field The field that a path names.
  * @property {"widget" | "input" | "output"} kind
  * @property {GraphNode} node
  * @property {GraphNode[]} hosts The subgraph nodes on the way from the root graph to `node`, outermost first.
@@ -91,17 +90,17 @@
  *
  * @typedef {{nodes: object[], [key: string]: any}} UiWorkflow A workflow as the frontend saves it.
  * @typedef {Record<string, {class_type: string | null, inputs?: Record<string, any>, _meta?: {title?: string}}>} ApiWorkflow
- *   What /prompt takes; the class of a node whose type was not installed is null.
+ *   The input of /prompt; class_type is null if the type was not installed.
  *
- * @typedef {object} Call A request that is being answered.
+ * @typedef {object} Call A request in progress.
  * @property {string} id
- * @property {AbortSignal} signal aborted when nobody waits any more
- * @property {Promise<void>} answered settles once the answer is with the socket
- * @property {(part: Record<string, any>) => void} submitting tells the server what belongs to the answer beside what
- *   ComfyUI answers to the run that is being submitted
- * @property {string} [if_revision] a write only happens if the graph is still at this revision
- * @property {string} [workflow_tab] the workflow tab the command is meant for: its id, path or name
- * @property {string | null} [by] the name of the program that asks
+ * @property {AbortSignal} signal aborted when the client no longer waits
+ * @property {Promise<void>} answered settles once the response is handed to the socket
+ * @property {(part: Record<string, any>) => void} submitting sends the server what the response contains in
+ *   addition to ComfyUI's answer to the submitted run
+ * @property {string} [if_revision] a write is refused unless the graph has this revision
+ * @property {string} [workflow_tab] the id, path or name of the workflow tab that the command is for
+ * @property {string | null} [by] the name of the calling program
  */
 
 export {};

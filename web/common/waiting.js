@@ -1,6 +1,5 @@
 /**
- * Waiting that ends: for the next task or try, for something that may never come, and only while somebody waits for
- * the answer.
+ * Helpers for waiting: delays between retries, time-outs, and waits that end when a command is cancelled.
  */
 
 import { CommandError } from "./errors.js";
@@ -9,7 +8,8 @@ const FIRST_WAIT = 500;
 const LONGEST_WAIT = 4000;
 
 /**
- * Milliseconds to wait before the next try: doubling, capped, and spread so that many tabs don't come back at once.
+ * Returns the delay before the next try in milliseconds: doubling, capped, and spread so that tabs do not all
+ * reconnect at once.
  *
  * @param {number} failures tries that have failed so far
  * @param {number} chance 0 to 1
@@ -20,7 +20,7 @@ export function backOff(failures, chance) {
 }
 
 /**
- * Let everything run that follows from what has happened. A timer would do, but is slowed down in hidden tabs.
+ * Waits for the next task. Unlike a timer, it is not slowed down in hidden tabs.
  *
  * @returns {Promise<void>}
  */
@@ -44,12 +44,12 @@ export function later(milliseconds) {
 }
 
 /**
- * What a promise answers, if that comes in time.
+ * Returns the result of a promise unless it takes too long.
  *
  * @template T
  * @param {PromiseLike<T>} promise
  * @param {number} milliseconds
- * @param {string} sentence what the caller is told otherwise
+ * @param {string} sentence the message of the error otherwise
  * @returns {Promise<T>}
  * @throws {CommandError} tab_failed
  */
@@ -63,12 +63,12 @@ export function within(promise, milliseconds, sentence) {
 }
 
 /**
- * Wait as long as somebody waits for what comes after; the server says when nobody does any more.
+ * Waits for a promise unless the command is cancelled first.
  *
  * @param {Promise<unknown>} promise
  * @param {AbortSignal} signal
  * @returns {Promise<void>}
- * @throws {CommandError} conflict when it was cancelled first
+ * @throws {CommandError} conflict when the command was cancelled
  */
 export function unlessCancelled(promise, signal) {
   return new Promise((resolve, reject) => {

@@ -1,15 +1,15 @@
 /**
- * Frames of the socket: reading one, how large one may be, and the one that answers with an error.
+ * Parses frames of the websocket, checks their size, and builds error responses.
  */
 
 import { CommandError, words } from "../common/errors.js";
 
-// The server closes the socket on a frame of more bytes.
+// The server closes the socket when it receives a larger frame, in bytes.
 const LARGEST_FRAME = 64 * 1024 * 1024;
 
 /**
  * @param {string} text a frame
- * @returns {boolean} whether the server takes one of this length
+ * @returns {boolean} whether the server accepts a frame of this length
  */
 export function fits(text) {
   return text.length <= LARGEST_FRAME / 3 || new TextEncoder().encode(text).length <= LARGEST_FRAME;
@@ -18,7 +18,7 @@ export function fits(text) {
 /**
  * @param {string} id
  * @param {unknown} error
- * @returns {Record<string, any>} the answer to a request that failed
+ * @returns {Record<string, any>} the response to a request that failed
  */
 export function failed(id, error) {
   const known = error instanceof CommandError;
@@ -34,7 +34,7 @@ export function failed(id, error) {
 
 /**
  * @param {any} text
- * @returns {any} the frame, or null when it is none
+ * @returns {any} the frame, or null if the text is not a frame
  */
 export function parse(text) {
   try {

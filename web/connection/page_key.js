@@ -1,17 +1,17 @@
 /**
- * The key that proves to the server that this page is its own: given only to its own pages' scripts, and another one
- * for every start of the server.
+ * Fetches the key by which the server recognises the pages that it delivered. It changes with every start of the
+ * server.
  */
 
-// What the socket to the server may take to be welcomed as well.
+// Milliseconds; the websocket has as long to receive its welcome.
 const ANSWER_WITHIN = 10_000;
 
 /** @typedef {ReturnType<typeof createPageKey>} PageKey */
 
 /**
  * @param {object} options
- * @param {() => string} options.url where the server gives the key
- * @param {() => string | null} options.token the operator's, where this page has been given it
+ * @param {() => string} options.url the URL of the key
+ * @param {() => string | null} options.token the operator's token, if it was entered in this page
  * @param {typeof globalThis.fetch} [options.fetch]
  */
 export function createPageKey({ url, token, fetch = globalThis.fetch }) {
@@ -19,11 +19,11 @@ export function createPageKey({ url, token, fetch = globalThis.fetch }) {
   let key;
 
   return {
-    /** @returns {string | undefined} the key, once the server gave one */
+    /** @returns {string | undefined} the key, once it was received */
     current: () => key,
 
     /**
-     * Ask the server for its key. It may refuse or be gone; that is for the socket to find out.
+     * Requests the key. Failures are ignored here; the websocket reports them.
      *
      * @returns {Promise<void>}
      */
@@ -35,7 +35,7 @@ export function createPageKey({ url, token, fetch = globalThis.fetch }) {
         const answer = await fetch(url(), { method: "POST", headers, signal: AbortSignal.timeout(ANSWER_WITHIN) });
         if (answer.ok) key = (await answer.json()).response.page_key;
       } catch (error) {
-        console.warn("ComfyUI-uiapi: the server gives no key to this page; it is asked again.", error);
+        console.warn("ComfyUI-uiapi: could not fetch the page key; trying again on the next connection.", error);
       }
     },
   };

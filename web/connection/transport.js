@@ -1,23 +1,23 @@
 /**
- * The socket to the server: hello and welcome, requests and answers, and coming back after it was lost.
+ * The websocket to the server: hello and welcome, requests and responses, and reconnecting.
  *
- * It knows frames, not workflows. Client id and session are kept here, in memory only: a duplicated browser tab copies
- * what is stored in the page, and two tabs must not end up with one id.
+ * Client id and session are kept here, in memory only: a duplicated browser tab copies
+ * what is stored in the page, and two tabs must not share one id.
  *
  * @typedef {import("../common/types.js").Call} Call
  *
  * @typedef {object} Options
  * @property {() => string} url
- * @property {() => Record<string, any>} info what the hello tells about this tab
+ * @property {() => Record<string, any>} info the facts about this tab that the hello contains
  * @property {() => string | undefined} sid the id of ComfyUI's own socket
- * @property {WebSocket} [opened] the first socket, if it was opened already; nothing was said on it
+ * @property {WebSocket} [opened] a socket that was opened earlier and not yet used
  * @property {string[]} capabilities
- * @property {string} [unserved] why this page can't answer commands, as a sentence
- * @property {(command: string, data: any, call: Call) => any} handle answers a command, at once or with a promise
- * @property {() => {revision?: string, workflow_tab?: string}} beside what every answer tells of the graph
- * @property {(event: string, data: any) => void} hear takes the server's events
+ * @property {string} [unserved] a sentence that says why this page can't handle commands
+ * @property {(command: string, data: any, call: Call) => any} handle carries out a command; returns its result or a promise of it
+ * @property {() => {revision?: string, workflow_tab?: string}} beside the state of the graph, which is added to every response
+ * @property {(event: string, data: any) => void} hear called with events of the server
  * @property {() => void} greeted called after every welcome
- * @property {() => void} [closed] called whenever the socket was lost
+ * @property {() => void} [closed] called after every disconnect
  * @property {(wrong: boolean) => Promise<string | null>} askToken
  * @property {() => string | null} token
  * @property {import("./page_key.js").PageKey} pageKey
@@ -31,7 +31,7 @@ import { backOff } from "../common/waiting.js";
 
 export const PROTOCOL = 1;
 const WELCOME_WITHIN = 10_000;
-// Characters of small frames that are sent as one; one that is larger goes by itself.
+// Characters of small frames that are sent as one; a larger frame is sent alone.
 const GATHERED_LENGTH = 256 * 1024;
 const REPLACED = 4001;
 const OPEN = 1;
@@ -50,11 +50,11 @@ export function createTransport(options) {
   let failures = 0;
   let stopped = true;
   let welcomed = false;
-  // Whether the person is asked for the token, or the server for its key.
+  // Whether a token or page key is being requested, so that connecting has to wait.
   let asking = false;
   let renewed = false;
   let told = "";
-  /** @type {string[] | null} frames to be sent as one, while frames that came as one are taken */
+  /** @type {string[] | null} responses to be sent as one frame, while several requests that came as one are handled */
   let gathered = null;
   let gatheredLength = 0;
   let asked = 0;
@@ -125,7 +125,7 @@ export function createTransport(options) {
   }
 
   /**
-   * What came as one is answered as one, as far as it is answered at once.
+   * Handles frames that arrived as one; the immediate responses are sent as one as well.
    *
    * @param {WebSocket} own
    * @param {any[]} frames
@@ -141,7 +141,7 @@ export function createTransport(options) {
   }
 
   /**
-   * One frame of several, which must not cost the others their answers.
+   * Handles one of several frames; its failure must not affect the others.
    *
    * @param {WebSocket} own
    * @param {any} frame
@@ -175,7 +175,7 @@ export function createTransport(options) {
   }
 
   /**
-   * Answer in the same task where the command can: a get of a field is measured in fractions of a millisecond.
+   * Handles a request, in the same task if possible: reading a field takes a fraction of a millisecond.
    *
    * @param {WebSocket} own
    * @param {{id: string, command: string, data: any, if_revision?: string, workflow_tab?: string, by?: string}} request
@@ -183,7 +183,7 @@ export function createTransport(options) {
   function answer(own, { id, command, data, if_revision, workflow_tab, by }) {
     /** @type {AbortController | undefined} */
     let made;
-    // A browser's object, some tenth of what a read costs this page; what is answered at once is never cancelled.
+    // Made on demand, since it costs about a tenth of a read, and only commands that take longer can be cancelled.
     const controller = () => (made ??= new AbortController());
     let sent = () => {};
     /** @type {Promise<void>} */
@@ -232,7 +232,7 @@ export function createTransport(options) {
    */
   function finish(own, id, abort, frame) {
     if (running.get(id) === abort) running.delete(id);
-    // What was carried out in spite of a cancel is told all the same: the server keeps it for whoever asks later.
+    // A command that completed in spite of a cancel is reported: the server keeps the response for a later retry.
     if (!abort.signal.aborted || frame.status === "ok") reply(own, frame);
   }
 
@@ -241,7 +241,7 @@ export function createTransport(options) {
    * @param {Record<string, any>} frame
    */
   function reply(own, frame) {
-    // An answer belongs to the socket its request came by; whoever asked through a lost one was told so.
+    // A response belongs to the socket of its request; the requests of a lost socket have failed already.
     if (own.readyState !== OPEN) return;
     let text;
     try {
@@ -250,13 +250,13 @@ export function createTransport(options) {
       text = JSON.stringify(failed(frame.id, error));
     }
     if (!fits(text)) {
-      const large = new CommandError("tab_failed", "The answer is larger than 64 MiB; ask for less at a time.");
+      const large = new CommandError("tab_failed", "The response is larger than 64 MiB; request less at a time.");
       text = JSON.stringify(failed(frame.id, large));
     }
     send(own, text);
   }
 
-  /** @param {any} frame the server's answer to a request of this page */
+  /** @param {any} frame the response to a request of this page */
   function settle({ id, status, error, code, details, ...rest }) {
     const waiting = awaited.get(id);
     awaited.delete(id);
@@ -280,7 +280,7 @@ export function createTransport(options) {
     page.clearTimeout(timer);
     socket = null;
     for (const id of [...running.keys()]) cancel(id);
-    for (const id of [...awaited.keys()]) settle({ id, status: "error", code: "tab_failed", error: "The server has gone." });
+    for (const id of [...awaited.keys()]) settle({ id, status: "error", code: "tab_failed", error: "The connection to the server was lost." });
     closed();
     if (stopped) return;
     if (code === REPLACED) stopped = true;
@@ -292,7 +292,7 @@ export function createTransport(options) {
     }
   }
 
-  /** A server that was restarted has another key. One that refuses the new key too is tried again as if it were gone. */
+  /** Fetches the new key of a server that was restarted. If that is refused as well, the usual retries go on. */
   function renew() {
     asking = renewed = true;
     pageKey.renew().then(() => {
@@ -330,15 +330,15 @@ export function createTransport(options) {
     },
 
     /**
-     * Something tells that the server is back: try at once instead of waiting on. On a socket that looks open something
-     * is said, so that one that died while the computer slept is found out.
+     * Reconnects at once instead of waiting for the next try. If the socket looks open, a frame is sent, which reveals
+     * a connection that died while the computer slept.
      */
     hurry() {
       if (socket) sendInfo(true);
       else connect();
     },
 
-    /** Close, and stay closed until started again. */
+    /** Closes the connection until `start` is called. */
     stop() {
       stopped = true;
       page.clearTimeout(timer);
@@ -346,8 +346,8 @@ export function createTransport(options) {
     },
 
     /**
-     * Tell the server of something. Nothing is told to a server that is not there, and nothing that it would not take:
-     * it would close the socket, and be told the same again after the next welcome.
+     * Sends an event. It is dropped while disconnected, or if it is too large: the server would close the socket, and
+     * the same event would be sent again after the next welcome.
      *
      * @param {string} event
      * @param {any} data
@@ -356,27 +356,27 @@ export function createTransport(options) {
       if (socket?.readyState !== OPEN || !welcomed) return;
       const text = JSON.stringify({ type: "event", event, data });
       if (fits(text)) send(socket, text);
-      else console.warn(`ComfyUI-uiapi: ${event} is not told, since it is larger than 64 MiB`);
+      else console.warn(`ComfyUI-uiapi: the event ${event} was not sent, since it is larger than 64 MiB`);
     },
 
     /**
-     * Ask the server for something in the person's name.
+     * Sends a command to the server on behalf of the person.
      *
      * @param {string} command
      * @param {any} [data]
      * @returns {Promise<any>} its response
-     * @throws {CommandError} with the server's code and sentence; tab_failed while it is not there
+     * @throws {CommandError} with the server's code and message; tab_failed while disconnected
      */
     request(command, data = {}) {
       return new Promise((resolve, reject) => {
         if (socket?.readyState !== OPEN || !welcomed) {
-          reject(new CommandError("tab_failed", "The server is not there; it is being tried again."));
+          reject(new CommandError("tab_failed", "The page is not connected to the server; try again once it has reconnected."));
           return;
         }
         const id = `own-${++asked}`;
         const text = JSON.stringify({ type: "request", id, command, data });
         if (!fits(text)) {
-          reject(new CommandError("invalid", `The workflow is larger than the 64 MiB that ${command} may ask with.`));
+          reject(new CommandError("invalid", `The workflow is larger than the 64 MiB that ${command} accepts.`));
           return;
         }
         awaited.set(id, { resolve, reject });
@@ -384,10 +384,10 @@ export function createTransport(options) {
       });
     },
 
-    /** @returns {number | null} this tab's id, once it was welcomed */
+    /** @returns {number | null} the id of this tab, once it is connected */
     clientId: () => identity.client_id,
 
-    /** Tell the server what the hello told, if that has changed since. */
+    /** Sends the facts about this tab again if they have changed. */
     changed: () => sendInfo(false),
   };
 }

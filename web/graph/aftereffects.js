@@ -1,9 +1,9 @@
 /**
- * What nodes do to themselves a moment after a step: widgets that a pack adds with a timer, values that follow others.
- * Nobody made that a step, so it belongs to the one before it.
+ * Assigns delayed changes of nodes to the undo step before them: widgets that a pack adds with a timer, or values that
+ * follow others. They are no steps of their own.
  *
- * It is told from what a person does by two things: no hand has moved on the page since the step, and nothing but the
- * insides of nodes that were there has changed.
+ * They differ from changes by the person in two ways: the page has received no input since the step, and only the
+ * contents of existing nodes have changed.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  */
@@ -11,9 +11,9 @@
 import { later } from "../common/waiting.js";
 
 const HAND = ["pointerdown", "keydown", "paste", "drop"];
-// What a node can change of itself; where it is, its title and its mode are what people change.
+// What nodes change by themselves; positions, titles and modes are changed by people.
 const OWN = new Set(["widgets_values", "widgets_values_named", "size", "inputs", "outputs", "properties", "order"]);
-// Milliseconds: how long a state that was put back is given to become what it was, and between looks at it.
+// Milliseconds: how long a restored state may take to settle, and between two checks.
 const WAIT_AT_MOST = 600;
 const LOOK_EVERY = 50;
 
@@ -23,14 +23,14 @@ const LOOK_EVERY = 50;
  */
 export function createAfterEffects(frontend, page) {
   const { tracker, state } = frontend;
-  /** @type {any} the undo history whose last step nobody's hand has followed */
+  /** @type {any} the undo history whose last step was not followed by any input */
   let followed = null;
   let loaded = false;
 
   /**
-   * Take what nodes have done to themselves since the last step into the state that the undo history holds.
+   * Merges the changes that nodes made by themselves since the last step into the state of the undo history.
    *
-   * @returns {boolean} false where something else has changed too, or may have
+   * @returns {boolean} false if something else has changed too, or may have
    */
   function settle() {
     const history = tracker();
@@ -38,7 +38,7 @@ export function createAfterEffects(frontend, page) {
     const now = state();
     if (history.constructor.graphEqual?.(history.activeState, now)) return true;
     if (!onlyInsides(history.activeState, now)) return false;
-    // What a graph does to itself when it is loaded does not make it modified.
+    // Changes that a graph makes to itself when it is loaded do not mark it as modified.
     if (loaded) history.reset(now);
     else history.activeState = now;
     return true;
@@ -68,11 +68,11 @@ export function createAfterEffects(frontend, page) {
     follow,
 
     /**
-     * Wait until the graph is what it was before a step was undone or redone, as far as it comes to that by itself.
+     * Waits until a graph that was restored by undo or redo has settled into its target state, if it does.
      *
-     * @param {any} before the state it had
-     * @param {any} target the state that was put back
-     * @returns {Promise<boolean>} whether it is the same
+     * @param {any} before the state before that
+     * @param {any} target the restored state
+     * @returns {Promise<boolean>} whether it has reached that state
      */
     async returnsTo(before, target) {
       const same = (/** @type {any} */ a, /** @type {any} */ b) => tracker()?.constructor.graphEqual?.(a, b);
@@ -92,7 +92,7 @@ export function createAfterEffects(frontend, page) {
 /**
  * @param {any} before a state of the graph
  * @param {any} after another one
- * @returns {boolean} whether both have the same nodes, links and groups, and differ only in what nodes hold
+ * @returns {boolean} whether both have the same nodes, links and groups, and differ only in the contents of nodes
  */
 export function onlyInsides(before, after) {
   return JSON.stringify(outside(before)) === JSON.stringify(outside(after));
@@ -100,7 +100,7 @@ export function onlyInsides(before, after) {
 
 /**
  * @param {any} graph
- * @returns {any} the state of a graph without what its nodes hold and how it is looked at
+ * @returns {any} the state of a graph without the contents of nodes and the view
  */
 function outside({ nodes, links, floatingLinks, reroutes, groups, extra, definitions }) {
   return {
@@ -116,10 +116,10 @@ function shell(node) {
 }
 
 /**
- * What is the page's own doing, and not the same each time: how large late widgets make a node, and its marks.
+ * Removes what the page sets by itself and not always in the same way: sizes of nodes with late widgets, and marks.
  *
  * @param {any} graph
- * @returns {any} the state of a graph without that
+ * @returns {any} the state of a graph without these
  */
 function essence(graph) {
   const nodes = graph.nodes.map((/** @type {any} */ { size: _, ...node }) => node);
@@ -128,7 +128,7 @@ function essence(graph) {
 
 /**
  * @param {any} extra
- * @returns {any} what a workflow carries, without how it is looked at and what the page notes when it loads it
+ * @returns {any} the extra data of a workflow without the view and what the page adds on loading
  */
 function unmarked(extra) {
   const { ds: _, workflowRendererVersion: __, frontendVersion: ___, ...others } = extra ?? {};
@@ -136,9 +136,9 @@ function unmarked(extra) {
 }
 
 /**
- * @param {any} target the state that was put back
+ * @param {any} target the restored state
  * @param {any} now
- * @returns {boolean} whether a node does not have all the values yet that it is to hold
+ * @returns {boolean} whether a node still lacks some of its values
  */
 function isUnfinished(target, now) {
   const counts = widgetCounts(now);
@@ -148,7 +148,7 @@ function isUnfinished(target, now) {
 /**
  * @param {any} before
  * @param {any} now
- * @returns {boolean} whether the only difference, but for sizes, is that nodes have more or fewer values
+ * @returns {boolean} whether, apart from sizes, nodes only have more or fewer values
  */
 function differsInNumber(before, now) {
   if (!onlyInsides(before, now)) return false;

@@ -1,14 +1,13 @@
 /**
- * Edits of which all or nothing is done, as one undo step: one, several, or only the difference they would make.
+ * Carries out one or several edits, all or nothing, as one undo step, or as a dry run that only reports the changes.
  *
- * There is no second graph to try things on: the page keeps widget values and subgraphs by the ids of the one that is
- * open. So a dry run makes the changes, looks at the difference and puts everything back before the page is drawn
- * again. A widget's callback is called in a dry run as well, since what it
- * does to other widgets is part of the difference.
+ * A dry run can't use a second graph, since the page keeps widget values and subgraphs by the ids of the open one. It
+ * makes the changes, compares, and restores everything before the page is drawn again. Callbacks of widgets are called
+ * in a dry run as well, since their effects on other widgets are part of the result.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  * @typedef {import("../page/workflows.js").Workflows} Workflows
- * @typedef {(frontend: Frontend, data: any) => any} Edit does its work at once
+ * @typedef {(frontend: Frontend, data: any) => any} Edit a synchronous edit
  */
 
 import { CommandError, words } from "../common/errors.js";
@@ -17,7 +16,7 @@ import { remember } from "./rollback.js";
 
 /**
  * @param {{frontend: Frontend, workflows: Workflows}} means
- * @param {Record<string, Edit>} edits what may be in a batch, by command
+ * @param {Record<string, Edit>} edits the edits that a batch may contain, by command
  * @param {{commands: {command: string, data?: any}[], dry_run?: boolean}} data
  */
 export function batch(means, edits, { commands, dry_run = false }) {
@@ -29,7 +28,7 @@ export function batch(means, edits, { commands, dry_run = false }) {
   }
   const history = workflows.tracker();
   if (!history) throw new CommandError("tab_failed", "The page has no workflow tab open; open one first.");
-  // What the person did up to now stays a step of its own.
+  // Earlier changes of the person stay a step of their own.
   workflows.capture();
   const { page, takeOut } = withChoices(frontend);
   const { picture, putBack } = remember(means, commands.map(({ command }) => command), history.activeState);
@@ -50,7 +49,7 @@ export function batch(means, edits, { commands, dry_run = false }) {
     frontend.repaint();
     return { results, applied: true, changes: differences(picture, takePicture(frontend.rootGraph())) };
   }
-  // No afterChange: nothing is to be noticed. Whoever waits for what is put back makes steps of its own again.
+  // No afterChange: the undo history must not notice. Later edits are steps of their own again.
   history.changeCount--;
   const changes = failure ? [] : differences(picture, takePicture(frontend.rootGraph()));
   takeOut();
@@ -63,7 +62,7 @@ export function batch(means, edits, { commands, dry_run = false }) {
 }
 
 /**
- * The page for edits that may be put back.
+ * Wraps the frontend for edits that may be rolled back.
  *
  * @param {Frontend} frontend
  */
@@ -73,7 +72,7 @@ function withChoices(frontend) {
   return {
     page: { ...frontend, choiceAdded: (/** @type {any[]} */ list, /** @type {any} */ value) => void added.push({ list, value }) },
 
-    /** Take out the choices that the edits have added to combos; a state does not hold them. */
+    /** Removes the choices that the edits added to combos; they are not part of a saved state. */
     takeOut() {
       for (const { list, value } of added.reverse()) if (list[list.length - 1] === value) list.pop();
     },
@@ -81,7 +80,7 @@ function withChoices(frontend) {
 }
 
 /**
- * Carry out one edit, all of it or nothing.
+ * Carries out one edit, all or nothing.
  *
  * @param {{frontend: Frontend, workflows: Workflows}} means
  * @param {Record<string, Edit>} edits
@@ -91,7 +90,7 @@ function withChoices(frontend) {
 export function alone(means, edits, command, data) {
   const { frontend, workflows } = means;
   const history = workflows.tracker();
-  // Without a history there is nothing to put back by; set_fields sees to it itself, at less cost.
+  // A rollback needs a history; set_fields has a cheaper rollback of its own.
   if (!history || command === "set_fields") return edits[command](frontend, data);
   const { putBack } = remember(means, [command]);
   history.beforeChange();

@@ -1,8 +1,8 @@
 /**
- * Pictures of the graph's content, to tell whether and how it has changed: every node, widget, link and group.
+ * Takes pictures of the graph's content, and lists the differences between two of them: nodes, widgets, links, groups.
  *
- * Each thing is kept as one JSON text, since comparing texts is fast and only what differs has to be read again.
- * Sizes are kept apart: the page changes them by itself while it lays nodes out.
+ * Each item is one JSON text, since texts are compared fast and only those that differ have to be parsed. Sizes are
+ * separate, since the page changes them by itself during layout.
  *
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").GraphNode} GraphNode
@@ -12,7 +12,7 @@
  * @property {Map<string, string>} nodes by execution id: NodeFacts
  * @property {Map<string, string>} paths by execution id: a path of the node
  * @property {Map<string, string>} sizes by execution id
- * @property {Map<string, string>} groups by the id of the subgraph node and the group's own: GroupFacts
+ * @property {Map<string, string>} groups by the ids of the subgraph node and the group: GroupFacts
  * @property {Map<string, string>} links by input (`id slot`): the output
  *
  * @typedef {{type: string, title: string, pos: number[], mode: string, collapsed: boolean,
@@ -33,7 +33,7 @@ import { words } from "../common/errors.js";
 import { enquote, fold, isField, needsQuotes, titleOf } from "../paths/path_grammar.js";
 import { executionId, ownerOf, walk } from "../paths/subgraphs.js";
 
-/** @type {Record<number, string>} LiteGraph's numbers of modes. */
+/** @type {Record<number, string>} The modes of nodes by LiteGraph's numbers. */
 const MODES = { 0: "always", 2: "muted", 4: "bypassed" };
 const TOLD_OF_NODES = /** @type {const} */ (["title", "pos", "mode", "collapsed", "pinned", "color"]);
 const TOLD_OF_GROUPS = /** @type {const} */ (["title", "bounding", "color"]);
@@ -80,7 +80,7 @@ function hostPlace(hosts) {
 
 /**
  * @param {Graph} graph
- * @returns {Map<string, number>} how many nodes have a title
+ * @returns {Map<string, number>} the number of nodes by title
  */
 function counted(graph) {
   const counts = new Map();
@@ -92,7 +92,7 @@ function counted(graph) {
 }
 
 /**
- * What nodePath answers for one step, without comparing every node with every other.
+ * Returns the same as one step of nodePath, without comparing every node with every other.
  *
  * @param {GraphNode} node
  * @param {Map<string, number>} counts
@@ -105,8 +105,8 @@ function name(node, counts) {
 }
 
 /**
- * A widget's value. One that JSON can't hold, or that throws when it is asked, must not hide the rest of the graph:
- * what it says is shown in its place.
+ * Returns the value of a widget, or a text in its place if it is not JSON-compatible or reading it throws, which must
+ * not prevent reading the rest of the graph.
  *
  * @param {import("../common/types.js").Widget} widget
  * @returns {any}
@@ -130,7 +130,7 @@ function facts({ node, hosts }) {
   const widgets = Object.create(null);
   for (const widget of node.widgets ?? []) {
     if (!isField(widget) || widget.name in widgets) continue;
-    // A promoted widget is told of once, where its value is kept.
+    // A promoted widget is listed once, where its value is stored.
     if ((hosts.length > 0 || node.subgraph) && ownerOf({ node, hosts, widget }).widget !== widget) continue;
     widgets[widget.name] = valueOf(widget);
   }
@@ -172,7 +172,7 @@ export function groupFacts(group) {
 
 /**
  * @param {ArrayLike<number> | undefined} values
- * @returns {[number, number]} whole pixels: the page moves nodes by fractions while it lays them out
+ * @returns {[number, number]} whole pixels: the page moves nodes by fractions of a pixel during layout
  */
 export function pair(values) {
   return [round(values?.[0] ?? 0), round(values?.[1] ?? 0)];
@@ -186,7 +186,7 @@ function round(value) {
 /**
  * @param {Picture} a
  * @param {Picture} b
- * @param {boolean} sizes whether sizes count
+ * @param {boolean} sizes whether to compare sizes
  * @returns {boolean}
  */
 export function samePicture(a, b, sizes) {
@@ -209,11 +209,11 @@ function sameMap(a, b) {
 }
 
 /**
- * What leads from one picture to another, in the order: removed, added, changed.
+ * Lists the changes from one picture to another, in the order: removed, added, changed.
  *
  * @param {Picture} before
  * @param {Picture} after
- * @param {boolean} [sizes] whether sizes count
+ * @param {boolean} [sizes] whether to compare sizes
  * @returns {Change[]}
  */
 export function differences(before, after, sizes = true) {
@@ -310,7 +310,7 @@ function groupChanges(before, after) {
 }
 
 /**
- * Links that are in one picture and not in the other.
+ * Lists the links that are in one picture and not in the other.
  *
  * @param {Picture} picture
  * @param {Picture} other
@@ -340,7 +340,7 @@ function slotPath(picture, end, list) {
   const [id, slot] = end.split(" ");
   const path = picture.paths.get(id);
   if (path) return `${path}.${list}[${slot}]`;
-  // The rim of a subgraph: its input is the subgraph node's own.
+  // The boundary of a subgraph: its inputs are those of the subgraph node.
   const host = picture.paths.get(id.slice(0, id.lastIndexOf(":")));
   const other = list === "inputs" ? "outputs" : "inputs";
   return host ? `${host}.${other}[${slot}]` : `#${id}.${list}[${slot}]`;

@@ -1,7 +1,7 @@
 /**
- * Editing the graph as a person would: nodes made, removed, changed and arranged, links taken away, subgraphs.
+ * Edits the graph as a person would: adds, removes, changes and arranges nodes, removes links, converts subgraphs.
  *
- * Every function does its work at once, as one undo step; what is half done when it throws, batch.js puts back.
+ * Every function is synchronous and one undo step. If it throws, batch.js rolls back what it has done.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  * @typedef {import("../paths/node_paths.js").Place} Place
@@ -33,7 +33,7 @@ export function addNode(frontend, data) {
   const root = frontend.rootGraph();
   const host = data.subgraph === undefined ? null : resolveNode(root, data.subgraph);
   if (host && !host.node.subgraph) {
-    throw new CommandError("invalid", `${data.subgraph} is no subgraph; leave subgraph out to add to the whole.`, {
+    throw new CommandError("invalid", `${data.subgraph} is not a subgraph; leave subgraph out to add to the whole workflow.`, {
       node: data.subgraph,
     });
   }
@@ -51,7 +51,7 @@ export function addNode(frontend, data) {
       const fields = withOffered(data.fields ?? [], data.pictures);
       const set = cutWritten(setFields(frontend, fields.map(([name, value]) => [`#${executionId(place)}.${enquote(name)}`, value])));
       const made = { node: brief(root, place) };
-      // In the words of the request.
+      // By the names of the request.
       return fields.length === 0 ? made : { ...made, set: named(fields, set) };
     } catch (error) {
       graph.remove(node);
@@ -79,7 +79,7 @@ function made(frontend, type) {
   const node = Object.hasOwn(types, type) ? frontend.litegraph().createNode(type) : null;
   if (node) return node;
   const near = nearestNames(type, Object.keys(types));
-  throw new CommandError("unknown_node_type", `This page knows no node type ${JSON.stringify(type)}; the nearest are ${near.join(", ")}.`, {
+  throw new CommandError("unknown_node_type", `This page does not know the node type ${JSON.stringify(type)}; the nearest are ${near.join(", ")}.`, {
     type,
     nearest: near,
   });
@@ -87,7 +87,7 @@ function made(frontend, type) {
 
 /**
  * @param {any} graph
- * @returns {[number, number]} right of all there is
+ * @returns {[number, number]} to the right of all nodes
  */
 function freePlace(graph) {
   if (graph.nodes.length === 0) return [100, 130];
@@ -108,7 +108,7 @@ export function removeNodes(frontend, { nodes }) {
   }
   return frontend.undoStep(() => {
     const removed = places.map((place) => ({ id: executionId(place), type: place.node.type, title: place.node.title ?? "" }));
-    // What is inside a removed subgraph is gone with it.
+    // Inner nodes first, since they go with their subgraph.
     for (const { node } of [...places].sort((a, b) => b.hosts.length - a.hosts.length)) /** @type {any} */ (node.graph)?.remove(node);
     return { removed };
   });
@@ -131,12 +131,12 @@ export function setNode(frontend, data) {
  * @param {Frontend} frontend
  * @param {any} node
  * @param {{title?: string, pos?: [number, number], size?: [number, number], mode?: string, collapsed?: boolean,
- *   pinned?: boolean, color?: string | null}} facts what is not given stays
+ *   pinned?: boolean, color?: string | null}} facts what to change
  */
 export function change(frontend, node, { title, pos, size, mode, collapsed, pinned, color }) {
   const colors = color === undefined ? undefined : nodeColors(frontend, color);
   if (mode !== undefined && !Object.hasOwn(MODES, mode)) {
-    throw new CommandError("invalid", `A node's mode is always, muted or bypassed, not ${JSON.stringify(mode)}.`, { mode });
+    throw new CommandError("invalid", `The mode of a node has to be always, muted or bypassed, not ${JSON.stringify(mode)}.`, { mode });
   }
   if (title !== undefined) node.title = title;
   if (pos) node.pos = [...pos];
@@ -171,7 +171,7 @@ export function nodeColors(frontend, color) {
   const known = frontend.canvas().constructor.node_colors ?? {};
   if (Object.hasOwn(known, color)) return known[color];
   const names = Object.keys(known);
-  throw new CommandError("invalid", `A colour is #rrggbb, null or one of ${names.join(", ")}.`, { color, options: names });
+  throw new CommandError("invalid", `A colour has to be #rrggbb, null or one of ${names.join(", ")}.`, { color, options: names });
 }
 
 /**
@@ -220,7 +220,7 @@ function placed(field, link) {
   const { node, hosts } = field;
   const target = node.graph?.nodes.find(({ id }) => String(id) === String(link.target_id));
   if (!target) {
-    throw new CommandError("invalid", "This link leaves the subgraph; take it away at the subgraph's own output.", {
+    throw new CommandError("invalid", "This link leaves the subgraph; disconnect it at the output of the subgraph node.", {
       node: executionId({ node, hosts }),
     });
   }
@@ -243,7 +243,7 @@ function tried(look) {
 
 /**
  * @param {Frontend} frontend
- * @param {{nodes?: string[]}} data the nodes of one graph; without them all of the whole workflow's
+ * @param {{nodes?: string[]}} data nodes of one graph; all nodes of the workflow by default
  */
 export function arrange(frontend, { nodes }) {
   const root = frontend.rootGraph();
@@ -258,10 +258,10 @@ export function arrange(frontend, { nodes }) {
 }
 
 /**
- * Nodes in columns from left to right, each right of those it takes from, beginning where the first of them is.
+ * Arranges nodes in columns from left to right, each to the right of its inputs, starting at the position of the first.
  *
  * @param {any[]} nodes
- * @returns {number} how many have moved
+ * @returns {number} the number of moved nodes
  */
 function inColumns(nodes) {
   const chosen = new Set(nodes.map(({ id }) => String(id)));
@@ -270,7 +270,7 @@ function inColumns(nodes) {
   );
   /** @type {Map<string, number>} */
   const column = new Map([...chosen].map((id) => [id, 0]));
-  // As many rounds as the longest chain can have; links in a circle end there too.
+  // As many rounds as the longest chain can have, which also ends cycles.
   for (let round = 0, moved = true; moved && round < nodes.length; round++) {
     moved = false;
     for (const { origin_id, target_id } of feeds) {
@@ -324,7 +324,7 @@ export function unpackSubgraph(frontend, data) {
   const { node, hosts } = resolveNode(root, data.node);
   /** @type {any} */
   const graph = node.graph;
-  if (!node.subgraph) throw new CommandError("invalid", `${data.node} is no subgraph.`, { node: data.node });
+  if (!node.subgraph) throw new CommandError("invalid", `${data.node} is not a subgraph.`, { node: data.node });
   const before = new Set(graph.nodes);
   return frontend.undoStep(() => {
     if (graph.unpackSubgraph(node) === false) {

@@ -1,5 +1,5 @@
 /**
- * Groups: the titled frames on the canvas of the whole workflow.
+ * Adds, changes and removes groups, the titled frames on the canvas of the workflow.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  */
@@ -43,7 +43,7 @@ export function setGroup(frontend, { group: name, title, pos, size, bounding, co
   return frontend.undoStep(() => {
     if (title !== undefined) group.title = title;
     if (pos) {
-      // As when a person drags it: what is inside goes with it.
+      // As when a person drags it, its contents move along.
       const [x, y] = [pos[0] - group.pos[0], pos[1] - group.pos[1]];
       for (const item of [...nodesIn(group), ...groupsIn(group)]) item.move(x, y, true);
       place(group, [pos[0], pos[1], group.size[0], group.size[1]]);
@@ -76,7 +76,7 @@ function place(group, bounding) {
 }
 
 /**
- * The frame around nodes. The page's own knows only nodes that were drawn; one made a moment ago was not.
+ * Returns the frame around nodes. The page's own function only works for nodes that were drawn, unlike new ones.
  *
  * @param {any[]} nodes
  * @param {number} titleHeight of the group
@@ -91,7 +91,7 @@ function around(nodes, titleHeight) {
 
 /**
  * @param {any} group
- * @returns {any[]} the nodes whose middle is in it
+ * @returns {any[]} the nodes whose centre is in it
  */
 function nodesIn(group) {
   const [left, top, width, height] = groupFacts(group).bounding;
@@ -103,7 +103,7 @@ function nodesIn(group) {
 
 /**
  * @param {any} group
- * @returns {any[]} the groups that are wholly in it
+ * @returns {any[]} the groups that are entirely in it
  */
 function groupsIn(group) {
   const [left, top, width, height] = groupFacts(group).bounding;

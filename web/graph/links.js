@@ -1,12 +1,12 @@
 /**
- * Links between nodes: making one, and telling what an input or output is linked to.
+ * Links outputs to inputs, and finds what an input or output is linked to.
  *
  * @typedef {import("../common/types.js").Field} Field
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").GraphNode} GraphNode
  *
  * @typedef {{node: string, title: string, slot: number, name: string, path: string}} End One end of a link; `node` is
- *   the id under which ComfyUI runs it.
+ *   its execution id.
  */
 
 import { CommandError, words } from "../common/errors.js";
@@ -14,7 +14,7 @@ import { pathOf, resolve } from "../paths/paths.js";
 import { executionId, inputOf, linkInto, linksOutOf } from "../paths/subgraphs.js";
 
 /**
- * What feeds an input (an end, or null), or what an output feeds (a list of ends).
+ * Returns the source of an input (or null), or the targets of an output.
  *
  * @param {Graph} root
  * @param {Field} field of kind input or output
@@ -31,7 +31,7 @@ export function linked(root, { kind, node, hosts, slot = 0 }) {
 }
 
 /**
- * Link an output to an input, as one undo step; a link that was there is replaced.
+ * Links an output to an input, as one undo step; an existing link is replaced.
  *
  * @param {Pick<import("../page/frontend.js").Frontend, "rootGraph" | "undoStep" | "litegraph">} page
  * @param {string} fromPath `Title.outputs[0]`, `Title.NAME`, or `Title` with a single output
@@ -80,16 +80,16 @@ export function bothEnds(root, fromPath, toPath) {
   const from = resolve(root, fromPath, "outputs");
   const to = asInput(resolve(root, toPath, "inputs"));
   if (from.kind !== "output") {
-    throw new CommandError("invalid", `${fromPath} is no output; give the output first, then the input.`, { path: fromPath });
+    throw new CommandError("invalid", `${fromPath} is not an output; give the output first, then the input.`, { path: fromPath });
   }
   if (to.kind !== "input") {
-    throw new CommandError("invalid", `${toPath} is no input; give the output first, then the input.`, { path: toPath });
+    throw new CommandError("invalid", `${toPath} is not an input; give the output first, then the input.`, { path: toPath });
   }
   return { from, to };
 }
 
 /**
- * Both ends of a link.
+ * Returns both ends of a link.
  *
  * @param {Graph} root
  * @param {{node: GraphNode, hosts: GraphNode[]}} place a node of the link's graph
@@ -104,7 +104,7 @@ export function ends(root, { node, hosts }, { origin_id, origin_slot, target_id,
 }
 
 /**
- * A widget's path names the input that can stand in for it.
+ * Returns the input that can replace a widget.
  *
  * @param {Field} field
  * @returns {Field}
@@ -115,7 +115,7 @@ function asInput(field) {
 }
 
 /**
- * The node at the other end of a link. Links from and to the rim of a subgraph end at the subgraph's node itself.
+ * Returns the node at the other end of a link. Links to the boundary of a subgraph end at the subgraph node.
  *
  * @param {Graph} root
  * @param {GraphNode} node

@@ -16,7 +16,7 @@ import { choices, isChoice } from "../widgets/widget_values.js";
 const OPTIONS_AT_MOST = 200;
 
 /**
- * The entry of query_fields.
+ * Returns the entry of a node in query_fields.
  *
  * @param {Graph} root
  * @param {Place} place
@@ -50,7 +50,7 @@ export function identity(place) {
 }
 
 /**
- * What commands that make or change a node answer: the entry of query_fields and how the node looks.
+ * Returns the result of commands that add or change a node: its entry in query_fields and its appearance.
  *
  * @param {Graph} root
  * @param {Place} place
@@ -72,7 +72,7 @@ export function looks(node) {
 }
 
 /**
- * The links of a node, by input and output.
+ * Returns the links of a node, by input and output.
  *
  * @param {Graph} root
  * @param {Place} place

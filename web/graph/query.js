@@ -1,5 +1,5 @@
 /**
- * Reading the graph in pieces: the nodes that fit, and of each only what is wanted.
+ * Selects nodes by filters, and of each node the requested facts.
  *
  * @typedef {import("../paths/node_paths.js").Place} Place
  * @typedef {import("../common/types.js").Graph} Graph
@@ -15,7 +15,7 @@ import { resolve } from "../paths/paths.js";
 import { titleOf } from "../paths/path_grammar.js";
 import { executionId, walk } from "../paths/subgraphs.js";
 
-// In `want`: what described() tells, what looks() tells, and the links.
+// The names in `want`: facts of described(), facts of looks(), and the links.
 const DESCRIBED = ["widgets", "path", "mode", "subgraph"];
 const LOOKS = ["pos", "size", "mode_name", "collapsed", "pinned", "color"];
 const ALWAYS = ["id", "type", "title", "inputs", "outputs"];
@@ -75,9 +75,9 @@ function chosen(root, place, want) {
 
 /**
  * @param {Graph} root
- * @param {string} near a node's path, or that of a field of it
+ * @param {string} near the path of a node or of one of its fields
  * @param {number} distance
- * @returns {Set<string>} the ids of the nodes that many links away or nearer, in the same graph
+ * @returns {Set<string>} the ids of the nodes of the same graph within that many links
  */
 function around(root, near, distance) {
   const { node, hosts } = nodeOf(root, near);

@@ -1,13 +1,13 @@
 /**
- * Putting the open graph back into what it was: values and looks by the same way as they came, everything else by
- * having the page restore a state, as it does for Undo.
+ * Restores the open graph after a failed or tried edit: values and appearance directly, everything else by loading a
+ * saved state into the page, as Undo does.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  * @typedef {import("../page/workflows.js").Workflows} Workflows
  * @typedef {import("./diff.js").Change} Change
  * @typedef {import("./diff.js").Picture} Picture
  *
- * @typedef {{clause: string, changes: Change[]}} Left what is not as it was, although it was put back: in words, and in full
+ * @typedef {{clause: string, changes: Change[]}} Left What could not be restored, as a clause and as changes.
  */
 
 import { change as changeNode } from "./editing.js";
@@ -16,16 +16,16 @@ import { createMemory } from "../widgets/node_memory.js";
 import { differences, modeName, takePicture } from "./diff.js";
 import { byExecutionId, walk } from "../paths/subgraphs.js";
 
-// What these change can be put back piece by piece.
+// The changes of these commands can be restored one by one.
 const IN_PLACE = new Set(["set_fields", "set_node"]);
 const NAMED = 5;
 
 /**
- * Remember the graph before commands change it.
+ * Remembers the graph before commands change it.
  *
  * @param {{frontend: Frontend, workflows: Workflows}} means
  * @param {string[]} commands
- * @param {any} [noted] the graph's state, where the undo history has just noted it
+ * @param {any} [noted] the graph's state, if the undo history has just captured it
  * @returns {{picture: Picture, putBack: () => Promise<Left | null>}}
  */
 export function remember(means, commands, noted) {
@@ -33,7 +33,7 @@ export function remember(means, commands, noted) {
   const picture = takePicture(frontend.rootGraph());
   const piecewise = commands.every((command) => IN_PLACE.has(command));
   const restore = piecewise ? inPlace(frontend) : byState(means);
-  // Sizes are the page's own doing.
+  // The page changes sizes by itself.
   const left = () =>
     differences(picture, takePicture(frontend.rootGraph()), false).filter((change) => isSaved(frontend, change));
 
@@ -44,20 +44,20 @@ export function remember(means, commands, noted) {
     } catch (error) {
       reason = `: ${words(error)}`;
     }
-    // Pieces do not bring everything back, such as what a callback has changed of another node.
+    // That does not restore everything, such as changes of other nodes by a callback.
     if (noted && piecewise && left().length > 0) await byState(means, noted)();
     const changes = left();
     if (changes.length === 0) return null;
     const paths = [...new Set(changes.map(({ path, node }) => path ?? `#${node}`))];
     const more = paths.length > NAMED ? ` and ${paths.length - NAMED} more` : "";
-    return { changes, clause: `the page did not put back ${paths.slice(0, NAMED).join(", ")}${more}${reason}` };
+    return { changes, clause: `the page did not restore ${paths.slice(0, NAMED).join(", ")}${more}${reason}` };
   }
 
   return { picture, putBack: () => workflows.undisturbed(putBack) };
 }
 
 /**
- * What a workflow is saved without, such as a text that shows a result, is also lost by every Undo.
+ * Whether a difference is only in what a saved workflow lacks, such as a text that shows a result; Undo loses it too.
  *
  * @param {Frontend} frontend
  * @param {Change} change
@@ -72,10 +72,10 @@ function isSaved(frontend, { kind, node, what }) {
 }
 
 /**
- * Remember every node's values and looks.
+ * Remembers the values and appearance of every node.
  *
  * @param {Frontend} frontend
- * @returns {() => void} puts them back
+ * @returns {() => void} restores them
  */
 function inPlace(frontend) {
   const memory = createMemory(frontend);
@@ -113,7 +113,7 @@ function inPlace(frontend) {
 /**
  * @param {{frontend: Frontend, workflows: Workflows}} means
  * @param {any} [noted]
- * @returns {() => Promise<void>} has the page restore the graph as it is now, and what it shows of it
+ * @returns {() => Promise<void>} has the page restore the present graph and view
  */
 function byState({ frontend, workflows }, noted) {
   const state = noted ?? workflows.state();

@@ -1,10 +1,10 @@
 /**
- * Pictures of the canvas or of some nodes, drawn beside what the person sees and without disturbing it.
+ * Takes screenshots of the canvas or of some nodes without disturbing the view.
  *
- * The page's own canvas draws once onto another element, within one task, so that nothing flickers. "Nodes 2.0" are
- * elements of the page and on no canvas; for the shot the nodes are drawn the other way, which the page still knows.
- * Text boxes are elements in both ways and are drawn in afterwards. Pictures on nodes begin to load when a node is
- * first drawn, and 1.49 and later draw them in a microtask of their own.
+ * The page's canvas draws once onto another element, within one task, so that nothing flickers. "Nodes 2.0" are page
+ * elements and not on the canvas; for the screenshot the nodes are drawn the classic way. Text boxes are elements in
+ * both modes and are added afterwards. Pictures on nodes begin to load when a node is first drawn, and 1.49 and later
+ * draw them in a separate microtask.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  * @typedef {{x: number, y: number, width: number, height: number}} Area in the graph's units
@@ -18,10 +18,10 @@ const PADDING = 30;
 const TITLE_HEIGHT = 30;
 const BOX_MARGIN = 10;
 const LINE = 14;
-// Pixels a side; browsers refuse canvases that are much larger.
+// Pixels per side; browsers refuse much larger canvases.
 const LARGEST = 8192;
 const LARGEST_UNASKED = 4096;
-// Milliseconds that pictures on nodes may take to load, and between looks.
+// Milliseconds: how long pictures on nodes may take to load, and between two checks.
 const LOADED_WITHIN = 1500;
 const LOOK_EVERY = 50;
 
@@ -58,9 +58,9 @@ export async function screenshot(frontend, page, { nodes, width, height, padding
       await new Promise((resume) => page.setTimeout(resume, LOOK_EVERY));
       shot = shoot();
     }
-    // A node makes room for its picture when it is drawn with one, and shows it from the next time on.
+    // A node makes room for its picture when it is first drawn with it, and shows it from the next time on.
     if (shot.shown.some(({ imgs }) => imgs?.length > 0)) shot = shoot();
-    // What the page has put off until the end of this task is drawn before what comes after this.
+    // Lets the page draw what it has deferred to the end of this task.
     await Promise.resolve();
     return { png: encoded(frontend, page, shot.front, shot.size), ...shot.size };
   } finally {
@@ -70,7 +70,7 @@ export async function screenshot(frontend, page, { nodes, width, height, padding
 
 /**
  * @param {any} node
- * @returns {boolean} whether the page is fetching the pictures it shows on a node
+ * @returns {boolean} whether the pictures of a node are still loading
  */
 function loadsPictures({ images, imgs, animatedImages, previewMediaType, flags }) {
   const still = !animatedImages && previewMediaType !== "video" && !flags?.collapsed;
@@ -78,8 +78,8 @@ function loadsPictures({ images, imgs, animatedImages, previewMediaType, flags }
 }
 
 /**
- * Do something while the canvas shows a graph. A canvas that is given another one drops the selection, which it is
- * given back, and whatever is being dragged, which it can't be.
+ * Calls `work` while the canvas shows a graph. Changing the graph drops the selection, which is restored, and anything
+ * that is being dragged, which can't be.
  *
  * @template T
  * @param {any} canvas
@@ -92,7 +92,7 @@ function lookingInto(canvas, graph, work) {
   const before = canvas.graph;
   if (graph === before) return work();
   if (canvas.pointer.isDown) {
-    throw new CommandError("conflict", "The person at the browser is dragging something; ask again, or for nodes of the graph that is shown.");
+    throw new CommandError("conflict", "The person at the browser is dragging something; try again, or name nodes of the graph that is shown.");
   }
   const selected = [...canvas.selectedItems];
   canvas.setGraph(graph);
@@ -126,7 +126,7 @@ function visible({ canvas: element, ds }) {
   const { clientWidth: width, clientHeight: height } = element;
   if (!width || !height) {
     const shows = "The tab does not show its canvas now (it may be in App mode)";
-    throw new CommandError("conflict", `${shows}; name the nodes that the picture is to show, or have the graph shown again.`);
+    throw new CommandError("conflict", `${shows}; name the nodes to show, or switch back to the graph.`);
   }
   return { x: -ds.offset[0], y: -ds.offset[1], width: width / ds.scale, height: height / ds.scale };
 }
@@ -154,7 +154,7 @@ function drawn(frontend, page, canvas, area, scale, { width, height }, plain) {
     viewport: canvas.viewport,
     show_info: canvas.show_info,
     element: ds.element,
-    // 1.58 keeps the size it draws for beside the element.
+    // 1.58 stores the size separately from the element.
     viewportSize: ds.viewportSize,
     scale: ds.scale,
     offset: [ds.offset[0], ds.offset[1]],
@@ -168,7 +168,7 @@ function drawn(frontend, page, canvas, area, scale, { width, height }, plain) {
     ds.element = front.element;
     ds.setViewportSize?.(width, height);
     ds.scale = scale;
-    // In the middle, where the picture is wider or higher than the nodes.
+    // Centred if the picture is wider or higher than the nodes.
     ds.offset[0] = (width / scale - area.width) / 2 - area.x;
     ds.offset[1] = (height / scale - area.height) / 2 - area.y;
     plain(canvas.graph.nodes, () => canvas.draw(true, true));
@@ -205,7 +205,7 @@ function encoded(frontend, page, front, { width, height }) {
   try {
     return picture.element.toDataURL("image/png").split(",")[1];
   } catch {
-    throw new CommandError("tab_failed", "A node shows a picture of another site, which the browser does not let be copied.");
+    throw new CommandError("tab_failed", "A node shows a picture from another site, which the browser does not allow to be copied; leave that node out.");
   }
 }
 
@@ -226,7 +226,7 @@ function layer(page, width, height, ratio) {
 }
 
 /**
- * Draw the texts of a node's text boxes.
+ * Draws the texts of a node's text boxes.
  *
  * @param {any} page
  * @param {any} context

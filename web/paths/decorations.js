@@ -1,7 +1,7 @@
 /**
- * Which widgets hold no value that anyone could set: buttons, headers, dividers, labels and drawings.
+ * Recognises widgets without a value that could be set: buttons, headers, dividers, labels and drawings.
  *
- * It is decided by what a widget does, since a pack may call its own ones whatever it likes.
+ * They are recognised by their behaviour, since node packs name their types freely.
  *
  * @typedef {import("../common/types.js").Widget} Widget
  */
@@ -19,7 +19,7 @@ export function isDecoration(widget) {
   /** @type {any} */
   const { element, draw, callback } = widget;
   if (element) return !keepsValue(widget);
-  // Something the pack draws itself, and that nobody hears of when it changes.
+  // Drawn by the pack itself, and without a callback for changes.
   if (typeof draw !== "function" || callback) return false;
   const value = valueOf(widget);
   if (value === undefined || value === null || value === "") return isSilent(widget);
@@ -29,7 +29,7 @@ export function isDecoration(widget) {
 }
 
 /**
- * Whether an element of the page keeps what is written to it. One without functions of its own answers an empty text.
+ * Whether a widget of a page element keeps a written value. One without a getter always returns an empty text.
  *
  * @param {any} widget
  * @returns {boolean}
@@ -42,7 +42,7 @@ function keepsValue(widget) {
 
 /**
  * @param {any} widget
- * @returns {boolean} whether it is not sent with a run, or only there to be clicked
+ * @returns {boolean} whether it is not part of a run, or can only be clicked
  */
 function isSilent(widget) {
   if (widget.serialize === false || widget.options?.serialize === false) return true;
@@ -54,7 +54,7 @@ function valueOf(widget) {
   try {
     return widget.value;
   } catch {
-    // Whoever asks for the value itself hears what is wrong with it.
+    // The error is reported when the value itself is read.
     return 0;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Finding a graph's nodes by id, title or type without looking at each of them, for as long as one piece of work takes.
+ * Indexes the nodes of a graph by id, title and type for the duration of one operation.
  *
- * What was found is always read again by whoever asked, so a node that has been renamed since is never taken for another.
+ * Callers check every node that they find, so that one renamed since is never mistaken for another.
  *
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").GraphNode} GraphNode
@@ -14,7 +14,7 @@
  * @property {Map<string, GraphNode[]>} names titles and types, folded
  */
 
-// For a few lookups it takes longer to make an index than to look at each node.
+// Building an index takes longer than a few lookups without one.
 const WITHOUT = 4;
 
 /** @type {Map<Graph, Index> | null} */
@@ -22,10 +22,10 @@ let indexes = null;
 let lookups = 0;
 
 /**
- * Look paths up by an index while this work is done. Nothing outlives it, because a person may change the graph then.
+ * Runs `work` with indexed lookups. The index is dropped afterwards, since the person may change the graph.
  *
  * @template T
- * @param {() => T} work at once
+ * @param {() => T} work synchronous
  * @returns {T}
  */
 export function indexed(work) {
@@ -39,7 +39,7 @@ export function indexed(work) {
   }
 }
 
-/** Read the graph anew: it may have changed in a way that can't be seen from the number of its nodes. */
+/** Drops the index, for changes that the number of nodes does not show. */
 export function forget() {
   indexes?.clear();
 }
@@ -71,11 +71,11 @@ export function indexOf(graph, fold) {
 }
 
 /**
- * The nodes whose title or type a text may begin with.
+ * Returns the nodes whose title or type may be the beginning of a text.
  *
  * @param {Index} index
  * @param {string} text folded
- * @param {boolean} whole whether the text is the name and nothing else
+ * @param {boolean} whole whether the whole text has to be the name
  * @returns {Set<GraphNode>}
  */
 export function beginningOf(index, text, whole) {

@@ -2,7 +2,7 @@
  * Finds the node that a path names.
  *
  * A node's path is the beginning of a field path: `Title`, `Type`, `Title[1]`, `#12:3`, `Outer/Inner`, `"quoted"`. By
- * itself `12:3` is an id too, so that a title of digits has to be quoted.
+ * itself `12:3` is an id too, so a title of digits has to be quoted.
  *
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").GraphNode} GraphNode
@@ -16,7 +16,7 @@ import { byExecutionId, executionId, walk } from "./subgraphs.js";
 import { nearestNames } from "./suggestions.js";
 
 /**
- * The one node a path stands for.
+ * Returns the node that a path names.
  *
  * @param {Graph} root
  * @param {string} path
@@ -26,7 +26,7 @@ import { nearestNames } from "./suggestions.js";
 export function resolveNode(root, path) {
   const text = typeof path === "number" ? String(path) : path;
   if (typeof text !== "string" || text.trim() === "") {
-    throw new CommandError("invalid", "A node is named by a non-empty text such as KSampler or #12.", { node: path });
+    throw new CommandError("invalid", "A node path has to be a non-empty text such as KSampler or #12.", { node: path });
   }
   const bare = /^[\d:]+$/.test(text.trim()) ? byExecutionId(root, text.trim()) : undefined;
   const places = bare ? [bare] : named(root, [], text.trim());
@@ -35,7 +35,7 @@ export function resolveNode(root, path) {
     const candidates = places.map((place) => `#${executionId(place)}`);
     throw new CommandError(
       "ambiguous_path",
-      `${JSON.stringify(text)} fits ${places.length} nodes: ${candidates.slice(0, 8).join(", ")}; use one of these.`,
+      `${JSON.stringify(text)} matches ${places.length} nodes: ${candidates.slice(0, 8).join(", ")}; use one of these.`,
       { path: text, candidates },
     );
   }
@@ -49,7 +49,7 @@ export function resolveNode(root, path) {
 }
 
 /**
- * The nodes of several paths, each once.
+ * Returns the nodes that paths name, without duplicates.
  *
  * @param {Graph} root
  * @param {string[]} paths
@@ -67,7 +67,7 @@ export function resolveNodes(root, paths) {
 }
 
 /**
- * The graph that nodes are in together.
+ * Returns the graph that contains all of the nodes.
  *
  * @param {Place[]} places at least one
  * @returns {any}
@@ -76,7 +76,7 @@ export function resolveNodes(root, paths) {
 export function commonGraph(places) {
   const graphs = new Set(places.map(({ node }) => node.graph));
   if (graphs.size > 1) {
-    throw new CommandError("invalid", "These nodes are not all in the same graph; name nodes of one subgraph at a time.", {
+    throw new CommandError("invalid", "These nodes are in different graphs; use nodes of one subgraph at a time.", {
       nodes: places.map(executionId),
     });
   }

@@ -1,7 +1,7 @@
 /**
- * Reading a field path against a graph: which nodes its beginning can name, and which field of theirs the rest.
+ * Parses field paths: finds the nodes that the beginning of a path names, and the fields that the rest names.
  *
- * The grammar is described in paths.js, which is the way in; here a path may have any number of fields.
+ * paths.js describes the grammar and is the module to import; here a path may match any number of fields.
  *
  * @typedef {import("../common/types.js").Field} Field
  * @typedef {import("../common/types.js").Graph} Graph
@@ -14,7 +14,7 @@ import { isDecoration } from "./decorations.js";
 import { beginningOf, indexOf } from "./node_lookup.js";
 import { byExecutionId, walk } from "./subgraphs.js";
 
-/** @typedef {"inputs" | "outputs" | undefined} Side What a name that is no widget's may stand for at a link's end. */
+/** @typedef {"inputs" | "outputs" | undefined} Side The slots that a name may refer to at the end of a link. */
 /** @typedef {{name: string, rank: number, nodes: GraphNode[]}} Group Nodes that share a title, or a type. */
 
 const TITLE = 1;
@@ -23,13 +23,13 @@ const MAIN_NAMES = ["value", "text", "image", "audio", "video", "file"];
 const CONTROL_CHOICES = ["fixed", "increment", "decrement", "randomize"];
 
 /**
- * All fields that the best reading of a path leads to; none where no reading leads to one.
+ * Returns all fields of the best interpretation of a path that leads to any.
  *
  * @param {Graph} graph
  * @param {GraphNode[]} hosts the subgraph nodes that lead to `graph`
  * @param {string} text
  * @param {Side} [side]
- * @param {boolean} [any] let a bare title stand for every field of its node, where it has no main one
+ * @param {boolean} [any] whether a bare title may name every field of its node if the node has no main widget
  * @returns {Field[]}
  */
 export function find(graph, hosts, text, side, any = false) {
@@ -42,7 +42,7 @@ export function find(graph, hosts, text, side, any = false) {
 }
 
 /**
- * The ways the beginning of a text can name nodes, best first: the longest name, and of these ids before titles
+ * Lists the interpretations of the beginning of a text as a node, best first: the longest name; ids before titles
  * before types.
  *
  * @param {Graph} graph
@@ -112,8 +112,8 @@ function join(groups, rank, name, node) {
 }
 
 /**
- * Whether a number after a name counts the nodes of that title and no others of that type. It does where nodes are
- * titled as their type is: past the last of them it would count one of them again, or one that is called otherwise.
+ * Whether an index after a name counts only nodes with that title. It does if nodes have their type as the title:
+ * counting all nodes of the type would reach some of them twice, or nodes with other titles.
  *
  * @param {Map<string, Group>} groups
  * @param {string} name
@@ -124,7 +124,7 @@ function countsByTitle(groups, name) {
 }
 
 /**
- * Nodes of one name are counted by their ids: the order in the graph changes when a person clicks on one.
+ * Compares nodes by id: their order in the graph changes when the person clicks on one.
  *
  * @param {GraphNode} a
  * @param {GraphNode} b
@@ -135,11 +135,11 @@ function byId(a, b) {
 }
 
 /**
- * Whether a text begins with a name and goes on as a path does.
+ * Whether a text begins with a name and continues like a path.
  *
  * @param {string} lower
  * @param {string | undefined} name
- * @param {boolean} whole the text is the name and nothing else
+ * @param {boolean} whole whether the whole text has to be the name
  * @returns {boolean}
  */
 function begins(lower, name, whole) {
@@ -150,7 +150,7 @@ function begins(lower, name, whole) {
 }
 
 /**
- * The fields that the rest of a path names on a node.
+ * Returns the fields that the rest of a path names on a node.
  *
  * @param {GraphNode} node
  * @param {GraphNode[]} hosts
@@ -193,7 +193,7 @@ function slotField(node, hosts, list, slot) {
  * @param {GraphNode} node
  * @param {GraphNode[]} hosts
  * @param {string} name
- * @returns {Field[]} none or one: LiteGraph itself takes the first of several widgets of a name
+ * @returns {Field[]} at most one: like LiteGraph, the first of several widgets of one name
  */
 export function widgetsNamed(node, hosts, name) {
   const widget = widgetCalled(node, name, isField);
@@ -217,7 +217,7 @@ function widgetCalled({ widgets }, name, fits) {
 }
 
 /**
- * What a path names that is no field, such as a button or a divider.
+ * Returns a widget that a path names and that is not a field, such as a button or a divider.
  *
  * @param {Graph} root
  * @param {string} text
@@ -251,7 +251,7 @@ function slotNamed(slots, name) {
 }
 
 /**
- * @param {string | undefined} name of a widget or slot, or its label; custom nodes give some that are no texts
+ * @param {string | undefined} name of a widget or slot, or its label; not a text in some custom nodes
  * @param {string} wanted in lower case
  */
 function isCalled(name, wanted) {
@@ -259,7 +259,8 @@ function isCalled(name, wanted) {
 }
 
 /**
- * What a bare title stands for: the main widget, or at a link's end the only output, or input that is no widget's.
+ * Returns what a bare title names: the main widget, or at the end of a link the only output, or the only input
+ * without a widget.
  *
  * @param {GraphNode} node
  * @param {GraphNode[]} hosts
@@ -281,7 +282,7 @@ function mainFields(node, hosts, side, any) {
 }
 
 /**
- * Whether a widget is a field: one with a name and a value, and no preview that the page hangs on a node after a run.
+ * Whether a widget is a field: it has a name and a value, and is not a preview that the page adds after a run.
  *
  * @param {Widget} widget
  * @returns {boolean}
@@ -312,7 +313,7 @@ export function enquote(name) {
 
 /**
  * @param {string} text
- * @returns {string} without its quotes, where it is one quoted name
+ * @returns {string} without its quotes if it is a quoted name
  */
 function unquote(text) {
   const match = /^"((?:[^"\\]|\\.)*)"$/.exec(text);
@@ -320,7 +321,7 @@ function unquote(text) {
 }
 
 /**
- * A node's title. What is loaded from a file need not be a text.
+ * Returns the title of a node, which is not always a text in a loaded file.
  *
  * @param {GraphNode} node
  * @returns {string}
@@ -330,7 +331,7 @@ export function titleOf(node) {
 }
 
 /**
- * Whether a title has to be in quotes to be read as one: it holds what a path is made of, or would be taken for an id.
+ * Whether a title has to be quoted: it contains special characters of paths, or looks like an id.
  *
  * @param {string} title
  * @returns {boolean}
@@ -340,8 +341,8 @@ export function needsQuotes(title) {
 }
 
 /**
- * A text without case, of the same length (a few letters have a longer lower case), and letter by letter: the sigma at
- * a word's end has a form of its own, and where a word ends depends on what follows a title.
+ * Converts a text to lower case without changing its length, as a few letters would. It works letter by letter, since
+ * a sigma at the end of a word has a form of its own, and a title may be followed by more text.
  *
  * @param {string} text
  * @returns {string}

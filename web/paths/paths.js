@@ -1,17 +1,17 @@
 /**
- * Field paths: how a program names a widget, an input or an output of the open workflow.
+ * Resolves field paths, by which programs name a widget, an input or an output of the open workflow.
  *
  *     Title.widget   Type.widget   #12.widget   Title[1].widget (the second of that name, by id)
  *     Title (its main widget)      widget (the only one of that name)
  *     Title.inputs[0]   Title.outputs[0]   Outer/Inner.widget   "a title. with / dots".widget
  *
- * Names are compared without case. Titles may hold dots and slashes: the longest name that leads to a field wins, and
- * a name in quotes is taken as it is (\" and \\ inside). A title beats a type. `#12:3` reaches into subgraphs as
- * ComfyUI's own ids do. A widget is known by its name or, failing that, by the label shown on the node; an input or
- * output by its number or its name (`Title.inputs.image`).
+ * Names are case-insensitive. Titles may contain dots and slashes: the longest name that leads to a field wins, and
+ * a quoted name is literal (\" and \\ inside). Titles take precedence over types. `#12:3` reaches into subgraphs as
+ * ComfyUI's own ids do. A widget is found by its name or, failing that, by the label shown on the node; an input or
+ * output by its index or its name (`Title.inputs.image`).
  *
- * The main widget of a node is its only one that holds a value; of several it is the one called value, text, image,
- * audio, video or file. `Title.value` means the main widget where none is called value.
+ * The main widget of a node is its only one with a value; of several, the one called value, text, image, audio, video
+ * or file. `Title.value` names the main widget if no widget is called value.
  *
  * @typedef {import("../common/types.js").Field} Field
  * @typedef {import("../common/types.js").Graph} Graph
@@ -27,18 +27,18 @@ import { ownerOf } from "./subgraphs.js";
 const SHOWN_AT_MOST = 8;
 
 /**
- * The one field a path stands for.
+ * Returns the field that a path names.
  *
  * @param {Graph} root
  * @param {string} path
- * @param {Side} [side] for the ends of a link: where a plain name is looked up beside the widgets
+ * @param {Side} [side] for the ends of a link: the slots in which a plain name is looked up as well
  * @returns {Field}
- * @throws {CommandError} unknown_path with details.nearest, ambiguous_path with details.candidates; both hold paths
- *   that work
+ * @throws {CommandError} unknown_path with details.nearest, ambiguous_path with details.candidates; both contain valid
+ *   paths
  */
 export function resolve(root, path, side) {
   if (typeof path !== "string" || path.trim() === "") {
-    throw new CommandError("invalid", "A field path is a non-empty text such as KSampler.seed.", { path });
+    throw new CommandError("invalid", "A field path has to be a non-empty text such as KSampler.seed.", { path });
   }
   const fields = fieldsAt(root, path, side);
   if (fields.length === 1) return fields[0];
@@ -46,14 +46,14 @@ export function resolve(root, path, side) {
     const candidates = fields.map((field) => pathOf(root, field));
     throw new CommandError(
       "ambiguous_path",
-      `${quoted(path)} fits ${candidates.length} fields: ${listed(candidates)}; use one of these paths.`,
+      `${quoted(path)} matches ${candidates.length} fields: ${listed(candidates)}; use one of these paths.`,
       { path, candidates },
     );
   }
   const decoration = side ? undefined : decorationAt(root, path.trim());
   if (decoration) {
     const what = decoration.type === "button" ? "is a button and" : "is only for show and";
-    throw new CommandError("invalid", `${quoted(path)} ${what} holds no value; set another field.`, { path });
+    throw new CommandError("invalid", `${quoted(path)} ${what} has no value; set another field.`, { path });
   }
   const near = nearest(root, path.trim(), side, (field) => pathOf(root, field));
   const hint = near.length > 0 ? `the nearest ${near.length > 1 ? "are" : "is"} ${listed(near)}` : "it has no fields";
@@ -64,7 +64,7 @@ export function resolve(root, path, side) {
 }
 
 /**
- * The fields a path may stand for: none where it is unknown, several where it is ambiguous.
+ * Returns the fields that a path may name: none if it is unknown, several if it is ambiguous.
  *
  * @param {Graph} root
  * @param {string} path
@@ -77,7 +77,7 @@ export function fieldsAt(root, path, side) {
 }
 
 /**
- * A path that stands for this field and no other: by title where that is enough, by id where it is not.
+ * Returns a path that names only this field: by title if that is unambiguous, otherwise by id.
  *
  * @param {Graph} root
  * @param {Field} field
@@ -92,7 +92,7 @@ export function pathOf(root, field) {
 }
 
 /**
- * A path that stands for a node, to be followed by `.widget`: its title where no sibling has it too, else its id.
+ * Returns the path of a node, to be followed by `.widget`: its title if that is unique, otherwise its id.
  *
  * @param {Graph} root
  * @param {{node: GraphNode, hosts: GraphNode[]}} place
@@ -141,7 +141,7 @@ function widgetName({ node, hosts, widget }) {
 }
 
 /**
- * Fields that are kept in one and the same place count once: a promoted widget and the inner one it feeds.
+ * Removes fields that share their value with another one: a promoted widget and the inner one that it feeds.
  *
  * @param {Field[]} fields
  * @returns {Field[]}
@@ -160,12 +160,12 @@ function distinct(fields) {
 
 /**
  * @param {Field} field
- * @returns {{node: GraphNode, end: string}} equal parts for fields that are the same place
+ * @returns {{node: GraphNode, end: string}} equal for fields that share their value
  */
 function place({ kind, node, hosts, widget, slot }) {
   if (!widget) return { node, end: `${kind} ${slot}` };
   const owner = ownerOf({ node, hosts, widget });
-  // Rows may all be called the same and differ in what is written on them.
+  // Rows may share one name and differ only in their labels.
   return { node: owner.node, end: `widget ${owner.widget.name} ${owner.widget.label ?? ""}` };
 }
 

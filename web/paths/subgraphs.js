@@ -1,8 +1,8 @@
 /**
- * How nodes nest: walking into subgraphs, execution ids such as "12:3", and which node holds a promoted widget's value.
+ * Walks nested subgraphs, translates execution ids such as "12:3", and finds the owners of promoted widgets.
  *
- * A node inside a subgraph is known by the chain of subgraph nodes that leads to it, because one subgraph may stand in
- * the workflow several times.
+ * A node inside a subgraph is identified by the chain of subgraph nodes that leads to it, since a workflow may contain
+ * one subgraph several times.
  *
  * @typedef {import("../common/types.js").Field} Field
  * @typedef {import("../common/types.js").Graph} Graph
@@ -14,7 +14,7 @@
  */
 
 /**
- * Every node of a graph with the subgraph nodes that lead to it, outer ones before inner ones.
+ * Yields every node of a graph with the subgraph nodes that lead to it, outer nodes before inner ones.
  *
  * @param {Graph} graph
  * @param {GraphNode[]} [hosts]
@@ -28,7 +28,7 @@ export function* walk(graph, hosts = []) {
 }
 
 /**
- * The id under which ComfyUI knows a node when it runs: "12:3" is node 3 inside subgraph node 12.
+ * Returns the id of a node in ComfyUI's runs: "12:3" is node 3 inside subgraph node 12.
  *
  * @param {{node: GraphNode, hosts: GraphNode[]}} place
  * @returns {string}
@@ -38,7 +38,7 @@ export function executionId({ node, hosts }) {
 }
 
 /**
- * The node of an execution id, or undefined. A node whose own id holds colons (API files have such) is found too.
+ * Returns the node of an execution id, or undefined. The id of a node may itself contain colons, as in API files.
  *
  * @param {Graph} graph
  * @param {string} id
@@ -58,8 +58,8 @@ export function byExecutionId(graph, id, hosts = []) {
 }
 
 /**
- * The link that ends in a node's input. Read from the graph's links, since a subgraph node's own `getInputLink`
- * answers with a link inside the subgraph, and `input.link` is deprecated in 1.58.
+ * Returns the link into an input of a node. It is read from the graph's links, since `getInputLink` of a subgraph node
+ * returns a link inside the subgraph, and `input.link` is deprecated in 1.58.
  *
  * @param {GraphNode} node
  * @param {number} slot
@@ -74,7 +74,7 @@ export function linkInto(node, slot) {
 }
 
 /**
- * The links that start at a node's output.
+ * Returns the links from an output of a node.
  *
  * @param {GraphNode} node
  * @param {number} slot
@@ -88,7 +88,7 @@ export function linksOutOf(node, slot) {
 }
 
 /**
- * The input that can stand in for a widget, or -1.
+ * Returns the index of the input that can replace a widget, or -1.
  *
  * @param {GraphNode} node
  * @param {Widget} widget
@@ -99,11 +99,10 @@ export function inputOf(node, widget) {
 }
 
 /**
- * The widget that a field's value is really kept in.
+ * Returns the widget that stores the value of a field.
  *
- * A widget inside a subgraph that is promoted is fed by the subgraph node's own widget: writing the inner one would
- * change nothing that runs. The other way about, 1.32 also shows inner widgets on the outside without a value of
- * their own.
+ * A promoted widget inside a subgraph is fed by the widget of the subgraph node: writing the inner one would not change
+ * a run. Conversely, 1.32 also shows inner widgets on the subgraph node that have no value of their own.
  *
  * @param {{node: GraphNode, hosts: GraphNode[], widget: Widget}} field
  * @returns {Owner}
@@ -125,7 +124,7 @@ export function ownerOf(field) {
 }
 
 /**
- * The node class's own widget behind a promoted one, however deep; a plain widget is its own source.
+ * Returns the widget of the node class behind a promoted one, however deep; a plain widget is its own source.
  *
  * @param {{node: GraphNode, widget: Widget}} owner
  * @returns {{node: GraphNode, widget: Widget}}
@@ -146,8 +145,8 @@ export function sourceOf({ node, widget }) {
 }
 
 /**
- * Keep a promoted widget's value through the next load. Where 1.58 could not place a promotion that 1.32 had saved, it
- * remembers the value it had then, and prefers that to the saved one whenever it loads the graph: for Undo as well.
+ * Keeps the value of a promoted widget through the next load. If 1.58 could not place a promotion that 1.32 had saved,
+ * it remembers the value of that time, and prefers it to the saved one whenever it loads the graph, also for Undo.
  *
  * @param {GraphNode} node
  * @param {Widget} widget
@@ -157,12 +156,12 @@ export function keepPromoted({ properties }, widget, value) {
   const kept = properties?.proxyWidgetErrorQuarantine;
   if (!properties || !Array.isArray(kept)) return;
   const isOf = (/** @type {any} */ { originalEntry }) => originalEntry?.[0] === "-1" && originalEntry[1] === widget.name;
-  // A new list, since the old one may be remembered to be put back.
+  // A new list, since the old one may be kept for a rollback.
   if (kept.some(isOf)) properties.proxyWidgetErrorQuarantine = kept.map((one) => (isOf(one) ? { ...one, hostValue: value } : one));
 }
 
 /**
- * Follow a widget that only shows another node's (1.32) to the one that is shown.
+ * Follows a widget that only shows another node's widget (1.32) to that one.
  *
  * @param {{node: GraphNode, hosts: GraphNode[], widget: Widget}} field
  * @returns {Owner}

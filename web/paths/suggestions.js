@@ -1,5 +1,5 @@
 /**
- * Which existing fields a mistyped path may have meant.
+ * Suggests existing fields and names for mistyped ones.
  *
  * @typedef {import("../common/types.js").Field} Field
  * @typedef {import("../common/types.js").Graph} Graph
@@ -13,11 +13,11 @@ const ANSWERS = 5;
 const MEASURED = 60;
 
 /**
- * Paths of the fields most like `path`, the best first.
+ * Returns the paths of the fields most similar to `path`, best first.
  *
  * @param {Graph} root
  * @param {string} path
- * @param {"inputs" | "outputs" | undefined} side for the ends of a link: the slots that are meant
+ * @param {"inputs" | "outputs" | undefined} side for the ends of a link: the slots to suggest
  * @param {(field: Field) => string} pathOf
  * @returns {string[]} at most five
  */
@@ -35,7 +35,7 @@ export function nearest(root, path, side, pathOf) {
 }
 
 /**
- * Those of the names that are most like one.
+ * Returns the names most similar to `wanted`.
  *
  * @param {string} wanted
  * @param {string[]} names
@@ -57,7 +57,7 @@ export function nearestNames(wanted, names) {
 /**
  * @param {Graph} root
  * @param {"inputs" | "outputs" | undefined} side
- * @returns {{field: Field, names: string[]}[]} every field with the ways it might have been written
+ * @returns {{field: Field, names: string[]}[]} every field with its possible spellings
  */
 function fields(root, side) {
   const all = [];
@@ -94,7 +94,7 @@ function letterPairs(text) {
 /**
  * @param {Set<string>} pairs
  * @param {string} text
- * @returns {number} 0 to 1: Dice's coefficient of the letter pairs
+ * @returns {number} Dice's coefficient of the letter pairs, 0 to 1
  */
 function shared(pairs, text) {
   const others = letterPairs(text);
@@ -106,7 +106,7 @@ function shared(pairs, text) {
 /**
  * @param {string} a
  * @param {string} b
- * @returns {number} insertions, deletions and replacements that lead from one to the other (Levenshtein)
+ * @returns {number} Levenshtein distance
  */
 function editDistance(a, b) {
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);

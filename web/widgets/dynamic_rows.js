@@ -1,7 +1,7 @@
 /**
- * Rows that a node can add to itself, as loaders of many LoRAs do: `#1.lora_3` where it has two.
+ * Adds rows to nodes that can grow, such as loaders of several LoRAs: `#1.lora_3` if the node has two rows.
  *
- * Only the node's own way is taken: a method of its class, or a button, that says it adds what the row is called after.
+ * Only the node's own means are used: a method of its class or a button whose name says that it adds such a row.
  *
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").GraphNode} GraphNode
@@ -15,13 +15,13 @@ const LONGEST = 300;
 const SAYS_IT_ADDS = /^\W*(add|new)\b|^\s*[+➕]/i;
 
 /**
- * Add the row that a path names, if its node has a way to.
+ * Adds the row that a path names if its node can.
  *
  * @param {{canvas: () => any, litegraph?: () => any}} page
  * @param {Graph} root
- * @param {string} path of a field that is not there
+ * @param {string} path of a field that does not exist
  * @param {Memory} memory
- * @throws {CommandError} unknown_path when the node's next row has another name
+ * @throws {CommandError} unknown_path if the node's next row has another name
  */
 export function addRow(page, root, path, memory) {
   const text = path.trim();
@@ -31,7 +31,7 @@ export function addRow(page, root, path, memory) {
   const { node } = place;
   const [stem, count] = [parts[3].toLowerCase(), Number(parts[4])];
   const word = stem.replace(/[^\p{Letter}]+/gu, "");
-  // One that was taken out of the middle is not what is added next.
+  // A row that was removed from the middle is not the next one to be added.
   const later = (node.widgets ?? []).some(({ name }) => numberOf(name, stem) >= count);
   const add = word === "" || later ? null : adderOf(page, node, word);
   if (!add) return;
@@ -41,7 +41,7 @@ export function addRow(page, root, path, memory) {
   add();
   const made = (node.widgets ?? []).filter((widget) => !before.has(widget)).map(({ name }) => String(name));
   if (made.length === 0 || made.some((name) => name.toLowerCase() === stem + parts[4])) return;
-  throw new CommandError("unknown_path", `${path} is not there, and the row that its node adds next is called ${made[0]}; set that.`, {
+  throw new CommandError("unknown_path", `${path} does not exist, and the next row of its node is called ${made[0]}; set that one.`, {
     path,
     nearest: made.map((name) => `${parts[1]}.${name}`),
   });
@@ -55,7 +55,7 @@ function found(root, path) {
   try {
     return resolveNode(root, path);
   } catch {
-    // The caller says what is wrong with the whole path.
+    // The caller reports the error for the whole path.
     return null;
   }
 }
@@ -93,7 +93,7 @@ function adderOf(page, node, word) {
 }
 
 /**
- * The numbers a node counts its rows with: put back with the row, so that the same name is added the next time.
+ * Returns a function that restores the numbers by which a node counts its rows, so that the name is reused next time.
  *
  * @param {any} node
  * @returns {() => void}

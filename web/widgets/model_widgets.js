@@ -1,5 +1,5 @@
 /**
- * The models that the graph names: where it uses one, the folder it says, and clearing widgets whose model is not there.
+ * Finds the widgets that name models, clears those whose model is missing, and relinks misspelled names.
  *
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").GraphNode} GraphNode
@@ -11,18 +11,18 @@ import { byExecutionId, ownerOf, walk } from "../paths/subgraphs.js";
 import { missingType, write } from "./widgets.js";
 
 /**
- * Clear the widgets that still hold a model that is not there, as one undo step.
+ * Clears the widgets that still name a missing model, as one undo step.
  *
  * @param {import("./widgets.js").Page} page
  * @param {{node: string, widget: string, value: any}[]} missing
- * @returns {string[]} the paths of the widgets that were cleared
+ * @returns {string[]} the paths of the cleared widgets
  */
 export function clearModels(page, missing) {
   const root = page.rootGraph();
   const cleared = new Map();
   for (const { node: id, widget: name, value } of missing) {
     const found = holder(root, id, name, value);
-    // The page saves a node of an unknown type as it was, whatever its widgets hold.
+    // The page saves a node of an unknown type unchanged, whatever its widgets hold.
     if (!found || missingType(page, found.owner.node) !== null) continue;
     cleared.set(found.owner.widget, { ...found, value: "", adds: false });
   }
@@ -32,23 +32,23 @@ export function clearModels(page, missing) {
 }
 
 /**
- * @typedef {object} Link A widget that names a model otherwise than it offers it.
- * @property {string} node its node's id as ComfyUI knows it
+ * @typedef {object} Link A widget whose spelling of a model differs from its choices.
+ * @property {string} node execution id of its node
  * @property {string} widget
- * @property {string} value what it holds
- * @property {string} listed what it offers
+ * @property {string} value its current value
+ * @property {string} listed the matching choice
  * @property {string} reason
  */
 
 /**
- * Set widgets to the names that they offer for their models, as one undo step.
+ * Sets widgets to the model names that they offer, as one undo step.
  *
  * @param {import("./widgets.js").Page} page
  * @param {Link[]} links
- * @param {boolean} dryRun only say what would be set
- * @returns {{dry_run: boolean, relinked: {path: string, previous: any, value: any, reason: string}[]}} those that still
- *   held that name, with what they hold now
- * @throws {import("../common/errors.js").CommandError} tab_failed when a widget's callback throws; everything was put back then
+ * @param {boolean} dryRun whether to only report the changes
+ * @returns {{dry_run: boolean, relinked: {path: string, previous: any, value: any, reason: string}[]}} the
+ *   widgets that still had the old name, with their new values
+ * @throws {import("../common/errors.js").CommandError} tab_failed when a widget's callback throws; everything is restored then
  */
 export function relinkModels(page, links, dryRun) {
   const root = page.rootGraph();
@@ -72,7 +72,7 @@ export function relinkModels(page, links, dryRun) {
  * @param {string} id
  * @param {string} name
  * @param {any} value
- * @returns {{path: string, owner: import("../common/types.js").Owner} | null} where a widget's value is kept, while it is this one
+ * @returns {{path: string, owner: import("../common/types.js").Owner} | null} the owner of the widget if it still has this value
  */
 function holder(root, id, name, value) {
   const place = byExecutionId(root, String(id));
@@ -84,22 +84,22 @@ function holder(root, id, name, value) {
 
 /**
  * @param {Graph} root
- * @param {{path: string}[] | undefined} uses of a model, as the server tells them: by the ids of nodes
- * @returns {{path: string}[]} the same by the nodes' names
+ * @param {{path: string}[] | undefined} uses of a model by node id, as the server sends them
+ * @returns {{path: string}[]} the same by node path
  */
 export function namedUses(root, uses = []) {
   return uses.map(({ path }) => {
     try {
       return { path: pathOf(root, resolve(root, path)) };
     } catch {
-      // A node that is gone by now is still told by its id.
+      // A node that was removed meanwhile keeps its id.
       return { path };
     }
   });
 }
 
 /**
- * The models folder that the workflow itself names for a file, or null.
+ * Returns the model directory that the workflow itself names for a file, or null.
  *
  * @param {Graph} root
  * @param {string} name
@@ -117,7 +117,7 @@ export function directoryOf(root, name) {
 /**
  * @param {Graph} root
  * @param {string} name
- * @returns {{path: string}[]} the widgets that hold a model of this name
+ * @returns {{path: string}[]} the widgets that name this model
  */
 export function usesOf(root, name) {
   const uses = [];

@@ -1,5 +1,5 @@
 /**
- * Remembering nodes before they are written, and putting them back: values, and also widgets that came or went.
+ * Remembers nodes before a write and restores them: values, and also widgets that were added or removed.
  *
  * @typedef {import("../common/types.js").GraphNode} GraphNode
  * @typedef {import("../common/types.js").Widget} Widget
@@ -25,7 +25,7 @@ export function createMemory(page) {
   const more = [];
 
   return {
-    /** @param {GraphNode} node remembered as it is when it is first named */
+    /** @param {GraphNode} node saved as it is at the first call */
     keep(node) {
       if (nodes.has(node)) return;
       const { properties, size } = node;
@@ -37,14 +37,14 @@ export function createMemory(page) {
       });
     },
 
-    /** @param {() => void} putBack something that no node holds */
+    /** @param {() => void} putBack restores state outside of nodes */
     also: (putBack) => void more.push(putBack),
 
     /**
-     * Put everything back. What a callback does to other widgets of a node is put back too, and one that throws keeps
-     * nothing else from it.
+     * Restores everything, including effects of callbacks on other widgets of a node. A callback that throws does not
+     * prevent the rest.
      *
-     * @returns {string[]} what could not be put back, as `#id.name`
+     * @returns {string[]} what could not be restored, as `#id.name`
      */
     putBack() {
       for (const [node, { widgets }] of nodes) {
@@ -78,12 +78,12 @@ function quietly(work) {
   try {
     work();
   } catch {
-    // A callback that fails must not keep the rest from being put back; what is left is told by what is read at the end.
+    // A failing callback must not prevent the rest; what could not be restored shows when the values are read back.
   }
 }
 
 /**
- * The widget that stands where a remembered one stood: itself, or the one of its name that a callback has made.
+ * Returns the widget in the place of a remembered one: itself, or one of the same name that a callback created.
  *
  * @param {GraphNode} node
  * @param {Kept["widgets"]} all
@@ -98,7 +98,7 @@ function liveOf(node, all, kept) {
 }
 
 /**
- * Take away widgets that were not there, and bring back those that are gone.
+ * Removes widgets that were added, and brings back those that were removed.
  *
  * @param {any} node
  * @param {Kept} kept
@@ -108,7 +108,7 @@ function reshape(node, kept) {
   const known = present();
   for (const widget of [...(node.widgets ?? [])]) if (!known.has(widget)) remove(node, widget);
   if (!known.has(undefined)) return;
-  // As the page makes a saved node's widgets; a pack that keeps them by name saves no list.
+  // As the page restores a saved node; packs that save values by name have no list.
   if (typeof node.serialize === "function" && typeof node.configure === "function") {
     const info = node.serialize();
     const values = kept.widgets.map(({ value }) => value);
@@ -150,7 +150,7 @@ function settle(node, { widgets, properties, title, size }) {
 
 /**
  * @param {Widget} widget
- * @returns {any} what it throws, where it throws when it is asked
+ * @returns {any} the error, if reading it throws
  */
 function valueOf(widget) {
   try {

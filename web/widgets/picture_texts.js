@@ -1,12 +1,12 @@
 /**
- * A text that is also a picture: in base64, or as a data URL. The server has stored the picture; only the page knows
- * whether the field takes a picture's name or the text itself.
+ * Handles texts that may be pictures, in base64 or as data URLs. The server has stored the picture; only the page knows
+ * whether the field takes the file name of a picture or the text itself.
  */
 
 export class Offered {
   /**
-   * @param {string} text as the caller sent it
-   * @param {string} name of the file the server stored
+   * @param {string} text as the program sent it
+   * @param {string} name of the stored file
    */
   constructor(text, name) {
     this.text = text;
@@ -16,7 +16,7 @@ export class Offered {
 
 /**
  * @param {[string, any][]} fields paths and values
- * @param {Record<string, string>} [pictures] the names of stored pictures, by the places of their texts in `fields`
+ * @param {Record<string, string>} [pictures] the names of stored pictures by index in `fields`
  * @returns {[string, any][]}
  */
 export function withOffered(fields, pictures) {

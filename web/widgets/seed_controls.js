@@ -1,28 +1,28 @@
 /**
- * Seed controls: which one changes a widget, and keeping them from what a program has written for the next run.
+ * Finds seed controls, and protects the values that a program has written for the next run from them.
  *
  * @typedef {import("../common/types.js").GraphNode} GraphNode
  * @typedef {import("../common/types.js").Widget} Widget
- * @typedef {Map<Widget, {node: GraphNode, value: any}>} WrittenValues what programs wrote since the last run
+ * @typedef {Map<Widget, {node: GraphNode, value: any}>} WrittenValues values that programs wrote since the last run
  */
 
 import { isControl } from "../paths/path_grammar.js";
 import { inputOf, sourceOf } from "../paths/subgraphs.js";
 
 /**
- * The "control after generate" that will change a widget.
+ * Returns the "control after generate" widget that will change a widget.
  *
  * @param {{node: GraphNode, widget: Widget}} owner
  * @returns {Widget | undefined}
  */
 export function controlOf({ node, widget }) {
   if (node.subgraph) {
-    // 1.58 runs an inner widget's control on the promoted one, also where a pack has removed it from the inner node;
-    // 1.32 runs it on the inner one, which is not used.
+    // 1.58 applies the control of an inner widget to the promoted one, even if a pack has removed it from the inner
+    // node; 1.32 applies it to the inner one, which is not used.
     if (!node.inputs?.[inputOf(node, widget)]?.widgetId) return undefined;
     return sourceOf({ node, widget }).widget.linkedWidgets?.find(isControl);
   }
-  // One that a pack has removed from its node is never called.
+  // A control that a pack has removed from its node is never called.
   const runs = (/** @type {Widget} */ other) => isControl(other) && node.widgets?.includes(other);
   const own = widget.linkedWidgets?.find(runs);
   if (own || node.type !== "PrimitiveNode") return own;
@@ -30,7 +30,7 @@ export function controlOf({ node, widget }) {
 }
 
 /**
- * Drop what has been replaced since it was written: it was the person, whose value the controls may change.
+ * Forgets values that were replaced since: the person changed them, and controls may change the person's values.
  *
  * @param {WrittenValues} written
  */
@@ -39,8 +39,8 @@ export function forgetReplaced(written) {
 }
 
 /**
- * Put back what a control has replaced right before a run, where it acts before runs and not after them: the run that
- * follows a write is made with what was written, and the one after it as usual.
+ * Restores the values that controls have just replaced, if they act before runs: the run after a write uses the
+ * written value, and the control acts again from the next one on.
  *
  * @param {{setting: (key: string) => unknown, written: WrittenValues}} page
  */

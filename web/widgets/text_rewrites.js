@@ -1,9 +1,9 @@
 /**
- * What the page makes of a text when it exports it for a run: choices in braces and comments of a prompt, and the
- * placeholders in the name of a file.
+ * Predicts how the page rewrites a text when it exports it for a run: choices in braces and comments in prompts, and
+ * placeholders in file names.
  *
- * The page does this in a widget's `serializeValue`, which extensions may replace by anything, so it is only asked
- * where that is known to do no harm.
+ * The page does so in a widget's `serializeValue`, which extensions may replace, so it is only called if that is known
+ * to be safe.
  *
  * @typedef {import("../common/types.js").GraphNode} GraphNode
  * @typedef {import("../common/types.js").Owner} Owner
@@ -13,19 +13,19 @@
 import { linksOutOf } from "../paths/subgraphs.js";
 
 const COMMENTS = /\/\*[\s\S]*?\*\/|\/\/.*/g;
-// A date, or a widget of another node; the server fills in others, such as %batch_num%.
+// A date, or a widget of another node; the server replaces others, such as %batch_num%.
 const PLACEHOLDER = /%(date:[^%]*|[^%.]+\.[^%.]+)%/;
 const LETTERS_SHOWN = 200;
-// Braces inside braces; the page itself gives up on some thousands.
+// Levels of nested braces; the page itself fails at some thousands.
 const DEEPEST = 50;
 
 /**
  * @param {Owner} owner
- * @returns {string | null} what a caller should know of the text that the widget holds, if a run gets another one
+ * @returns {string | null} a warning if a run uses another text than the widget holds
  */
 export function rewriteWarning({ node, widget }) {
   const text = widget.value;
-  // A promoted value is exported as it is.
+  // A promoted value is exported unchanged.
   if (typeof text !== "string" || node.subgraph) return null;
   const senders = node.type === "PrimitiveNode" ? fed(node) : [{ node, widget }];
   for (const sender of senders) {
@@ -36,7 +36,7 @@ export function rewriteWarning({ node, widget }) {
 }
 
 /**
- * @param {GraphNode} node one of the page's own, which hands its value to the widgets that it is linked to
+ * @param {GraphNode} node one of the page's own nodes, which passes its value to the widgets that it is linked to
  * @returns {{node: GraphNode, widget: Widget}[]}
  */
 function fed(node) {
@@ -49,8 +49,8 @@ function fed(node) {
 }
 
 /**
- * Whether the page reads a widget's text as a dynamic prompt. It sees to that when it makes the node, so that a widget
- * that was added later is not.
+ * Whether the page expands a widget's text as a dynamic prompt. That is set up when the node is created, so it does not
+ * apply to widgets that were added later.
  *
  * @param {Widget} widget
  */
@@ -74,11 +74,11 @@ function ofPrompt(text) {
 }
 
 /**
- * What the page makes of a dynamic prompt.
+ * Expands a dynamic prompt as the page does.
  *
  * @param {string} text
  * @param {number} [depth]
- * @returns {{result: string, drawn: boolean, commented: boolean}} `drawn`: the result is one of several, by chance
+ * @returns {{result: string, drawn: boolean, commented: boolean}} `drawn`: the result was chosen at random
  */
 export function expanded(text, depth = 0) {
   const source = text.replace(COMMENTS, "");
@@ -89,7 +89,7 @@ export function expanded(text, depth = 0) {
   let at = 0;
   while (at < source.length) {
     const letter = source[at++];
-    // At the end of a text the page too writes what it does not find there.
+    // At the end of a text this is "\\undefined", as in the page.
     if (letter === "\\") result += `\\${source[at++]}`;
     else if (letter === "{") {
       const { choices, end } = choicesAt(source, at);
@@ -104,8 +104,8 @@ export function expanded(text, depth = 0) {
 
 /**
  * @param {string} source
- * @param {number} start behind an opening brace
- * @returns {{choices: string[], end: number}} `end` is behind the closing one, or where the text ends without it
+ * @param {number} start after an opening brace
+ * @returns {{choices: string[], end: number}} `end` is after the closing one, or at the end of the text
  */
 function choicesAt(source, start) {
   const choices = [];
@@ -139,7 +139,7 @@ function ofName({ node, widget }, text) {
   try {
     result = widget.serializeValue?.(node, node.widgets?.indexOf(widget) ?? 0);
   } catch {
-    // What the page makes of it stays unknown; the export says why.
+    // The result is unknown; the export reports the error.
     return null;
   }
   if (typeof result !== "string" || result === text) return null;

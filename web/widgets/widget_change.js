@@ -1,5 +1,5 @@
 /**
- * Changing one widget the way LiteGraph does it for a person.
+ * Changes a widget as LiteGraph does for a person.
  *
  * @typedef {import("../common/types.js").GraphNode} GraphNode
  * @typedef {import("../common/types.js").Widget} Widget
@@ -9,8 +9,8 @@ import { isObject } from "../common/compare.js";
 import { keepPromoted } from "../paths/subgraphs.js";
 
 /**
- * What LiteGraph does when a person changes a widget. The callback is called for an unchanged value too: an image
- * that was written over under its old name has to be shown anew.
+ * Sets a widget as LiteGraph does when a person changes it. The callback is called for an unchanged value too: an image
+ * that was overwritten under the same name has to be loaded again.
  *
  * @param {{canvas: () => any, written?: import("./seed_controls.js").WrittenValues}} page
  * @param {GraphNode} node
@@ -20,7 +20,7 @@ import { keepPromoted } from "../paths/subgraphs.js";
 export function change(page, node, widget, value) {
   const canvas = page.canvas();
   const previous = widget.value;
-  // A switch that acts on other nodes by itself: what it holds is only what it shows of them.
+  // A switch that acts on other nodes; its value only reflects their state.
   if (isObject(value) && typeof value.toggled === "boolean") /** @type {any} */ (widget).toggle?.(value.toggled);
   widget.value = value;
   if (node.subgraph) keepPromoted(node, widget, value);

@@ -1,5 +1,5 @@
 /**
- * Which values a widget takes: by its kind, its range and its choices.
+ * Checks values against the kind, range and choices of a widget.
  *
  * @typedef {import("../common/types.js").GraphNode} GraphNode
  * @typedef {import("../common/types.js").Widget} Widget
@@ -14,18 +14,18 @@ import { sourceOf } from "../paths/subgraphs.js";
 const NUMBERS = new Set(["number", "slider", "knob", "gradientslider"]);
 const TEXTS = new Set(["text", "string", "customtext", "textarea", "markdown", "asset"]);
 const OPTIONS_SHOWN = 20;
-// Bytes of a file's name at the most; no choice that a combo does not list is longer.
+// The longest file name in bytes; an unlisted choice of a combo can't be longer.
 const NAME_BYTES = 255;
 
 /**
- * The value to write for a requested one: the same, for numbers the nearest the widget allows, and for an object what
- * it makes of the present one.
+ * Returns the value to write for a requested one: the same, the nearest allowed number, or for an object the current
+ * value with the changes merged in.
  *
- * @param {string} path how the caller named the widget, for the sentence
+ * @param {string} path the widget's path, for error sentences
  * @param {{node: GraphNode, widget: Widget}} owner
  * @param {any} sent decoded JSON, or a text that is also a picture
- * @returns {{requested?: any, value: any, adds: boolean}} `requested`: which of both it was taken for; `adds`: a file's
- *   name that has to join the choices first
+ * @returns {{requested?: any, value: any, adds: boolean}} `requested`: the text or the picture's
+ *   name; `adds`: whether a file name has to be added to the choices
  * @throws {CommandError} invalid
  */
 export function accepted(path, owner, sent) {
@@ -44,7 +44,7 @@ function checked(path, owner, requested) {
   const { widget } = owner;
   const wanted = kindOf(widget);
   if (wanted === "button") {
-    throw new CommandError("invalid", `${path} is a button and holds no value; set another field.`, { path });
+    throw new CommandError("invalid", `${path} is a button and has no value; set another field.`, { path });
   }
   if (wanted === "choice") return chosen(path, owner, requested);
   if (wanted === "object" || wanted === "array") return { value: fitted(path, widget.value, requested), adds: false };
@@ -63,13 +63,13 @@ function wrongType(path, expected, value) {
 }
 
 /**
- * A requested value that has the JSON type of the present one: an object is merged over it, and of a list each item is
- * of a type that one of the present items has. Where there is nothing yet, or nothing is wanted, any type will do.
+ * Returns a requested value of the JSON type of the current one: an object is merged into it, and the items of a list
+ * must have types that occur in the current one. Any type is accepted if either of them is null.
  *
  * @param {string} path
  * @param {any} now
  * @param {any} requested
- * @returns {any} shares nothing with either of them
+ * @returns {any} a deep copy
  */
 function fitted(path, now, requested) {
   if (now === null || now === undefined) return copied(requested);
@@ -101,7 +101,7 @@ function typeOf(value) {
 }
 
 /**
- * A combo is one by its choices: packs hide widgets by writing another type over theirs.
+ * Whether a widget is a combo, judged by its choices: packs hide widgets by changing their type.
  *
  * @param {Widget} widget
  * @returns {boolean}
@@ -133,7 +133,7 @@ function kindOf(widget) {
 }
 
 /**
- * A combo's choices, or undefined where it does not tell (a list that comes from a server later).
+ * Returns the choices of a combo, or undefined if they are unknown (a list that is fetched later).
  *
  * @param {GraphNode} node
  * @param {Widget} widget
@@ -143,7 +143,7 @@ export function choices(node, widget) {
   let values = widget.options?.values;
   if (typeof values === "function") values = values(widget, node);
   if (Array.isArray(values)) return values;
-  // A promise is of choices that come from a server.
+  // Choices that are fetched from a server.
   if (typeof (/** @type {any} */ (values)?.then) === "function") return undefined;
   return values && typeof values === "object" ? Object.keys(values) : undefined;
 }
@@ -173,7 +173,7 @@ function chosen(path, owner, requested) {
 }
 
 /**
- * Whether a combo lists uploaded files: then a name the server stored a moment ago is not among its choices yet.
+ * Whether a combo lists uploaded files: a file that was stored just now is not among its choices yet.
  *
  * @param {{node: GraphNode, widget: Widget}} owner
  * @returns {boolean}
@@ -202,7 +202,7 @@ function within({ options }, value) {
 
 /**
  * @param {string} text
- * @returns {boolean} whether it is longer than any file's name
+ * @returns {boolean} whether it is longer than any file name
  */
 function isLong(text) {
   return text.length > NAME_BYTES || new TextEncoder().encode(text).length > NAME_BYTES;

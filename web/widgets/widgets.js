@@ -1,5 +1,5 @@
 /**
- * Writing widgets honestly: what the page would do for a person's change, checked before and read back after.
+ * Writes widgets as the page does for a person: values are checked first and read back afterwards.
  *
  * @typedef {import("../common/types.js").Field} Field
  * @typedef {import("./node_memory.js").Memory} Memory
@@ -16,7 +16,7 @@
  * @property {boolean} adds
  * @property {Owner} owner
  *
- * @typedef {object} Page What a write needs of the page; frontend.js provides it.
+ * @typedef {object} Page The parts of the frontend that a write needs; page/frontend.js provides them.
  * @property {() => Graph} rootGraph
  * @property {() => any} canvas
  * @property {<T>(change: () => T, putsBack?: boolean) => T} undoStep
@@ -24,7 +24,7 @@
  * @property {import("./seed_controls.js").WrittenValues} [written]
  * @property {() => any} [litegraph]
  * @property {(type: string) => boolean} [knowsType]
- * @property {(list: any[], value: any) => void} [choiceAdded] hears of a choice that a combo did not have before
+ * @property {(list: any[], value: any) => void} [choiceAdded] called with a choice that was added to a combo
  */
 
 import { change } from "./widget_change.js";
@@ -43,17 +43,17 @@ import { accepted } from "./widget_values.js";
 const MUTED = 2;
 const BYPASSED = 4;
 const KEYS_SHOWN = 5;
-// A picture that the server has stored for this very write; bridge/comfyui/picture_store.py has the same pattern.
+// A picture that the server stored for this write; bridge/comfyui/picture_store.py has the same pattern.
 const STORED = /^INPUT_.*_[0-9a-f]{16}(-\d+)?\.png$/s;
 
 /**
- * Set fields in the order they are given, all or none, as one undo step. Each is looked up in the graph as the ones
- * before it left it, and all are read back when the last one is set.
+ * Sets fields in the given order, all or none, as one undo step. Each path is resolved in the graph as the previous
+ * writes left it, and all values are read back at the end.
  *
  * @param {Page} page
- * @param {[string, any][]} fields paths with the values they shall hold; of several for one path the last one counts
- * @returns {Record<string, Written>} by path as it was given
- * @throws {CommandError} after everything was put back
+ * @param {[string, any][]} fields paths with their new values; the last one of a repeated path wins
+ * @returns {Record<string, Written>} by path as given
+ * @throws {CommandError} after everything was restored
  */
 export function setFields(page, fields) {
   const root = page.rootGraph();
@@ -71,11 +71,11 @@ export function setFields(page, fields) {
 }
 
 /**
- * Write values that need no check against choices and ranges, as one undo step.
+ * Writes values without checking choices and ranges, as one undo step.
  *
  * @param {Page} page
  * @param {Pick<Plan, "path" | "value" | "adds" | "owner">[]} plans
- * @throws {CommandError} tab_failed when a widget's callback throws; everything was put back then
+ * @throws {CommandError} tab_failed when a widget's callback throws; everything is restored then
  */
 export function write(page, plans) {
   inOrder(page, {
@@ -91,16 +91,16 @@ export function write(page, plans) {
  * @param {Page} page
  * @param {object} work
  * @param {Step[]} work.steps
- * @param {(step: Step, memory: Memory) => void} work.remember keeps what the step is about, before the first one is made
- * @param {(step: Step, memory: Memory) => Plan} work.plan looks a step up and checks it
- * @param {(plans: Plan[]) => Answer} work.over reads back what was written
+ * @param {(step: Step, memory: Memory) => void} work.remember saves the state that the step changes; called for all steps before the first write
+ * @param {(step: Step, memory: Memory) => Plan} work.plan resolves and checks a step
+ * @param {(plans: Plan[]) => Answer} work.over reads back the written values
  * @returns {Answer}
  */
 function inOrder(page, { steps, remember, plan: next, over }) {
   if (steps.length === 0) return over([]);
   return page.undoStep(() => {
     const memory = createMemory(page);
-    // A callback of one step may change what a later one is about before its turn comes.
+    // A callback of one step may change the target of a later one.
     if (steps.length > 1) for (const step of steps) remember(step, memory);
     /** @type {Plan[]} */
     const done = [];
@@ -124,7 +124,7 @@ function inOrder(page, { steps, remember, plan: next, over }) {
  * @param {Page} page
  * @param {unknown} error
  * @param {Plan[]} done
- * @param {string[]} left what could not be put back
+ * @param {string[]} left what could not be restored
  * @returns {CommandError}
  */
 function refusal(page, error, done, left) {
@@ -132,14 +132,14 @@ function refusal(page, error, done, left) {
   const reason = words(error).replace(/\.$/, "");
   if (left.length > 0) {
     const paths = left.slice(0, 5).join(", ");
-    return new CommandError("tab_failed", `${reason}; the page did not put back ${paths}.`, { path: last, left });
+    return new CommandError("tab_failed", `${reason}; the page did not restore ${paths}.`, { path: last, left });
   }
   if (!(error instanceof CommandError)) {
     return new CommandError("tab_failed", `Setting ${last} failed in the page, and nothing was changed: ${reason}.`, { path: last });
   }
   const path = error.details.path;
   if (error.code !== "unknown_path" || done.length === 0 || typeof path !== "string") return error;
-  // Now that everything is put back, it shows whether it was there to begin with.
+  // Everything is restored, so this shows whether the field existed before.
   return fieldsAt(page.rootGraph(), path).length === 0 ? error : vanished(path, done.map((one) => one.path));
 }
 
@@ -151,7 +151,7 @@ function refusal(page, error, done, left) {
 function vanished(path, set) {
   const others = [...new Set(set)].filter((other) => other !== path);
   const after = others.slice(0, 3).join(", ") + (others.length > 3 ? ", …" : "");
-  return new CommandError("unknown_path", `${path} is gone once ${after} is set, and nothing was changed; leave one of them out.`, {
+  return new CommandError("unknown_path", `${path} no longer exists once ${after} is set, and nothing was changed; leave one of them out.`, {
     path,
     set: others,
   });
@@ -173,18 +173,19 @@ function plan(page, root, path, requested, memory) {
   const owner = ownerOf({ ...field, widget: field.widget });
   const missing = missingType(page, owner.node);
   if (missing !== null) {
-    const sentence = `The node type ${JSON.stringify(missing)} is not installed, so ${path} can't be set; install the pack it comes from.`;
+    const sentence = `The node type ${JSON.stringify(missing)} is not installed, so ${path} can't be set; install its node pack.`;
     throw new CommandError("unknown_node_type", sentence, { path, type: missing });
   }
   return { path, requested, owner, ...accepted(path, owner, requested) };
 }
 
 /**
- * The page shows a node whose type it does not know with widgets of its own making, and saves it as it was.
+ * Returns the type of a node if it is not installed. The page shows the node with made-up widgets, and saves it
+ * unchanged.
  *
  * @param {Page} page
  * @param {any} node
- * @returns {string | null} the type that is missing
+ * @returns {string | null}
  */
 export function missingType(page, node) {
   if (!node.last_serialization || node.subgraph) return null;
@@ -204,7 +205,7 @@ function target(page, root, path, memory) {
   const found = fieldsAt(root, path);
   if (found.length === 1) return found[0];
   if (found.length === 0) {
-    // A callback may have renamed a node.
+    // A callback may have renamed the node.
     forget();
     if (fieldsAt(root, path).length === 0) addRow(page, root, path, memory);
   }
@@ -212,7 +213,7 @@ function target(page, root, path, memory) {
 }
 
 /**
- * The widget that holds what was written to one: a callback may have put another in its place.
+ * Returns the widget that holds a written value: a callback may have replaced the original.
  *
  * @param {Owner} owner
  * @returns {Owner | null}
@@ -258,7 +259,7 @@ function apply(page, { value, adds, owner: { node, widget } }, memory) {
 }
 
 /**
- * What a caller should know about a value that was set.
+ * Returns warnings about a value that was set.
  *
  * @param {Page} page
  * @param {Graph} root
@@ -269,9 +270,9 @@ function warnings(page, root, { requested, value, adds, owner }) {
   const { node, hosts, widget } = owner;
   const said = [];
   if (adds && !STORED.test(requested)) {
-    said.push(`The page does not list ${named(requested)}; a run fails unless ComfyUI's input folder holds it.`);
+    said.push(`The page does not list ${named(requested)}; a run fails unless it is in ComfyUI's input folder.`);
   }
-  // An object was merged over the one the widget held.
+  // An object was merged into the widget's.
   const wrong = difference(widget, typeof requested === "object" && requested !== null ? value : requested);
   if (wrong) said.push(wrong);
   if (Number.isInteger(requested) && !Number.isSafeInteger(requested)) {
@@ -313,7 +314,7 @@ function range({ type, options }) {
 /**
  * @param {Widget} widget
  * @param {any} asked
- * @returns {string} what the widget holds instead of it, or nothing
+ * @returns {string} the difference to the widget's value, or ""
  */
 function difference(widget, asked) {
   const found = mismatches(asked, widget.value);

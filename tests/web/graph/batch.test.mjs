@@ -23,7 +23,7 @@ test("a batch that could not be put back says what is left of it", async () => {
   breakLoads(page);
   await assert.rejects(page.ask("batch", { commands: [REMOVE, FAIL] }), (error) => {
     assert.equal(error.code, "tab_failed");
-    assert.match(error.message, /Command 1 \(set_node\).*Nobody.*; the page did not put back Mine: an extension's fault/);
+    assert.match(error.message, /Command 1 \(set_node\).*Nobody.*; the page did not restore Mine: an extension's fault/);
     assert.doesNotMatch(error.message, /nothing was changed/);
     const { index, command, changes } = error.details;
     assert.deepEqual([index, command, changes.map(({ kind }) => kind)], [1, "set_node", ["node_removed"]]);
@@ -46,7 +46,7 @@ test("a dry run that the page does not put back is an error", async () => {
   page.tab.changeTracker.updateState = async () => {};
   await assert.rejects(page.ask("batch", { commands: [REMOVE], dry_run: true }), {
     code: "tab_failed",
-    message: /dry run, but the page did not put back Mine\./,
+    message: /dry run, but the page did not restore Mine\./,
   });
 });
 

@@ -39,8 +39,8 @@ test("what a later write of the same call changes again is told of the earlier o
 });
 
 for (const [how, fields, code, sentence] of [
-  ["takes a later field away", [["Other.v", 2], ["R.format", "gif"], ["R.crf", 7]], "unknown_path", /R\.crf is gone once Other\.v, R\.format is set/],
-  ["takes an earlier field away", [["R.crf", 7], ["Other.v", 2], ["R.format", "gif"]], "unknown_path", /R\.crf is gone once Other\.v, R\.format is set/],
+  ["takes a later field away", [["Other.v", 2], ["R.format", "gif"], ["R.crf", 7]], "unknown_path", /R\.crf no longer exists once Other\.v, R\.format is set/],
+  ["takes an earlier field away", [["R.crf", 7], ["Other.v", 2], ["R.format", "gif"]], "unknown_path", /R\.crf no longer exists once Other\.v, R\.format is set/],
   ["is followed by a wrong value", [["R.format", "gif"], ["R.loop", false], ["Other.v", "x"]], "invalid", /takes a number/],
 ]) {
   test(`a write that ${how} changes nothing, widgets that were made anew included`, async () => {

@@ -134,7 +134,7 @@ test("at most five places that were not put back are named, and the others count
     page.tab.changeTracker.updateState = async () => {};
     const nodes = NODES.slice(0, count).map(({ title }) => title);
     await assert.rejects(page.ask("batch", { commands: [{ command: "remove_node", data: { nodes } }, FAIL] }), (error) => {
-      assert.match(error.message, new RegExp(`the page did not put back Mine, Other, Third, Fourth, Fifth${more}\\.$`));
+      assert.match(error.message, new RegExp(`the page did not restore Mine, Other, Third, Fourth, Fifth${more}\\.$`));
       assert.equal(error.details.changes.length, count);
       return true;
     });

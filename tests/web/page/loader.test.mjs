@@ -49,7 +49,7 @@ test("what a failed load could not be put back from is named", async () => {
   };
   await assert.rejects(page.ask("load_workflow", { workflow: { nodes: [saved(9, "New")] } }), (error) => {
     assert.equal(error.code, "tab_failed");
-    assert.match(error.message, /did not put back Gone/);
+    assert.match(error.message, /did not restore Gone/);
     assert.equal(error.details.changes[0].before, "Mine");
     return true;
   });

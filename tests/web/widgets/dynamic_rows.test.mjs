@@ -80,9 +80,9 @@ test("headers, dividers and buttons are no fields", async () => {
   assert.deepEqual(nodes[0].widgets.map(({ name }) => name), ["lora_1"]);
   assert.deepEqual(Object.keys(await page.ask("get_fields", { fields: ["PL"] })), ["PL"]);
   for (const name of ["divider", "Header", "Add"]) {
-    await assert.rejects(set(page, `#1.${name}`, {}), { code: "invalid", message: /is only for show and holds no value/ });
+    await assert.rejects(set(page, `#1.${name}`, {}), { code: "invalid", message: /is only for show and has no value/ });
   }
-  await assert.rejects(set(page, "PL.More", "x"), { code: "invalid", message: /is a button and holds no value/ });
+  await assert.rejects(set(page, "PL.More", "x"), { code: "invalid", message: /is a button and has no value/ });
   await assert.rejects(set(page, "divider", {}), { code: "unknown_path" });
 });
 

@@ -69,7 +69,7 @@ async def test_a_dynamic_combo_and_what_it_brings_are_set_in_one_call(tell: Ask,
     before = (await tell("get_workflow"))["workflow"]
     fields = [["R.resize_type", "scale width"], ["R.resize_type.width", 5], ["R.resize_type.multiplier", 1]]
     error = await refused("set_fields", fields=fields)
-    assert error["code"] == "unknown_path" and "gone once" in error["error"]
+    assert error["code"] == "unknown_path" and "no longer exists once" in error["error"]
     assert (await tell("get_workflow"))["workflow"] == before
 
 

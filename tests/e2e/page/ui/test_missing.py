@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,7 +16,7 @@ from comfyui_uiapi.tests.harness.workflows import UPSCALER, write_upscaler
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 
-from ....harness.browser.graphs import node, ui
+from ....harness.browser.graphs import Json, node, ui
 from ....harness.browser.scripts import NEEDY
 
 SCREENS = build.STACK / "screens"
@@ -182,15 +183,30 @@ async def test_two_models_of_one_file_name_each_get_the_address_that_was_given_f
     assert {folder: (models / folder / TWIN).read_bytes() for folder in data} == data
 
 
-async def test_the_notice_stays_away_once_it_was_dismissed_and_where_nothing_is_missing(needy: Tab) -> None:
-    missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
+async def test_the_notice_stays_away_once_it_was_dismissed_or_turned_off_and_where_nothing_is_missing(
+    needy: Tab,
+) -> None:
+    async def post(command: str, **data: Any) -> None:
+        await asyncio.to_thread(needy.comfy.post, f"/uiapi/{command}", data)
+
+    def missing(name: str) -> Json:
+        return ui([node(1, "UpscaleModelLoader", "Upscaler", [name])])
+
+    await post("load_workflow", workflow=missing("gone.safetensors"), name="dismissed")
     await expect(notice(needy)).to_be_visible()
-    whole = ui([node(1, "EmptyImage", "Canvas")])
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": whole})
+    await notice(needy).get_by_role("button", name="Don't show this again").click()
+    await expect(notice(needy)).to_be_hidden()
+    await post("load_workflow", workflow=missing("away.safetensors"), name="another")
+    await expect(notice(needy)).to_be_visible()
+    # Only a new analysis hides the notice, so that this one has taken place once the notice is hidden.
+    await post("switch_tab", tab="dismissed")
+    await expect(notice(needy)).to_be_hidden()
+    await post("switch_tab", tab="another")
+    await expect(notice(needy)).to_be_visible()
+    await post("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas")]))
     await expect(notice(needy)).to_be_hidden()
     await needy.page.evaluate("() => app.extensionManager.setting.set('uiapi.missingModels', false)")
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
+    await post("load_workflow", workflow=missing("gone.safetensors"))
     await asyncio.sleep(1.5)
     await expect(notice(needy)).to_be_hidden()
 

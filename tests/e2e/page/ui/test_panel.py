@@ -18,13 +18,19 @@ from comfyui_uiapi.tests.harness.comfy import PACKAGE_NAME, ComfyProcess
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 
-from ....harness.browser.graphs import node, ui
+from ....harness.browser.graphs import node, seeded, ui
 from ....harness.browser.scripts import GRAPH, SET, TOGGLE
 from ..conftest import Ask
 
 SCREENS = build.STACK / "screens"
 HOSTILE = '<img src=x onerror="window.hacked = true">'
 KINDS = ("read", "change", "run", "download", "load")
+# Interrupts what ComfyUI runs; returns whether it ran anything.
+STOPPED = """async () => {
+    const queue = await (await fetch('/queue')).json()
+    if (queue.queue_running.length === 0) return false
+    return (await fetch('/interrupt', {method: 'POST'})).ok
+}"""
 # A panel of its own, on a state that is told by hand; answers the milliseconds of each update, layout included.
 TIMED = """async base => {
     const [{createPanel}, {createState}] = await Promise.all([import(base + 'panel.js'), import(base + 'state.js')])
@@ -264,15 +270,35 @@ async def test_two_browsers_show_the_same_and_a_reload_loses_nothing(
     for page in (tab.page, other.page):
         await page.evaluate(TOGGLE)
         await expect(page.locator(".uiapi").get_by_role("list", name="Log")).to_contain_text("64 → 200")
-    await other.page.get_by_role("button", name="Make this the main tab").click()
-    await expect(tab.page.locator(".uiapi")).to_contain_text(f"tab {other.webui} is the main tab")
     await tab.page.get_by_role("switch", name="Pause programs").click()
+    await expect(other.page.get_by_role("switch")).to_have_attribute("aria-checked", "true")
+    await other.load(clear=False)
+    shown = other.page.locator(".uiapi")
+    # Some frontends open the sidebar again by themselves.
+    if not await shown.count():
+        await other.page.evaluate(TOGGLE)
+    await expect(shown.get_by_role("list", name="Log")).to_contain_text("64 → 200")
     await expect(other.page.get_by_role("switch")).to_have_attribute("aria-checked", "true")
     await other.page.get_by_role("switch").click()
     await expect(tab.page.get_by_role("switch")).to_have_attribute("aria-checked", "false")
+    await other.page.get_by_role("button", name="Make this the main tab").click()
+    await expect(tab.page.locator(".uiapi")).to_contain_text(f"tab {other.webui} is the main tab")
     await tab.page.get_by_role("button", name="Make this the main tab").click()
     await expect(other.page.locator(".uiapi")).to_contain_text(f"tab {tab.webui} is the main tab")
     await tab.page.evaluate(TOGGLE)
+
+
+async def test_a_badge_names_the_program_while_its_run_is_in_progress(tab: Tab, ask_as: As) -> None:
+    await tab.load_workflow(seeded("fixed"))
+    await ask_as("Blender", "set_fields", fields=[["Slow.seconds", 3]])
+    badge = tab.page.locator(".uiapi-badge")
+    await expect(badge).to_be_hidden()
+    run = asyncio.create_task(ask_as("Blender", "run"))
+    await expect(badge).to_have_text("Blender: running this workflow")
+    # Before ComfyUI has begun, nothing can be interrupted.
+    await tab.page.wait_for_function(STOPPED)
+    await expect(badge).to_be_hidden()
+    await run
 
 
 async def test_a_full_panel_is_brought_up_to_date_in_the_time_of_two_screens_of_plain_lines(tab: Tab) -> None:
