@@ -1,8 +1,8 @@
 /**
- * What the server can ask of a tab: one entry per command, of the name it is declared under in Python.
+ * The commands that a tab carries out, under the names of their declarations in Python.
  *
- * An entry gets what it works with, the request's data and the call; it answers at once or with a promise, and throws
- * a CommandError for what a caller should be told.
+ * An entry receives the parts of the extension, the data of the request and the call. It returns a result or a promise,
+ * and throws a CommandError to report a failure.
  *
  * @typedef {object} Means
  * @property {import("./page/frontend.js").Frontend} frontend
@@ -41,7 +41,7 @@ import { unlessCancelled } from "./common/waiting.js";
 import { setFields } from "./widgets/widgets.js";
 
 /**
- * The commands that change the graph at once; each can also be part of a batch.
+ * The synchronous commands that change the graph; each can also be part of a batch.
  *
  * @type {Record<string, import("./graph/batch.js").Edit>}
  */
@@ -123,7 +123,7 @@ export const commands = {
     const prepare = () => {
       tabs.require(call.workflow_tab);
       revisions.require(call.if_revision);
-      // Not painted: the page does so itself after a run is queued, and before it that would only delay the run.
+      // No repaint: the page repaints after queueing a run, and an earlier one would only delay it.
       if (fields) set = cutWritten(setFields({ ...frontend, undoStep }, withOffered(fields, pictures)));
     };
     const by = { program: call.by ?? null, request: call.id };
@@ -137,7 +137,7 @@ export const commands = {
       const queued = await revisions.caused(by, () => runs.queue(batch_count, needed, part, call));
       return { ...queued, ...part(warnings) };
     } catch (error) {
-      // Nobody's run has used what was set for this one.
+      // No run has used the fields of this one.
       if (error instanceof CommandError && error.details.step === "export") await takeBack();
       throw error;
     } finally {
@@ -165,7 +165,7 @@ export const commands = {
       const cleared_fields = clearModels(means.frontend, missing);
       means.frontend.repaint();
       const count = cleared_fields.length;
-      const message = `Cleared ${count} ${count === 1 ? "field" : "fields"} whose model is not there.`;
+      const message = `Cleared ${count} ${count === 1 ? "field" : "fields"} whose model is missing.`;
       return { message, cleared_count: count, cleared_fields };
     }),
 
@@ -197,8 +197,8 @@ export const commands = {
 };
 
 /**
- * Make a change in the caller's name, once no run is between its beginning and what follows it and no graph is being
- * loaded, and only if the graph is what the caller takes it for.
+ * Makes a change on behalf of a program, once no run is being queued and no workflow is being loaded, and only if the
+ * graph has the revision and workflow tab that the program expects.
  *
  * @template T
  * @param {Means} means
@@ -213,7 +213,7 @@ export function write(means, call, change) {
     return means.revisions.caused({ program: call.by ?? null, request: call.id }, change);
   };
   const busy = means.runs.held() ?? means.workflows.loading();
-  // Another run or load may have begun by then.
+  // Another run or load may have begun meanwhile.
   return busy ? unlessCancelled(busy, call.signal).then(() => write(means, call, change)) : carryOut();
 }
 
@@ -221,7 +221,7 @@ export function write(means, call, change) {
 const stripped = ({ command, data }) => ({ command, data: given(data ?? {}) });
 
 /**
- * A request's data without what is null, which stands for not given; only a colour can be taken away by it.
+ * Removes null values from the data of a request, where they mean "not given"; except for colours, which null removes.
  *
  * @param {Record<string, any>} data
  * @returns {Record<string, any>}

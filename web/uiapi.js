@@ -1,8 +1,8 @@
 /**
- * The entry that ComfyUI's page loads: puts the parts together and registers the extension.
+ * The entry point of the extension: assembles its parts and registers it with ComfyUI.
  */
 
-// Relative, since ComfyUI may be served below a path. Only the page has these files, so the compiler can't see them.
+// Relative, since ComfyUI may be served below a path. The compiler can't find these files, which ComfyUI serves.
 // @ts-ignore
 import { api } from "../../scripts/api.js";
 // @ts-ignore
@@ -47,7 +47,7 @@ const settings = createSettings((rules) => {
   decide(rules).catch((error) => frontend.toast("error", texts.settingsCategory, words(error)));
 });
 
-/** @param {WebSocket} opened the socket to the server, on which nothing was said yet */
+/** @param {WebSocket} opened a new socket to the server */
 function start(opened) {
   const dialogs = createDialogs(frontend);
   const workflows = createWorkflows(frontend, window);
@@ -84,13 +84,13 @@ function start(opened) {
     },
     handle(command, data, call) {
       if (!Object.hasOwn(commands, command)) {
-        throw new CommandError("tab_failed", `This page does not know the command ${command}; reload it.`);
+        throw new CommandError("tab_failed", `This page does not know the command ${command}; reload the page.`);
       }
       const carryOut = () => {
         means.tabs.require(call.workflow_tab);
         return commands[command](means, given(data ?? {}), call);
       };
-      // Half a graph is nothing to read from or write to.
+      // Commands must not read or write a half-loaded graph.
       const unsettled = workflows.loading() ? workflows.idle() : queueing.unsettled();
       return unsettled ? unlessCancelled(unsettled, call.signal).then(carryOut) : carryOut();
     },
@@ -105,7 +105,7 @@ function start(opened) {
       state.lost();
     },
     greeted() {
-      // Who listens is said anew by every server that is met.
+      // The server sends its subscriptions again after every welcome.
       events.watch([]);
       lastSeen.anew();
     },
@@ -135,7 +135,7 @@ function start(opened) {
 }
 
 /**
- * Say why programs can't be served here: to the person, and to the programs that would hear of no open tab otherwise.
+ * Reports why this page can't serve programs: to the person, and to programs, which would find no open tab otherwise.
  *
  * @param {WebSocket} opened as for `start`
  * @param {string} reason
@@ -169,10 +169,10 @@ app.registerExtension({
   name: "ComfyUI.uiapi",
   settings: settings.declared,
   setup() {
-    // A busy server takes a while to open it; the page meanwhile goes on.
+    // A busy server may take a while to accept it.
     const opened = new WebSocket(frontend.socketUrl());
     const ready = Promise.all([frontend.restored(), pageKey.renew()]);
-    // Not awaited: the page restores its last workflow only after every extension is set up.
+    // Not awaited: the page restores its last workflow only after all extensions are set up.
     ready.then(() => {
       const reason = frontend.unserved();
       if (reason !== null) return giveUp(opened, reason);

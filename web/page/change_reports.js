@@ -1,7 +1,7 @@
 /**
- * Telling the server what a program's command has changed in this graph, for the log that every panel shows.
+ * Reports to the server what commands of programs have changed in the graph, for the log in the panels.
  *
- * A program waits for its answer, not for this: what has changed is worked out a moment later.
+ * The response to the program does not wait for this: changes are collected a moment later.
  *
  * @typedef {import("./revisions.js").Look} Look
  */
@@ -9,7 +9,7 @@
 import { differences } from "../graph/diff.js";
 import { cut } from "../common/shorten.js";
 
-// Milliseconds after which what has changed is told, and changes told of one look.
+// Milliseconds until changes are reported, and the most changes per report.
 const TELL_AFTER = 50;
 const CHANGES_AT_MOST = 50;
 
@@ -17,8 +17,8 @@ const CHANGES_AT_MOST = 50;
  * @param {object} means
  * @param {import("./revisions.js").Revisions} means.revisions
  * @param {(event: string, data: any) => void} means.tell
- * @param {() => boolean} means.listens whether the server keeps such a log
- * @param {(changes: import("../graph/diff.js").Change[]) => void} means.show shows the person what a program has just changed
+ * @param {() => boolean} means.listens whether the server is connected
+ * @param {(changes: import("../graph/diff.js").Change[]) => void} means.show highlights what a program has just changed
  * @param {any} page the window
  */
 export function createChanges({ revisions, tell, listens, show }, page) {
@@ -45,7 +45,7 @@ export function createChanges({ revisions, tell, listens, show }, page) {
 }
 
 /**
- * A change as it is reported: the log shows long values by their beginning only, so no more of them is sent.
+ * Shortens the long values of a change, of which the log only shows the beginning.
  *
  * @param {import("../graph/diff.js").Change} change
  */

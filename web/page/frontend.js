@@ -1,8 +1,7 @@
 /**
- * ComfyUI's frontend as this extension sees it: the one place that knows what differs between its versions.
+ * Wraps ComfyUI's frontend, and handles the differences between its versions.
  *
- * Tried with 1.32.9 to 1.58.1, as `dev.py compat` runs it. Differences are told by what is there, never by the
- * version's number.
+ * Tested with 1.32.9 to 1.58.1 by `dev.py compat`. Differences are detected by features, never by version numbers.
  *
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").UiWorkflow} UiWorkflow
@@ -14,12 +13,12 @@
 import { createExport } from "./prompt_export.js";
 import { nextTask } from "../common/waiting.js";
 
-// The oldest that is tried; what 1.27 has is no longer enough.
+// The oldest tested version; 1.27 lacks what is needed.
 const OLDEST = "1.32.9";
-// Milliseconds between looks at whether the page has put its first workflow on the canvas, and how long to look.
+// Milliseconds: how often to check whether the page has loaded its first workflow, and for how long.
 const LOOK_EVERY = 50;
 const LOOK_FOR = 20_000;
-// How many subgraphs deep 1.32 is followed while it hands promoted values down.
+// Levels of subgraphs through which 1.32 passes promoted values.
 const DEEPEST = 8;
 const NAME_CHANGES = new Set(["openWorkflow", "renameWorkflow", "saveWorkflow", "saveAs", "closeWorkflow"]);
 
@@ -39,8 +38,8 @@ export function createFrontend(app, api, page) {
   const workflows = () => manager()?.workflow;
 
   /**
-   * The frontend's list of open dialogs. It is not handed to extensions, but every store leads to the others; where it
-   * can't be found, a dialog that nobody waits for any more stays open until the person closes it.
+   * Returns the frontend's store of open dialogs. Extensions have no access to it, but every store leads to the others.
+   * If it can't be found, a dialog that is no longer needed stays open until the person closes it.
    *
    * @returns {any}
    */
@@ -53,8 +52,8 @@ export function createFrontend(app, api, page) {
   const tracker = () => workflows()?.activeWorkflow?.changeTracker;
 
   /**
-   * The graph as the page saves it, independent of it. 1.32 hands a promoted value down by one subgraph at each save,
-   * so that the first one need not be the last word.
+   * Returns a copy of the graph as the page saves it. 1.32 passes promoted values down by one subgraph at each save,
+   * so the first save may be incomplete.
    *
    * @returns {any}
    */
@@ -70,8 +69,8 @@ export function createFrontend(app, api, page) {
   }
 
   /**
-   * Have the page note a step. What it hands down afterwards would become another one, which nobody made. 1.32 takes
-   * whatever is on the canvas for the workflow's own graph, also when that is another one's or is being put back.
+   * Captures an undo step. Values that are passed down afterwards would become another step. 1.32 captures whatever is
+   * on the canvas, even if that belongs to another workflow or is being restored.
    *
    * @param {any} history
    */
@@ -96,7 +95,7 @@ export function createFrontend(app, api, page) {
     state,
     noteStep,
 
-    /** @param {(history: any) => void} hear called when a step of ours has been noted */
+    /** @param {(history: any) => void} hear called when a step of this extension was captured */
     onStep: (hear) => void stepHearers.add(hear),
 
     /** @returns {Graph} */
@@ -105,15 +104,15 @@ export function createFrontend(app, api, page) {
     /** @returns {any} */
     canvas: () => app.canvas,
 
-    /** @returns {any} the library that the graph is made with */
+    /** @returns {any} the LiteGraph library */
     litegraph: () => page.LiteGraph,
 
-    /** Have the canvas drawn anew with the next frame. */
+    /** Redraws the canvas with the next frame. */
     repaint: () => app.canvas?.setDirty(true, true),
 
     /**
-     * Have what the page draws until it next waits drawn with the next frame instead. A picture of the graph, which is
-     * drawn onto another element, is drawn at once: a frame would come too late for it.
+     * Defers everything that the page draws within the current task to the next frame. A screenshot, which is drawn onto
+     * another element, is drawn at once, since the next frame would be too late.
      */
     drawLater() {
       const { canvas } = app;
@@ -136,17 +135,17 @@ export function createFrontend(app, api, page) {
 
     /**
      * @param {string} key
-     * @returns {unknown} one of the frontend's settings
+     * @returns {unknown} the value of a setting of the frontend
      */
     setting: (key) => manager()?.setting?.get(key),
 
     /**
-     * Make a change of the graph one step for Undo.
+     * Makes a change of the graph one undo step.
      *
      * @template T
      * @param {() => T} change
-     * @param {boolean} [putsBack] whether nothing has changed when it throws: what the page has changed by itself since
-     *   the last step would be noted in its place
+     * @param {boolean} [putsBack] whether the change restores everything when it throws, so that no step is captured:
+     *   that would only contain what the page has changed by itself
      * @returns {T}
      */
     undoStep(change, putsBack = false) {
@@ -163,7 +162,7 @@ export function createFrontend(app, api, page) {
       }
     },
 
-    /** Leave the subgraph that is looked into: a workflow can only be loaded over the whole one. */
+    /** Leaves the shown subgraph, since workflows can only be loaded at the top level. */
     showRoot() {
       if (app.canvas?.subgraph) app.canvas.setGraph(app.rootGraph);
     },
@@ -172,7 +171,7 @@ export function createFrontend(app, api, page) {
      * @param {UiWorkflow} workflow
      * @param {string | null} name of the workflow's tab
      * @param {boolean} warn whether the page may open its dialogs about missing nodes and models (1.32)
-     * @returns {Promise<boolean>} false when the page says that it failed
+     * @returns {Promise<boolean>} false if the page reports a failure
      */
     async loadUi(workflow, name, warn) {
       const options = warn ? {} : { showMissingNodesDialog: false, showMissingModelsDialog: false };
@@ -185,11 +184,11 @@ export function createFrontend(app, api, page) {
      */
     async loadApi(workflow, name) {
       await app.loadApiJson(workflow, name);
-      // The page arranges such a workflow where nobody looks; the nodes' bounds are known once they are drawn.
+      // The page arranges the workflow outside of the view; the bounds of nodes are known once they are drawn.
       page.requestAnimationFrame(() => manager()?.command?.execute("Comfy.Canvas.FitView"));
     },
 
-    /** 1.58 puts placeholders for unknown nodes of an API-format workflow; 1.32 loads nothing of it. */
+    /** 1.58 creates placeholders for unknown nodes of an API-format workflow; 1.32 does not load it at all. */
     placesUnknownNodes: () => typeof app.refreshMissingModels === "function",
 
     /**
@@ -198,7 +197,7 @@ export function createFrontend(app, api, page) {
      */
     knowsType: (type) => Object.hasOwn(page.LiteGraph?.registered_node_types ?? {}, type),
 
-    /** Have the combos read their file lists again. */
+    /** Refreshes the file lists of combos. */
     async refreshModels() {
       if (typeof app.refreshMissingModels === "function") await app.refreshMissingModels({ silent: true });
       else await app.refreshComboInNodes();
@@ -208,13 +207,13 @@ export function createFrontend(app, api, page) {
     dialogs: () => manager()?.dialog,
 
     /**
-     * Open one of the frontend's dialogs around an element of ours.
+     * Opens a dialog of the frontend around an element.
      *
      * @param {{key: string, title: string, element: HTMLElement, wide?: boolean, opened: () => void, closed: () => void}} facts
      * @returns {() => void} closes it
      */
     showElement({ key, title, element, wide = false, opened, closed }) {
-      // The smallest component there is: nothing of its own, and our element beside it.
+      // A minimal component that only contains the element.
       const component = {
         render: () => null,
         /** @this {any} */
@@ -224,21 +223,21 @@ export function createFrontend(app, api, page) {
         },
         unmounted: closed,
       };
-      // 1.32's own `closeDialog` looks for the key without this.
+      // `closeDialog` of 1.32 looks for the key without the prefix.
       const own = `extension-${key}`;
-      // 1.45 has two kinds of dialogs, of which the older gets no focus and no clicks over one of the newer.
+      // 1.45 has two kinds of dialogs; the older kind gets neither focus nor clicks on top of the newer one.
       const look = { onClose: closed, size: wide ? "lg" : "md", renderer: "reka" };
       return manager().dialog.showExtensionDialog({ key: own, title, component, dialogComponentProps: look }).closeDialog;
     },
 
     /**
-     * Add a tab to the sidebar.
+     * Adds a tab to the sidebar.
      *
      * @param {{id: string, icon: string, title: string, tooltip: string, render: (element: HTMLElement) => void,
      *   destroy: () => void}} tab
      */
     addSidebarTab(tab) {
-      // 1.58 has a store of them, which 1.32 has under the same name without saying so; the older call warns there.
+      // 1.58 has a documented store of tabs, 1.32 an undocumented one; the older function logs a warning in 1.58.
       const place = manager().sidebarTab?.registerSidebarTab ? manager().sidebarTab : manager();
       place.registerSidebarTab({ ...tab, type: "custom" });
     },
@@ -252,20 +251,20 @@ export function createFrontend(app, api, page) {
     /** @param {string} id of a tab of the sidebar, to be opened or closed */
     toggleSidebar: (id) => manager()?.command?.execute(`Workspace.ToggleSidebarTab.${id}`),
 
-    /** Run the shown workflow as the person's own Run button does. */
+    /** Runs the open workflow as the Run button does. */
     run: () => manager()?.command?.execute("Comfy.QueuePrompt"),
 
-    /** Open the frontend's settings. */
+    /** Opens the settings of the frontend. */
     openSettings: () => manager()?.command?.execute("Comfy.ShowSettingsDialog"),
 
     /**
      * @param {string} key
-     * @param {unknown} value of one of the frontend's settings
+     * @param {unknown} value the new value of a setting of the frontend
      */
     setSetting: (key, value) => manager()?.setting?.set(key, value),
 
     /**
-     * Bring a node into view and select it.
+     * Brings a node into view and selects it.
      *
      * @param {any} node
      */
@@ -279,18 +278,18 @@ export function createFrontend(app, api, page) {
     },
 
     /**
-     * 1.32 keeps an empty list of errors after a run, and draws the whole canvas when the next one begins by taking it
-     * away. Taken away before, nothing has to be drawn between setting fields and the export.
+     * Removes the empty list of errors that 1.32 keeps after a run. Otherwise the next run would remove it, and redraw the
+     * whole canvas between setting fields and the export.
      */
     forgetNoErrors() {
       const store = manager()?._p?._s?.get("execution");
       if (store?.lastNodeErrors && Object.keys(store.lastNodeErrors).length === 0) store.lastNodeErrors = null;
     },
 
-    /** @returns {OpenDialog[]} the dialogs on the page, as far as they can be known */
+    /** @returns {OpenDialog[]} the open dialogs, as far as known */
     openDialogs: () => [...(dialogStore()?.dialogStack ?? [])],
 
-    /** @returns {string | undefined} the key of the dialog above all others, as far as it can be known */
+    /** @returns {string | undefined} the key of the topmost dialog, as far as known */
     topDialog: () => dialogStore()?.activeKey,
 
     /** @param {OpenDialog} dialog */
@@ -303,7 +302,7 @@ export function createFrontend(app, api, page) {
      */
     toast: (severity, summary, detail) => manager()?.toast?.add({ severity, summary, detail, life: 8000 }),
 
-    /** What the server tells about this tab. */
+    /** Facts about this tab for the server. */
     info() {
       return {
         browser: browserName(page.navigator),
@@ -313,23 +312,23 @@ export function createFrontend(app, api, page) {
       };
     },
 
-    /** @returns {string | null} why programs can't be served in this page, as a sentence; null where they can */
+    /** @returns {string | null} a sentence that says why this page can't serve programs, or null if it can */
     unserved() {
-      if (!("rootGraph" in app)) return `This extension needs version ${OLDEST} of the frontend or a newer one; update ComfyUI.`;
+      if (!("rootGraph" in app)) return `This extension needs version ${OLDEST} of the frontend or newer; update ComfyUI.`;
       return app.canvas?.graph ? null : "The page has not put a workflow on its canvas; reload it.";
     },
 
-    /** @returns {string} where the server gives its pages the key they join with */
+    /** @returns {string} the URL of the page key */
     pageKeyUrl: () => api.fileURL("/uiapi/page_key"),
 
-    /** @returns {string} where the server listens for tabs */
+    /** @returns {string} the URL of the websocket for tabs */
     socketUrl() {
       const scheme = page.location.protocol === "https:" ? "wss" : "ws";
       return `${scheme}://${api.api_host}${api.fileURL("/uiapi/ws")}`;
     },
 
     /**
-     * Hear when another workflow is shown, or the shown one gets another name.
+     * Calls `changed` when another workflow is shown, or the shown one is renamed.
      *
      * @param {() => void} changed
      */
@@ -340,8 +339,8 @@ export function createFrontend(app, api, page) {
     },
 
     /**
-     * Wait until the page has shown its first workflow: it restores the last one some time after the extensions are
-     * set up, and what was loaded before that would be replaced.
+     * Waits until the page has restored its last workflow, which it does some time after the extensions are set up and
+     * which would replace anything loaded before.
      *
      * @returns {Promise<void>}
      */

@@ -1,8 +1,8 @@
 /**
- * Telling the server what happens to the graph, while somebody listens: by a person's hand and by programs alike.
+ * Sends events about changes of the graph, by the person or by programs, while a program subscribes to them.
  *
- * What has happened is read off the difference between two looks at the graph, so that nothing is told twice and
- * nothing that stays is left out. The page is looked at after every event of a person's hand and every command.
+ * Events are derived from the difference between two pictures of the graph, so that none is repeated and no lasting
+ * change is missed. Pictures are taken after every input event and every command.
  *
  * @typedef {import("../graph/diff.js").Change} Change
  * @typedef {import("./revisions.js").Look} Look
@@ -11,7 +11,7 @@
 import { differences } from "../graph/diff.js";
 import { executionId, walk } from "../paths/subgraphs.js";
 
-// Milliseconds between looks for what announces itself by nothing (another extension's timer).
+// Milliseconds between checks for changes that no event announces (such as another extension's timer).
 const LOOK_EVERY = 100;
 
 /**
@@ -71,14 +71,14 @@ export function createEvents({ frontend, workflows, revisions, tell }, page) {
     checkSelection("person");
   }
 
-  // A task of its own: what the event does to the graph has been done by then. A timer would be late in hidden tabs.
+  // In a separate task, since the input event has taken effect by then. A timer would be late in hidden tabs.
   port1.onmessage = () => {
     soon = false;
     look();
   };
   revisions.onHand(() => {
     if (wanted.size === 0) return;
-    // The one before has taken effect; it is told before this one adds to it.
+    // The previous event has taken effect; report it before this one.
     if (soon) return look();
     soon = true;
     port2.postMessage(null);
@@ -87,12 +87,12 @@ export function createEvents({ frontend, workflows, revisions, tell }, page) {
 
   return {
     /**
-     * Tell these events from now on, and no others.
+     * Sets the events to send.
      *
      * @param {unknown} names "*" for all
      */
     watch(names) {
-      // What happened before somebody listened is not told.
+      // Earlier changes are not reported.
       if (wanted.size === 0) look();
       wanted = new Set(Array.isArray(names) ? names : []);
       page.clearInterval(timer);

@@ -1,8 +1,8 @@
 /**
- * Sending the server the graph as it is, now and then: what programs can still read when no tab is open.
+ * Sends copies of the graph to the server, so that programs can read it when no tab is open.
  *
- * Costs nothing while nothing changes. A change is sent a second after the last one, and never more often than every
- * five seconds, when the page has nothing better to do. Nobody has asked for it, so nothing else may come of it.
+ * The graph is sent one second after the last change, at most every five seconds, and while the page is idle. It must
+ * not have side effects, since no program requested it.
  */
 
 import { described } from "../graph/nodes.js";
@@ -50,21 +50,21 @@ export function createLastSeen({ frontend, workflows, revisions, queueing, tell 
     const about = { nodes, workflow_name: frontend.info().workflow_name, workflow_tab: revisions.activeTab(), revision };
     try {
       const { workflow, output } = isExportedQuietly(root) ? await queueing.alone(frontend.exports.both) : { workflow: frontend.state(), output: {} };
-      // What changed meanwhile comes with the next one.
+      // Changes made meanwhile are sent with the next copy.
       sent = revision;
       tell("snapshot", { workflow, output, ...about });
     } catch (error) {
-      // A graph that the page itself can't export (a node in the middle of being made) is tried after its next change.
-      page.console.debug("ComfyUI-uiapi: no snapshot", error);
+      // A graph that can't be exported (such as with a half-built node) is tried again after its next change.
+      page.console.debug("ComfyUI-uiapi: could not copy the graph", error);
     }
   }
 
   revisions.onChange(later);
-  // A person's edits are looked for only once the hand rests.
+  // Edits by the person are checked for once the input pauses.
   revisions.onHand(later);
 
   return {
-    /** Send one soon, changed or not: the server has just been met. */
+    /** Sends the graph soon, changed or not, after a (re)connect. */
     anew() {
       sent = "";
       later();
@@ -73,8 +73,8 @@ export function createLastSeen({ frontend, workflows, revisions, queueing, tell 
 }
 
 /**
- * Whether an export only reads the graph. It asks each widget what it has for a run, and some act on that: a camera
- * takes a picture, a recorder stops, a drawing or a view of a scene is uploaded.
+ * Whether an export only reads the graph. It asks each widget for its value in a run, and some then act: a camera takes
+ * a picture, a recorder stops, a drawing or a view of a scene is uploaded.
  *
  * @param {import("../common/types.js").Graph} root
  * @returns {boolean}
@@ -89,6 +89,6 @@ function isExportedQuietly(root) {
  */
 function isReadQuietly(widget) {
   if (!Object.hasOwn(widget, "serializeValue") || !widget.serializeValue || !isField(widget)) return true;
-  // The frontend's own that only work out a text or a number: of {a|b} one, dates in file names, the place in a list.
+  // Functions of the frontend that only compute a value: a choice of {a|b}, dates in file names, an index in a list.
   return Boolean(widget.dynamicPrompts) || widget.name === "filename_prefix" || widget.type === "hidden";
 }

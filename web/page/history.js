@@ -1,5 +1,5 @@
 /**
- * Undo, redo, and snapshots: states of the graph that a program keeps for the session and comes back to.
+ * Undoes and redoes steps, and keeps snapshots of the graph that programs can restore during the session.
  *
  * @typedef {import("../graph/diff.js").Picture} Picture
  * @typedef {{id: string, name: string, time: number, workflow_tab: string, nodes: number}} SnapshotInfo `time` in
@@ -37,12 +37,12 @@ export function createHistory(frontend, workflows) {
       await history[way]();
       await workflows.loading();
       if (history[from].length >= left) {
-        throw new CommandError("tab_failed", `The page could not ${way} a step; ${done} were done.`, { done });
+        throw new CommandError("tab_failed", `The page could not ${way} a step; ${done} ${done === 1 ? "step was" : "steps were"} done before.`, { done });
       }
       const isNone = await workflows.returnsTo(before, target);
       workflows.settle();
       if (isNone) {
-        // The page noted what it or a node had itself added to the graph; nobody made this step.
+        // A step that only contains what the page or a node had added by itself.
         history[to].pop();
         continue;
       }
@@ -53,14 +53,14 @@ export function createHistory(frontend, workflows) {
   }
 
   /**
-   * @param {string} name an id, or the name of the newest snapshot called so
+   * @param {string} name an id, or a name, of which the newest snapshot counts
    */
   function find(name) {
     const found = snapshots.get(name) ?? [...snapshots.values()].reverse().find(({ info }) => info.name === name);
     if (found) return found;
     const ids = [...snapshots.keys()];
-    const hint = ids.length > 0 ? `there are ${ids.slice(-8).join(", ")}` : "none was taken since the page was loaded";
-    throw new CommandError("unknown_snapshot", `There is no snapshot ${JSON.stringify(name)}; ${hint}.`, { snapshot: name, ids });
+    const hint = ids.length > 0 ? `available: ${ids.slice(-8).join(", ")}` : "none was taken since the page was loaded";
+    throw new CommandError("unknown_snapshot", `Snapshot ${JSON.stringify(name)} does not exist; ${hint}.`, { snapshot: name, ids });
   }
 
   return {
@@ -81,7 +81,7 @@ export function createHistory(frontend, workflows) {
     list: () => ({ snapshots: [...snapshots.values()].map(({ info }) => info) }),
 
     /**
-     * Put the graph back into a snapshot's state, as one undo step.
+     * Restores a snapshot, as one undo step.
      *
      * @param {string} name
      */
@@ -99,7 +99,7 @@ export function createHistory(frontend, workflows) {
 
     /**
      * @param {string} a
-     * @param {string | undefined} b without it the open graph
+     * @param {string | undefined} b the open graph by default
      */
     compare(a, b) {
       const [before, after] = [find(a).picture, b === undefined ? takePicture(frontend.rootGraph()) : find(b).picture];

@@ -1,5 +1,5 @@
 /**
- * Loading a workflow into the page: telling the two formats apart, and seeing that it really is there afterwards.
+ * Loads workflows in UI or API format into the page, and verifies that they were loaded.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  * @typedef {import("../common/types.js").ApiWorkflow} ApiWorkflow
@@ -13,7 +13,7 @@ import { within } from "../common/waiting.js";
 
 // Milliseconds.
 const LOAD_AT_MOST = 60_000;
-// The type of a placeholder for a node whose own the workflow does not name.
+// The type of placeholders for nodes without a type.
 const UNKNOWN_TYPE = "UNKNOWN";
 
 /**
@@ -31,14 +31,14 @@ export function createLoader(frontend, workflows) {
 
   return {
     /**
-     * Load a workflow in a new workflow tab of the page; one after the other, since 1.32 mixes up two at once.
+     * Loads a workflow in a new workflow tab; one after the other, since 1.32 mixes up simultaneous loads.
      *
      * @param {any} workflow in UI or API format
      * @param {string | null} name of the workflow tab
      * @param {boolean} warn whether the page may open its dialogs about missing nodes and models
-     * @param {AbortSignal} signal says that nobody waits for it any more
+     * @param {AbortSignal} signal aborted when the client no longer waits
      * @returns {Promise<Loaded>}
-     * @throws {CommandError} invalid when it is no workflow, tab_failed when the page did not take it
+     * @throws {CommandError} invalid if it is not a workflow, tab_failed if the page did not load it
      */
     load(workflow, name, warn, signal) {
       const mine = last.then(() => {
@@ -54,22 +54,22 @@ export function createLoader(frontend, workflows) {
 /** @typedef {ReturnType<typeof createLoader>} Loader */
 
 /**
- * Which of its two formats a workflow has.
+ * Returns the format of a workflow.
  *
  * @param {any} workflow
  * @returns {"ui" | "api"}
- * @throws {CommandError} invalid, with a hint where the workflow is one level further in
+ * @throws {CommandError} invalid, with a hint if the workflow is nested one level deeper
  */
 export function formatOf(workflow) {
   if (workflow !== null && typeof workflow === "object" && !Array.isArray(workflow)) {
     if (isUi(workflow)) return "ui";
     if (isApi(workflow)) return "api";
     const inner = ["workflow", "output", "prompt"].find((key) => isUi(workflow[key]) || isApi(workflow[key]));
-    if (inner) throw new CommandError("invalid", `Send what is under "${inner}" of this; it holds the workflow.`);
+    if (inner) throw new CommandError("invalid", `This is not a workflow, but its "${inner}" is; send only that.`);
   }
   throw new CommandError(
     "invalid",
-    "This is no workflow: send what ComfyUI saves (an object with nodes) or its API export (nodes with class_type).",
+    "This is not a workflow; send what ComfyUI saves (an object with nodes) or its API export (nodes with class_type).",
   );
 }
 
@@ -91,7 +91,7 @@ function isApi(value) {
 }
 
 /**
- * A node whose type was not installed where it was exported has the class null; as a page exports it, none at all.
+ * The class of a node whose type was not installed at export is null, or missing if the page exported it.
  *
  * @param {any} node
  */
@@ -134,7 +134,7 @@ async function load(frontend, workflows, workflow, name, warn) {
   await workflows.idle();
   const left = workflows.active();
   workflows.capture();
-  // 1.32 clears the shown graph first and opens the new tab last: what fails in between is left in the person's own.
+  // 1.32 clears the shown graph first and opens the new tab last: a failure in between would damage the open workflow.
   const { putBack } = remember({ frontend, workflows }, ["load_workflow"]);
   const failed = async (/** @type {string} */ reason) => {
     const lost = left && isShown(workflows, left) ? await putBack() : null;
@@ -153,12 +153,12 @@ async function load(frontend, workflows, workflow, name, warn) {
     opened = workflows.active();
     await workflows.idle();
   } catch (error) {
-    // What the page is still loading is not to be disturbed.
+    // The page may still be loading, so nothing is rolled back.
     if (error instanceof CommandError) throw new CommandError("tab_failed", `The page could not load the workflow: ${words(error)}.`);
     throw await failed(words(error));
   }
   if (!isShown(workflows, opened)) {
-    const sentence = "Another workflow tab was opened while this one was loaded, so that it may not be whole; load it again.";
+    const sentence = "Another workflow tab was opened during the load, so the workflow may be incomplete; load it again.";
     throw new CommandError("tab_changed", sentence, { workflow_tab: workflows.idOf(opened), active: workflows.idOf(workflows.active()) });
   }
   const nodes = frontend.rootGraph().nodes.length;
@@ -169,7 +169,7 @@ async function load(frontend, workflows, workflow, name, warn) {
   }
   workflows.settle("loaded");
   const count = `${nodes} ${nodes === 1 ? "node" : "nodes"}`;
-  const unknown = missing.length > 0 ? ` It does not know these and shows them red: ${missing.join(", ")}.` : "";
+  const unknown = missing.length > 0 ? ` These node types are not installed and shown in red: ${missing.join(", ")}.` : "";
   const message = [`The page shows the workflow (${count}).${unknown}`, ...warnings].join(" ");
   return { loaded: true, message, format, nodes, missing_node_types: missing, warnings };
 }
@@ -183,11 +183,11 @@ function isShown(workflows, workflow) {
 }
 
 /**
- * A workflow in API format as the page can take it. 1.58 reads the inputs of every node, though a node may have none,
- * and puts a placeholder for a type that it does not know; but a type there has to be. 1.32 loads nothing then.
+ * Prepares a workflow in API format for the page. 1.58 requires the inputs and a type of every node, and creates
+ * placeholders for unknown types; 1.32 loads nothing if a type is missing.
  *
  * @param {ApiWorkflow} workflow
- * @param {boolean} places whether the page puts placeholders
+ * @param {boolean} places whether the page creates placeholders
  * @returns {{api: Record<string, any>, warnings: string[]}}
  */
 export function loadable(workflow, places) {
@@ -203,7 +203,7 @@ export function loadable(workflow, places) {
   );
   const named = untyped.map((id) => `#${id}${workflow[id]._meta?.title ? ` ${JSON.stringify(workflow[id]._meta.title)}` : ""}`).join(", ");
   const fate = places ? "it shows placeholders instead" : "it left them and their links out";
-  const warnings = untyped.length > 0 ? [`The page could not make ${named}, whose type the workflow does not name; ${fate}.`] : [];
+  const warnings = untyped.length > 0 ? [`The page could not create ${named}, since the workflow does not name the type; ${fate}.`] : [];
   return { api, warnings };
 }
 

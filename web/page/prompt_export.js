@@ -1,10 +1,10 @@
 /**
- * What the page would submit if the person pressed Run now, without a run.
+ * Exports what the page would submit if the person pressed Run, without a run.
  *
- * Packs add to a prompt in `app.graphToPrompt`, and some only while an `app.queuePrompt` is on its way. So the export
- * is made inside of one: the page's own function is replaced at the bottom of what packs put around it, and for a call
- * of ours exports instead of queueing. Nothing is submitted, no seed control or hook of a widget runs, no event is
- * dispatched, and neither the page's queue nor its errors are touched.
+ * Packs add to a prompt in `app.graphToPrompt`, and some only during `app.queuePrompt`. The export therefore takes
+ * place inside such a call: the page's own function is replaced below the wrappers of packs, and exports instead of
+ * queueing when this module called it. Nothing is submitted, no seed control or widget hook runs, no event is
+ * dispatched, and the page's queue and errors stay untouched.
  *
  * @typedef {import("../common/types.js").UiWorkflow} UiWorkflow
  * @typedef {import("../common/types.js").ApiWorkflow} ApiWorkflow
@@ -17,14 +17,13 @@
 
 import { nextTask, within } from "../common/waiting.js";
 
-// No number that anybody queues with. It stays a number, since packs may compute with it.
+// A queue number that is not used otherwise; a number, since packs may compute with it.
 const EXPORT = Number.MIN_VALUE;
-// Milliseconds for what packs put around the page's function to call it; one may ask the person first.
+// Milliseconds for wrappers of packs to call the page's function; some ask the person first.
 const REACHED_WITHIN = 2000;
 
 /**
- * To be called as early as possible: what is around the page's function by then is only asked for the moment in which
- * the export begins.
+ * To be called as early as possible: wrappers that exist by then only run until the export has begun.
  *
  * @param {any} app ComfyUI's app
  * @param {any} api ComfyUI's api
@@ -51,7 +50,7 @@ export function createExport(app, api) {
   const hook = function (/** @type {any} */ number, /** @type {any[]} */ ...rest) {
     // @ts-ignore the page's function is a method
     if (number !== EXPORT) return queue.call(this, number, ...rest);
-    // A call that comes late, when nobody waits for it, must not become a run.
+    // A late call after a time-out must not become a run.
     if (!attempt) return Promise.resolve(false);
     attempt.exported ??= isPages ? plain() : belowUs();
     attempt.reached();
@@ -61,8 +60,9 @@ export function createExport(app, api) {
   app.queuePrompt = hook;
 
   /**
-   * Export while what is below us takes a run to be queued. The page's function answers at once if another run is being
-   * queued, after it has put this one in the line: that is the moment. Whatever comes later finds nothing to queue.
+   * Exports while the wrapped function believes that a run is being queued. The page's function returns at once if
+   * another run is being queued, after adding this one to the queue, which is the moment for the export. Later it finds
+   * nothing to queue.
    *
    * @returns {Promise<Exported>}
    */
@@ -101,18 +101,18 @@ export function createExport(app, api) {
     const over = (async () => app.queuePrompt(EXPORT, 1))().catch(() => {});
     await within(Promise.race([inside, over]), REACHED_WITHIN, "").catch(() => {});
     attempt = null;
-    // Where a pack does not let it pass, the export is the one without it.
+    // If a pack blocks the call, the export is made without packs.
     const exported = await (own.exported ?? plain());
-    // What packs do behind a run comes before anything else.
+    // Packs finish their work after a run first.
     await Promise.race([over, nextTask()]);
     return exported;
   }
 
   return {
-    /** Whether packs have a say in what is queued, and may change the graph for the time of an export. */
+    /** Whether packs take part in exports, and may change the graph during one. */
     isShared: () => !isAlone(),
 
-    /** Whether an export begins at this moment that is none of a run. */
+    /** Whether an export without a run is beginning. */
     begins: () => begins,
 
     /**
@@ -134,20 +134,20 @@ export function createExport(app, api) {
       return result;
     },
 
-    /** Whether the graph may show what packs put into it for the time of an export. */
+    /** Whether the graph may contain temporary changes of packs during an export. */
     isUnderWay: () => underWay > 0 && !isAlone(),
 
-    /** What a run would submit; one at a time. */
+    /** Exports what a run would submit; one export at a time. */
     prompt,
 
     /**
-     * The open workflow in both formats: as the page saves it, and as a run would submit it; one at a time.
+     * Exports the open workflow as the page saves it and as a run would submit it; one export at a time.
      *
      * @returns {Promise<Exported>}
      */
     async both() {
       const queued = await prompt();
-      // What a pack puts into the graph for a run only is no part of the workflow.
+      // Temporary changes of packs for a run are not part of the workflow.
       if (isAlone() || sameGraph(queued.workflow, app.rootGraph.serialize())) return queued;
       return { workflow: (await plain()).workflow, output: queued.output };
     },

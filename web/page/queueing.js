@@ -1,33 +1,33 @@
 /**
- * The page's queueing: when nothing may be written to the graph, since a run is being made of it.
+ * Coordinates access to the graph with the page's queueing of runs.
  *
- * The page exports the graph, submits it, and changes the graph once ComfyUI has taken it: a control sets the seed of
- * the next run, packs count up. A value that is written in between would be replaced by that. So nothing is written
- * from the beginning of an export until the page has done what follows the run, whoever has asked for the run, and
- * nothing is read that is about to be replaced.
+ * The page exports the graph, submits it, and changes the graph once ComfyUI has accepted it: a control sets the seed
+ * of the next run, packs count up. That would overwrite a value that is written in between. Therefore nothing is
+ * written from the start of any export until this follow-up work is done, and values that are about to change are not
+ * read.
  *
- * @typedef {object} Stretch From the export of one run until what follows it is done.
+ * @typedef {object} Stretch The time from the export of a run until the follow-up work is done.
  * @property {Promise<void>} over
  * @property {() => void} end
  * @property {boolean} taken whether ComfyUI has answered
  *
- * @typedef {object} Turn A run of ours that is in the page's line.
- * @property {() => boolean} begin the page takes it, and queues it if this answers true
- * @property {(error: any) => void} failed its export has
- * @property {() => void} over the page has done all that follows it
+ * @typedef {object} Turn A run of this extension in the page's queue.
+ * @property {() => boolean} begin called when its turn comes; the page queues the run if this returns true
+ * @property {(error: any) => void} failed called when its export has failed
+ * @property {() => void} over called when the follow-up work is done
  */
 
 import { keepWritten, forgetReplaced } from "../widgets/seed_controls.js";
 import { failedExport } from "../common/errors.js";
 import { nextTask, within } from "../common/waiting.js";
 
-/** Runs of ours are told from the person's by their number: -0 is 0 to everyone who computes or sends it. */
+/** The number that marks runs of this extension: -0 behaves like 0 in calculations and in JSON. */
 export const OURS = -0;
-// Milliseconds after which an export that does not end, or an answer that does not come, is no longer waited for.
+// Milliseconds to wait for an export to end or for ComfyUI to answer.
 const AT_MOST = 60_000;
 
 /**
- * To be called when all extensions are set up: what they put around the page's functions is inside of this.
+ * To be called when all extensions are set up, so that their wrappers of the page's functions are inside of these.
  *
  * @param {import("./frontend.js").Frontend} frontend
  */
@@ -36,7 +36,7 @@ export function createQueueing(frontend) {
   const isOurs = (/** @type {any} */ { number }) => Object.is(number, OURS);
   /** @type {Stretch | null} */
   let stretch = null;
-  /** @type {Promise<void> | null} an export of ours */
+  /** @type {Promise<void> | null} an export by this extension */
   let exporting = null;
   let busy = Boolean(app.processingQueue);
   /** @type {Set<() => void>} */
@@ -46,7 +46,7 @@ export function createQueueing(frontend) {
   /** @type {Turn | null} */
   let current = null;
 
-  /** The page has done what follows the run that it took last. */
+  /** Called when the follow-up work of the last run is done. */
   function passed() {
     stretch?.end();
     current?.over();
@@ -69,7 +69,7 @@ export function createQueueing(frontend) {
     return (stretch = own);
   }
 
-  // However a run ends, with an error of a pack's hook as well, the page says so by this.
+  // The page does this after every run, even if the hook of a pack has failed.
   Object.defineProperty(app, "processingQueue", {
     configurable: true,
     enumerable: true,
@@ -83,7 +83,7 @@ export function createQueueing(frontend) {
     },
   });
 
-  // The page looks at its list right after what follows a run.
+  // The page updates its list right after the follow-up work.
   const list = app.ui?.queue;
   const update = list?.update;
   if (update) {
@@ -93,8 +93,8 @@ export function createQueueing(frontend) {
     };
   }
 
-  // The page takes the last one first, but ours comes before what the person adds, however fast. It begins when it is
-  // taken, so that what is set for it gets into no other run.
+  // The page takes the last entry first, but a run of this extension precedes any that the person adds. It begins when
+  // it is taken, so that its fields do not get into another run.
   const { pop } = app.queueItems;
   app.queueItems.pop = function () {
     passed();
@@ -106,7 +106,7 @@ export function createQueueing(frontend) {
     next = null;
     if (current?.begin()) return item;
     current = null;
-    // The page goes by its list's length, and takes something each time.
+    // The page takes entries as long as the list has any.
     return this.length > 0 ? this.pop() : { ...item, batchCount: 0 };
   };
 
@@ -116,11 +116,11 @@ export function createQueueing(frontend) {
     if (!busy || frontend.exports.begins()) return exported();
     begin();
     keepWritten(frontend);
-    // Each of two exports at once would take the other's changes of the graph for the graph itself.
+    // Two simultaneous exports would each include the other's temporary changes.
     const made = exporting ? exporting.then(exported) : exported();
     const own = current;
     if (!own) return made;
-    // The page answers with the error whoever has pressed first.
+    // The page reports the error to the first caller.
     return Promise.resolve(made).catch((error) => {
       own.failed(error);
       throw error;
@@ -131,21 +131,21 @@ export function createQueueing(frontend) {
     /** Settles when the graph may be written to, or null. */
     held: () => stretch?.over ?? exporting,
 
-    /** Settles when the graph shows what follows the run that is being queued, or null. */
+    /** Settles when the graph contains the follow-up changes of the run that is being queued, or null. */
     unsettled: () => stretch?.over ?? (frontend.exports.isShared() ? exporting : null),
 
-    /** Settles when a run can begin as soon as the page takes it, or null. */
+    /** Settles when the next run in the queue can begin at once, or null. */
     occupied: () => exporting,
 
-    /** Settles when the page queues nothing any more, or null. */
+    /** Settles when the page has stopped queueing, or null. */
     queues: () => (busy ? new Promise((/** @type {(value?: any) => void} */ resume) => waiting.add(resume)) : null),
 
     /**
-     * Put a run of ours into the page's line.
+     * Adds a run to the page's queue.
      *
      * @param {number} count how many times it is queued
      * @param {Turn} turn
-     * @returns {Promise<unknown>} the page's answer: at once if it is queueing others
+     * @returns {Promise<unknown>} the page's result; immediate if it is queueing others
      */
     async line(count, turn) {
       next = turn;
@@ -153,9 +153,9 @@ export function createQueueing(frontend) {
     },
 
     /**
-     * Take a run of ours out of the line, where the page has not taken it.
+     * Removes a run from the queue, unless the page has begun it.
      *
-     * @returns {boolean} whether it was there
+     * @returns {boolean} whether it was removed
      */
     withdraw() {
       next = null;
@@ -165,8 +165,8 @@ export function createQueueing(frontend) {
     },
 
     /**
-     * @param {Promise<any>} answer ComfyUI's to a run that is being submitted
-     * @returns {Promise<void>} settles when the page has done what follows the run, if it was accepted
+     * @param {Promise<any>} answer of ComfyUI to the submitted run
+     * @returns {Promise<void>} settles when the follow-up work is done, if the run was accepted
      */
     submitted(answer) {
       const own = begin();
@@ -174,7 +174,7 @@ export function createQueueing(frontend) {
         () => {
           own.taken = true;
           frontend.written.clear();
-          // Nothing of the page follows a prompt that a pack has submitted by itself.
+          // The page does no follow-up work for a prompt that a pack has submitted by itself.
           nextTask().then(() => !busy && own.end());
         },
         () => nextTask().then(own.end),
@@ -183,10 +183,10 @@ export function createQueueing(frontend) {
     },
 
     /**
-     * Make an export of ours, while no run is being made of the graph and nothing is written to it.
+     * Exports while no run is being prepared and nothing is written to the graph.
      *
      * @template T
-     * @param {() => Promise<T>} work begins at once
+     * @param {() => Promise<T>} work started immediately
      * @returns {Promise<T>}
      */
     async alone(work) {

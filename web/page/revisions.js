@@ -1,9 +1,9 @@
 /**
- * Revisions: a text that changes whenever anyone changes the graph, and what has changed since an earlier one.
+ * Tracks revisions: texts that change whenever the graph changes, and the changes since an earlier one.
  *
- * The graph is looked at (a picture is taken and compared) after every command that writes, before every write that
- * depends on a revision, and otherwise only when something hints at a change: an event of a person's hand, a new
- * state in the undo history, a graph that was loaded, or a second that has passed. A plain read so costs nothing.
+ * The graph is checked (a picture is taken and compared) after every writing command, before every write that depends
+ * on a revision, and otherwise only after a hint of a change: an input event, a new state in the undo history, a
+ * loaded graph, or a second that has passed. Plain reads therefore cost nothing.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  * @typedef {import("../graph/diff.js").Change} Change
@@ -12,7 +12,7 @@
  *
  * @typedef {"person" | {program: string | null, request: string}} By who caused a change
  *
- * @typedef {object} Look What a look at the graph found.
+ * @typedef {object} Look The result of a check that found changes.
  * @property {string} revision
  * @property {string} tab the workflow tab's id
  * @property {Picture} before
@@ -20,7 +20,7 @@
  * @property {boolean} switched whether another workflow tab is shown
  * @property {By} by
  *
- * @typedef {object} Kept What an earlier revision was.
+ * @typedef {object} Kept An earlier revision.
  * @property {Picture} picture
  * @property {string} tab
  * @property {number} edits
@@ -31,11 +31,11 @@ import { CommandError } from "../common/errors.js";
 import { differences, samePicture, takePicture } from "../graph/diff.js";
 
 const KEPT = 32;
-// Milliseconds. What a person does may take effect a little after its event (a value is settled, a menu closes).
+// Milliseconds. Input may take effect a little after its event (a value is committed, a menu closes).
 const WARM_FOR = 1000;
 const LOOK_AT_LEAST_EVERY = 1000;
 const HAND = ["pointerdown", "pointerup", "click", "keydown", "keyup", "input", "change", "wheel", "paste", "drop"];
-// Where on the page text is written into the graph.
+// The elements in which text is typed into the graph.
 const EDITORS = ".graphdialog, .litegraph, .dom-widget, .lg-node, [data-node-id]";
 const CHANGED_SHOWN = 50;
 
@@ -53,7 +53,7 @@ export function createRevisions(frontend, workflows, page) {
   /** @type {Set<() => void>} */
   const handHearers = new Set();
   let count = 0;
-  // Keystrokes in the graph's text boxes that may not have become a value yet, and presses of the pointer.
+  // Keystrokes in text boxes that may not have become a value yet, and presses of the pointer.
   let edits = 0;
   let presses = 0;
   let pressed = false;
@@ -119,7 +119,7 @@ export function createRevisions(frontend, workflows, page) {
     return time < warmUntil || time - lookedAt > LOOK_AT_LEAST_EVERY;
   }
 
-  /** Take a new picture; where it shows something else than the last one, that is a new revision. */
+  /** Takes a picture; a difference to the last one makes a new revision. */
   function look() {
     if (workflows.loading()) return;
     if (frontend.exports.isUnderWay()) {
@@ -152,10 +152,10 @@ export function createRevisions(frontend, workflows, page) {
     /** @param {(look: Look) => void} hear called with every new revision */
     onChange: (hear) => void hearers.add(hear),
 
-    /** @param {() => void} hear called at every event of a person's hand, before it takes effect */
+    /** @param {() => void} hear called at every input event, before it takes effect */
     onHand: (hear) => void handHearers.add(hear),
 
-    /** Look at the graph now, unless nothing hints at a change. */
+    /** Checks the graph now if there are hints of a change. */
     lookIfHinted() {
       if (maybeChanged()) look();
     },
@@ -175,7 +175,7 @@ export function createRevisions(frontend, workflows, page) {
     activeTab,
 
     /**
-     * Make a change in a program's name. What has changed before it is the person's.
+     * Makes a change on behalf of a program. Earlier changes are attributed to the person.
      *
      * @template T
      * @param {By} by
@@ -205,7 +205,7 @@ export function createRevisions(frontend, workflows, page) {
     },
 
     /**
-     * Refuse to go on if the graph is not what it was at a revision. An edit that was taken back is none.
+     * Requires that the graph is the same as at a revision. Edits that were undone do not count.
      *
      * @param {string | undefined} revision
      * @throws {CommandError} revision_changed
@@ -220,7 +220,7 @@ export function createRevisions(frontend, workflows, page) {
       const shown = changed.slice(0, 3).join(", ") + (changed.length > 3 ? ", …" : "");
       throw new CommandError(
         "revision_changed",
-        `The graph has changed since revision ${revision} (${shown}), and nothing was written; read it again.`,
+        `The graph has changed since revision ${revision} (${shown}), and nothing was written; read the graph again.`,
         { revision: current.revision, changed: changed.slice(0, CHANGED_SHOWN), changed_total: changed.length },
       );
     },

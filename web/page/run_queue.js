@@ -1,19 +1,18 @@
 /**
- * Running the workflow as the Run button does, and learning from it what the button does not tell: the prompt ids, the
- * errors of nodes, and a refusal.
+ * Queues runs as the Run button does, and obtains their prompt ids, node errors and refusals.
  *
- * `app.queuePrompt` answers only yes or no, and no also when another run is being queued. So the call it makes,
- * `api.queuePrompt`, is wrapped. Ours go one after the other, so that each knows its ids, and each begins when the page
- * takes it: what a program sets for its run must not get into another one.
+ * `app.queuePrompt` only returns a boolean, which is also false while another run is being queued. Therefore the inner
+ * call of `api.queuePrompt` is wrapped. Runs of programs are queued one after the other, so that each gets its own ids,
+ * and each begins when the page takes it: fields that are set for a run must not get into another one.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  *
  * @typedef {{prompt_id: string, number: number, node_errors: Record<string, any>, prompt_ids?: string[]}} Queued
  *
- * @typedef {object} Expected What is to be told of the run of ours that is being queued.
- * @property {string} mark what the server knows ComfyUI's answers by: it may answer in our place, or when we are gone
- * @property {(output: import("../common/types.js").ApiWorkflow) => void} exported throws where the run must not be submitted
- * @property {(settled: Promise<void>) => void} submitted `settled` when the page has done what follows the run
+ * @typedef {object} Expected The callbacks of the run that is being queued.
+ * @property {string} mark the request id by which the server recognises ComfyUI's answers, to respond early or after a disconnect
+ * @property {(output: import("../common/types.js").ApiWorkflow) => void} exported throws if the run must not be submitted
+ * @property {(settled: Promise<void>) => void} submitted `settled` when the follow-up work is done
  * @property {(answer: any) => void} answered
  * @property {(error: any) => void} refused
  */
@@ -42,7 +41,7 @@ export function createRuns(frontend, workflows, queueing) {
   let held = null;
 
   const submit = api.queuePrompt;
-  // No async function: its frame would be in the stack of every refusal that the page reports.
+  // Not async: its stack frame would appear in every refusal that the page reports.
   api.queuePrompt = function (/** @type {number} */ number, /** @type {any[]} */ ...rest) {
     const ours = Object.is(number, OURS) ? expected : null;
     if (!ours) {
@@ -54,14 +53,14 @@ export function createRuns(frontend, workflows, queueing) {
       ours.exported(rest[0]?.output ?? {});
     } catch (error) {
       ours.refused(error);
-      // The page reports what it gets as a fault of whoever is in its stack.
+      // The page blames extensions in the stack for an error.
       return Promise.reject(Object.assign(/** @type {Error} */ (error), { stack: "" }));
     }
     const submitted = marked(ours.mark, () => submit.call(this, number, ...rest));
     ours.submitted(queueing.submitted(submitted));
     return submitted.then(
       (/** @type {any} */ answer) => {
-        // The page now draws the whole graph, which can take longer than the run itself: the answer goes first.
+        // The page will draw the whole graph now, which may take longer than the run: send the answer first.
         frontend.drawLater();
         ours.answered(answer);
         return answer;
@@ -74,8 +73,8 @@ export function createRuns(frontend, workflows, queueing) {
   };
 
   /**
-   * Have ComfyUI's answer to a submission known by the request it belongs to. The server reads it as it is made, long
-   * before it gets its turn in a page that draws; a header does not end up in the workflow.
+   * Marks a submission with its request by a header, which does not end up in the workflow. The server recognises
+   * ComfyUI's answer by it, long before a page that is drawing would handle the answer.
    *
    * @param {string} mark
    * @param {() => Promise<any>} submission
@@ -95,14 +94,14 @@ export function createRuns(frontend, workflows, queueing) {
   }
 
   /**
-   * Queue one run of ours. Resolves with ComfyUI's answers when there are `count`, or as many as came.
+   * Queues one run. Resolves with up to `count` answers of ComfyUI.
    *
    * @param {number} count
    * @param {(() => void) | undefined} prepare
-   * @param {(leftOut: string[]) => Record<string, any>} part what belongs to the answer beside ComfyUI's
+   * @param {(leftOut: string[]) => Record<string, any>} part returns what the response contains in addition to ComfyUI's answer
    * @param {import("../common/types.js").Call} call
-   * @returns {{answers: Promise<any[]>, over: Promise<unknown>, before: () => any}} `over`: the page is done with what
-   *   follows a run; `before`: the dialogs that were open when it began
+   * @returns {{answers: Promise<any[]>, over: Promise<unknown>, before: () => any}} `over`: the follow-up work is
+   *   done; `before`: the dialogs that were open when it began
    */
   function start(count, prepare, part, { id, signal, submitting }) {
     /** @type {any[]} */
@@ -121,7 +120,7 @@ export function createRuns(frontend, workflows, queueing) {
     /** @type {() => void} */
     let pass = () => {};
 
-    /** What is exported shall be what was there when the run began, and what follows the last one comes before a write. */
+    /** The follow-up work of the last run precedes any write, and the export has to match the start of the run. */
     function hold() {
       const own = (held ??= new Promise((resume) => {
         release = () => {
@@ -135,12 +134,12 @@ export function createRuns(frontend, workflows, queueing) {
       expected = {
         mark: id,
         exported(output) {
-          // Of several, those after the first one follow: who cancels then is told what was queued.
+          // The others of several runs follow the first; a cancel then returns what was queued.
           if (signal.aborted && exports === 0) throw cancelled();
-          // The export takes a while, and the person may open something else in it.
+          // The person may open another workflow during the export.
           if (shown() !== tab || workflows.loading()) {
             const queued = exports === 0 ? "nothing was queued" : `only ${exports} of ${count} were queued`;
-            const sentence = `Another workflow was opened while the run was prepared, and ${queued}; run it again.`;
+            const sentence = `Another workflow was opened while the run was being prepared, and ${queued}; run it again.`;
             const prompt_ids = list.map((answer) => answer?.prompt_id);
             throw new CommandError("tab_changed", sentence, { workflow_tab: tab, active: shown(), prompt_ids });
           }
@@ -167,7 +166,7 @@ export function createRuns(frontend, workflows, queueing) {
         reject(exports === 0 ? failedExport(error) : refusal(frontend, error, list));
 
       function begin() {
-        // The page does not wait, so this run has to come again.
+        // The page does not wait, so this run has to be queued again.
         again = occupied() !== null;
         dialogs = frontend.openDialogs();
         try {
@@ -185,7 +184,7 @@ export function createRuns(frontend, workflows, queueing) {
         return true;
       }
 
-      // Until the page has done what follows the last one.
+      // Until the follow-up work of the last run is done.
       async function enter() {
         do {
           for (let busy = occupied(); busy; busy = occupied()) await unlessCancelled(busy, signal);
@@ -195,15 +194,15 @@ export function createRuns(frontend, workflows, queueing) {
           const answer = queueing.line(count, { begin, failed, over: () => pass() });
           await Promise.race([answer, passed]);
           await Promise.race([queueing.queues(), passed]);
-          // An error of the page's comes right after that.
+          // The page shows its errors right after that.
           await Promise.race([answer, nextTask()]);
-          // Another run's error ends the page's queueing, and leaves ours in the line.
+          // The error of another run ends the page's queueing and leaves this run in the queue.
           if (queueing.withdraw()) again = true;
         } while (again && !begun && !signal.aborted);
       }
       over = enter().then(() => resolve(list), failed).finally(queueing.withdraw);
     });
-    // However it ends; nothing follows what was not queued.
+    // In any case; without a submission there is no follow-up work.
     Promise.allSettled([answers, over]).then(() => release());
     return { answers, over, before: () => dialogs };
   }
@@ -229,31 +228,31 @@ export function createRuns(frontend, workflows, queueing) {
     try {
       const list = await answers;
       if (list.length === count && list.every((answer) => answer?.prompt_id)) return queued(list);
-      throw new CommandError("tab_failed", "The page did not queue the workflow; look at it for what it says.", {
+      throw new CommandError("tab_failed", "The page did not queue the workflow; it may show the reason.", {
         prompt_ids: list.map((answer) => answer?.prompt_id),
       });
     } catch (error) {
-      // The page opens a dialog that would cover everything until a person comes by; its red marks stay.
+      // The page's error dialog would cover everything until it is closed; the red marks on nodes stay.
       await over.then(nextTask);
       const shown = newError(frontend, before());
       if (shown) {
         frontend.closeDialog(shown);
-        frontend.toast("warn", "A program's run was refused", words(error));
+        frontend.toast("warn", "The run of a program was refused", words(error));
       }
       throw error;
     }
   }
 
   return {
-    /** Settles when other programs may change the workflow again, or null. */
+    /** Settles when programs may change the workflow again, or null. */
     held: () => held ?? queueing.held(),
 
     /**
-     * Queue the open workflow.
+     * Queues the open workflow.
      *
      * @param {number} count how many times
-     * @param {(() => void) | undefined} prepare sets fields, right before the export
-     * @param {(leftOut: string[]) => Record<string, any>} part what belongs to the answer beside ComfyUI's
+     * @param {(() => void) | undefined} prepare sets fields right before the export
+     * @param {(leftOut: string[]) => Record<string, any>} part returns what the response contains in addition to ComfyUI's answer
      * @param {import("../common/types.js").Call} call
      * @returns {Promise<Queued>}
      * @throws {CommandError} execution_failed with details {node_errors, error} when ComfyUI refuses
@@ -288,8 +287,8 @@ function queued(answers) {
 
 /**
  * @param {Frontend} frontend
- * @param {any} error what `api.queuePrompt` threw; a refusal by ComfyUI carries its `response`
- * @param {any[]} answers of the runs before it in the same batch
+ * @param {any} error the error of `api.queuePrompt`; with a `response` if ComfyUI refused the run
+ * @param {any[]} answers of the earlier runs of the same batch
  * @returns {CommandError}
  */
 function refusal(frontend, error, answers) {

@@ -1,6 +1,6 @@
 /**
- * Nodes of types that are not installed, in what the page exports for a run: they have no class there, and ComfyUI
- * refuses the whole for them, also where nothing that it would compute needs one.
+ * Removes nodes whose type is not installed from exported prompts, if no output needs them. They have no class, so
+ * ComfyUI would refuse the whole prompt.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  * @typedef {import("../common/types.js").ApiWorkflow} ApiWorkflow
@@ -10,12 +10,12 @@ import { CommandError } from "../common/errors.js";
 import { byExecutionId } from "../paths/subgraphs.js";
 
 /**
- * Take the nodes without a class out of a prompt, as far as no output needs them.
+ * Removes the nodes without a class from a prompt if no output needs them.
  *
  * @param {Frontend} frontend
- * @param {ApiWorkflow} output what is about to be submitted; it is changed
- * @returns {string[]} what a caller should know of that
- * @throws {CommandError} execution_failed, naming one that is needed
+ * @param {ApiWorkflow} output the prompt to be submitted; changed in place
+ * @returns {string[]} warnings
+ * @throws {CommandError} execution_failed, with the name of a needed node
  */
 export function leaveOut(frontend, output) {
   const untyped = Object.keys(output).filter((id) => typeof output[id].class_type !== "string");
@@ -23,7 +23,7 @@ export function leaveOut(frontend, output) {
   const needed = neededIn(frontend, output);
   const [first] = untyped.filter((id) => needed.has(id));
   if (first !== undefined) {
-    const sentence = `The run needs ${named(frontend, output, first)}, and that type is not installed; install it, or remove or bypass the node.`;
+    const sentence = `The run needs ${named(frontend, output, first)}, whose type is not installed; install it, or remove or bypass the node.`;
     throw new CommandError("execution_failed", sentence, { node_errors: {}, nodes: untyped.filter((id) => needed.has(id)) });
   }
   const names = untyped.map((id) => named(frontend, output, id)).join(", ");
@@ -34,13 +34,13 @@ export function leaveOut(frontend, output) {
 /**
  * @param {Frontend} frontend
  * @param {ApiWorkflow} output
- * @returns {Set<string>} the nodes that an output node is linked to, at any distance
+ * @returns {Set<string>} the nodes that output nodes depend on, directly or indirectly
  */
 function neededIn(frontend, output) {
   const types = frontend.litegraph().registered_node_types;
   const isOutput = (/** @type {string} */ id) => types[output[id].class_type ?? ""]?.nodeData?.output_node === true;
   const needed = new Set(Object.keys(output).filter(isOutput));
-  // What is added on the way is walked as well.
+  // The loop also visits nodes that it adds.
   for (const id of needed) {
     for (const value of Object.values(output[id].inputs ?? {})) {
       if (Array.isArray(value) && value.length === 2 && Object.hasOwn(output, value[0])) needed.add(String(value[0]));

@@ -1,8 +1,8 @@
 /**
- * The workflow tabs of the page: which there are, and opening, naming, saving and closing them without a dialog.
+ * Lists, opens, renames, saves and closes the workflow tabs of the page without dialogs.
  *
- * A tab is named by its id, its path or its name; a saved workflow by its path below the person's workflows. In here a
- * path is the store's own, which begins with the folder of the workflows.
+ * A tab is named by its id, path or name; a saved workflow by its path in the folder of workflows. Internally,
+ * paths are those of the frontend's store, which begin with that folder.
  *
  * @typedef {{id: string, name: string, path: string, active: boolean, modified: boolean, is_temporary: boolean}} TabInfo
  */
@@ -80,7 +80,7 @@ export function createTabs(frontend, workflows) {
     const quiet = { showMissingNodesDialog: false, showMissingModelsDialog: false, checkForRerouteMigration: false };
     await app.loadGraphData(workflow.activeState, true, true, workflow, { ...quiet, deferWarnings: true });
     if (idOf(workflow) !== idOf(active())) {
-      throw new CommandError("tab_failed", `The page did not open ${workflow.filename}; look at it for what it says.`);
+      throw new CommandError("tab_failed", `The page did not open ${workflow.filename}; it may show the reason.`);
     }
   }
 
@@ -95,15 +95,15 @@ export function createTabs(frontend, workflows) {
   /** @param {string} path */
   function refuseTaken(path) {
     if (!store().getWorkflowByPath(path)) return;
-    throw new CommandError("conflict", `There is a workflow ${told(path)} already; choose another name.`, { path: told(path) });
+    throw new CommandError("conflict", `The workflow ${told(path)} already exists; choose another name.`, { path: told(path) });
   }
 
   /**
-   * A workflow by its path, also one that was saved by another browser since this page was loaded. The store's own
-   * look at the folder would not do: in 1.32 it unloads the workflows that are open.
+   * Finds a workflow by its path, even if another browser has saved it since this page was loaded. The store's own
+   * refresh is not usable: in 1.32 it unloads open workflows.
    *
    * @param {string} path
-   * @returns {Promise<any>} undefined where there is none
+   * @returns {Promise<any>} undefined if it does not exist
    */
   async function known(path) {
     const here = store().getWorkflowByPath(path);
@@ -145,7 +145,7 @@ export function createTabs(frontend, workflows) {
   /**
    * @param {any} workflow
    * @param {string} path that no other workflow has
-   * @returns {Promise<any>} the workflow that is now at the path: itself, or a copy of one that is saved elsewhere
+   * @returns {Promise<any>} the workflow that is now at the path: itself, or a copy if it was saved elsewhere
    */
   async function write(workflow, path) {
     if (!workflow.isTemporary) {
@@ -171,8 +171,8 @@ export function createTabs(frontend, workflows) {
   }
 
   /**
-   * The same in the place of another workflow, which is only deleted once the new one is saved: until then it is
-   * beside it, and where the saving fails it is put back.
+   * Saves over another workflow. That one is set aside first, deleted once the new one is saved, and restored if saving
+   * fails.
    *
    * @param {any} other
    * @param {any} workflow
@@ -195,7 +195,7 @@ export function createTabs(frontend, workflows) {
 
   return {
     /**
-     * Refuse a command that is meant for another workflow tab than the one that is shown.
+     * Requires that the given workflow tab is shown.
      *
      * @param {string | null | undefined} name
      * @throws {CommandError} unknown_tab, tab_changed
@@ -206,7 +206,7 @@ export function createTabs(frontend, workflows) {
       if (idOf(meant) === idOf(shown)) return;
       throw new CommandError(
         "tab_changed",
-        `This is meant for the workflow tab ${meant.filename}, but ${shown?.filename} is shown; switch_tab to it first.`,
+        `The command is for the workflow tab ${meant.filename}, but ${shown?.filename} is shown; use switch_tab first.`,
         { workflow_tab: idOf(meant), active: idOf(shown) },
       );
     },
@@ -226,7 +226,7 @@ export function createTabs(frontend, workflows) {
       if (!workflow) {
         const near = nearestNames(path, store().workflows.map((/** @type {any} */ saved) => told(saved.path)));
         const hint = near.length > 0 ? `the nearest are ${near.join(", ")}` : "none is saved";
-        throw new CommandError("unknown_tab", `There is no saved workflow ${JSON.stringify(path)}; ${hint}.`, { path, nearest: near });
+        throw new CommandError("unknown_tab", `No saved workflow has the path ${JSON.stringify(path)}; ${hint}.`, { path, nearest: near });
       }
       await onDisk(`open ${path}`, () => show(workflow));
       return { tab: described(workflow) };
@@ -295,7 +295,7 @@ export function createTabs(frontend, workflows) {
 /** @typedef {ReturnType<typeof createTabs>} Tabs */
 
 /**
- * @param {string} name a path below the person's workflows, with or without .json
+ * @param {string} name a path in the folder of workflows, with or without .json
  * @returns {string} the store's path
  */
 function stored(name) {
@@ -304,7 +304,7 @@ function stored(name) {
 
 /**
  * @param {string} path
- * @returns {string} as programs are told it, and as stored() takes it
+ * @returns {string} as programs see it, and as stored() accepts it
  */
 function told(path) {
   return path.slice(FOLDER.length);
@@ -317,7 +317,7 @@ function withSuffix(path) {
 
 /**
  * @param {any} workflow
- * @param {string} name a new name in the same folder, or a path where it holds a slash
+ * @param {string} name a new name in the same folder, or a path if it contains a slash
  * @returns {string}
  */
 function below(workflow, name) {
@@ -325,8 +325,8 @@ function below(workflow, name) {
 }
 
 /**
- * A path under which a workflow may be saved: ComfyUI decodes it once more than the page encodes it, and Windows takes
- * a backslash for a slash.
+ * Validates a path for saving: ComfyUI decodes it once more than the page encodes it, and on Windows a backslash is a
+ * separator.
  *
  * @param {string} path
  * @returns {string}
@@ -334,7 +334,7 @@ function below(workflow, name) {
  */
 function savable(path) {
   if (path.split(/[/\\]/).includes("..") || /\\|%[0-9a-f]{2}|[\0-\x1f]/i.test(path)) {
-    const sentence = "A workflow's name may hold no '..', no backslash and no '%' before two digits; choose another.";
+    const sentence = "The name of a workflow must not contain '..', a backslash, or '%' before two digits; choose another.";
     throw new CommandError("invalid", sentence, { name: told(path) });
   }
   return path;

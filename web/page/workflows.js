@@ -1,5 +1,5 @@
 /**
- * The page's workflow tabs and their undo histories, as far as this extension uses them.
+ * Wraps the page's workflows and their undo histories.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  */
@@ -7,7 +7,7 @@
 import { createAfterEffects } from "../graph/aftereffects.js";
 import { nextTask, within } from "../common/waiting.js";
 
-// Milliseconds after which a load that does not end is no longer waited for: the page shows what it shows.
+// Milliseconds to wait for a load.
 const LOAD_AT_MOST = 60_000;
 
 /**
@@ -25,15 +25,15 @@ export function createWorkflows(frontend, page) {
   let loading = Promise.resolve();
   /** @type {Set<() => void>} */
   const loaded = new Set();
-  /** @type {Set<() => void>} closes the undo steps that are open */
+  /** @type {Set<() => void>} close open undo steps */
   const openSteps = new Set();
 
-  /** @returns {any} the frontend's store of workflows */
+  /** @returns {any} the store of workflows */
   const store = () => app.extensionManager?.workflow;
 
-  /** @returns {() => void} says that the load which begins now has ended */
+  /** @returns {() => void} marks the end of the load that begins now */
   function begin() {
-    // What is put on the canvas from now on is no part of them.
+    // The loaded graph is not part of them.
     for (const close of openSteps) close();
     loads++;
     let ended = false;
@@ -49,7 +49,7 @@ export function createWorkflows(frontend, page) {
     loading = Promise.all([loading, ended]).then(() => undefined);
   }
 
-  // Between the emptied graph and the filled one there is nothing that a command should read or write.
+  // Commands must not read or write a half-loaded graph.
   for (const name of ["loadGraphData", "loadApiJson"]) {
     const load = app[name];
     app[name] = function (/** @type {any[]} */ ...args) {
@@ -64,7 +64,7 @@ export function createWorkflows(frontend, page) {
         throw error;
       }
       const tab = opened();
-      // Before whoever called it goes on, so that they find the page not loading any more.
+      // Before the caller continues, so that the load has ended for it.
       const done = (typeof result?.then === "function" ? result : Promise.resolve(tab)).then(over, over);
       waitFor(within(done, LOAD_AT_MOST, "").catch(over));
       return result;
@@ -72,10 +72,10 @@ export function createWorkflows(frontend, page) {
   }
 
   /**
-   * Watch for the workflow tab that a load opens: 1.32 fills the graph from API JSON at once and answers nothing, but
-   * shows the tab it belongs to a little later.
+   * Watches for the workflow tab that a load opens: 1.32 fills the graph from API JSON at once, but opens its tab a
+   * little later without a promise.
    *
-   * @returns {() => Promise<void> | undefined} ends the watching; answers what settles when the tab is shown
+   * @returns {() => Promise<void> | undefined} ends the watch; returns a promise that settles when the tab is shown
    */
   function opening() {
     /** @type {Promise<void> | undefined} */
@@ -87,7 +87,7 @@ export function createWorkflows(frontend, page) {
         after(() => resume());
         onError(() => resume());
       });
-      // The undo history is given its state by what follows the opening.
+      // The undo history gets its state after the tab was opened.
       shown = open.then(nextTask);
     });
     return () => {
@@ -97,10 +97,10 @@ export function createWorkflows(frontend, page) {
   }
 
   /**
-   * Have everybody wait for work on the graph as they wait for a load.
+   * Makes commands wait for work on the graph as for a load.
    *
    * @template T
-   * @param {() => Promise<T>} work may load, but not wait for being idle
+   * @param {() => Promise<T>} work may load, but must not wait for idle()
    * @returns {Promise<T>}
    */
   function undisturbed(work) {
@@ -111,10 +111,10 @@ export function createWorkflows(frontend, page) {
   }
 
   /**
-   * Have the undo history take the graph as it is now for the state it holds. What the page itself adds while it
-   * puts a state on the canvas (a default, a format's mark) would otherwise become a step in which nothing changed.
+   * Makes the present graph the state of the undo history. Otherwise additions of the page while loading a state (a
+   * default, a format mark) would become an empty step.
    *
-   * @param {"loaded" | "restored"} [how] a graph that was loaded anew is also what it counts as unmodified
+   * @param {"loaded" | "restored"} [how] "loaded" also makes it the unmodified state
    */
   function settle(how = "restored") {
     const history = tracker();
@@ -127,10 +127,10 @@ export function createWorkflows(frontend, page) {
     store,
     tracker,
 
-    /** Settles when the page has the graph it is loading, or null when it is loading none. */
+    /** Settles when the current load has ended, or null if none is in progress. */
     loading: () => (loads > 0 ? loading : null),
 
-    /** Settles when the page is loading none; while one is waited for, another load may begin. */
+    /** Settles when no load is in progress, including loads that begin meanwhile. */
     async idle() {
       while (loads > 0) await loading;
     },
@@ -145,10 +145,10 @@ export function createWorkflows(frontend, page) {
 
     /**
      * @param {any} workflow of the frontend's store
-     * @returns {string} its id as long as the page lives
+     * @returns {string} its id for the lifetime of the page
      */
     idOf(workflow) {
-      // The store hands out proxies and the objects themselves.
+      // The store returns proxies as well as the objects themselves.
       const raw = workflow?.__v_raw ?? workflow;
       if (raw === null || raw === undefined) return "";
       const id = ids.get(raw) ?? `tab-${++given}`;
@@ -157,8 +157,8 @@ export function createWorkflows(frontend, page) {
     },
 
     /**
-     * A name no other workflow has. The page would show what is loaded under a saved workflow's name in that one's tab,
-     * where saving overwrites it; 1.58 also replaces what an open tab of that name shows.
+     * Returns a name that no other workflow has. The page would load a workflow with the name of a saved one into the
+     * tab of that one, where saving overwrites it; 1.58 also replaces the contents of an open tab of that name.
      *
      * @param {string} name
      * @returns {string}
@@ -171,7 +171,7 @@ export function createWorkflows(frontend, page) {
     },
 
     /**
-     * Have the undo history notice what a person has changed up to now, so that it becomes a step of its own.
+     * Captures earlier changes of the person as an undo step of their own.
      */
     capture() {
       if (afterEffects.settle()) return;
@@ -183,8 +183,8 @@ export function createWorkflows(frontend, page) {
     state,
 
     /**
-     * Make a change of the graph one step for Undo in two halves: the page compares the whole graph to note a step, and
-     * a run that the change belongs to need not wait for that.
+     * Opens an undo step for a change and captures it later: to capture a step, the page compares the whole graph, and a
+     * run that the change belongs to should not wait for that.
      */
     openUndoStep() {
       /** @type {any} */
@@ -208,13 +208,13 @@ export function createWorkflows(frontend, page) {
           try {
             return change();
           } catch (error) {
-            // It was put back, and is no step.
+            // Everything was restored, so this is not a step.
             if (openSteps.delete(close) && history) history.changeCount--;
             throw error;
           }
         },
 
-        /** Have the graph be what it was before, and the step not made. */
+        /** Restores the graph and drops the step. */
         async takeBack() {
           close();
           if (!history || history !== tracker() || history.undoQueue.at(-1) === before) return;
@@ -222,7 +222,7 @@ export function createWorkflows(frontend, page) {
           settle();
         },
 
-        /** Have the step noted. */
+        /** Captures the step. */
         close,
       };
     },
@@ -234,15 +234,15 @@ export function createWorkflows(frontend, page) {
     /**
      * @param {any} a
      * @param {any} b
-     * @returns {boolean} whether the undo history takes two states for the same
+     * @returns {boolean} whether the undo history considers two states equal
      */
     same: (a, b) => Boolean(tracker()?.constructor.graphEqual?.(a, b)),
 
     /**
-     * Put the graph back into a state, the way Undo does.
+     * Restores a state as Undo does.
      *
      * @param {any} state
-     * @param {any[]} history receives the state the undo history held
+     * @param {any[]} history receives the previous state of the undo history
      */
     restore: (state, history) => tracker().updateState([state], history),
   };

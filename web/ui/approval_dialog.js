@@ -1,5 +1,5 @@
 /**
- * Asking the person whether a program may do what it wants to do.
+ * The dialog that asks the person whether a program may carry out a command.
  *
  * @typedef {{program: string, kind: string, kinds?: string[], command: string, doc: string, about: string,
  *   writes: {path: string, value: string}[], writes_left_out?: number, files?: Incoming[] | null, once: boolean}} Wish
@@ -19,7 +19,7 @@ import { texts } from "./texts.js";
  * @param {import("./dialogs.js").Dialogs} dialogs
  * @param {Wish} wish
  * @param {AbortSignal} signal
- * @returns {Promise<{allowed: boolean}>} false too when they close the dialog
+ * @returns {Promise<{allowed: boolean}>} also false if the dialog was closed
  */
 export async function approve(frontend, dialogs, wish, signal) {
   const answer = await dialogs.show(
@@ -51,7 +51,7 @@ function question(frontend, wish, decide) {
     wish.once && make("p", { class: "uiapi-hint", text: texts.approveOnce }),
     make("div", { class: "uiapi-actions" }, refuse, button(texts.allow, () => decide(true), { primary: true })),
   );
-  // Not on "Allow": the dialog may open while somebody types.
+  // Not "Allow": the dialog may open while the person is typing.
   return { element, focus: refuse };
 }
 
@@ -64,7 +64,7 @@ const table = (frontend, writes) =>
 
 /**
  * @param {Incoming[]} files
- * @returns {HTMLElement[]} all of them, and how much that is
+ * @returns {HTMLElement[]} a table of the files, and their sum
  */
 function incoming(files) {
   const bytes = files.reduce((total, file) => total + (file.size ?? 0), 0);
@@ -84,14 +84,14 @@ function incoming(files) {
 /**
  * @param {import("../page/frontend.js").Frontend} frontend
  * @param {string} path
- * @returns {string} what the field holds now
+ * @returns {string} the current value of the field
  */
 function current(frontend, path) {
   try {
     const field = resolve(frontend.rootGraph(), path);
     return field.widget ? String(ownerOf({ ...field, widget: field.widget }).widget.value ?? "") : "";
   } catch {
-    // A path that leads nowhere is refused once it is carried out; here there is just nothing to show.
+    // An invalid path fails when the command is carried out; it has no current value.
     return "";
   }
 }

@@ -1,17 +1,17 @@
 /**
- * The table of a question: every value that a program would change, or every file that it would bring.
+ * The table in a question: the values that a program would change, or the files that it would download.
  */
 
 import { button, make } from "./dom.js";
 import { texts } from "./texts.js";
 
-// Rows shown at first; a button shows the others.
+// Rows that are shown at first; a button shows the rest.
 const ROWS_AT_FIRST = 100;
 
 /**
- * @param {string[][]} rows what it is, its value now, and its new value; or as the heads say
- * @param {string} label what the table is about, for those who hear it
- * @param {{heads?: string[], kind?: string}} [look] `kind` is a class of its own
+ * @param {string[][]} rows field, current value and new value, or the columns of `heads`
+ * @param {string} label for screen readers
+ * @param {{heads?: string[], kind?: string}} [look] `kind` is an additional CSS class
  * @returns {HTMLElement}
  */
 export function changeTable(rows, label, { heads = [texts.field, texts.now, texts.new], kind = "" } = {}) {

@@ -1,5 +1,5 @@
 /**
- * Asking the person at the browser, by the frontend's own dialogs, one question at a time.
+ * Asks the person at the browser by the frontend's own dialogs, one question at a time.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  */
@@ -9,16 +9,16 @@ import { CommandError } from "../common/errors.js";
 import { keepFocus } from "./focus.js";
 import { texts } from "./texts.js";
 
-// 1.58 queues dialogs of one key. 1.32 has this one key for all and forgets the second that asks while it is open.
+// 1.58 queues dialogs with the same key. 1.32 uses one key for all, and ignores a second dialog while one is open.
 const OWN_KEY = "comfyui-uiapi";
 const SHARED_KEY = "global-prompt";
-// While one of these is open, or still on its way out, 1.32 shows no other of the same key and says nothing.
+// While one of these is open or closing, 1.32 silently ignores others with the same key.
 const ONE_AT_A_TIME = new Set([SHARED_KEY, `extension-${OWN_KEY}`]);
 const LOOK_EVERY = 200;
-// Milliseconds that the frontend takes to move the focus by itself after it has closed a dialog.
+// Milliseconds until the frontend has moved the focus after closing a dialog.
 const FOCUS_AFTER = 100;
 
-/** @typedef {{element: HTMLElement, focus?: HTMLElement | null}} Content what a dialog shows, and where typing begins */
+/** @typedef {{element: HTMLElement, focus?: HTMLElement | null}} Content The content of a dialog, and the element to focus. */
 
 /**
  * @param {Frontend} frontend
@@ -28,10 +28,10 @@ export function createDialogs(frontend) {
   let last = Promise.resolve();
 
   /**
-   * Show a dialog once those before it are gone; take it away when nobody waits for its answer any more.
+   * Shows a dialog once the previous ones are closed; closes it when `signal` is aborted.
    *
    * @template T
-   * @param {{title: string, message: string}} text how to find it among the open ones
+   * @param {{title: string, message: string}} text by which it is found among the open dialogs
    * @param {() => Promise<T>} show
    * @param {AbortSignal} signal
    * @returns {Promise<T>}
@@ -56,7 +56,7 @@ export function createDialogs(frontend) {
     } finally {
       signal.removeEventListener("abort", close);
     }
-    // Taken away is no decision: only what the person had said yes to by then is carried out.
+    // A dialog that was closed by the abort is not a decision; an agreement before that counts.
     if (!given) refuseIfAborted(signal);
     return given;
   }
@@ -74,26 +74,26 @@ export function createDialogs(frontend) {
 
   return {
     /**
-     * Ask by a dialog whose inside is ours.
+     * Asks by a dialog with own content.
      *
      * @template T
      * @param {string} title
-     * @param {(answer: (value: T | null) => void) => Content} build makes the inside; `answer` ends the question
+     * @param {(answer: (value: T | null) => void) => Content} build creates the content; `answer` ends the question
      * @param {AbortSignal} signal
      * @param {{wide?: boolean}} [look]
-     * @returns {Promise<T | null>} null when the person closed it
+     * @returns {Promise<T | null>} null if the person closed it
      */
     show(title, build, signal, { wide } = {}) {
       return inTurn(() => ask({ title, message: OWN_KEY }, () => content(frontend, title, build, signal, wide), signal));
     },
 
     /**
-     * Ask for something that nobody should read over the person's shoulder.
+     * Asks for a secret, which is hidden while typing.
      *
      * @param {string} title
      * @param {string} hint
      * @param {AbortSignal} signal
-     * @returns {Promise<string | null>} null when they gave nothing
+     * @returns {Promise<string | null>} null if nothing was entered
      */
     async secret(title, hint, signal) {
       /** @type {string | null} */
@@ -114,7 +114,7 @@ export function createDialogs(frontend) {
     /**
      * @param {{title: string, message: string, defaultValue?: string}} question
      * @param {AbortSignal} signal
-     * @returns {Promise<string | null>} what the person wrote, or null when they closed the dialog
+     * @returns {Promise<string | null>} the entered text, or null if the dialog was closed
      */
     prompt(question, signal) {
       return inTurn(() => ask(question, () => frontend.dialogs().prompt(question), signal));
@@ -141,7 +141,7 @@ function secretForm(hint, answer) {
 }
 
 /**
- * Open a dialog around an element, put the focus into it, and give that back afterwards.
+ * Opens a dialog around an element, moves the focus into it, and restores the focus afterwards.
  *
  * @template T
  * @param {Frontend} frontend
@@ -159,7 +159,7 @@ function content(frontend, title, build, signal, wide) {
     let given = null;
     let close = () => {};
     const { element, focus } = build((value) => {
-      // What is clicked while it fades away would close the next dialog of this key.
+      // A click while the dialog fades out would close the next one with this key.
       if (over.signal.aborted) return;
       given = value;
       close();
@@ -171,15 +171,15 @@ function content(frontend, title, build, signal, wide) {
     };
     element.classList.add("uiapi-dialog");
     element.classList.toggle("uiapi-wide", Boolean(wide));
-    // The frontend puts the focus there by itself when it has shown the dialog, and not on the button that closes it.
+    // Makes the frontend focus this element instead of the close button.
     focus?.setAttribute("autofocus", "");
     close = frontend.showElement({
       key: OWN_KEY,
       title,
       element,
       wide,
-      // 1.45 has no such attribute. Not before the frontend has made this its active dialog: until then the one below
-      // takes the focus back, and the frontend does not notice where the focus is in ours.
+      // 1.45 ignores the attribute. Deferred until the frontend has made this its active dialog: before that, the dialog
+      // below takes the focus back, and the frontend does not notice the focus in this one.
       opened: () => setTimeout(settle),
       closed() {
         over.abort();

@@ -1,12 +1,12 @@
 /**
- * Making elements of the page: text is always set as text, so nothing a program says can become markup.
+ * Creates and updates elements. Text is always set as text, so nothing that a program sends can become markup.
  *
  * @typedef {Node | string | null | undefined | false} Child
  */
 
 /**
  * @param {string} tag
- * @param {Record<string, any>} [facts] `class`, `text`, `on…` listeners, and attributes; what is null or false is left out
+ * @param {Record<string, any>} [facts] `class`, `text`, `on…` listeners, and attributes; null and false are left out
  * @param {...Child} children
  * @returns {any} the element
  */
@@ -33,8 +33,8 @@ export function set(element, facts) {
 }
 
 /**
- * @param {string} icon one of the frontend's, such as "pi-pause"
- * @param {string} label what it does, for screen readers and as a tooltip
+ * @param {string} icon of the frontend, such as "pi-pause"
+ * @param {string} label for screen readers and the tooltip
  * @param {() => unknown} act
  * @returns {HTMLButtonElement}
  */
@@ -56,13 +56,13 @@ export function button(label, act, { primary = false, small = false, icon } = {}
 }
 
 /**
- * Bring a list of rows in step with a list of things, making, moving and removing as few rows as can be.
+ * Updates a list of rows to match a list of things, with as few new, moved and removed rows as possible.
  *
  * @template T
  * @param {HTMLElement} list
  * @param {T[]} things
  * @param {(thing: T) => string} keyOf
- * @param {(thing: T) => any} create makes a row, with a function `update` that takes the thing as it is now
+ * @param {(thing: T) => any} create returns a row with a function `update` that receives the current thing
  */
 export function arrangeRows(list, things, keyOf, create) {
   /** @type {Map<string, any>} */

@@ -1,18 +1,18 @@
 /**
- * The focus of our open dialogs, kept from a page that takes it away by itself: what the person types would be lost.
+ * Keeps the focus in open dialogs when the page takes it away by itself, since the person's typing would be lost.
  */
 
-// Whoever insists fights with the page for ever.
+// Unlimited attempts could fight with the page for ever.
 const GIVEN_BACK_AT_MOST = 3;
-// Milliseconds in which the focus may move because of what the person did last.
+// Milliseconds after the last input in which the focus may move.
 const PERSON_FOR = 300;
-// The keys that move the focus, or do what a click does.
+// The keys that move the focus or act like a click.
 const MOVING = new Set(["Tab", "Enter", "Escape"]);
 
 /**
- * Put the focus back into a dialog when it leaves without the person's doing, as a dialog of the page takes it that is
- * still on its way in when ours opens. Where the person goes they stay; in the dialog the focus may also go without a
- * key or a click, as a screen reader or a password manager moves it.
+ * Returns the focus to a dialog when the page moves it without input of the person, as a dialog of the page does that
+ * is still opening when this one opens. Moves by the person are respected; inside the dialog the focus may also move
+ * without a key or a click, as screen readers and password managers do.
  *
  * @param {HTMLElement} dialog
  * @param {() => boolean} onTop whether no other dialog is above it
@@ -24,7 +24,7 @@ export function keepFocus(dialog, onTop, closed) {
   let person = false;
   let timer = 0;
 
-  /** @param {boolean} moves whether what the person does may move the focus */
+  /** @param {boolean} moves whether the input may move the focus */
   function acted(moves) {
     person = moves;
     clearTimeout(timer);
@@ -36,8 +36,8 @@ export function keepFocus(dialog, onTop, closed) {
     if (person || left === 0 || !dialog.contains(/** @type {Node} */ (target)) || !onTop()) return;
     const had = /** @type {HTMLInputElement} */ (target);
     const { selectionStart, selectionEnd } = had;
-    // Not at once: the page may be answering the same event, and 1.58 selects all that is written where it brings the
-    // focus back itself, so that the next key replaces it.
+    // Deferred: the page may be handling the same event, and when 1.58 returns the focus itself, it selects the whole
+    // text, which the next key would replace.
     queueMicrotask(() => {
       if (closed.aborted) return;
       const moved = document.activeElement !== had;

@@ -1,5 +1,5 @@
 /**
- * Numbers and values as a person reads them.
+ * Formats numbers and values for people.
  */
 
 const VALUE_SHOWN = 60;
@@ -32,10 +32,10 @@ export function clock(seconds) {
 
 /**
  * @param {unknown} value
- * @returns {string} on one line, and not too long
+ * @returns {string} a short text on one line
  */
 export function short(value) {
-  // JSON has no text for a function or a symbol.
+  // Functions and symbols have no JSON.
   const words = (typeof value === "string" ? value : (JSON.stringify(value ?? "") ?? String(value))).replace(/\s+/g, " ");
   return words.length > VALUE_SHOWN ? `${words.slice(0, VALUE_SHOWN)}…` : words;
 }

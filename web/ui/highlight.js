@@ -1,12 +1,12 @@
 /**
- * What the person sees on the canvas of programs: nodes that were just changed glow, and a badge while they run it.
+ * Shows on the canvas what programs do: a glow on nodes that were just changed, and a badge during runs.
  */
 
 import { make, set } from "./dom.js";
 import { byExecutionId } from "../paths/subgraphs.js";
 import { texts } from "./texts.js";
 
-// Milliseconds, and nodes at a time: a program that changes everything need not be shown node by node.
+// Milliseconds, and the most nodes at a time.
 const GLOW_FOR = 1500;
 const NODES_AT_MOST = 100;
 const STYLE = "uiapi";
@@ -29,7 +29,7 @@ export function createGlow(frontend, page) {
     glowing.set(node, page.setTimeout(() => end(node), GLOW_FOR));
     const stroke = { color: color(), lineWidth: WIDTH };
     if (node.strokeStyles) node.strokeStyles[STYLE] = () => stroke;
-    // Nodes that the page draws as elements have no stroke.
+    // Nodes that are drawn as page elements have no stroke.
     const element = page.document.querySelector(`[data-node-id="${CSS.escape(String(node.id))}"]`);
     element?.animate([{ outline: `${WIDTH}px solid ${stroke.color}` }, { outline: `${WIDTH}px solid transparent` }], GLOW_FOR);
   }
@@ -52,7 +52,7 @@ export function createGlow(frontend, page) {
 }
 
 /**
- * Do something while no node glows.
+ * Calls `work` while no node glows.
  *
  * @template T
  * @param {any[]} nodes
@@ -71,7 +71,7 @@ export function withoutGlow(nodes, work) {
 }
 
 /**
- * Show a badge while programs run the graph.
+ * Shows a badge while programs run the workflow.
  *
  * @param {import("./panel/state.js").State} state
  */

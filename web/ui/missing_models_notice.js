@@ -1,8 +1,9 @@
 /**
- * Models that the shown workflow needs and that are not there: one notice over the canvas, from which they are fetched.
+ * The notice over the canvas about missing models of the open workflow.
  *
- * It says what is missing, then how far the download is, then that the workflow can be run. Nothing is fetched before
- * the person has seen the plan. Of models that are there under another spelling it says so, and sets the widgets to it.
+ * It shows what is missing, then the progress of the download, then that the workflow can be run. Nothing is downloaded
+ * before the person has seen the plan. It also reports models that are installed under a different spelling, and can
+ * set the widgets to the installed names.
  */
 
 import { iconButton, button, make, set } from "./dom.js";
@@ -12,9 +13,9 @@ import { namedUses, relinkModels } from "../widgets/model_widgets.js";
 import { askForModels } from "./models_dialog.js";
 import { texts } from "./texts.js";
 
-// Milliseconds after a load: workflows are often loaded one right after the other.
+// Milliseconds after a load, since workflows are often loaded in quick succession.
 const LOOK_AFTER = 500;
-// What becomes of a model for which there is nothing to fetch.
+// The planned actions without a download.
 const SETTLED = new Set(["present", "spelled_differently", "not_needed"]);
 export const SETTING = "uiapi.missingModels";
 
@@ -25,20 +26,20 @@ export const SETTING = "uiapi.missingModels";
  * @param {import("./panel/state.js").State} means.state
  * @param {import("./dialogs.js").Dialogs} means.dialogs
  * @param {ReturnType<typeof import("../page/run_queue.js").createRuns>} means.runs
- * @param {(command: string, data?: any) => Promise<any>} means.request asks the server in the person's name
+ * @param {(command: string, data?: any) => Promise<any>} means.request sends a command on behalf of the person
  * @param {import("./models_dialog.js").Check} means.check
  * @param {() => void} means.openPanel
  * @param {any} page the window
  */
 export function createMissing({ frontend, workflows, state, dialogs, runs, request, check, openPanel }, page) {
   const notice = createNotice();
-  /** @type {Set<string>} what the person wants to hear no more of */
+  /** @type {Set<string>} the dismissed notices */
   const dismissed = new Set();
   let timer = 0;
   let looks = 0;
-  // Whether a look is due once the server is there.
+  // Whether to analyze the workflow once the server is connected.
   let due = false;
-  /** @type {string | null} the download that was begun from here */
+  /** @type {string | null} the download that was started here */
   let download = null;
 
   function lookSoon() {
@@ -46,7 +47,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
     timer = page.setTimeout(look, LOOK_AFTER);
   }
 
-  /** @returns {Promise<any[]>} the models of the shown workflow that a run needs and does not find by their names */
+  /** @returns {Promise<any[]>} the models that a run needs and does not find by name */
   async function unfound() {
     const { models } = await request("analyze_workflow", { workflow: frontend.state() });
     return models.filter((/** @type {any} */ model) => !model.exists && model.needed);
@@ -55,7 +56,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
   /** @param {any} model */
   const isRespelled = ({ state }) => state === "spelled_differently";
 
-  /** @returns {Promise<any[]>} those of them that are not there under any name */
+  /** @returns {Promise<any[]>} those that are missing under any name */
   const missing = async () => (await unfound()).filter((model) => !isRespelled(model));
 
   async function look() {
@@ -66,8 +67,8 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
     try {
       models = await unfound();
     } catch (error) {
-      page.console.debug("ComfyUI-uiapi: the workflow's models are not looked for", error);
-      // What it said was of the workflow before.
+      page.console.debug("ComfyUI-uiapi: could not analyze the models of the workflow", error);
+      // The notice was about the previous workflow.
       if (mine === looks && download === null) notice.hide();
       return;
     }
@@ -86,7 +87,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
     notice.show(said.filter(Boolean).join(" "), actions, dismiss);
   }
 
-  /** Set the widgets of models that are there under another spelling to what they offer, as the workflow is now. */
+  /** Sets widgets with a different spelling to the installed names. */
   async function respell() {
     try {
       const uses = (await unfound()).filter(isRespelled).flatMap(({ nodes, state }) => nodes.map((/** @type {any} */ use) => ({ ...use, reason: state })));
@@ -103,7 +104,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
   /** @param {any[]} models */
   const keyOf = (models) => [workflows.idOf(workflows.active()), ...models.map(({ name }) => name)].join("\n");
 
-  /** Show the plan, and fetch what the person wants. */
+  /** Shows the plan, and downloads the selected models. */
   async function decide() {
     const workflow = frontend.state();
     notice.busy(texts.planning);
@@ -128,7 +129,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
       }
       await state.listen();
       const only = chosen.map(({ key }) => key);
-      // The dialog has said which files are damaged and are replaced.
+      // The dialog has shown which damaged files are replaced.
       const overwrite = chosen.some(({ model }) => model.plan?.action === "damaged");
       download = (await request("download_models", { workflow, only, overwrite })).download_id;
       followed();
@@ -138,7 +139,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
     }
   }
 
-  /** Show how far the download is that was begun here. */
+  /** Shows the progress of the download that was started here. */
   function followed() {
     const entry = download === null ? undefined : state.downloads.get(download);
     const parts = Object.values(entry?.progress ?? {}).filter(({ model_number }) => model_number !== "existing");
@@ -157,7 +158,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
     try {
       left ||= (await missing()).length;
     } catch (error) {
-      // Whether all is there is not known; the load of the page, or the server that comes back, leads to another look.
+      // The state is unknown; the next load or reconnect analyzes the workflow again.
       frontend.toast("error", texts.models, words(error));
       return notice.hide();
     }
@@ -166,7 +167,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
       notice.show(texts.modelsFailed(left), [button(texts.showDownloads, openPanel, { small: true }), again], () => {});
       return;
     }
-    // The server has every tab do so too, but not before somebody may have pressed the button.
+    // The server refreshes every tab as well, but maybe only after the button is pressed.
     await frontend.refreshModels();
     const run = () => {
       notice.hide();
@@ -178,12 +179,12 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
   workflows.onLoaded(lookSoon);
   state.onChange(() => {
     if (!state.server) {
-      // What is under way then is told anew by the server that comes back.
+      // After a reconnect the server reports downloads in progress again.
       if (download !== null) notice.hide();
       due ||= download !== null;
       download = null;
     } else if (due) {
-      // Once: the server tells so much that a look put off each time would never come.
+      // Only once: with frequent updates, a delayed analysis would never take place.
       due = false;
       lookSoon();
     } else if (download !== null) followed();
@@ -191,7 +192,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
   lookSoon();
 }
 
-/** One line over the canvas with its buttons. */
+/** Creates the notice: one line over the canvas with buttons. */
 function createNotice() {
   const text = make("span");
   const actions = make("span", { class: "uiapi-line" });
@@ -210,7 +211,7 @@ function createNotice() {
   return {
     hide,
 
-    /** @param {string} words instead of what can be done */
+    /** @param {string} words shown instead of buttons */
     busy(words) {
       set(text, { text: words });
       actions.replaceChildren();
@@ -224,7 +225,7 @@ function createNotice() {
     show(words, buttons, dismissed) {
       set(text, { text: words });
       const labels = (/** @type {Iterable<Element>} */ shown) => [...shown].map(({ textContent }) => textContent).join("\n");
-      // The same buttons stay, so that a click is not lost to the next figure.
+      // Equal buttons are kept, so that a click is not lost to an update.
       if (labels(actions.children) !== labels(buttons)) actions.replaceChildren(...buttons);
       dismiss = dismissed;
       element.hidden = false;

@@ -1,18 +1,18 @@
 /**
- * The dialog about models that are not there: what each is, where it is used, and a place for its address.
+ * The dialog about missing models: their directories, where they are used, and a field for the URL of each.
  *
- * @typedef {object} Planned What the server says about getting a model; sizes in bytes.
+ * @typedef {object} Planned The server's plan for a model; sizes in bytes.
  * @property {"present" | "damaged" | "spelled_differently" | "download" | "link" | "blocked" | "no_url" | "not_needed"} action
  * @property {string | null} source
  * @property {string | null} [url]
  * @property {number | null} size
- * @property {number | null} [remaining] what is not here yet
+ * @property {number | null} [remaining] bytes that are still to be downloaded
  * @property {{code: string, message: string} | null} reason
  *
  * @typedef {{name: string, directory?: string | null, used_by?: {path: string}[], plan?: Planned}} Wanted
  * @typedef {(address: {name: string, directory: string | null, url: string}) => Promise<Planned>} Check
- * @typedef {{model: Wanted, key: string, url: string}[]} Chosen the models that are to be had, each with the name that it
- *   and its address go by, and the address that was given, or ""
+ * @typedef {{model: Wanted, key: string, url: string}[]} Chosen The models to download, each
+ *   with the name under which its URL is saved, and the entered URL or ""
  */
 
 import { button, make, set } from "./dom.js";
@@ -20,29 +20,29 @@ import { CommandError, words } from "../common/errors.js";
 import { size } from "./format.js";
 import { texts } from "./texts.js";
 
-// What model hosts are addressed by: https, hf://, an AIR, or a repository and its file.
+// The accepted forms: https, hf://, an AIR, or a repository with a file.
 const ADDRESS = /^(https?:\/\/\S+|hf:\/\/\S+|(urn:)?air:\S+|[\w.-]+\/[\w.-]+\/\S+)$/i;
-// Milliseconds without a key before the host is asked.
+// Milliseconds without typing before the URL is checked.
 const TYPING = 400;
 const USES_SHOWN = 3;
 const GOOD = new Set(["download", "link", "present"]);
 
 /**
- * Ask for the addresses of models, all in one dialog.
+ * Asks for the URLs of models in one dialog.
  *
  * @param {import("./dialogs.js").Dialogs} dialogs
  * @param {Wanted[]} models
- * @param {Check} check asks the server about an address as it is typed
+ * @param {Check} check asks the server about a URL while it is typed
  * @param {AbortSignal} signal
- * @returns {Promise<Record<string, string>>} by key; a model that the person skipped is not in it
- * @throws {CommandError} declined when they gave none
+ * @returns {Promise<Record<string, string>>} by key, without skipped models
+ * @throws {CommandError} declined if none was entered
  */
 export async function askAddresses(dialogs, models, check, signal) {
   const title = models.length === 1 ? texts.modelTitle(models[0].name) : texts.modelsTitle(models.length);
   const chosen = await askForModels(dialogs, models, check, signal, { title, confirm: texts.confirm });
   const given = (chosen ?? []).filter(({ url }) => url);
   if (given.length === 0) {
-    throw new CommandError("declined", "The person at the browser gave no address.", {
+    throw new CommandError("declined", "The person at the browser entered no URL.", {
       ckpt_names: models.map(({ name }) => name),
     });
   }
@@ -51,14 +51,14 @@ export async function askAddresses(dialogs, models, check, signal) {
 
 /**
  * @param {Planned} plan
- * @returns {boolean} whether the model is there, or would be once the person says so: a damaged file is replaced
+ * @returns {boolean} whether the model is present or can be obtained; a damaged file is replaced
  */
 function canBeHad({ action, url }) {
   return GOOD.has(action) || (action === "damaged" && Boolean(url));
 }
 
 /**
- * The name that a model and its address go by: with its folder where another one has the same file name.
+ * Returns the name under which the URL of a model is saved: with its directory if another model has the same name.
  *
  * @param {Wanted} model
  * @param {Wanted[]} models all of them
@@ -74,7 +74,7 @@ export function keyOf({ name, directory }, models) {
  * @param {Wanted[]} models
  * @param {Check} check
  * @param {AbortSignal} signal
- * @param {{title: string, confirm: string, free?: number | null}} look `free` is the room on the disk in bytes, if known
+ * @param {{title: string, confirm: string, free?: number | null}} look `free` is the free space on the disk in bytes, if known
  * @returns {Promise<Chosen | null>} null when the person closed it
  */
 export function askForModels(dialogs, models, check, signal, look) {
@@ -139,7 +139,7 @@ function form(models, check, { confirm, free }, answer) {
  * @param {Wanted} model
  * @param {Check} check
  * @param {() => void} changed
- * @param {(urls: string[], from: HTMLInputElement) => void} pasted several addresses were pasted here
+ * @param {(urls: string[], from: HTMLInputElement) => void} pasted called when several URLs were pasted here
  */
 function createRow(model, check, changed, pasted) {
   const { name, directory = null, used_by = [], plan } = model;
@@ -224,7 +224,7 @@ function createRow(model, check, changed, pasted) {
       look();
     },
 
-    /** @returns {boolean} whether what is written there is no address; the person is told, and taken there */
+    /** @returns {boolean} whether the field has an invalid URL, which is reported and focused */
     refuses() {
       const wrong = Boolean(field?.value.trim()) && !ADDRESS.test(field.value.trim());
       if (wrong) {
@@ -237,7 +237,7 @@ function createRow(model, check, changed, pasted) {
 }
 
 /**
- * Put addresses beside the models whose files they end in; the others in the empty places from where they were pasted.
+ * Assigns pasted URLs to the models whose file names they end with, and the rest to empty fields in order.
  *
  * @param {string[]} urls
  * @param {Row[]} rows
@@ -261,22 +261,22 @@ function distribute(urls, rows, from) {
 }
 
 /**
- * @param {string} address or a model's name
- * @returns {string} the file it ends in, in lower case
+ * @param {string} address a URL or the name of a model
+ * @returns {string} its file name in lower case
  */
 function fileOf(address) {
   const last = address.replace(/[?#].*$/, "").split(/[\\/]/).pop() ?? "";
   try {
     return decodeURIComponent(last).toLowerCase();
   } catch {
-    // A lone "%" is no escape; it stands for itself.
+    // Not percent-encoded; a lone "%" stands for itself.
     return last.toLowerCase();
   }
 }
 
 /**
  * @param {string} address
- * @returns {string} whose it is, as a person says it
+ * @returns {string} the name of the host to show
  */
 function hostOf(address) {
   if (/^(urn:)?air:/i.test(address) || /^https?:\/\/([\w-]+\.)*civitai\.\w+\//i.test(address)) return texts.sources.civitai;

@@ -1,13 +1,13 @@
 /**
- * A workflow that a program offers, as the person sees it before they decide: what it would change, and a small picture.
+ * The dialog for a workflow that a program offers: the changes compared with the open one, and a small picture.
  *
- * It is compared with the open one as JSON of the same format. Nothing of it is put on any graph before they agree.
+ * Both are compared as JSON of the same format. Nothing is loaded before the person agrees.
  *
  * @typedef {import("../common/types.js").ApiWorkflow} ApiWorkflow
  * @typedef {import("../common/types.js").UiWorkflow} UiWorkflow
  *
- * @typedef {object} Item A node as it is compared.
- * @property {string} key tells it among all nodes, those inside subgraphs included
+ * @typedef {object} Item A node to compare.
+ * @property {string} key unique among all nodes, including those inside subgraphs
  * @property {string} type
  * @property {string} title
  * @property {Record<string, any>} values by widget
@@ -25,11 +25,11 @@ import { walk } from "../paths/subgraphs.js";
 import { texts } from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-// What is drawn at most; the table has everything.
+// The most that is drawn; the table is complete.
 const BOXES_DRAWN = 500;
 const LINKS_DRAWN = 2000;
 const MARGIN = 40;
-// Where the nodes of an API-format workflow are drawn, which says nothing of that.
+// The layout of API-format workflows, which have no positions.
 const COLUMN = 300;
 const ROW = 140;
 const SIZE = { width: 210, height: 90 };
@@ -48,7 +48,7 @@ export async function askForOffer({ frontend, dialogs, queueing }, { workflow, p
   const difference = compare(items(now), items(workflow));
   const picture = ui ? uiPicture(workflow) : apiPicture(workflow);
   const answer = await dialogs.show(
-    // The name comes first, so that no title can pass for ComfyUI's own words.
+    // The name of the program comes first, so that no title can pass for a message of ComfyUI.
     title ? texts.offerTitled(program, title) : texts.offerTitle(program),
     (/** @type {(accepted: boolean | null) => void} */ decide) => form(message, difference, picture, decide),
     signal,
@@ -85,7 +85,7 @@ export function compare(before, after) {
 
 /**
  * @param {import("../page/frontend.js").Frontend} frontend
- * @returns {Map<string, string[]>} the names of the widgets of each type of node that is in the graph
+ * @returns {Map<string, string[]>} the names of widgets by node type, for the types in the graph
  */
 function widgetNames(frontend) {
   const names = new Map();
@@ -118,7 +118,7 @@ export function uiItems(workflow, names) {
 }
 
 /**
- * @param {unknown} values as a workflow keeps them: a list in the order of the widgets, or by name
+ * @param {unknown} values as in a workflow: a list in the order of the widgets, or by name
  * @param {string[]} names
  * @returns {Record<string, any>}
  */
@@ -173,7 +173,7 @@ function number(value) {
 }
 
 /**
- * Columns by how far a node is from the ones that need no other.
+ * Arranges nodes in columns by their distance from nodes without inputs.
  *
  * @param {ApiWorkflow} workflow
  * @returns {{boxes: Box[], links: [string, string][]}}
@@ -185,7 +185,7 @@ export function apiPicture(workflow) {
   const all = ids.flatMap((id) => inputs(id).map((from) => /** @type {[string, string]} */ ([from, id])));
   const links = all.slice(0, LINKS_DRAWN);
   const columns = new Map(ids.map((id) => [id, 0]));
-  // As many times as a chain can be long; a circle ends here too.
+  // As many rounds as the longest chain can have, which also ends cycles.
   for (let round = 0; round < ids.length; round++) {
     let moved = false;
     for (const [from, to] of links) {
@@ -226,7 +226,7 @@ function form(message, difference, picture, decide) {
     make("div", { class: "uiapi-offer" }, drawn(picture, difference), !same && table(difference)),
     make("div", { class: "uiapi-actions" }, refuse, button(texts.confirm, () => decide(true), { primary: true })),
   );
-  // Not on "Confirm": the dialog may open while somebody types.
+  // Not "Confirm": the dialog may open while the person is typing.
   return { element, focus: refuse };
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the person can set in ComfyUI's settings dialog. The rules for programs are the server's; it shows and changes those.
+ * The entries in ComfyUI's settings. The rules for programs are kept by the server; the entries show and change them.
  */
 
 import { SETTING } from "./missing_models_notice.js";
@@ -12,17 +12,17 @@ const RULES = ["allow", "once", "always", "refuse"];
 const idOf = (kind) => `uiapi.rules.${kind}`;
 
 /**
- * @param {(rules: Record<string, string>) => void} decide called with what the person has chosen
+ * @param {(rules: Record<string, string>) => void} decide called with rules that the person has changed
  */
 export function createSettings(decide) {
-  /** @type {Record<string, string> | null} what the server says; until then nothing here is the person's choice */
+  /** @type {Record<string, string> | null} the server's rules; changes before they are known are not by the person */
   let known = null;
   let connected = false;
-  /** @type {Record<string, string>} what the person has chosen while the server was not there */
+  /** @type {Record<string, string>} rules that were changed while disconnected */
   let waiting = {};
 
   return {
-    /** As ComfyUI's extensions declare them. */
+    /** The declarations for ComfyUI. */
     declared: [
       { id: SETTING, category: [texts.title, texts.models, SETTING], name: texts.missingSetting, type: "boolean", defaultValue: true },
       ...KINDS.map((kind) => ({
@@ -42,9 +42,9 @@ export function createSettings(decide) {
     ],
 
     /**
-     * Show the server's rules, once it has heard what was chosen without it.
+     * Shows the server's rules, after sending it those that were changed while disconnected.
      *
-     * @param {Record<string, string> | undefined} rules undefined while it is not there
+     * @param {Record<string, string> | undefined} rules undefined while disconnected
      * @param {import("../page/frontend.js").Frontend} frontend
      */
     show(rules, frontend) {

@@ -1,5 +1,5 @@
 /**
- * How the panel and the dialogs look: the frontend's own colours, whatever palette is chosen.
+ * The styles of the panel and the dialogs, in the colours of the frontend's palette.
  */
 
 const RULES = `
@@ -85,7 +85,7 @@ const RULES = `
 .uiapi-badge[hidden] { display: none; }
 `;
 
-/** Add the rules to the page. */
+/** Adds the styles to the page. */
 export function addStyles() {
   const style = document.createElement("style");
   style.textContent = RULES;

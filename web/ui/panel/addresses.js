@@ -1,5 +1,5 @@
 /**
- * The saved addresses of models in the panel: a table with a search, in which each can be changed or forgotten.
+ * The saved URLs of models in the panel: a searchable table in which they can be changed and removed.
  *
  * @typedef {{name: string, url: string, type: string}} Row
  */
@@ -7,7 +7,7 @@
 import { arrangeRows, button, iconButton, make, set } from "../dom.js";
 import { texts } from "../texts.js";
 
-// More than these are found by the search.
+// The others are found by the search.
 const ROWS_SHOWN = 200;
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Downloads in the panel: how far each model is, what stops it, and why it failed with the way out as a button.
+ * The downloads in the panel: progress, pause and cancel buttons, and for a failed one buttons that solve the problem.
  *
  * @typedef {{id: string, name: string, model: any}} Item
  */
@@ -11,7 +11,7 @@ import { texts } from "../texts.js";
 
 const GOING = new Set(["pending", "downloading", "verifying", "hashing", "connecting"]);
 const AGAIN = new Set(["error", "cancelled"]);
-// After these the same address will not help.
+// After these errors, trying the same URL again does not help.
 const WRONG_ADDRESS = new Set(["not_at_source", "gone_at_source", "not_a_model", "size_mismatch", "hash_mismatch", "declined", "no_webui", "timeout", "invalid"]);
 
 /**
@@ -77,7 +77,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
 
   /**
    * @param {Item} item that failed
-   * @returns {HTMLElement[]} the ways out
+   * @returns {HTMLElement[]} buttons that solve the problem
    */
   function ways({ id, name, model }) {
     const again = () => ask("download_resume", { download_id: id, model: name });
@@ -116,7 +116,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
     const asked = [{ name, directory: model.directory }];
     const urls = await askAddresses(dialogs, asked, check, new AbortController().signal).catch(() => null);
     const url = urls?.[name];
-    // Not waited for: it is answered when the file is there.
+    // Not awaited: the response comes when the file is complete.
     if (url) ask("download_model", { model_name: name, model_def: { url, ckpt_type: model.directory ?? "checkpoints" } });
   }
 
@@ -128,7 +128,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
       return going > 0 ? texts.downloadsGoing(going) : texts.downloads;
     },
 
-    /** Show the downloads as they are now. */
+    /** Updates the list. */
     update() {
       const all = items();
       empty.hidden = all.length > 0;
@@ -139,8 +139,8 @@ export function createDownloads({ state, dialogs, check, ask }) {
 }
 
 /**
- * @param {string | undefined} url where a file is
- * @returns {string | null} the page on which its terms are, if that is known to be one
+ * @param {string | undefined} url of a file
+ * @returns {string | null} the page with its terms, if known
  */
 export function pageOf(url) {
   let address;

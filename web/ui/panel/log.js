@@ -1,5 +1,5 @@
 /**
- * The log in the panel: one line per command and one per change, newest first, of which only those in sight exist.
+ * The log in the panel: one line per command and change, newest first; only the visible lines are elements.
  *
  * @typedef {import("./state.js").LogEntry} LogEntry
  * @typedef {import("./state.js").LogChange} LogChange
@@ -113,7 +113,7 @@ export function createLog({ frontend, state, activeTab, show }) {
   return {
     elements: [empty, element],
 
-    /** Show the log as it is now. */
+    /** Updates the log. */
     update() {
       lines = linesOf([...state.entries.values()].reverse());
       empty.hidden = lines.length > 0;

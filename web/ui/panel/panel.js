@@ -1,5 +1,5 @@
 /**
- * The panel in ComfyUI's sidebar: the connection, the pause switch, and below them what programs do.
+ * The panel in ComfyUI's sidebar: connection, pause switch, activity of programs, downloads, and URLs of models.
  */
 
 import { addressesSection } from "./addresses.js";
@@ -18,7 +18,7 @@ const PANEL_ID = "uiapi";
  * @property {import("../../page/frontend.js").Frontend} frontend
  * @property {import("./state.js").State} state
  * @property {Pick<import("../../page/revisions.js").Revisions, "activeTab">} revisions
- * @property {(command: string, data?: any) => Promise<any>} request asks the server in the person's name
+ * @property {(command: string, data?: any) => Promise<any>} request sends a command on behalf of the person
  * @property {import("../dialogs.js").Dialogs} dialogs
  * @property {import("../models_dialog.js").Check} check
  */

@@ -1,5 +1,5 @@
 /**
- * The programs in the panel: who they are, what they did last and how often they ask.
+ * The programs in the panel, with their last command and their rate of commands.
  *
  * @typedef {import("./state.js").ProgramFacts} ProgramFacts
  */
@@ -46,7 +46,7 @@ export function createPrograms(state, askAgain) {
   return {
     element,
 
-    /** Show the programs as they are now, the latest first. */
+    /** Updates the list, the most recent program first. */
     update() {
       const programs = [...state.programs].sort((a, b) => Number(b.connections > 0) - Number(a.connections > 0) || b.last - a.last);
       empty.hidden = programs.length > 0;

@@ -1,8 +1,8 @@
 /**
- * What the panel shows, as the server tells it: rules and pause, tabs, programs, the log, and downloads.
+ * The state that the panel shows, as received from the server: rules and pause, tabs, programs, the log, and downloads.
  *
- * Nothing here is this page's own, so that two browsers show the same and a reload loses nothing. Whoever shows it is
- * called at most once per frame, however much the server tells.
+ * All of it belongs to the server, so two browsers show the same and a reload loses nothing. Listeners are called at
+ * most once per frame.
  *
  * @typedef {object} LogEntry One command of a program; times in seconds of Unix time.
  * @property {number} id
@@ -24,8 +24,8 @@
  * @property {string} what
  * @property {any} before
  * @property {any} after
- * @property {boolean} cut whether a value is longer than the log keeps
- * @property {number} webui the page it was made in
+ * @property {boolean} cut whether a value was shortened for the log
+ * @property {number} webui the id of the page in which it was made
  * @property {string} tab the workflow tab of that page
  *
  * @typedef {object} ProgramFacts
@@ -37,12 +37,12 @@
  *
  * @typedef {object} ServerState
  * @property {boolean} paused
- * @property {string | null} problem why the kept rules cannot be used, until somebody has decided anew
+ * @property {string | null} problem why the saved rules can't be used, until new ones are set
  * @property {Record<string, string>} rules by kind of command
  * @property {{program: string, kind: string, allowed: boolean}[]} answers
  * @property {number | null} main_webui_id
  * @property {any[]} webuis
- * @property {string[]} runs the programs that run the graph
+ * @property {string[]} runs the programs that are running the workflow
  *
  * @typedef {ReturnType<import("../../connection/transport.js").createTransport>} Transport
  */
@@ -64,11 +64,11 @@ export function createState(transport, page) {
   const downloads = new Map();
   let frame = 0;
   let watching = false;
-  /** @type {Promise<any> | null} the subscription of this connection, which lasts as long as that does */
+  /** @type {Promise<any> | null} the subscription of the current connection */
   let listening = null;
 
   const state = {
-    /** @type {ServerState | null} null while the server is not there */
+    /** @type {ServerState | null} null while disconnected */
     server: null,
     /** @type {ProgramFacts[]} */
     programs: [],
@@ -116,15 +116,15 @@ export function createState(transport, page) {
         transport.request("downloads"),
         listen(),
       ]);
-      // What came by an event meanwhile is newer than the answers.
+      // Events that arrived meanwhile are newer than the responses.
       const [newer, further] = [[...entries.values()], [...downloads.values()]];
       entries.clear();
       downloads.clear();
       for (const download of [...list, ...further]) downloads.set(download.download_id, download);
       take({ ...log, entries: [...log.entries, ...newer] });
     } catch (error) {
-      // A server that goes meanwhile is watched again once it is back.
-      page.console.debug("ComfyUI-uiapi: the panel waits for the server", error);
+      // After a disconnect this is repeated on the next connection.
+      page.console.debug("ComfyUI-uiapi: the panel could not load its data", error);
     }
   }
 
@@ -140,8 +140,8 @@ export function createState(transport, page) {
     },
 
     /**
-     * @param {() => void} hear called once per frame in which something has changed
-     * @returns {() => void} ends that
+     * @param {() => void} hear called once per frame with changes
+     * @returns {() => void} removes the listener
      */
     onChange(hear) {
       hearers.add(hear);
@@ -150,7 +150,7 @@ export function createState(transport, page) {
 
     changed,
 
-    /** Have the server tell how far downloads are. */
+    /** Subscribes to the progress of downloads. */
     listen,
 
     /**
@@ -168,14 +168,14 @@ export function createState(transport, page) {
       changed();
     },
 
-    /** The server has gone. */
+    /** Called after a disconnect. */
     lost() {
       state.server = null;
       listening = null;
       changed();
     },
 
-    /** @param {boolean} on whether the log is to be kept up to date */
+    /** @param {boolean} on whether to keep the log up to date */
     watch(on) {
       watching = on;
       if (on) watchAgain();

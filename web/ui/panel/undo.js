@@ -1,5 +1,5 @@
 /**
- * Taking back what a program has changed, as long as the graph still shows it.
+ * Undoes changes of programs as long as the graph still has them.
  *
  * @typedef {import("../../page/frontend.js").Frontend} Frontend
  * @typedef {import("./state.js").LogChange} LogChange
@@ -17,9 +17,9 @@ import { byExecutionId, linkInto, ownerOf } from "../../paths/subgraphs.js";
 import { texts } from "../texts.js";
 import { setFields, write } from "../../widgets/widgets.js";
 
-/** @typedef {{webui: number | null, tab: string}} Shown This page and the workflow tab it shows. */
+/** @typedef {{webui: number | null, tab: string}} Shown The id of this page and its workflow tab. */
 
-/** What of a node can be put back, and how it is read off it. */
+/** The properties of nodes that can be undone, and how to read them. */
 const READ = /** @type {Record<string, (node: any) => any>} */ ({
   title: titleOf,
   mode: (node) => modeName(node.mode),
@@ -30,13 +30,13 @@ const READ = /** @type {Record<string, (node: any) => any>} */ ({
 });
 
 /**
- * The log is of every page and every workflow tab, and ids are only unique within one: a node of the same id in the
- * workflow that is shown may be another one.
+ * The log covers all pages and workflow tabs, but ids are only unique within one: a node with the same id in the open
+ * workflow may be a different node.
  *
  * @param {Frontend} frontend
  * @param {Shown} shown
  * @param {Pick<LogEntry, "changes" | "changes_total">} entry
- * @returns {boolean} whether all that the command has changed can be taken back now
+ * @returns {boolean} whether all changes of the command can be undone now
  */
 export function canUndo(frontend, { webui, tab }, { changes, changes_total }) {
   const here = changes.length > 0 && changes.every((change) => change.webui === webui && change.tab === tab);
@@ -46,7 +46,7 @@ export function canUndo(frontend, { webui, tab }, { changes, changes_total }) {
 /**
  * @param {Frontend} frontend
  * @param {LogChange} change
- * @returns {boolean} whether the graph shows what the change has made
+ * @returns {boolean} whether the graph still has the change
  */
 function stands(frontend, { kind, node, what, after, before, cut }) {
   if (cut) return false;
@@ -66,7 +66,7 @@ function stands(frontend, { kind, node, what, after, before, cut }) {
 /**
  * @param {import("../../common/types.js").Graph} root
  * @param {{from: string, to: string}} link
- * @returns {boolean | undefined} undefined where an end of it is not there any more
+ * @returns {boolean | undefined} undefined if one of its ends no longer exists
  */
 function isLinked(root, { from, to }) {
   const [outputs, inputs] = [fieldsAt(root, from, "outputs"), fieldsAt(root, to, "inputs")];
@@ -77,15 +77,15 @@ function isLinked(root, { from, to }) {
 }
 
 /**
- * Take the changes of a command back, the last one first, as one undo step.
+ * Undoes the changes of a command, last one first, as one undo step.
  *
  * @param {Frontend} frontend
  * @param {Shown} shown
  * @param {LogEntry} entry
- * @throws {CommandError} when one of them can't be taken back; those before it are
+ * @throws {CommandError} if one of them can't be undone; those before it are
  */
 export function undoChanges(frontend, shown, entry) {
-  // What is shown may have changed since the button was drawn.
+  // The graph may have changed since the button was drawn.
   if (!canUndo(frontend, shown, entry)) throw new CommandError("conflict", texts.changedSince);
   frontend.undoStep(() => {
     for (const change of [...entry.changes].reverse()) undoOne(frontend, change);
@@ -114,7 +114,7 @@ function undoOne(frontend, { kind, node, what, before, after }) {
  * @param {any} value
  */
 function setBack(frontend, path, value) {
-  // An object would be merged over what is there now.
+  // setFields would merge an object into the current one.
   const [field] = isObject(value) ? fieldsAt(frontend.rootGraph(), path) : [];
   if (!field?.widget) setFields(frontend, [[path, value]]);
   else write(frontend, [{ path, value, adds: false, owner: ownerOf({ ...field, widget: field.widget }) }]);
