@@ -1,6 +1,6 @@
-"""The Python client of ComfyUI-uiapi: drives the workflow that is open in ComfyUI's browser tab.
+"""The Python client of ComfyUI-uiapi, which drives the workflow that is open in ComfyUI's browser tab.
 
-`Client` is for programs without an event loop, `AsyncClient` for those with one:
+`Client` blocks until each response has arrived; `AsyncClient` has the same methods for asyncio:
 
     from uiapi import Client
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # aiohttp takes longer to import than most scripts take to run, and some hosts of Python do not have it.
+    # aiohttp takes longer to import than most scripts take to run, and some applications that embed Python lack it.
     if name == "AsyncClient":
         from .async_client import AsyncClient
 

@@ -1,4 +1,4 @@
-"""The command `uiapi`, also as `python -m uiapi`."""
+"""The entry point of the command `uiapi`, also available as `python -m uiapi`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or say what it lacks."""
+    """Run the command line; exits with a sentence if one of its packages is missing."""
     try:
         from .cli.app import run
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        sys.exit("The command line needs typer and rich: install this package with [cli], or pip install typer rich.")
+        sys.exit('The command line needs typer and rich: pip install "comfyui-uiapi[cli]", or pip install typer rich.')
     run(sys.argv[1:])
 
 

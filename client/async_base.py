@@ -1,4 +1,4 @@
-"""What AsyncClient does in a way of its own: requests over aiohttp, and events on the caller's loop."""
+"""The base class of AsyncClient: requests over aiohttp, and events on the caller's event loop."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class AsyncBase:
     """Connections to one ComfyUI, opened at first use.
 
     Args:
-        address: where it is.
-        reconnect: seconds to keep trying while it cannot be reached although it answered before.
+        address: its URL and how to authenticate.
+        reconnect: seconds to keep trying when a ComfyUI that responded before cannot be reached.
     """
 
     def __init__(self, address: Address, reconnect: float) -> None:
@@ -35,27 +35,27 @@ class AsyncBase:
 
     @property
     def url(self) -> str:
-        """ComfyUI's address."""
+        """The URL of ComfyUI."""
         return self._address.url
 
     @property
     def token(self) -> str | None:
-        """The token that is sent."""
+        """The token that is sent with every request."""
         return self._address.token
 
     async def on(
         self, events: str | Iterable[str], listener: Listener, *, paths: Iterable[str] = ()
     ) -> Callable[[], None]:
-        """Have `listener(event)` called on this loop for events, by their names or beginnings such as "webui_*".
+        """Call `listener(event)` on this event loop for events with these names or prefixes, such as "webui_*".
 
-        With `paths`, such as ["Sampler"], only for those about these fields or nodes. The listener survives
+        `paths`, such as ["Sampler"], limits them to events about these fields or nodes. The subscription survives
         reconnections. Returns a function that ends it.
         """
         return await self._events().subscribe([events] if isinstance(events, str) else events, listener, paths)
 
     @asynccontextmanager
     async def events(self, *names: str, paths: Iterable[str] = ()) -> AsyncIterator[AsyncIterator[Event]]:
-        """Events as they come: `async with client.events("output") as events: async for event in events: …`."""
+        """Iterates over events: `async with client.events("output") as events: async for event in events: …`."""
         found: asyncio.Queue[Event | UiapiError | None] = asyncio.Queue()
         end = await self._events().subscribe(names or ("*",), found.put_nowait, paths, found.put_nowait)
 
@@ -72,7 +72,7 @@ class AsyncBase:
             end()
 
     async def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         socket, self._socket = self._socket, None
         session, self._session = self._session, None
         if socket is not None:
@@ -81,11 +81,11 @@ class AsyncBase:
             await session.close()
 
     async def _watched(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
-        """The envelope that answers a command, after its events have gone to `listener`."""
+        """Sends a command, passes its events to `listener`, and returns the response envelope."""
         return await self._events().request(command, data, listener)
 
     async def _exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
-        """The answer's HTTP status and body; see Http.exchange."""
+        """Returns the HTTP status and body of the response; see Http.exchange."""
         patience = self._reconnect if reconnect is None else reconnect
         until: float | None = None
         delay = FIRST_DELAY
@@ -108,7 +108,7 @@ class AsyncBase:
         try:
             async with self._opened().request(
                 "GET" if sending.body is None else "POST",
-                # As it is: what is quoted in it stays quoted.
+                # The path is quoted already.
                 URL(f"{self.url}{sending.path}", encoded=True),
                 data=sending.body,
                 headers={"Content-Type": "application/json", **self._address.headers},

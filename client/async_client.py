@@ -1,6 +1,6 @@
-"""The client for programs with an event loop: `AsyncClient`, over aiohttp.
+"""`AsyncClient`, the client for asyncio programs, over aiohttp.
 
-Client is made from this file: run `python3 dev.py generate` after a change.
+client.py is generated from this file: run `python3 dev.py generate` after a change.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from .common.command_table import Route, route
 from .common.commands import AsyncCommands
 from .common.errors import UiapiError, Unreachable
 from .common.events import Listener
-from .common.results import OutputFile, Run, not_brought, run_of
+from .common.results import OutputFile, Run, not_fetched, run_of
 from .protocol.address import Address
 from .protocol.inputs import NOTHING, Fields, given, pairs, workflow_of, write_bytes, write_workflow
 from .protocol.requests import FIRST_DELAY, answered, asked, readiness, value_of, viewed, viewing
 
 
 class AsyncClient(AsyncBase):
-    """Drives the workflow that is open in ComfyUI's browser tab. Use it in `async with`, or `close` it.
+    """Drives the workflow that is open in ComfyUI's browser tab. Use it in `async with`, or call `close`.
 
-    Every method raises UiapiError with a `code`, or its subclass Unreachable.
+    Every method may raise UiapiError with a `code`, or its subclass Unreachable.
 
     Args:
-        url: ComfyUI's address; the environment's COMFYUI_URL, or http://127.0.0.1:8188.
-        token: the operator's UIAPI_TOKEN, if there is one; the environment's if left out.
-        webui: the tab to address (see `webuis`); the main one if left out.
-        name: this program's name, for whoever looks at what programs do.
-        reconnect: seconds to keep trying while a ComfyUI that answered before cannot be reached.
+        url: ComfyUI's URL (default: the environment's COMFYUI_URL, else http://127.0.0.1:8188).
+        token: the UIAPI_TOKEN of the server, if it has one (default: the environment's UIAPI_TOKEN).
+        webui: ID of the connected tab to use, see `webuis` (default: the main one).
+        name: this program's name, as the panel and the log show it.
+        reconnect: seconds to keep trying when a ComfyUI that responded before cannot be reached.
 
     Attributes:
         commands: every command of the server as a method with its own parameters.
-        webui: the tab to address, None for the main one.
-        revision: the graph's as of the last answer, for a write that is to happen only `if_revision` still is the same.
+        webui: ID of the connected tab to use, None for the main one.
+        revision: the graph's revision in the last response; a write that is sent with it as `if_revision` fails if the
+            graph has changed since.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class AsyncClient(AsyncBase):
     async def get(self, path: Iterable[str]) -> dict[str, Any]: ...
 
     async def get(self, path: str | Iterable[str]) -> Any:
-        """The value of the field at a path such as "Title.widget", or {path: value} for several."""
+        """Returns the value of the field at a path such as "Title.widget", or {path: value} for several paths."""
         if isinstance(path, str):
             values = await self.call("get_fields", {"fields": [path]})
             return values[path]
@@ -77,12 +78,12 @@ class AsyncClient(AsyncBase):
     async def set(self, path: Fields) -> dict[str, Any]: ...
 
     async def set(self, path: str | Fields, value: Any = NOTHING) -> dict[str, Any]:
-        """Write a field, `set(path, value)`, or several, `set({path: value})`; if one cannot be written, none is.
+        """Write a field, `set(path, value)`, or several, `set({path: value})`. If one cannot be written, none is.
 
-        A picture may be a PIL image, a numpy array, the bytes of an image file, or a Path of one.
+        A picture may be a PIL image, a numpy array, the bytes of an image file, or the Path of one.
 
         Returns:
-            {requested, value, warnings} of the field; of several, that by path.
+            {requested, value, warnings} for a field; for several, {path: {requested, value, warnings}}.
         """
         if isinstance(path, str) and value is NOTHING:
             raise TypeError("set() takes a path and a value, or a mapping of several")
@@ -91,33 +92,33 @@ class AsyncClient(AsyncBase):
         return written[path] if isinstance(path, str) else written
 
     async def connect(self, output: str, input: str) -> dict[str, Any]:
-        """Link an output such as "Title.outputs[0]" to an input such as "Title.inputs[0]"; answers the link."""
+        """Link an output such as "Title.outputs[0]" to an input such as "Title.inputs[0]"; returns the link."""
         link: dict[str, Any] = await self.call("set_connection", {"field": [output, input]})
         return link
 
     # -- workflows ------------------------------------------------------------------------------------------
 
     async def load(self, workflow: Mapping[str, Any] | str | Path, name: str | None = None) -> dict[str, Any]:
-        """Open a workflow in the tab: as a dict, as JSON text or as a file's path; in UI or API format."""
+        """Open a workflow in the tab: a dict, JSON text or the path of a file, in UI or API format."""
         read = await asyncio.to_thread(workflow_of, workflow)
         loaded: dict[str, Any] = await self.call("load_workflow", given(workflow=read, name=name))
         return loaded
 
     async def save(self, path: str | Path | None = None, *, api: bool = False) -> dict[str, Any]:
-        """The open workflow in UI format, or in API format; also written to a file if one is named."""
+        """Returns the open workflow in UI format, or in API format, and writes it to the file `path` if given."""
         answer = await self.call("get_workflow")
         workflow: dict[str, Any] = answer["workflow"]["output" if api else "workflow"]
         await asyncio.to_thread(write_workflow, workflow, path)
         return workflow
 
     async def nodes(self) -> list[dict[str, Any]]:
-        """The nodes of the open workflow, those inside subgraphs included, with their widgets."""
+        """Returns the nodes of the open workflow with their widgets, including nodes inside subgraphs."""
         answer = await self.call("query_fields")
         nodes: list[dict[str, Any]] = answer["nodes"]
         return nodes
 
     async def screenshot(self, path: str | Path | None = None, nodes: Iterable[str] | None = None) -> bytes:
-        """A picture of the canvas, or of the nodes at some paths, as PNG; also written to a file if one is named."""
+        """Returns a PNG of the canvas, or of the nodes at these paths, and writes it to the file `path` if given."""
         answer = await self.call("screenshot", given(nodes=None if nodes is None else [*nodes]))
         png = base64.b64decode(answer["png"])
         await asyncio.to_thread(write_bytes, png, path)
@@ -135,15 +136,15 @@ class AsyncClient(AsyncBase):
         fetch: bool = True,
         on_event: Listener | None = None,
     ) -> Run:
-        """Set fields, run the open workflow, and return once ComfyUI is done, with what it made.
+        """Set fields, run the open workflow, wait for ComfyUI to finish, and return the results.
 
         Args:
             fields: {path: value} to set first.
-            workflow: opened in the tab before.
+            workflow: opened in the tab first.
             batch_count: how many times to run.
-            timeout: seconds to wait for the results; an hour if left out.
-            fetch: bring the content of every file; else `fetch` brings one.
-            on_event: called with progress, previews and outputs as they come.
+            timeout: seconds to wait for the results (default: one hour).
+            fetch: download the content of every output file; if False, call `fetch` for single files.
+            on_event: called with the run's events: progress, previews and outputs.
         """
         data = given(
             fields=None if fields is None else pairs(fields),
@@ -159,11 +160,11 @@ class AsyncClient(AsyncBase):
         try:
             await asyncio.gather(*(self.fetch(file) for file in done.files if fetch))
         except UiapiError as error:
-            raise not_brought(done, error) from error
+            raise not_fetched(done, error) from error
         return done
 
     async def fetch(self, file: OutputFile) -> bytes:
-        """The content of a file that a run made; kept in its `data`."""
+        """Returns the content of an output file, and keeps it in the file's `data`."""
         if not file.data:
             file.data = viewed(*await self._exchange(viewing(file.url)), file.filename)
         return file.data
@@ -173,7 +174,7 @@ class AsyncClient(AsyncBase):
     async def plan(
         self, table: download_watch.Table | None = None, workflow: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """What `download_models` would do: sizes, obstacles, room on each disk."""
+        """Returns what `download_models` would do: sizes, obstacles, and the free space of each disk."""
         plan: dict[str, Any] = await self.call("plan_downloads", download_watch.request(table, workflow))
         return plan
 
@@ -185,15 +186,15 @@ class AsyncClient(AsyncBase):
         on_progress: Callable[[dict[str, Any]], object] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """Fetch every model that the open workflow, or a given one, needs and has not; returns when they are there.
+        """Download the missing models of the open workflow, or of a given one; returns when all are downloaded.
 
         Args:
-            table: {name: url or model definition}, for models whose address is not known.
+            table: {name: URL or model definition}, for models without a known URL.
             on_progress: called with the state of the whole download a few times a second.
-            timeout: seconds until it is cancelled.
+            timeout: seconds after which the download is cancelled.
 
         Raises:
-            UiapiError: `download_failed` with the reason of every model that could not be had.
+            UiapiError: `download_failed`, with the reason for every model that could not be downloaded.
         """
         watch = download_watch.Watch(
             await self.call("download_models", download_watch.request(table, workflow)), timeout
@@ -209,20 +210,20 @@ class AsyncClient(AsyncBase):
                 raise watch.late()
             await asyncio.sleep(download_watch.INTERVAL)
 
-    # -- who is there ---------------------------------------------------------------------------------------
+    # -- connections ----------------------------------------------------------------------------------------
 
     async def status(self) -> dict[str, Any]:
-        """Who is connected and what is going on."""
+        """Returns the number of connected tabs, pending requests and downloads."""
         status: dict[str, Any] = await self.call("connection_status")
         return status
 
     async def webuis(self) -> list[dict[str, Any]]:
-        """The open tabs."""
+        """Returns the connected tabs."""
         webuis: list[dict[str, Any]] = await self.call("webuis")
         return webuis
 
     async def wait_until_ready(self, timeout: float = 60.0) -> None:
-        """Return once ComfyUI answers and a tab is open; UiapiError `timeout` or Unreachable after so many seconds."""
+        """Wait until ComfyUI responds and a tab is connected; raises UiapiError `timeout` or Unreachable otherwise."""
         until = time.monotonic() + timeout
         while True:
             sending = readiness(until - time.monotonic())
@@ -237,7 +238,7 @@ class AsyncClient(AsyncBase):
     # -- any command ----------------------------------------------------------------------------------------
 
     async def call(self, command: str, data: Mapping[str, Any] | None = None) -> Any:
-        """Carry out any command of the server and return what it answers."""
+        """Send any command to the server and return its response."""
         sending = asked(command, self._addressed(command, data or {}))
         return self._value(answered(sending, *await self._exchange(sending), self.url), sending.route)
 

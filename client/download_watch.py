@@ -1,4 +1,4 @@
-"""Downloads as a program sees them: what is asked for, and when a download is over and how."""
+"""The requests of downloads, and a watch that recognizes when a download has ended and how."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from .common.errors import UiapiError
 
-# {name: url, model definition as a dict, or anything with to_dict()}.
+# {name: URL, model definition as a dict, or an object with to_dict()}.
 Table = Mapping[str, Any]
-# Seconds between two looks at a download.
+# Seconds between two requests for the state of a download.
 INTERVAL = 0.25
 
 
 def request(table: Table | None, workflow: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The request of download_models and plan_downloads."""
+    """Returns the request data of download_models and plan_downloads."""
     data: dict[str, Any] = {}
     if table is not None:
         data["download_table"] = {
@@ -27,11 +27,11 @@ def request(table: Table | None, workflow: Mapping[str, Any] | None) -> dict[str
 
 
 class Watch:
-    """Over one download.
+    """Follows one download.
 
     Args:
-        begun: the answer of download_models.
-        timeout: seconds it may take; None for as long as it takes.
+        begun: the response of download_models.
+        timeout: seconds it may take; None for no limit.
     """
 
     def __init__(self, begun: Mapping[str, Any], timeout: float | None) -> None:
@@ -41,10 +41,10 @@ class Watch:
         self._until = None if timeout is None else monotonic() + timeout
 
     def ended(self, state: Mapping[str, Any]) -> bool:
-        """Whether nothing more will come. UiapiError `download_failed` or `cancelled` if not all are there."""
+        """Returns whether all models are downloaded. Raises UiapiError `download_failed` or `cancelled` otherwise."""
         if state["status"] == "paused":
             raise UiapiError(
-                "cancelled", "The download was paused; go on with it by download_resume.", {"download": dict(state)}
+                "cancelled", "The download was paused; continue it with download_resume.", {"download": dict(state)}
             )
         if not state["completed"]:
             return False
@@ -60,21 +60,21 @@ class Watch:
             raise UiapiError("cancelled", "The download was cancelled.", {"download": dict(state)})
         cancelled = [name for name, model in progress.items() if model["status"] == "cancelled"]
         if cancelled:
-            sentence = f"Cancelled: {', '.join(cancelled)}; the other models are there."
+            sentence = f"Cancelled: {', '.join(cancelled)}; the other models are available."
             raise UiapiError("cancelled", sentence, {"download": dict(state)})
         return True
 
     @staticmethod
     def progress(state: Mapping[str, Any]) -> dict[str, Any]:
-        """How far each model is, by name."""
+        """Returns the progress of each model by name."""
         return dict(state.get("progress") or {})
 
     def is_late(self) -> bool:
-        """Whether its time is up."""
+        """Returns whether the time-out has passed."""
         return self._until is not None and monotonic() > self._until
 
     def late(self) -> UiapiError:
-        """The error for that."""
+        """Returns the error for a download that took too long."""
         return UiapiError(
             "timeout",
             f"The download took longer than {self._timeout:g} s and was cancelled.",

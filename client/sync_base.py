@@ -1,4 +1,4 @@
-"""What Client does in a way of its own: requests over requests, events on a thread, and fields by subscript."""
+"""The base class of Client: HTTP with the package requests, events on a thread, and fields by subscript."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .protocol.requests import Asked
 from .transport.http import Http
 
 if TYPE_CHECKING:
-    # Needs aiohttp, which only events do.
+    # Imports aiohttp, which only events need.
     from .transport.event_thread import Background
 
 
@@ -22,12 +22,12 @@ class SyncBase:
     """Connections to one ComfyUI, opened at first use.
 
     Args:
-        address: where it is.
-        reconnect: seconds to keep trying while it cannot be reached although it answered before.
+        address: its URL and how to authenticate.
+        reconnect: seconds to keep trying when a ComfyUI that responded before cannot be reached.
     """
 
     if TYPE_CHECKING:
-        # Client's, for the subscripts.
+        # Defined by Client; the subscripts use them.
         def get(self, path: str) -> Any: ...
         def set(self, path: str, value: Any) -> dict[str, Any]: ...
 
@@ -39,12 +39,12 @@ class SyncBase:
 
     @property
     def url(self) -> str:
-        """ComfyUI's address."""
+        """The URL of ComfyUI."""
         return self._address.url
 
     @property
     def token(self) -> str | None:
-        """The token that is sent."""
+        """The token that is sent with every request."""
         return self._address.token
 
     def __getitem__(self, path: str) -> Any:
@@ -62,11 +62,11 @@ class SyncBase:
     def on(self, events: str | Iterable[str], *, paths: Iterable[str] = ()) -> Callable[[Listener], Listener]: ...
 
     def on(self, events: str | Iterable[str], listener: Listener | None = None, *, paths: Iterable[str] = ()) -> Any:
-        """Have `listener(event)` called for events, by their names or beginnings such as "webui_*".
+        """Call `listener(event)` for events with these names or prefixes, such as "webui_*".
 
-        With `paths`, such as ["Sampler"], only for those about these fields or nodes. The listener is called on a
-        thread of its own and survives reconnections. Returns a function that ends it; without a listener this is a
-        decorator.
+        `paths`, such as ["Sampler"], limits them to events about these fields or nodes. The listener is called on a
+        separate thread; the subscription survives reconnections. Returns a function that ends it. Without a listener
+        this is a decorator.
         """
         names = [events] if isinstance(events, str) else [*events]
         if listener is not None:
@@ -79,11 +79,11 @@ class SyncBase:
         return decorate
 
     def events(self, *names: str, paths: Iterable[str] = (), timeout: float | None = None) -> Iterator[Event]:
-        """Events as they come, see `on`; all of them if none is named. Ends after `timeout` seconds, or at `close`."""
+        """Iterates over events (see `on`), by default over all, for `timeout` seconds or until `close`."""
         return self._socket().events(names or ("*",), paths, timeout)
 
     def close(self) -> None:
-        """End every connection; listeners hear nothing more."""
+        """Close every connection; listeners are no longer called."""
         with self._starting:
             background, self._background = self._background, None
         if background is not None:
@@ -91,11 +91,11 @@ class SyncBase:
         self._http.close()
 
     def _watched(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
-        """The envelope that answers a command, after its events have gone to `listener`."""
+        """Sends a command, passes its events to `listener`, and returns the response envelope."""
         return self._socket().request(command, data, listener)
 
     def _exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
-        """The answer's HTTP status and body; see Http.exchange."""
+        """Returns the HTTP status and body of the response; see Http.exchange."""
         return self._http.exchange(sending, reconnect)
 
     def _socket(self) -> Background:

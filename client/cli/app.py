@@ -1,4 +1,4 @@
-"""The command line `uiapi`: one verb for what a person or a script wants of the open workflow."""
+"""The subcommands of `uiapi`, the command line for people and scripts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .terminal import EXIT_CODES, Terminal, bytes_shown, exit_code, shown
 ENDS = ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
 app = typer.Typer(
     help="Drive the workflow that is open in ComfyUI's browser tab.",
-    epilog=f"Exit codes: 0 done, 2 wrong use, {ENDS}.",
+    epilog=f"Exit codes: 0 success, 2 usage error, {ENDS}.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -28,7 +28,7 @@ app = typer.Typer(
 
 
 class Context:
-    """What every verb works with."""
+    """The client and the terminal of a subcommand."""
 
     def __init__(self, client: Client, terminal: Terminal) -> None:
         self.client = client
@@ -36,7 +36,7 @@ class Context:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Carry out a command line and end the process with its exit code."""
+    """Run a command line; raises SystemExit with its exit code."""
     words = hoisted(arguments)
     terminal = Terminal("--json" in words)
     try:
@@ -49,9 +49,9 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def paths(incomplete: str) -> list[str]:
-    """Field paths of the open workflow that begin as what was typed; none where it cannot be asked.
+    """Completes a field path of the open workflow; returns no paths if ComfyUI cannot be reached.
 
-    Only those that mean nothing else to a shell: some of them evaluate what is offered.
+    Paths with characters that are special in a shell are left out, since some shells evaluate completions.
     """
     try:
         with Client(reconnect=0) as client:
@@ -65,38 +65,38 @@ def paths(incomplete: str) -> list[str]:
 
 
 def names(incomplete: str) -> list[tuple[str, str]]:
-    """Commands of the server that begin as what was typed."""
+    """Completes the name of a command of the server."""
     return [(name, known.doc) for name, known in routes().items() if name.startswith(incomplete)]
 
 
 Ctx = typer.Context
-FieldPath = Annotated[list[str], typer.Argument(help="Such as Title.widget.", autocompletion=paths)]
+FieldPath = Annotated[list[str], typer.Argument(help="Field paths, for example Title.widget.", autocompletion=paths)]
 Writes = Annotated[
     list[str],
     typer.Argument(
-        help="PATH=VALUE with a JSON value, else a text, or @FILE for a picture; a single - reads JSON from stdin.",
+        help="PATH=VALUE; the value is JSON, text, or @FILE for a picture. - reads {path: value} from standard input.",
         autocompletion=paths,
     ),
 ]
 OptionalWrites = Annotated[
-    list[str] | None, typer.Argument(help="PATH=VALUE to set first, as for set.", autocompletion=paths)
+    list[str] | None, typer.Argument(help="PATH=VALUE to set first, as in uiapi set.", autocompletion=paths)
 ]
 WorkflowFile = Annotated[
-    Path | None, typer.Option("--workflow", "-w", help="A workflow's file instead of the open one.")
+    Path | None, typer.Option("--workflow", "-w", help="Workflow file to use instead of the open workflow.")
 ]
 
 
 @app.callback()
 def common(
     ctx: Ctx,
-    url: Annotated[str | None, typer.Option(help="ComfyUI's address.", envvar="COMFYUI_URL")] = None,
-    token: Annotated[str | None, typer.Option(help="The operator's token.", envvar="UIAPI_TOKEN")] = None,
-    webui: Annotated[int | None, typer.Option(help="The tab to address; see webuis.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for scripts.")] = False,
+    url: Annotated[str | None, typer.Option(help="URL of ComfyUI.", envvar="COMFYUI_URL")] = None,
+    token: Annotated[str | None, typer.Option(help="UIAPI_TOKEN of the server.", envvar="UIAPI_TOKEN")] = None,
+    webui: Annotated[int | None, typer.Option(help="ID of the tab to use; uiapi webuis lists them.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Options for every verb, wherever they stand."""
+    """Options of every subcommand, accepted in any position."""
     if url is not None and not url.strip():
-        raise typer.BadParameter("--url needs an address.")
+        raise typer.BadParameter("--url needs a URL.")
     client = Client(url, token, webui=webui, name="uiapi command line", reconnect=0)
     ctx.obj = Context(client, Terminal(as_json))
     ctx.call_on_close(client.close)
@@ -104,7 +104,7 @@ def common(
 
 @app.command()
 def status(ctx: Ctx) -> None:
-    """Who is connected, and what is going on."""
+    """Show connections, requests and downloads."""
     found = ctx.obj.client.status()
     terminal = ctx.obj.terminal
     rows = [[key.replace("_", " "), value] for key, value in found.items() if key not in ("status", "server_time")]
@@ -113,11 +113,11 @@ def status(ctx: Ctx) -> None:
 
 @app.command()
 def webuis(ctx: Ctx) -> None:
-    """The open tabs."""
+    """List the connected tabs."""
     found = ctx.obj.client.webuis()
     columns = ["id", "browser", "platform", "frontend_version", "workflow_name", "is_main"]
     rows = [[tab[column] for column in columns] for tab in found]
-    ctx.obj.terminal.show(found, lambda: ctx.obj.terminal.table(columns, rows, "No tab is open."))
+    ctx.obj.terminal.show(found, lambda: ctx.obj.terminal.table(columns, rows, "No tab is connected."))
 
 
 @app.command()
@@ -131,7 +131,7 @@ def get(ctx: Ctx, path: FieldPath) -> None:
 
 @app.command(name="set")
 def set_(ctx: Ctx, write: Writes) -> None:
-    """Write fields; if one cannot be written, none is."""
+    """Write fields. If one cannot be written, none is."""
     written = ctx.obj.client.set(writes_of(write))
     rows = [[path, one["value"]] for path, one in written.items()]
     ctx.obj.terminal.show(written, lambda: ctx.obj.terminal.table(["field", "value"], rows, ""))
@@ -146,7 +146,10 @@ def connect(ctx: Ctx, output: str, input: str) -> None:
 
 
 @app.command()
-def query(ctx: Ctx, text: Annotated[str, typer.Argument(help="Part of a title, type or field.")] = "") -> None:
+def query(
+    ctx: Ctx,
+    text: Annotated[str, typer.Argument(help="Text in the node's title or type, or in the field's name.")] = "",
+) -> None:
     """List the fields of the open workflow."""
     fields = []
     for node in ctx.obj.client.nodes():
@@ -155,17 +158,17 @@ def query(ctx: Ctx, text: Annotated[str, typer.Argument(help="Part of a title, t
             if text.lower() in f"{path} {node['type']}".lower():
                 fields.append({"path": path, "type": node["type"], "value": widget["value"]})
     rows = [[field["path"], field["value"], field["type"]] for field in fields]
-    empty = f"No field with {text!r} in its name." if text else "The workflow has no fields."
+    empty = f"No field matches {text!r}." if text else "The workflow has no fields."
     ctx.obj.terminal.show(fields, lambda: ctx.obj.terminal.table(["field", "value", "node"], rows, empty))
 
 
 @app.command()
 def load(
     ctx: Ctx,
-    file: Annotated[str, typer.Argument(help="A workflow's file in UI or API format; - for standard input.")],
-    name: Annotated[str | None, typer.Option(help="What the workflow's tab is called.")] = None,
+    file: Annotated[str, typer.Argument(help="Workflow file in UI or API format, or - for standard input.")],
+    name: Annotated[str | None, typer.Option(help="Name of the new workflow tab.")] = None,
 ) -> None:
-    """Open a workflow in the tab."""
+    """Open a workflow in a new workflow tab."""
     source = object_in() if file == "-" else Path(file)
     loaded = ctx.obj.client.load(source, name)
     ctx.obj.terminal.show(loaded, lambda: ctx.obj.terminal.say(loaded["message"]))
@@ -174,10 +177,10 @@ def load(
 @app.command()
 def save(
     ctx: Ctx,
-    file: Annotated[Path | None, typer.Argument(help="Where to; standard output if left out.")] = None,
-    api: Annotated[bool, typer.Option("--api", help="In API format, as ComfyUI runs it.")] = False,
+    file: Annotated[Path | None, typer.Argument(help="File to write (default: standard output).")] = None,
+    api: Annotated[bool, typer.Option("--api", help="Save in API format instead of UI format.")] = False,
 ) -> None:
-    """Save the open workflow to a file here."""
+    """Save the open workflow to a local file."""
     workflow = ctx.obj.client.save(file, api=api)
     if file is None:
         ctx.obj.terminal.show(workflow)
@@ -190,13 +193,13 @@ def run_(
     ctx: Ctx,
     write: OptionalWrites = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="A file, or a FOLDER/, for what the run makes.")
+        str | None, typer.Option("--output", "-o", help="File or FOLDER/ to save the outputs to.")
     ] = None,
     workflow: WorkflowFile = None,
-    count: Annotated[int, typer.Option(help="How many times to run.", min=1, max=100)] = 1,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for the results.")] = None,
+    count: Annotated[int, typer.Option(help="Number of runs.", min=1, max=100)] = 1,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for the results (default: one hour).")] = None,
 ) -> None:
-    """Set fields, run the open workflow, and bring what it makes."""
+    """Set fields, run the open workflow, and save its outputs."""
     client, terminal = ctx.obj.client, ctx.obj.terminal
     target = None if output is None else target_of(output)
     with terminal.running() as progress:
@@ -209,13 +212,13 @@ def run_(
             on_event=progress,
         )
     saved = [] if target is None else outputs_for(done, target)
-    told = {**done.answer, "saved": [str(path) for path in saved]}
+    result = {**done.answer, "saved": [str(path) for path in saved]}
     took = "" if done.execution_time is None else f" in {done.execution_time:.2f} s"
     lines = [f"Saved {path}" for path in saved] or [client.url + file.url for file in done.files]
     lines += [f"{text.node_title or text.node_type or 'Text'}: {text}" for text in done.texts]
     failure = done.failure()
     end = [] if failure else [f"Done{took}."]
-    terminal.show(told, lambda: terminal.say("\n".join([*lines, *end])))
+    terminal.show(result, lambda: terminal.say("\n".join([*lines, *end])))
     for warning in _left_out(done.answer.get("node_errors") or {}):
         terminal.warn(warning)
     if failure is not None:
@@ -225,17 +228,17 @@ def run_(
 @app.command()
 def shot(
     ctx: Ctx,
-    file: Annotated[Path, typer.Argument(help="The PNG to write.")],
-    node: Annotated[list[str] | None, typer.Argument(help="Paths of nodes to show; the canvas if left out.")] = None,
+    file: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    node: Annotated[list[str] | None, typer.Argument(help="Node paths (default: the whole canvas).")] = None,
 ) -> None:
-    """Take a picture of the canvas or of some nodes."""
+    """Save a picture of the canvas or of some nodes."""
     ctx.obj.client.screenshot(file, node)
     ctx.obj.terminal.show({"path": str(file)}, lambda: ctx.obj.terminal.say(f"Saved {file}"))
 
 
 @app.command()
 def tabs(ctx: Ctx) -> None:
-    """The workflow tabs of the page."""
+    """List the workflow tabs of the page."""
     found = ctx.obj.client.call("list_tabs")["tabs"]
     rows = [[tab["id"], tab["name"], "active" * tab["active"], "modified" * tab["modified"]] for tab in found]
     ctx.obj.terminal.show(found, lambda: ctx.obj.terminal.table(["id", "name", "", ""], rows, ""))
@@ -244,32 +247,34 @@ def tabs(ctx: Ctx) -> None:
 @app.command()
 def batch(
     ctx: Ctx,
-    file: Annotated[str, typer.Argument(help="A JSON list of {command, data}; - for standard input.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    file: Annotated[str, typer.Argument(help="File with a JSON list of {command, data}, or - for standard input.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
 ) -> None:
-    """Carry out several edits, all or none, as one step that can be undone."""
+    """Apply several edits as one undo step, all or none."""
     edits = json_value(text_of(file))
     done = ctx.obj.client.call("batch", {"commands": edits, "dry_run": dry_run})
     rows = [[change.pop("kind"), change] for change in map(dict, done["changes"])]
-    ctx.obj.terminal.show(done, lambda: ctx.obj.terminal.table(["change", ""], rows, "Nothing changes."))
+    ctx.obj.terminal.show(done, lambda: ctx.obj.terminal.table(["change", ""], rows, "No changes."))
 
 
 @app.command()
 def search(
     ctx: Ctx,
-    text: Annotated[str, typer.Argument(help="Words in a node type's name, category or description.")],
-    takes: Annotated[str, typer.Option(help="A type it takes, such as IMAGE.")] = "",
-    gives: Annotated[str, typer.Option(help="A type it gives.")] = "",
+    text: Annotated[str, typer.Argument(help="Words in the name, category or description.")],
+    takes: Annotated[str, typer.Option(help="Input type, such as IMAGE.")] = "",
+    gives: Annotated[str, typer.Option(help="Output type, such as IMAGE.")] = "",
 ) -> None:
     """Find node types."""
     found = ctx.obj.client.call("search_nodes", {"query": text, "input_type": takes, "output_type": gives})["nodes"]
     rows = [[node["type"], node["category"], node.get("title")] for node in found]
-    ctx.obj.terminal.show(found, lambda: ctx.obj.terminal.table(["type", "category", "title"], rows, "None fits."))
+    ctx.obj.terminal.show(
+        found, lambda: ctx.obj.terminal.table(["type", "category", "title"], rows, "No node type matches.")
+    )
 
 
 @app.command()
 def plan(ctx: Ctx, workflow: WorkflowFile = None) -> None:
-    """What models the workflow needs, and what a download would do."""
+    """Show the models of the workflow, and what uiapi download would do."""
     found = ctx.obj.client.plan(workflow=_read(workflow))
     terminal = ctx.obj.terminal
     rows = [
@@ -288,11 +293,11 @@ def plan(ctx: Ctx, workflow: WorkflowFile = None) -> None:
 @app.command()
 def download(
     ctx: Ctx,
-    source: Annotated[list[str] | None, typer.Argument(help="NAME=URL for models whose address is not known.")] = None,
+    source: Annotated[list[str] | None, typer.Argument(help="NAME=URL for models without a known URL.")] = None,
     workflow: WorkflowFile = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds until it is cancelled.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which the download is cancelled.")] = None,
 ) -> None:
-    """Fetch every model the workflow needs and has not."""
+    """Download the missing models of the workflow."""
     table = dict(assignment(item) for item in source or ())
     terminal = ctx.obj.terminal
     with terminal.downloading() as progress:
@@ -303,17 +308,19 @@ def download(
             timeout=timeout,
         )
     rows = [[name, model["status"], model["path"]] for name, model in done.items()]
-    terminal.show(done, lambda: terminal.table(["model", "", "path"], rows, "Every model is there."))
+    terminal.show(done, lambda: terminal.table(["model", "", "path"], rows, "No models are missing."))
 
 
 @app.command()
 def watch(
     ctx: Ctx,
-    event: Annotated[list[str] | None, typer.Argument(help="Names, or beginnings such as 'webui_*'; all else.")] = None,
-    count: Annotated[int | None, typer.Option(help="End after so many.", min=1)] = None,
-    timeout: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
+    event: Annotated[
+        list[str] | None, typer.Argument(help="Event names or prefixes such as 'webui_*' (default: all).")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="End after this number of events.", min=1)] = None,
+    timeout: Annotated[float | None, typer.Option(help="End after this number of seconds.")] = None,
 ) -> None:
-    """Show events as they happen."""
+    """Print events as they happen."""
     terminal = ctx.obj.terminal
     for number, happened in enumerate(ctx.obj.client.events(*(event or ()), timeout=timeout), 1):
         line = {"event": happened.name, "data": happened.data}
@@ -326,24 +333,26 @@ def watch(
 @app.command()
 def call(
     ctx: Ctx,
-    command: Annotated[str, typer.Argument(help="Any command of the server.", autocompletion=names)],
-    data: Annotated[str, typer.Argument(help="Its parameters as a JSON object; - for standard input.")] = "{}",
+    command: Annotated[str, typer.Argument(help="Command name; uiapi commands lists them.", autocompletion=names)],
+    data: Annotated[str, typer.Argument(help="Parameters as a JSON object, or - for standard input.")] = "{}",
 ) -> None:
-    """Carry out any command of the server."""
+    """Send any command to the server."""
     parameters = json_value(text_of(data) if data == "-" else data)
     if not isinstance(parameters, dict):
-        raise typer.BadParameter("give the parameters as a JSON object")
+        raise typer.BadParameter("the parameters must be a JSON object")
     ctx.obj.terminal.show(ctx.obj.client.call(command, parameters))
 
 
 @app.command()
 def commands(ctx: Ctx, name: Annotated[str, typer.Argument(autocompletion=names)] = "") -> None:
-    """List the commands of the server, or the parameters of one."""
+    """List the commands of the server, or the parameters of one command."""
     terminal = ctx.obj.terminal
     if name:
         known = route(name)
         if name not in routes():
-            raise UiapiError("unknown_command", f"There is no command {name!r}; uiapi commands lists them.", status=404)
+            raise UiapiError(
+                "unknown_command", f"Unknown command {name!r}; uiapi commands lists all commands.", status=404
+            )
         rows = [[key, schema.get("description")] for key, schema in known.request["properties"].items()]
         terminal.show(known.request, lambda: terminal.table([name, known.doc], rows, ""))
         return
@@ -353,22 +362,22 @@ def commands(ctx: Ctx, name: Annotated[str, typer.Argument(autocompletion=names)
 
 @app.command()
 def mcp(ctx: Ctx) -> None:
-    """Serve the open workflow to an agent, by the Model Context Protocol on standard input and output."""
+    """Serve the open workflow to agents: Model Context Protocol on standard input and output."""
     try:
         from ..mcp.server import serve
     except ModuleNotFoundError as error:
         if error.name != "mcp":
             raise
-        sys.exit("This needs mcp: install this package with [mcp], or pip install mcp.")
+        sys.exit('This command needs mcp: pip install "comfyui-uiapi[mcp]", or pip install mcp.')
     client = ctx.obj.client
     serve(client.url, client.token, client.webui)
 
 
 def _left_out(node_errors: dict[str, Any]) -> Iterator[str]:
-    """What ComfyUI said of the nodes that it did not run, in words."""
-    for node_id, told in node_errors.items():
-        reasons = [": ".join(filter(None, (one.get("message"), one.get("details")))) for one in told.get("errors", ())]
-        yield f"#{node_id} ({told.get('class_type')}) was not run: {'; '.join(reasons) or 'ComfyUI gave no reason'}"
+    """Yields a sentence for each node that ComfyUI did not run, with ComfyUI's reasons."""
+    for node_id, entry in node_errors.items():
+        reasons = [": ".join(filter(None, (one.get("message"), one.get("details")))) for one in entry.get("errors", ())]
+        yield f"#{node_id} ({entry.get('class_type')}) was not run: {'; '.join(reasons) or 'no reason given'}"
 
 
 def _read(workflow: Path | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""How the command line's words are read: PATH=VALUE, pictures by @FILE, options wherever they stand, output names."""
+"""Parses the arguments of the command line: PATH=VALUE, @FILE, options in any position, and output paths."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 from ..common.errors import UiapiError
 from ..common.results import Run, save_all
 
-# Options of every verb, and whether a value follows.
+# Options of every subcommand, and whether a value follows.
 COMMON = {"--json": False, "--url": True, "--token": True, "--webui": True}
-# A title in quotes, which may hold any character, or anything without an equals sign.
+# Quoted titles, which may contain any character, and other text without an equals sign.
 _PATH = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^="])*)=(.*)', re.DOTALL)
 
 
 def hoisted(words: Sequence[str]) -> list[str]:
-    """The words with the common options first, so that `uiapi status --json` works like `uiapi --json status`."""
+    """Moves the common options to the front, so that `uiapi status --json` works like `uiapi --json status`."""
     front: list[str] = []
     rest: list[str] = []
     left = iter(words)
@@ -35,30 +35,30 @@ def hoisted(words: Sequence[str]) -> list[str]:
         if COMMON[name] and "=" not in word:
             value = next(left, None)
             if value is None:
-                # Alone it is refused for the want of it; before the rest it would take a word of that.
+                # Alone the option is refused for its missing value; at the front it would take another argument.
                 return front
             front.append(value)
     return [*front, *rest]
 
 
 def assignment(word: str) -> tuple[str, str]:
-    """PATH=VALUE as (path, value). UiapiError `invalid`."""
+    """Parses PATH=VALUE into (path, value). Raises UiapiError `invalid`."""
     match = _PATH.fullmatch(word)
     if match is None or not match[1]:
-        raise UiapiError("invalid", f"{word!r} is no PATH=VALUE.")
+        raise UiapiError("invalid", f"Expected PATH=VALUE, got {word!r}.")
     return match[1], match[2]
 
 
 def json_value(text: str) -> Any:
-    """JSON, strictly. UiapiError `invalid`."""
+    """Parses JSON. Raises UiapiError `invalid`."""
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UiapiError("invalid", f"This is not JSON: {error}.") from None
+        raise UiapiError("invalid", f"Invalid JSON: {error}.") from None
 
 
 def json_of(text: str) -> Any:
-    """The JSON value that a word is, or the word itself."""
+    """Parses JSON; returns the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:
@@ -66,7 +66,7 @@ def json_of(text: str) -> Any:
 
 
 def writes_of(words: Sequence[str]) -> list[list[Any]]:
-    """What to write, from PATH=VALUE words or, for a single -, from a JSON object {path: value} on standard input."""
+    """Returns [path, value] pairs from PATH=VALUE arguments, or for a single - from {path: value} on standard input."""
     if [*words] == ["-"]:
         return [[path, value] for path, value in object_in().items()]
     pairs = [assignment(word) for word in words]
@@ -74,52 +74,54 @@ def writes_of(words: Sequence[str]) -> list[list[Any]]:
 
 
 def text_of(name: str) -> str:
-    """What is in a file, or for - on standard input. UiapiError `invalid`."""
+    """Returns the content of a file, or of standard input for -. Raises UiapiError `invalid`."""
     try:
-        # Some editors and shells begin a text with a byte order mark.
+        # Some editors and shells write a byte order mark.
         return sys.stdin.read().removeprefix("\ufeff") if name == "-" else Path(name).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UiapiError("invalid", f"{name} cannot be read: {error}.") from error
 
 
 def object_in() -> dict[str, Any]:
-    """The JSON object on standard input. UiapiError `invalid`."""
+    """Returns the JSON object on standard input. Raises UiapiError `invalid`."""
     value = json_value(text_of("-"))
     if not isinstance(value, dict):
-        raise UiapiError("invalid", "Standard input must be a JSON object in braces.")
+        raise UiapiError("invalid", "Standard input must be a JSON object.")
     return value
 
 
 def target_of(name: str) -> Path:
-    """Where `--output` leads, made ready before the run: a name that ends in a slash is a folder, which is made.
+    """Returns the path of `--output`, checked before the run; a folder, marked by a trailing slash, is created.
 
-    UiapiError `storage_failed`, since pictures without a place would be made for nothing.
+    Raises UiapiError `storage_failed`.
     """
     target = Path(os.path.expanduser(name))
     try:
         if name.endswith(("/", os.sep)):
             target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UiapiError("storage_failed", f"{name} cannot be made: {error.strerror}; name another place.") from error
+        raise UiapiError(
+            "storage_failed", f"{name} cannot be created: {error.strerror}; choose another path."
+        ) from error
     folder = target if target.is_dir() else target.parent
     if _is_special(target):
         return target
     if not folder.is_dir():
-        raise UiapiError("storage_failed", f"There is no folder {folder}; make it, or name another place.")
+        raise UiapiError("storage_failed", f"The folder {folder} does not exist; create it, or choose another path.")
     if not os.access(folder, os.W_OK):
-        raise UiapiError("storage_failed", f"The folder {folder} cannot be written to; name another place.")
+        raise UiapiError("storage_failed", f"The folder {folder} is not writable; choose another path.")
     return target
 
 
 def outputs_for(done: Run, output: Path) -> list[Path]:
-    """Write what a run made: into a folder under their own names, or to a file, numbered from the second on.
+    """Write the outputs of a run into a folder under their own names, or to a file, numbered from the second on.
 
-    A file has the suffix of what is in it, also where `output` names another. Where a run made texts alone, these are
-    written. UiapiError `no_image` without any.
+    Files keep the suffix of their format even if `output` has another one. Texts are written only if the run has no
+    files. Raises UiapiError `no_image` without outputs.
     """
     files = done.files or [text.as_file() for text in done.texts]
     if not files:
-        raise UiapiError("no_image", "The run made no file; add a SaveImage or PreviewImage node.")
+        raise UiapiError("no_image", "The run produced no files; add a SaveImage or PreviewImage node.")
     if output.is_dir() or _is_special(output):
         return save_all(files, output)
     saved = []
@@ -137,5 +139,5 @@ def _kind(suffix: str) -> str:
 
 
 def _is_special(target: Path) -> bool:
-    """Whether it is a pipe or a device, such as /dev/stdout."""
+    """Returns whether the path is a pipe or a device, such as /dev/stdout."""
     return target.exists() and not target.is_file() and not target.is_dir()

@@ -1,4 +1,4 @@
-"""What the command line shows and how it ends: tables and bars for people, JSON for scripts, an exit code for both."""
+"""The output of the command line: tables and progress bars for people, JSON for scripts, and the exit codes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from rich.table import Table
 from ..common.errors import UiapiError
 from ..common.events import Event
 
-# How a command ended, for scripts; 0 is success and 2 is a wrong use of the command line.
+# 0 is success and 2 is a usage error.
 EXIT_CODES = {
-    1: "anything else",
-    3: "no ComfyUI, or no open tab",
-    4: "nothing of that name",
+    1: "other errors",
+    3: "no ComfyUI or no connected tab",
+    4: "not found",
     5: "not allowed",
-    6: "ambiguous, or in conflict",
-    7: "not a valid request",
+    6: "ambiguous or in conflict",
+    7: "invalid request",
     8: "the run or the download failed",
-    9: "not done in time",
+    9: "timed out",
     10: "the tab or a model's host failed",
 }
 _BY_CODE = {
@@ -51,35 +51,35 @@ _BY_CODE = {
 }
 _BY_STATUS = {400: 7, 403: 5, 404: 4, 409: 6, 410: 4, 413: 7, 415: 7, 422: 7, 423: 5, 502: 10, 503: 3, 504: 9}
 
-# C0 without tab and line feed, DEL, and C1.
+# C0 except tab and line feed, DEL, and C1.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# Longer values are cut in tables.
+# Longer values are shortened in tables.
 MAX_SHOWN = 60
 
 
 def exit_code(error: UiapiError) -> int:
-    """The exit code for an error."""
+    """Returns the exit code for an error."""
     return _BY_CODE.get(error.code) or _BY_STATUS.get(error.status, 9 if error.code == "timeout" else 1)
 
 
 class Terminal:
-    """Where a command's results go.
+    """Prints the results of a command.
 
     Args:
-        as_json: JSON instead of tables, one document or, for events, one line each.
+        as_json: print JSON instead of tables: one document or, for events, one line each.
     """
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        # Titles and messages come from elsewhere: nothing in them is markup.
+        # Titles and messages are not trusted, so markup in them is not interpreted.
         self._out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-        # Errors and bars leave standard output to the results.
+        # Errors and progress bars go to standard error, results to standard output.
         self._err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     def show(self, value: Any, people: Callable[[], object] | None = None) -> None:
-        """Show a result: for scripts as JSON, for people by `people`, or as it is.
+        """Print a result: as JSON for scripts, else by calling `people`, or the value itself.
 
-        Every warning that the JSON has is shown to people too, on standard error and whole.
+        For people every warning in the value is also printed in full to standard error.
         """
         if self.as_json or (people is None and not isinstance(value, str)):
             sys.stdout.write(_json(value, None if self.as_json else 2) + "\n")
@@ -91,16 +91,16 @@ class Terminal:
                 self.warn(warning)
 
     def warn(self, text: str) -> None:
-        """A warning for people, on standard error; scripts have it in the JSON."""
+        """Print a warning to standard error; with JSON output it is part of the JSON."""
         if not self.as_json:
             self._err.print(printable(f"Warning: {text}"), style="yellow")
 
     def say(self, text: str) -> None:
-        """A line for people."""
+        """Print a line."""
         self._out.print(printable(text))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str) -> None:
-        """A table, or a sentence where there is nothing in it."""
+        """Print a table, or the sentence `empty` if it has no rows."""
         if not rows:
             self.say(empty)
             return
@@ -112,7 +112,7 @@ class Terminal:
         self._out.print(table)
 
     def fail(self, error: UiapiError) -> None:
-        """Tell an error on standard error."""
+        """Print an error to standard error."""
         if self.as_json:
             sys.stderr.write(_json(error.envelope()) + "\n")
             return
@@ -120,7 +120,7 @@ class Terminal:
 
     @contextmanager
     def running(self) -> Iterator[Callable[[Event], None]]:
-        """A bar for a run; yields what takes its events."""
+        """Show a progress bar for a run; yields a listener for its events."""
         with self._progress(BarColumn(), TimeElapsedColumn()) as bars:
             task = bars.add_task("queued", total=None)
 
@@ -135,7 +135,7 @@ class Terminal:
 
     @contextmanager
     def downloading(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-        """A bar for each model; yields what takes the state of the download."""
+        """Show a progress bar for each model; yields a function to call with the state of the download."""
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         with self._progress(*columns) as bars:
             tasks: dict[str, TaskID] = {}
@@ -157,9 +157,9 @@ class Terminal:
 
 
 def printable(text: str) -> str:
-    """A text as it may reach a terminal: without control characters, which could move its cursor or type into it.
+    """Replaces control characters, which could move the cursor or enter input, with question marks.
 
-    What the terminal's encoding does not have is a question mark too.
+    Characters that the terminal's encoding lacks are replaced too.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     plain = _CONTROL.sub("?", text.replace("\r\n", "\n"))
@@ -167,13 +167,13 @@ def printable(text: str) -> str:
 
 
 def warnings_in(value: Any, place: str = "") -> Iterator[str]:
-    """Every warning of an answer, with the name of what it is about."""
+    """Yields every warning in a response, with the key that it belongs to."""
     if isinstance(value, dict):
         found = value.get("warnings")
         for warning in found if isinstance(found, list) else ():
             yield f"{place}: {warning}" if place else str(warning)
         for key, item in value.items():
-            # What was written is not an answer's own.
+            # Values that the caller wrote may have a key of this name.
             if key not in ("warnings", "requested", "value"):
                 yield from warnings_in(item, str(key))
     elif isinstance(value, list):
@@ -182,7 +182,7 @@ def warnings_in(value: Any, place: str = "") -> Iterator[str]:
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    """JSON in the letters that standard output can take; the control characters that JSON allows are escaped too."""
+    """Returns JSON that standard output can encode; control characters that JSON allows are escaped too."""
     readable = json.dumps(value, ensure_ascii=False, indent=indent)
     return readable if readable == printable(readable) else json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
 
@@ -192,7 +192,7 @@ def _node(event: Event) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in a table: on one line and cut."""
+    """Returns a value for a table cell: on one line and shortened."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -201,7 +201,7 @@ def shown(value: Any) -> str:
 
 
 def bytes_shown(number: float | None) -> str:
-    """A size in words, in powers of 1000."""
+    """Returns a readable size, in powers of 1000."""
     if number is None:
         return "?"
     for unit in ("B", "kB", "MB"):

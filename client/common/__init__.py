@@ -1,1 +1,1 @@
-"""What every part of the client uses: errors, events, files, results and the table of commands."""
+"""Used by every part of the client: errors, events, files, results and the table of commands."""

@@ -1,6 +1,6 @@
-"""The table of the server's commands and errors that the package carries, and a callable for each command.
+"""The table of the server's commands and error codes, and a callable for each command.
 
-commands.json is written from the server's declarations (`python3 dev.py generate` in a checkout).
+commands.json is generated from the server's declarations (`python3 dev.py generate` in a checkout).
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Route:
-    """One command: where it is asked for, how long it may take in seconds, and its request's JSON schema.
+    """One command: its HTTP method and path, its time-out in seconds, and the JSON schema of its request.
 
-    `flat` ones answer beside `status` instead of under `response`; `risk` is read, drive or write-disk; `own` are its
-    parameters beside those of every command; `older` are spellings of them that are still taken, {older: name}.
+    `flat` commands return their values next to `status` instead of under `response`; `risk` is read, drive or
+    write-disk; `own` lists the parameters that are not common to all commands; `older` maps older spellings of
+    parameters, which are still accepted, to their names.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Route:
     older: dict[str, str] = field(default_factory=dict)
 
     def renamed(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters with their older spellings replaced."""
+        """Returns the parameters with older spellings replaced."""
         return {self.older.get(name, name): value for name, value in data.items()}
 
 
@@ -45,46 +46,46 @@ def _table() -> dict[str, Any]:
 
 @cache
 def routes() -> dict[str, Route]:
-    """Every command this client knows, by name."""
+    """Returns every command this client knows, by name."""
     return {name: Route(name=name, **entry) for name, entry in _table()["commands"].items()}
 
 
 @cache
 def route(name: str) -> Route:
-    """The command of that name; one that a newer server may have is taken to be like most of them."""
+    """Returns the command of that name; an unknown one, which a newer server may have, gets default values."""
     known = routes().get(name)
     nothing: dict[str, Any] = {"properties": {}, "required": []}
     return known or Route(name, "", "POST", f"/uiapi/{name}", False, "drive", 300.0, [], nothing)
 
 
 def version() -> str:
-    """The version of this package."""
+    """Returns the version of this package."""
     return str(_table()["version"])
 
 
 def error_codes() -> dict[str, int]:
-    """The HTTP status of every error code."""
+    """Returns the HTTP status of every error code."""
     codes: dict[str, int] = _table()["errors"]
     return codes
 
 
 def batchable() -> list[str]:
-    """The commands that a batch may hold."""
+    """Returns the commands that a batch may contain."""
     names: list[str] = _table()["batchable"]
     return names
 
 
 def component(name: str) -> dict[str, Any]:
-    """A schema that others refer to by name."""
+    """Returns the schema of this name, which other schemas refer to."""
     schema: dict[str, Any] = _table()["components"][name]
     return schema
 
 
 def bound(known: Route, call: Callable[[str, dict[str, Any]], Any]) -> Callable[..., Any]:
-    """The command as a function of its parameters that passes its name and what was given on to `call`.
+    """Returns the command as a function that passes its name and parameters to `call`.
 
-    What it requires is taken by position or name, the rest by name; None leaves a parameter out. Raises TypeError
-    for a parameter that it does not have.
+    Required parameters are accepted by position or name, the others by name; None omits a parameter. The function
+    raises TypeError for an unknown parameter.
     """
 
     def method(*positional: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Every command of the server as a method, made at run time from the table; their types are in commands.pyi."""
+"""A method for each command of the server, created at run time from the table; the types are in commands.pyi."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Commands:
     """The commands as methods: `commands.get_fields(["Title.widget"], timeout=5)`.
 
     Args:
-        call: carries out a command, given its name and parameters.
+        call: sends a command, given its name and parameters.
     """
 
     def __init__(self, call: Callable[[str, dict[str, Any]], Any]) -> None:
@@ -21,7 +21,7 @@ class Commands:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         known = routes().get(name)
         if known is None:
-            raise AttributeError(f"there is no command {name!r}; dir() of this lists them")
+            raise AttributeError(f"no command {name!r}; dir(client.commands) lists them")
         return bound(known, self._call)
 
     def __dir__(self) -> list[str]:
@@ -29,7 +29,7 @@ class Commands:
 
 
 class AsyncCommands(Commands):
-    """The same, each to be awaited."""
+    """The same as coroutines."""
 
     def __init__(self, call: Callable[[str, dict[str, Any]], Awaitable[Any]]) -> None:
         super().__init__(call)

@@ -1,4 +1,4 @@
-"""What happens, as listeners hear of it."""
+"""Events and the listeners that are called with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger("uiapi")
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: its name, such as "output" or "webui_connected", and what there is to know of it."""
+    """An event: its name, such as "output" or "webui_connected", and its data (docs/events.md)."""
 
     name: str
     data: dict[str, Any]
@@ -21,10 +21,10 @@ class Event:
 Listener = Callable[[Event], None]
 
 
-def tell(listener: Listener, event: Event) -> None:
-    """Call a listener; what it raises is logged."""
+def notify(listener: Listener, event: Event) -> None:
+    """Call a listener, and log any exception it raises."""
     try:
         listener(event)
     except Exception:
-        # What a program does with an event must not end the connection that all its listeners share.
+        # An error in a listener must not end the connection that all listeners share.
         log.exception("A listener for %s failed", event.name)

@@ -1,4 +1,4 @@
-"""Files as this package writes them: whole or not at all, so that what was there before is lost to no failure."""
+"""Atomic file writes: a file is written completely or stays as it was."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .errors import UiapiError
 
 
 def write(path: str | Path, content: bytes) -> Path:
-    """Write a file in place of what was there; returns where. UiapiError `storage_failed`."""
+    """Write a file, replacing an existing one; returns its path. Raises UiapiError `storage_failed`."""
     target = Path(os.path.expanduser(path))
     try:
         if target.exists() and not target.is_file():
-            # A pipe or a device, such as /dev/stdout, has nothing to lose.
+            # A pipe or a device, such as /dev/stdout, cannot be replaced.
             target.write_bytes(content)
         else:
             _replace(Path(os.path.realpath(target)), content)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise UiapiError("storage_failed", f"{target} cannot be written: {why}; name another place.") from error
+        raise UiapiError("storage_failed", f"{target} cannot be written: {why}; choose another path.") from error
     return target
 
 
@@ -41,11 +41,11 @@ def _replace(target: Path, content: bytes) -> None:
 
 
 def free_name(folder: Path, name: str, content: bytes, taken: Iterable[Path] = ()) -> Path:
-    """Where a file of that name can go in a folder: numbered if another one has the name, in place of an equal one.
+    """Returns a path for a file in a folder; the name is numbered if a file with other content has it.
 
-    One that is `taken` is not replaced by an equal one either.
+    Paths in `taken` are never returned.
     """
-    # What another machine calls a file is not to lead out of the folder.
+    # A name from another machine must not lead out of the folder.
     plain = Path(Path(name).name or "file")
     target, number = folder / plain, 1
     used = {*taken}

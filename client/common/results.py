@@ -1,4 +1,4 @@
-"""What a run made: texts, and files as bytes or as Pillow images and numpy arrays where those are installed."""
+"""The results of a run: texts, and files as bytes or, with Pillow and numpy installed, as images and arrays."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     import numpy
     from PIL.Image import Image
 
-# What is in a file, by its suffix. A GIF, WebP or PNG is an image, animated or not: Pillow opens it, browsers show it.
+# The media type of a file by its suffix. GIF, WebP and PNG are images, animated or not: Pillow and browsers open them.
 _SUFFIXES = {
     "image": "png apng jpg jpeg webp gif bmp tif tiff avif jxl exr hdr tga ico svg",
     "video": "mp4 m4v webm mov mkv avi mpg mpeg ogv ts",
     "audio": "flac wav mp3 opus ogg oga m4a aac aiff",
     "3d": "glb gltf obj fbx stl ply usdz splat spz ksplat",
 }
-# What is said without Pillow or numpy.
+# The message of the ImportError without Pillow or numpy.
 _MISSING = 'This needs {}: pip install "comfyui-uiapi[images]", or pip install {}.'
 _MEDIA = {f".{suffix}": media for media, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 
 
 @dataclass
 class OutputFile:
-    """A file that a run made.
+    """An output file of a run.
 
     Attributes:
-        node_id, title, node_type: the node that made it.
-        kind: "images", "gifs", "audio" and so on, as the node names it; `media` says what is in it.
-        filename, subfolder, type: where ComfyUI keeps it; type is "output", "temp" or "input".
-        url: the path that ComfyUI serves it under.
-        format: what the node says is in it, such as "video/h264-mp4".
-        prompt_id: the prompt that made it, where a run had several.
-        data: its bytes; empty until they are fetched.
+        node_id, title, node_type: the node that saved it.
+        kind: "images", "gifs", "audio" and so on, as the node names it; see also `media`.
+        filename, subfolder, type: its place in ComfyUI's folders; type is "output", "temp" or "input".
+        url: the path at which ComfyUI serves it.
+        format: the format that the node states, such as "video/h264-mp4".
+        prompt_id: its prompt, if the run had several.
+        data: its content; empty until it is fetched.
     """
 
     node_id: str
@@ -57,7 +57,7 @@ class OutputFile:
 
     @property
     def media(self) -> str:
-        """What is in it, by its suffix or else its format: "image", "video", "audio", "3d", or "file"."""
+        """Its media type by suffix or else format: "image", "video", "audio", "3d" or "file"."""
         suffix = Path(self.filename).suffix.lower()
         if suffix in _MEDIA:
             return _MEDIA[suffix]
@@ -70,9 +70,9 @@ class OutputFile:
         return self.data
 
     def save(self, path: str | Path) -> Path:
-        """Write it to a file, or into a folder under its own name; returns where. UiapiError `storage_failed`.
+        """Write it to a file, or into a folder under its own name; returns the path.
 
-        In a folder nothing is replaced: the name is numbered where another file has it.
+        In a folder no file is replaced: the name is numbered if it is taken. Raises UiapiError `storage_failed`.
         """
         return self._save(Path(os.path.expanduser(path)), ())
 
@@ -81,7 +81,7 @@ class OutputFile:
         return write(free_name(target, self.filename, content, taken) if target.is_dir() else target, content)
 
     def pil(self) -> Image:
-        """The picture as an image of Pillow's, which has to be installed."""
+        """Returns the picture as a Pillow image; Pillow must be installed."""
         try:
             from PIL import Image
         except ImportError:
@@ -91,7 +91,7 @@ class OutputFile:
         return image
 
     def numpy(self) -> numpy.ndarray[Any, Any]:
-        """The picture as an array (rows, columns, channels) of bytes; numpy and Pillow have to be installed."""
+        """Returns the picture as a uint8 array (rows, columns, channels); numpy and Pillow must be installed."""
         try:
             import numpy
         except ImportError:
@@ -105,12 +105,12 @@ class OutputFile:
 
 
 class OutputText(str):
-    """A text that a node of a run showed.
+    """A text output of a run.
 
     Attributes:
         node_id, node_title, node_type: the node.
-        prompt_id: the prompt it belongs to, where a run had several.
-        length: how long the whole text is in characters; ComfyUI's history has it where this is only its beginning.
+        prompt_id: its prompt, if the run had several.
+        length: characters of the whole text; if this is longer than the text here, ComfyUI's history has the rest.
     """
 
     node_id: str
@@ -121,14 +121,14 @@ class OutputText(str):
 
     @classmethod
     def of(cls, output: Mapping[str, Any]) -> OutputText:
-        """A text from the server's answer."""
+        """Returns the text of an output in the server's response."""
         text = cls(output["text"])
         text.node_id, text.node_title, text.node_type = output["node_id"], output.get("title"), output.get("node_type")
         text.prompt_id, text.length = output.get("prompt_id"), output.get("length", len(text))
         return text
 
     def as_file(self) -> OutputFile:
-        """The text as a file, to be saved."""
+        """Returns the text as a file, which can be saved."""
         name = re.sub(r"[^\w\- ()]+", "_", self.node_title or self.node_type or "text")
         content = self.encode("utf-8", "backslashreplace")
         return OutputFile(self.node_id, f"{name}.txt", "", self.node_title, self.node_type, "text", data=content)
@@ -136,14 +136,14 @@ class OutputText(str):
 
 @dataclass
 class Prompt:
-    """What became of one prompt of a run.
+    """The result of one prompt of a run.
 
     Attributes:
-        prompt_id: ComfyUI's id of it; None if it was never queued.
+        prompt_id: its ID in ComfyUI; None if it was never queued.
         status: "success", "error", "interrupted", "not_queued" or "unfinished".
         error: why it did not succeed.
-        files, texts: what it made before it failed; all else is in the run's own.
-        execution_time: seconds that ComfyUI took.
+        files, texts: its outputs before it failed; those of successful prompts are in the run.
+        execution_time: seconds of execution in ComfyUI.
     """
 
     prompt_id: str | None
@@ -156,15 +156,15 @@ class Prompt:
 
 @dataclass
 class Run:
-    """A run that succeeded, or of whose prompts some did.
+    """A run that succeeded completely or, with several prompts, in part.
 
     Attributes:
-        prompt_id: ComfyUI's id of it, the last one's where there were several.
-        files: every file it made, in the order of the nodes.
-        execution_time: seconds that ComfyUI took, without the way there and back.
-        answer: the server's whole answer.
-        texts: the texts that its nodes showed.
-        prompts: what became of each of several prompts; empty where there was one.
+        prompt_id: its ID in ComfyUI; that of the last prompt if there were several.
+        files: all output files, in the order of the nodes.
+        execution_time: seconds of execution in ComfyUI, without the round trip.
+        answer: the whole response of the server.
+        texts: all text outputs.
+        prompts: the result of each prompt if there were several, else empty.
     """
 
     prompt_id: str
@@ -181,7 +181,7 @@ class Run:
 
     @property
     def images(self) -> list[OutputFile]:
-        """The pictures, saved ones and previews, whatever their nodes call them."""
+        """The pictures, both saved ones and previews."""
         return self._of("image")
 
     @property
@@ -191,31 +191,31 @@ class Run:
 
     @property
     def audio(self) -> list[OutputFile]:
-        """The sounds."""
+        """The audio files."""
         return self._of("audio")
 
     @property
     def image(self) -> OutputFile:
-        """The first picture that was saved, or else the first one. UiapiError `no_image` without any."""
+        """The first saved picture, or else the first preview. Raises UiapiError `no_image` if there is none."""
         images = self.images
         if not images:
-            raise UiapiError("no_image", "The run made no picture; add a SaveImage or PreviewImage node.")
+            raise UiapiError("no_image", "The run produced no picture; add a SaveImage or PreviewImage node.")
         return next((file for file in images if file.type == "output"), images[0])
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write every file into a folder, each under a name of its own; returns where. UiapiError `storage_failed`.
+        """Write every file into a folder under its own name; returns the paths.
 
-        Nothing is replaced: a name is numbered where another file has it.
+        No file is replaced: a name is numbered if it is taken. Raises UiapiError `storage_failed`.
         """
         return save_all(self.files, Path(os.path.expanduser(folder)))
 
     def failure(self) -> UiapiError | None:
-        """The error for a run that is only partly done; None for one that succeeded."""
+        """Returns an error if some prompts of the run failed, else None."""
         failed = [prompt for prompt in self.prompts if prompt.error is not None]
         if not failed:
             return None
         total = len(self.prompts)
-        sentence = f"{len(failed)} of {total} runs did not succeed, and what the others made is here; the first error: "
+        sentence = f"{len(failed)} of {total} prompts failed; the outputs of the others are included. The first error: "
         return UiapiError("partial", f"{sentence}{failed[0].error}", {"prompts": self.answer["prompts"]})
 
     def _of(self, media: str) -> list[OutputFile]:
@@ -223,33 +223,33 @@ class Run:
 
 
 def save_all(files: Iterable[OutputFile], target: Path) -> list[Path]:
-    """Write files into a folder, each under a name of its own, or all to one pipe or device."""
+    """Write files into a folder, each under its own name, or all to one pipe or device."""
     saved: list[Path] = []
     for file in files:
         saved.append(file._save(target, saved))
     return saved
 
 
-def not_brought(done: Run, error: UiapiError) -> UiapiError:
-    """The error for a run that succeeded and whose files could not all be fetched: `details` say where they are."""
+def not_fetched(done: Run, error: UiapiError) -> UiapiError:
+    """Returns the error for a successful run with a file that could not be fetched; `details` list the files."""
     where = {"prompt_id": done.prompt_id, "outputs": done.answer.get("outputs", [])}
-    sentence = f"The run {done.prompt_id} is done, so do not run again, but a file of it was not brought: {error}"
+    sentence = f"The run {done.prompt_id} has finished, so do not repeat it, but a file could not be fetched: {error}"
     return type(error)(error.code, sentence, {**error.details, **where}, error.status)
 
 
 def run_of(answer: dict[str, Any]) -> Run:
-    """A run from the server's answer to `run`."""
+    """Returns the run in the server's response to `run`."""
     files, texts = _outputs(answer.get("outputs"))
     prompt_ids = answer.get("prompt_ids") or [answer["prompt_id"]]
     prompts = [_prompt(prompt) for prompt in answer.get("prompts") or ()]
     return Run(prompt_ids[-1], files, answer.get("execution_time"), answer, texts, prompts)
 
 
-def _prompt(told: Mapping[str, Any]) -> Prompt:
-    error = told.get("error")
-    files, texts = _outputs(told.get("outputs"))
+def _prompt(entry: Mapping[str, Any]) -> Prompt:
+    error = entry.get("error")
+    files, texts = _outputs(entry.get("outputs"))
     failure = refusal(error) if isinstance(error, dict) else None
-    return Prompt(told.get("prompt_id"), str(told.get("status")), failure, files, texts, told.get("execution_time"))
+    return Prompt(entry.get("prompt_id"), str(entry.get("status")), failure, files, texts, entry.get("execution_time"))
 
 
 def _outputs(outputs: Iterable[Mapping[str, Any]] | None) -> tuple[list[OutputFile], list[OutputText]]:

@@ -1,1 +1,1 @@
-"""Programs that drive ComfyUI's open workflow, to run as they are or to take from; docs/runs.md says what each does."""
+"""Example programs that drive ComfyUI's open workflow; docs/runs.md describes them."""

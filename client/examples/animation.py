@@ -1,4 +1,4 @@
-"""Runs the open workflow 24 times while a field goes from one value to another, and saves the frames.
+"""Runs the open workflow 24 times while a field changes from one value to another, and saves the frames.
 
 Usage:
     python animation.py Sampler.denoise 0.2 0.9
@@ -18,7 +18,7 @@ FRAMES = 24
 
 
 def eased(start: float, end: float, frames: int = FRAMES) -> list[float]:
-    """Values that leave the first and reach the last one gently; whole numbers stay whole."""
+    """Returns values from start to end, eased at both ends; they are integers if both ends are."""
     whole = float(start).is_integer() and float(end).is_integer()
     steps = [(1 - math.cos(math.pi * frame / (frames - 1))) / 2 for frame in range(frames)]
     values = [start + (end - start) * step for step in steps]
@@ -26,13 +26,13 @@ def eased(start: float, end: float, frames: int = FRAMES) -> list[float]:
 
 
 def animate(client: Client, path: str, values: list[float]) -> Iterator[OutputFile]:
-    """The picture of each value."""
+    """Yields the picture for each value."""
     for value in values:
         yield client.run({path: value}).image
 
 
 def main(path: str, start: str, end: str) -> None:
-    """Animate, into the folder `frames` beside where this is called; a GIF too where Pillow is installed."""
+    """Save the frames to the folder `frames` in the working directory, and a GIF if Pillow is installed."""
     folder = Path("frames")
     folder.mkdir(exist_ok=True)
     began = time.monotonic()

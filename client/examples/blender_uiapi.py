@@ -1,8 +1,8 @@
-"""An add-on for Blender: sends the picture of an image editor through the open workflow and shows what comes back.
+"""An add-on for Blender: runs the open workflow with the picture of an image editor, and shows the result.
 
-Give Blender's own Python the client and Pillow once (`python -m pip install DIRECTORY pillow` with the Python inside
+Install the client and Pillow into Blender's Python (`python -m pip install DIRECTORY pillow` with the Python in
 Blender's folder), then install this file as an add-on. The panel is in the image editor's sidebar, under "ComfyUI".
-Blender's window stays alive while ComfyUI works, since the run waits on a thread.
+Blender stays responsive during a run, since a thread waits for it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ bl_info = {
     "category": "Image",
     "location": "Image Editor > Sidebar > ComfyUI",
 }
-# Seconds between two looks whether a run is done.
+# Seconds between two checks whether a run has finished.
 LOOK_EVERY = 0.2
 
 
 def array_of(pixels: Any, width: int, height: int) -> numpy.ndarray[Any, Any]:
-    """A picture of Blender's (a flat list of RGBA floats, the bottom row first) as rows from the top."""
+    """Converts a Blender picture (a flat list of RGBA floats, bottom row first) to an array with the top row first."""
     return numpy.asarray(pixels, numpy.float32).reshape(height, width, 4)[::-1]
 
 
 def pixels_of(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
-    """The way back: rows of bytes from the top, with or without alpha, as Blender's flat RGBA floats."""
+    """Converts a uint8 array, top row first, with or without alpha, to Blender's flat RGBA floats."""
     height, width, channels = array.shape
     rgba = numpy.ones((height, width, 4), numpy.float32)
     rgba[:, :, :channels] = array.astype(numpy.float32) / 255
@@ -37,7 +37,7 @@ def pixels_of(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
 
 
 class Job(threading.Thread):
-    """One run: `picture` goes into the field at `path`, `result` is the array that came back, or `error` is said."""
+    """One run with `picture` in the field at `path`; afterwards `result` is the new picture, or `error` is set."""
 
     def __init__(self, picture: numpy.ndarray[Any, Any], path: str, url: str | None = None) -> None:
         super().__init__(daemon=True)
@@ -51,11 +51,11 @@ class Job(threading.Thread):
             with Client(self._url, name="Blender") as client:
                 self.result = client.run({self._path: self._picture}).image.numpy()
         except Exception as error:
-            # A missing Pillow too: a thread that dies of it would tell nobody.
+            # Includes a missing Pillow, which would otherwise end the thread without a message.
             self.error = str(error)
 
 
-# What `register` gave Blender, for `unregister` to take back.
+# Classes that `register` has registered.
 KINDS: list[Any] = []
 
 
@@ -94,7 +94,7 @@ def register() -> None:
             self.layout.operator(RunWorkflow.bl_idname)
 
     def show(job: Job, name: str) -> float | None:
-        """A timer of Blender's: the seconds until it is to look again, or None once the run is done."""
+        """A Blender timer: returns the seconds until the next call, or None when the run has finished."""
         if job.is_alive():
             return LOOK_EVERY
         if job.result is None:

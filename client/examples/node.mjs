@@ -1,6 +1,7 @@
 /**
- * Drives the open workflow from Node.js 22 or newer, with nothing but its built-in fetch and WebSocket.
+ * Drives the open workflow from Node.js 22 or newer with its built-in fetch and WebSocket.
  *
+ * Usage:
  *     node node.mjs Canvas.width 640 picture.png
  */
 
@@ -10,7 +11,7 @@ const url = (process.env.COMFYUI_URL ?? "http://127.0.0.1:8188").replace(/\/+$/,
 const headers = { "Content-Type": "application/json" };
 if (process.env.UIAPI_TOKEN) headers.Authorization = `Bearer ${process.env.UIAPI_TOKEN}`;
 
-/** One command over HTTP; an error's sentence says what to do, its code is what to branch on. */
+/** Sends a command over HTTP. An error has a code for programs and a sentence that says what to do. */
 async function ask(command, data = {}) {
   const response = await fetch(`${url}/uiapi/${command}`, { method: "POST", headers, body: JSON.stringify(data) });
   const answer = await response.json();
@@ -18,14 +19,14 @@ async function ask(command, data = {}) {
   return answer.response ?? answer;
 }
 
-/** A run over the websocket, which tells its progress while it goes on. */
+/** Runs the workflow over the websocket, which sends progress events. */
 function run(fields, onEvent) {
   const socket = new WebSocket(`${url.replace(/^http/, "ws")}/uiapi/ws`);
   const send = (frame) => socket.send(JSON.stringify(frame));
   return new Promise((resolve, reject) => {
     socket.onopen = () => send({ type: "hello", role: "client", protocol: 1, name: "Node", token: process.env.UIAPI_TOKEN });
     socket.onerror = () => reject(new Error(`no websocket at ${url}`));
-    // Once there is an answer this says nothing new.
+    // No effect if a response has arrived.
     socket.onclose = () => reject(new Error("the connection ended before the run did"));
     socket.onmessage = ({ data }) => {
       const frame = JSON.parse(data);
@@ -43,7 +44,7 @@ if (picture === undefined) {
   process.exit(1);
 }
 if (typeof WebSocket === "undefined") {
-  console.error(`This program needs Node.js 22 or newer, which has a WebSocket; this is ${process.version}.`);
+  console.error(`This program needs Node.js 22 or newer, which has WebSocket; this is ${process.version}.`);
   process.exit(1);
 }
 console.log(await ask("get_fields", { fields: [path] }));

@@ -1,4 +1,4 @@
-"""Reads and sets a field of the open workflow, runs it and saves the picture.
+"""Reads and sets a field of the open workflow, runs the workflow and saves the picture.
 
 Usage:
     python quickstart.py Canvas.width 640 picture.png
@@ -13,7 +13,7 @@ from uiapi import Client
 
 
 def main(path: str, value: str, picture: str) -> None:
-    """Set the field at `path` to a JSON value, run, and write the first picture to the file `picture`."""
+    """Set the field at `path` to a JSON value, run the workflow, and save the first picture to the file `picture`."""
     with Client(name="quickstart") as client:
         before = client[path]
         client[path] = json.loads(value)

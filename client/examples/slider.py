@@ -1,4 +1,4 @@
-"""A slider in a window of its own and a field of the open workflow, each of which follows the other.
+"""Shows a slider in a window that controls a field of the open workflow and follows its changes.
 
 Usage:
     python slider.py Sampler.cfg 1 20
@@ -13,12 +13,12 @@ from uiapi import Client, Event
 
 
 class Knob:
-    """A field that can be turned here and at the browser.
+    """A field that can be changed here and in the browser.
 
     Args:
-        client: the connection.
-        path: the field.
-        moved: called with the value that somebody else gave it, on a thread of its own.
+        client: the client to use.
+        path: path of the field.
+        moved: called with the new value when the field is changed elsewhere, on a separate thread.
     """
 
     def __init__(self, client: Client, path: str, moved: Callable[[float], object]) -> None:
@@ -29,23 +29,23 @@ class Knob:
         self._end = client.on("widget_changed", self._changed, paths=[path])
 
     def turn(self, value: float) -> None:
-        """Give the field this value."""
+        """Set the field to this value."""
         self.value = value
         self.value = self._client.set(self._path, value)["value"]
 
     def _changed(self, event: Event) -> None:
-        # What was turned here comes back as an event too; passing it on would be an echo without end.
+        # Changes made here arrive as events too; passing them on would cause a loop.
         if event.data["new"] != self.value:
             self.value = event.data["new"]
             self._moved(self.value)
 
     def close(self) -> None:
-        """Let the field go."""
+        """Stop following the field."""
         self._end()
 
 
 def main(path: str, lowest: str, highest: str) -> None:
-    """Show the slider until its window is closed."""
+    """Show the slider until the window is closed."""
     import tkinter
 
     window = tkinter.Tk()
@@ -54,7 +54,7 @@ def main(path: str, lowest: str, highest: str) -> None:
         scale = tkinter.Scale(window, from_=float(lowest), to=float(highest), resolution=0.1, orient="horizontal")
         knob = Knob(client, path, lambda value: window.after(0, scale.set, value))
         scale.set(knob.value)
-        # While it is dragged the scale calls this at every pixel; only what it rests at is worth a request.
+        # On release only: a command of the scale would send a request for every pixel while it is dragged.
         scale.bind("<ButtonRelease-1>", lambda _: knob.turn(scale.get()))
         scale.pack(fill="x", padx=12, pady=12)
         window.mainloop()

@@ -1,4 +1,4 @@
-"""Runs the open workflow once for each value of a field and saves the pictures, with a sheet of all of them.
+"""Runs the open workflow once for each value of a field and saves the pictures and a contact sheet.
 
 Usage:
     python sweep.py Sampler.cfg 4 6 8 10
@@ -16,7 +16,7 @@ from uiapi import Client, UiapiError
 
 
 def sweep(client: Client, path: str, values: Iterable[Any], folder: Path) -> list[Path]:
-    """A picture for each value, named after it; the field is what it was before when this ends."""
+    """Saves a picture for each value, named after it, and restores the field at the end; returns the paths."""
     before = client[path]
     pictures = []
     try:
@@ -29,7 +29,7 @@ def sweep(client: Client, path: str, values: Iterable[Any], folder: Path) -> lis
 
 
 def sheet(pictures: list[Path], target: Path) -> None:
-    """All pictures side by side; needs Pillow."""
+    """Save all pictures side by side; needs Pillow."""
     from PIL import Image
 
     images = []
@@ -45,7 +45,7 @@ def sheet(pictures: list[Path], target: Path) -> None:
 
 
 def main(path: str, *values: str) -> None:
-    """Sweep, into the folder `sweep` beside where this is called."""
+    """Save the pictures to the folder `sweep` in the working directory."""
     folder = Path("sweep")
     folder.mkdir(exist_ok=True)
     with Client(name="sweep") as client:

@@ -1,9 +1,9 @@
-"""For TouchDesigner: the callbacks of a Script TOP that sends its input through the open workflow, again and again.
+"""Callbacks for a Script TOP in TouchDesigner that runs the open workflow with its input, again and again.
 
-Put this text into the Script TOP's callbacks DAT, give TouchDesigner the client and Pillow (Preferences, Python 64-bit
-Module Path), and add custom parameters to the Script TOP: Field (string, such as LoadImage.image) and Url (string,
-empty for http://127.0.0.1:8188). TouchDesigner never waits: a frame that comes while ComfyUI is at work replaces the
-one that waits, and the last result stays on until the next is there.
+Put this text into the Script TOP's callbacks DAT, make the client and Pillow available to TouchDesigner (Preferences,
+Python 64-bit Module Path), and add custom parameters to the Script TOP: Field (string, such as LoadImage.image) and Url
+(string, empty for http://127.0.0.1:8188). TouchDesigner never waits: a frame that arrives during a run replaces the one
+that waits for the next run, and the last result is shown until the next one arrives.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from uiapi import Client, UiapiError
 
 
 def rows_of(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
-    """A picture of a TOP's numpyArray() (RGBA floats, the bottom row first) as rows from the top, without alpha."""
+    """Converts numpyArray() of a TOP (RGBA floats, bottom row first) to RGB with the top row first."""
     return array[::-1, :, :3]
 
 
 def top_of(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
-    """Rows of bytes from the top as copyNumpyArray() takes them: RGBA floats, the bottom row first."""
+    """Converts a uint8 array, top row first, for copyNumpyArray(): RGBA floats, bottom row first."""
     height, width, channels = array.shape
     rgba = numpy.ones((height, width, 4), numpy.float32)
     rgba[:, :, :channels] = array.astype(numpy.float32) / 255
@@ -29,14 +29,14 @@ def top_of(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
 
 
 class Worker(threading.Thread):
-    """Sends the newest picture, one run after the other; `result` is the newest answer and `error` the newest refusal.
+    """Runs the workflow with the newest picture, again and again; `result` is the last picture, `error` the last error.
 
     Args:
-        field: where the picture goes.
-        url: ComfyUI's address; None for the usual one.
+        field: path of the field that receives the picture.
+        url: ComfyUI's URL; None for the default.
 
     Attributes:
-        settings: both of them.
+        settings: (field, url).
     """
 
     def __init__(self, field: str, url: str | None = None) -> None:
@@ -49,13 +49,13 @@ class Worker(threading.Thread):
         self.error: str | None = None
 
     def submit(self, picture: numpy.ndarray[Any, Any]) -> None:
-        """Have this picture sent next."""
+        """Use this picture for the next run."""
         with self._wake:
             self._newest = picture
             self._wake.notify()
 
     def end(self) -> None:
-        """End after the run that is under way."""
+        """End the thread after the current run."""
         with self._wake:
             self._ended = True
             self._wake.notify()
@@ -69,10 +69,10 @@ class Worker(threading.Thread):
                         self.result = client.run({self._field: picture}).image.numpy()
                         self.error = None
                     except Exception as error:
-                        # A missing Pillow too: a thread that dies of it would tell nobody.
+                        # Includes a missing Pillow, which would otherwise end the thread without a message.
                         self.error = str(error)
         except UiapiError as error:
-            # The address is none.
+            # The URL is invalid.
             self.error = str(error)
 
     def _next(self) -> numpy.ndarray[Any, Any] | None:
@@ -89,7 +89,7 @@ def onCook(scriptOp: Any) -> None:  # noqa: N802 - TouchDesigner calls it by thi
     """Called by TouchDesigner for every frame."""
     settings = scriptOp.par.Field.eval(), scriptOp.par.Url.eval() or None
     worker = WORKERS.get(scriptOp.path)
-    # One that has ended is not started anew for every frame: only other settings can help it.
+    # A worker that has ended is not restarted at every frame, only for other settings.
     if worker is None or worker.settings != settings:
         if worker is not None:
             worker.end()

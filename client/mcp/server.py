@@ -1,6 +1,6 @@
-"""The tools of agent.py by the Model Context Protocol, on standard input and output (`uiapi mcp`).
+"""Serves the tools of tools.py over the Model Context Protocol on standard input and output (`uiapi mcp`).
 
-Protocol: https://modelcontextprotocol.io; the package `mcp` speaks it.
+Protocol: https://modelcontextprotocol.io, implemented by the package `mcp`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .tools import INSTRUCTIONS, TOOLS, Part, advice_on, carry_out
 
 
 def server(client: AsyncClient) -> Server[Any]:
-    """A server whose tools work on the client's workflow."""
+    """Returns an MCP server whose tools use the client."""
 
     async def list_tools(context: Any, request: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_tool(name) for name in TOOLS])
@@ -62,7 +62,7 @@ async def _serve(url: str | None, token: str | None, webui: int | None) -> None:
 
 
 def serve(url: str | None, token: str | None, webui: int | None) -> None:
-    """Serve until the other side closes standard input, or Ctrl-C."""
-    # The thread that reads standard input cannot be interrupted, so Ctrl-C would wait for its next line.
+    """Serve until standard input is closed, or until Ctrl-C."""
+    # The thread that reads standard input cannot be interrupted; without this Ctrl-C would wait for a line.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(_serve(url, token, webui))

@@ -1,6 +1,6 @@
-"""The open workflow as tools for an agent: which commands they are, what they take, and how their answers are told.
+"""The tools for agents: the commands that are offered, their parameters, and the form of their results.
 
-What a tool takes is the command's own declaration; only the words about when to use it are written here.
+Parameters come from the declarations of the commands; only the advice on when to use a tool is written here.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 from ..async_client import AsyncClient
 from ..common.command_table import batchable, component, route
 from ..common.errors import UiapiError
-from ..common.results import not_brought, run_of
+from ..common.results import not_fetched, run_of
 
-# Nodes that a reading answers when no limit is asked for.
+# Nodes that query_fields returns without a limit.
 PAGE = 40
-# Pictures an answer holds at the most, and their longest side in pixels where Pillow can make them smaller.
+# The most pictures in a result, and their longest side in pixels if Pillow is installed to scale them.
 MAX_PICTURES, MAX_SIDE = 4, 1024
-# Characters of an answer's text; an agent's attention is not for ever.
+# The most characters of text in a result, so that it fits an agent's context.
 MAX_TEXT = 40_000
-# The kinds of pictures that agents take: what they are called, and how they begin.
+# The picture formats that agents accept: file suffixes, and the first bytes with their media type.
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 _KINDS = {
     rb"\x89PNG": "image/png",
@@ -32,20 +32,20 @@ _KINDS = {
     rb"GIF8": "image/gif",
     rb"RIFF.{4}WEBP": "image/webp",
 }
-_UNSEEN = "One of the files is no picture that can be shown here; the person sees it in the browser."
-# What an agent may say beside a command's own parameters.
+_UNSEEN = "One of the files cannot be shown here as a picture; the person can see it in the browser."
+# Common parameters that agents may use in addition to those of each command.
 STEERING = ("if_revision",)
 
 INSTRUCTIONS = """These tools drive the ComfyUI workflow that a person has open in a browser tab; the person sees and
-can undo what you do. Fields have paths such as "Title.widget", "#12.seed" or "Subgraph/Inner.text"; an unknown path is
-answered with the nearest ones. Read in pieces with query_fields, try changes with batch and dry_run, make them with
-batch (one undo step), then run and look at the picture. If the person may edit meanwhile, pass the revision of your
-last reading as if_revision."""
+can undo your changes. Fields have paths such as "Title.widget", "#12.seed" or "Subgraph/Inner.text"; the error for an
+unknown path suggests similar ones. Read the graph in pages with query_fields, test changes with batch and dry_run, make
+them with batch (one undo step), then run and look at the picture. If the person may edit at the same time, pass the
+revision of your last result as if_revision."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A command as a tool: what to know of it beyond its declaration, and which parameters are not for agents."""
+    """A command as a tool: advice in addition to its declaration, and the parameters that agents do not get."""
 
     command: str
     advice: str = ""
@@ -53,7 +53,7 @@ class Tool:
 
     @property
     def description(self) -> str:
-        """What the tool is for."""
+        """The description of the tool."""
         advice = f" {self.advice}" if self.advice else ""
         edits = f"\nCommands: {_edits()}" if self.command == "batch" else ""
         return f"{route(self.command).doc}{advice}{edits}"
@@ -71,7 +71,7 @@ class Tool:
 
     @property
     def reads_only(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether the tool only reads."""
         return route(self.command).risk == "read"
 
 
@@ -79,36 +79,36 @@ _OUTPUTS = frozenset({"outputs", "wait"})
 TOOLS = {
     tool.command: tool
     for tool in (
-        Tool("connection_status", "Ask this first when something does not answer.", frozenset({"client_id"})),
-        Tool("list_tabs", "Commands go to the active one."),
+        Tool("connection_status", "Use this first if there is no response.", frozenset({"client_id"})),
+        Tool("list_tabs", "Commands apply to the active one."),
         Tool("switch_tab"),
-        Tool("query_fields", f"Answers {PAGE} nodes if no limit is given; go on with offset."),
+        Tool("query_fields", f"Returns {PAGE} nodes if no limit is given; continue with offset."),
         Tool("get_fields"),
-        Tool("batch", "With dry_run nothing changes and the answer tells what would."),
+        Tool("batch", "With dry_run it returns the changes without making them."),
         Tool("undo"),
-        Tool("run", "Answers the pictures themselves.", _OUTPUTS),
+        Tool("run", "Returns the pictures themselves.", _OUTPUTS),
         Tool("interrupt"),
-        Tool("validate", "Ask before a run that may be refused."),
-        Tool("screenshot", "Shows how the graph looks to the person."),
+        Tool("validate", "Use this before a run that ComfyUI may refuse."),
+        Tool("screenshot", "Shows the graph as the person sees it."),
         Tool("search_nodes"),
         Tool("node_info"),
         Tool("get_workflow_api"),
-        Tool("load_workflow", "Replaces nothing: it opens in a tab of its own."),
-        Tool("plan_downloads", "Ask before download_models."),
-        Tool("download_models", "Answers at once; follow it with download_status."),
+        Tool("load_workflow", "It opens in a new workflow tab and replaces nothing."),
+        Tool("plan_downloads", "Use this before download_models."),
+        Tool("download_models", "Returns at once; follow the download with download_status."),
         Tool("download_status"),
     )
 }
 
-# A part of an answer: a text, or the bytes of a picture with their type.
+# A part of a result: a text, or the bytes of a picture with their media type.
 Part = str | tuple[bytes, str]
 
 
 async def carry_out(client: AsyncClient, name: str, arguments: Mapping[str, Any]) -> list[Part]:
-    """The answer of a tool. UiapiError says what went wrong; `advice_on` tells it to an agent."""
+    """Returns the result of a tool. Raises UiapiError; `advice_on` formats it for an agent."""
     tool = TOOLS.get(name)
     if tool is None:
-        raise UiapiError("unknown_command", f"There is no tool {name!r}; there are {', '.join(TOOLS)}.")
+        raise UiapiError("unknown_command", f"Unknown tool {name!r}; the tools are {', '.join(TOOLS)}.")
     data = dict(arguments)
     if name == "query_fields":
         data.setdefault("limit", PAGE)
@@ -117,10 +117,10 @@ async def carry_out(client: AsyncClient, name: str, arguments: Mapping[str, Any]
     answer = await client.call(name, data)
     if name == "screenshot":
         return [_picture(base64.b64decode(answer["png"]))]
-    told = answer if isinstance(answer, dict) else {"answer": answer}
+    result = answer if isinstance(answer, dict) else {"answer": answer}
     if client.revision is not None and "if_revision" in route(name).request["properties"]:
-        told = {**told, "revision": client.revision}
-    return [_text(told)]
+        result = {**result, "revision": client.revision}
+    return [_text(result)]
 
 
 async def _run(client: AsyncClient, data: dict[str, Any]) -> list[Part]:
@@ -128,25 +128,25 @@ async def _run(client: AsyncClient, data: dict[str, Any]) -> list[Part]:
     outputs = [{key: value for key, value in output.items() if value} for output in done.answer.get("outputs", ())]
     files = [output for output in outputs if "filename" in output]
     texts = [output for output in outputs if "filename" not in output]
-    told = {"prompt_id": done.prompt_id, "execution_time": done.execution_time, "files": files}
+    result = {"prompt_id": done.prompt_id, "execution_time": done.execution_time, "files": files}
     if texts:
-        told["texts"] = texts
-    told |= {key: done.answer[key] for key in ("status", "prompts") if done.prompts}
-    parts: list[Part] = [_text(told)]
-    # Nodes name their videos "images" too, which may be large, and which an agent cannot see.
+        result["texts"] = texts
+    result |= {key: done.answer[key] for key in ("status", "prompts") if done.prompts}
+    parts: list[Part] = [_text(result)]
+    # Some nodes list videos under "images"; they may be large, and agents cannot see them.
     pictures = [file for file in done.images if file.filename.lower().endswith(_SUFFIXES)]
     try:
         for file in pictures[:MAX_PICTURES]:
             parts.append(_picture(await client.fetch(file)))
     except UiapiError as error:
-        raise not_brought(done, error) from error
+        raise not_fetched(done, error) from error
     if len(pictures) > MAX_PICTURES:
-        parts.append(f"{len(pictures) - MAX_PICTURES} more pictures were made and are not shown.")
+        parts.append(f"{len(pictures) - MAX_PICTURES} more pictures are not shown.")
     return parts
 
 
 def advice_on(error: UiapiError) -> str:
-    """An error as an agent can act on it: the sentence, what would work, and what else is known."""
+    """Returns an error as text for an agent: the message, possible replacements, and other details."""
     lines = [f"{error.code}: {error.message}"]
     if error.candidates:
         lines.append(f"Try one of: {json.dumps(error.candidates, ensure_ascii=False)}")
@@ -163,12 +163,12 @@ def _picture(content: bytes) -> Part:
     try:
         return small(content, mime)
     except Exception:
-        # Whatever Pillow has against it.
+        # Pillow raises many types of exceptions for invalid files.
         return _UNSEEN
 
 
 def small(picture: bytes, mime: str) -> tuple[bytes, str]:
-    """A picture no larger than an agent needs, where Pillow is there to make it so."""
+    """Returns the picture, scaled down to MAX_SIDE if Pillow is installed."""
     try:
         from PIL import Image
     except ImportError:
@@ -190,17 +190,17 @@ def _text(value: Any) -> str:
 
 
 def _edits() -> str:
-    """The commands that a batch may hold, with their parameters, one a line."""
+    """Returns the commands that a batch may contain, with their parameters, one per line."""
     lines = []
     for name in batchable():
         known = route(name)
         names = [key if key in known.request["required"] else f"{key}?" for key in known.own]
         lines.append(f"- {name} {{{', '.join(names)}}}: {known.doc}")
-    return "\n".join(["each {command, data}; data is the command's parameters:", *lines])
+    return "\n".join(["each {command, data}; data contains the parameters of the command:", *lines])
 
 
 def plain(schema: Any) -> Any:
-    """A schema without what only makes it longer: references, and null where leaving out says the same."""
+    """Returns a shorter schema: references are resolved, and null is removed where omission means the same."""
     if isinstance(schema, list):
         return [plain(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,1 +1,1 @@
-"""How commands become requests, and answers values."""
+"""Turns commands into requests, and responses into values."""

@@ -1,4 +1,4 @@
-"""Where ComfyUI is and with which token it is reached."""
+"""The URL of ComfyUI, and the headers and the proxy of requests to it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DEFAULT_URL = "http://127.0.0.1:8188"
 
 @dataclass(frozen=True)
 class Address:
-    """Where ComfyUI is and how to be let in.
+    """The URL of ComfyUI and how to authenticate.
 
     Args:
-        url: without a slash at the end.
-        token: the operator's UIAPI_TOKEN, if there is one.
-        name: this program's name, for whoever looks at what programs do.
+        url: without a trailing slash.
+        token: the UIAPI_TOKEN of the server, if it has one.
+        name: this program's name, as the panel and the log show it.
     """
 
     url: str
@@ -32,24 +32,24 @@ class Address:
 
     @classmethod
     def of(cls, url: str | None, token: str | None, name: str = "Python") -> Address:
-        """What was given, else what the environment says, else ComfyUI's own default. UiapiError `invalid`."""
+        """Returns the given address, else the environment's, else ComfyUI's default. Raises UiapiError `invalid`."""
         return cls(_url_of(url or os.environ.get("COMFYUI_URL") or DEFAULT_URL), _token_of(token), name)
 
     @property
     def headers(self) -> dict[str, str]:
-        """Sent with every request."""
-        # A header holds no other characters.
+        """The headers of every request."""
+        # A header may contain no other characters.
         named = {"User-Agent": "".join(letter if " " <= letter <= "~" else "?" for letter in self.name)}
         return {**named, "Authorization": f"Bearer {self.token}"} if self.token else named
 
     @property
     def websocket(self) -> str:
-        """The address of /uiapi/ws."""
+        """The URL of /uiapi/ws."""
         return f"ws{self.url.removeprefix('http')}/uiapi/ws"
 
     @cached_property
     def proxy(self) -> str | None:
-        """The environment's proxy for this address; none on the way to this machine, so that none sees the token."""
+        """The environment's proxy for this URL; always None for loopback, so that no proxy receives the token."""
         if _is_loopback(urlsplit(self.url).hostname or ""):
             return None
         return select_proxy(self.url, get_environ_proxies(self.url))
@@ -57,25 +57,27 @@ class Address:
 
 def _url_of(given: str) -> str:
     text = given.strip().rstrip("/")
-    # Not repeated in the sentence: what stands before the @ is a password.
+    # The error does not repeat the URL, since the part before the @ may be a password.
     if "@" in text:
-        raise UiapiError("invalid", "Give ComfyUI's address without a name or password in it.")
+        raise UiapiError("invalid", "Give ComfyUI's URL without a user name or password.")
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
-        # Reading the port is what tells whether it is one.
+        # Reading an invalid port raises ValueError.
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
     except ValueError:
         good = False
     if not good or parts.query or parts.fragment or re.search(r"[\s\\\x00-\x1f\x7f]", text):
-        raise UiapiError("invalid", f"{text} is no address; give one such as {DEFAULT_URL}.")
+        raise UiapiError("invalid", f"{text} is not a valid URL; use one such as {DEFAULT_URL}.")
     return parts.geturl()
 
 
 def _token_of(given: str | None) -> str | None:
-    # A file or a secret store often leaves a line's end behind it.
+    # A token from a file or a secret store often ends in a newline.
     token = (given or os.environ.get("UIAPI_TOKEN") or "").strip()
     if not all(" " <= letter <= "~" for letter in token):
-        raise UiapiError("invalid", "The token holds characters that cannot be sent; set UIAPI_TOKEN to ComfyUI's.")
+        raise UiapiError(
+            "invalid", "The token contains characters that cannot be sent; set UIAPI_TOKEN to the server's token."
+        )
     return token or None
 
 
@@ -84,5 +86,5 @@ def _is_loopback(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-    # 0.0.0.0, which ComfyUI prints when it listens everywhere, leads to this machine as well.
+    # 0.0.0.0, which ComfyUI prints when it listens on all interfaces, reaches this machine too.
     return address.is_loopback or address.is_unspecified

@@ -1,4 +1,4 @@
-"""What Python values become on the wire: pictures as base64, numpy's numbers as numbers, NaN refused."""
+"""Encodes Python values as JSON: pictures as base64, numpy scalars as numbers; NaN is refused."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Any
 
 from ..common.errors import UiapiError
 
-NOT_UNICODE = "A text holds bytes that are no UTF-8, or half of a character; take them out."
+NOT_UNICODE = "A string contains invalid UTF-8 or a lone surrogate; remove it."
 
 
 def encode(data: Any) -> bytes:
-    """JSON for `data`, in which pictures may stand wherever a value may.
+    """Returns `data` as JSON. Any value in it may be a picture.
 
     A picture is a PIL image, a numpy array (rows, columns[, channels]; bytes, or floats from 0 to 1), the bytes of
-    an image file, or a Path of one.
+    an image file, or the Path of one.
 
     Raises:
-        UiapiError: `invalid` for NaN, Infinity, or what cannot be sent.
+        UiapiError: `invalid` for NaN, Infinity, and types that cannot be sent.
     """
     try:
         return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain).encode()
@@ -38,7 +38,7 @@ def encode(data: Any) -> bytes:
 
 
 def picture(value: Any) -> dict[str, str] | None:
-    """The value as a picture on the wire; None if it is none."""
+    """Returns the JSON object for a picture, or None for other values."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         content = bytes(value)
     elif isinstance(value, Path):
@@ -53,20 +53,20 @@ def picture(value: Any) -> dict[str, str] | None:
 
 
 def _plain(value: Any) -> Any:
-    """What json cannot write by itself."""
+    """Converts a value that json does not support."""
     image = picture(value)
     if image is not None:
         return image
     if hasattr(value, "tolist"):
-        # numpy's scalars and short arrays, torch's too.
+        # Scalars and one-dimensional arrays of numpy and torch.
         return value.tolist()
     if isinstance(value, (set, frozenset)):
         return sorted(value)
-    raise UiapiError("invalid", f"A {type(value).__name__} cannot be sent; give a number, a text or a picture.")
+    raise UiapiError("invalid", f"A {type(value).__name__} cannot be sent; use a number, a string or a picture.")
 
 
 def _not_finite(value: Any, place: str) -> str | None:
-    """Where in the data a number is not finite, in words."""
+    """Returns the path or name of the first number that is not finite."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, float):
@@ -74,7 +74,7 @@ def _not_finite(value: Any, place: str) -> str | None:
     if isinstance(value, dict):
         items = [(str(key), item) for key, item in value.items()]
     elif isinstance(value, (list, tuple)):
-        # A [path, value] pair is better known by its path.
+        # A [path, value] pair is named after its path.
         pair = len(value) == 2 and isinstance(value[0], str)
         items = [(value[0] if pair else place, item) for item in value]
     else:
@@ -90,7 +90,7 @@ def _read(path: Path) -> bytes:
 
 
 def _is_pil(value: Any) -> bool:
-    # Whoever has an image of Pillow's has imported it.
+    # A Pillow image exists only if Pillow has been imported.
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(value, module.Image)
 
@@ -111,25 +111,27 @@ def _array_png(value: Any) -> bytes:
 
     array = numpy.asarray(value)
     if array.ndim == 4 and array.shape[0] == 1:
-        # A batch of one, as ComfyUI's own tensors are.
+        # A batch of one, the shape of ComfyUI's tensors.
         array = array[0]
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or 0 in array.shape:
-        raise UiapiError("invalid", f"An array of shape {array.shape} is no picture; give (rows, columns, channels).")
+        raise UiapiError("invalid", f"An array of shape {array.shape} is not a picture; use (rows, columns, channels).")
     if array.dtype.kind == "f":
         if not numpy.isfinite(array).all():
-            raise UiapiError("invalid", "The picture holds NaN or Infinity; clean it with numpy.nan_to_num.")
+            raise UiapiError("invalid", "The picture contains NaN or Infinity; replace them with numpy.nan_to_num.")
         array = (array.clip(0, 1) * 255).round()
     elif array.dtype.kind == "b":
         array = array * 255
     elif array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
-        raise UiapiError("invalid", "A picture of whole numbers holds 0 to 255; scale it, or give floats from 0 to 1.")
+        raise UiapiError(
+            "invalid", "A picture of integers must have values from 0 to 255; scale it, or use floats from 0 to 1."
+        )
     return png(numpy.ascontiguousarray(array, dtype=numpy.uint8).tobytes(), array.shape[1], array.shape[0])
 
 
 def png(pixels: bytes, width: int, height: int) -> bytes:
-    """A PNG file of 8-bit pixels, row by row; the number of channels follows from the sizes.
+    """Returns a PNG file of 8-bit pixels in row order; the number of channels follows from the sizes.
 
     Format: https://www.w3.org/TR/png-3/ (IHDR, IDAT with filter 0, IEND).
     """

@@ -1,4 +1,4 @@
-"""What callers hand in: fields, workflows and files, as the wire takes them."""
+"""Converts what callers pass, such as fields, workflows and files, to the form that the server accepts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from ..common.errors import UiapiError
 from ..common.files import write
 
-# Where None is a value of its own.
+# The default where None is a valid value.
 NOTHING: Any = object()
 
 
@@ -20,15 +20,15 @@ Fields = Mapping[str, Any] | Iterable[Sequence[Any]]
 
 
 def pairs(fields: Fields) -> list[list[Any]]:
-    """Writes as the wire has them: [path, value] each."""
+    """Returns writes as a list of [path, value]."""
     items = fields.items() if isinstance(fields, Mapping) else fields
     return [list(item) for item in items]
 
 
 def workflow_of(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
-    """A workflow given as such, as JSON text, or as a file's path. UiapiError `invalid`.
+    """Returns a workflow from a mapping, JSON text, or the path of a file. Raises UiapiError `invalid`.
 
-    ComfyUI writes NaN and Infinity into its pictures; they are None, as its frontend reads them.
+    ComfyUI writes NaN and Infinity into its pictures; they become None, as in its frontend.
     """
     if isinstance(source, Mapping):
         return {key: _finite(value) for key, value in source.items()}
@@ -40,26 +40,26 @@ def workflow_of(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
     except OSError as error:
         raise UiapiError("invalid", f"{source} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise UiapiError("invalid", f"This workflow is not JSON: {error}.") from error
+        raise UiapiError("invalid", f"The workflow is not valid JSON: {error}.") from error
     if not isinstance(workflow, dict):
-        raise UiapiError("invalid", "A workflow is a JSON object; export it from ComfyUI.")
+        raise UiapiError("invalid", "A workflow must be a JSON object; export it from ComfyUI.")
     return workflow
 
 
 def given(**parameters: Any) -> dict[str, Any]:
-    """The parameters that were given, that is, are not None."""
+    """Returns the parameters that are not None."""
     return {name: value for name, value in parameters.items() if value is not None}
 
 
 def write_workflow(workflow: Mapping[str, Any], path: str | Path | None) -> None:
-    """Write a workflow to a file, if one is named. UiapiError `storage_failed`."""
-    # Half of a character, as a browser may have it in a title, is kept as JSON's own escape.
+    """Write a workflow to a file, unless `path` is None. Raises UiapiError `storage_failed`."""
+    # A lone surrogate, which a title in the browser may contain, is kept as a JSON escape.
     text = json.dumps(workflow, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
     write_bytes(text + b"\n", path)
 
 
 def write_bytes(content: bytes, path: str | Path | None) -> None:
-    """Write a file, if one is named. UiapiError `storage_failed`."""
+    """Write a file, unless `path` is None. Raises UiapiError `storage_failed`."""
     if path is not None:
         write(path, content)
 

@@ -1,4 +1,4 @@
-"""The websocket for programs without an event loop: it lives on a thread of its own, its listeners on another."""
+"""The websocket for blocking programs: it runs on one thread, and its listeners are called on another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from ..common.errors import UiapiError
-from ..common.events import Event, Listener, tell
+from ..common.events import Event, Listener, notify
 from ..protocol.address import Address
 from .websocket import Socket, opened
 
@@ -22,18 +22,18 @@ T = TypeVar("T")
 
 
 class Background:
-    """A Socket on a thread that ends with this.
+    """A Socket with its own event loop on a thread, until `close`.
 
     Args:
-        address: where ComfyUI is.
-        reconnect: seconds to wait for a connection that was there before and is gone.
+        address: the URL of ComfyUI and how to authenticate.
+        reconnect: seconds to wait for a connection that was open before and has ended.
     """
 
     def __init__(self, address: Address, reconnect: float) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="uiapi websocket", daemon=True)
         self._thread.start()
-        # A listener may use the client and take its time; events wait for it in their order.
+        # A listener may use the client and may be slow; later events wait for it.
         self._listeners = ThreadPoolExecutor(1, thread_name_prefix="uiapi listener")
         self._session, self._socket = self._do(self._open(address, reconnect))
 
@@ -46,15 +46,12 @@ class Background:
         try:
             return future.result()
         except BaseException:
-            # Ctrl-C while waiting: the server is to know that nobody waits any more.
+            # On Ctrl-C the server is notified that nothing waits for the response.
             future.cancel()
             raise
 
     def request(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
-        """Carry out a command; its events go to `listener` on the calling thread before this returns.
-
-        Returns the envelope.
-        """
+        """Send a command, call `listener` with its events on the calling thread, and return the envelope."""
         events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         work = self._socket.request(command, data, events.put)
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -68,16 +65,16 @@ class Background:
             raise
 
     def on(self, events: Iterable[str], listener: Listener, paths: Iterable[str]) -> Callable[[], None]:
-        """Have `listener` called for events, one at a time; returns what ends it."""
+        """Call `listener` for events, one at a time; returns a function that ends this."""
 
         def pass_on(event: Event) -> None:
-            self._listeners.submit(tell, listener, event)
+            self._listeners.submit(notify, listener, event)
 
         end = self._do(self._socket.subscribe(events, pass_on, paths))
         return lambda: self._end(end)
 
     def events(self, names: Iterable[str], paths: Iterable[str], timeout: float | None) -> Iterator[Event]:
-        """Events as they come, for `timeout` seconds or until the client is closed. UiapiError if it is refused."""
+        """Iterates over events for `timeout` seconds or until `close`. Raises UiapiError if the server refuses."""
         found: queue.SimpleQueue[Event | UiapiError | None] = queue.SimpleQueue()
         end = self._do(self._socket.subscribe(names, found.put, paths, found.put))
         until = None if timeout is None else monotonic() + timeout
@@ -96,12 +93,12 @@ class Background:
             self._end(end)
 
     def _end(self, end: Callable[[], None]) -> None:
-        # After close there is no loop, and nothing to end.
+        # After `close` the loop has ended, and the subscription with it.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(end)
 
     def close(self) -> None:
-        """End the connection and both threads; a listener that runs now is not waited for."""
+        """Close the connection and end both threads, without waiting for a listener that is running."""
         self._listeners.shutdown(wait=False, cancel_futures=True)
         self._do(self._shut())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -111,7 +108,7 @@ class Background:
     async def _shut(self) -> None:
         await self._socket.close()
         await self._session.close()
-        # Threads that wait for an answer are told that it will not come; what still waits after that is ended.
+        # Requests that wait for a response have failed now; tasks that still run after a second are cancelled.
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if left:
             _, left = await asyncio.wait(left, timeout=1.0)

@@ -1,4 +1,4 @@
-"""HTTP for programs without an event loop, over requests: every thread its own connection, renewed where it ended."""
+"""Blocking HTTP with the package requests: one connection per thread, with retries."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ class Http:
     """Connections to one ComfyUI.
 
     Args:
-        address: where it is.
-        reconnect: seconds to keep trying while it cannot be reached although it answered before.
+        address: its URL and how to authenticate.
+        reconnect: seconds to keep trying when a ComfyUI that responded before cannot be reached.
     """
 
     def __init__(self, address: Address, reconnect: float) -> None:
         self._address = address
         self.reconnect = reconnect
         self._answered_before = False
-        # A requests.Session is for one thread only.
+        # A requests.Session is not thread-safe.
         self._local = threading.local()
-        # Weak, so that a thread that has ended takes its connection with it.
+        # Weak, so that the session of a thread that has ended is released.
         self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
         self._opening = threading.Lock()
 
     def exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
-        """The answer's HTTP status and body.
+        """Returns the HTTP status and body of the response.
 
-        A command is sent again only if it did not arrive or only reads, for the seconds of `reconnect` or else for
-        those of this. Raises Unreachable, or UiapiError `timeout`.
+        A command is retried only if it did not arrive or only reads; for `reconnect` seconds, or else those given to
+        the constructor. Raises Unreachable, or UiapiError `timeout`.
         """
         patience = self.reconnect if reconnect is None else reconnect
         until: float | None = None
@@ -81,7 +81,7 @@ class Http:
         if session is None:
             session = self._local.session = requests.Session()
             session.headers.update({"Content-Type": "application/json", **self._address.headers})
-            # The environment is asked once instead of at every request, and .netrc must not replace the token.
+            # The environment is read once instead of at every request, and .netrc must not replace the token.
             settings = session.merge_environment_settings(self._address.url, {}, None, None, None)
             proxy = self._address.proxy
             session.proxies, session.verify = {"all": proxy} if proxy else {}, settings["verify"]
@@ -91,7 +91,7 @@ class Http:
         return session
 
     def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         with self._opening:
             sessions, self._sessions = [*self._sessions], weakref.WeakSet()
         for session in sessions:
@@ -100,13 +100,13 @@ class Http:
 
 
 def _never_left(error: Exception, why: Any) -> bool:
-    """Whether the request was never sent, so that sending it again carries nothing out twice."""
-    # What is wrong with an address or a header is a ValueError too.
+    """Returns whether the request was never sent, so that a retry cannot carry it out twice."""
+    # Errors in a URL or a header are ValueErrors too.
     if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError, ValueError)):
         return True
     reason = getattr(why, "reason", None)
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return True
-    # TLS that breaks later, when a run may be under way, is an SSLError as well.
+    # TLS that fails later, when a run may be in progress, is an SSLError as well.
     cause = reason.args[0] if isinstance(reason, urllib3.exceptions.SSLError) and reason.args else None
     return getattr(cause, "reason", None) in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")

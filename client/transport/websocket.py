@@ -1,4 +1,4 @@
-"""A connection to the websocket /uiapi/ws that comes back by itself: events, and requests that stream theirs.
+"""A connection to the websocket /uiapi/ws that reconnects, for subscriptions and for requests with events.
 
 The frames are described in docs/websocket.md.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 
 from ..common.errors import UiapiError, Unreachable, refusal
-from ..common.events import Event, Listener, tell
+from ..common.events import Event, Listener, notify
 from ..protocol.address import Address
 from ..protocol.encoding import encode
 from ..protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, asked, late, lost, not_reached
@@ -27,9 +27,9 @@ log = logging.getLogger("uiapi")
 PROTOCOL = 1
 # The largest frame in bytes that either side sends.
 MAX_FRAME = 64 * 1024 * 1024
-# Seconds to wait for the other side's goodbye; one that is frozen says none.
+# Seconds to wait for the server's close frame, which a frozen server does not send.
 CLOSE_TIMEOUT = 2.0
-# Seconds between pings; a connection whose pong is half of that late has ended.
+# Seconds between pings; the connection is closed if the pong takes longer than half of that.
 HEARTBEAT = 20.0
 
 
@@ -43,20 +43,20 @@ class _Subscription:
 
 
 def opened() -> aiohttp.ClientSession:
-    """A session for one ComfyUI: .netrc does not replace the token, and no redirect takes a websocket elsewhere."""
+    """Returns a session that ignores .netrc, which could replace the token, and follows no websocket redirects."""
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_stay)
     return aiohttp.ClientSession(trust_env=False, trace_configs=[trace])
 
 
 async def _stay(session: aiohttp.ClientSession, context: Any, redirect: aiohttp.TraceRequestRedirectParams) -> None:
-    # ws_connect has no allow_redirects; without this the token and what is sent would go wherever it leads.
+    # ws_connect has no allow_redirects; a redirect would send the token and the frames to another server.
     answer = redirect.response
     raise aiohttp.WSServerHandshakeError(answer.request_info, answer.history, status=answer.status)
 
 
 def _frame(text: str) -> dict[str, Any]:
-    """A frame, which is empty if it cannot be read."""
+    """Returns a parsed frame, empty if it is invalid."""
     try:
         frame = json.loads(text)
     except (ValueError, RecursionError):
@@ -65,7 +65,7 @@ def _frame(text: str) -> dict[str, Any]:
 
 
 def _noting(prompt_ids: dict[str, None], listener: Listener) -> Listener:
-    """A listener that also notes the prompts that it hears of."""
+    """Returns a listener that also adds the prompts of its events to `prompt_ids`."""
 
     def heard(event: Event) -> None:
         prompt_id = event.data.get("prompt_id")
@@ -77,12 +77,12 @@ def _noting(prompt_ids: dict[str, None], listener: Listener) -> Listener:
 
 
 class Socket:
-    """The connection; it is made by the first `connect`.
+    """The connection; the first `connect` opens it.
 
     Args:
-        address: where ComfyUI is.
-        session: whose connections are used; it has to outlive this.
-        reconnect: seconds to wait for a connection that was there before and is gone.
+        address: the URL of ComfyUI and how to authenticate.
+        session: used for the connection; it must stay open until `close`.
+        reconnect: seconds to wait for a connection that was open before and has ended.
     """
 
     def __init__(self, address: Address, session: aiohttp.ClientSession, reconnect: float) -> None:
@@ -97,11 +97,11 @@ class Socket:
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._listeners: dict[str, Listener] = {}
         self._subscriptions: list[_Subscription] = []
-        # Why the last connection could not be had.
+        # Why the last attempt to connect failed.
         self._refused: UiapiError | None = None
 
     async def connect(self) -> None:
-        """Make the connection unless there is one. Raises Unreachable, or UiapiError if it is refused."""
+        """Open the connection if necessary. Raises Unreachable, or UiapiError if the server refuses it."""
         async with self._connecting:
             if self._reader is None or self._reader.done():
                 ws = await self._greet()
@@ -119,7 +119,7 @@ class Socket:
             raise self._refused or not_reached(self._address.url, "the connection was closed")
 
     async def request(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
-        """Carry out a command; its own events, such as a run's progress, go to `listener`. Returns the envelope."""
+        """Send a command, pass its events, such as a run's progress, to `listener`, and return the envelope."""
         await self.connect()
         return await self._ask(command, data, listener)
 
@@ -130,10 +130,10 @@ class Socket:
         paths: Iterable[str] = (),
         ended: Callable[[UiapiError | None], object] = lambda error: None,
     ) -> Callable[[], None]:
-        """Hear events by their names or beginnings ("webui_*"), over reconnections too; returns what ends it.
+        """Subscribe to events by names or prefixes ("webui_*"); returns a function that ends the subscription.
 
-        With `paths`, only those about these fields or nodes. `ended` is called when nothing more will be heard: with
-        the server's refusal after a reconnection, or with None at `close`.
+        `paths` limits it to events about these fields or nodes. It is renewed after reconnections. `ended` is called
+        at its end: with an error if the server refuses to renew it, or with None at `close`.
         """
         await self.connect()
         subscription = _Subscription([*events], [*paths], listener, ended)
@@ -149,7 +149,7 @@ class Socket:
         return end
 
     async def close(self) -> None:
-        """End the connection and whatever waits on it."""
+        """Close the connection and end its subscriptions and requests."""
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.cancel()
@@ -179,7 +179,7 @@ class Socket:
         except aiohttp.WSServerHandshakeError as error:
             raise Unreachable(
                 "no_extension",
-                f"{self._address.url} has no websocket /uiapi/ws (HTTP {error.status}); check the address, install the "
+                f"{self._address.url} has no websocket /uiapi/ws (HTTP {error.status}); check the URL, install the "
                 "extension and restart ComfyUI.",
                 status=error.status,
             ) from None
@@ -192,11 +192,11 @@ class Socket:
             if welcome.get("type") == "error":
                 raise refusal(welcome)
             if welcome.get("type") != "welcome":
-                raise TypeError("it said something else")
+                raise TypeError("unexpected frame")
             return ws
         except (TypeError, OSError, aiohttp.ClientError, asyncio.TimeoutError) as error:
             await ws.close()
-            raise not_reached(self._address.url, f"it did not say welcome: {error}") from None
+            raise not_reached(self._address.url, f"it sent no welcome: {error}") from None
         except UiapiError:
             await ws.close()
             raise
@@ -206,7 +206,7 @@ class Socket:
         self._connected.set()
 
     async def _keep(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        """Read until closed, and connect again whenever the connection ends."""
+        """Read frames until `close`, and reconnect whenever the connection ends."""
         delay = FIRST_DELAY
         while True:
             renewing = asyncio.create_task(self._renew([*self._subscriptions]), name="uiapi subscribing")
@@ -219,7 +219,7 @@ class Socket:
                 self._fail("the server closed it")
                 await ws.close()
             while True:
-                # Not all programs at the same moment, when ComfyUI is back.
+                # Random, so that not all programs reconnect at the same moment.
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
                 delay = min(delay * 2, LAST_DELAY)
                 try:
@@ -228,7 +228,7 @@ class Socket:
                     self._refused = error
                     continue
                 except UiapiError as error:
-                    log.error("The connection for events is refused: %s", error)
+                    log.error("The event connection was refused: %s", error)
                     self._refused = error
                     self._end_all(error)
                     return
@@ -246,14 +246,14 @@ class Socket:
                 # The next connection renews them all.
                 return
             except UiapiError as error:
-                log.error("Events are no longer heard of: %s", error)
+                log.error("A subscription could not be renewed: %s", error)
                 subscription.ended(error)
 
     async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         async for message in ws:
             if message.type is aiohttp.WSMsgType.ERROR:
                 return
-            # What cannot be read is passed over: all listeners share the connection.
+            # Invalid frames are ignored, since all listeners share the connection.
             frame = _frame(message.data) if message.type is aiohttp.WSMsgType.TEXT else {}
             if frame.get("type") == "response":
                 waiting = self._waiting.pop(str(frame.get("id")), None)
@@ -262,7 +262,7 @@ class Socket:
             elif frame.get("type") == "event":
                 listener, data = self._listeners.get(str(frame.get("request"))), frame.get("data")
                 if listener is not None and isinstance(frame.get("event"), str):
-                    tell(listener, Event(frame["event"], data if isinstance(data, dict) else {}))
+                    notify(listener, Event(frame["event"], data if isinstance(data, dict) else {}))
 
     def _fail(self, why: str) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -289,7 +289,7 @@ class Socket:
         sending = asked(command, data)
         request_id = request_id or str(next(self._ids))
         answer = self._waiting[request_id] = asyncio.get_running_loop().create_future()
-        # The prompts of a run, as its events name them: all that is known of it should the connection break.
+        # The prompts that the events of a run name; the error needs them if the connection is lost.
         prompt_ids: dict[str, None] = {}
         if listener is not None:
             self._listeners[request_id] = _noting(prompt_ids, listener)
@@ -313,18 +313,18 @@ class Socket:
 
     async def _send(self, request_id: str, command: str, data: dict[str, Any]) -> None:
         if self._ws is None:
-            raise ConnectionError("it is not open")
+            raise ConnectionError("the websocket is not open")
         frame = {"type": "request", "id": request_id, "command": command, "data": data}
         await self._ws.send_str(encode(frame).decode())
 
     def _post(self, command: str, data: dict[str, Any]) -> None:
-        """Send a request whose answer does not matter."""
+        """Send a request without waiting for the response."""
         if self._ws is not None and not self._ws.closed:
             task = asyncio.ensure_future(self._send(str(next(self._ids)), command, data))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _drop(self, request_id: str) -> None:
-        """Nobody waits for this answer any more."""
+        """Cancel a request on the server."""
         if self._ws is not None and not self._ws.closed:
             task = asyncio.ensure_future(self._ws.send_str(json.dumps({"type": "cancel", "id": request_id})))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -37,7 +37,7 @@ async def test_an_answer_that_breaks_off_is_a_lost_connection(scripted: Scripted
 
 async def test_a_reading_that_breaks_off_may_be_asked_again(scripted: Scripted, ask: Ask) -> None:
     scripted.answers["get_fields"] = cut
-    with pytest.raises(Unreachable, match="ask again"):
+    with pytest.raises(Unreachable, match="try again"):
         await ask("get", "a")
 
 
@@ -54,7 +54,7 @@ async def test_a_silent_server_is_waited_for_no_longer_than_it_was_told(
 async def test_another_service_is_not_taken_for_comfyui(scripted: Scripted, ask: Ask) -> None:
     for status, body in ((404, {"status": 404, "error": "Not Found"}), (302, {"status": "moved"}), (500, {"a": 1})):
         scripted.answers["connection_status"] = web.json_response(body, status=status)
-        with pytest.raises(Unreachable, match="no ComfyUI with the uiapi extension") as failed:
+        with pytest.raises(Unreachable, match="not a ComfyUI with the uiapi extension") as failed:
             await ask("status")
         assert (failed.value.code, failed.value.status) == ("no_extension", status)
 
@@ -103,7 +103,7 @@ async def test_a_run_whose_comfyui_dies_says_what_to_look_at_and_is_never_sent_a
 async def test_a_run_that_was_heard_of_before_comfyui_died_is_known_by_its_prompt(scripted: Scripted, ask: Ask) -> None:
     event = {"type": "event", "event": "execution_start", "data": {"prompt_id": "p1"}}
     scripted.streams["run"] = lambda frame: [{**event, "request": frame["id"]}, {"type": "bye"}]
-    with pytest.raises(Unreachable, match=r"had begun to run p1.*restarted.*lost.*/history/p1") as failed:
+    with pytest.raises(Unreachable, match=r"had started p1.*restarted.*lost.*/history/p1") as failed:
         await ask("run", on_event=lambda heard: None, of={"reconnect": 5})
     assert (failed.value.code, failed.value.details) == ("connection_lost", {"prompt_ids": ["p1"]})
     assert scripted.commands() == ["run"]
@@ -115,13 +115,13 @@ async def test_a_run_that_was_heard_of_before_comfyui_died_is_known_by_its_promp
 @pytest.mark.parametrize(
     ("command", "data", "says"),
     [
-        ("download_status", {}, "download_id is missing"),
+        ("download_status", {}, "parameter download_id is required"),
         ("get_fields", {"fields": [], "timeout": "soon"}, "number of seconds"),
         ("get_fields", {"fields": [], "timeout": [1]}, "number of seconds"),
         ("get_fields", {"fields": [], "timeout": float("nan")}, "number of seconds"),
-        ("get_fields", {"fields": [], "timeout": 1e30}, "at the most 86400"),
-        ("set_fields", {"fields": [["a", "\udcff"]]}, "no UTF-8"),
-        ("download_status", {"download_id": "\udcff"}, "no UTF-8"),
+        ("get_fields", {"fields": [], "timeout": 1e30}, "at most 86400"),
+        ("set_fields", {"fields": [["a", "\udcff"]]}, "invalid UTF-8"),
+        ("download_status", {"download_id": "\udcff"}, "invalid UTF-8"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused_before_it_is_sent(
@@ -168,7 +168,7 @@ async def test_a_run_whose_file_cannot_be_had_is_not_lost(
     scripted: Scripted, ask: Ask, status: int, code: str, says: str
 ) -> None:
     scripted.answers |= {"run": RUN, "view": web.Response(status=status)}
-    with pytest.raises(UiapiError, match=f"p1 is done, so do not run again.*{says}") as failed:
+    with pytest.raises(UiapiError, match=f"p1 has finished, so do not repeat it.*{says}") as failed:
         await ask("run")
     assert (failed.value.code, failed.value.status) == (code, status)
     assert failed.value.details == RUN
@@ -176,7 +176,7 @@ async def test_a_run_whose_file_cannot_be_had_is_not_lost(
 
 async def test_a_run_whose_file_breaks_off_says_that_it_is_done(scripted: Scripted, ask: Ask) -> None:
     scripted.answers |= {"run": RUN, "view": cut}
-    with pytest.raises(Unreachable, match="p1 is done") as failed:
+    with pytest.raises(Unreachable, match="p1 has finished") as failed:
         await ask("run")
     assert failed.value.code == "connection_lost" and failed.value.details == RUN
 

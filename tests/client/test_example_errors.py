@@ -98,7 +98,7 @@ async def test_touchdesigner_shows_a_wrong_address_and_starts_one_thread(workers
         touchdesigner_uiapi.onCook(top)
         started.add(workers[top.path])
         await asyncio.sleep(0.01)
-    assert len(started) == 1 and "no address" in top.errors[-1]
+    assert len(started) == 1 and "not a valid URL" in top.errors[-1]
     top.url = working.url
     touchdesigner_uiapi.onCook(top)
     assert workers[top.path] not in started

@@ -118,7 +118,7 @@ async def test_a_place_that_is_none_is_told_before_anything_runs(
     makes("a.png")
     (place / "file").write_text("")
     ended = await talk("run", "-o", f"{place}/{output}")
-    assert ended.code != 0 and "name another place" in ended.err and "Traceback" not in ended.err
+    assert ended.code != 0 and "choose another path" in ended.err and "Traceback" not in ended.err
     assert scripted.frames == []
 
 
@@ -308,7 +308,7 @@ async def test_an_address_that_was_forgotten_is_not_replaced_by_the_usual_one(ui
 
 async def test_bytes_that_are_no_text_are_refused(scripted: Scripted, talk: Uiapi) -> None:
     ended = await talk("set", os.fsdecode(b"a=\xff"))
-    assert ended.code == 7 and "no UTF-8" in ended.err and scripted.seen == []
+    assert ended.code == 7 and "invalid UTF-8" in ended.err and scripted.seen == []
 
 
 async def test_without_mcp_it_says_what_to_install(scripted: Scripted, place: Path) -> None:
@@ -318,7 +318,10 @@ async def test_without_mcp_it_says_what_to_install(scripted: Scripted, place: Pa
         sys.executable, "-m", "uiapi", "mcp", env=known, stderr=asyncio.subprocess.PIPE
     )
     _, said = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 1 and said == b"This needs mcp: install this package with [mcp], or pip install mcp.\n"
+    assert (
+        process.returncode == 1
+        and said == b'This command needs mcp: pip install "comfyui-uiapi[mcp]", or pip install mcp.\n'
+    )
 
 
 # -- what reaches a terminal ------------------------------------------------------------------------------------

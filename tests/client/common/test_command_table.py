@@ -34,7 +34,7 @@ def test_the_client_that_blocks_is_made_from_the_one_that_is_awaited() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "named"),
     [
-        ("asyncio.sleep(", "asyncio.wait_for(", "no longer has 'asyncio.sleep"),
+        ("asyncio.sleep(", "asyncio.wait_for(", "no longer contains 'asyncio.sleep"),
         ("asyncio.to_thread(write_bytes, png, path)", "asyncio.shield(png)", "'asyncio.shield.*would be left"),
     ],
 )

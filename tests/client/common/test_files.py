@@ -32,7 +32,7 @@ async def test_a_workflow_that_cannot_be_written_leaves_the_one_before(
 ) -> None:
     (tmp_path / "w.json").write_text("{}")
     scripted.answers["get_workflow"] = {"workflow": {"workflow": {"big": "x" * 5000}}}
-    with pytest.raises(UiapiError, match="name another place") as failed:
+    with pytest.raises(UiapiError, match="choose another path") as failed:
         await ask("save", tmp_path / "w.json")
     assert failed.value.code == "storage_failed"
     assert os.listdir(tmp_path) == ["w.json"] and (tmp_path / "w.json").read_text() == "{}"

@@ -109,9 +109,9 @@ async def test_an_error_names_what_would_work(house: Any, agent: Agent) -> None:
         ("get_fields", {"fields": "A.b"}, "invalid: get_fields: fields"),
         ("get_fields", {"fields": [], "nonsense": 1}, "nonsense"),
         ("get_fields", {"fields": [], "timeout": "soon"}, "number of seconds"),
-        ("download_status", {}, "download_id is missing"),
+        ("download_status", {}, "parameter download_id is required"),
         ("get_fields", {"fields": ["a"]}, "no_webui"),
-        ("nonsense", {}, "there are connection_status"),
+        ("nonsense", {}, "the tools are connection_status"),
     ],
 )
 async def test_a_wrong_call_is_told_and_the_session_goes_on(
@@ -160,16 +160,16 @@ async def test_a_video_is_named_and_not_sent_as_a_picture(scripted: Scripted, se
 )
 async def test_only_what_is_a_picture_is_sent_as_one(seen: Any, content: bytes, mime: str | None) -> None:
     _, part = await seen(content, "a.png")
-    assert part == (content, mime) if mime else "no picture" in part
+    assert part == (content, mime) if mime else "cannot be shown" in part
 
 
 async def test_pictures_beyond_the_first_are_counted(seen: Any) -> None:
     parts = await seen(PNG, *(f"{number}.png" for number in range(6)), "v.mp4")
-    assert parts[1:] == [(PNG, "image/png")] * 4 + ["2 more pictures were made and are not shown."]
+    assert parts[1:] == [(PNG, "image/png")] * 4 + ["2 more pictures are not shown."]
 
 
 async def test_an_agent_whose_picture_cannot_be_fetched_does_not_run_again(seen: Any) -> None:
-    with pytest.raises(UiapiError, match="p1 is done, so do not run again"):
+    with pytest.raises(UiapiError, match="p1 has finished, so do not repeat it"):
         await seen(PNG, "a\n.png")
 
 

@@ -194,7 +194,7 @@ async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_no_comfyu
             "run": lambda: client.run(on_event=print),
             "events": lambda: next(client.events("a")),
         }
-        with pytest.raises(Unreachable, match="did not say welcome") as failed:
+        with pytest.raises(Unreachable, match="sent no welcome") as failed:
             await blocking(ways[way])
         assert failed.value.code == "unreachable" and scripted.frames == []
         # It is not kept from being one later.
@@ -203,7 +203,7 @@ async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_no_comfyu
         await blocking(client.close)
     async with AsyncClient(scripted.url) as async_client:
         scripted.greeting = None
-        with pytest.raises(Unreachable, match="did not say welcome"):
+        with pytest.raises(Unreachable, match="sent no welcome"):
             await async_client.on("a", print)
 
 
