@@ -1,4 +1,4 @@
-/** Graphs of plain objects, as far as the extension looks at LiteGraph's. */
+/** Graphs of plain objects with the properties of LiteGraph that the extension uses. */
 
 let lastId = 0;
 
@@ -23,7 +23,7 @@ export function graph(...nodes) {
   return whole;
 }
 
-/** A node that stands for a subgraph of these nodes; promotes each `[outer name, inner node, inner widget]`. */
+/** A subgraph node of these nodes; promotes each `[outer name, inner node, inner widget]`. */
 export function host(title, nodes, promoted = [], more = {}) {
   const inner = Object.assign(graph(...nodes), { inputNode: { id: -10, slots: [] } });
   const outer = node(title, "uuid", {}, { subgraph: inner, ...more });

@@ -1,4 +1,4 @@
-/** A page of plain objects, with as much of frontend 1.32's undo history, loading and queue as the extension uses. */
+/** A page of plain objects with what the extension uses of frontend 1.32's undo history, loading and queue. */
 
 import { graph, node } from "./graphs.mjs";
 import { commands, given } from "../../web/commands.js";
@@ -16,10 +16,10 @@ export const sleep = (milliseconds) => new Promise((resume) => setTimeout(resume
 const clone = (value) => JSON.parse(JSON.stringify(value));
 const NOTHING = () => {};
 
-// Node.js has none, and a page that is not looked at draws no frame.
+// Missing in Node.js; a hidden page draws no frames.
 globalThis.requestAnimationFrame ??= NOTHING;
 
-/** A node as a saved workflow has it. */
+/** A node of a saved workflow. */
 export const saved = (id, title, values = {}) => ({ id, type: "T", title, values });
 
 /**
@@ -30,7 +30,7 @@ export const saved = (id, title, values = {}) => ({ id, type: "T", title, values
  *   extension does, and after it
  */
 export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}) {
-  /** A graph in the state's likeness; `page.dress` may give its nodes what a test needs of them. */
+  /** A graph of the state; `page.dress` may add to its nodes. */
   function configured(state) {
     const made = state.nodes.map(({ id, type, title, values }) =>
       node(title, type, values, { id, pos: [0, 0], size: [1, 1], flags: {}, computeSize: () => [1, 1] }),
@@ -239,7 +239,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     api,
     settings: {},
     window,
-    // Milliseconds, in place of the time that passes.
+    // Milliseconds, instead of real time.
     clock: undefined,
     dress: NOTHING,
     beforeQueued: NOTHING,
@@ -249,7 +249,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     /** Another tab, which is not shown. */
     another: (name, others) => opened(name, { nodes: others, links: [] }),
 
-    /** What a click on a tab does. */
+    /** A click on a tab. */
     show: (workflow) => app.loadGraphData(workflow.activeState, true, true, workflow),
 
     titles: () => app.rootGraph.nodes.map(({ title }) => title),
@@ -257,12 +257,12 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     value: (title, name = "v") =>
       app.rootGraph.nodes.find((one) => one.title === title).widgets.find((widget) => widget.name === name).value,
 
-    /** What a person does on the page. */
+    /** An action of the person on the page. */
     hand: (type, more = {}) => heard[type]?.forEach((hear) => hear({ type, ...more })),
 
     revision: () => means.revisions.revision(),
 
-    /** A program's command, as the transport hands it on. */
+    /** A command of a program, as from the transport. */
     async ask(command, data = {}, { signal = new AbortController().signal, ...more } = {}) {
       const call = { id: "r", by: "program", answered: Promise.resolve(), submitting: NOTHING, ...more, signal };
       const unsettled = means.workflows.loading() ? means.workflows.idle() : means.queueing.unsettled();

@@ -1,4 +1,4 @@
-"""The parts of web/ that need no browser, tested where they run fastest: in the Node.js that Playwright brings."""
+"""The unit tests of web/, run in the Node.js that Playwright includes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures for the JS extension in a real page: how a program speaks to the tab, and a server played by the test."""
+"""Fixtures for the JS extension in a real page: commands of programs, and a server that is played by the test."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def refused(ask: Ask) -> Ask:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def played_page(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[Played]:
-    """The page that `played` hands from test to test."""
+    """The page that `played` reuses between tests."""
     server = FakeServer()
     page = await browser.open(comfy, connected=False)
     await server.take_over(page)
@@ -65,7 +65,7 @@ async def played_page(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[P
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def played(played_page: Played) -> AsyncIterator[Played]:
-    """An empty tab whose server is played by the test. It has to end without dialogs."""
+    """An empty tab whose server is played by the test. The test has to leave no open dialogs."""
     server, page = played_page
     await page.clear()
     yield server, page

@@ -1,4 +1,4 @@
-"""The server's end of the tab's socket, played by a test: it sees every frame and says what it likes."""
+"""A fake server for the tab's websocket: tests see every frame and send any."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from comfyui_uiapi.tests.harness.browser.tab import Tab
 from playwright.async_api import WebSocketRoute
 
 SOCKET = re.compile(r"/uiapi/ws$")
-# Seconds for a page on a busy machine.
+# Seconds, enough for a page on a busy machine.
 DEADLINE = 30.0
 
 
 class FakeServer:
-    """Takes the place of /uiapi/ws in one page.
+    """Replaces /uiapi/ws in one page.
 
     Attributes:
         hellos: the hello of every socket so far, in order.
@@ -39,7 +39,7 @@ class FakeServer:
         self._count = 0
 
     async def take_over(self, tab: Tab) -> None:
-        """Load the tab's page anew with this end on its socket, and wait for its hello."""
+        """Reload the page with this server, and wait for the hello."""
         await tab.page.route_web_socket(SOCKET, self._connected)
         await tab.load(connected=False)
         await self.hello(1)
@@ -71,12 +71,12 @@ class FakeServer:
         self._changed.set()
 
     async def hello(self, count: int) -> dict[str, Any]:
-        """The hello of the `count`th socket, waited for."""
+        """Wait for the hello of the `count`th socket, and return it."""
         await self.until(lambda: len(self.hellos) >= count)
         return self.hellos[count - 1]
 
     async def until(self, met: Any) -> None:
-        """Wait until a frame has come that makes `met()` true."""
+        """Wait until `met()` is true after a frame."""
 
         async def wait() -> None:
             while not met():
@@ -86,12 +86,12 @@ class FakeServer:
         await asyncio.wait_for(wait(), DEADLINE)
 
     def send(self, frame: dict[str, Any] | list[dict[str, Any]] | str) -> None:
-        """Send a frame to the tab, or several as one."""
+        """Send one frame to the tab, or several as one."""
         assert self._socket is not None
         self._socket.send(frame if isinstance(frame, str) else json.dumps(frame))
 
     def request(self, command: str, beside: dict[str, Any] | None = None, **data: Any) -> str:
-        """Send a request and return its id; `beside` is what it demands of the graph."""
+        """Send a request and return its id; `beside` are its conditions on the graph."""
         frame = self._request(command, data)
         self.send({**frame, **(beside or {})})
         return str(frame["id"])
@@ -109,23 +109,23 @@ class FakeServer:
         return {"type": "request", "id": ident, "command": command, "data": data}
 
     async def answer(self, ident: str) -> dict[str, Any]:
-        """The answer to a request, waited for."""
+        """Wait for the response to a request, and return it."""
         return await asyncio.wait_for(self._answers[ident], DEADLINE)
 
     async def ask(self, command: str, beside: dict[str, Any] | None = None, **data: Any) -> dict[str, Any]:
-        """The answer to a command."""
+        """Send a command and return the response."""
         return await self.answer(self.request(command, beside, **data))
 
     def watch(self, *events: str) -> None:
-        """Tell the tab that somebody listens to these events."""
+        """Subscribe to these events."""
         self.send({"type": "event", "event": "watch", "data": {"events": list(events)}})
 
     def cancel(self, ident: str) -> None:
-        """Tell the tab that nobody waits for this request any more."""
+        """Cancel a request."""
         self.send({"type": "cancel", "id": ident})
 
     def answered(self, ident: str) -> bool:
-        """Whether the tab has answered a request."""
+        """Whether the tab has responded to a request."""
         return self._answers[ident].done()
 
     async def close(self, code: int = 1001) -> None:

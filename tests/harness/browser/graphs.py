@@ -1,4 +1,4 @@
-"""Workflows for the tests, small enough to be read, in the formats that ComfyUI saves."""
+"""Small workflows for the tests, in the formats that ComfyUI saves."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def save(link: int | None) -> Json:
 
 
 def outer_node(ident: int, title: str, link: int | None) -> Json:
-    """A node that stands for the subgraph Outer."""
+    """A subgraph node of Outer."""
     return node(
         ident,
         OUTER,
@@ -193,7 +193,7 @@ def outer_node(ident: int, title: str, link: int | None) -> Json:
 
 
 def nested_twice() -> Json:
-    """`nested` with a second node, `Other` (6), that stands for the same subgraph."""
+    """`nested` with a second node of the same subgraph, `Other` (6)."""
     workflow = nested()
     workflow["nodes"].append(outer_node(6, "Other", None))
     return workflow
@@ -223,7 +223,7 @@ def seeded_by_primitive(control: str) -> Json:
 
 
 def seeded_inside(control: str) -> Json:
-    """`seeded`, where `Slow` (2) stands for a subgraph that holds the LabSlow (11) and has its seed promoted."""
+    """`seeded`, where `Slow` (2) is a subgraph node that contains the LabSlow (11) and promotes its seed."""
     inner = node(
         11,
         "LabSlow",

@@ -1,4 +1,4 @@
-"""Everything a page can try at a server without a person's help, and what came of each, told apart."""
+"""A page that tries every kind of request to a server without a person's help, and the results."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from comfyui_uiapi.tests.harness.program import PATIENCE
 from playwright.async_api import Page
 
 # The ways of fetch: with and without a content type that makes the browser ask the server first, with a token, and
-# without a look at the answer.
+# without access to the response.
 WAYS = ("json", "token", "text", "blind")
-# Each request has its way in its address, and what it asks for is refused as invalid once it is let in.
+# Each request names its way in its URL, and is refused as invalid once it is admitted.
 TRY = """async ([url, token]) => {
     const to = way => `${url}/uiapi/load_workflow?by=${way}`, body = JSON.stringify({nonsense: 1})
     const seen = (way, options) => fetch(to(way), {method: 'POST', body, ...options})
@@ -58,7 +58,7 @@ TRY = """async ([url, token]) => {
 
 
 class Attempts:
-    """What a page tried.
+    """The attempts of a page.
 
     Attributes:
         seen: what the page got to see of each way.
@@ -66,12 +66,12 @@ class Attempts:
 
     def __init__(self) -> None:
         self.seen: dict[str, Any] = {}
-        # By the browser's own id of each request, since it may tell what came of it before it tells what it was.
+        # By the browser's id of each request, since the browser may report a result before the request.
         self._ways: dict[str, str] = {}
         self._codes: dict[str, int] = {}
 
     async def of(self, page: Page, url: str, token: str) -> Attempts:
-        """Have the page try everything at the server with that address."""
+        """Have the page try everything with the server at that address."""
         watching = await page.context.new_cdp_session(page)
         await watching.send("Network.enable")
         watching.on("Network.requestWillBeSent", self._asked)
@@ -84,11 +84,11 @@ class Attempts:
 
     @property
     def statuses(self) -> dict[str, int]:
-        """What the server answered to each way, as the browser saw it; what is missing was never sent."""
+        """The status of each way, as the browser saw it; missing ways were never sent."""
         return {way: self._codes[ident] for ident, way in self._ways.items() if ident in self._codes}
 
     async def told(self, ways: Iterable[str]) -> dict[str, int]:
-        """The statuses, once those of these ways are known; the browser may tell them after the page knows."""
+        """The statuses, once those of these ways are known; the browser may report them later than the page."""
 
         async def known() -> bool:
             return self.statuses.keys() >= {*ways}
@@ -98,7 +98,7 @@ class Attempts:
 
     def _asked(self, event: dict[str, Any]) -> None:
         [way] = parse_qs(urlsplit(event["request"]["url"]).query).get("by", [""])
-        # A browser's question whether it may ask is no attempt.
+        # A preflight request is not an attempt.
         if way and event["request"]["method"] == "POST":
             self._ways[event["requestId"]] = way
 

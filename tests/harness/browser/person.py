@@ -1,4 +1,4 @@
-"""What a person at the browser does to a page, and what the server asks of it, seen on the wire."""
+"""Actions of a person at the browser, and the requests that reach a page."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 
 from playwright.async_api import Page
 
-# Milliseconds after which a dialog is not going to come any more.
+# Milliseconds to wait for a dialog.
 DIALOG_DEADLINE = 30_000
 
 
 async def answer_dialog(page: Page, title: str, *texts: str, button: str = "Confirm") -> None:
-    """Wait for the dialog with that title, fill in its boxes from the first on, and press one of its buttons."""
+    """Wait for the dialog with that title, fill in its text boxes in order, and press one of its buttons."""
     dialog = page.get_by_role("dialog", name=title)
     await dialog.wait_for(timeout=DIALOG_DEADLINE)
     for at, text in enumerate(texts):
@@ -25,7 +25,7 @@ async def dialogs(page: Page) -> int:
 
 
 class FrameWatch:
-    """The requests that reach a page over the websocket, as the browser itself saw them come in.
+    """The requests that reach a page over the websocket, as the browser received them.
 
     Attributes:
         requests: the command of each.
@@ -35,7 +35,7 @@ class FrameWatch:
         self.requests: list[str] = []
 
     async def on(self, page: Page) -> FrameWatch:
-        """Begin to watch this page, connected already or not."""
+        """Watch this page, whether it is connected already or not."""
         session = await page.context.new_cdp_session(page)
         session.on("Network.webSocketFrameReceived", self._received)
         await session.send("Network.enable")
@@ -47,7 +47,7 @@ class FrameWatch:
         except ValueError:
             # ComfyUI's own socket sends previews in binary.
             return
-        # What a tab is asked in one turn of the loop comes gathered in a list.
+        # Requests of one turn of the event loop arrive as a list.
         for one in frame if isinstance(frame, list) else [frame]:
             if one.get("type") == "request":
                 self.requests.append(one["command"])

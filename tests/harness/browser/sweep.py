@@ -1,4 +1,4 @@
-"""Every widget of a real workflow read, written, read back and undone: what the template workflows are held to."""
+"""Reads, writes, reads back and undoes the widgets of real workflows, for the tests with template workflows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from comfyui_uiapi.common.shorten import cut
 from ...tools import build
 from .tab import Tab
 
-# Nodes that the frontend itself makes; ComfyUI has no definition of them.
+# Nodes of the frontend, without a definition in ComfyUI.
 FRONTEND_NODES = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode"})
 
-# The page gives a workflow without an id another one at each load; the last ids count what was ever made.
+# The page gives a workflow without an id a new one at each load; the last ids count everything ever created.
 NAMES = frozenset({"id", "last_node_id", "last_link_id"})
 
 Json = dict[str, Any]
-# A step of a person's hand, and the page's own Undo.
+# An undo step by the person, and the page's own Undo.
 UNDO = """async () => {
     const history = app.extensionManager.workflow.activeWorkflow.changeTracker
     app.rootGraph.add(LiteGraph.createNode('EmptyImage'))
@@ -48,7 +48,7 @@ def workflow_of(path: Path) -> Json:
 
 
 def _types(path: Path) -> set[str]:
-    """The types of a workflow's nodes, those inside its subgraphs included; an unknown one if it is no workflow."""
+    """The types of a workflow's nodes, those inside its subgraphs included; an unknown one if it is not a workflow."""
     try:
         workflow = json.loads(path.read_text("utf-8"))
     except ValueError:
@@ -61,7 +61,7 @@ def _types(path: Path) -> set[str]:
 
 
 def sample(paths: list[Path], count: int) -> list[Path]:
-    """So many of the paths, evenly spread."""
+    """This many of the paths, evenly spread."""
     if len(paths) <= count:
         return paths
     return [paths[index * len(paths) // count] for index in range(count)]
@@ -89,7 +89,7 @@ async def sweep(tell: Tell, tab: Tab, workflow: Json) -> list[str]:
         again = await tell("get_fields", fields=[name for name, _ in writes])
         for name, value in writes:
             held = written[name]["value"]
-            # What is answered of a long text is its beginning.
+            # Responses only contain the beginning of a long text.
             if held != cut(value) and not written[name]["warnings"]:
                 wrong.append(f"{name} holds {held!r} instead of {value!r} without a word")
             if cut(again[name]) != held:
@@ -104,7 +104,7 @@ async def sweep(tell: Tell, tab: Tab, workflow: Json) -> list[str]:
 
 
 async def _undone_by_the_page(tell: Tell, tab: Tab, workflow: Json) -> Json:
-    """What the page's own Undo makes of a workflow in which nothing was written.
+    """The result of the page's own Undo in a workflow without writes.
 
     1.32 puts the promoted inputs of some subgraphs in another order whenever it loads what it saved itself, and makes
     room for a picture in a node that has none.
@@ -115,7 +115,7 @@ async def _undone_by_the_page(tell: Tell, tab: Tab, workflow: Json) -> Json:
 
 
 def field_path(node: Json, widget: Json) -> str:
-    """A path that stands for a widget, whatever it is called."""
+    """A path that names a widget, whatever its name."""
     name = widget["name"].replace("\\", "\\\\").replace('"', '\\"')
     return f'#{node["id"]}."{name}"'
 
@@ -134,7 +134,7 @@ def _writes(nodes: list[Json]) -> Iterator[tuple[str, Any]]:
 
 
 def content(answer: Json) -> Json:
-    """A workflow without its own id and what says only how it is looked at.
+    """A workflow without its id and view.
 
     Nor where the nodes inside a subgraph come in its order of execution: the page counts that anew at every load.
     """
@@ -147,7 +147,7 @@ def content(answer: Json) -> Json:
 
 
 def differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
-    """Where two JSON values differ."""
+    """The places where two JSON values differ."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
             yield from differences(before.get(key), after.get(key), f"{where}.{key}")

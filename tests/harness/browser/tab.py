@@ -1,4 +1,4 @@
-"""Chromium with ComfyUI open in it: a browser that can be killed, and tabs that say when they are connected."""
+"""Chromium with ComfyUI: a browser that can be killed, and tabs that report when they are connected."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ BROWSER_DEADLINE = 60.0
 PAGE_DEADLINE = 90.0
 CONNECT_DEADLINE = 30.0
 
-# What the page is as wide and high as, unless a test makes it larger.
+# The size of the page by default, and a large one.
 SMALL: ViewportSize = {"width": 1280, "height": 800}
 LARGE: ViewportSize = {"width": 1920, "height": 1080}
 
-# A name that leads to this machine, as one does that somebody has rebound.
+# A host name that resolves to this machine, as after DNS rebinding.
 REBOUND = "rebound.example"
 
-# The frontend has opened its first workflow and gives the page to the person.
+# The frontend has opened its first workflow and is ready.
 READY = """() => {
     const manager = window.app?.extensionManager
     return Boolean(manager?.workflow?.activeWorkflow && !manager.spinner)
 }"""
 
-# One empty workflow with nothing to undo, whatever was opened before.
+# Leaves one empty workflow without undo steps.
 CLEAR = """async () => {
     const {workflow, command} = app.extensionManager
     while (app.canvas.subgraph) app.canvas.setGraph(app.rootGraph)
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 async def until(check: Callable[[], Awaitable[T | None]], what: str, deadline: float) -> T:
-    """Ask again and again until the answer is truthy, and return it.
+    """Ask until the answer is truthy, and return it.
 
     Raises:
         TimeoutError: naming `what`, when `deadline` seconds have passed.
@@ -68,7 +68,7 @@ async def until(check: Callable[[], Awaitable[T | None]], what: str, deadline: f
 
 
 class Chromium:
-    """A headless Chromium that this process started itself, so that it can be killed like a crashed one."""
+    """A headless Chromium that can be killed, as if it had crashed."""
 
     def __init__(self, profile: Path) -> None:
         self.profile = profile
@@ -84,7 +84,7 @@ class Chromium:
             "--remote-debugging-port=0",
             f"--user-data-dir={self.profile}",
             "--window-size=1280,800",
-            # No other name leads anywhere: what a page wants from other hosts fails at once instead of after a time.
+            # Other names do not resolve, so requests to other hosts fail at once.
             f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
             *chromium.FLAGS,
             "about:blank",
@@ -110,7 +110,7 @@ class Chromium:
             return None
 
     async def open(self, comfy: ComfyProcess, *, clear: bool = True, connected: bool = True) -> Tab:
-        """Open ComfyUI in a page of its own, with storage of its own.
+        """Open ComfyUI in a new page with separate storage.
 
         Args:
             clear: begin with an empty graph instead of the frontend's default one.
@@ -121,7 +121,7 @@ class Chromium:
         return tab
 
     async def new_page(self) -> Page:
-        """An empty page with storage of its own."""
+        """An empty page with separate storage."""
         if self._browser is None:
             raise RuntimeError("this Chromium is not running")
         context = await self._browser.new_context(viewport=SMALL)
@@ -135,20 +135,20 @@ class Chromium:
         return self._process.pid
 
     def kill(self) -> None:
-        """SIGKILL for it and its helpers; nothing of it says goodbye."""
+        """Send SIGKILL to it and its helpers; no connection is closed properly."""
         if self._process is not None:
             children.stop(self._process, grace=0)
         self._process = None
         self._browser = None
 
     def freeze(self) -> None:
-        """Stop it without ending it: its sockets stay open and silent. `kill` still works."""
+        """Freeze it: its sockets stay open and silent. `kill` still works."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 
 
 class Tab:
-    """One page with ComfyUI in it.
+    """One page with ComfyUI.
 
     Attributes:
         page: Playwright's page, for whatever is not here.
@@ -176,7 +176,7 @@ class Tab:
             self.webui = await self.wait_connected(known)
 
     async def wait_connected(self, known: set[int]) -> int:
-        """Wait until the server lists a tab beside the `known` ones, and return its id."""
+        """Wait until the server lists a tab other than the `known` ones, and return its id."""
 
         async def listed() -> int | None:
             return next(iter(await self.webuis() - known), None)
@@ -197,7 +197,7 @@ class Tab:
         return {tab["id"] for tab in answer["response"]}
 
     async def clear(self) -> None:
-        """Leave one workflow open, empty and with nothing to undo."""
+        """Leave one empty workflow without undo steps."""
         await self.page.evaluate(CLEAR)
 
     async def load_workflow(self, workflow: dict[str, Any]) -> None:
@@ -205,20 +205,20 @@ class Tab:
         await self.page.evaluate("workflow => app.loadGraphData(workflow, true, true, null)", workflow)
 
     async def screenshot(self, path: Path) -> None:
-        """Write the page as PNG."""
+        """Save a screenshot of the page as PNG."""
         await self.page.screenshot(path=path)
 
     async def close(self) -> None:
-        """Close the page and everything it stored; a browser that is gone already is fine."""
+        """Close the page and its storage; the browser may be gone already."""
         try:
             await self.page.context.close()
         except Error:
-            # Playwright has no narrower class for "the browser is gone".
+            # Playwright has no narrower class for a closed browser.
             if self.page.context.browser is not None and self.page.context.browser.is_connected():
                 raise
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # The frontend reports what an extension throws from its own file, with our stack in the text.
+        # The frontend reports errors of extensions from its own file, with their stack in the text.
         if message.type == "error" and PACKAGE_NAME in message.location.get("url", "") + message.text:
             self.errors.append(message.text)
 

@@ -1,7 +1,7 @@
-"""A custom-node pack for the tests: nodes that behave as those of popular packs do where a bridge can go wrong.
+"""A custom-node pack for the tests: nodes with the difficult behaviour of popular packs.
 
-ComfyUI loads it beside this project's package (see ComfyProcess). Each node imitates one kind of behaviour and is
-named for it; the files in web/ hold what its front end does to the page.
+ComfyUI loads it in addition to this project's package (see ComfyProcess). Each node imitates one kind of behaviour and
+is named for it; the files in web/ are its frontend code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Nodes that name model files in ways that only running code can tell, and one with a type that has no hash."""
+"""Nodes that name model files in ways that only running code reveals, and one with a type without a hash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Inputs = dict[str, Any]
 
 
 class AnyType(str):
-    """Equal to every type; having `__eq__` and no `__hash__`, it can be no key of a dict."""
+    """Equal to every type; with `__eq__` and without `__hash__`, it can't be a key of a dict."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -23,7 +23,7 @@ class AnyType(str):
 
 
 class ShowAny:
-    """Takes whatever it is given."""
+    """Accepts any input."""
 
     CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
 
@@ -36,7 +36,7 @@ class ShowAny:
 
 
 class ThrowingInputs:
-    """A class that says what it takes only once."""
+    """A class that returns its inputs only once."""
 
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("IMAGE",)
     asked = False
@@ -53,7 +53,7 @@ class ThrowingInputs:
 
 
 class ListedCheckpoint:
-    """Lists the checkpoints' folder itself instead of asking ComfyUI for its list."""
+    """Lists the checkpoints directory itself instead of asking ComfyUI."""
 
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("STRING",)
 

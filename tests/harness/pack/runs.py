@@ -15,7 +15,7 @@ SEED = ("INT", {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generat
 
 
 class Slow:
-    """Passes its picture on after some seconds; the seed makes each run another one."""
+    """Passes its picture on after some seconds; another seed makes a run a new one."""
 
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("IMAGE",)
 
@@ -30,7 +30,7 @@ class Slow:
 
 
 class Text:
-    """A text that a person writes."""
+    """A text input."""
 
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("STRING",)
 
@@ -69,7 +69,7 @@ class Silent:
 
 
 class SaveGif:
-    """Saves an animation and shows it as `gifs`, with more about it than a file's name."""
+    """Saves an animation and shows it as `gifs`, with more facts than a file name."""
 
     CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
 
@@ -104,7 +104,7 @@ class SaveFile:
 
 
 class Fail:
-    """Throws while it runs where the seed is odd."""
+    """Fails if the seed is odd."""
 
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("IMAGE",)
 

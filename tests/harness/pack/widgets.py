@@ -1,4 +1,4 @@
-"""Nodes whose widgets the pack's own front end replaces, hides, adds or draws (see web/)."""
+"""Nodes whose widgets the pack's frontend code replaces, hides, adds or draws (see web/)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Inputs = dict[str, Any]
 
 
 class _Shown:
-    """An output node that takes whatever its front end sends and shows it as text."""
+    """An output node that accepts anything its frontend code sends and shows it as text."""
 
     CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "lab", "run", (), True
 
@@ -17,7 +17,7 @@ class _Shown:
 
 
 class _AnyInput(dict[str, Any]):
-    """Optional inputs that contain every name, so that ComfyUI passes what only the front end knows of."""
+    """Optional inputs that contain every name, so that ComfyUI passes inputs that only the frontend knows."""
 
     def __contains__(self, name: object) -> bool:
         return True
@@ -27,7 +27,7 @@ class _AnyInput(dict[str, Any]):
 
 
 class Rebuilt(_Shown):
-    """A format whose callback puts other widgets after it, as video savers do; web/rebuilt.js."""
+    """A format whose callback replaces the widgets after it, as in video savers; web/rebuilt.js."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -35,7 +35,7 @@ class Rebuilt(_Shown):
 
 
 class Retyped(_Shown):
-    """A value whose widget becomes one of another type when the type changes; web/rebuilt.js."""
+    """A value whose widget changes its type with another widget; web/rebuilt.js."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -43,7 +43,7 @@ class Retyped(_Shown):
 
 
 class DynamicCombo(_Shown):
-    """The choice decides which further inputs there are, by the frontend's own means (1.58; 1.32 has no such type)."""
+    """The choice decides the further inputs, by the frontend's own means (1.58; 1.32 lacks this type)."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -60,7 +60,7 @@ class DynamicCombo(_Shown):
 
 
 class HiddenCombos(_Shown):
-    """Combos whose type the front end overwrites to hide them; web/hidden.js."""
+    """Combos that the frontend code hides by overwriting their type; web/hidden.js."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -84,7 +84,7 @@ class Rows(_Shown):
 
 
 class Late(_Shown):
-    """The front end adds widgets a tenth of a second after the node is made; web/late.js."""
+    """The frontend code adds widgets a tenth of a second after the node is created; web/late.js."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -92,7 +92,7 @@ class Late(_Shown):
 
 
 class Everywhere(_Shown):
-    """Its picture goes to every picture input without a link, but only in what is queued; web/everywhere.js."""
+    """Its picture goes to every unlinked picture input, but only in queued prompts; web/everywhere.js."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -100,7 +100,7 @@ class Everywhere(_Shown):
 
 
 class Seed(_Shown):
-    """A seed whose control the front end removes, since it has buttons of its own; web/seed.js."""
+    """A seed whose control the frontend code replaces by buttons; web/seed.js."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:

@@ -1,4 +1,4 @@
-"""Edits, batches, history and snapshots: what a person can do to the graph, all or nothing, and undoable."""
+"""Edits, batches, history and snapshots: everything a person can do to the graph, all or nothing, and undoable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pictures() -> Json:
 
 
 async def graph(tell: Ask) -> Json:
-    """The open workflow as the page saves it, without how it is looked at."""
+    """The open workflow as the page saves it, without its view."""
     workflow: Json = (await tell("get_workflow"))["workflow"]["workflow"]
     return {**workflow, "extra": {key: value for key, value in workflow["extra"].items() if key != "ds"}}
 
@@ -169,7 +169,7 @@ async def test_a_dry_run_and_a_failed_batch_leave_everything_as_it_was(
     assert (await ask("get_fields", fields=[]))["revision"] == revision
 
 
-# Once: a node that always fails as it is removed can't be put back either.
+# Once: a node whose removal always fails can't be restored either.
 FAIL = """fault => {
     const save = app.rootGraph.nodes.find(node => node.title === 'Save')
     save[fault] = () => {

@@ -1,4 +1,4 @@
-"""Undo and redo after a load: what was written is taken back, and no step is counted in which nothing changed."""
+"""Undo and redo after a load: writes are undone, and no step without a change is counted."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ CASES: dict[str, tuple[Json, str]] = {
     "UI format": (ui([node(1, "EmptyImage", "Picture", [64, 64, 1, 0])]), "Picture.width"),
     "subgraphs": (nested(), "Outer.width"),
 }
-# A person is slower than the 50 ms within which 1.58 takes what follows a step for a part of it.
+# A person is slower than the 50 ms within which 1.58 adds changes to the previous step.
 RENAME = """async () => {
     await new Promise(resume => setTimeout(resume, 250))
     app.rootGraph.nodes.find(node => node.type === 'EmptyImage').title = 'Mine'
 }"""
-# After a click the page looks for what has changed.
+# After a click the page captures changes.
 CLICK = """async () => {
     await new Promise(resume => setTimeout(resume, 250))
     window.dispatchEvent(new MouseEvent('mouseup'))
 }"""
-# As a person would who drops a file on the page, and then clicks somewhere.
+# Like a person who drops a file on the page and then clicks somewhere.
 BY_HAND = """async workflow => {
     await (workflow.nodes ? app.loadGraphData(workflow) : app.loadApiJson(workflow, 'dropped'))
     await new Promise(resume => requestAnimationFrame(() => requestAnimationFrame(resume)))
@@ -34,7 +34,7 @@ BY_HAND = """async workflow => {
 
 
 async def saved(tell: Ask) -> Json:
-    """The open workflow as the page saves it, without how it is looked at and drawn.
+    """The open workflow as the page saves it, without its view and layout.
 
     1.32 marks what it loads from the UI format with the way it is drawn, and not what it loads from the API format.
     """
@@ -129,7 +129,7 @@ async def test_a_promoted_value_outlives_a_change_of_tabs(tell: Ask) -> None:
 
 
 async def late(tell: Ask, tab: Tab) -> None:
-    """Wait until the node named N has what it adds to itself."""
+    """Wait until the node named N has added its widgets."""
     await tab.page.wait_for_function(
         "app.rootGraph.nodes.find(node => node.title === 'N')?.widgets.some(({ name }) => name === 'note')"
     )
@@ -157,7 +157,7 @@ async def test_what_a_node_adds_a_moment_after_it_is_made_is_part_of_making_it(t
 
 async def test_undo_takes_nothing_for_a_step_that_the_page_noted_of_a_node_itself(tell: Ask, tab: Tab) -> None:
     await tell("add_node", type="LabLate", title="N")
-    # A click before the node is done, and one after it: the page notes what it finds.
+    # A click before the node is done and one after: the page captures the changes at both.
     await tab.page.evaluate("() => window.dispatchEvent(new PointerEvent('pointerdown'))")
     await late(tell, tab)
     await tab.page.evaluate(CLICK)

@@ -1,4 +1,4 @@
-"""The models that a graph names, on real ComfyUI with nodes of every kind: what is needed, and what it is called."""
+"""The models that a graph names, on real ComfyUI with nodes of every kind: needed models and their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ....harness.browser.graphs import node, ui
 from ..conftest import Ask
 
 LOST = "lost.safetensors"
-# Types without a hash, an answer given once only, dicts that have every key, a list of the class's own.
+# Types without a hash, inputs returned only once, dicts that contain every key, a list made by the class itself.
 ODD = ("LabShowAny", "LabThrowingInputs", "LabRebuilt", "LabRows", "LabDynamicCombo", "LabLoraTexts")
 
 
@@ -30,7 +30,7 @@ async def test_no_node_class_however_odd_stops_what_is_asked_about_models(tell: 
     assert (await tell("clear_nonexistant_models"))["cleared_fields"] == ["Loader.ckpt_name"]
 
 
-# -- needs that no list of ComfyUI's own shows -----------------------------------------------------------------------
+# -- models that no list of ComfyUI contains -----------------------------------------------------------------------
 
 
 async def test_models_are_needs_in_whatever_way_a_node_names_them(tell: Ask) -> None:
@@ -63,7 +63,7 @@ LISTED = "ltx/Some.safetensors"
 
 @pytest.fixture
 def listed(tab: Tab) -> Iterator[Path]:
-    """A model's file, as ComfyUI lists it."""
+    """A model file with a subdirectory in its name."""
     path = tab.comfy.base / "models" / "upscale_models" / LISTED
     path.parent.mkdir(parents=True)
     path.write_bytes(model_bytes(200))

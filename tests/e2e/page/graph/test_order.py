@@ -1,4 +1,4 @@
-"""Writes of one call in their order, and widgets as packs make them, in the real page with the tests' own pack."""
+"""Writes of one call in order, and widgets as packs create them, in the real page with the tests' pack."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SEED = 593927061734313
 
 
 async def exported(tell: Ask) -> dict[str, Any]:
-    """What ComfyUI would be given for node 1."""
+    """The inputs of node 1 in a run."""
     inputs: dict[str, Any] = (await tell("get_workflow_api"))["output"]["1"]["inputs"]
     return inputs
 
 
 async def load(tell: Ask, kind: str) -> None:
-    """Open a workflow of one node of the tests' own pack, `R`, and an EmptyImage, `Picture`."""
+    """Open a workflow of one node of the tests' pack, `R`, and an EmptyImage, `Picture`."""
     await tell("load_workflow", workflow=ui([node(1, kind, "R"), node(2, "EmptyImage", "Picture", [64, 64, 1, 0])]))
 
 

@@ -1,4 +1,4 @@
-"""Revisions: what changes one, and that nothing is written over what has changed since, by whatever hand."""
+"""Revisions change with every change of the graph, and protect later changes by anyone from writes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_a_drag_that_is_not_over_counts(ask: Ask, tell: Ask, refused: Ask,
     assert (error["code"], error["details"]["changed"]) == ("revision_changed", ["Picture pos"])
 
 
-# Pixels along the title: two clicks of quick tests on one spot are a double click, which edits the title.
+# Pixels along the title: two quick clicks on one spot would be a double click, which edits the title.
 @pytest.mark.parametrize(("key", "along"), [("Delete", 0), ("Control+m", 40), ("Control+b", 80)])
 async def test_a_shortcut_in_between_is_not_written_over(
     ask: Ask, tell: Ask, refused: Ask, tab: Tab, key: str, along: int

@@ -1,4 +1,4 @@
-"""What a run gets of a text, and what a caller hears of that: told as the page's own export has it."""
+"""Warnings about texts that the page rewrites for a run: they match the page's own export."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_placeholders_in_a_files_name_are_warned_about_with_what_they_are_
 
 
 def shown() -> dict[str, Any]:
-    """A text that is shown, in API format."""
+    """A workflow that shows a text, in API format."""
     return {
         "1": {"class_type": "LabText", "inputs": {"text": ""}, "_meta": {"title": "Dynamic"}},
         "2": {"class_type": "LabShowText", "inputs": {"text": ["1", 0]}},
@@ -64,7 +64,7 @@ def shown() -> dict[str, Any]:
 
 
 async def exported(tell: Ask, ident: str, name: str) -> str:
-    """An input as the page exports it for a run."""
+    """The value of an input in the page's export."""
     value: str = (await tell("get_workflow_api"))["output"][ident]["inputs"][name]
     return value
 

@@ -1,4 +1,4 @@
-"""Pictures of the canvas and of nodes: what is on them, and what the page answers where there is nothing to show."""
+"""Screenshots of the canvas and of nodes: their contents, and the errors if nothing can be shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..conftest import Ask
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 GLOWS = "glows => Boolean(app.rootGraph.nodes[0].strokeStyles?.uiapi) === glows"
-# A page with an App mode shows its canvas or the app's form.
+# In App mode the page shows a form instead of its canvas.
 APP_MODE = """async () => {
     const {command} = app.extensionManager
     if (!command.commands.some(({id}) => id === 'Comfy.ToggleLinear')) return false
@@ -26,19 +26,19 @@ CANVAS_IS_SHOWN = "shown => app.canvas.canvas.clientWidth > 0 === shown"
 
 
 def opened(answer: Json) -> Image.Image:
-    """The picture in an answer."""
+    """The picture in a response."""
     return Image.open(BytesIO(base64.b64decode(answer["png"]))).convert("RGB")
 
 
 def plain(color: tuple[int, int, int]) -> Json:
-    """A picture of one colour, as set_fields takes it."""
+    """A picture of one colour, as set_fields accepts it."""
     buffer = BytesIO()
     Image.new("RGB", (64, 64), color).save(buffer, "PNG")
     return {"type": "image_base64", "data": base64.b64encode(buffer.getvalue()).decode()}
 
 
 def share(picture: Image.Image, color: tuple[int, int, int]) -> float:
-    """How much of a picture has very nearly this colour, from 0 to 1."""
+    """The share of a picture that has nearly this colour, from 0 to 1."""
     size = picture.width * picture.height
     colors: list[tuple[int, Any]] = picture.getcolors(size) or []
     near = (count for count, seen in colors if max(abs(a - b) for a, b in zip(seen, color, strict=True)) < 8)

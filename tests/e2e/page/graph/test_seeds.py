@@ -1,4 +1,4 @@
-"""Runs with the seed that was set: whoever runs, whichever control a seed has, and whenever that acts."""
+"""Runs use the seed that was set, by a person or a program, with any seed control, before or after runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS: dict[str, tuple[Callable[[str], Json], str, str]] = {
     "primitive": (seeded_by_primitive, "Seed", "2"),
     "promoted": (seeded_inside, "Slow.seed", "2:11"),
 }
-# What was submitted by whom, in the order of its submission.
+# The submissions in their order, with their origin.
 RECORD = """() => {
     window.sent = []
     const {fetchApi} = app.api
@@ -41,7 +41,7 @@ Submitted = Callable[[str], Any]
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def seeds(tab: Tab) -> AsyncIterator[Callable[[str], Any]]:
-    """`await seeds(node)`: by prompt id, the seed that the node had in what the page submitted."""
+    """`await seeds(node)`: the submitted seeds of a node by prompt id."""
     await tab.page.evaluate(RECORD)
 
     async def of(ident: str) -> dict[str, int]:
@@ -124,7 +124,7 @@ async def test_a_run_comes_next_however_fast_the_person_presses_run(tell: Ask, t
     finally:
         await tab.page.evaluate("() => { clearInterval(pressing); app.queueItems.length = 0 }")
     await tab.page.wait_for_function("!app.processingQueue")
-    # What is recorded comes a moment later.
+    # Submissions are recorded a moment later.
     await tab.page.wait_for_function("ids => ids.every(id => sent.some(([sent]) => sent === id))", arg=list(wanted))
     used = await seeds("2")
     assert {prompt: used[prompt] for prompt in wanted} == wanted

@@ -1,4 +1,4 @@
-"""Honest writes: as a person's change would be, all or nothing, one undo step, and no silent difference."""
+"""Writes act like changes by a person: all or nothing, one undo step, and no silent difference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..conftest import Ask
 
 UNDO = "() => app.extensionManager.command.execute('Comfy.Undo')"
 UNDO_STEPS = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length"
-# Remember what the page is told about writes, as an extension that listens would.
+# Records the callbacks of writes, as a listening extension would.
 LISTEN = """title => {
     const node = app.rootGraph.nodes.find(node => node.title === title)
     window.heard = []
@@ -257,7 +257,7 @@ async def test_a_text_that_is_a_picture_is_one_in_a_field_that_takes_pictures_an
 
 
 async def inner_inputs(tell: Ask) -> dict[str, Any]:
-    """What ComfyUI would be given for the image inside both subgraphs."""
+    """The inputs of the image inside both subgraphs in a run."""
     inputs: dict[str, Any] = (await tell("get_workflow_api"))["output"]["5:4:1"]["inputs"]
     return inputs
 

@@ -1,4 +1,4 @@
-"""Events: who changed what is told once, in order, to a server that listens, and to no other."""
+"""Events report who changed what, once and in order, to a server that subscribes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running as the Run button does: ids, errors of nodes, and no run mistaken for another."""
+"""Runs as by the Run button: prompt ids, errors of nodes, and no confusion of runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ....harness.browser.graphs import empty_to_save, nested, node, ui
 from ..conftest import Ask
 
 DIALOGS = "() => app.extensionManager._p._s.get('dialog').dialogStack.map(dialog => dialog.key)"
-# What ComfyUI answered to each run, whoever pressed the button.
+# ComfyUI's answers to all runs.
 RECORD = """() => {
     if (window.submitted) return void (submitted.length = 0)
     window.submitted = []

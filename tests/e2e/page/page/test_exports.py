@@ -1,4 +1,4 @@
-"""Exports as the page queues them: with what packs add to a run, equal to what a run submits, and without a trace."""
+"""Exports equal what a run submits, including additions by packs, and leave no trace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from comfyui_uiapi.tests.harness.browser.tab import Tab
 from ....harness.browser.graphs import node, seeded, seeded_inside, ui
 from ..conftest import Ask
 
-# A run as the button starts it, up to what would be sent; ComfyUI never gets it.
+# A run as by the Run button, up to the submission, which is not sent to ComfyUI.
 WOULD_SUBMIT = """async () => {
     let sent
     const {fetchApi} = app.api
@@ -25,7 +25,7 @@ WOULD_SUBMIT = """async () => {
     for (const {key} of [...dialogStack]) closeDialog({key})
     return sent
 }"""
-# What must be the same before and after an export.
+# The state that an export must not change.
 TRACES = """() => {
     const {activeWorkflow} = app.extensionManager.workflow
     return JSON.stringify([
@@ -54,7 +54,7 @@ def everywhere() -> dict[str, Any]:
                 inputs=[{"name": "image", "type": "IMAGE", "link": None}],
                 outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [2]}],
             ),
-            # Shows no picture, which would change the node's size.
+            # Without a preview, which would change the node's size.
             node(4, "LabSilent", "Out", inputs=[{"name": "image", "type": "IMAGE", "link": 2}]),
         ],
         [[1, 1, 0, 2, 0, "IMAGE"], [2, 3, 0, 4, 0, "IMAGE"]],
@@ -74,10 +74,10 @@ async def test_links_that_a_pack_adds_to_a_run_are_in_every_export(tell: Ask, ta
 
 async def test_an_export_leaves_no_trace_in_the_page_and_queues_nothing(tell: Ask, ask: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=everywhere())
-    # A change that can be undone, and an output with red marks beside one that runs.
+    # A change that can be undone, and an output with red marks next to one that runs.
     await tell("add_node", type="LabShowText")
     assert (await tell("run"))["node_errors"] != {}
-    # The run is over when ComfyUI is done, which may be before the page is.
+    # ComfyUI may finish a run before the page does.
     await tab.page.wait_for_function("!app.processingQueue")
     await tab.page.evaluate(EVENTS)
     before = await tab.page.evaluate(TRACES)

@@ -1,4 +1,4 @@
-"""Loading workflows: both formats told apart, and nothing called loaded that the page does not show."""
+"""Loading workflows: both formats are recognised, and a load only succeeds if the page shows the workflow."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ SLOW = """() => {
 }"""
 
 
-# The page is told of a caller that has gone when it gets round to it.
+# The page is notified of a disconnected client when it has time.
 HEAR_ABORTS = """() => {
     const {abort} = AbortController.prototype
     window.aborted = false
@@ -188,7 +188,7 @@ async def test_a_failure_of_the_page_is_told_and_leaves_no_dialog(tell: Ask, ref
     assert error["code"] == "tab_failed"
     assert "no such luck" in error["error"]
     assert await tab.page.evaluate(DIALOGS) == []
-    # What the page says of it in the console goes through our frames.
+    # The page's message in the console has this extension in its stack.
     tab.errors.clear()
     await tell("load_workflow", workflow=nested())
 
@@ -212,7 +212,7 @@ async def test_a_load_that_fails_leaves_the_persons_own_workflow_as_it_was(
     await tab.page.evaluate("() => app.canvas.selectItems([app.rootGraph.nodes[0]])")
     mine, before = await tab.page.evaluate(SHOWN_TAB), await tell("get_workflow_api")
     answer = await ask("load_workflow", workflow=HALF_LOADED[case])
-    # What the page says of it in the console goes through our frames.
+    # The page's message in the console has this extension in its stack.
     tab.errors.clear()
     if answer["status"] == "error":
         assert answer["code"] in ("tab_failed", "invalid")

@@ -1,4 +1,4 @@
-"""The tests' own pack: its nodes are in the page and behave as they are meant to."""
+"""The tests' pack: its nodes are in the page and behave as intended."""
 
 from __future__ import annotations
 

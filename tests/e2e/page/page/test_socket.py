@@ -1,4 +1,4 @@
-"""The tab's socket in a real page: who it says it is, how it comes back, and what it does with strange frames."""
+"""The tab's websocket in a real page: identity, reconnecting, and strange frames."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_a_token_is_asked_for_once_and_kept(played: Played) -> None:
     dialog = tab.page.get_by_role("dialog")
     first, second = "first try", "the right one"
     await expect(dialog).to_contain_text("token")
-    # ComfyUI's socket coming back makes a waiting tab hurry, but not one whose person is asked.
+    # A reconnect of ComfyUI's socket makes a waiting tab reconnect at once, but not one that asks for a token.
     await tab.page.evaluate("app.api.dispatchCustomEvent('reconnected')")
     server.refusal = ({"type": "error", "error": "wrong", "code": "wrong_token"}, 4403)
     await dialog.get_by_role("textbox").fill(first)
@@ -107,13 +107,13 @@ async def test_a_tab_comes_back_after_comfyui_restarts_without_a_reload(tab: Tab
     tab.webui = await tab.wait_connected(set())
     assert await tab.page.evaluate("window.marked")
     assert await tell("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 72}
-    # Chromium itself reports every try that met no server, or one that was just ending.
+    # Chromium reports every failed connection to the console.
     tab.errors = [error for error in tab.errors if "ERR_CONNECTION_" not in error]
 
 
 async def test_duplicated_tabs_get_ids_of_their_own(tab: Tab, tell: Ask) -> None:
     known = await tab.webuis()
-    # What Duplicate does in a browser: the page's own session storage and its name are copied.
+    # Like Duplicate in a browser: session storage and window name are copied.
     async with tab.page.context.expect_page() as opening:
         await tab.page.evaluate("""() => {
             const other = window.open(location.href, window.name + ' copy')

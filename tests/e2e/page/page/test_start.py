@@ -1,4 +1,4 @@
-"""How a page begins to serve programs, and what everybody hears where it can't."""
+"""How a page starts to serve programs, and what is reported if it can't."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from playwright.async_api import expect
 from ....harness.browser.graphs import Json
 from ..conftest import Ask
 
-# A file of the extension that finds the page to be another one than it was made for.
+# A file of the extension that fails because the page is not as expected.
 BROKEN = "export function createRevisions() { throw new Error('there is no graph in this page') }"
 DEADLINE = 60.0
 
 
 async def no_webui(tab: Tab, words: str) -> Json:
-    """What a program hears, once it has these words."""
+    """Wait for an error with these words, and return it."""
 
     async def answer() -> Json | None:
         got: Json = await asyncio.to_thread(tab.comfy.post, "/uiapi/get_fields", {"fields": []})

@@ -1,4 +1,4 @@
-"""Workflow tabs: listed, made, saved, renamed and closed by a program, and never a dialog left open."""
+"""Workflow tabs are listed, created, saved, renamed and closed by programs, and no dialog is left open."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_a_save_that_fails_leaves_the_workflow_it_was_to_replace(
     await tab.page.route("**/userdata/**", full)
     assert (await refused("save_tab", name=good, overwrite=True))["code"] == "tab_failed"
     await tab.page.unroute("**/userdata/**", full)
-    # 1.58 tells the console of it too.
+    # 1.58 also logs it to the console.
     tab.errors.clear()
     assert {good, mine} <= {name for name, *_ in await names(tell)}
     await tell("close_tab", tab=good)
@@ -110,7 +110,7 @@ async def test_the_last_tab_leaves_an_empty_one(tell: Ask) -> None:
 
 
 def picture(answer: Json) -> bytes:
-    """The PNG of an answer, of the size that the answer says."""
+    """The PNG in a response, which has the size that the response says."""
     data = base64.b64decode(answer["png"])
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", data[16:24]) == (answer["width"], answer["height"])
@@ -143,7 +143,7 @@ async def test_pictures_show_the_nodes_whichever_way_the_page_draws_them(tell: A
         text = picture(await tell("screenshot", nodes=["Prompt"]))
         number = picture(await tell("screenshot", nodes=["Picture"], padding=5))
         await tell("set_fields", fields=[["Prompt.text", "something else"], ["Picture.width", 512]])
-        # The text is in a box of the page and on no canvas: it is drawn in.
+        # The text is in a text box of the page, not on the canvas, and is added to the picture.
         assert picture(await tell("screenshot", nodes=["Prompt"])) != text
         assert picture(await tell("screenshot", nodes=["Picture"], padding=5)) != number
         assert await tab.page.evaluate("() => LiteGraph.vueNodesMode") is vue

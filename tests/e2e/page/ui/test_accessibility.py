@@ -1,4 +1,4 @@
-"""What axe-core finds in the panel and the dialogs, small and dark, and large and light; and nothing is cut off."""
+"""The panel and the dialogs pass axe-core, small and dark, and large and light; and nothing is cut off."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ....harness.browser.scripts import GRAPH, NEEDY, SET, TOGGLE
 SCREENS = build.STACK / "screens"
 GRAVE = ("serious", "critical")
 LOOKS = [("small", SMALL, "dark"), ("large", LARGE, "light")]
-# What reaches beyond the part it is in, and so is cut off; in a log's line texts end in dots by intent.
+# Elements that overflow their container and are cut off; texts in log lines are shortened on purpose.
 BEYOND = """part => [...part.querySelectorAll('*:not(.uiapi-log *)')].filter(element => {
     const {left, right, width} = element.getBoundingClientRect(), whole = part.getBoundingClientRect()
     return width > 0 && (left < whole.left - 1 || right > whole.right + 1)
@@ -28,7 +28,7 @@ BEYOND = """part => [...part.querySelectorAll('*:not(.uiapi-log *)')].filter(ele
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def house(tab: Tab) -> AsyncIterator[Tab]:
-    """A tab with something in each part of the open panel."""
+    """A tab with content in each part of the open panel."""
     await tab.load_workflow(GRAPH)
     await tab.page.evaluate(TOGGLE)
     url = "https://huggingface.co/a/b/resolve/main/one.safetensors"
@@ -53,7 +53,7 @@ async def post(tab: Tab, command: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 async def examine(tab: Tab, part: Locator, selector: str, name: str) -> None:
-    """Nothing serious in this part of the page, in any look; screenshots are kept."""
+    """Assert that this part of the page has no serious problem in any look; screenshots are kept."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     version = await tab.page.evaluate("__COMFYUI_FRONTEND_VERSION__")
     found: list[str] = []
@@ -61,7 +61,7 @@ async def examine(tab: Tab, part: Locator, selector: str, name: str) -> None:
         await tab.page.set_viewport_size(viewport)
         await tab.page.evaluate(SET, ["Comfy.ColorPalette", palette])
         await expect(part).to_be_visible()
-        # Colours that are still on their way from one palette to the other are nobody's to read.
+        # Colours during the transition between palettes are ignored.
         await tab.page.wait_for_timeout(400)
         results = await Axe().run(tab.page, context=selector)
         for violation in results.response["violations"]:
@@ -83,7 +83,7 @@ async def test_nothing_in_the_dialogs_keeps_anybody_out(house: Tab) -> None:
     missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
     dialog = house.page.get_by_role("dialog")
     gift = {"workflow": empty_to_save(), "title": "A gift", "message": "From a program"}
-    # What is asked, and what becomes of it when the person closes the question.
+    # The request, and its result when the person closes the question.
     questions: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "offer": ("send_workflow", gift, {"status": "ok", "accepted": False}),
         "models": (

@@ -1,4 +1,4 @@
-"""Questions to the person at the browser: asked once, one at a time, and taken away when nobody waits any more."""
+"""Questions to the person at the browser: asked once, one at a time, and closed when they are cancelled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ....harness.browser.graphs import empty_to_save, node, ui
 from ..conftest import Played
 
 SCREENS = build.STACK / "screens"
-# What is wider than the place it has, and would need a scrollbar.
+# Elements that are wider than their container and would need a scrollbar.
 OVERFLOWING = """dialog => [...dialog.querySelectorAll('*')]
     .filter(({scrollWidth, clientWidth}) => clientWidth > 0 && scrollWidth > clientWidth + 1)
     .map(element => element.className)"""

@@ -1,4 +1,4 @@
-"""A workflow whose models are not there: one notice, the plan, the download, and it runs without a reload."""
+"""A workflow with missing models: one notice, the plan, the download, and a run without a reload."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ....harness.browser.scripts import NEEDY
 SCREENS = build.STACK / "screens"
 OTHER = "other.safetensors"
 TWIN = "twin.safetensors"
-# The server is asked for something that it does not know instead of an analysis.
+# Replaces the analysis by an unknown command.
 ANALYSIS_FAILS = """() => {
     const send = WebSocket.prototype.send
     WebSocket.prototype.send = function (data) {
         return send.call(this, typeof data === "string" ? data.replace("analyze_workflow", "analyze_nothing") : data)
     }
 }"""
-# ComfyUI keeps settings beyond a tab: each test begins with the same ones, whatever the one before has set.
+# ComfyUI stores settings on the server, so each test starts by resetting them.
 SETTINGS = """async () => {
     const {setting} = app.extensionManager
     await setting.set("Comfy.Workflow.ShowMissingModelsWarning", false)
@@ -39,7 +39,7 @@ SETTINGS = """async () => {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def host() -> AsyncIterator[Host]:
-    """A host with the model."""
+    """A model host with the model."""
     started = await Host().start()
     yield started
     await started.close()
@@ -57,7 +57,7 @@ async def kitchen(frontend: str, host: Host, tmp_path_factory: pytest.TempPathFa
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def needy(kitchen: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
-    """A tab of it that says what is missing, and no models."""
+    """A tab of it that reports missing models, without any models."""
     for file in (kitchen.base / "models").rglob("*.safetensors"):
         file.unlink()
     tab = await open_tab(kitchen)
@@ -66,7 +66,7 @@ async def needy(kitchen: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]) 
 
 
 def offered(host: Host, tab: Tab) -> Answer:
-    """Have the host offer the model, made here so that ComfyUI can run it, and take it away from ComfyUI."""
+    """Move a working model from ComfyUI to the host."""
     write_upscaler(tab.comfy.base)
     [file] = tab.comfy.base.rglob(UPSCALER)
     answer = host.offer(f"/{UPSCALER}", file.read_bytes())

@@ -1,4 +1,4 @@
-"""The panel and the questions about programs: shown, clicked through, and never taken for markup, dark and light."""
+"""The panel and the questions about programs work, and never interpret texts as markup, dark and light."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STOPPED = """async () => {
     if (queue.queue_running.length === 0) return false
     return (await fetch('/interrupt', {method: 'POST'})).ok
 }"""
-# A panel of its own, on a state that is told by hand; answers the milliseconds of each update, layout included.
+# A separate panel whose state is set by the test; returns the milliseconds of each update, including layout.
 TIMED = """async base => {
     const [{createPanel}, {createState}] = await Promise.all([import(base + 'panel.js'), import(base + 'state.js')])
     let render, frame
@@ -108,7 +108,7 @@ def post(url: str, command: str, data: dict[str, Any], name: str) -> tuple[int, 
 
 @pytest.fixture
 def ask_as(tab: Tab) -> As:
-    """`await ask_as(name, command, **data)`: status and envelope, asked by a program of that name."""
+    """`await ask_as(name, command, **data)`: status and envelope of a command by a program of that name."""
 
     async def asked(name: str, command: str, **data: Any) -> tuple[int, dict[str, Any]]:
         return await asyncio.to_thread(post, tab.comfy.url, command, data, name)
@@ -118,7 +118,7 @@ def ask_as(tab: Tab) -> As:
 
 @pytest_asyncio.fixture(loop_scope="session", params=["dark", "light"])
 async def panel(request: pytest.FixtureRequest, tab: Tab) -> AsyncIterator[Locator]:
-    """The open panel, with one small graph, small and dark, and large and light; all is allowed before and after."""
+    """The open panel with one small graph, small and dark, and large and light; everything is allowed."""
     await tab.page.evaluate(SET, ["Comfy.ColorPalette", request.param])
     await tab.page.set_viewport_size(SMALL if request.param == "dark" else LARGE)
     await tab.load_workflow(GRAPH)
@@ -163,7 +163,7 @@ async def test_the_log_shows_a_change_and_takes_it_back(
 
 
 async def test_undo_is_not_offered_once_the_person_has_changed_it(panel: Locator, tab: Tab, ask_as: As) -> None:
-    # What other programs have written in other tests may be undone as long as the graph happens to show it.
+    # Writes of other programs in other tests may still be undoable.
     await ask_as("Painter", "set_fields", fields=[["Canvas.height", 128]])
     entries = panel.get_by_role("list", name="Log").get_by_role("listitem").filter(has_text="Painter")
     await expect(entries.first.get_by_role("button", name="Undo this")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Questions of ours over the dialogs that the page has open itself: both stay usable, and commands are answered."""
+"""Questions on top of dialogs of the page: both stay usable, and commands are answered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ....harness.browser.fake_server import FakeServer
 from ....harness.browser.graphs import empty_to_save
 from ..conftest import Played
 
-# What another extension opens: a dialog of the page's around an element of its own.
+# A dialog of another extension around its own element.
 EXTENSION = """() => {
     const component = {
         render: () => null,
@@ -23,7 +23,7 @@ EXTENSION = """() => {
     }
     app.extensionManager.dialog.showExtensionDialog({key: 'their-manager', title: 'Their manager', component})
 }"""
-# The server takes none from hosts it does not know.
+# Only URLs of known hosts are accepted.
 ADDRESS = "https://huggingface.co/some/repository/resolve/main/new.safetensors"
 TUTORIAL = "done => app.extensionManager.setting.set('Comfy.TutorialCompleted', done)"
 TAKES_ESCAPE = """() => app.extensionManager._p._s.get('dialog').dialogStack
@@ -51,12 +51,12 @@ DIALOGS = [templates, settings, extension, error]
 
 
 def ours(tab: Tab) -> Locator:
-    """The question of ours."""
+    """The dialog of this extension."""
     return tab.page.get_by_role("dialog").filter(has=tab.page.locator(".uiapi-dialog"))
 
 
 async def close(tab: Tab) -> None:
-    """Close the page's dialog by its own means: 1.32's templates take no Escape."""
+    """Close the page's dialog by its button, since the templates of 1.32 ignore Escape."""
     if await tab.page.evaluate(TAKES_ESCAPE):
         await tab.page.keyboard.press("Escape")
     else:
@@ -64,11 +64,11 @@ async def close(tab: Tab) -> None:
 
 
 async def ask_and_answer(server: FakeServer, tab: Tab) -> None:
-    """Ask for addresses, as the person types them, and for a workflow to be opened, which they decline."""
+    """Ask for URLs, which the person types, and to open a workflow, which they decline."""
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors"])
     box = ours(tab).get_by_role("textbox", name="URL of a.safetensors")
     await expect(box).to_be_focused()
-    # A dialog may take the focus when its way in is over, late on a busy machine; that is another test's matter.
+    # A dialog may take the focus once it is open, late on a busy machine; another test covers that.
     await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
     assert (await server.ask("get_fields", fields=[]))["response"] == {}
     await tab.page.keyboard.type("https://example.com/a")
@@ -111,12 +111,12 @@ async def test_a_question_over_a_dialog_of_the_page_leaves_both_usable(
     assert (await server.ask("get_fields", fields=[]))["response"] == {}
 
 
-# Where the page's own dialog puts the focus when its way in is over, which is late on a busy machine.
+# The element that the page's dialog focuses once it is open, which is late on a busy machine.
 TAKES_FOCUS = "() => document.querySelector('[role=dialog]:not(:has(.uiapi-dialog)) button').focus()"
 
 
 async def asked_over_an_error(server: FakeServer, tab: Tab) -> tuple[str, Locator]:
-    """A request for an address over the page's error dialog, and the box of it, which has the focus."""
+    """Ask for a URL on top of the error dialog of the page; return the id of the request and the focused text box."""
     await error(tab)
     await expect(tab.page.get_by_role("dialog")).to_have_count(1)
     ident = server.request("get_model_url", ckpt_name="a.safetensors")
@@ -127,7 +127,7 @@ async def asked_over_an_error(server: FakeServer, tab: Tab) -> tuple[str, Locato
 
 
 async def withdraw(server: FakeServer, tab: Tab, ident: str) -> None:
-    """Take the question away again, and the page's dialog."""
+    """Close the question and the page's dialog."""
     server.cancel(ident)
     await expect(ours(tab)).to_have_count(0)
     await close(tab)

@@ -1,14 +1,14 @@
 /**
- * Links that exist only in what is queued: a LabEverywhere's picture goes to every picture input that has no link.
+ * Adds links in queued prompts only: the picture of a LabEverywhere goes to every unlinked picture input.
  *
- * Both functions of the page are replaced, as packs of that kind do, so that an export by itself has no such links.
+ * Both functions of the page are replaced, as in popular packs, so that a plain export lacks these links.
  */
 
 import { app } from "/scripts/app.js";
 
 let queueing = 0;
 
-/** Fill in the API-format prompt what the graph has no links for. */
+/** Adds the missing links to the API-format prompt. */
 function spread(output) {
   const from = Object.values(output).find(({ class_type }) => class_type === "LabEverywhere")?.inputs.image;
   if (!from) return;

@@ -1,5 +1,5 @@
 /**
- * Combos that are hidden by overwriting their type, and shown again when a number says so.
+ * Hides combos by overwriting their type, and shows as many as a number says.
  */
 
 import { app } from "/scripts/app.js";

@@ -1,5 +1,5 @@
 /**
- * Widgets that a node gets a moment after it was made.
+ * Adds widgets to a node a moment after it was created.
  */
 
 import { app } from "/scripts/app.js";

@@ -1,5 +1,5 @@
 /**
- * Widgets that are removed and made anew by another widget's callback, as video savers and typed primitives do it.
+ * Rebuilds widgets in the callback of another one, as video savers and typed primitives do.
  */
 
 import { app } from "/scripts/app.js";
@@ -11,7 +11,7 @@ const FORMATS = {
 };
 const TYPES = { STRING: ["text", ""], INT: ["number", 0], BOOLEAN: ["toggle", false] };
 
-/** Replace all widgets after the first one. */
+/** Replaces all widgets after the first one. */
 function rebuild(node, wanted) {
   for (const widget of node.widgets.splice(1)) widget.onRemove?.();
   for (const [name, [type, value]] of Object.entries(wanted)) node.addWidget(type, name, value, () => {}, {});
@@ -20,7 +20,7 @@ function rebuild(node, wanted) {
 
 const kind = (value) => [{ number: "number", boolean: "toggle" }[typeof value] ?? "text", value];
 
-/** Have the first widget's callback rebuild the others, now and whenever it is called. */
+/** Rebuilds the other widgets now and in the callback of the first one. */
 function follow(node, wanted) {
   const [first] = node.widgets;
   const { callback } = first;

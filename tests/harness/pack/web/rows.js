@@ -1,5 +1,5 @@
 /**
- * Rows drawn by the pack itself, each with an object as its value, below a header and a divider and above a button.
+ * Rows that the pack draws itself, with objects as values, below a header and a divider and above a button.
  */
 
 import { app } from "/scripts/app.js";
@@ -20,7 +20,7 @@ class Row {
     return this.#value;
   }
 
-  /** Whatever is no object becomes an empty row, without a word. */
+  /** Anything but an object silently becomes an empty row. */
   set value(value) {
     this.#value = typeof value === "object" && value !== null ? value : { ...EMPTY };
   }

@@ -1,5 +1,5 @@
 /**
- * A seed without the frontend's control: the pack takes that widget away and has buttons of its own.
+ * Removes the frontend's control of a seed and adds buttons instead.
  */
 
 import { app } from "/scripts/app.js";
