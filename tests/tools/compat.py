@@ -1,5 +1,5 @@
-"""What `dev.py compat` does: tests without a ComfyUI on each Python there is, with the oldest and newest aiohttp, and
-the core of the tests with one on each frontend that is supported."""
+"""`dev.py compat`: the fast tests on each installed Python with the oldest and newest aiohttp, and the core tests on
+each supported frontend."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .steps import say
 
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 PLACE = build.STACK / "compat"
-# What ComfyUI 0.3.75 allows at the least; None stands for the newest.
+# The oldest version that ComfyUI 0.3.75 allows, and the newest (None).
 AIOHTTP = ("3.11.8", None)
 TOOLS = ("pytest==9.2.0", "pytest-asyncio==1.5.0", "hypothesis>=6.150", "pillow")
-# The parts without ComfyUI and a browser. Left out is what runs in ComfyUI, in Node.js, and what reads our own
-# documents, which Python 3.10 has no TOML for; those are the same everywhere.
+# Tests without ComfyUI and a browser. LEFT_OUT lists those that need ComfyUI, Node.js or tomllib, which Python 3.10
+# lacks; they do not depend on the version of Python.
 PARTS = ("tests/common", "tests/bridge", "tests/downloads", "tests/fuzz")
-# What a frontend must be able to do, oldest and newest included; the other tests of the live graph run on those only.
+# Run on every supported frontend; the other tests of the graph run on the oldest and the newest one only.
 CORE = tuple(
     f"tests/e2e/page/{name}.py"
     for name in (
@@ -38,28 +38,28 @@ LEFT_OUT = (
 
 
 def main(frontends: Sequence[str]) -> int:
-    """Run them all on these frontends, and return 1 if any failed; without frontends on all Pythons and frontends."""
+    """Run the core tests on these frontends, or everything without any; returns 1 if a test failed."""
     failed = 0 if frontends else sum(_on_python(version, python) for version, python in _pythons().items())
     for version in frontends or build.ALL_FRONTENDS:
-        # One after the other: each is a ComfyUI and a Chromium of its own.
+        # Sequentially, since each run starts ComfyUI and Chromium.
         failed += _tested(f"frontend {version}", [build.PYTHON, "-m", "pytest", "-q", f"--frontends={version}", *CORE])
     return 1 if failed else 0
 
 
 def fast_tests(version: str) -> int:
-    """Run the tests without a ComfyUI on one Python, and return 1 if any failed.
+    """Run the fast tests on one Python; returns 1 if a test failed.
 
     Raises:
-        Stop: if this machine has no such Python.
+        Stop: this version is not installed.
     """
     python = _python(version)
     if python is None:
-        raise steps.Stop(f"There is no Python {version} on this machine; install it, so that python{version} is found.")
+        raise steps.Stop(f"Python {version} is not installed; install it so that python{version} is on the path.")
     return 1 if _on_python(version, python) else 0
 
 
 def _on_python(version: str, python: str) -> int:
-    """How many runs failed."""
+    """Returns the number of failed runs."""
     failed = 0
     for aiohttp in AIOHTTP:
         venv = _venv(version, python, aiohttp)
@@ -70,7 +70,7 @@ def _on_python(version: str, python: str) -> int:
 
 
 def _tested(what: str, command: Sequence[str | Path]) -> bool:
-    """Run tests and print how that ended; whether it failed."""
+    """Run tests and print the result; returns whether they failed."""
     done = subprocess.run(command, cwd=build.ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     say(f"  {what}: {done.stdout.strip().rpartition(chr(10))[2]}")
     if done.returncode != 0:
@@ -79,26 +79,26 @@ def _tested(what: str, command: Sequence[str | Path]) -> bool:
 
 
 def _pythons() -> dict[str, str]:
-    """The Pythons of this machine by version; one that it has not is named and left out."""
+    """Returns the installed Pythons by version; prints the missing ones."""
     found: dict[str, str] = {}
     for version in VERSIONS:
         python = _python(version)
         if python is None:
-            say(f"  Python {version}: not on this machine")
+            say(f"  Python {version}: not installed")
         else:
             found[version] = python
     return found
 
 
 def _python(version: str) -> str | None:
-    """The Python of that version, if this machine has one; it may be pyenv's, which need not be on the path."""
+    """Returns the Python of this version or None; also finds those of pyenv, which need not be on the path."""
     kept = map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), reverse=True))
-    # What is on the path may be pyenv's stand-in, which runs only what is chosen.
+    # python3.x on the path may be a pyenv shim, which runs only the selected versions.
     return next((python for python in (shutil.which(f"python{version}"), *kept) if _says(python) == version), None)
 
 
 def _says(python: str | None) -> str:
-    """The version a Python says it is; empty where it does not run."""
+    """Returns the version that a Python reports, or an empty text if it does not run."""
     if python is None:
         return ""
     done = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
@@ -107,7 +107,7 @@ def _says(python: str | None) -> str:
 
 
 def _venv(version: str, python: str, aiohttp: str | None) -> Path:
-    """A Python of its own with what this package needs; made anew when that changes."""
+    """Returns the Python of a virtual environment with the requirements; recreated when they change."""
     place = PLACE / f"{version}-{aiohttp or 'newest'}"
     wanted = ["-r", str(build.ROOT / "requirements.txt"), *TOOLS, f"aiohttp=={aiohttp}" if aiohttp else "aiohttp"]
     mark = place / "made.txt"
@@ -115,9 +115,9 @@ def _venv(version: str, python: str, aiohttp: str | None) -> Path:
     content = "\n".join([*wanted, (build.ROOT / "requirements.txt").read_text("utf-8")])
     if not mark.exists() or mark.read_text("utf-8") != content:
         shutil.rmtree(place, ignore_errors=True)
-        steps.run(f"making Python {version}", [python, "-m", "venv", place], build.LOGS / "compat.log")
+        steps.run(f"creating a venv of Python {version}", [python, "-m", "venv", place], build.LOGS / "compat.log")
         command: list[str | Path] = [inside, "-m", "pip", "install", "--quiet", *wanted]
-        steps.run("installing what it needs", command, build.LOGS / "compat.log")
+        steps.run("installing the requirements", command, build.LOGS / "compat.log")
         mark.write_text(content, "utf-8")
     return inside
 

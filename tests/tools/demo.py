@@ -1,4 +1,4 @@
-"""What `dev.py demo` and `dev.py run` do: a ComfyUI with this extension, an open tab, and a program that drives it."""
+"""`dev.py demo` and `dev.py run`: start ComfyUI with this extension and a tab, and for the demo drive it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from . import build
 from .steps import Stop, say
 
 RESULTS = build.STACK / "demo"
-# Seconds between two looks at whether ComfyUI still runs.
+# Seconds between two checks whether ComfyUI is running.
 WATCH_EVERY = 0.5
 
-# A picture of one colour, inverted and saved: runs without any model. In ComfyUI's API format.
+# A picture of one colour, inverted and saved, in API format; needs no model.
 WORKFLOW: dict[str, Any] = {
     "1": {
         "class_type": "EmptyImage",
@@ -43,22 +43,22 @@ WORKFLOW: dict[str, Any] = {
 
 
 class Narrator:
-    """Prints each step with the seconds it took."""
+    """Prints each step with its duration in seconds."""
 
     def __init__(self) -> None:
         self.started = self.last = time.monotonic()
 
-    def tell(self, step: str) -> None:
+    def report(self, step: str) -> None:
         now = time.monotonic()
         say(f"  {now - self.last:7.3f} s  {step}")
         self.last = now
 
 
 async def demo(frontend: str) -> None:
-    """Drive the open tab as any program would, over plain HTTP, and write picture and screenshot to RESULTS.
+    """Drive the open tab over HTTP, and write the picture and a screenshot to RESULTS.
 
     Raises:
-        Stop: a step failed; the sentence says which and why.
+        Stop: a step failed.
     """
     narrator = Narrator()
     say(f"ComfyUI {build.COMFYUI_VERSION} with frontend {frontend}:")
@@ -66,14 +66,14 @@ async def demo(frontend: str) -> None:
         tempfile.TemporaryDirectory(dir=build.STACK, prefix="demo-") as folder,
         ComfyProcess(Path(folder) / "base", frontend=frontend) as comfy,
     ):
-        narrator.tell(f"ComfyUI answers at {comfy.url}")
+        narrator.report(f"ComfyUI runs at {comfy.url}")
         async with _open_tab(comfy, Path(folder)) as tab:
-            narrator.tell(f"the tab is open and connected as webui {tab.webui}")
+            narrator.report(f"the tab is open and connected as webui {tab.webui}")
             picture = await asyncio.to_thread(_program, comfy, narrator)
             _write("demo.png", picture)
             await tab.page.wait_for_timeout(500)
             await tab.screenshot(_result("tab.png"))
-            narrator.tell("took a screenshot of the tab")
+            narrator.report("took a screenshot of the tab")
             if tab.errors:
                 raise Stop(f"The extension wrote errors to the browser's console: {tab.errors}")
     say(f"Picture: {RESULTS / 'demo.png'}\nTab:     {RESULTS / 'tab.png'}")
@@ -81,26 +81,26 @@ async def demo(frontend: str) -> None:
 
 
 def _program(comfy: ComfyProcess, narrator: Narrator) -> bytes:
-    """The part that any program can do; returns the picture."""
+    """Load, edit and run a workflow as any program can; returns the picture."""
     _call(comfy, "load_workflow", {"workflow": WORKFLOW})
-    narrator.tell("load_workflow: EmptyImage, ImageInvert, SaveImage are in the open tab")
+    narrator.report("load_workflow: EmptyImage, ImageInvert, SaveImage are in the open tab")
     before = _call(comfy, "get_fields", {"fields": ["Canvas.width", "Canvas.color", "Result.filename_prefix"]})
-    narrator.tell(f"get_fields: {json.dumps(before['response'])}")
-    # 0xRRGGBB; inverted it comes out as ComfyUI's blue.
+    narrator.report(f"get_fields: {json.dumps(before['response'])}")
+    # 0xRRGGBB; inverted it is ComfyUI's blue.
     fields = [["Canvas.width", 640], ["Canvas.color", 0xE87C0E], ["Result.filename_prefix", "demo"]]
     set_answer = _call(comfy, "set_fields", {"fields": fields})
     now = {path: entry["value"] for path, entry in set_answer["response"].items()}
-    narrator.tell(f"set_fields: {json.dumps(now)}")
+    narrator.report(f"set_fields: {json.dumps(now)}")
     answer = _call(comfy, "run", {"outputs": "base64"})
     [output] = answer["response"]["outputs"]
-    narrator.tell(f"run: {output['title']} saved {output['filename']}")
+    narrator.report(f"run: {output['title']} saved {output['filename']}")
     return base64.b64decode(output["base64"])
 
 
 def _call(comfy: ComfyProcess, command: str, request: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = comfy.post(f"/uiapi/{command}", request)
     if answer.get("status") != "ok":
-        raise Stop(f"{command} answered {answer.get('code')}: {answer.get('error')}")
+        raise Stop(f"{command} failed with {answer.get('code')}: {answer.get('error')}")
     return answer
 
 
@@ -124,19 +124,19 @@ async def _open_tab(comfy: ComfyProcess, folder: Path) -> AsyncIterator[Tab]:
 
 
 async def serve(port: int, frontend: str, browser: bool) -> None:
-    """Start ComfyUI, open a tab if asked for, and return only when it has ended.
+    """Start ComfyUI, optionally open a tab, and run until ComfyUI ends.
 
-    Its base directory is kept from one call to the next, so that what was saved is there again.
+    The base directory of ComfyUI is kept for the next call.
     """
     with ComfyProcess(build.STACK / "run", frontend=frontend, port=port) as comfy:
         say(f"ComfyUI {build.COMFYUI_VERSION} with frontend {frontend}: {comfy.url}\nIts log: {comfy.log}")
-        say("Ctrl-C ends it.")
+        say("Press Ctrl-C to stop it.")
         if browser and _has_screen():
             webbrowser.open(comfy.url)
         elif browser:
             with tempfile.TemporaryDirectory(dir=build.STACK, prefix="run-") as folder:
                 async with _open_tab(comfy, Path(folder)) as tab:
-                    say(f"There is no screen, so a headless Chromium has it open as webui {tab.webui}.")
+                    say(f"No display was found; a headless Chromium has it open as webui {tab.webui}.")
                     await _until_it_ends(comfy)
         await _until_it_ends(comfy)
 
@@ -146,6 +146,6 @@ def _has_screen() -> bool:
 
 
 async def _until_it_ends(comfy: ComfyProcess) -> None:
-    while comfy.is_alive():  # noqa: ASYNC110 - another process' end sets no event
+    while comfy.is_alive():  # noqa: ASYNC110 - the end of a process sets no event
         await asyncio.sleep(WATCH_EVERY)
-    raise Stop(f"ComfyUI ended by itself; the end of its log:\n{comfy.log_text()[-2000:]}")
+    raise Stop(f"ComfyUI ended unexpectedly; the end of its log:\n{comfy.log_text()[-2000:]}")

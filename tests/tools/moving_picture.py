@@ -1,4 +1,4 @@
-"""The README's moving picture: a program turns two knobs of the open graph, and what it makes changes with each run."""
+"""Makes the README's animation: a program changes fields of the open graph, and each run gives a new picture."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from comfyui_uiapi.tests.harness import installed_client  # noqa: F401 - by it the client is found
+from comfyui_uiapi.tests.harness import installed_client  # noqa: F401 - makes `uiapi` importable
 from PIL import Image
 
 from ..harness.browser.tab import Tab
 
-# After `installed_client`, by which it is found.
+# After `installed_client`, which makes it importable.
 from uiapi import Client  # isort: skip
 
-# Pixels of the picture, and what each of its frames is shown for in milliseconds: a line that is being written, what
-# came of it, and the last one.
+# Pixels of the picture, and the duration of its frames in milliseconds: after a line is written, after its run, and of
+# the last frame.
 SIZE = (960, 600)
 WRITTEN, DONE, LAST = 450, 800, 2500
 QUALITY = 72
@@ -53,7 +53,7 @@ TURNS: list[tuple[str, Any]] = [
 BEGINNING = [">>> from uiapi import Client", ">>> client = Client()"]
 LINES_SHOWN = 5
 
-# Where the graph is seen in full, and a terminal in front of it.
+# Shows the whole graph, and a terminal in front of it.
 LOOK = """() => {
     app.canvas.ds.scale = 0.94
     app.canvas.ds.offset = [85, 130]
@@ -69,7 +69,7 @@ WRITE = "text => { document.getElementById('terminal').textContent = text }"
 
 
 def evening(width: int = 480, height: int = 300) -> bytes:
-    """A landscape as PNG: a low sun over three ridges."""
+    """Returns a PNG of a landscape: a low sun over three ridges."""
     down, right = numpy.mgrid[0:height, 0:width].astype(float)
     down, right = down / height, right / width
     sky = numpy.stack([60 + 190 * down, 70 + 90 * down, 130 + 10 * down], -1)
@@ -85,7 +85,7 @@ def evening(width: int = 480, height: int = 300) -> bytes:
 
 
 async def take(tab: Tab, path: Path) -> None:
-    """Drive the tab and write the picture; its ComfyUI has `evening` as evening.png since before the tab was opened."""
+    """Drive the tab and write the animation. ComfyUI's input folder must contain `evening` as evening.png."""
     frames: list[Image.Image] = []
     durations: list[int] = []
     lines = [*BEGINNING]
@@ -100,7 +100,7 @@ async def take(tab: Tab, path: Path) -> None:
         await asyncio.to_thread(client.load, WORKFLOW, "evening")
         await asyncio.to_thread(client.commands.batch, PLACES)
         await asyncio.to_thread(client.run)
-        # The page has brought the whole graph into view by then, and no longer says that a run is queued.
+        # By then the page has brought the whole graph into view and hidden the message that a run is queued.
         await tab.page.wait_for_timeout(6000)
         await tab.page.evaluate(LOOK)
         await shoot(DONE)
@@ -110,7 +110,7 @@ async def take(tab: Tab, path: Path) -> None:
             await shoot(WRITTEN)
             done = await asyncio.to_thread(client.run, {field: value})
             lines.append(f"{done.image.filename}  {done.execution_time:.2f} s")
-            # The page draws the new picture once it has loaded it.
+            # The page needs time to load and draw the new picture.
             await tab.page.wait_for_timeout(700)
             await shoot(DONE)
     durations[-1] = LAST

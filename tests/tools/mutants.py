@@ -1,8 +1,8 @@
-"""What `dev.py mutants` does: puts one mistake at a time into the code and looks whether the tests of its room notice.
+"""`dev.py mutants`: changes the code one mistake at a time and checks whether the tests of its folder detect it.
 
-The mistakes are cosmic-ray's, and a few that it does not have: a statement or an argument left out, `None` returned,
-`in` turned around, nothing caught. Its own runner is not used, since it runs every test for every mistake: here only
-those that execute the line are run, which coverage.py lists beforehand. All of it happens in a copy of the tree.
+The mistakes are those of cosmic-ray and a few more: a statement or an argument removed, `None` returned, `in` negated,
+an exception not caught. The runner of cosmic-ray is not used, since it runs every test for every mistake; here only the
+tests that execute the line are run, as recorded by coverage.py. Everything runs in copies of the tree.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from .build import PYTHON, ROOT, STACK
 from .lint import checks
 from .steps import say
 
-# Only this command needs them, so they are no part of what every other builds first.
+# Installed only for this command.
 MUTATIONS = ("cosmic-ray==8.7.0",)
 COVERAGE = ("coverage==7.17.5", "pytest-cov==7.1.0")
 PLACE = STACK / "mutants"
 ROOMS = {name: f"tests/{name}" for name in ("bridge", "downloads", "client")}
-# Of cosmic-ray's operators those that make mistakes a person makes; of the comparisons only the neighbours.
+# The operators of cosmic-ray that resemble human mistakes; of the comparisons only the most similar ones.
 PLAUSIBLE = re.compile(
     r"core/(?:AddNot|Replace(?:TrueWithFalse|FalseWithTrue|AndWithOr|OrWithAnd|BreakWithContinue|ContinueWithBreak)"
     r"|NumberReplacer|RemoveDecorator|ZeroIterationForLoop|ReplaceUnaryOperator_Delete_\w+"
@@ -63,9 +63,9 @@ class Mutant:
 
 
 def main(files: Sequence[str], most: int, seed: int, jobs: int) -> int:
-    """Try mistakes in these files, or in all of the rooms; returns 0, whatever came of it: it is a report."""
+    """Try mistakes in these files (default: all) and print a report; always returns 0."""
     steps.make(PLACE, " ".join([*MUTATIONS, *COVERAGE]), _install)
-    # After what is installed, whose versions the tests are for.
+    # At the end of the path, so that the versions in .venv are used first.
     sys.path.append(str(PLACE / "mutations"))
     paths = [_path(name) for name in files] or [
         path for path in map(_relative, checks.files()) if path.endswith(".py") and path.split("/")[0] in ROOMS
@@ -104,7 +104,7 @@ def _report(results: Iterable[tuple[Mutant, bool]]) -> None:
 
 
 class Room:
-    """The tests of a room, and which of them execute which line."""
+    """The tests of a folder, and the lines that each of them executes."""
 
     def __init__(self, name: str, copy: Path) -> None:
         self.tests = ROOMS[name]
@@ -113,19 +113,19 @@ class Room:
         started = time.monotonic()
         command = ["--cov-report=", "--cov-context=test", f"--cov={copy / name}", "-rfE", self.tests]
         output = _pytest(command, copy, COVERAGE_FILE=str(data), PYTHONPATH=str(PLACE / "coverage"))
-        # What fails without a mistake is no witness of one.
+        # Tests that fail without a mistake cannot detect one.
         self.failing = [line[7:].partition(" - ")[0] for line in output.splitlines() if line.startswith("FAILED ")]
         if "ERROR" in output or not data.exists():
             raise steps.Stop(f"The tests of {name} must pass first:\n{output[-2000:]}")
         for test in self.failing:
-            say(f"  left out, since it fails without a mistake: {test}")
+            say(f"  skipped, since it fails without a mistake: {test}")
         self.seconds = time.monotonic() - started
         say(f"  {self.tests}: {self.seconds:.0f} s")
         self._contexts: dict[str, dict[int, list[str]]] = {}
         self._read(data)
 
     def _read(self, data: Path) -> None:
-        """By file and line the tests that execute it, as coverage.py kept them; read by a process that has it."""
+        """Read the tests by file and line from coverage.py's data, in a process that can import coverage.py."""
         script = (
             "import coverage, json, sys; data = coverage.CoverageData(sys.argv[1]); data.read(); "
             "print(json.dumps({name: data.contexts_by_lineno(name) for name in data.measured_files()}))"
@@ -139,19 +139,22 @@ class Room:
             self._contexts[path] = {int(line): contexts for line, contexts in lines.items()}
 
     def witnesses(self, mutant: Mutant, source: str) -> Iterator[list[str]]:
-        """The tests to run for a mistake, the likeliest first: those that execute its line, or any line of its file
-        for what runs on import; all of the room for what only runs in a process of its own."""
+        """Yields the tests to run for a mistake, the most likely to fail first.
+
+        These are the tests that execute its line; for a line that runs on import, those that execute any line of the
+        file; and all tests of the folder for a line that runs only in another process.
+        """
         lines = self._contexts.get(mutant.path, {})
         contexts = {context for line in _statement(source, mutant.line) for context in lines.get(line, ())}
         if "" in contexts:
             contexts.update(context for line in lines.values() for context in line)
         tests = {context.rpartition("|")[0] for context in contexts if context}
         stem = Path(mutant.path).stem
-        likely = [path for path in sorted((self._copy / self.tests).glob("test_*.py")) if _mentions(path, stem)]
+        likely = [path for path in sorted((self._copy / self.tests).rglob("test_*.py")) if _mentions(path, stem)]
         likely.sort(key=lambda path: path.stem != f"test_{stem}")
         first = [str(path.relative_to(self._copy)) for path in likely]
         if tests:
-            # Few files are read in much sooner than all of them.
+            # Importing a few test files is much faster than importing all.
             for name in first:
                 yield sorted(test for test in tests if test.partition("::")[0] == name)
             yield sorted(test for test in tests if test.partition("::")[0] not in first)
@@ -165,7 +168,7 @@ def _mentions(test: Path, stem: str) -> bool:
 
 
 def _try(mutant: Mutant, room: Room, copies: queue.SimpleQueue[Path]) -> bool:
-    """Whether the tests notice it."""
+    """Returns whether the tests detect the mistake."""
     copy = copies.get()
     target = copy / mutant.path
     source = target.read_text("utf-8")
@@ -185,15 +188,15 @@ def _try(mutant: Mutant, room: Room, copies: queue.SimpleQueue[Path]) -> bool:
 
 
 def _fails(output: str) -> bool:
-    """Whether a run of pytest failed in any way, such as a module that can no longer be imported."""
+    """Returns whether a run of pytest failed, including a module that cannot be imported."""
     passed = re.search(r"\b\d+ (?:passed|deselected)\b", output) is not None
     return not passed or re.search(r"\b\d+ (?:failed|error)", output) is not None
 
 
 def _pytest(arguments: Sequence[str], copy: Path, seconds: float = 3600, **environment: str) -> str:
-    """What pytest wrote; what takes too long is ended, as what a mistake has let hang."""
+    """Returns the output of pytest; a run that takes too long is ended and counts as failed."""
     command: list[str | Path] = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    # A file changes several times within the second that its compiled form is kept by.
+    # Compiled files are matched by the second of their source, which may change several times within one.
     variables = {"PYTHONDONTWRITEBYTECODE": "1", **environment}
     with tempfile.TemporaryFile() as output:
         process = children.start(command, output=output, cwd=copy, env=variables)
@@ -208,7 +211,7 @@ def _pytest(arguments: Sequence[str], copy: Path, seconds: float = 3600, **envir
 
 
 def _install(folder: Path) -> None:
-    """Each apart from `.venv`, and coverage.py without what .venv has already."""
+    """Install both outside of `.venv`; coverage.py without the packages that `.venv` has."""
     for name, packages, how in (("mutations", MUTATIONS, []), ("coverage", COVERAGE, ["--no-deps"])):
         where: list[str | Path] = ["--quiet", "--target", folder / name, *how]
         command: list[str | Path] = [PYTHON, "-m", "pip", "install", *where, *packages]
@@ -232,14 +235,14 @@ def _relative(path: Path) -> str:
 def _path(name: str) -> str:
     path = Path(name).resolve()
     if not path.is_relative_to(ROOT) or path.suffix != ".py" or _relative(path).split("/")[0] not in ROOMS:
-        raise steps.Stop(f"{name} is no Python file of {', '.join(ROOMS)}.")
+        raise steps.Stop(f"{name} is not a Python file in {', '.join(ROOMS)}.")
     if not path.is_file():
-        raise steps.Stop(f"There is no {name}.")
+        raise steps.Stop(f"{name} does not exist.")
     return _relative(path)
 
 
 def _mutants(path: str) -> Iterator[Mutant]:
-    """Every mistake that can be made in a file, at most one of each kind at a place."""
+    """Yields all mistakes in a file, at most one of each kind at each position."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import MutationVisitor
 
@@ -249,10 +252,10 @@ def _mutants(path: str) -> Iterator[Mutant]:
     for name, operator in _operators():
         places = [(node, place[0]) for node in nodes for place in operator.mutation_positions(node)]
         for occurrence, (node, start) in enumerate(places):
-            # A number one larger and one less stand at one place: the first is enough.
+            # A number is changed in two ways at one position; the first is enough.
             if start in (other for _, other in places[:occurrence]) or any(a <= start < b for a, b in spared):
                 continue
-            # The star that parameters by name come after is no product.
+            # The star before keyword-only parameters is not a multiplication.
             if node.type == "operator" and node.parent.type in ("parameters", "lambdef"):
                 continue
             code = MutationVisitor.mutate_code(source, operator, occurrence)
@@ -280,14 +283,14 @@ def _compiles(code: str) -> bool:
 
 
 def _change(before: str, after: str) -> str:
-    """The changed lines, short."""
+    """Returns the changed lines, shortened."""
     lines = [*difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)][2:]
     old, new = (" ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in "-+")
     return f"{old}  ->  {new}"[:300]
 
 
 def _spared(tree: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where a mistake changes nothing: annotations, which are not evaluated, and what only the type checker reads."""
+    """Yields ranges where a mistake has no effect: annotations, and code for the type checker only."""
     for node in ast.walk(tree):
         places: list[Any] = []
         if isinstance(node, ast.AnnAssign | ast.arg):
@@ -302,7 +305,7 @@ def _spared(tree: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def _statement(source: str, line: int) -> range:
-    """The lines of the innermost statement at a line; of one that has a body, those before it."""
+    """Returns the lines of the innermost statement at a line, without its body."""
     found = range(line, line + 1)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno):
@@ -314,7 +317,7 @@ def _statement(source: str, line: int) -> range:
 
 
 class StatementDropped:
-    """A call for its effect, or the raising of an error, left out; not a line for the log."""
+    """Removes a call or a raise statement, except log calls."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         effect = node.type == "simple_stmt" and node.children[0].type in ("atom_expr", "power", "raise_stmt")
@@ -330,7 +333,7 @@ class StatementDropped:
 
 
 class NoneReturned:
-    """`None` in place of what a function returns."""
+    """Returns None instead of a value."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         if node.type == "return_stmt" and node.children[1].get_code().strip() != "None":
@@ -344,7 +347,7 @@ class NoneReturned:
 
 
 class ArgumentDropped:
-    """An argument that is given by its name left out."""
+    """Removes a keyword argument."""
 
     def _places(self, node: Any) -> list[int]:
         if node.type != "arglist":
@@ -356,7 +359,7 @@ class ArgumentDropped:
         ]
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
-        # All at once: the node changes while cosmic-ray goes through them.
+        # A list, since the node changes while cosmic-ray iterates.
         return iter([(node.children[at].start_pos, node.children[at].end_pos) for at in self._places(node)])
 
     def mutate(self, node: Any, index: int) -> Any:
@@ -367,7 +370,7 @@ class ArgumentDropped:
 
 
 class NothingCaught:
-    """An `except` of no exception at all."""
+    """Makes an `except` clause catch nothing."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         if node.type == "except_clause":
@@ -381,7 +384,7 @@ class NothingCaught:
 
 
 class MembershipSwapped:
-    """`in` for `not in`, and the other way round."""
+    """Replaces `in` with `not in`, and vice versa."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         if node.type == "comparison" and node.children[1].get_code().split() in (["in"], ["not", "in"]):

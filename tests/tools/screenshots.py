@@ -1,4 +1,4 @@
-"""What `dev.py screenshots` does: takes the documentation's pictures anew, on a real ComfyUI."""
+"""`dev.py screenshots`: takes the pictures of the documentation on a real ComfyUI."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .steps import say
 PLACE = build.ROOT / ".assets"
 OPEN_PANEL = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.uiapi')"
 NO_WARNING = "() => app.extensionManager.setting.set('Comfy.Workflow.ShowMissingModelsWarning', false)"
-# Beside the panel, which covers the left of the canvas.
+# Moves the graph next to the panel, which covers the left of the canvas.
 BESIDE_PANEL = """() => {
     app.canvas.ds.scale = 0.85
     app.canvas.ds.offset = [365, 180]
@@ -37,7 +37,7 @@ MISSING = {
     str(at): {"class_type": kind, "inputs": {name: file}, "_meta": {"title": title}}
     for at, (title, (kind, name, file)) in enumerate(zip(("Upscaler", "VAE"), LOADERS, strict=True), 1)
 }
-# Where the first of them is, on a host that stands for Hugging Face, and its bytes.
+# The path of the first model on a host that replaces Hugging Face, and its size in bytes.
 REPOSITORY = "/example/upscalers/resolve/main/4x-upscaler.safetensors"
 MODEL_SIZE = 67_000_000
 
@@ -89,7 +89,7 @@ async def _pose(tab: Tab) -> None:
     offered = json.loads(json.dumps(WORKFLOW))
     offered["1"]["inputs"].update(width=1024, height=768)
     offered["4"] = {"class_type": "PreviewImage", "_meta": {"title": "Preview"}, "inputs": {"images": ["2", 0]}}
-    message = {"title": "A larger canvas", "message": "1024 by 768, with a preview beside the saved picture."}
+    message = {"title": "A larger canvas", "message": "1024 by 768, with a preview next to the saved picture."}
     await _dialog(tab, ask, "render.py", "send_workflow", {"workflow": offered, **message}, "offer")
     await ask("render.py", "load_workflow", {"workflow": MISSING})
     await _settle(tab)
@@ -100,7 +100,7 @@ async def _pose(tab: Tab) -> None:
 
 
 async def _dialog(tab: Tab, ask: Ask, name: str, command: str, data: dict[str, Any], picture: str) -> None:
-    """Ask what the person is asked about, take the picture, and say no."""
+    """Send a command that opens a dialog, take the picture, and close the dialog."""
     asked = asyncio.ensure_future(ask(name, command, data))
     await tab.page.get_by_role("dialog").wait_for()
     await _keep(tab, picture)
@@ -109,14 +109,14 @@ async def _dialog(tab: Tab, ask: Ask, name: str, command: str, data: dict[str, A
 
 
 async def _settle(tab: Tab) -> None:
-    """Show the graph beside the panel, once the page has brought the whole of it into view."""
+    """Move the graph next to the panel, after the page has brought the whole graph into view."""
     await tab.page.wait_for_timeout(2000)
     await tab.page.evaluate(BESIDE_PANEL)
 
 
 async def _keep(tab: Tab, name: str) -> None:
-    """Take the page as a PNG of few colours, which is a fraction as large."""
-    # Nodes that were just changed glow for a moment, and dialogs come in by degrees.
+    """Save a screenshot of the page as a PNG with few colours, which is much smaller."""
+    # Changed nodes are highlighted for a moment, and dialogs fade in.
     await tab.page.wait_for_timeout(2000)
     with Image.open(BytesIO(await tab.page.screenshot())) as picture:
         path = PLACE / f"{name}.png"

@@ -1,6 +1,6 @@
-"""One step of building the environment: shown while it runs, made whole or not at all, and failing in one sentence.
+"""The steps of a build: their progress is printed, their results are complete or absent, and errors are one sentence.
 
-Standard library only: dev.py needs it before anything is installed.
+Uses only the standard library, since dev.py needs it before anything is installed.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pathlib import Path
 from ..harness import children
 
 STAMP = ".stamp"
-# Seconds between two lines about a step that still runs, where output is no terminal.
+# Seconds between progress lines of a step if the output is not a terminal.
 REPORT_EVERY = 20.0
 
 
 class Stop(Exception):
-    """The end of a command of dev.py; its text is the one sentence the person is shown."""
+    """Ends a command of dev.py; the text is the sentence that is printed."""
 
 
 def say(text: str) -> None:
-    """Print a line now; output that is piped to a file must show how far a build is, too."""
+    """Print a line and flush, so that a file with the output shows the progress of a build."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -39,7 +39,7 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a command of a build, its output in `log`, with a line that tells how long it has been running.
+    """Run a command with its output in `log`, and print how long it has been running.
 
     Raises:
         Stop: the command failed.
@@ -74,7 +74,7 @@ def run(
 
 
 def _why(title: str, log: Path) -> str:
-    """The sentence for a command that failed, read from what it wrote."""
+    """Returns the sentence for a command that failed, from its output."""
     text = log.read_text(errors="replace")
     if "No space left on device" in text or "ENOSPC" in text:
         return f"{title}: the disk is full; make room (about 4 GB are needed) and run the same command again."
@@ -97,21 +97,21 @@ def _why(title: str, log: Path) -> str:
     if any(sign in text for sign in unreachable):
         return (
             f"{title}: the package registry cannot be reached; check the network (and pip's or npm's proxy and index "
-            "settings) and run the same command again, it goes on where it stopped."
+            "settings) and run the same command again; it continues where it stopped."
         )
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("WARNING")]
     last = next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "no output")
-    return f"{title} failed ({last[:300]}); the whole output is in {log}, and the same command tries it again."
+    return f"{title} failed ({last[:300]}); the whole output is in {log}. Run the same command to try again."
 
 
 def make(target: Path, key: str, maker: Callable[[Path], None]) -> bool:
-    """Make a folder unless it is there already, made from the same `key`.
+    """Make a folder unless it exists and was made from the same `key`.
 
-    `maker` fills an empty folder beside it, which takes the target's place when it is complete: whoever is
-    interrupted leaves no half-made target behind.
+    `maker` fills a new folder, which replaces the target when it is complete, so that an interruption leaves no
+    incomplete target.
 
     Returns:
-        True if it was made now.
+        Whether it was made by this call.
     """
     if is_made(target, key):
         return False
@@ -126,7 +126,7 @@ def make(target: Path, key: str, maker: Callable[[Path], None]) -> bool:
 
 
 def is_made(target: Path, key: str) -> bool:
-    """Whether the folder is complete and made from this key."""
+    """Returns whether the folder is complete and was made from this key."""
     try:
         return (target / STAMP).read_text() == key
     except OSError:
@@ -134,7 +134,7 @@ def is_made(target: Path, key: str) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder; its stamp goes first, so that one deleted half-way never counts as made."""
+    """Delete a folder, its stamp first, so that a partly deleted folder never counts as made."""
     (folder / STAMP).unlink(missing_ok=True)
     if folder.exists():
         shutil.rmtree(folder)
@@ -142,9 +142,9 @@ def remove(folder: Path) -> None:
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold the build lock; a second build waits for the first one and says so.
+    """Hold the build lock; a second build prints a line and waits for the first one.
 
-    The system drops the lock with its holder, however that ends.
+    The system releases the lock when the process ends for any reason.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:

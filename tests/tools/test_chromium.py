@@ -1,4 +1,4 @@
-"""Finding a browser: the one that is named, one that runs, or one sentence that says how to get one."""
+"""Finding Chromium: the configured one, one that runs, or an error that says how to install it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from comfyui_uiapi.tests.tools.steps import Stop
 
 @pytest.fixture
 def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is all of PATH, on a machine without any other browser and without root."""
+    """The only folder on PATH, on a machine without another browser and without root."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.setattr(chromium, "MAC", tmp_path / "none")

@@ -1,4 +1,4 @@
-"""`dev.py compat --python`: the fast tests on one Python, or a sentence that says what is missing."""
+"""`dev.py compat --python`: the fast tests on one Python, or an error if it is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from comfyui_uiapi.tests.tools import compat, steps
 
 
 def test_a_python_that_is_not_there_is_named() -> None:
-    with pytest.raises(steps.Stop, match=r"no Python 3\.0 on this machine; install it"):
+    with pytest.raises(steps.Stop, match=r"Python 3\.0 is not installed; install it"):
         compat.fast_tests("3.0")
 
 

@@ -1,4 +1,4 @@
-"""Building: a step is made whole or not at all, made once, and fails in one sentence that says what to do."""
+"""Building: a step is complete or absent, made once, and fails in one sentence that says what to do."""
 
 from __future__ import annotations
 

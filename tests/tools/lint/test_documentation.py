@@ -1,4 +1,4 @@
-"""The documentation says what the code does: its tables are whole, its names are known, its links lead somewhere."""
+"""The documentation matches the code: its tables are complete, its names exist, and its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from comfyui_uiapi.tests.tools import build
 from PIL import Image
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-# Of a start page: what takes longer to read has a page of its own.
+# The README is a start page; longer texts have their own page.
 MOST_LINES = 200
 
 
@@ -69,7 +69,7 @@ def test_every_file_that_is_named_is_there(page: Page) -> None:
     folder = ""
     prose = re.sub(r"^```.*?^```$", "", page.text, flags=re.MULTILINE | re.DOTALL)
     for name in re.findall(r"`(\w[\w./-]*\.(?:py|js|mjs|sh|json|toml|md))`", prose):
-        # Without a folder it is beside the one that was named before.
+        # A name without a folder is in the folder of the name before it.
         path = Path(name) if "/" in name or not folder else Path(folder) / name
         known = [build.ROOT / path, build.ROOT / name, build.ROOT / "client/examples" / name]
         assert any(one.is_file() for one in known), name
@@ -94,7 +94,7 @@ def test_every_page_can_be_found_from_the_readme() -> None:
 
 def test_the_readme_is_a_start_page() -> None:
     assert len(README.text.splitlines()) <= MOST_LINES
-    # To be replaced in one place once it is known.
+    # Replaced in one place once the URL is known.
     assert sum(text.count("<repository>") for page in PAGES for _, text in page.blocks) == 1
 
 

@@ -17,7 +17,7 @@ FILES = {
 
 
 def found(root: Path, changed: dict[str, str | None]) -> list[str]:
-    """What is reported of the tree of FILES, with some of them changed, added or (None) left out."""
+    """Returns the problems in the tree of FILES, with some files changed, added or (None) removed."""
     for name, content in {**FILES, **changed}.items():
         if content is not None:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
