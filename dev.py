@@ -1,7 +1,8 @@
 """The commands for development: build, test, lint, run and others.
 
-`python3 dev.py --help` lists them. Uses only the standard library, and builds `.venv` and the stack (ComfyUI, frontends, Chromium) on first
-use. Code that needs installed packages is in tests/tools/ and runs after dev.py has restarted itself inside `.venv`.
+`python3 dev.py --help` lists them. Uses only the standard library, and builds `.venv` and the stack (ComfyUI, its
+frontends, Chromium) on first use. Code that needs installed packages is in tests/tools/ and runs after dev.py has
+restarted itself inside `.venv`.
 """
 
 from __future__ import annotations
