@@ -1,6 +1,6 @@
 """ComfyUI-uiapi: lets any program drive the ComfyUI graph that a person has open in the browser.
 
-ComfyUI imports this file and serves `web/` to the page; importing it anywhere else does nothing.
+ComfyUI imports this file and serves `web/` to the page; importing it outside ComfyUI does nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ def _bind() -> None:
         setup(prompt_server)
 
 
-# ComfyUI loads this file under a name with its folder in it; without a parent there is nothing to import from.
+# ComfyUI loads this file as a package; without a package relative imports would fail.
 if __package__:
     _bind()

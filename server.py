@@ -1,4 +1,4 @@
-"""The front door: binds every declared command and the websocket to ComfyUI's PromptServer; no logic of its own."""
+"""The entry point: binds all declared commands and the websocket to ComfyUI's PromptServer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-# Importing declares the commands, and the documents list them in this order.
+# Importing a module declares its commands; the documents list them in this order.
 # isort: off
 from .bridge.commands import fields as _fields, editing as _editing, execution as _execution  # noqa: F401
 from .bridge.commands import nodes_and_queue as _nodes_and_queue, workflow_tabs as _workflow_tabs  # noqa: F401
@@ -49,7 +49,7 @@ __all__ = [
 
 
 def setup(prompt_server: Any) -> Bridge:
-    """Serve /uiapi/* from a PromptServer whose application has not started yet."""
+    """Add /uiapi/* to a PromptServer whose application has not started yet."""
     comfy = Comfy(prompt_server)
     bridge = Bridge(comfy, Guard.from_environment(comfy.beyond_loopback))
     bridge.downloads = Room(bridge)
@@ -68,7 +68,7 @@ def setup(prompt_server: Any) -> Bridge:
 
 
 def add_routes(routes: web.RouteTableDef, bridge: Bridge) -> None:
-    """Add a route for every command, the websocket and its pages' key, the documents, and the rest of /uiapi/."""
+    """Add the routes of all commands, the websocket, the page key, the documents, and the fallback for /uiapi/."""
     for command in COMMANDS.values():
         if command.route:
             routes.route(command.method, f"/uiapi/{command.path}")(http_handler(bridge, command))
@@ -76,12 +76,12 @@ def add_routes(routes: web.RouteTableDef, bridge: Bridge) -> None:
     routes.get("/uiapi/ws")(websocket_handler(bridge))
     routes.get("/uiapi/openapi.json")(page_handler(bridge, _document, "application/json"))
     routes.get("/uiapi/docs")(page_handler(bridge, _page, "text/html"))
-    # (?s:…), since a path may hold an encoded end of a line.
+    # (?s:…), since a path may contain an encoded newline.
     routes.route("*", "/uiapi/{name:(?s:.*)}")(fallback_handler(bridge))
 
 
 def _document() -> str:
-    # At first use, as below: ComfyUI waits for every extension to import.
+    # Imported at first use, as below, since ComfyUI waits for every extension to import.
     from .bridge.api.openapi import document_text
 
     return document_text()

@@ -1,1 +1,1 @@
-"""The live graph: command declarations, one manager per open tab, the two transports, access and errors."""
+"""The server side of the live graph: protocol, tabs, policies, commands and routes."""

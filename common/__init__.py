@@ -1,1 +1,1 @@
-"""What both the bridge and the downloads stand on: errors, time, JSON files, signals and texts."""
+"""Code shared by the bridge and the downloads: errors, clocks, JSON files, signals and texts."""

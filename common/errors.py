@@ -1,14 +1,14 @@
-"""Every error this package answers: the code, the HTTP status that fits it, and how it looks on the wire.
+"""The error codes of this package with their HTTP statuses, and the exception that carries them.
 
-A caller sees one sentence that says what to do, a `code` to branch on and, where it helps, `details`.
+A caller gets one sentence that says what to do, a `code` to branch on and, where it helps, `details`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# One table from code to HTTP status. 408 is missing on purpose: HTTP clients repeat a request by
-# themselves on 408, and a repeated `execute` runs the workflow twice.
+# One table from code to HTTP status. 408 is missing on purpose: HTTP clients retry a request automatically
+# on 408, and a repeated `execute` runs the workflow twice.
 STATUS: dict[str, int] = {
     "malformed": 400,
     "bad_path": 400,
@@ -17,15 +17,15 @@ STATUS: dict[str, int] = {
     "token_required": 403,
     "wrong_token": 403,
     "forbidden": 403,
-    # Who would join as a tab and is not a page of this server's.
+    # A connection that asks to join as a tab but is not a page of this server.
     "wrong_page": 403,
-    # What the person at the browser does not allow; for now, or as a rule.
+    # Not allowed by the person at the browser, as a rule or (423) for now.
     "refused_by_person": 403,
     "paused": 423,
-    # What the operator does not allow of a download.
+    # Downloads that the operator does not allow.
     "host_refused": 403,
     "pickle_refused": 403,
-    # What a host answers about a model: log in, accept its terms, wait, it is not there, it is no longer there.
+    # What a host may require for a model: log in, accept its terms, or wait.
     "login_required": 403,
     "gated": 403,
     "early_access": 403,
@@ -45,7 +45,7 @@ STATUS: dict[str, int] = {
     "wrong_method": 405,
     "ambiguous_path": 409,
     "conflict": 409,
-    # A model file that is there and cannot be used, or is not the one that is wanted.
+    # A model file that exists but cannot be used, or is not the expected one.
     "damaged": 409,
     "revision_changed": 409,
     "tab_changed": 409,
@@ -67,7 +67,7 @@ STATUS: dict[str, int] = {
     "tab_failed": 502,
     "client_disconnected": 502,
     "source_failed": 502,
-    # What came is not what was promised, so nothing of it is kept.
+    # The downloaded file is not the expected one and is not kept.
     "not_a_model": 502,
     "size_mismatch": 502,
     "hash_mismatch": 502,
@@ -77,7 +77,7 @@ STATUS: dict[str, int] = {
     "timeout": 504,
 }
 
-# What a tab may answer by itself; any other code of a tab's is reported as tab_failed.
+# The codes a tab may answer; any other code from a tab is reported as tab_failed.
 TAB_CODES = frozenset(
     {
         "unknown_path",
@@ -101,7 +101,7 @@ DISCONNECTED_MESSAGE = "Client disconnected"
 
 
 class UiapiError(Exception):
-    """A refusal or failure that is meant for the caller.
+    """An error that is reported to the caller.
 
     Args:
         code: a key of STATUS.
@@ -123,7 +123,7 @@ class UiapiError(Exception):
         return STATUS[self.code]
 
     def anew(self) -> UiapiError:
-        """The same error without the frames it has come through, and so without what these hold."""
+        """Return the same error without a traceback, so that it keeps no frames and their objects alive."""
         return UiapiError(self.code, self.message, self.details)
 
     def envelope(self) -> dict[str, Any]:
@@ -135,10 +135,10 @@ class UiapiError(Exception):
 
 
 def stopping() -> UiapiError:
-    """The answer to whatever is asked, or still waited for, when ComfyUI ends."""
+    """Return the error for requests that arrive, or are still pending, when ComfyUI stops."""
     return UiapiError("shutting_down", "ComfyUI is stopping; try again once it is back.")
 
 
 def disconnected(**details: Any) -> UiapiError:
-    """The answer to every request whose tab went away; existing clients look for its exact sentence."""
+    """Return the error for requests whose tab disconnected; existing clients compare its exact sentence."""
     return UiapiError("client_disconnected", DISCONNECTED_MESSAGE, details)

@@ -1,7 +1,8 @@
-"""JSON files that are whole at every moment: written beside, synced, renamed; read with their version checked.
+"""Reads and writes versioned JSON files atomically.
 
-The form is `{"version": 1, <key>: …}`. A file that does not hold what it should is set aside under its date and
-reported; one of a newer version, or one that cannot be read, is an error and stays as it is.
+The format is `{"version": 1, <key>: …}`. A write goes to a temporary file that is synced and renamed. A file with
+invalid content is renamed to include the date, and reported; a file of a newer version, or one that cannot be read,
+raises an error and is left as it is.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ from .errors import UiapiError
 log = logging.getLogger("uiapi")
 
 VERSION = 1
-# Seconds after which a file beside is no write that is still going on.
+# Seconds after which a temporary file no longer belongs to a write in progress.
 _WRITES_TAKE = 5.0
 
 
 class Damaged(UiapiError):
-    """A file did not hold what it should, and was set aside; its place is free for a new one."""
+    """A file had invalid content and was renamed, so that a new one can be written."""
 
 
 async def read_json(path: Path, check: Callable[[dict[str, Any]], object] = lambda data: None) -> dict[str, Any] | None:
-    """The object in a file, or None when there is no file.
+    """Return the object in a file, or None if the file does not exist.
 
     Args:
         path: the file.
-        check: raises ValueError, with the reason, where the object is not what it should be.
+        check: raises ValueError, with the reason, if the object is invalid.
 
     Raises:
-        Damaged: the file is not JSON or failed the check, and was set aside.
-        UiapiError: `storage_failed` when it cannot be read or a newer version of this package wrote it.
+        Damaged: the file is not JSON or failed the check, and was renamed.
+        UiapiError: `storage_failed` if it cannot be read or was written by a newer version of this package.
     """
     try:
         async with aiofiles.open(path, encoding="utf-8") as file:
@@ -53,7 +54,7 @@ async def read_json(path: Path, check: Callable[[dict[str, Any]], object] = lamb
         raise await set_aside(path, f"it is not valid JSON: {error}") from error
     except OSError as error:
         raise UiapiError(
-            "storage_failed", f"{path.name} cannot be read ({error.strerror}); mend its permissions."
+            "storage_failed", f"{path.name} cannot be read ({error.strerror}); check its permissions."
         ) from error
     try:
         data = json.loads(text)
@@ -75,12 +76,12 @@ async def read_json(path: Path, check: Callable[[dict[str, Any]], object] = lamb
 
 
 async def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Put `data`, with the version, into a file; whoever reads it meanwhile sees the old or the new whole.
+    """Write `data`, with the version, to a file; a concurrent reader sees either the old or the new content.
 
-    Cancelled, it is let go once it is done: a write that is left halfway would leave a descriptor and a file behind.
+    A cancellation is raised after the write has finished: an interrupted one would leave a descriptor and a file open.
 
     Raises:
-        UiapiError: `storage_failed`, with the old file as it was.
+        UiapiError: `storage_failed`; the old file is unchanged.
     """
     text = json.dumps({"version": VERSION, **data}, indent=1, ensure_ascii=False)
     writing = asyncio.create_task(_write(path, text), name=f"uiapi write {path.name}")
@@ -100,7 +101,7 @@ async def _write(path: Path, text: str) -> None:
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        # Half a character, which UTF-8 cannot hold, becomes its JSON escape.
+        # A lone surrogate, which UTF-8 cannot encode, becomes its JSON escape.
         async with aiofiles.open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             await file.write(text)
             await file.flush()
@@ -116,10 +117,10 @@ async def _write(path: Path, text: str) -> None:
 
 
 async def set_aside(path: Path, why: str) -> Damaged:
-    """Keep a file that is not what it should be under its date, so that a new one can be begun; returns what to raise.
+    """Rename an invalid file to include the date, so that a new one can be written; returns the error to raise.
 
     Raises:
-        UiapiError: `storage_failed`, with the file where it was.
+        UiapiError: `storage_failed`; the file keeps its name.
     """
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
     kept = path.with_name(f"{path.name}.broken-{stamp}")
@@ -133,8 +134,8 @@ async def set_aside(path: Path, why: str) -> Damaged:
 
 
 def sweep(directory: Path, pattern: str = ".*.json.*.tmp") -> None:
-    """Take away what a write left that was killed in the middle, where that can be done. Blocks on the disk."""
-    # Another ComfyUI may be writing into the same folder right now.
+    """Remove the temporary files of writes that were killed, as far as possible. Blocks on the disk."""
+    # Another ComfyUI may be writing to the same directory.
     before = time.time() - _WRITES_TAKE
     for path in directory.glob(pattern):
         with contextlib.suppress(OSError):
@@ -143,7 +144,7 @@ def sweep(directory: Path, pattern: str = ".*.json.*.tmp") -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Have a rename in a folder survive a power cut, where the platform lets folders be synced."""
+    """Make a rename in a directory survive a power cut, on platforms that can sync directories."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -154,5 +155,5 @@ def sync_directory(path: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> UiapiError:
     return UiapiError(
-        "storage_failed", f"{path.name} cannot be written ({error.strerror}); mend the disk or its permissions."
+        "storage_failed", f"{path.name} cannot be written ({error.strerror}); check the disk and its permissions."
     )

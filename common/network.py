@@ -1,4 +1,4 @@
-"""Which hosts are this machine itself."""
+"""Recognizes loopback hosts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address, without port or brackets, can only mean this machine."""
+    """Whether a host name or IP address, without port or brackets, always refers to this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

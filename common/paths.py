@@ -1,4 +1,4 @@
-"""Whether one path lies within another."""
+"""Checks whether a path is inside a directory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def within(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
-    """Whether `path`, with every symlink followed, lies in `folder`."""
+    """Whether `path`, with all symlinks resolved, is inside `folder`."""
     real, root = os.path.realpath(path), os.path.realpath(folder)
     try:
         return os.path.commonpath([real, root]) == root

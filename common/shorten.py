@@ -1,20 +1,20 @@
-"""Values as answers and error sentences show them: a long one by its beginning and its length."""
+"""Shortens long values for answers and error messages to their beginning and length."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-# Characters of a value that is shown whole, and of the beginning of one that is not. The same
+# Characters up to which a value is shown whole, and of the beginning of a longer one. The same
 # as in web/common/shorten.js.
 SHOWN = 200
 BEGINNING = 100
-# Characters of a sentence of ComfyUI's or a page's own making.
+# Characters of an error message from ComfyUI or a page.
 SENTENCE = 1000
 
 
 def cut(value: Any) -> Any:
-    """The value itself, or a text that stands for it if its text, or else its JSON, has more than SHOWN characters."""
+    """Return the value, or its shortened text if the text (or JSON) of it has more than SHOWN characters."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
@@ -22,7 +22,7 @@ def cut(value: Any) -> Any:
 
 
 def cut_texts(thing: Any) -> Any:
-    """The same decoded JSON with every long text in it cut."""
+    """Return the same decoded JSON with every long string shortened."""
     if isinstance(thing, dict):
         return {key: cut_texts(value) for key, value in thing.items()}
     if isinstance(thing, (list, tuple)):
@@ -31,10 +31,10 @@ def cut_texts(thing: Any) -> Any:
 
 
 def sentence(text: str) -> str:
-    """Somebody else's sentence, cut if it is longer than any sentence."""
+    """Return an error message from ComfyUI or a page, shortened if it is longer than SENTENCE."""
     return text if len(text) <= SENTENCE else beginning(text, SENTENCE)
 
 
 def beginning(text: str, characters: int = BEGINNING) -> str:
-    """The beginning of a text, and its length."""
+    """Return the beginning of a text, followed by its length."""
     return f"{text[:characters]}… ({len(text)} characters)"

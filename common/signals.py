@@ -1,7 +1,7 @@
-"""What happens on Ctrl-C and SIGTERM: the bridge is closed while ComfyUI's loop still runs, then ComfyUI ends as ever.
+"""Signal handlers that close the bridge on Ctrl-C and SIGTERM while ComfyUI's loop still runs.
 
-ComfyUI stops its loop with the KeyboardInterrupt and never runs aiohttp's shutdown, and SIGTERM (of a service manager
-or a container) ends it where it stands, so `on_shutdown` alone would leave callers without an answer.
+ComfyUI stops its loop with the KeyboardInterrupt and never runs aiohttp's shutdown, and SIGTERM (from a service manager
+or a container) ends the process immediately. With `on_shutdown` alone, callers would get no answer.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any
 
 log = logging.getLogger("uiapi")
 
-# Seconds a signal waits for the bridge; what has not ended by then is as after a crash.
+# Seconds a signal waits for the bridge to close; work that has not ended by then is treated as after a crash.
 CLOSE_LIMIT = 1.5
-# Seconds after which the first signal is passed on although the loop has not taken it up.
+# Seconds after which the first signal is passed on even if the loop has not handled it.
 STUCK_LIMIT = CLOSE_LIMIT + 0.5
-# Who handles each signal as long as nobody has said otherwise.
+# The default handler of each signal.
 USUAL: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 def close_on_signals(close: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Have Ctrl-C and SIGTERM close the bridge first. Call it on the running loop.
+    """Make Ctrl-C and SIGTERM close the bridge first. Call it on the running loop.
 
-    Nothing is changed where somebody else handles them, or where the loop is not the main thread's.
+    Signals that have another handler are left alone, and so are all if the loop does not run on the main thread.
 
     Args:
-        close: ends within a moment; called once at the most.
+        close: closes the bridge quickly; called at most once.
 
     Returns:
-        Takes the change back.
+        A function that restores the default handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
@@ -51,20 +51,20 @@ def close_on_signals(close: Callable[[], Awaitable[None]]) -> Callable[[], None]
         try:
             await asyncio.wait_for(close(), CLOSE_LIMIT)
         except asyncio.TimeoutError:
-            log.warning("Not everything ended within %g s; downloads go on from what is on the disk.", CLOSE_LIMIT)
+            log.warning("Closing took longer than %g s; downloads will resume from what is on the disk.", CLOSE_LIMIT)
         finally:
             watchdog.cancel()
-            # In a callback of its own, so that it ends the loop and not this task.
+            # In a separate callback, so that the exception ends the loop and not this task.
             loop.call_soon(signal.raise_signal, number)
 
     def on_signal(raised: int, frame: FrameType | None) -> None:
         number = signal.Signals(raised)
-        # From here on both signals are ComfyUI's: the second one, ours in `end`, or the watchdog's.
+        # From now on ComfyUI handles both: a second signal, the one raised in `end`, and the watchdog's.
         restore()
         if not loop.is_running():
             signal.raise_signal(number)
             return
-        # The loop may be stuck; of what would end it here, only this reaches the main thread.
+        # The loop may be stuck; only this reaches the main thread.
         passing_on = _thread.interrupt_main if number is signal.SIGINT else signal.raise_signal
         watchdog = threading.Timer(STUCK_LIMIT, passing_on, [number])
         watchdog.daemon = True

@@ -1,7 +1,7 @@
-"""Which version of this package runs here, and which of the websocket's protocol it speaks."""
+"""The versions of this package and of its websocket protocol."""
 
 from __future__ import annotations
 
-# pyproject.toml's: `python3 dev.py generate` copies it from there.
+# Copied from pyproject.toml by `python3 dev.py generate`.
 VERSION = "0.2.0"
 PROTOCOL = 1

@@ -1,4 +1,4 @@
-"""Waiting for a task that is the bridge's own, and so may end with it while somebody waits."""
+"""Waits for tasks that the bridge owns and may cancel."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 async def outcome(task: asyncio.Task[T]) -> T:
-    """What a task of the bridge's own returns; who stops waiting leaves it going.
+    """Return the result of a task that the bridge owns; cancelling the wait does not cancel the task.
 
-    Raises what the task raises, and UiapiError `shutting_down` when it was ended: its own cancellation would else pass
-    for the caller's, who would then be answered nothing at all.
+    Raises what the task raises, and UiapiError `shutting_down` if the task was cancelled: otherwise its cancellation
+    would look like the caller's own, and the caller would get no answer.
     """
     try:
         return await asyncio.shield(task)

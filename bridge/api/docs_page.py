@@ -1,7 +1,7 @@
-"""The readable page of all commands at /uiapi/docs, made from the OpenAPI document.
+"""The HTML reference of all commands at /uiapi/docs, generated from the OpenAPI document.
 
-It is one HTML text without scripts, pictures or anything from elsewhere, so that it works offline and under any
-content security policy that ComfyUI sets.
+It is a single file without scripts, pictures or external resources, so that it works offline and under any content
+security policy of ComfyUI.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ td, th { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; 
 
 @cache
 def page() -> str:
-    """The page, as HTML."""
+    """Return the page as HTML."""
     return "".join(_page(document()))
 
 
@@ -40,7 +40,7 @@ def _page(doc: dict[str, Any]) -> Iterator[str]:
     title = escape(doc["info"]["title"])
     yield f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    # Else the browser would ask for one, which ComfyUI does not have.
+    # Otherwise the browser would request one, which ComfyUI does not have.
     yield '<link rel="icon" href="data:,">'
     yield f"<style>{STYLE}</style></head><body><h1>{title} {escape(doc['info']['version'])}</h1>"
     yield f"<p>{escape(doc['info']['description'])}</p>"
@@ -52,9 +52,9 @@ def _page(doc: dict[str, Any]) -> Iterator[str]:
             yield f"<h2>{escape(tag['name'])}</h2><p>{escape(tag['description'])}</p>"
         for operation in chosen:
             yield from _operation(doc, *operation)
-    yield "<h2>In every request</h2>"
+    yield "<h2>Parameters of every command</h2>"
     yield from _table(doc, _steering(doc))
-    yield "<h2>Errors</h2><p>Every refusal has this form; <code>code</code> is what to branch on.</p>"
+    yield "<h2>Errors</h2><p>Every error has this form; branch on <code>code</code>.</p>"
     yield from _table(doc, doc["components"]["schemas"]["Error"])
     yield "</body></html>\n"
 
@@ -85,7 +85,7 @@ def _operation(doc: dict[str, Any], path: str, method: str, item: dict[str, Any]
 
 
 def _quoted(text: str) -> str:
-    """A word for a POSIX shell."""
+    """Quote a word for a POSIX shell."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
@@ -119,7 +119,7 @@ def _resolve(doc: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _type(doc: dict[str, Any], schema: dict[str, Any]) -> str:
-    """A schema in the words of JSON, one line."""
+    """Return a schema's type on one line, in JSON's terms."""
     if "$ref" in schema:
         full = _resolve(doc, schema)
         return "{" + ", ".join(full["properties"]) + "}" if full.get("properties") else "object"

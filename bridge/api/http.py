@@ -1,4 +1,4 @@
-"""The HTTP side of every command: body in, envelope out, and nobody is worked for who has hung up."""
+"""The HTTP handlers of commands; work stops when the client disconnects."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ..protocol.codec import MAX_FRAME, decode_object, encode
 from ..protocol.command_spec import Command
 from .replies import HttpHandler, _response, answer, internal_error, program_name
 
-# Seconds between looks whether an HTTP caller is still there; aiohttp tells a handler nothing of it.
+# Seconds between checks whether an HTTP caller is still connected; aiohttp does not notify handlers.
 HANGUP_INTERVAL = 0.5
-# Bodies without a declared type and text/plain come from pages that post strings; a form never comes from a program.
+# Pages that post strings send text/plain or no type. A form is never sent by a program.
 JSON_TYPES = frozenset({"application/json", "text/plain", "application/octet-stream", "text/json"})
 
-# Seconds a body may make no progress: a caller that has vanished must not keep its connection for ever.
+# Seconds a body may make no progress, so that a lost caller does not keep its connection for ever.
 BODY_PAUSE = 20.0
 
 
 def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
-    """The aiohttp handler of one command."""
+    """Return the aiohttp handler of one command."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -37,7 +37,7 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
                 data = _query(request) if command.method == "GET" else await _body(request, load)
                 with HangupWatch(request):
                     agent = request.headers.get("User-Agent", "")
-                    # Over plain http a foreign page's GET comes without anything that tells it from a program's.
+                    # Over plain HTTP a foreign page's GET cannot be distinguished from a program's.
                     asks = command.method != "GET"
                     local = is_local(request.remote, request.headers)
                     caller = Caller(program=program_name(agent), agent=agent, asks=asks, local=local)
@@ -54,7 +54,7 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
 
 
 def fallback_handler(bridge: Bridge) -> HttpHandler:
-    """What answers every other path or method below /uiapi/, in the same envelope."""
+    """Return the handler of all other paths and methods below /uiapi/, which answers with an error envelope."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -69,7 +69,7 @@ def fallback_handler(bridge: Bridge) -> HttpHandler:
 
 
 def page_key_handler(bridge: Bridge) -> HttpHandler:
-    """What gives this server's own pages the key they join with."""
+    """Return the handler that gives this server's own pages the key to join as a tab."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -86,7 +86,7 @@ def page_key_handler(bridge: Bridge) -> HttpHandler:
 
 
 def page_handler(bridge: Bridge, text: Callable[[], str], content_type: str) -> HttpHandler:
-    """What serves a text about this server; `text` is called on a thread, since making it may take long."""
+    """Return the handler of a generated document; `text` is called on a thread, since it may take long."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -111,7 +111,7 @@ def _query(request: web.Request) -> dict[str, Any]:
 
 
 async def _body(request: web.Request, load: Load) -> dict[str, Any]:
-    """The JSON object in the body; an empty body is an empty object. UiapiError `too_large` and others."""
+    """Read the JSON object in the body; an empty body is an empty object. Raises UiapiError `too_large` and others."""
     if request.content_type not in JSON_TYPES:
         raise UiapiError(
             "unsupported_type", f"Send JSON with Content-Type: application/json, not {request.content_type[:80]!a}."
@@ -130,20 +130,18 @@ async def _body(request: web.Request, load: Load) -> dict[str, Any]:
 
 
 async def _chunk(request: web.Request) -> bytes:
-    """What has come of the body; empty at its end. UiapiError `malformed` when it is broken or does not go on."""
+    """Return the next part of the body, empty at its end. Raises UiapiError `malformed` if it is broken or stalls."""
     try:
-        # What has come already, which is nearly always all of it, needs no timer.
+        # The received part, which is nearly always the whole body, needs no timer.
         chunk = request.content.read_nowait()
         if chunk or request.content.at_eof():
             return chunk
         return await asyncio.wait_for(request.content.readany(), BODY_PAUSE)
     except asyncio.TimeoutError:
-        raise UiapiError(
-            "malformed", f"The body did not go on for {BODY_PAUSE:g} seconds; send it again, whole."
-        ) from None
-    # A coding or chunks that are none, or a connection that is lost; nothing that is a defect here.
+        raise UiapiError("malformed", f"The body stalled for {BODY_PAUSE:g} seconds; send all of it again.") from None
+    # An invalid encoding or chunk, or a lost connection; none of these is an internal error.
     except (web.RequestPayloadError, HttpProcessingError, OSError):
-        raise UiapiError("malformed", "The body cannot be read to its end; send it again, whole.") from None
+        raise UiapiError("malformed", "The body cannot be read to its end; send all of it again.") from None
 
 
 def _too_large() -> UiapiError:
@@ -151,9 +149,9 @@ def _too_large() -> UiapiError:
 
 
 class HangupWatch:
-    """Cancels the task that serves a request once its caller has hung up; aiohttp does not tell handlers.
+    """Cancels the task that serves a request when its caller disconnects, of which aiohttp does not notify handlers.
 
-    A timer instead of a task around the work: a task would cost every request two more turns of the loop.
+    It uses a timer and not a task around the work, since a task would cost every request two more turns of the loop.
     """
 
     def __init__(self, request: web.Request) -> None:

@@ -1,4 +1,4 @@
-"""What HTTP requests are answered with: envelopes, and defects of ours by a reference."""
+"""Helpers for HTTP answers: envelopes, internal errors and program names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..protocol.codec import encode
 log = logging.getLogger("uiapi")
 
 
-# Characters of a program's name that are shown.
+# Characters of a program's name.
 MAX_NAME = 80
 
 
@@ -25,12 +25,12 @@ HttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @lru_cache(maxsize=256)
 def program_name(given: str) -> str:
-    """What a program is called before the person: what it calls itself, on one line."""
+    """Return the name a program gives itself, on one line and with printable characters only."""
     return " ".join("".join(c if c.isprintable() else " " for c in given).split())[:MAX_NAME] or "unnamed program"
 
 
 def answer(status: int, envelope: dict[str, Any]) -> web.Response:
-    """An envelope as a response; a logged reference stands for what must not be told."""
+    """Return an envelope as a response."""
     return _response(status, encode(envelope))
 
 
@@ -39,7 +39,7 @@ def _response(status: int, body: bytes) -> web.Response:
 
 
 def internal_error(command: str) -> UiapiError:
-    """For a defect of ours: the traceback is logged under a reference that the caller gets."""
+    """Return the error for an unexpected exception; its traceback is logged under a reference that the caller gets."""
     reference = uuid4().hex[:8]
     log.exception("%s failed [%s]", command, reference)
     return UiapiError(

@@ -1,4 +1,4 @@
-"""The websocket /uiapi/ws: hello and welcome, then requests, answers, cancels and events in both directions.
+"""The handler of the websocket /uiapi/ws: hello and welcome, then requests, answers, cancels and events.
 
 The frames are documented in docs/websocket.md; tabs and programs speak the same protocol.
 """
@@ -30,17 +30,17 @@ from .replies import HttpHandler, answer, internal_error, program_name
 
 log = logging.getLogger("uiapi")
 
-# Seconds a new socket may take to say hello: a page opens it before it has put its last workflow on the canvas.
+# Seconds a new websocket may take to send its hello: a page opens it before it has loaded its last workflow.
 HELLO_TIMEOUT = 60.0
-# Requests one socket may have in progress. One more is refused rather than left unread: behind it may be the
-# cancels and answers that would end the others.
+# Pending requests of one websocket. Further ones are refused and not left unread, since the frames after them may be
+# the cancels and answers that end others.
 MAX_IN_PROGRESS = 4096
-# Characters of a hello, which comes before anybody has shown a token.
+# Characters of a hello, which arrives before the token is checked.
 MAX_HELLO = 1 << 16
 
 
 class Hello(BaseModel):
-    """The first frame of either role."""
+    """The first frame, of a tab or a program."""
 
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
@@ -59,7 +59,7 @@ class Hello(BaseModel):
 
 
 def websocket_handler(bridge: Bridge) -> HttpHandler:
-    """The aiohttp handler of /uiapi/ws."""
+    """Return the aiohttp handler of /uiapi/ws."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -128,9 +128,9 @@ async def _hello(connection: Connection) -> Hello | None:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise UiapiError("malformed", f"The hello does not fit: {where}: {problem['msg']}.") from None
+        raise UiapiError("malformed", f"The hello is invalid: {where}: {problem['msg']}.") from None
     if hello.protocol != PROTOCOL:
-        raise UiapiError("malformed", f"This server speaks protocol {PROTOCOL}; update the older side.")
+        raise UiapiError("malformed", f"This server uses protocol {PROTOCOL}; update the older side.")
     return hello
 
 
@@ -158,14 +158,14 @@ async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello, man
         await Conversation(bridge, connection, f"tab {manager.client_id}", manager).run()
     finally:
         manager.disconnect(transport)
-        # The page may have come back on another socket, and its panel is open still.
+        # The page may have reconnected on another websocket, with its panel still open.
         if not manager.connected:
             bridge.panel.leave(manager)
 
 
 async def _keep_unserved(bridge: Bridge, connection: Connection, hello: Hello, reason: str) -> None:
-    """Remember a page that cannot answer commands, so that whoever asks for a tab hears why, until it is closed."""
-    connection.name = "tab that cannot be served"
+    """Keep a page registered that cannot answer commands, so that `no_webui` errors report the reason."""
+    connection.name = "tab that cannot be used"
     connection.send(_welcome(bridge, client_id=None, session=None, is_main=False))
     with bridge.webuis.unserved(page_info(hello.info), reason):
         await connection.receive_until_closed()
@@ -185,11 +185,13 @@ async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello, re
 
 
 class Conversation:
-    """The frames of one socket after its welcome.
+    """Handles the frames of one websocket after its welcome.
 
     Args:
-        program: the name of what is at the other end.
-        manager: the tab at the other end; None for a program.
+        bridge: the bridge.
+        connection: the websocket.
+        program: the name of the program or tab.
+        manager: the tab; None for a program.
         local: whether it is certainly on this machine.
     """
 
@@ -214,9 +216,9 @@ class Conversation:
         self._turns = bridge.program_turns if manager is None else bridge.tab_turns
 
     async def run(self) -> None:
-        """Read frames until the socket ends; then nothing is left running for it."""
+        """Read frames until the websocket ends, then cancel its requests and end its subscriptions."""
         try:
-            # What has come already is read without a pause.
+            # Received frames are read without a pause.
             while True:
                 try:
                     frames = await self._receive()
@@ -263,7 +265,7 @@ class Conversation:
         elif kind == "event" and self._manager is not None and isinstance(frame.get("data"), dict):
             self._take_event(self._manager, str(frame.get("event")), frame["data"])
         else:
-            raise UiapiError("malformed", f"A frame of type {str(kind)[:40]!r} means nothing here.")
+            raise UiapiError("malformed", f"Unknown frame type {str(kind)[:40]!r}; docs/websocket.md lists the types.")
 
     def _take_event(self, manager: WebuiManager, event: str, data: dict[str, Any]) -> None:
         if event == "info":
@@ -278,21 +280,21 @@ class Conversation:
         elif event in TAB_EVENTS:
             self._bridge.publish(event, {**data, "webui": manager.client_id})
         else:
-            raise UiapiError("malformed", f"A tab tells nothing called {event[:40]!r}.")
+            raise UiapiError("malformed", f"Unknown event {event[:40]!r} from a tab; reload the page.")
 
     def _take_request(self, frame: dict[str, Any]) -> None:
         request_id = frame.get("id")
         if not isinstance(request_id, (str, int)) or isinstance(request_id, bool) or len(str(request_id)) > 200:
-            raise UiapiError("malformed", "Give each request an id, a string or a number.")
+            raise UiapiError("malformed", "Send an id with each request, a string or a number.")
         if str(request_id) in self._work:
-            raise UiapiError("malformed", f"The id {request_id!r} is in use by a request of yours that is not done.")
+            raise UiapiError("malformed", f"The id {request_id!r} is in use by a pending request; use another id.")
         if len(self._work) >= MAX_IN_PROGRESS:
-            error = UiapiError("too_many", f"{MAX_IN_PROGRESS} of your requests are under way; wait for some of them.")
+            error = UiapiError("too_many", f"{MAX_IN_PROGRESS} of your requests are pending; wait for some of them.")
             self._connection.send({"type": "response", "id": request_id, **error.envelope()})
             return
         size = self._connection.received
         if self._held + size > MAX_BYTES:
-            error = UiapiError("too_many", f"Your requests under way have {MAX_BYTES >> 20} MB; wait for some of them.")
+            error = UiapiError("too_many", f"Your pending requests have {MAX_BYTES >> 20} MB; wait for some of them.")
             self._connection.send({"type": "response", "id": request_id, **error.envelope()})
             return
         task = asyncio.create_task(self._carry_out(request_id, frame), name=f"uiapi {str(frame.get('command'))[:80]}")
@@ -338,5 +340,5 @@ class Conversation:
 
 
 def _told(frame: dict[str, Any]) -> dict[str, Any]:
-    """What a tab says beside an answer."""
+    """Return the keys that a tab sends along with an answer."""
     return {key: frame[key] for key in ("revision", "workflow_tab") if isinstance(frame.get(key), str)}

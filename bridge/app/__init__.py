@@ -1,1 +1,1 @@
-"""The bridge as a whole: its start and end, the dispatch of commands, and the feed of the panel."""
+"""The bridge with its start and shutdown, the dispatch of commands, and the feed of the panel."""

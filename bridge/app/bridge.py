@@ -1,4 +1,4 @@
-"""The bridge as a whole: what commands share, the events programs subscribed to, and its start and end."""
+"""The bridge: everything that commands share, with its start and shutdown."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ from .panel_feed import Panel
 
 log = logging.getLogger("uiapi")
 
-# Set by the page on the request with which it submits a run, to the id of our request.
+# The header in which a page that submits a run sends the id of our request.
 SUBMISSION_HEADER = "X-Uiapi-Request"
-# Seconds between the errors that callers are told when ComfyUI stops and the end of their connections.
+# Seconds between the errors that are sent when ComfyUI stops and the end of the connections.
 LAST_WORDS = 0.05
-# Seconds sockets may take to close then.
+# Seconds websockets may take to close then.
 GOODBYE_TIMEOUT = 0.3
 
 
-# After these, and when the person decides something, every panel shows something else.
+# Events that change what the panels show.
 PANEL_EVENTS = frozenset({"webui_connected", "webui_disconnected"})
 
 
 class DownloadsRoom(Protocol):
-    """What the bridge needs of the downloads room."""
+    """The part of the download service that the bridge uses."""
 
     def counts(self) -> tuple[int, int]:
-        """Running downloads and those waiting for a URL or a place; drops what is too old."""
+        """Return how many downloads run and how many wait for a URL or a directory; drops expired ones."""
 
     async def start(self) -> None:
-        """Load what an earlier run left unfinished."""
+        """Load the downloads that an earlier run left unfinished."""
 
     async def close(self) -> None:
-        """Stop every transfer so that it can be resumed."""
+        """Stop all transfers so that they can be resumed."""
 
 
 class Bridge:
@@ -62,7 +62,7 @@ class Bridge:
 
     Args:
         comfy: the running ComfyUI.
-        guard: who may do what.
+        guard: checks access.
     """
 
     def __init__(self, comfy: Comfy, guard: Guard) -> None:
@@ -80,7 +80,7 @@ class Bridge:
         self.catalogue = Catalogue()
         self.downloads: DownloadsRoom | None = None
         self.loads = Loads()
-        # Of programs and of tabs, so that no flood of requests holds up the answers.
+        # For programs and for tabs, so that many requests do not delay the answers.
         self.program_turns, self.tab_turns = FrameTurns(), FrameTurns()
         self.closing = False
         # Every open websocket of /uiapi/ws.
@@ -91,16 +91,16 @@ class Bridge:
         self.repeats = Repeats(self.spawn)
 
     def owner_of(self, request_id: str) -> WebuiManager | None:
-        """The tab that was asked this, if its answer is still awaited."""
+        """Return the tab with that pending request, if any."""
         for manager in self.webuis.connected():
             if manager.awaits(request_id):
                 return manager
         return None
 
     async def on_response_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
-        """See whether this is ComfyUI's answer to a run that a tab submits for one of our requests.
+        """Handle ComfyUI's answer to a run that a tab submits for one of our requests.
 
-        The tab's own word of it has to wait until the page has drawn, which takes longer than many a run.
+        The tab's own answer comes only after the page has drawn, which may take longer than the run.
         """
         mark = request.headers.get(SUBMISSION_HEADER)
         if mark is None or response.status != 200 or not isinstance(response, web.Response):
@@ -111,13 +111,13 @@ class Bridge:
             pending.owner.accepted(pending, queued)
 
     def publish(self, event: str, data: dict[str, Any]) -> None:
-        """Tell every subscriber that wants to hear it."""
+        """Send an event to its subscribers."""
         if event in PANEL_EVENTS:
             self.panel.changed()
         self.subscriptions.publish(event, data)
 
     def watch(self, only: WebuiManager | None = None) -> None:
-        """Tell the tabs, or one that has just come, which events somebody listens for."""
+        """Send the tabs, or one that has just connected, the events that have subscribers."""
         wanted = self.subscriptions.wanted()
         if wanted == self._watched and only is None:
             return
@@ -128,14 +128,14 @@ class Bridge:
                 manager.transport.send_event(frame)
 
     def spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
-        """Run a coroutine in a task of the bridge's own, which ends with it at the latest."""
+        """Run a coroutine in a task that the bridge owns and cancels when it closes."""
         task = asyncio.create_task(work, name=f"uiapi {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def start(self) -> None:
-        """Begin to listen to ComfyUI; called on its loop once it serves."""
+        """Start listening to ComfyUI; called on its loop when the application starts."""
         self._end_watch_for_signals = close_on_signals(self.close)
         self.runs.start()
         await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{BESIDE_PREFIX}*.tmp")
@@ -145,21 +145,21 @@ class Bridge:
             await self.downloads.start()
 
     def _naming_pictures(self) -> list[Any]:
-        """The prompts and graphs whose pictures stay; called on threads."""
+        """Return the prompts and graphs whose pictures are in use; called on threads."""
         snapshots = [manager.snapshot for manager in [*self.webuis.managers.values()]]
         known = [snapshot for snapshot in (*snapshots, self.webuis.last_snapshot) if snapshot is not None]
         graphs = [part for snapshot in known for part in (snapshot.workflow, snapshot.output, snapshot.nodes)]
         return [*self.comfy.queued_prompts(), *graphs]
 
     async def _tidy_pictures(self) -> None:
-        # The pages of an earlier ComfyUI have yet to come back and report their graphs.
+        # The pages of an earlier ComfyUI process have yet to reconnect and report their graphs.
         await asyncio.sleep(GRACE)
         while True:
             await asyncio.to_thread(self.pictures.tidy)
             await asyncio.sleep(TIDY_EVERY)
 
     async def close(self) -> None:
-        """End every wait, task and connection; whoever waits is told. A second call does nothing."""
+        """End all waits, tasks and connections, with an answer to every caller. A second call does nothing."""
         if self.closing:
             return
         self.closing = True
@@ -172,8 +172,8 @@ class Bridge:
             if self.downloads is not None:
                 await self.downloads.close()
         finally:
-            # Also when Ctrl-C cannot wait for the downloads any longer. What was just ended has an answer for whoever
-            # waits for a task of ours, and gives it in the loop's next turns.
+            # Also when Ctrl-C does not wait for the downloads any longer. The requests that were just ended are
+            # answered in the next turns of the loop.
             await self._last_words()
             tasks = [*self._tasks]
             for task in tasks:
@@ -182,7 +182,7 @@ class Bridge:
             await self._say_goodbye()
 
     async def _last_words(self) -> None:
-        # What was just ended wakes its handlers in the loop's next turns, and they answer.
+        # The handlers of the requests that were just ended answer in the next turns of the loop.
         if self.loads.requests or self.connections:
             await asyncio.sleep(LAST_WORDS)
 

@@ -1,4 +1,4 @@
-"""How a command runs: found, checked, carried out here or in the tab, and answered, whichever way it came in."""
+"""Dispatches a command: validates the request, asks for approval, runs the handler and returns the envelope."""
 
 from __future__ import annotations
 
@@ -17,19 +17,25 @@ if TYPE_CHECKING:
     from .bridge import Bridge
 
 
-# What needs nobody's leave.
+# Commands of only these kinds need no approval.
 TALK = frozenset({Kind.TALK})
-# What a request may demand of the graph it meets, and the capability of a page that checks it.
+# The conditions a request may set, and the capability of a page that checks each.
 CONDITIONS = {"if_revision": "revisions", "workflow_tab": "tabs"}
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a program by the name it gives itself, or the person at an open tab.
+    """The sender of a request: a program, or the person at a connected tab.
 
-    A caller on a websocket can be told things: `emit(event, data)` sends an event that belongs to this
-    request, and `subscriptions` holds its subscriptions by request id. `asks` says whether the person may be asked
-    for its sake, `local` whether it is certainly on this machine.
+    Attributes:
+        program: the name that the program gives itself.
+        tab: the person's tab; None for a program.
+        agent: its User-Agent.
+        request_id: the id of the request.
+        asks: whether the person may be asked for approval.
+        local: whether it is certainly on this machine.
+        emit: sends an event that belongs to this request; None unless the caller is on a websocket.
+        subscriptions: the subscriptions of its websocket by request id.
     """
 
     program: str = ""
@@ -93,7 +99,7 @@ class Call:
         return self.answered_by
 
     async def tab(self, name: str, data: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
-        """Have the addressed tab carry out command `name`; its answer has the declared form."""
+        """Send command `name` to the addressed tab and return its answer, which is validated."""
         try:
             webui = self.webui()
         except UiapiError as error:
@@ -123,14 +129,14 @@ class Call:
         return {key: value for key, value in facts.items() if value is not None}
 
     def prepare(self, webui: WebuiManager, pending: PendingRequest) -> None:
-        """Have a tab told, beside the data, on what conditions it is asked and by whom."""
+        """Add the conditions and the program's name to a request for a tab."""
         pending.conditions = self._conditions(webui)
         if self.entry is not None:
             self.bridge.activity.sent(pending.request_id, self.entry)
 
     def snapshot(self) -> Snapshot | None:
-        """What the last main tab told, if this caller takes that in place of an open one."""
-        # It may be another tab's than the one that is named.
+        """Return the last main tab's snapshot, if the request accepts one."""
+        # The snapshot may be of another tab than the named one.
         named = self.request.webui is not None or self.request.workflow_tab is not None
         return self.bridge.webuis.last_snapshot if self.request.allow_stale and not named else None
 
@@ -141,21 +147,21 @@ class Call:
         for key, capability in CONDITIONS.items():
             value = asked.get(key)
             if value is not None:
-                # A tab that is still to come cannot be at a revision that somebody has read, so none is waited for.
+                # Waiting for a tab would not help: a new one cannot have a revision that was read before.
                 if capability not in webui.capabilities:
-                    raise UiapiError("invalid", f"No open page can check {key}; reload the page or leave {key} out.")
+                    raise UiapiError("invalid", f"The page cannot check {key}; reload it, or leave {key} out.")
                 conditions[key] = value
         if "watch" in webui.capabilities:
             conditions["by"] = self.caller.program
         return conditions
 
     def data(self) -> dict[str, Any]:
-        """What the caller sent, without the keys that only steer the bridge."""
+        """Return what the caller sent, without the keys that are for the bridge."""
         return self.request.model_dump(exclude_unset=True, exclude=STEERING_KEYS, by_alias=True)  # type: ignore[arg-type]
 
 
 async def dispatch(bridge: Bridge, command: Command, data: Any, caller: Caller) -> dict[str, Any]:
-    """Carry out a command and answer its envelope; a refusal or failure is raised as UiapiError."""
+    """Carry out a command and return its envelope. Raises UiapiError if it is refused or fails."""
     request = command.parse(data)
 
     def work() -> Awaitable[dict[str, Any]]:
@@ -167,7 +173,7 @@ async def dispatch(bridge: Bridge, command: Command, data: Any, caller: Caller) 
 
 
 async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Request) -> dict[str, Any]:
-    """Carry out a command; a program's is noted for the person at the browser, and only done if they allow it."""
+    """Carry out a command; a program's command is logged for the person and needs their approval."""
     kinds = command.kinds(request)
     if caller.tab is not None or kinds == TALK:
         return await _carry_out(Call(bridge, command, caller, request))
@@ -200,11 +206,11 @@ async def _carry_out(call: Call) -> dict[str, Any]:
 
 
 def find_command(name: str, *, panel: bool = False) -> Command:
-    """The command callers may use by that name, a tab also the panel's own; UiapiError `unknown_command`."""
+    """Return the command of that name; with `panel` also the panel's own. Raises UiapiError `unknown_command`."""
     command = COMMANDS.get(name)
     if command is None or not (command.route or (panel and command.panel)):
         raise UiapiError(
             "unknown_command",
-            f"There is no command {name[:80]!r}; /uiapi/docs lists the commands.",
+            f"Unknown command {name[:80]!r}; /uiapi/docs lists the commands.",
         )
     return command

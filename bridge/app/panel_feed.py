@@ -17,15 +17,15 @@ from ..protocol.codec import encode_event
 from ..tabs.registry import Webuis
 from ..tabs.tab import WebuiManager
 
-# Seconds between two tellings of what is new, and between two of how rates fall while nothing else happens.
+# Seconds between two updates of the log, and between two updates of rates while nothing else happens.
 TELL_EVERY = 0.1
 RATES_EVERY = 1.0
-# Seconds between two looks at whether a run that nobody waits for goes on.
+# Seconds between two checks whether unattended runs have ended.
 LOOK_EVERY = 0.5
 
 
 class Shown(Protocol):
-    """What the panel shows, which the bridge has."""
+    """The part of the bridge that the panel shows."""
 
     comfy: Comfy
     webuis: Webuis
@@ -38,7 +38,7 @@ class Panel:
     """Sends the state and the log to the tabs.
 
     Args:
-        bridge: what is shown; read at each sending.
+        bridge: the state to show; read at each update.
     """
 
     def __init__(self, bridge: Shown) -> None:
@@ -52,7 +52,7 @@ class Panel:
     # -- the state, to all ----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """What every panel shows: rules and pause, the open tabs and the main one, programs' runs."""
+        """Return the state that every panel shows: rules, pause, connected tabs, the main tab and programs' runs."""
         bridge = self._bridge
         return {
             **bridge.approvals.told(),
@@ -62,12 +62,12 @@ class Panel:
         }
 
     def changed(self) -> None:
-        """Tell every tab the state, once this turn of the loop is over."""
+        """Send the state to every tab in the next turn of the loop."""
         if self._soon is None and not self._bridge.closing:
             self._soon = asyncio.get_running_loop().call_soon(self._tell_all)
 
     def tell(self, manager: WebuiManager) -> None:
-        """Tell one tab the state."""
+        """Send the state to one tab."""
         self._send([manager], "panel_state", self.state())
 
     def _tell_all(self) -> None:
@@ -76,7 +76,7 @@ class Panel:
         self._send(self._bridge.webuis.connected(), "panel_state", self.state())
 
     def _look(self) -> None:
-        """See which runs that nobody waits for have ended, as long as there are any."""
+        """Check which unattended runs have ended, and check again later while any goes on."""
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -88,19 +88,19 @@ class Panel:
     # -- the log, to those who watch --------------------------------------------------------------------------
 
     def watch(self, manager: WebuiManager) -> dict[str, Any]:
-        """From now on tell this tab what is new in the log; answers all of it."""
-        # What is new up to now is the others' news and part of the answer.
+        """Send this tab new entries of the log from now on; returns the whole log."""
+        # New entries up to now are sent to the other tabs and are part of this answer.
         self._flush()
         self._watching.add(manager)
         self.stir()
         return self._bridge.activity.everything()
 
     def leave(self, manager: WebuiManager) -> None:
-        """Tell this tab no more."""
+        """Stop sending the log to this tab."""
         self._watching.discard(manager)
 
     def stir(self) -> None:
-        """There is something new in the log; costs next to nothing while nobody watches or it is about to be told."""
+        """Send new entries of the log soon; cheap while no panel is open or an update is already scheduled."""
         if self._watching and not self._fast:
             self._fast = True
             self._arm(TELL_EVERY)
@@ -120,14 +120,14 @@ class Panel:
             self._arm(RATES_EVERY)
 
     def _send(self, managers: Iterable[WebuiManager], event: str, data: dict[str, Any]) -> None:
-        """Encoded once for all: with many tabs, each would otherwise cost as much as there are tabs."""
+        """Send an event to several tabs, encoded once for all of them."""
         frame = encode_event(event, data)
         for manager in managers:
             if "panel" in manager.capabilities and manager.transport is not None:
                 manager.transport.send_event(frame)
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """Stop sending."""
         self._watching.clear()
         for handle in (self._timer, self._soon, self._looking):
             if handle is not None:

@@ -1,1 +1,1 @@
-"""Everything that is specific to ComfyUI: its nodes, queue, runs, pictures and files."""
+"""Everything specific to ComfyUI: its nodes, queue, runs, pictures and files."""

@@ -1,7 +1,7 @@
-"""Everything this package uses of ComfyUI's own insides, in one place, so that a ComfyUI change is mended here.
+"""The adapter to ComfyUI's internals; a change in ComfyUI needs changes in this file only.
 
-Nothing is imported from ComfyUI: its modules are already loaded when it loads us, and looking them up by
-name keeps the package importable without it (and its `server` module apart from ours).
+Nothing is imported from ComfyUI: its modules are already loaded when it loads this package. Looking them up by name
+keeps the package importable without ComfyUI, and its `server` module apart from ours.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EventListener = Callable[[Any, Any], None]
 
 
 def running_prompt_server() -> Any | None:
-    """ComfyUI's PromptServer, or None when this package is imported outside ComfyUI."""
+    """Return ComfyUI's PromptServer, or None if this package is imported outside ComfyUI."""
     return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
 
 
@@ -40,7 +40,7 @@ class Comfy:
 
     Args:
         prompt_server: ComfyUI's PromptServer.
-        folder_paths: its folder_paths module; looked up when left out.
+        folder_paths: its folder_paths module; looked up by default.
     """
 
     def __init__(self, prompt_server: Any, folder_paths: Any = None) -> None:
@@ -55,35 +55,35 @@ class Comfy:
 
     @property
     def version(self) -> str:
-        """ComfyUI's version, such as "0.3.75"; empty if it does not say."""
+        """ComfyUI's version, such as "0.3.75"; empty if unknown."""
         return getattr(sys.modules.get("comfyui_version"), "__version__", "")
 
     @property
     def node_classes(self) -> dict[str, type]:
-        """Node classes by type name, as loaded now."""
+        """The loaded node classes by type name."""
         return getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {})
 
     @property
     def node_titles(self) -> dict[str, str]:
-        """The names shown for node types, where they differ."""
+        """The display names of node types, where they differ from the type name."""
         return getattr(sys.modules.get("nodes"), "NODE_DISPLAY_NAME_MAPPINGS", {})
 
     @property
     def beyond_loopback(self) -> bool:
-        """Whether ComfyUI listens on an address that another machine can reach."""
+        """Whether ComfyUI listens on an IP address that other machines can reach."""
         args = getattr(sys.modules.get("comfy.cli_args"), "args", None)
         listen = getattr(args, "listen", None)
         if listen is None:
             return False
-        # An empty address is every interface.
+        # An empty address means all interfaces.
         return not all(is_loopback(address.strip()) for address in listen.split(","))
 
     def input_directory(self) -> Path:
-        """Where LoadImage and its kin look for files."""
+        """Return the directory in which LoadImage and similar nodes look for files."""
         return Path(self.folder_paths.get_input_directory())
 
     def directory_of(self, kind: str) -> Path | None:
-        """The folder behind a file's `type`: "output", "temp" or "input"; None for any other word."""
+        """Return the directory of a file's `type`: "output", "temp" or "input"; None for any other type."""
         getter = {
             "output": self.folder_paths.get_output_directory,
             "temp": self.folder_paths.get_temp_directory,
@@ -92,7 +92,7 @@ class Comfy:
         return Path(getter()) if getter else None
 
     def state_directory(self) -> Path:
-        """Our own folder in ComfyUI's user directory; ComfyUI serves nothing from it over HTTP."""
+        """Return this package's directory in ComfyUI's user directory, which ComfyUI does not serve over HTTP."""
         if hasattr(self.folder_paths, "get_system_user_directory"):
             return Path(self.folder_paths.get_system_user_directory("uiapi"))
         return Path(self.folder_paths.get_user_directory()) / "__uiapi"
@@ -100,27 +100,27 @@ class Comfy:
     # -- ComfyUI's own websocket -------------------------------------------------------------------------
 
     def sockets(self) -> dict[str, Any]:
-        """ComfyUI's open websockets by clientId; one stale entry can hide a live one (design of ComfyUI's /ws)."""
+        """Return ComfyUI's open websockets by clientId; because of ComfyUI's design a stale one can hide a live one."""
         sockets: dict[str, Any] = self.prompt_server.sockets
         return sockets
 
     @staticmethod
     def agent_of(socket: Any) -> str | None:
-        """The User-Agent a websocket was opened by; None if aiohttp does not tell."""
+        """Return the User-Agent of a websocket; None if aiohttp does not provide it."""
         request = getattr(socket, "_req", None)
         return None if request is None else request.headers.get("User-Agent", "")
 
     async def send_event(self, event: str, data: dict[str, Any], sid: str) -> None:
-        """Send a frame over ComfyUI's own websocket to the page with that clientId."""
+        """Send an event over ComfyUI's own websocket to the page with that clientId."""
         await self.prompt_server.send_json(event, data, sid)
 
     # -- executions ---------------------------------------------------------------------------------------
 
     def tap(self, listener: EventListener) -> Callable[[], None]:
-        """Hear everything ComfyUI tells its pages: `listener(event, data)`, called on the thread that says it.
+        """Call `listener(event, data)` for every event ComfyUI sends its pages, on the sending thread.
 
-        ComfyUI has no hook for this, so its `send_sync` is wrapped on the instance; the call goes through
-        unchanged and first. Returns a function that takes the wrapper away.
+        ComfyUI has no hook for this, so its `send_sync` is wrapped on the instance; the original is called first,
+        with the same arguments. Returns a function that removes the wrapper.
         """
         original = self.prompt_server.send_sync
 
@@ -136,27 +136,27 @@ class Comfy:
         return untap
 
     async def queue_prompt(self, prompt: dict[str, Any]) -> dict[str, Any]:
-        """Queue an API-format workflow as any program does, over ComfyUI's own HTTP API, which outlives its insides.
+        """Queue an API-format workflow over ComfyUI's own HTTP API, which is more stable than its internals.
 
-        Answers prompt_id, number and node_errors. UiapiError `execution_failed` when ComfyUI refuses.
+        Returns prompt_id, number and node_errors. Raises UiapiError `execution_failed` if ComfyUI refuses it.
         """
         args = getattr(sys.modules.get("comfy.cli_args"), "args", None)
         secure = bool(getattr(args, "tls_keyfile", None) and getattr(args, "tls_certfile", None))
         address = self.prompt_server.address
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
         url = URL.build(scheme="https" if secure else "http", host=host, port=self.prompt_server.port, path="/prompt")
-        # ComfyUI tells of a run only to the client that queued it; this id is nobody's, and the tap hears it all.
+        # ComfyUI sends the events of a run only to the client that queued it. No page has this id; the tap gets all.
         body = {"prompt": prompt, "client_id": "uiapi"}
-        # The certificate is for other names than the loopback address it is asked under here.
+        # The certificate is not for the loopback address that is used here.
         asked = self.prompt_server.client_session.post(url, json=body, ssl=False, timeout=QUEUE_TIMEOUT)
         try:
             async with asked as response:
                 answer: dict[str, Any] = await response.json()
         except (ClientError, asyncio.TimeoutError, ValueError) as error:
-            # A workflow can make ComfyUI fail over it, and then it answers no JSON.
+            # A workflow can make ComfyUI fail with an answer that is not JSON.
             raise UiapiError(
                 "execution_failed",
-                "ComfyUI did not say what became of the workflow; look at its log and its queue.",
+                "ComfyUI gave no valid answer about the workflow; check its log and its queue.",
                 {"reason": f"{type(error).__name__}: {error}"},
             ) from None
         if response.status != 200:
@@ -171,46 +171,46 @@ class Comfy:
         return {key: answer.get(key) for key in ("prompt_id", "number", "node_errors")}
 
     def history_of(self, prompt_id: str) -> dict[str, Any] | None:
-        """The finished execution's history entry, or None while ComfyUI has none; not to be changed."""
-        # get_history() would deep-copy the whole prompt on the event loop; the entry is final once it is there.
+        """Return the history entry of a finished execution, or None if there is none; do not change it."""
+        # get_history() would deep-copy the whole prompt on the event loop; an entry does not change any more.
         entry: dict[str, Any] | None = self.prompt_server.prompt_queue.history.get(prompt_id)
         return entry
 
     def queued_ids(self) -> set[str]:
-        """The prompts that wait in ComfyUI's queue or run; ask once for many, since it copies the queue."""
+        """Return the ids of all waiting and running prompts; call it once for many, since it copies the queue."""
         running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
         return {item[1] for item in (*running, *waiting)}
 
     def queued_prompts(self) -> list[Any]:
-        """What runs and what waits, in API format; not to be changed."""
+        """Return the running and waiting prompts in API format; do not change them."""
         running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
         return [item[2] for item in (*running, *waiting)]
 
     def queued(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """The prompts that run and those that wait, each with prompt_id, number and how many nodes it has."""
+        """Return the running and the waiting prompts, each with prompt_id, number and its number of nodes."""
         running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
         return [_brief(item) for item in running], [_brief(item) for item in sorted(waiting, key=lambda item: item[0])]
 
     def cancel(self, prompt_id: str) -> bool:
-        """Take a waiting prompt out of the queue; False if it does not wait."""
+        """Remove a waiting prompt from the queue. Returns False if it is not waiting."""
         return bool(self.prompt_server.prompt_queue.delete_queue_item(lambda item: item[1] == prompt_id))
 
     def clear_queue(self) -> None:
-        """Take every waiting prompt out of the queue."""
+        """Remove all waiting prompts from the queue."""
         self.prompt_server.prompt_queue.wipe_queue()
 
     def interrupt(self) -> None:
-        """Have the running prompt stop at its next chance."""
+        """Ask the running prompt to stop."""
         sys.modules["nodes"].interrupt_processing()
 
     async def validate(self, prompt_id: str, prompt: dict[str, Any]) -> tuple[bool, Any, dict[str, Any]]:
-        """What ComfyUI's own check says of an API-format workflow: (valid, error, errors by node)."""
-        # The check writes converted values into what it is given.
+        """Validate an API-format workflow in ComfyUI. Returns (valid, error, errors by node)."""
+        # ComfyUI writes converted values into the prompt.
         checked = await sys.modules["execution"].validate_prompt(prompt_id, copy.deepcopy(prompt), None)
         return checked[0], checked[1], checked[3]
 
     def running_prompt_id(self) -> str | None:
-        """The prompt ComfyUI's executor took last."""
+        """Return the id of the prompt that ComfyUI started last."""
         return getattr(self.prompt_server, "last_prompt_id", None)
 
 
@@ -219,7 +219,7 @@ def _brief(item: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def names_of(node: Any) -> tuple[str | None, str | None]:
-    """Title and type of an API-format node; what is no text, since anybody can queue anything, is neither."""
+    """Return the title and type of an API-format node; None for each that is not a string."""
     if not isinstance(node, dict):
         return None, None
     meta = node.get("_meta")

@@ -1,7 +1,7 @@
-"""API-format prompts as ComfyUI's frontend exports them, with nodes whose type was not installed there.
+"""Handles nodes of unknown type in API-format prompts that ComfyUI's frontend has exported.
 
-Such a node has the class_type null (or, when it is taken from the open page, none at all). What it was cannot be told
-from the export, so that it can't run; what does not need it can.
+The frontend exports a node whose type is not installed with the class_type null (or, from the open page, without one).
+The node cannot run, but the outputs that do not need it can.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ...common.errors import UiapiError
 
 
 def is_api_node(node: Any) -> bool:
-    """Whether it is a node of an API export, of a known type or not."""
+    """Whether it is a node in API format, of a known type or not."""
     if not isinstance(node, dict) or not isinstance(node.get("inputs", {}), dict):
         return False
     if "class_type" in node:
@@ -22,12 +22,12 @@ def is_api_node(node: Any) -> bool:
 
 
 def untyped(prompt: Mapping[str, Any]) -> list[str]:
-    """The ids of the nodes of unknown type."""
+    """Return the ids of the nodes of unknown type."""
     return [node_id for node_id, node in prompt.items() if node.get("class_type") is None]
 
 
 def without_idle(prompt: dict[str, Any], node_classes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The prompt without the nodes of unknown type that no output needs, and the ids of those."""
+    """Return the prompt without the nodes of unknown type that no output needs, and the ids of those."""
     unknown = untyped(prompt)
     if not unknown:
         return prompt, []
@@ -37,7 +37,7 @@ def without_idle(prompt: dict[str, Any], node_classes: Mapping[str, Any]) -> tup
 
 
 def unknown_needed(prompt: Mapping[str, Any]) -> UiapiError | None:
-    """Why a prompt that is left with a node of unknown type cannot run."""
+    """Return the error for a prompt that has nodes of unknown type, or None."""
     unknown = untyped(prompt)
     if not unknown:
         return None
@@ -49,12 +49,12 @@ def unknown_needed(prompt: Mapping[str, Any]) -> UiapiError | None:
 
 
 def left_out(prompt: Mapping[str, Any], idle: Collection[str]) -> list[str]:
-    """What to say of nodes that were left out of a run."""
-    return [f"Left out, since its type is unknown and no output needs it: {named(prompt, idle)}."] if idle else []
+    """Return the warnings about nodes that were left out of a run."""
+    return [f"Left out because the type is unknown and no output needs it: {named(prompt, idle)}."] if idle else []
 
 
 def named(prompt: Mapping[str, Any], ids: Collection[str]) -> str:
-    """Nodes by id and title."""
+    """Return a list of nodes by id and title, as text."""
     return ", ".join(f"node #{node_id}{_title(prompt[node_id])}" for node_id in ids)
 
 
@@ -65,7 +65,7 @@ def _title(node: Mapping[str, Any]) -> str:
 
 
 def _needed(prompt: Mapping[str, Any], node_classes: Mapping[str, Any]) -> set[str]:
-    """The nodes that an output node is linked to, at any distance."""
+    """Return the nodes that an output node depends on, directly or indirectly."""
     outputs = {node_id for node_id, node in prompt.items() if _is_output(node.get("class_type"), node_classes)}
     needed, ahead = set(outputs), [*outputs]
     while ahead:

@@ -1,4 +1,4 @@
-"""Pictures that a program sends as a field's value: stored in ComfyUI's input folder, replaced by their names."""
+"""Stores pictures that are sent as field values in ComfyUI's input directory, and replaces them by their file names."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any
 from ...common.errors import UiapiError
 from .picture_store import PictureStore, digest_in, digests_in
 
-# First bytes of the formats that ComfyUI's LoadImage opens; a browser would call any of them an image.
+# First bytes of the formats that ComfyUI's LoadImage opens.
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
 
-# Errors after which a tab may have written all the same; after any other it has not.
+# Errors after which a tab may have written the fields; after any other it has not.
 MAYBE_WRITTEN = frozenset(
     "timeout client_disconnected tab_failed conflict execution_failed execution_interrupted internal".split()
 )
-# Characters of a text that may be a file's name; base64 that is no longer is taken for one.
+# Characters of a text that may be a file name; base64 up to this length is not taken for a picture.
 FILE_NAME = 255
-# Characters of base64 that are enough to see what it is.
+# Characters of base64 that are enough to recognize the format.
 HEAD = 32
-# Bytes of a node's name in a file's name; file systems take 255 in all.
+# Bytes of a node's name in a file name; file systems allow 255 in total.
 NAME_BYTES = 150
 
 
 class Pictures:
-    """The pictures of one request, for as long as the context lasts; a refusal leaves none that is new.
+    """The pictures of one request, as a context; if the request is refused, new pictures are removed.
 
     Args:
-        store: where they go.
+        store: the picture store.
     """
 
     def __init__(self, store: PictureStore) -> None:
         self._store = store
         self._names: list[str] = []
-        # Those of texts that may be meant as texts.
+        # Pictures found in strings that the tab may use as plain text.
         self._offered: set[str] = set()
 
     async def __aenter__(self) -> Pictures:
@@ -47,9 +47,9 @@ class Pictures:
         await self._end(keep=not (isinstance(error, UiapiError) and error.code not in MAYBE_WRITTEN))
 
     async def keep(self, answer: Any = None) -> None:
-        """The tab has written: whatever comes afterwards, the pictures stay.
+        """Keep the pictures even if the request fails later, since the tab has written them.
 
-        Given the tab's answer, those of texts that it has taken as texts do not.
+        With the tab's answer, pictures in strings that it used as plain text are removed.
         """
         if self._offered and answer is not None:
             used = digests_in([answer])
@@ -58,10 +58,10 @@ class Pictures:
         await self._end(keep=True)
 
     async def data(self, writes: list[tuple[str, Any]], *, dry: bool = False) -> dict[str, Any]:
-        """The writes as a tab takes them: `fields` as `store` returns them, and `pictures`.
+        """Return the writes in the form a tab accepts: `fields` as `store` returns them, and `pictures`.
 
-        The latter are the names of the pictures that texts in `fields` hold, by their places there; the tab knows
-        whether a field takes a picture or a text. UiapiError as from `store`.
+        The latter are the file names of pictures in strings, by their index in `fields`; the tab knows whether a field
+        takes a picture or a text. Raises UiapiError as `store` does.
         """
         offered: dict[str, str] = {}
         fields = await self._in_thread(writes, lambda: self._store_all(writes, dry, offered))
@@ -69,10 +69,10 @@ class Pictures:
         return {"fields": fields, "pictures": offered} if offered else {"fields": fields}
 
     async def store(self, writes: list[tuple[str, Any]], takes_picture: Callable[[int], bool]) -> list[tuple[str, Any]]:
-        """The same writes with every {"type": "image_base64", "data": …} stored and replaced by its file's name.
+        """Store every {"type": "image_base64", "data": …} and return the writes with file names instead.
 
-        So is a text that holds a picture, where `takes_picture` (called on a thread) says so of its place. Every
-        picture is decoded before the first is stored. UiapiError `invalid` or `storage_failed`.
+        The same is done for a string that contains a picture, if `takes_picture` (called on a thread) returns True for
+        its index. All pictures are decoded before the first is stored. Raises UiapiError `invalid` or `storage_failed`.
         """
 
         def work() -> list[tuple[str, Any]]:
@@ -91,7 +91,7 @@ class Pictures:
         try:
             return await asyncio.shield(storing)
         except asyncio.CancelledError:
-            # The thread goes on, and what it stores is still to be released.
+            # The thread goes on, and the pictures it stores must still be released.
             await asyncio.wait({storing})
             raise
 
@@ -123,7 +123,7 @@ class Pictures:
         names = [name for name in self._names if only is None or name in only]
         self._names = [name for name in self._names if name not in names]
         if names:
-            # Not to be left halfway by a caller who hangs up.
+            # Must finish even if the caller disconnects.
             await asyncio.shield(asyncio.to_thread(self._release, names, keep))
 
     def _release(self, names: list[str], keep: bool) -> None:
@@ -132,11 +132,11 @@ class Pictures:
 
 
 def label_of(path: str) -> str:
-    """The part of a picture's file name that says where it was sent: its node, and its widget if not called image."""
+    """Return the readable part of a picture's file name: its node, and its widget unless that is called image."""
     quoted = re.match(r'\s*"((?:[^"\\]|\\.)*)"\.?(.*)', path, re.DOTALL)
     node, _, widget = (quoted[1], "", quoted[2]) if quoted else path.rpartition(".")
     words = ".".join([node or widget, *([widget] if node and widget.lower() not in ("", "image") else [])])
-    # Everything that could name a folder, a device or a hidden file becomes part of a plain name.
+    # Replace all characters that could make it a path, a device or a hidden file.
     plain = re.sub(r"[^\w\- ()\[\]]+", "_", words.strip().removeprefix("#")).strip("_ ")
     return plain.encode("utf-8", "ignore")[:NAME_BYTES].decode("utf-8", "ignore") or "image"
 
@@ -146,7 +146,7 @@ def _is_image(value: Any) -> bool:
 
 
 def _may_hold_picture(value: Any) -> bool:
-    """Whether a text begins as a picture in base64 does; cheap, since every text that is written comes by here."""
+    """Whether a string may contain a picture in base64; cheap, since it is called for every written string."""
     if not isinstance(value, str):
         return False
     if value[:5].lower() == "data:":
@@ -155,7 +155,7 @@ def _may_hold_picture(value: Any) -> bool:
 
 
 def picture_in(value: Any) -> bytes | None:
-    """The picture that a text holds in base64, bare or as a data URL; None for everything else."""
+    """Return the picture in a string, bare base64 or a data URL; None for anything else."""
     if not _may_hold_picture(value):
         return None
     text = value
@@ -190,5 +190,5 @@ def _decode(path: str, data: Any) -> bytes:
     except (binascii.Error, ValueError):
         raise UiapiError("invalid", f"{path}: the picture is not base64.") from None
     if not _is_picture(picture):
-        raise UiapiError("invalid", f"{path}: this is not a PNG, JPEG, WebP, GIF, BMP or TIFF picture.")
+        raise UiapiError("invalid", f"{path}: send a PNG, JPEG, WebP, GIF, BMP or TIFF picture.")
     return picture

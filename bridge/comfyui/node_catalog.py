@@ -1,7 +1,7 @@
-"""What ComfyUI knows of its node types, in the form programs search: names, categories, inputs and outputs.
+"""The catalogue of ComfyUI's node types: search, and full descriptions.
 
-A class is described by calling it (INPUT_TYPES lists model folders), so this runs in a thread, and what does not
-change while ComfyUI runs is kept.
+Describing a class calls its code (INPUT_TYPES lists model directories), so this runs in a thread, and everything that
+does not change while ComfyUI runs is cached.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 log = logging.getLogger("uiapi")
 
-# Choices listed per input; longer lists are cut and counted.
+# Choices listed per input; of a longer list, the total is returned as well.
 MAX_OPTIONS = 200
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """What is searched of a node type."""
+    """The searchable description of a node type."""
 
     name: str
     title: str
@@ -30,7 +30,7 @@ class NodeType:
     output_node: bool
 
     def brief(self) -> dict[str, Any]:
-        """As search_nodes lists it."""
+        """Return it for search_nodes."""
         return {
             "type": self.name,
             "title": self.title,
@@ -43,10 +43,10 @@ class NodeType:
 
 
 class Catalogue:
-    """The node types of the running ComfyUI; a class that cannot describe itself is left out and logged once."""
+    """The node types of the running ComfyUI; a class that fails to describe itself is left out and logged once."""
 
     def __init__(self) -> None:
-        # With the class each is known of, since a name may get another one; a class itself need not have a hash.
+        # By name, together with the described class, which may be replaced; a class need not be hashable.
         self._types: dict[str, tuple[type, NodeType | None]] = {}
 
     def search(
@@ -59,9 +59,9 @@ class Catalogue:
         takes: str = "",
         gives: str = "",
     ) -> list[NodeType]:
-        """The types that fit everything asked, best first: by name or title before by description.
+        """Return the types that match all parameters; matches of name or title come before those of the description.
 
-        `takes` and `gives` are types of links such as "IMAGE"; all comparisons ignore case.
+        `takes` and `gives` are types of inputs and outputs, such as "IMAGE"; case is ignored.
         """
         words = query.lower().split()
         found = []
@@ -87,7 +87,7 @@ class Catalogue:
 
 
 def node_info(name: str, node_class: type, title: str) -> dict[str, Any]:
-    """One node type in full: each input with its type, whether it is required, default, range and choices."""
+    """Describe a node type in full: each input with its type, whether it is required, default, range and choices."""
     inputs = []
     for required, key, kind, options in _inputs(node_class):
         shown: dict[str, Any] = {"name": key, "type": kind, "required": required}
@@ -113,7 +113,7 @@ def node_info(name: str, node_class: type, title: str) -> dict[str, Any]:
 
 
 def takes_uploads(node_class: Any, name: str) -> bool:
-    """Whether an input lists files that can be uploaded, as LoadImage's image does."""
+    """Whether an input lists uploaded files, as LoadImage's image does."""
     try:
         declared = [options for _, key, _, options in _inputs(node_class) if key == name]
     except Exception:  # A custom node's class may raise anything, and None has no inputs.
@@ -133,13 +133,13 @@ def _describe(name: str, node_class: type, title: str) -> NodeType | None:
             outputs=tuple(dict.fromkeys(_outputs(node_class))),
             output_node=bool(getattr(node_class, "OUTPUT_NODE", False)),
         )
-    except Exception:  # A custom node's class may raise anything; the others are still to be found.
+    except Exception:  # A custom node's class may raise anything; the search continues with the others.
         log.warning("The node type %s cannot be described.", name, exc_info=True)
         return None
 
 
 def _inputs(node_class: Any) -> Iterator[tuple[bool, str, str, dict[str, Any]]]:
-    """(required, name, type, options) of each input; a list of choices is of type COMBO with `options`."""
+    """Yield (required, name, type, options) for each input; a list of choices has the type COMBO and `options`."""
     declared = node_class.INPUT_TYPES()
     for group in ("required", "optional"):
         for name, spec in (declared.get(group) or {}).items():
@@ -160,7 +160,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _rank(kind: NodeType, words: list[str]) -> int | None:
-    """How well a type fits all the words: 0 best; None if one of them is nowhere."""
+    """Return how well a type matches all words, 0 being best; None if a word is missing."""
     names = f"{kind.name} {kind.title}".lower()
     everything = f"{names} {kind.category} {kind.description}".lower()
     if not all(word in everything for word in words):

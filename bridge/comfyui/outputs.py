@@ -1,4 +1,4 @@
-"""What an execution made: its files and texts as ComfyUI's history lists them, or why it failed, in one sentence."""
+"""Reads the outputs (files and texts) of an execution, or its failure, from ComfyUI's history."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from ...common.paths import within
 from ..protocol.codec import MAX_FRAME
 from .adapter import Comfy, names_of
 
-# Characters of base64 in one answer, which is to fit one frame with a megabyte for the rest of it and with its texts;
-# larger results are fetched by their URLs.
+# Characters of base64 in one answer, so that it fits one frame together with its texts and a megabyte of other data;
+# larger results have to be fetched by URL.
 MAX_INLINE = MAX_FRAME - 2**20
-# Bytes of JSON that the texts of one answer may have, with some for what stands around each. ComfyUI's history has
-# the whole of a text that is cut.
+# Bytes of JSON for the texts of one answer, and the bytes counted for the keys around each. The full text is in
+# ComfyUI's history.
 MAX_TEXTS = 4 * 2**20
 TEXT_OVERHEAD = 300
-# Characters of the texts that one event about a node's output may have.
+# Characters of all texts in one event about a node's output.
 MAX_EVENT_TEXTS = 2**20
-# The key under which nodes put the texts that they show. What is under other keys is for their own front ends.
+# The key under which nodes put the texts they show; other keys are for their own frontends.
 TEXT_KEY = "text"
-# Where nodes name a 3D model by its path in the output folder, with what else their viewer needs.
+# The key under which nodes put the path of a 3D model in the output directory, among other data for their viewer.
 RESULT_KEY = "result"
 MODEL_3D = re.compile(r"[^\0]+\.(glb|gltf|obj|fbx|stl|ply|splat|spz|ksplat|usdz)", re.IGNORECASE)
 
 
 def outputs_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """The files and texts of a history entry, in the order of its nodes.
+    """Return the files and texts of a history entry, in the order of its nodes.
 
-    Each has node_id, title, node_type and kind. A file has the node's own word as its kind ("images", "gifs",
-    "audio", "3d", …), filename, subfolder, type ("output", "temp"), the format if the node names one, and url, the
-    path that ComfyUI serves it under. A text has the kind "text", and text.
+    Each has node_id, title, node_type and kind. The kind of a file is the node's own key ("images", "gifs", "audio",
+    "3d", …); a file also has filename, subfolder, type ("output", "temp"), format if the node reports it, and url, the
+    URL path where ComfyUI serves it. A text has the kind "text", and text.
     """
     prompt = entry["prompt"][2]
     outputs = []
@@ -54,7 +54,7 @@ def outputs_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _texts(items: list[Any] | tuple[Any, ...]) -> Iterator[str]:
     items = [item for item in items if not _is_file(item)]
-    # ComfyUI joins what a node shows for each of its inputs into one list, which takes a bare text apart.
+    # ComfyUI concatenates the outputs for each input into one list, which splits a bare string into characters.
     if len(items) > 1 and all(isinstance(item, str) and len(item) == 1 for item in items):
         yield "".join(items)
         return
@@ -83,7 +83,7 @@ def _file(filename: str, subfolder: str, kind: str, **more: str) -> dict[str, An
 
 
 class TextRoom:
-    """The room for the texts of one answer.
+    """The budget for the texts of one answer.
 
     Attributes:
         left: bytes of JSON.
@@ -94,14 +94,14 @@ class TextRoom:
 
     @property
     def taken(self) -> int:
-        """Bytes of JSON that the texts take."""
+        """Bytes of JSON that the texts use."""
         return MAX_TEXTS - self.left
 
     def fit(self, outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The same outputs with texts that fit.
+        """Return the same outputs with their texts limited to the budget.
 
-        A text that is too long is cut, with the `length` that it has in characters. Those for which there is no room
-        at all are left out, and the last one that is there says how many were `omitted`.
+        A text that is too long is cut, and `length` is its full length in characters. When the budget is used up,
+        texts are left out, and the last included one has their number as `omitted`.
         """
         kept: list[dict[str, Any]] = []
         last: dict[str, Any] | None = None
@@ -122,7 +122,7 @@ class TextRoom:
 
 
 def shortened(output: Any) -> Any:
-    """What a node shows, for an event: the answer of the run has the texts that are cut here."""
+    """Return a node's output for an event, with long texts cut; the answer of the run has the texts."""
     if not isinstance(output, dict):
         return output
     left = MAX_EVENT_TEXTS
@@ -144,7 +144,7 @@ def shortened(output: Any) -> Any:
 def _cut(text: str, room: int) -> dict[str, Any]:
     if len(text) <= room and _size(text) <= room:
         return {"text": text}
-    # JSON takes six bytes for a character at the most.
+    # A character takes at most six bytes in JSON.
     return {"text": text[: room // 6], "length": len(text)}
 
 
@@ -153,7 +153,7 @@ def _size(text: str) -> int:
 
 
 def failure_of(entry: dict[str, Any], prompt_id: str) -> UiapiError | None:
-    """Why the execution did not succeed, from ComfyUI's own messages; None if it did."""
+    """Return the error of an execution from ComfyUI's messages; None if it succeeded."""
     status = entry.get("status") or {}
     if status.get("status_str") != "error":
         return None
@@ -161,17 +161,17 @@ def failure_of(entry: dict[str, Any], prompt_id: str) -> UiapiError | None:
     if (data := messages.get("execution_interrupted")) is not None:
         return UiapiError(
             "execution_interrupted",
-            "The run was interrupted; run it again if that was not meant.",
+            "The run was interrupted; run it again if that was not intended.",
             {"prompt_id": prompt_id, "node": data.get("node_id"), "type": data.get("node_type")},
         )
     data = messages.get("execution_error", {})
     node_id, node_type = data.get("node_id"), data.get("node_type")
     title, _ = names_of(entry["prompt"][2].get(str(node_id)))
-    # A bare assert has no message but an end of line.
+    # A bare assert has a newline as its message.
     message = str(data.get("exception_message") or "").strip() or "ComfyUI gave no reason"
     return UiapiError(
         "execution_failed",
-        # A node's own words may be a page long and end as they like; details have them whole.
+        # A node's message may be long and end in any way; the details have all of it.
         f"{title or node_type or 'A node'} (#{node_id}) failed: {message.splitlines()[0].rstrip('. ')}.",
         {
             "prompt_id": prompt_id,
@@ -186,12 +186,12 @@ def failure_of(entry: dict[str, Any], prompt_id: str) -> UiapiError | None:
 
 
 async def inline_files(comfy: Comfy, outputs: list[dict[str, Any]], texts: int) -> list[dict[str, Any]]:
-    """The same outputs with `base64` in place of `url`; read off the loop. UiapiError when one cannot be had.
+    """Return the same outputs with `base64` instead of `url`; files are read on a thread. Raises UiapiError.
 
     Args:
-        comfy: whose folders they are in.
+        comfy: the running ComfyUI.
         outputs: files and texts.
-        texts: bytes of the answer that the texts take.
+        texts: bytes of the answer that the texts use.
     """
     return await asyncio.to_thread(_read_all, comfy, outputs, MAX_INLINE - texts)
 
@@ -204,9 +204,9 @@ def _read_all(comfy: Comfy, outputs: list[dict[str, Any]], left: int) -> list[di
             continue
         folder = comfy.directory_of(file["type"])
         path = folder and folder / file["subfolder"] / file["filename"]
-        # A node names its output files itself, so a name is no better than any other input.
+        # Nodes choose the names of their output files, so a name is untrusted input.
         if path is None or not within(path, folder):  # type: ignore[arg-type]
-            raise UiapiError("forbidden", f"{file['filename']} lies outside ComfyUI's folders; fetch it another way.")
+            raise UiapiError("forbidden", f"{file['filename']} is outside ComfyUI's directories; fetch it another way.")
         try:
             left -= (path.stat().st_size + 2) // 3 * 4
             if left < 0:

@@ -1,7 +1,7 @@
-"""The pictures of programs in ComfyUI's input folder: one file per content, written once, removed when unused.
+"""Stores the pictures of programs in ComfyUI's input directory: one file per content, removed when unused.
 
-A file's name has the digest of its content, so a prompt that waits in ComfyUI's queue finds the picture it was queued
-with whatever is sent after it. What is not exactly what this package wrote is never overwritten and never removed.
+A file name contains the digest of its content, so a waiting prompt finds the picture it was queued with, whatever is
+sent later. Files that this package did not write, or that were changed since, are never overwritten or removed.
 """
 
 from __future__ import annotations
@@ -24,42 +24,42 @@ from ...common.errors import UiapiError
 
 log = logging.getLogger("uiapi")
 
-# How the names of files begin that exist only during a write, and may be left behind by a process that is killed.
+# The prefix of temporary files, which exist during a write and may be left behind if the process is killed.
 BESIDE_PREFIX = ".uiapi-"
-# Hexadecimal digits of the SHA-256 in a name; should two pictures share them, a number is added.
+# Hexadecimal digits of the SHA-256 in a name; if two pictures share them, a number is added.
 DIGITS = 16
 # web/widgets/widgets.js has the same pattern.
 STORED = re.compile(rf"INPUT_.*_([0-9a-f]{{{DIGITS}}})(?:-\d+)?\.png", re.DOTALL)
-# Where such a name stands in some text, e.g. "INPUT_Photo_….png [input]".
+# A name within a text, e.g. "INPUT_Photo_….png [input]".
 MENTION = re.compile(rf"_([0-9a-f]{{{DIGITS}}})(?:-\d+)?\.png")
 
-# Pictures that stay although nothing names them any more: the latest ones, for as many seconds.
+# The latest unused pictures that are kept, and for how many seconds.
 KEPT = 200
 KEPT_FOR = 30 * 86400.0
-# Seconds in which a picture always stays: a page reports its graph a while after a write, and when ComfyUI has just
-# started, after it has connected again.
+# Seconds for which a picture is always kept: a page reports its graph some time after a write, and after a restart of
+# ComfyUI only when it has reconnected.
 GRACE = 300.0
-# Seconds between two looks for what can be removed.
+# Seconds between two clean-ups.
 TIDY_EVERY = 60.0
 
-# What tells a file from another one under its name: inode, time of change in nanoseconds, and size.
+# Identifies a file independently of its name: inode, modification time in nanoseconds, and size.
 Identity = tuple[int, int, int]
 
 
 @dataclass
 class Claim:
-    """A picture that requests under way are about to name; `fresh` until one of them has been carried out."""
+    """A picture in use by pending requests; `fresh` is set while it is new and none of them has succeeded."""
 
     users: int = 0
     fresh: Identity | None = None
 
 
 class PictureStore:
-    """The stored pictures. Everything here blocks on the disk and may be called from any thread.
+    """The stored pictures. All methods block on the disk and may be called from any thread.
 
     Args:
-        folder: returns ComfyUI's input folder.
-        in_use: returns the prompts and graphs, as decoded JSON, whose pictures stay.
+        folder: returns ComfyUI's input directory.
+        in_use: returns the prompts and graphs, as decoded JSON, whose pictures are in use.
         clock: seconds of Unix time.
     """
 
@@ -72,15 +72,15 @@ class PictureStore:
         self._folder = folder
         self._in_use = in_use
         self._clock = clock
-        # What is looked at and then acted on must not change in between.
+        # Held between a check and the action that relies on it.
         self._lock = threading.Lock()
         self._claims: dict[str, Claim] = {}
 
     def put(self, label: str, picture: bytes) -> str:
-        """Store a picture unless it is there already, and return its file's name; give it back with `release`.
+        """Store a picture if it is new, and return its file name; call `release` with it afterwards.
 
         Raises:
-            UiapiError: `storage_failed`, with nothing stored.
+            UiapiError: `storage_failed`; nothing was stored.
         """
         digest = digest_of(picture)
         try:
@@ -95,15 +95,15 @@ class PictureStore:
             raise UiapiError("storage_failed", f"The picture could not be stored: {error.strerror}.") from error
 
     def name_for(self, label: str, picture: bytes) -> str:
-        """The name that `put` would return, without storing anything."""
+        """Return the name that `put` would return, without storing anything."""
         digest = digest_of(picture)
         with contextlib.suppress(OSError):
             return self._find(self._folder(), digest, picture) or _name(label, digest)
         return _name(label, digest)
 
     def release(self, name: str, *, keep: bool) -> None:
-        """The request that put it is over. Without `keep` a picture that is new and unused is removed again."""
-        # Before the lock, which other requests wait for.
+        """End a request's use of a picture. Without `keep`, a new and unused picture is removed."""
+        # Read before the lock is taken, since other requests wait for the lock.
         digests = set() if keep else self._named()
         with self._lock:
             claim = self._claims[name]
@@ -121,7 +121,7 @@ class PictureStore:
                     path.unlink()
 
     def tidy(self) -> int:
-        """Remove what nothing names any more, if it is old or there is too much of it; returns how many files."""
+        """Remove unused pictures that are too old or too many; returns the number of removed files."""
         now = self._clock()
         stored = sorted(self._stored(), key=lambda item: -item[1])
         old = [
@@ -138,24 +138,24 @@ class PictureStore:
                 if path.name in self._claims:
                     continue
                 if digest_in(path.name) in named:
-                    # A page that is being reloaded names nothing for a moment.
+                    # A page that is being reloaded reports no pictures for a moment.
                     _touch(path, now)
                     continue
-                # A file that somebody has used or replaced since, or whose content is not what its name says, stays.
+                # Keep a file that was used or replaced since, or whose content does not match its name.
                 if _last_used(path.lstat()) == used and digest_of(path.read_bytes()) == digest_in(path.name):
                     path.unlink()
                     removed += 1
-        log.debug("Removed %d pictures of programs from the input folder.", removed)
+        log.debug("Removed %d pictures of programs from the input directory.", removed)
         return removed
 
     def _create(self, folder: Path, label: str, digest: str, picture: bytes) -> str:
-        # Written beside and linked, so that the name never stands for half a picture.
+        # Written to a temporary file and linked, so that the name never refers to an incomplete picture.
         temporary = folder / f"{BESIDE_PREFIX}{secrets.token_hex(8)}.tmp"
         try:
             with temporary.open("xb") as file:
                 file.write(picture)
             with self._lock:
-                # Another request may have stored it meanwhile.
+                # Another request may have stored it in the meantime.
                 name = self._find(folder, digest, picture)
                 if name is None:
                     name = _publish(temporary, folder, label, digest, picture)
@@ -172,7 +172,7 @@ class PictureStore:
         claim.users += 1
 
     def _find(self, folder: Path, digest: str, picture: bytes) -> str | None:
-        """The file that holds this picture; whatever else has such a name is passed over."""
+        """Return the name of the file with this picture; other files with a matching name are ignored."""
         for path in sorted(folder.glob(f"INPUT_*_{digest}*.png")):
             if STORED.fullmatch(path.name) and _holds(path, picture):
                 _touch(path, self._clock())
@@ -180,7 +180,7 @@ class PictureStore:
         return None
 
     def _stored(self) -> Iterator[tuple[Path, float]]:
-        """Each file with such a name and when it was used last."""
+        """Yield each stored file with the time of its last use."""
         with contextlib.suppress(OSError), os.scandir(self._folder()) as entries:
             for entry in entries:
                 if STORED.fullmatch(entry.name) is None:
@@ -191,17 +191,17 @@ class PictureStore:
                         yield Path(entry.path), _last_used(seen)
 
     def _named(self) -> set[str]:
-        """The digests of the pictures that prompts in the queue and open graphs name."""
+        """Return the digests of the pictures in queued prompts and open graphs."""
         return digests_in(self._in_use())
 
 
 def digest_of(picture: bytes) -> str:
-    """The part of a stored picture's name that its content decides."""
+    """Return the digest of a picture, as it is part of its file name."""
     return hashlib.sha256(picture).hexdigest()[:DIGITS]
 
 
 def digests_in(things: Iterable[Any]) -> set[str]:
-    """The digests in the names of stored pictures anywhere in some decoded JSON."""
+    """Return the digests in all names of stored pictures in decoded JSON."""
     found: set[str] = set()
     left = [*things]
     while left:
@@ -217,7 +217,7 @@ def digests_in(things: Iterable[Any]) -> set[str]:
 
 
 def _publish(temporary: Path, folder: Path, label: str, digest: str, picture: bytes) -> str:
-    """Give a written file the first name that is free; nothing that exists is ever replaced."""
+    """Give a temporary file the first free name; an existing file is never replaced."""
     number = 0
     while True:
         number += 1
@@ -227,7 +227,7 @@ def _publish(temporary: Path, folder: Path, label: str, digest: str, picture: by
         except FileExistsError:
             continue
         except OSError:
-            # Not every file system has links.
+            # Not every file system supports links.
             try:
                 _write_new(folder / name, picture)
             except FileExistsError:
@@ -249,7 +249,7 @@ def _name(label: str, digest: str, number: int = 1) -> str:
 
 
 def digest_in(name: str) -> str | None:
-    """The digest in a stored picture's name."""
+    """Return the digest in a stored picture's name."""
     match = STORED.fullmatch(name)
     return match[1] if match else None
 
@@ -257,14 +257,14 @@ def digest_in(name: str) -> str | None:
 def _holds(path: Path, picture: bytes) -> bool:
     try:
         seen = path.lstat()
-        # A link may lead to something else the next time.
+        # A symlink may point to something else later.
         return stat.S_ISREG(seen.st_mode) and seen.st_size == len(picture) and path.read_bytes() == picture
     except OSError:
         return False
 
 
 def _touch(path: Path, now: float) -> None:
-    """Note that a file is used. Its time of change stays: some nodes run anew when that differs."""
+    """Update a file's access time. The modification time stays: some nodes run again if that changes."""
     with contextlib.suppress(OSError):
         os.utime(path, ns=(int(now * 1e9), path.stat().st_mtime_ns))
 

@@ -1,4 +1,4 @@
-"""The pictures that ComfyUI shows while it runs: encoded off the loop one by one, of each prompt only the latest."""
+"""Encodes ComfyUI's preview pictures on a thread, one at a time and only the latest of each prompt."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 log = logging.getLogger("uiapi")
 
 Emit = Callable[[str, dict[str, Any]], None]
-# ComfyUI's (format, PIL image, longest side in pixels or None), and what it tells about it.
+# ComfyUI's (format, PIL image, longest side in pixels or None), and its metadata.
 Preview = tuple[tuple[str, Any, int | None], dict[str, Any]]
 
 
 class Previews:
-    """Sends previews on.
+    """Encodes and sends previews.
 
     Args:
-        sent: called with a prompt's id each time one of its previews is out of the way.
+        sent: called with a prompt's id each time one of its previews has been sent or has failed.
     """
 
     def __init__(self, sent: Callable[[str | None], None]) -> None:
@@ -30,7 +30,7 @@ class Previews:
         self._task: asyncio.Task[None] | None = None
 
     def show(self, prompt_id: str | None, preview: Preview, emits: Sequence[Emit]) -> None:
-        """Send this preview; one of the same prompt that still waits to be encoded gives way to it."""
+        """Send this preview; it replaces one of the same prompt that has not been encoded yet."""
         self._latest[prompt_id] = (preview, emits)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work(), name="uiapi previews")
@@ -40,7 +40,7 @@ class Previews:
         return prompt_id in self._latest or prompt_id == self._encoding
 
     def close(self) -> None:
-        """Send nothing any more."""
+        """Stop sending."""
         if self._task is not None:
             self._task.cancel()
 
@@ -60,9 +60,9 @@ class Previews:
                 for emit in emits:
                     emit("preview", data)
             except (OSError, ValueError, KeyError) as error:
-                # A picture of a kind that its format does not have; the next one may be better.
+                # The format does not support this kind of picture; the next one may work.
                 log.warning("A preview could not be encoded as %s: %s", picture[0], error)
-            except Exception:  # The last line of defence: the other prompts' pictures are still owed.
+            except Exception:  # The last line of defence: the pictures of other prompts must still be sent.
                 log.exception("A preview could not be sent.")
             finally:
                 self._encoding = None

@@ -1,4 +1,4 @@
-"""What came of the prompts of one run: the status of each, and the answer or the error that they make together."""
+"""Combines the results of the prompts of one run into an answer or an error."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ...common.errors import UiapiError
 from .outputs import TextRoom, failure_of, outputs_of
 from .run_tracker import Run
 
-# What a prompt's status is after these errors; "error" after all others.
+# The status of a prompt after these errors; "error" after all others.
 _STATUS = {"execution_interrupted": "interrupted", "timeout": "unfinished"}
 
 
 @dataclass
 class Ended:
-    """One prompt as it ended, or as it is after the time for waiting; `prompt_id` is None if it was never queued."""
+    """The result of one prompt, or its state after the timeout; `prompt_id` is None if it was never queued."""
 
     prompt_id: str | None
     error: UiapiError | None = None
@@ -24,7 +24,7 @@ class Ended:
 
     @classmethod
     def of(cls, run: Run, timeout: float, room: TextRoom) -> Ended:
-        """What became of a run that was waited for."""
+        """Return the result of a run."""
         if run.entry is None:
             return cls(run.prompt_id, run.error or still_running([run.prompt_id], timeout))
         failure = failure_of(run.entry, run.prompt_id)
@@ -32,13 +32,13 @@ class Ended:
 
     @property
     def status(self) -> str:
-        """In a word."""
+        """The status, as `prompts` of an answer has it."""
         if self.error is None:
             return "success"
         return "not_queued" if self.prompt_id is None else _STATUS.get(self.error.code, "error")
 
     def described(self, *, alone: bool = False) -> dict[str, Any]:
-        """As `prompts` of an answer lists it; what it gave only if it failed, or is said nowhere else (`alone`)."""
+        """Return its entry in `prompts`; with its outputs only if it failed, or if they are nowhere else (`alone`)."""
         answer: dict[str, Any] = {"prompt_id": self.prompt_id, "status": self.status}
         if self.execution_time is not None:
             answer["execution_time"] = self.execution_time
@@ -52,7 +52,7 @@ class Ended:
 
 
 def still_running(prompt_ids: list[str], timeout: float) -> UiapiError:
-    """The error for prompts that did not end in time."""
+    """Return the error for prompts that did not end in time."""
     return UiapiError(
         "timeout",
         f"The run did not end within {timeout:g} s and goes on; fetch its result from /history/{prompt_ids[0]}.",
@@ -61,12 +61,12 @@ def still_running(prompt_ids: list[str], timeout: float) -> UiapiError:
 
 
 def failure_of_all(ends: list[Ended], timeout: float) -> UiapiError | None:
-    """The error where none of the prompts succeeded or some go on; None where there is something to answer."""
+    """Return the error if no prompt succeeded or some still run; otherwise None."""
     unfinished = [end.prompt_id for end in ends if end.prompt_id is not None and end.status == "unfinished"]
     failures = [end.error for end in ends if end.error is not None]
     if not failures or (len(failures) < len(ends) and not unfinished):
         return None
-    # What goes on may still succeed; otherwise the first failure stands for them all.
+    # Running prompts may still succeed; otherwise the first failure is reported.
     error = still_running(unfinished, timeout) if unfinished else failures[0]
     details = dict(error.details)
     if len(ends) > 1:
@@ -79,7 +79,7 @@ def failure_of_all(ends: list[Ended], timeout: float) -> UiapiError | None:
 
 
 def answer_of_all(ends: list[Ended], outputs: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a run answers besides what it was queued as; `outputs` are those of the prompts that succeeded."""
+    """Return the answer of a run without the keys of Queued; `outputs` are those of the prompts that succeeded."""
     done = [end for end in ends if end.error is None]
     times = [end.execution_time for end in done]
     answer: dict[str, Any] = {
@@ -93,7 +93,7 @@ def answer_of_all(ends: list[Ended], outputs: list[dict[str, Any]]) -> dict[str,
 
 
 def outputs_of_all(ends: list[Ended]) -> list[dict[str, Any]]:
-    """What the prompts that succeeded gave; of several, each output says which prompt it belongs to."""
+    """Return the outputs of the prompts that succeeded; if there are several prompts, with the prompt_id of each."""
     several = len(ends) > 1
     return [
         {**output, "prompt_id": end.prompt_id} if several else output

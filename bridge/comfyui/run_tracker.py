@@ -1,7 +1,7 @@
-"""Executions that somebody waits for: followed by ComfyUI's own events, from its queue to its history.
+"""Tracks executions by ComfyUI's own events, from its queue to its history.
 
-ComfyUI's executor thread says what happens (see Comfy.tap); nothing is polled. A prompt is finished when it
-is in ComfyUI's history, which ComfyUI announces with a `status` event, as it does when its queue changes.
+The events come from ComfyUI's executor thread (see Comfy.tap); nothing is polled. A prompt has ended when it is in
+ComfyUI's history. ComfyUI sends a `status` event then, and whenever its queue changes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .previews import Emit, Preview, Previews
 
 log = logging.getLogger("uiapi")
 
-# Prompts remembered between ComfyUI's first word about them and the tab's answer that names them.
+# Prompts kept between ComfyUI's first event about them and the tab's answer with their ids.
 MAX_UNCLAIMED = 64
 # Events kept for one such prompt.
 MAX_BACKLOG = 256
 
-# ComfyUI's event names and ours.
+# ComfyUI's event names, and ours.
 EVENTS = {
     "execution_start": "execution_start",
     "execution_cached": "execution_cached",
@@ -43,13 +43,13 @@ EVENTS = {
 
 @dataclass(eq=False)
 class Run:
-    """One prompt; times in seconds of the monotonic clock, taken on ComfyUI's executor thread."""
+    """One prompt; times are seconds of the monotonic clock, measured on ComfyUI's executor thread."""
 
     prompt_id: str
     started: float | None = None
     ended: float | None = None
     emit: Emit | None = None
-    # Called once it has ended, with `entry` or `error` set; None while nobody waits for this prompt.
+    # Called when it has ended, with `entry` or `error` set; None while the prompt is unclaimed.
     on_end: Callable[[], None] | None = None
     entry: dict[str, Any] | None = None
     error: UiapiError | None = None
@@ -57,7 +57,7 @@ class Run:
     preview: Preview | None = None
 
     def tell(self, event: str, data: dict[str, Any]) -> None:
-        """Pass an event on, or keep it until somebody claims this prompt."""
+        """Send an event, or keep it until the prompt is claimed."""
         if self.emit is not None:
             self.emit(event, data)
         elif self.on_end is None and len(self.backlog) < MAX_BACKLOG:
@@ -65,29 +65,29 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, one way or the other."""
+        """Whether it has ended, successfully or not."""
         return self.entry is not None or self.error is not None
 
     def end(self, entry: dict[str, Any] | None = None, error: UiapiError | None = None) -> None:
-        """It has ended: tell whoever waits, in this turn of the loop."""
+        """Set the result, and call `on_end` immediately."""
         self.entry, self.error = entry, error
         if self.on_end is not None:
             self.on_end()
 
     @property
     def execution_time(self) -> float | None:
-        """Seconds ComfyUI took; None if its start was not heard."""
+        """Seconds ComfyUI took; None if the start was missed."""
         if self.started is None or self.ended is None:
             return None
         return self.ended - self.started
 
 
 class Runs:
-    """The executions somebody waits for or is about to.
+    """The tracked executions.
 
     Args:
         comfy: the running ComfyUI.
-        subscriptions: who wants to hear of every execution, the person's own included.
+        subscriptions: get the events of every execution, including the person's own.
     """
 
     def __init__(self, comfy: Comfy, subscriptions: Subscriptions) -> None:
@@ -99,11 +99,11 @@ class Runs:
         self._untap: Callable[[], None] | None = None
 
     def start(self) -> None:
-        """Begin to hear ComfyUI's events."""
+        """Start listening to ComfyUI's events."""
         self._untap = self._comfy.tap(self._heard)
 
     def close(self) -> None:
-        """Stop hearing, and end every wait with an error."""
+        """Stop listening, and end all waits with an error."""
         if self._untap is not None:
             self._untap()
             self._untap = None
@@ -113,7 +113,7 @@ class Runs:
                 run.end(
                     error=UiapiError(
                         "shutting_down",
-                        "ComfyUI is stopping, and this run with it; run the workflow again once it is back.",
+                        "ComfyUI is stopping, which ends this run; run the workflow again once it is back.",
                         {"prompt_id": run.prompt_id},
                     )
                 )
@@ -121,7 +121,7 @@ class Runs:
 
     @contextmanager
     def expecting(self) -> Iterator[None]:
-        """While a tab is asked to queue: its prompt may start, and even end, before the tab has named it."""
+        """A context for queueing: keeps events of unknown prompts, which may start or end before their id is known."""
         self._expecting += 1
         try:
             yield
@@ -132,10 +132,10 @@ class Runs:
                     del self._runs[prompt_id]
 
     def wait(self, prompt_ids: Sequence[str], emit: Emit | None, timeout: float) -> asyncio.Future[list[Run]]:
-        """The runs of these prompts: once all have ended, or as they are after `timeout` seconds.
+        """Return a future with the runs of these prompts, set when all have ended or after `timeout` seconds.
 
-        Call it inside `expecting`, since a run may have begun or even ended by now. `emit` hears the events of them
-        all. Nobody but ComfyUI has a part in how they end; to stop waiting, cancel the future.
+        Call it inside `expecting`, since a run may have started or ended already. `emit` gets the events of all runs.
+        Cancelling the future stops the wait, not the runs.
         """
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[list[Run]] = loop.create_future()
@@ -163,7 +163,7 @@ class Runs:
         return waiting
 
     def _claim(self, run: Run, emit: Emit | None, on_end: Callable[[], None], queued: set[str]) -> None:
-        """Pass on what was heard of a prompt before it was named, and whatever comes from now on."""
+        """Send the kept events of a prompt, and all further ones from now on."""
         run.on_end = on_end
         run.emit = emit
         backlog, run.backlog = run.backlog, []
@@ -174,10 +174,10 @@ class Runs:
         run.preview = None
         self._settle(run, queued)
 
-    # -- what ComfyUI says ----------------------------------------------------------------------------------
+    # -- ComfyUI's events -----------------------------------------------------------------------------------
 
     def _heard(self, event: Any, data: Any) -> None:
-        # On ComfyUI's executor thread: the less the better, and nothing at all while nobody waits.
+        # Runs on ComfyUI's executor thread, so it does as little as possible.
         if self._expecting or self._runs or len(self._subscriptions):
             self._comfy.loop.call_soon_threadsafe(self._on_event, event, data, monotonic())
 
@@ -191,7 +191,7 @@ class Runs:
             self._on_preview(event, data)
         elif event in EVENTS and isinstance(data, dict) and data.get("prompt_id"):
             if event == "executing" and data.get("node") is None:
-                # ComfyUI's older word for the end. It comes after the end and, by chance, before or after our answer.
+                # ComfyUI's older end event. It comes after the end, and either before or after our answer.
                 return
             if event == "executed":
                 data = {**data, "output": shortened(data.get("output"))}
@@ -216,14 +216,14 @@ class Runs:
     def _settle(self, run: Run, queued: set[str], caught_up: bool = False) -> None:
         if run.on_end is None or run.over:
             return
-        # After the look at the queue: between the two a prompt can only move from there to the history.
+        # Read after the queue: in between, a prompt can only move from the queue to the history.
         entry = self._comfy.history_of(run.prompt_id)
         if entry is not None:
-            # The end is the last that is told; what is still being encoded comes back here once it is out.
+            # The end must be reported last; this is called again once the pending preview has been sent.
             if run.emit is not None and self._previews.owes(run.prompt_id):
                 return
             if run.ended is None and not caught_up:
-                # The history can be ahead of what ComfyUI has said: that waits for its turn, and this goes behind it.
+                # The history can be ahead of ComfyUI's events, which are already scheduled; check again after them.
                 self._comfy.loop.call_soon(self._settle, run, queued, True)
                 return
             run.end(entry)
@@ -255,16 +255,16 @@ class Runs:
 
 
 def _vanished(run: Run) -> UiapiError:
-    """The error for a prompt that ComfyUI has neither in its queue nor in its history."""
+    """Return the error for a prompt that is neither in ComfyUI's queue nor in its history."""
     if run.started is None:
         return UiapiError(
             "execution_interrupted",
-            "The prompt was taken out of ComfyUI's queue before it ran; run it again if that was not meant.",
+            "The prompt was removed from ComfyUI's queue before it ran; run it again if that was not intended.",
             {"prompt_id": run.prompt_id},
         )
     return UiapiError(
         "result_lost",
-        "The run has ended, but ComfyUI's history no longer has it, so how it ended is unknown; "
-        "look in ComfyUI's output folder before you run it again.",
+        "The run has ended, but it is no longer in ComfyUI's history, so its result is unknown; "
+        "check ComfyUI's output directory before you run it again.",
         {"prompt_id": run.prompt_id},
     )

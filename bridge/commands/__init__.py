@@ -1,1 +1,1 @@
-"""The commands themselves, a module for each area."""
+"""The commands, with a module for each area."""

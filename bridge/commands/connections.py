@@ -1,4 +1,4 @@
-"""Commands about who is connected: the second transport's hello, answer and goodbye, and the status."""
+"""Commands about connections: the second transport, the status, late answers and event subscriptions."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ log = logging.getLogger("uiapi")
 
 
 class OfPage(Request):
-    """Which page is meant."""
+    """The page."""
 
     client_id: str | int | None = Field(None, description="The page's id.")
 
 
 class WebuiReady(OfPage):
-    """A page on the second transport is there; client_id -1 (or none) asks for an id."""
+    """A page on the second transport; client_id -1 (or none) asks for a new id."""
 
-    browserInfo: dict[str, Any] | None = Field(None, description="browser, platform and so on, for webuis.")
-    page_key: str | None = Field(None, description="From POST /uiapi/page_key; pages on this machine need none.")
+    browserInfo: dict[str, Any] | None = Field(None, description="browser, platform and other facts for webuis.")
+    page_key: str | None = Field(None, description="From POST /uiapi/page_key; not needed on this machine.")
 
     @field_validator("client_id")
     @classmethod
@@ -48,19 +48,19 @@ class WebuiReady(OfPage):
         try:
             return int(value)
         except ValueError:
-            raise ValueError("send a whole number, or -1 to be given one") from None
+            raise ValueError("send a whole number, or -1 to get a new id") from None
 
 
 class WebuiResponse(OfPage):
-    """A page's answer; without one of its two ids it cannot be placed."""
+    """A page's answer; both ids are required."""
 
-    request_id: str | None = Field(None, description="As it came with the request.")
+    request_id: str | None = Field(None, description="The id that came with the request.")
     response: Any = Field(None, description="The answer, or an error envelope.")
 
 
 @command("webui_ready", response=WebuiId, errors=["too_many", "wrong_page"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def webui_ready(call: Call, request: WebuiReady) -> dict[str, Any]:
-    """Tell the server of a page that speaks only ComfyUI's own websocket; answers its id."""
+    """Connect a page that uses only ComfyUI's own websocket; returns its id."""
     has_key = request.page_key is not None
     if has_key or not call.caller.local:
         call.bridge.guard.check_page_key(request.page_key)
@@ -72,15 +72,15 @@ async def webui_ready(call: Call, request: WebuiReady) -> dict[str, Any]:
 
 @command("webui_response", response=Acknowledged, errors=["forbidden"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def webui_response(call: Call, request: WebuiResponse) -> dict[str, Any]:
-    """Answer a request that a page got over ComfyUI's own websocket."""
+    """Send the answer to a request that a page got over ComfyUI's own websocket."""
     if not request.request_id or request.client_id is None:
         raise UiapiError("malformed", "Send both request_id and client_id with an answer.")
     owner = call.bridge.owner_of(request.request_id)
     if owner is None:
-        log.info("An answer to request %.40r came too late or twice; ignored.", request.request_id)
-        return {"status": "ignored", "message": "Nobody waits for this answer any more."}
+        log.info("Ignored a late or duplicate answer to request %.40r.", request.request_id)
+        return {"status": "ignored", "message": "The request is not pending any more."}
     if str(owner.client_id) != str(request.client_id):
-        raise UiapiError("forbidden", "That request was put to another tab; only that one can answer it.")
+        raise UiapiError("forbidden", "That request was sent to another tab; only that tab can answer it.")
     response = {} if request.response is None else request.response
     failed = isinstance(response, dict) and response.get("status") == "error"
     owner.respond(request.request_id, response, response if failed else None)
@@ -89,14 +89,14 @@ async def webui_response(call: Call, request: WebuiResponse) -> dict[str, Any]:
 
 @command("webui_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def webui_disconnect(call: Call, request: OfPage) -> dict[str, Any]:
-    """Tell the server that a page is closing; its id may be left out when it is the only one."""
+    """Disconnect a page that is closing; its id may be left out if it is the only one."""
     _leave(call, request)
     return {}
 
 
 @command("client_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def client_disconnect(call: Call, request: OfPage) -> dict[str, Any]:
-    """Tell the server that a page is closing (the older name)."""
+    """Disconnect a page that is closing (the older name of webui_disconnect)."""
     _leave(call, request)
     return {}
 
@@ -106,16 +106,16 @@ def _leave(call: Call, request: OfPage) -> None:
         manager = _manager(call, request.client_id)
         if manager is None:
             return
-        # Anybody could send it in that tab's name, and another page would be the main one.
+        # Any program could send it for that tab, and so make another page the main one.
         if manager.transport is not None and manager.transport.kind == "websocket":
-            raise UiapiError("conflict", f"Tab {manager.client_id} has a websocket of its own; close that instead.")
+            raise UiapiError("conflict", f"Tab {manager.client_id} has its own websocket; close that instead.")
         manager.disconnect()
         return
     pages = call.bridge.event_transports.pages()
     if len(pages) > 1:
         raise UiapiError(
             "conflict",
-            "Several pages are connected; send the client_id of the one that closes.",
+            "Several pages are connected; send the client_id of the closing one.",
             {"webuis": [page.manager.client_id for page in pages]},
         )
     for page in pages:
@@ -124,7 +124,7 @@ def _leave(call: Call, request: OfPage) -> None:
 
 @command("connection_status", response=ConnectionStatus, risk=Risk.READ, kind=Kind.TALK, method="GET", flat=True)
 async def connection_status(call: Call, request: OfPage) -> dict[str, Any]:
-    """Say who is connected and what is going on, or with client_id how that tab is; times in seconds."""
+    """Return the connected tabs and pending work, or with client_id the state of that tab; times in seconds."""
     webuis = call.bridge.webuis
     if request.client_id is not None:
         manager = _manager(call, request.client_id)
@@ -151,72 +151,74 @@ async def connection_status(call: Call, request: OfPage) -> dict[str, Any]:
 
 @command("webuis", response=list[Webui], risk=Risk.READ, kind=Kind.TALK, method="GET")
 async def webuis(call: Call, request: Request) -> list[dict[str, Any]]:
-    """List the open tabs."""
+    """List the connected tabs."""
     return [call.bridge.webuis.describe(manager) for manager in call.bridge.webuis.connected()]
 
 
 READING = frozenset({Kind.READ})
-# Subscriptions of one websocket, and the paths of all of them.
+# Subscriptions of one websocket, and the paths of all its subscriptions.
 MAX_SUBSCRIPTIONS = 100
 MAX_PATHS = 1000
 Path = Annotated[str, StringConstraints(max_length=MAX_PATH)]
 
 
 class LateResult(Request):
-    """Which request's answer is asked for."""
+    """The request whose answer to fetch."""
 
     request_id: str = Field(max_length=200, description="From the details of a timeout error.")
 
     def kinds(self) -> frozenset[Kind]:
-        """The answer holds what was read or done."""
+        """Reading: the answer contains data of the graph."""
         return READING
 
 
 @command("late_result", response=LateAnswer, errors=["unknown_request"], risk=Risk.READ, kind=Kind.TALK)
 async def late_result(call: Call, request: LateResult) -> dict[str, Any]:
-    """Fetch what a tab answered after its caller was told `timeout`, within 10 minutes."""
+    """Fetch an answer that arrived after its request's timeout, within 10 minutes."""
     try:
         answer = call.bridge.webuis.late.find(request.request_id)
     except KeyError:
-        raise UiapiError(
-            "unknown_request", "No request with that id ran into its timeout within the last 10 minutes."
-        ) from None
+        raise UiapiError("unknown_request", "No request with that id timed out within the last 10 minutes.") from None
     return {"answered": answer is not None, "answer": answer}
 
 
 class Subscribe(Request):
-    """Which events to hear: their names, or beginnings of names that end in `*`; all of them if left out."""
+    """The events to receive, by name or prefix; default: all of them."""
 
-    events: list[str] = Field(["*"], max_length=100, description='Such as "output" or "webui_*".')
-    paths: list[Path] = Field([], max_length=MAX_PATHS, description="Only what is about these fields or nodes.")
+    events: list[str] = Field(
+        ["*"], max_length=100, description='Names, or prefixes that end in *, such as "output" or "webui_*".'
+    )
+    paths: list[Path] = Field([], max_length=MAX_PATHS, description="Only events about these fields or nodes.")
 
     def kinds(self) -> frozenset[Kind]:
-        """Events say what is in the graph."""
+        """Reading: events contain data of the graph."""
         return READING
 
 
 class Unsubscribe(Request):
-    """Which subscription to end: the id of the request that began it."""
+    """The subscription to end."""
 
     subscription: str | int = Field(description="The id of the subscribe request.")
 
 
 @command("subscribe", response=Subscription, errors=["too_many"], risk=Risk.READ, kind=Kind.TALK)
 async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
-    """Hear events on this websocket until it closes or unsubscribe is sent."""
+    """Receive events on this websocket until it closes or unsubscribe is sent."""
     emit = call.caller.emit
     if emit is None:
-        raise UiapiError("invalid", "Events are sent on the websocket /uiapi/ws; subscribe there.")
+        raise UiapiError("invalid", "Events are only sent on the websocket /uiapi/ws; subscribe there.")
     if call.caller.request_id in call.caller.subscriptions:
-        raise UiapiError("invalid", "This id is that of another subscription; unsubscribe it, or use another id.")
+        raise UiapiError("invalid", "Another subscription has this id; unsubscribe it, or use another id.")
     if len(call.caller.subscriptions) >= MAX_SUBSCRIPTIONS:
         raise UiapiError("too_many", f"This websocket has {MAX_SUBSCRIPTIONS} subscriptions; unsubscribe one.")
     if sum(len(known.paths) for known in call.caller.subscriptions.values()) + len(request.paths) > MAX_PATHS:
-        raise UiapiError("too_many", f"One websocket hears of at most {MAX_PATHS} paths; name nodes instead of fields.")
+        raise UiapiError(
+            "too_many", f"A websocket may subscribe to at most {MAX_PATHS} paths; name nodes instead of fields."
+        )
     approvals, program = call.bridge.approvals, call.caller.program
 
     def tell(event: str, data: dict[str, Any]) -> None:
-        # The person may have decided otherwise since the subscription began.
+        # The person may have changed the rule since the subscription began.
         if approvals.reads(program):
             emit(event, data)
 
@@ -230,7 +232,9 @@ async def unsubscribe(call: Call, request: Unsubscribe) -> dict[str, Any]:
     """End a subscription of this websocket."""
     subscriber = call.caller.subscriptions.pop(str(request.subscription), None)
     if subscriber is None:
-        raise UiapiError("invalid", "This websocket has no such subscription; give the id of your subscribe request.")
+        raise UiapiError(
+            "invalid", "This websocket has no subscription with that id; send the id of your subscribe request."
+        )
     subscriber.end()
     return {"unsubscribed": True}
 

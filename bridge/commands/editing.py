@@ -19,13 +19,13 @@ Box = Annotated[list[float], Field(min_length=4, max_length=4, description="x, y
 Title = Annotated[str, StringConstraints(max_length=1000)]
 NodePath = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Mode = Literal["always", "muted", "bypassed"]
-Nodes = Annotated[list[NodePath], Field(min_length=1, max_length=10_000, description="Paths of nodes.")]
+Nodes = Annotated[list[NodePath], Field(min_length=1, max_length=10_000, description="The paths of the nodes.")]
 
-COLOR = "As #rrggbb or by a name of the frontend's own palette; null for the usual."
+COLOR = "As #rrggbb, or a name of the frontend's own palette; null for the default."
 
 
 class NodeBrief(Looks):
-    """A node as query_fields lists it, with where it is."""
+    """A node as query_fields returns it, with its position."""
 
     id: str
     type: str | None
@@ -33,31 +33,31 @@ class NodeBrief(Looks):
     inputs: Any = Field(None, description="Names.")
     outputs: Any = Field(None, description="Names.")
     widgets: Any = Field(None, description="Each {name, type, value} and, for choices, options.")
-    path: Any = Field(None, description="The beginning of its fields' paths.")
+    path: Any = Field(None, description="The prefix of its fields' paths.")
     mode: Any = Field(None, description="0 runs, 2 is muted, 4 is bypassed.")
 
 
 class MadeNode(Answer):
-    """The node that was made or changed."""
+    """The node that was created or changed."""
 
     node: NodeBrief
-    set: Any = Field(None, description="What came of each field that add_node was given, by name.")
+    set: Any = Field(None, description="The result of each write of add_node, by field name.")
 
 
 class MadeNodes(Answer):
-    """The nodes that were made."""
+    """The nodes that were created."""
 
     nodes: list[NodeBrief]
 
 
 class Removed(Answer):
-    """What was removed."""
+    """The removed parts of the graph."""
 
     removed: list[dict[str, Any]]
 
 
 class MadeGroup(Answer):
-    """The group that was made or changed."""
+    """The group that was created or changed."""
 
     group: dict[str, Any] = Field(description="{id, title, bounding, color, nodes}.")
 
@@ -78,23 +78,23 @@ class Change(Answer):
     """One difference between two states of the graph."""
 
     kind: str
-    path: Any = Field(None, description="Where, as a field path.")
-    node: Any = Field(None, description="The node's id, if it is about one.")
-    what: Any = Field(None, description="Which of its properties.")
+    path: Any = Field(None, description="The field path.")
+    node: Any = Field(None, description="The node's id, if the difference is in a node.")
+    what: Any = Field(None, description="The property that differs.")
     before: Any = Field(None, description="Its value, or null where there was none.")
     after: Any = Field(None, description="Its value now, or null where there is none.")
 
 
 class Batched(Answer):
-    """What came of a batch, or with dry_run what would."""
+    """The result of a batch, or with dry_run what it would be."""
 
-    results: list[Any] = Field(description="One answer a command.")
+    results: list[Any] = Field(description="The answer of each command.")
     applied: bool
     changes: list[Change]
 
 
 class Undone(Answer):
-    """How many steps were taken."""
+    """The number of steps that were undone or redone."""
 
     done: int
 
@@ -112,41 +112,41 @@ class Snapshots(Answer):
 
 
 class Restored(Answer):
-    """What was restored."""
+    """Whether the snapshot was restored."""
 
     restored: bool
 
 
 class Compared(Answer):
-    """What differs."""
+    """The differences."""
 
     changes: list[Change]
 
 
 class AddNode(Request):
-    """The node to make."""
+    """The node to create."""
 
     type: str = Field(min_length=1, max_length=500, description="Find it with search_nodes.")
     title: Title | None = None
-    pos: Point | None = Field(None, description="Beside the others if left out.")
+    pos: Point | None = Field(None, description="Default: next to the other nodes.")
     size: Point | None = None
-    fields: list[Write] | None = Field(None, max_length=1000, description=f"By widget names. {WRITES}")
+    fields: list[Write] | None = Field(None, max_length=1000, description=f"By widget name. {WRITES}")
     mode: Mode | None = None
-    subgraph: NodePath | None = Field(None, description="The subgraph node to make it in.")
+    subgraph: NodePath | None = Field(None, description="The subgraph node in which to create it.")
 
     def writes(self) -> list[Write]:
-        """The new node's values."""
+        """The values of the new node."""
         return self.fields or []
 
 
 class NodesRequest(Request):
-    """The nodes this is about."""
+    """The nodes."""
 
     nodes: Nodes
 
 
 class SetNode(Request):
-    """What to change of a node; what is left out stays."""
+    """The changes to a node; anything left out is unchanged."""
 
     node: NodePath
     title: Title | None = None
@@ -168,13 +168,13 @@ class LinkEnds(Strict):
 
 
 class Disconnect(Request):
-    """The link to cut: that of an input, all of an output, or one by its ends."""
+    """The links to remove: that of an input, all of an output, or one by its ends."""
 
     field: Path | LinkEnds
 
 
 class AddGroup(Request):
-    """The group to make: around nodes, or where `bounding` says."""
+    """The group to create: around nodes, or with the given `bounding`."""
 
     title: Title
     nodes: Nodes | None = None
@@ -183,7 +183,7 @@ class AddGroup(Request):
 
 
 class SetGroup(Request):
-    """What to change of a group."""
+    """The changes to a group."""
 
     group: NodePath = Field(description="Its title or #id.")
     title: Title | None = None
@@ -194,13 +194,13 @@ class SetGroup(Request):
 
 
 class RemoveGroup(Request):
-    """Which group."""
+    """The group."""
 
     group: NodePath = Field(description="Its title or #id.")
 
 
 class Arrange(Request):
-    """Which nodes; all if left out."""
+    """The nodes to arrange; default: all."""
 
     nodes: Nodes | None = None
 
@@ -213,7 +213,7 @@ class ConvertToSubgraph(Request):
 
 
 class OneNode(Request):
-    """Which node."""
+    """The node."""
 
     node: NodePath
 
@@ -229,10 +229,10 @@ class Batch(Request):
     """The commands, in their order."""
 
     commands: list[BatchCommand] = Field(min_length=1, max_length=10_000)
-    dry_run: bool = Field(False, description="Only say what would change.")
+    dry_run: bool = Field(False, description="Only return the changes, without making them.")
 
     def kinds(self) -> frozenset[Kind]:
-        """Those of its commands; one that is unknown is refused later."""
+        """The kinds of its commands; an unknown one is refused later."""
         return frozenset(COMMANDS[item.command].kind for item in self.commands if item.command in BATCHABLE)
 
     def writes(self) -> list[tuple[str, Any]]:
@@ -246,25 +246,25 @@ class Batch(Request):
 
 
 class Steps(Request):
-    """How many."""
+    """The number of steps."""
 
     steps: int = Field(1, ge=1, le=1000)
 
 
 class NameSnapshot(Request):
-    """What to call it."""
+    """The name of the snapshot."""
 
     name: Title | None = None
 
 
 class OneSnapshot(Request):
-    """Which snapshot."""
+    """The snapshot."""
 
     snapshot: str = Field(min_length=1, max_length=1000, description="Its id or name.")
 
 
 class CompareSnapshots(Request):
-    """Which two; the open graph if `b` is left out."""
+    """The two snapshots; default of `b`: the open graph."""
 
     a: str = Field(min_length=1, max_length=1000)
     b: str | None = Field(None, min_length=1, max_length=1000)
@@ -272,8 +272,8 @@ class CompareSnapshots(Request):
 
 @command("add_node", response=MadeNode, errors=["storage_failed"], risk=Risk.DRIVE, tab=True)
 async def add_node(call: Call, request: AddNode) -> dict[str, Any]:
-    """Make a node."""
-    # The tab is found first, so that without one no image is stored.
+    """Create a node."""
+    # The tab is found first, so that no picture is stored without one.
     call.webui()
     async with Pictures(call.bridge.pictures) as pictures:
         answer: dict[str, Any] = await call.tab("add_node", await _with_pictures(call, request, pictures))
@@ -282,7 +282,7 @@ async def add_node(call: Call, request: AddNode) -> dict[str, Any]:
 
 
 async def _with_pictures(call: Call, request: AddNode, pictures: Pictures, *, dry: bool = False) -> dict[str, Any]:
-    """The data of add_node as the tab takes it, with the pictures in its fields stored."""
+    """Return the data of add_node for the tab, with the pictures in its fields stored."""
     data = call.data()
     if request.fields:
         label = request.title or request.type
@@ -296,17 +296,17 @@ async def _with_pictures(call: Call, request: AddNode, pictures: Pictures, *, dr
 EDITS: dict[str, tuple[str, type[Request], Any]] = {
     "remove_node": ("Remove nodes with their links.", NodesRequest, Removed),
     "set_node": (
-        "Change a node's title, place, size, mode, colour, or whether it is collapsed or pinned.",
+        "Change a node's title, position, size, mode, colour, or whether it is collapsed or pinned.",
         SetNode,
         MadeNode,
     ),
-    "disconnect": ("Cut links.", Disconnect, Removed),
-    "add_group": ("Make a group.", AddGroup, MadeGroup),
-    "set_group": ("Change a group's title, place, size or colour.", SetGroup, MadeGroup),
+    "disconnect": ("Remove links.", Disconnect, Removed),
+    "add_group": ("Create a group.", AddGroup, MadeGroup),
+    "set_group": ("Change a group's title, position, size or colour.", SetGroup, MadeGroup),
     "remove_group": ("Remove a group; its nodes stay.", RemoveGroup, RemovedGroup),
-    "arrange": ("Lay nodes out in the order of their links.", Arrange, Moved),
-    "convert_to_subgraph": ("Put nodes into a subgraph.", ConvertToSubgraph, MadeNode),
-    "unpack_subgraph": ("Put the nodes of a subgraph in its place.", OneNode, MadeNodes),
+    "arrange": ("Arrange nodes in the order of their links.", Arrange, Moved),
+    "convert_to_subgraph": ("Convert nodes to a subgraph.", ConvertToSubgraph, MadeNode),
+    "unpack_subgraph": ("Replace a subgraph node by the nodes in it.", OneNode, MadeNodes),
 }
 for _name, (_doc, _request, _response) in EDITS.items():
     tab_command(_name, _doc, request=_request, response=_response, risk=Risk.DRIVE)
@@ -315,7 +315,7 @@ tab_command("undo", "Undo steps, as Ctrl+Z does.", request=Steps, response=Undon
 tab_command("redo", "Redo steps.", request=Steps, response=Undone, risk=Risk.DRIVE)
 tab_command(
     "take_snapshot",
-    "Remember the open graph in the page, to compare with or go back to.",
+    "Take a snapshot of the open graph in the page, to compare with or restore later.",
     request=NameSnapshot,
     response=TakenSnapshot,
     risk=Risk.READ,
@@ -323,14 +323,14 @@ tab_command(
 tab_command("list_snapshots", "List the snapshots of this page.", response=Snapshots, risk=Risk.READ)
 tab_command(
     "restore_snapshot",
-    "Go back to a snapshot, as one step that can be undone.",
+    "Restore a snapshot, as one step that can be undone.",
     request=OneSnapshot,
     response=Restored,
     risk=Risk.DRIVE,
 )
 tab_command(
     "compare_snapshots",
-    "Say what differs between two snapshots, or a snapshot and the open graph.",
+    "List the differences between two snapshots, or a snapshot and the open graph.",
     request=CompareSnapshots,
     response=Compared,
     risk=Risk.READ,
@@ -343,7 +343,7 @@ BATCHABLE = frozenset({*EDITS, "add_node", "set_fields", "set_connection"})
 async def batch(call: Call, request: Batch) -> dict[str, Any]:
     """Carry out several edits, all or none, as one step that can be undone."""
     async with Pictures(call.bridge.pictures) as pictures:
-        # A dry run stores nothing; the name a picture would get is enough to see what would change.
+        # A dry run stores nothing; the name a picture would get is enough to list the changes.
         commands = [
             {"command": item.command, "data": await _checked(call, index, item, pictures, dry=request.dry_run)}
             for index, item in enumerate(request.commands)
@@ -358,12 +358,12 @@ def _shown(change: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _checked(call: Call, index: int, item: BatchCommand, pictures: Pictures, *, dry: bool) -> dict[str, Any]:
-    """The data of one command as the tab takes it; a refusal says which of the batch it was."""
+    """Return the data of one command for the tab; an error names the command of the batch."""
     where = {"index": index, "command": item.command}
     if item.command not in BATCHABLE:
         raise UiapiError(
             "invalid",
-            f"Command {index} of the batch: {item.command[:80]!r} cannot be part of one; these can: "
+            f"Command {index} of the batch: {item.command[:80]!r} is not allowed in a batch; use one of "
             f"{', '.join(sorted(BATCHABLE))}.",
             where,
         )

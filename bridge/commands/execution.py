@@ -1,4 +1,4 @@
-"""Commands that run the open graph: `execute` presses Run, `run` also sets, waits and brings the results."""
+"""Commands that run the open graph: `execute` presses Run; `run` also sets fields and returns the results."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from ..protocol.schemas import Queued, Ran
 from ..tabs.graph_snapshot import Fields
 from .fields import FORMATS, WRITES, Workflow, Write
 
-# Seconds to wait for a run when the caller does not say: long enough for a video, short of for ever.
+# The default timeout of a run in seconds: long enough for a video.
 RUN_TIMEOUT = 3600.0
 
 Outputs = Literal["urls", "base64"]
-OUTPUTS = "How the files come: by the url that ComfyUI serves them under, or with their content."
+OUTPUTS = "Whether to return each file's URL or its content."
 BATCH = "How many times to press Run."
-# What can become of waiting for a run and of bringing its files.
+# Error codes of waiting for a run and of reading its files.
 RUN_CODES = frozenset({"execution_interrupted", "result_lost", "storage_failed", "forbidden", "too_large"})
 
 
 class Execute(Request):
-    """How to press Run."""
+    """The options of pressing Run."""
 
-    wait: bool = Field(False, description="Answer once ComfyUI is done, with the files it made.")
+    wait: bool = Field(False, description="Wait until ComfyUI is done, and return the created files.")
     batch_count: int = Field(1, ge=1, le=100, description=BATCH)
     outputs: Outputs = Field("urls", description=OUTPUTS)
 
 
 class RunRequest(Request):
-    """What to set or load first, and how to answer."""
+    """The fields or workflow to use, and the options of the run."""
 
     fields: list[Write] | None = Field(None, max_length=10_000, description=WRITES)
-    workflow: Workflow | None = Field(None, description=f"Opened in the tab before the run. {FORMATS}")
-    wait: bool = Field(True, description="Answer once ComfyUI is done, with the files it made.")
+    workflow: Workflow | None = Field(None, description=f"The workflow to open in the tab before the run. {FORMATS}")
+    wait: bool = Field(True, description="Wait until ComfyUI is done, and return the created files.")
     batch_count: int = Field(1, ge=1, le=100, description=BATCH)
     outputs: Outputs = Field("urls", description=OUTPUTS)
     timeout: float | None = Field(None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait for the results.")
 
     def kinds(self) -> frozenset[Kind]:
-        """Setting fields is a change, and opening a workflow a load."""
+        """Change for setting fields, and load for opening a workflow."""
         wanted = {Kind.CHANGE: self.fields, Kind.LOAD: self.workflow}
         return frozenset(kind for kind, value in wanted.items() if value)
 
@@ -61,7 +61,7 @@ class RunRequest(Request):
 
 @command("execute", response=Ran, tab_response=Queued, errors=RUN_CODES, risk=Risk.DRIVE, kind=Kind.RUN, tab=True)
 async def execute(call: Call, request: Execute) -> dict[str, Any]:
-    """Press Run in the open tab; with wait, answer once ComfyUI is done."""
+    """Press Run in the open tab; with wait, return the results."""
     nothing = Pictures(call.bridge.pictures)
     return await _execute(call, request.batch_count, {}, nothing, wait=request.wait, outputs=request.outputs)
 
@@ -97,7 +97,7 @@ async def execute(call: Call, request: Execute) -> dict[str, Any]:
     timeout=RUN_TIMEOUT,
 )
 async def run(call: Call, request: RunRequest) -> dict[str, Any]:
-    """Load a workflow and set fields if given, run it, and answer with every file it made."""
+    """Load a workflow and set fields if given, run it, and return all files it created."""
     try:
         call.webui()
     except UiapiError as error:
@@ -115,7 +115,7 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
 
 
 async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
-    """Queue without a tab: the given API-format workflow, or the graph the last main tab told."""
+    """Queue without a tab: the given API-format workflow, or the last main tab's snapshot."""
     async with Pictures(call.bridge.pictures) as pictures:
         given = await prompt_alone(call, request.workflow, request.fields or [], pictures)
         prompt, idle = without_idle(given, call.bridge.comfy.node_classes)
@@ -155,7 +155,7 @@ async def _execute(
     data: dict[str, Any] = {"batch_count": batch_count} if batch_count != 1 else {}
     if writes:
         if "execute.fields" in webui.capabilities:
-            # Set and exported in one turn of the page, so that no other program's write comes between.
+            # The page sets and exports in one turn, so that no other program's write comes in between.
             data.update(writes)
         else:
             await pictures.keep(await call.tab("set_fields", writes, queue_timeout))
@@ -174,21 +174,21 @@ async def _execute(
 
 
 def _step_timeout(call: Call) -> float:
-    """Seconds each step before the wait may take: as for any graph command, whatever the results may take."""
+    """Return the timeout in seconds of each step before the wait, which is that of any graph command."""
     return call.request.timeout or GRAPH_TIMEOUT
 
 
 async def _follow(
     call: Call, queue: Callable[[], Awaitable[dict[str, Any]]], batch_count: int, outputs: Outputs
 ) -> dict[str, Any]:
-    """Queue, wait for the end, and bring the results."""
+    """Queue the prompts, wait until they have ended, and return the results."""
     timeout = call.request.timeout or RUN_TIMEOUT
     runs = call.bridge.runs
     with runs.expecting():
         queued, stopped = await _queue_some(queue)
         prompt_ids = queued.get("prompt_ids") or [queued["prompt_id"]]
         ending = runs.wait(prompt_ids, call.caller.emit, timeout)
-    # From here on they are ComfyUI's: the tab may go.
+    # From here on the tab is not needed any more.
     room = TextRoom()
     ends = [Ended.of(run, timeout, room) for run in await ending]
     if stopped is not None:
@@ -203,13 +203,16 @@ async def _follow(
 
 
 async def _queue_some(queue: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[dict[str, Any], UiapiError | None]:
-    """What was queued, and what kept the rest of a batch from being queued. UiapiError where nothing was."""
+    """Return what was queued, and the error that kept the rest of a batch from being queued.
+
+    Raises UiapiError if nothing was queued.
+    """
     try:
         return await queue(), None
     except UiapiError as error:
         told = error.details.get("prompt_ids")
         prompt_ids = [item for item in told if isinstance(item, str)] if isinstance(told, list) else []
-        # After a timeout the page goes on queueing, so what it has queued until now is not all.
+        # After a timeout the page goes on queueing, so the ids are not complete.
         if not prompt_ids or error.code == "timeout":
             raise
         rest = {key: value for key, value in error.details.items() if key != "prompt_ids"}
@@ -218,10 +221,10 @@ async def _queue_some(queue: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[d
 
 
 def can_run_alone(call: Call, workflow: dict[str, Any] | None) -> bool:
-    """Whether there is something to run without a tab: an API-format workflow, or a snapshot the caller takes."""
+    """Whether it can run without a tab: with an API-format workflow, or a snapshot if the request accepts one."""
     if workflow is None:
         return call.snapshot() is not None
-    # Nodes of any other form are ComfyUI's to refuse.
+    # ComfyUI refuses nodes of any other form.
     nodes = [node for node in workflow.values() if isinstance(node, dict)]
     return 0 < len(nodes) == len(workflow) and all(is_api_node(node) or "class_type" in node for node in nodes)
 
@@ -229,13 +232,16 @@ def can_run_alone(call: Call, workflow: dict[str, Any] | None) -> bool:
 async def prompt_alone(
     call: Call, workflow: dict[str, Any] | None, fields: list[tuple[str, Any]], pictures: Pictures
 ) -> dict[str, Any]:
-    """What to run without a tab, with those fields set and their pictures stored. UiapiError for a wrong path."""
+    """Return the prompt to run without a tab, with the fields set and their pictures stored.
+
+    Raises UiapiError for an invalid path.
+    """
     snapshot = call.snapshot() if workflow is None else None
     prompt = copy.deepcopy(workflow if snapshot is None else snapshot.output) or {}
     if snapshot is not None:
         call.snapshot_time = snapshot.taken
     known = Fields(api_nodes(prompt)) if snapshot is None else snapshot.fields
-    # Every path is resolved before a picture is stored.
+    # All paths are resolved before a picture is stored.
     places = [known.find(path) for path, _ in fields]
 
     def takes_picture(at: int) -> bool:
@@ -247,13 +253,15 @@ async def prompt_alone(
         target = prompt.get(str(node["id"]))
         if target is None:
             details = {"path": path, "nearest": []}
-            raise UiapiError("unknown_path", f"{path} belongs to a node that does not run.", details)
+            raise UiapiError(
+                "unknown_path", f"{path} belongs to a node that does not run; use a field of a node that runs.", details
+            )
         target["inputs"][widget["name"]] = value
     return prompt
 
 
 def api_nodes(prompt: dict[str, Any]) -> list[dict[str, Any]]:
-    """The nodes of an API-format workflow in the form query_fields lists them; links are no widgets."""
+    """Return the nodes of an API-format workflow as query_fields does; links are not listed as widgets."""
     nodes = []
     for node_id, node in prompt.items():
         title, kind = names_of(node)

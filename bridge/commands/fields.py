@@ -13,7 +13,7 @@ from ..comfyui.input_images import Pictures
 from ..protocol.command_spec import COMMANDS, DEFAULT_TIMEOUT, Kind, Request, Risk, command, tab_command
 from ..protocol.schemas import FullNodes, GotApi, GotWorkflow, Link, Loaded, Nodes, Offered, Written
 
-# A field path; longer than any title a person would write.
+# A field path.
 Path = Annotated[
     str,
     StringConstraints(min_length=1, max_length=2000),
@@ -26,17 +26,17 @@ WRITES = (
     "Each [path, value]; for a field that takes a picture the value may be "
     '{"type": "image_base64", "data": "…"}, a data URL, or bare base64.'
 )
-FORMATS = "In UI format, as ComfyUI saves it, or in API format; which one is told from its form."
+FORMATS = "In UI format, as ComfyUI saves it, or in API format; the format is detected."
 
 
 class GetFields(Request):
-    """Which fields to read."""
+    """The fields to read."""
 
-    fields: list[Path] = Field(max_length=10_000, description="Paths.")
+    fields: list[Path] = Field(max_length=10_000, description="The field paths.")
 
 
 class SetFields(Request):
-    """Which fields to write: `fields`, or `field` for a single one."""
+    """The fields to write: `fields`, or `field` for a single one."""
 
     fields: list[Write] | None = Field(None, max_length=10_000, description=WRITES)
     field: Write | None = Field(None, description="One [path, value] instead of a list of them.")
@@ -48,26 +48,26 @@ class SetFields(Request):
         return self
 
     def writes(self) -> list[Write]:
-        """The writes, in whichever form they were sent."""
+        """The writes, from either parameter."""
         return [*self.fields] if self.fields is not None else [self.field]  # type: ignore[list-item]
 
 
 class SetConnection(Request):
-    """Which output to link to which input."""
+    """The output and the input to link."""
 
     field: tuple[Path, Path] = Field(description="[from, to], such as [Title.outputs[0], Other.inputs[0]].")
 
 
 class QueryFields(Request):
-    """Which nodes, and what of them; all and everything if left out, so that a large graph can be read in pieces."""
+    """The nodes to list, and the keys of each; default: everything. A large graph can be read in parts."""
 
     types: list[str] | None = Field(None, max_length=1000, description="Only nodes of these types.")
-    titles: list[str] | None = Field(None, max_length=1000, description="Only nodes of these titles.")
+    titles: list[str] | None = Field(None, max_length=1000, description="Only nodes with these titles.")
     near: Path | None = Field(None, description="Only this node and those linked to it.")
-    distance: int | None = Field(None, ge=0, le=1000, description="How many links away from `near`; 1 if left out.")
-    depth: int | None = Field(None, ge=0, le=100, description="How many levels of subgraphs; 0 for none.")
+    distance: int | None = Field(None, ge=0, le=1000, description="Up to this many links away from `near`; default: 1.")
+    depth: int | None = Field(None, ge=0, le=100, description="The levels of subgraphs to include; 0 for none.")
     want: list[str] | None = Field(
-        None, max_length=50, description='What of each node beside id, type, title, inputs and outputs: "widgets", …'
+        None, max_length=50, description='Keys of each node besides id, type, title, inputs and outputs: "widgets", …'
     )
     limit: int | None = Field(None, ge=1, le=100_000)
     offset: int | None = Field(None, ge=0)
@@ -77,14 +77,14 @@ class LoadWorkflow(Request):
     """The workflow to open, in UI or API format."""
 
     workflow: Workflow = Field(description=FORMATS)
-    name: str | None = Field(None, max_length=300, description="What the workflow's tab is called.")
+    name: str | None = Field(None, max_length=300, description="The name of the workflow's tab.")
 
 
 class SendWorkflow(Request):
-    """The workflow to offer to whoever sits at a browser."""
+    """The workflow to offer to the people at all connected tabs."""
 
     workflow: Workflow = Field(description=FORMATS)
-    message: str | None = Field(None, max_length=10_000, description="What the person is told.")
+    message: str | None = Field(None, max_length=10_000, description="The text of the dialog.")
     title: str | None = Field(None, max_length=300, description="The heading of the dialog.")
 
 
@@ -113,7 +113,7 @@ tab_command(
     "Link an output to an input: field is [from, to].",
     request=SetConnection,
     response=Link,
-    # Pages on the second transport make the link but may not describe it.
+    # Pages on the second transport may create the link without describing it.
     tab_response=dict[str, Any],
     example=(
         {"field": ["Canvas.outputs[0]", "Result.images"]},
@@ -142,7 +142,7 @@ async def get_fields(call: Call, request: GetFields) -> dict[str, Any]:
     if missing:
         raise UiapiError(
             "tab_failed",
-            f"The open tab left {missing[0]!r} out of its answer; reload the page and try again.",
+            f"The tab left {missing[0]!r} out of its answer; reload the page and try again.",
             {"missing": missing},
         )
     return values
@@ -162,7 +162,7 @@ async def get_fields(call: Call, request: GetFields) -> dict[str, Any]:
 )
 async def set_fields(call: Call, request: SetFields) -> dict[str, Any]:
     """Write fields by their paths; if one cannot be written, none is."""
-    # The tab is found first, so that without one no image is stored.
+    # The tab is found first, so that no picture is stored without one.
     call.webui()
     async with Pictures(call.bridge.pictures) as pictures:
         data = await pictures.data(request.writes())
@@ -172,8 +172,8 @@ async def set_fields(call: Call, request: SetFields) -> dict[str, Any]:
 
 
 def _unconfirmed(value: Any) -> dict[str, Any]:
-    # Pages on the second transport may carry a write out without saying what came of it.
-    return {"requested": cut(value), "value": None, "warnings": ["The page did not say what the field holds now."]}
+    # Pages on the second transport may write a field without reporting the result.
+    return {"requested": cut(value), "value": None, "warnings": ["The page did not report the field's new value."]}
 
 
 @command(
@@ -210,7 +210,7 @@ async def load_workflow(call: Call, request: LoadWorkflow) -> dict[str, Any]:
     flat=True,
 )
 async def send_workflow(call: Call, request: SendWorkflow) -> dict[str, Any]:
-    """Offer a workflow in every open tab at once; the first person to accept gets it."""
+    """Offer a workflow in all connected tabs; the first person to accept gets it."""
     if request.webui is not None:
         answers = {request.webui: await call.tab("send_workflow", call.data())}
     else:
@@ -222,14 +222,14 @@ async def send_workflow(call: Call, request: SendWorkflow) -> dict[str, Any]:
             return {"accepted": True, "message": message, "webui": client_id}
     failures = [answer for answer in answers.values() if isinstance(answer, Exception)]
     if failures and len(failures) == len(answers):
-        # Nobody was asked in the end; that is not the same as a person saying no.
+        # No person was asked, which is not the same as a refusal.
         raise failures[0]
     said = [answer.get("message") for answer in answers.values() if isinstance(answer, dict)]
-    return {"accepted": False, "message": next(filter(None, said), "Nobody accepted the workflow.")}
+    return {"accepted": False, "message": next(filter(None, said), "No one accepted the workflow.")}
 
 
 def _checked(answer: Any) -> Any:
-    """One tab's answer to an offer, or why it is none."""
+    """Return one tab's answer to an offer, or the error instead of one."""
     if isinstance(answer, Exception):
         return answer
     try:

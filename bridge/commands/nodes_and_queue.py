@@ -1,4 +1,4 @@
-"""Commands about what ComfyUI knows and does: node types, what it would refuse, its queue, and stopping a run."""
+"""Commands about ComfyUI's node types, validation and queue."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ log = logging.getLogger("uiapi")
 
 
 class SearchNodes(Request):
-    """What the node type must fit; everything that is given must."""
+    """The conditions for node types, all of which must match."""
 
     query: str = Field("", max_length=500, description="Words in its name, title, category or description.")
     category: str = Field("", max_length=200, description='Such as "image" or "sampling/custom_sampling".')
-    input_type: str = Field("", max_length=200, description='A type it takes, such as "IMAGE".')
-    output_type: str = Field("", max_length=200, description="A type it gives.")
+    input_type: str = Field("", max_length=200, description='The type of an input, such as "IMAGE".')
+    output_type: str = Field("", max_length=200, description="The type of an output.")
     limit: int = Field(50, ge=1, le=1000)
 
 
 class NodeInfo(Request):
-    """Which node type."""
+    """The node type."""
 
     type: str = Field(min_length=1, max_length=500)
 
 
 class Validate(Request):
-    """The workflow in API format; the open one if left out."""
+    """The workflow in API format; default: the open one."""
 
     workflow: dict[str, Any] | None = None
 
 
 class Interrupt(Request):
-    """The run to stop; whichever runs if left out."""
+    """The run to stop; default: the running one."""
 
     prompt_id: str | None = None
 
 
 class QueueCancel(Request):
-    """The prompts to take out of the queue."""
+    """The prompts to remove from the queue."""
 
     prompt_ids: list[str] = Field(min_length=1, max_length=1000)
 
 
 @command("search_nodes", response=NodeTypes, risk=Risk.READ)
 async def search_nodes(call: Call, request: SearchNodes) -> dict[str, Any]:
-    """Find node types by words, category, and the types they take and give."""
+    """Find node types by words, category, and input and output types."""
     comfy = call.bridge.comfy
     found = await asyncio.to_thread(
         call.bridge.catalogue.search,
@@ -86,7 +86,7 @@ async def node_info(call: Call, request: NodeInfo) -> dict[str, Any]:
     title = comfy.node_titles.get(request.type, request.type)
     try:
         return await asyncio.to_thread(describe_node, request.type, node_class, title)
-    except Exception as error:  # A custom node's class may raise anything; that is no defect here.
+    except Exception as error:  # A custom node's class may raise anything; this is not an internal error.
         log.warning("The node type %s cannot be described.", request.type, exc_info=True)
         raise UiapiError(
             "execution_failed",
@@ -97,13 +97,13 @@ async def node_info(call: Call, request: NodeInfo) -> dict[str, Any]:
 
 @command("validate", response=Validated, errors=TAB_COMMAND_CODES, risk=Risk.READ)
 async def validate(call: Call, request: Validate) -> dict[str, Any]:
-    """Say what ComfyUI would refuse of a workflow, by node and input, and which node types it does not have."""
+    """Validate a workflow in ComfyUI; returns errors by node, and missing node types."""
     prompt = request.workflow
     if prompt is None:
         prompt = (await call.tab("get_workflow_api"))["output"]
     wrong = [node_id for node_id, node in prompt.items() if not is_api_node(node)]
     if wrong:
-        raise UiapiError("invalid", f"Node {wrong[0]} is no API-format node; send the workflow in API format.")
+        raise UiapiError("invalid", f"Node {wrong[0]} is not in API format; send the workflow in API format.")
     comfy = call.bridge.comfy
     runs, idle = without_idle(prompt, comfy.node_classes)
     types = {node["class_type"] for node in runs.values() if node.get("class_type") is not None}
@@ -118,21 +118,21 @@ async def validate(call: Call, request: Validate) -> dict[str, Any]:
 
 @command("queue", response=QueueContents, risk=Risk.READ, method="GET")
 async def queue(call: Call, request: Request) -> dict[str, Any]:
-    """List what ComfyUI runs and what waits in its queue."""
+    """List the running and the waiting prompts of ComfyUI's queue."""
     running, waiting = call.bridge.comfy.queued()
     return {"running": running, "waiting": waiting}
 
 
 @command("queue_cancel", response=Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
 async def queue_cancel(call: Call, request: QueueCancel) -> dict[str, Any]:
-    """Take waiting prompts out of ComfyUI's queue."""
+    """Remove waiting prompts from ComfyUI's queue."""
     cancelled = [prompt_id for prompt_id in request.prompt_ids if call.bridge.comfy.cancel(prompt_id)]
     return {"cancelled": cancelled, "not_waiting": [item for item in request.prompt_ids if item not in cancelled]}
 
 
 @command("queue_clear", response=Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
 async def queue_clear(call: Call, request: Request) -> dict[str, Any]:
-    """Take every waiting prompt out of ComfyUI's queue; what runs goes on."""
+    """Remove all waiting prompts from ComfyUI's queue; the running one goes on."""
     _, waiting = call.bridge.comfy.queued()
     call.bridge.comfy.clear_queue()
     return {"cancelled": [item["prompt_id"] for item in waiting]}
@@ -140,13 +140,13 @@ async def queue_clear(call: Call, request: Request) -> dict[str, Any]:
 
 @command("interrupt", response=Interrupted, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.RUN)
 async def interrupt(call: Call, request: Interrupt) -> dict[str, Any]:
-    """Stop the run ComfyUI is at, or the named one if that is the one."""
+    """Stop the running prompt, or only the given one if it is running."""
     running, _ = call.bridge.comfy.queued()
     ids = [item["prompt_id"] for item in running]
     if request.prompt_id is not None and request.prompt_id not in ids:
         raise UiapiError(
             "conflict",
-            "That prompt is not running; take it out of the queue with queue_cancel if it still waits.",
+            "That prompt is not running; if it is waiting, remove it from the queue with queue_cancel.",
             {"running": ids},
         )
     if ids:

@@ -20,27 +20,27 @@ class Watch(Request):
 
 
 class Decide(Request):
-    """What the person has decided; what is left out stays."""
+    """The person's decision; anything left out is unchanged."""
 
     paused: bool | None = None
     rules: dict[Kind, Rule] | None = None
 
 
 class Forget(Request):
-    """Whose answers to forget."""
+    """The program whose answers to forget."""
 
     program: str = Field(max_length=200)
 
 
 class MakeMain(Request):
-    """Which tab is to be the main one."""
+    """The new main tab."""
 
     main: int
 
 
 @command("panel_watch", risk=Risk.READ, kind=Kind.TALK, panel=True)
 async def panel_watch(call: Call, request: Watch) -> dict[str, Any]:
-    """Begin or end to be told of programs; answers the whole log."""
+    """Start or stop receiving the log; returns the whole log."""
     panel = call.bridge.panel
     if request.on:
         return panel.watch(_person(call))
@@ -50,7 +50,7 @@ async def panel_watch(call: Call, request: Watch) -> dict[str, Any]:
 
 @command("panel_decide", risk=Risk.DRIVE, kind=Kind.TALK, panel=True)
 async def panel_decide(call: Call, request: Decide) -> dict[str, Any]:
-    """Pause or release programs, or set the rule for a kind of command."""
+    """Pause or release programs, or set the rules for kinds of commands."""
     rules = {kind: rule for kind, rule in (request.rules or {}).items() if kind in DECIDED}
     await call.bridge.approvals.decide(paused=request.paused, rules=rules)
     return call.bridge.panel.state()
@@ -58,14 +58,14 @@ async def panel_decide(call: Call, request: Decide) -> dict[str, Any]:
 
 @command("panel_forget", risk=Risk.DRIVE, kind=Kind.TALK, panel=True)
 async def panel_forget(call: Call, request: Forget) -> dict[str, Any]:
-    """Ask again about a program."""
+    """Forget the person's answers about a program, so that they are asked again."""
     call.bridge.approvals.forget(program=request.program)
     return call.bridge.panel.state()
 
 
 @command("panel_main", risk=Risk.DRIVE, kind=Kind.TALK, panel=True, errors=["unknown_webui"])
 async def panel_main(call: Call, request: MakeMain) -> dict[str, Any]:
-    """Make a tab the main one, which programs mean when they name none."""
+    """Make a tab the main one, which is used when a program names no tab."""
     call.bridge.webuis.make_main(request.main)
     call.bridge.panel.changed()
     return call.bridge.panel.state()

@@ -1,4 +1,4 @@
-"""Commands on what the page shows: its workflow tabs, and a picture of the canvas."""
+"""Commands on the page's workflow tabs, and the screenshot of the canvas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..protocol.schemas import Answer
 from .editing import NodePath
 
 TabName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-WHICH = "Its id, path or name; the active one if left out."
+WHICH = "Its id, path or name; default: the active one."
 
 
 class Tab(Answer):
@@ -31,7 +31,7 @@ class Tabs(Answer):
 
 
 class OneTab(Answer):
-    """The workflow tab this was about."""
+    """The workflow tab."""
 
     tab: Tab
 
@@ -45,47 +45,47 @@ class Picture(Answer):
 
 
 class NewTab(Request):
-    """What to call it."""
+    """The name of the new tab."""
 
     name: TabName | None = None
 
 
 class OpenTab(Request):
-    """Which of the person's saved workflows."""
+    """One of the person's saved workflows."""
 
-    path: TabName = Field(description="As the page's workflow list has it, such as flux/portrait.json.")
+    path: TabName = Field(description="Its path in the page's workflow list, such as flux/portrait.json.")
 
 
 class WhichTab(Request):
-    """Which workflow tab."""
+    """The workflow tab."""
 
     tab: TabName = Field(description="Its id, path or name.")
 
 
 class RenameTab(Request):
-    """Which workflow tab, and its new name."""
+    """The workflow tab and its new name."""
 
     tab: TabName | None = Field(None, description=WHICH)
     name: TabName
 
 
 class SaveTab(Request):
-    """Which workflow tab, and under what name."""
+    """The workflow tab and the name to save it under."""
 
     tab: TabName | None = Field(None, description=WHICH)
-    name: TabName | None = Field(None, description="Its own name if left out.")
-    overwrite: bool = Field(False, description="Replace another workflow of that name.")
+    name: TabName | None = Field(None, description="Default: its current name.")
+    overwrite: bool = Field(False, description="Replace another workflow with that name.")
 
 
 class CloseTab(Request):
-    """Which workflow tab."""
+    """The workflow tab."""
 
     tab: TabName = Field(description="Its id, path or name.")
-    discard: bool = Field(False, description="Close it even if it has changes that are not saved.")
+    discard: bool = Field(False, description="Close it even if it has unsaved changes.")
 
 
 class Screenshot(Request):
-    """What to show: some nodes, or the canvas as it is; sizes in pixels."""
+    """The nodes to show, or the current view of the canvas by default; sizes in pixels."""
 
     nodes: list[NodePath] | None = Field(None, min_length=1, max_length=1000)
     width: int | None = Field(None, ge=16, le=8192)
@@ -98,10 +98,10 @@ def _declare(name: str, doc: str, request: type[Request], response: Any, risk: R
 
 
 _declare("list_tabs", "List the workflow tabs of the page.", Request, Tabs, Risk.READ, Kind.READ)
-_declare("new_tab", "Open an empty workflow in a tab of its own.", NewTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("new_tab", "Open an empty workflow in a new tab.", NewTab, OneTab, Risk.DRIVE, Kind.LOAD)
 _declare("open_tab", "Open one of the person's saved workflows.", OpenTab, OneTab, Risk.DRIVE, Kind.LOAD)
 _declare("switch_tab", "Show another workflow tab.", WhichTab, OneTab, Risk.DRIVE, Kind.LOAD)
 _declare("rename_tab", "Rename a workflow tab, and its file if it has one.", RenameTab, OneTab, Risk.DRIVE, Kind.LOAD)
-_declare("save_tab", "Save a workflow among the person's workflows.", SaveTab, OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("save_tab", "Save a workflow in the person's workflows.", SaveTab, OneTab, Risk.DRIVE, Kind.LOAD)
 _declare("close_tab", "Close a workflow tab.", CloseTab, OneTab, Risk.DRIVE, Kind.LOAD)
 _declare("screenshot", "Take a picture of the canvas or of some nodes.", Screenshot, Picture, Risk.READ, Kind.READ)

@@ -1,1 +1,1 @@
-"""What callers may do: access, the person's rules, limits, repeats, and the log of it all."""
+"""Policies for requests: access, approvals, limits, idempotency, and the activity log."""

@@ -1,7 +1,7 @@
-"""What programs do, for the person at the browser: a bounded log of commands and changes, and who asks how often.
+"""The activity log: a bounded log of programs' commands and changes, and the rate of each program.
 
-A command costs a few microseconds here, and one more of several reads next to none before its tab is asked: that is
-noted while the tab answers. Nothing of a request is kept but a few words.
+A command costs a few microseconds here. A repeated read costs less: it is logged while the tab answers. Of a request
+only a short summary is kept.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ..protocol.command_spec import Command, Kind, Request
 MAX_ENTRIES = 1000
 MAX_PROGRAMS = 100
 MAX_CHANGES = 50
-# Requests that are under way in a tab and whose changes are still to be told.
+# Requests sent to tabs whose changes may still be reported.
 MAX_REQUESTS = 1000
-# Characters of a name or value that are kept; what is longer is shown by its beginning.
+# Characters of a name or value that are kept; a longer one is shortened.
 MAX_TEXT = 200
-# Seconds in which a program's reads of one kind are one entry of the log.
+# Seconds in which reads of a program with the same command share one entry.
 JOIN_READS = 30
-# Seconds a rate is the mean of.
+# Seconds over which a rate is averaged.
 RATE_OVER = 10
-# Paths that an entry names.
+# Paths shown in an entry.
 PATHS_SHOWN = 3
 
 # Where a request says what it is about, in this order.
@@ -44,7 +44,7 @@ CHANGES = ("widget_changed", "node_added", "node_removed", "node_changed", "link
 
 @dataclass(eq=False)
 class Program:
-    """A program by the name it gives itself; `second` counts its commands in the seconds up to now."""
+    """A program, by the name it gives itself; `seconds` counts its commands in each of the last seconds."""
 
     name: str
     first: float
@@ -55,7 +55,7 @@ class Program:
     seconds: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RATE_OVER))
 
     def count(self, now: float, command: str) -> None:
-        """Note one command."""
+        """Count one command."""
         self.last, self.command = now, command
         self.calls += 1
         second = int(now)
@@ -69,7 +69,7 @@ class Program:
         return sum(count for second, count in self.seconds if now - second <= RATE_OVER) / RATE_OVER
 
     def told(self, now: float) -> dict[str, Any]:
-        """As the panel shows it; times in seconds of Unix time, rate in commands per second."""
+        """Return it for the panel; times in seconds of Unix time, rate in commands per second."""
         return {
             "name": self.name,
             "first": self.first,
@@ -83,7 +83,7 @@ class Program:
 
 @dataclass(eq=False)
 class Entry:
-    """One command of a program, or several reads of one kind in a row."""
+    """One command of a program, or several reads with the same command."""
 
     id: int
     program: str
@@ -99,7 +99,7 @@ class Entry:
     about: str = ""
 
     def told(self) -> dict[str, Any]:
-        """As the panel shows it; times in seconds of Unix time."""
+        """Return it for the panel; times in seconds of Unix time."""
         return {
             "id": self.id,
             "program": self.program,
@@ -120,10 +120,10 @@ class Activity:
     """The log and the programs.
 
     Args:
-        changed: called whenever there is something new to tell; cheap, since it is called for every command.
-        runs_changed: called when a program has begun or ended to run the graph.
+        changed: called whenever the log changes; must be cheap, since it is called for every command.
+        runs_changed: called when a program's run begins or ends.
         clock: seconds of Unix time.
-        later: calls something with its arguments once the event loop has nothing more urgent.
+        later: calls a function with its arguments once the event loop has nothing more urgent.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Activity:
         self.entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
         self._changed = changed
         self._runs_changed = runs_changed
-        # Programs' runs by their entries' ids, with their prompts once these are known to go on unattended.
+        # Programs' runs by the ids of their entries, with the prompts of the unattended ones.
         self._runs: dict[int, tuple[str, list[str]]] = {}
         self._clock = clock
         self._later = later
@@ -149,7 +149,7 @@ class Activity:
     # -- programs -------------------------------------------------------------------------------------------
 
     def program(self, name: str) -> Program:
-        """The program of that name, known from now on."""
+        """Return the program of that name, adding it if it is new."""
         known = self.programs.get(name)
         if known is None:
             known = self.programs[name] = Program(name, self._clock())
@@ -159,7 +159,7 @@ class Activity:
         return known
 
     def connected(self, name: str) -> Callable[[], None]:
-        """A program has opened a websocket; returns what is called when that has closed."""
+        """Note that a program has opened a websocket; call the returned function when that has closed."""
         program = self.program(name)
         program.connections += 1
         self._changed()
@@ -173,9 +173,9 @@ class Activity:
     # -- commands -------------------------------------------------------------------------------------------
 
     def begin(self, name: str, command: Command, request: Request) -> Entry:
-        """Note that a program asks for a command; end the entry with `end`."""
+        """Log a program's command; end its entry with `end`."""
         now = self._clock()
-        # Talk that is noted at all is about what somebody reads.
+        # Commands of Kind.TALK that are logged read something.
         kind = Kind.READ if command.kind is Kind.TALK else command.kind
         if kind is Kind.READ:
             joined = self._reads.get((name, command.name))
@@ -193,14 +193,14 @@ class Activity:
         return entry
 
     def _join(self, entry: Entry, request: Request, now: float) -> None:
-        """Note one more read in the entry of those before."""
+        """Count one more read in an entry."""
         self.program(entry.program).count(now, entry.command)
         entry.count += 1
         entry.time, entry.about = now, about(request)
         self._touch(entry)
 
     def follow(self, entry: Entry, envelope: dict[str, Any]) -> None:
-        """Take a run's answer: if that did not wait for the end, the run goes on."""
+        """Handle the answer of a run: if it did not wait for the results, the run goes on unattended."""
         answer = envelope.get("response")
         if entry.id not in self._runs or not isinstance(answer, dict) or "outputs" in answer:
             return
@@ -209,7 +209,7 @@ class Activity:
         self._runs_changed()
 
     def end(self, entry: Entry, code: str | None = None) -> None:
-        """The command has been answered, with an error's `code` if it failed."""
+        """End an entry, with the error's `code` if the command failed."""
         entry.state = "failed" if code is not None else "done"
         entry.code = code
         if entry.id in self._runs and not self._runs[entry.id][1]:
@@ -218,7 +218,7 @@ class Activity:
         self._later(self._touch, entry)
 
     def sent(self, request_id: str, entry: Entry) -> None:
-        """A tab is asked for this entry's sake under that id; what it changes by it belongs to the entry."""
+        """Note the id of a request that is sent to a tab for this entry, to which its changes belong."""
         if entry.kind is Kind.READ:
             return
         self._requests[request_id] = entry
@@ -226,10 +226,10 @@ class Activity:
             self._requests.popitem(last=False)
 
     def take_changes(self, data: dict[str, Any], webui: int) -> None:
-        """What a tab says a program's request has changed there: {request, changes, total}; else ignored."""
+        """Add the changes that a tab reports for a request: {request, changes, total}; other data is ignored."""
         entry = self._requests.get(str(data.get("request")))
         changes = data.get("changes")
-        # A workflow that was loaded says it all; every node of it would say no more.
+        # The nodes of a loaded workflow are not listed.
         if entry is None or entry.kind is Kind.LOAD or not isinstance(changes, list):
             return
         room = MAX_CHANGES - len(entry.changes)
@@ -240,15 +240,15 @@ class Activity:
         self._touch(entry)
 
     def running(self) -> list[str]:
-        """The programs that run the graph."""
+        """Return the names of the programs with a run in progress."""
         return sorted({program for program, _ in self._runs.values()})
 
     def unattended(self) -> bool:
-        """Whether a run goes on that nobody waits for here."""
+        """Whether an unattended run goes on."""
         return any(prompt_ids for _, prompt_ids in self._runs.values())
 
     def drop_ended(self, queued_ids: Callable[[], set[str]]) -> None:
-        """Forget the runs that nobody waits for once ComfyUI has none of their prompts any more."""
+        """Forget unattended runs none of whose prompts are in ComfyUI's queue any more."""
         if not self.unattended():
             return
         queued = queued_ids()
@@ -258,19 +258,19 @@ class Activity:
         if ended:
             self._runs_changed()
 
-    # -- telling --------------------------------------------------------------------------------------------
+    # -- output ---------------------------------------------------------------------------------------------
 
     def news(self) -> dict[str, Any]:
-        """What has changed in the log since the last call, and every program."""
+        """Return the entries that have changed since the last call, and all programs."""
         fresh, self._fresh = self._fresh, {}
         return {"entries": [entry.told() for entry in fresh.values()], "programs": self._programs()}
 
     def everything(self) -> dict[str, Any]:
-        """The whole log and every program."""
+        """Return the whole log and all programs."""
         return {"entries": [entry.told() for entry in self.entries], "programs": self._programs()}
 
     def busy(self) -> bool:
-        """Whether a rate will change by time alone."""
+        """Whether a rate will change without further commands."""
         now = self._clock()
         return any(now - program.last <= RATE_OVER + 1 for program in self.programs.values())
 
@@ -292,7 +292,7 @@ class Activity:
         return entry
 
     def _touch(self, entry: Entry) -> None:
-        """An entry has changed, which is news as long as it is in the log."""
+        """Mark an entry as changed, if it is still in the log."""
         if entry.id >= self.entries[0].id:
             self._fresh[entry.id] = entry
         self._changed()
@@ -325,12 +325,12 @@ def _name(item: Any) -> str:
 
 
 def short(text: str) -> str:
-    """A text as far as it is shown."""
+    """Return a text, shortened to MAX_TEXT."""
     return text if len(text) <= MAX_TEXT else beginning(text, MAX_TEXT)
 
 
 def _change(change: dict[str, Any], webui: int) -> dict[str, Any] | None:
-    """A change as the log keeps it, or None for what is none; long values are kept by their beginning."""
+    """Return a change with long values shortened, or None if it is not a valid one."""
     kind, path, node = change.get("kind"), change.get("path"), change.get("node")
     if kind not in CHANGES and not str(kind).startswith("group_"):
         return None

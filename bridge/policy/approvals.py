@@ -1,8 +1,8 @@
-"""What programs may do: the person's rules for each kind of command, the pause switch, and asking them.
+"""Approvals: the person's rule for each kind of command, the pause switch, and the questions to the person.
 
-The rules are the server's, kept in ComfyUI's user directory, and only an open tab can change them
-(bridge/app/panel_feed.py). They are a courtesy between a person and their programs, known by the names these give
-themselves; who may reach the server at all is decided in bridge/policy/access.py.
+The rules are kept on the server, in ComfyUI's user directory, and only a connected tab can change them
+(bridge/commands/panel.py). Programs are known by the names they give themselves, so the rules are no protection
+against malicious ones; access to the server is checked in bridge/policy/access.py.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from .activity_log import Entry
 
 log = logging.getLogger("uiapi")
 
-# Questions that may wait for the person at a time.
+# Questions that may be open at a time.
 MAX_ASKED = 64
 # Programs whose answers are remembered.
 MAX_REMEMBERED = 1000
-# Characters of one value that a question shows, and of all.
+# Characters of one value that a question shows, and of all values.
 VALUE_SHOWN = 5_000
 MAX_SHOWN = 1_000_000
 
 
 class Rule(str, Enum):
-    """What a person has decided about a kind of command."""
+    """The person's rule for a kind of command."""
 
     ALLOW = "allow"
     ONCE = "once"
@@ -46,12 +46,12 @@ class Rule(str, Enum):
     REFUSE = "refuse"
 
 
-# The kinds a person decides about.
+# The kinds that have a rule.
 DECIDED: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.TALK)
 
 tab_command(
     "approve",
-    "Ask the person at the browser whether a program may do something.",
+    "Ask the person at the browser to approve a program's request.",
     response=dict[str, Any],
     risk=Risk.READ,
     timeout=DEFAULT_TIMEOUT,
@@ -83,19 +83,19 @@ class AskedCall(Protocol):
 
 @dataclass(eq=False)
 class Question:
-    """One question to the person, and how many requests wait for its answer."""
+    """An open question to the person, and the number of requests that wait for its answer."""
 
     task: asyncio.Task[bool]
     waiting: int = 0
 
 
 class Approvals:
-    """The rules in force.
+    """The current rules and open questions.
 
     Args:
-        directory: where they are kept.
+        directory: returns the directory of the rules file.
         changed: called when a rule, the pause or an answer has changed.
-        spawn: runs a coroutine in a task of the bridge's.
+        spawn: runs a coroutine in a task that the bridge owns.
         webuis: the connected tabs, where the person is asked.
     """
 
@@ -108,10 +108,10 @@ class Approvals:
     ) -> None:
         self.rules: dict[Kind, Rule] = dict.fromkeys(DECIDED, Rule.ALLOW)
         self.paused = False
-        # Why the kept rules do not hold, until the person has decided anew.
+        # Why the rules file could not be used, until the person has decided again.
         self.problem: str | None = None
         self._unusable = False
-        # What the person answered about a program and a kind with the rule `once`, until ComfyUI stops.
+        # The person's answers for a program and a kind with the rule `once`, until ComfyUI stops.
         self.answers: dict[tuple[str, Kind], bool] = {}
         self._directory = directory
         self._changed = changed
@@ -121,10 +121,10 @@ class Approvals:
         self._saving = asyncio.Lock()
         self._started = asyncio.Event()
 
-    # -- what the person decides ----------------------------------------------------------------------------
+    # -- the person's decisions -----------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Read the rules. Where they cannot be read, programs are paused and every kind is asked about."""
+        """Read the rules. If that fails, programs are paused and the person is asked about every kind."""
         try:
             await self._read()
         finally:
@@ -134,9 +134,9 @@ class Approvals:
         try:
             kept = await read_json(self._path(), _decisions)
         except UiapiError as error:
-            log.error("%s Programs are paused until somebody at the browser releases them.", error.message)
+            log.error("%s Programs are paused until the person at the browser releases them.", error.message)
             self.problem = error.message
-            # One that was set aside is out of the way; another must not be lost to the next decision.
+            # A damaged file was renamed already; any other must not be overwritten by the next decision.
             self._unusable = not isinstance(error, Damaged)
             self.paused = True
             self.rules = dict.fromkeys(DECIDED, Rule.ONCE)
@@ -145,7 +145,7 @@ class Approvals:
             self.rules, self.paused = _decisions(kept)
 
     async def decide(self, *, paused: bool | None = None, rules: dict[Kind, Rule] | None = None) -> None:
-        """Take a decision; it holds at once, and after a restart. UiapiError `storage_failed` if only at once."""
+        """Apply a decision now and store it. Raises UiapiError `storage_failed` if it only holds until a restart."""
         if paused is not None:
             self.paused = paused
         for kind, rule in (rules or {}).items():
@@ -155,7 +155,7 @@ class Approvals:
         self._changed()
         async with self._saving:
             if self._unusable:
-                await set_aside(self._path(), "it could not be read, and somebody has decided anew")
+                await set_aside(self._path(), "it could not be read, and the rules were set again")
                 self._unusable = False
             told = self.told()
             await write_json(self._path(), {"rules": told["rules"], "paused": told["paused"]})
@@ -164,14 +164,14 @@ class Approvals:
             self._changed()
 
     def forget(self, program: str | None = None, kind: Kind | None = None) -> None:
-        """Forget what was answered about a program, or about a kind, so that it is asked again."""
+        """Forget the answers about a program or a kind, so that the person is asked again."""
         for known in [*self.answers]:
             if program in (None, known[0]) and kind in (None, known[1]):
                 del self.answers[known]
         self._changed()
 
     def told(self) -> dict[str, Any]:
-        """Rules, pause and answers as the panel shows them."""
+        """Return the rules, the pause and the answers for the panel."""
         return {
             "paused": self.paused,
             "problem": self.problem,
@@ -183,10 +183,10 @@ class Approvals:
             "asked": len(self._asked),
         }
 
-    # -- what programs meet ---------------------------------------------------------------------------------
+    # -- checking commands ----------------------------------------------------------------------------------
 
     def free(self, kinds: frozenset[Kind]) -> bool:
-        """Whether a command of these kinds needs no further look."""
+        """Whether commands of these kinds are allowed without asking."""
         if not self._started.is_set():
             return False
         for kind in kinds:
@@ -197,19 +197,19 @@ class Approvals:
         return True
 
     def reads(self, program: str) -> bool:
-        """Whether a program may go on hearing what it once asked to hear."""
+        """Whether a program may go on receiving events it has subscribed to."""
         rule = self.rules[Kind.READ]
         return rule is not Rule.REFUSE and not (rule is Rule.ONCE and self.answers.get((program, Kind.READ)) is False)
 
     async def admit(self, call: AskedCall, kinds: frozenset[Kind], entry: Entry) -> None:
-        """Let a command pass, or wait for the person's answer.
+        """Return if a command is allowed, after asking the person if necessary.
 
         Args:
             call: the command.
-            kinds: all that it makes use of; each has to be allowed.
-            entry: where it is noted.
+            kinds: the kinds it needs; each has to be allowed.
+            entry: its entry in the log.
 
-        Raises UiapiError `paused`, `refused_by_person`, `timeout`, `too_many`, or as asking a tab does.
+        Raises UiapiError `paused`, `refused_by_person`, `timeout`, `too_many`, or an error of the request to the tab.
         """
         await self._until_read(call)
         self._check(call, kinds, entry)
@@ -219,7 +219,7 @@ class Approvals:
         if not call.may_ask:
             raise UiapiError(
                 "refused_by_person",
-                "The person at the browser wants to be asked first, which no GET does; read something by POST, such as "
+                "The person at the browser wants to be asked first, and a GET cannot do that; send a POST, such as "
                 "get_fields, or use the websocket.",
                 {"kind": open_kinds[0].value},
             )
@@ -232,7 +232,7 @@ class Approvals:
         self._check(call, kinds, entry)
 
     async def _until_read(self, call: AskedCall) -> None:
-        """Wait for the rules: ComfyUI may serve a moment before they are read."""
+        """Wait for the rules: ComfyUI may serve requests before they are read."""
         if self._started.is_set():
             return
         try:
@@ -242,7 +242,7 @@ class Approvals:
             raise UiapiError("timeout", sentence, {"delivered": False}) from None
 
     def _check(self, call: AskedCall, kinds: frozenset[Kind], entry: Entry) -> None:
-        """Raise UiapiError `paused` or `refused_by_person` where what is decided already forbids one of the kinds."""
+        """Raise UiapiError `paused` or `refused_by_person` if one of the kinds is already forbidden."""
         if self.paused and kinds - {Kind.READ}:
             raise UiapiError(
                 "paused", "The person at the browser has paused programs; try again once they have released them."
@@ -252,7 +252,7 @@ class Approvals:
                 raise _refused(call, kind)
 
     def _decided(self, kind: Kind, entry: Entry) -> bool | None:
-        """Whether a kind is allowed to this program, or None where the person has to be asked."""
+        """Whether a kind is allowed for this program, or None if the person has to be asked."""
         rule = self.rules[kind]
         if rule is Rule.ONCE:
             return self.answers.get((entry.program, kind))
@@ -262,7 +262,7 @@ class Approvals:
         return [kind for kind in DECIDED if kind in kinds and self._decided(kind, entry) is None]
 
     async def _ask(self, call: AskedCall, entry: Entry, kinds: list[Kind]) -> bool:
-        """Put the question; several requests that wait for the same answer share it, each for as long as it may."""
+        """Ask the person; several requests that need the same answer share a question, each with its own timeout."""
         once = all(self.rules[kind] is Rule.ONCE for kind in kinds)
         key: tuple[Any, ...] = (entry.program, *kinds) if once else (entry.program, entry.id, id(call))
         question = self._asked.get(key)
@@ -283,7 +283,7 @@ class Approvals:
         finally:
             question.waiting -= 1
             if not question.waiting:
-                # Nobody waits any more: the dialog closes by itself, and whoever comes next asks anew.
+                # No request waits any more: the dialog closes, and the next request asks again.
                 question.task.cancel()
                 self._over(key, question)
 
@@ -313,7 +313,7 @@ class Approvals:
                 answer = await webui.request("approve", data, max(until - loop.time(), 0.001))
             except UiapiError as error:
                 if error.code == "client_disconnected":
-                    # The person may be at the tab that is the main one now.
+                    # Another tab may be the main one now.
                     continue
                 if error.code == "timeout":
                     raise _unanswered(entry) from None
@@ -329,15 +329,13 @@ class Approvals:
             return allowed
 
     def _tab_with_person(self, request: Request) -> WebuiManager:
-        """The main tab, or the first other one whose page can put the question. UiapiError `no_webui`."""
+        """Return the main tab, or else the first one whose page can ask. Raises UiapiError `no_webui`."""
         main = self._webuis.find(wait=request.wait_for_webui)
         if main is self._webuis.lobby or "panel" in main.capabilities:
             return main
         able = next((webui for webui in self._webuis.connected() if "panel" in webui.capabilities), None)
         if able is None:
-            raise UiapiError(
-                "no_webui", "No open page can ask the person whether this is allowed; reload ComfyUI's page."
-            )
+            raise UiapiError("no_webui", "No connected page can ask the person for approval; reload ComfyUI's page.")
         return able
 
     def _path(self) -> Path:
@@ -345,7 +343,7 @@ class Approvals:
 
 
 def _decisions(kept: dict[str, Any]) -> tuple[dict[Kind, Rule], bool]:
-    """The rules and the pause that a file holds; ValueError where one is missing or no such thing."""
+    """Return the rules and the pause in a file. Raises ValueError if one is missing or invalid."""
     rules, paused = kept.get("rules"), kept.get("paused")
     if not isinstance(rules, dict) or not isinstance(paused, bool):
         raise ValueError("it does not hold the rules and the pause")
@@ -355,19 +353,21 @@ def _decisions(kept: dict[str, Any]) -> tuple[dict[Kind, Rule], bool]:
 def _refused(call: AskedCall, kind: Kind) -> UiapiError:
     return UiapiError(
         "refused_by_person",
-        f"The person at the browser does not let this program {call.command.name}; ask them to change that in "
+        f"The person at the browser does not allow {call.command.name} for this program; ask them to change that in "
         "ComfyUI's settings or in the panel.",
         {"kind": kind.value},
     )
 
 
 def _unanswered(entry: Entry) -> UiapiError:
-    sentence = f"Nobody at the browser said within their time whether this program may {entry.command}."
+    sentence = (
+        f"The person at the browser did not answer in time whether this program may use {entry.command}; try again."
+    )
     return UiapiError("timeout", sentence, {"delivered": False})
 
 
 def _writes(request: Request) -> dict[str, Any]:
-    """Every value that a request writes, for the person to read; what is too much to send is counted."""
+    """Return the values a request writes, to be shown to the person, and the number of those left out."""
     writes, room = [], MAX_SHOWN
     for path, value in (listed := request.writes()):
         shown = {"path": path, "value": _value(value)}

@@ -1,4 +1,4 @@
-"""Requests that may come twice: a repeat with the same key is answered with what came of the first."""
+"""Idempotency keys: a repeated request with the same key gets the answer of the first one."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ...common.errors import UiapiError
 from ...common.waiting import outcome
 from ..protocol.codec import MAX_FRAME, encode
 
-# Seconds a key is remembered after its request has ended, how many of one program's, and of how many programs. The
-# oldest make room: a slider that sends keys must lock nobody out, itself included.
+# Seconds a key is kept after its request has ended, keys per program, and programs. The oldest are dropped first: a
+# slider that sends keys must not lock out other programs or itself.
 KEEP = 600.0
 MAX_KEYS = 1000
 MAX_PROGRAMS = 32
-# Bytes of one answer that is kept for a repeat.
+# The largest answer that is kept for a repeat, in bytes.
 MAX_KEPT = 2**20
-# Bytes of all requests with a key that are under way, whose callers may be gone, and of all answers that are kept,
-# which are at most half of it; and of one program's alone.
+# Bytes of all pending requests with a key, whose callers may be gone, and of all kept answers, which are at most half
+# of it; and the same for one program.
 MAX_BYTES = 8 * MAX_FRAME
 MAX_BYTES_OF_PROGRAM = 2 * MAX_FRAME
 
-# Refusals that certainly changed nothing and may not be repeated for ever: a repeat tries again.
+# Refusals that certainly changed nothing and may be temporary: a repeat tries again.
 NOT_TRIED = frozenset({"no_webui", "unknown_webui", "shutting_down", "too_many", "paused", "refused_by_person"})
 
 Envelope = dict[str, Any]
@@ -37,9 +37,9 @@ Spawn = Callable[[Awaitable[Envelope], str], "asyncio.Task[Envelope]"]
 
 @dataclass
 class Entry:
-    """One key: what was asked, and the task that carries it out or what is kept of what came of it, and since when.
+    """One key: its request's fingerprint, and the task that carries it out or the kept answer.
 
-    `size` is what it holds, in bytes: its request while that is under way, then what is kept.
+    `size` is the bytes it holds: of its request while that is pending, then of the kept answer.
     """
 
     fingerprint: str
@@ -50,9 +50,9 @@ class Entry:
 
 
 class Keys:
-    """The entries of one program by key: those under way, and those that have ended, in the order of their ends.
+    """The entries of one program by key: the pending ones, and those that have ended, in the order in which they ended.
 
-    `size` is what they hold together, in bytes. It is kept up and never added up, since every request asks for it.
+    `size` is the bytes they hold together. It is updated and never summed up, since every request needs it.
     """
 
     def __init__(self) -> None:
@@ -64,16 +64,16 @@ class Keys:
         return len(self.under_way) + len(self.ended)
 
     def find(self, key: str) -> Entry | None:
-        """The entry of a key, None for a new one."""
+        """Return the entry of a key, or None for a new key."""
         return self.under_way.get(key) or self.ended.get(key)
 
 
 class Repeats:
-    """The keys of the last minutes, each its program's own.
+    """The keys of the last minutes, separate for each program.
 
     Args:
-        spawn: runs a coroutine in a task that outlives its caller, since a caller that lost its connection is
-            the one that comes again.
+        spawn: runs a coroutine in a task that outlives its caller, since a caller that lost its connection will
+            repeat the request.
         clock: seconds.
     """
 
@@ -82,15 +82,15 @@ class Repeats:
         self._clock = clock
         # By program, in the order of their last requests.
         self._programs: OrderedDict[str, Keys] = OrderedDict()
-        # Bytes that all of them hold.
+        # Bytes held by all of them.
         self._held = 0
 
     async def once(
         self, program: str, key: str, command: str, data: Any, work: Callable[[], Awaitable[Envelope]]
     ) -> Envelope:
-        """The envelope of the program's first request with this key; `work` is only called for that one.
+        """Return the envelope of the program's first request with this key; `work` is only called for that one.
 
-        Raises what the first raised; UiapiError `conflict` when the key was used for something else.
+        Raises what the first raised, and UiapiError `conflict` if the key was used for another request.
         """
         self._forget_old()
         asked = to_json([command, data])
@@ -114,14 +114,14 @@ class Repeats:
                 "This request was carried out, but its answer was too large to keep; look at ComfyUI's history.",
             )
         if isinstance(entry.kept, UiapiError):
-            # Each raising would add its own frames to the one that is kept, and they hold the request.
+            # Raising the kept error itself would add frames to it each time, and they keep the request alive.
             raise entry.kept.anew()
         if isinstance(entry.kept, BaseException):
             raise entry.kept
         return {**entry.kept, "repeated": True}
 
     def _room(self, program: str, size: int) -> Keys:
-        """The keys of a program, with room for one more and its request of `size` bytes. UiapiError `too_many`."""
+        """Return the keys of a program, with room for a request of `size` bytes. Raises UiapiError `too_many`."""
         keys = self._programs.get(program)
         if keys is None:
             if len(self._programs) >= MAX_PROGRAMS:
@@ -134,7 +134,7 @@ class Repeats:
             keys = self._programs[program] = Keys()
         if len(keys) >= MAX_KEYS:
             if not keys.ended:
-                raise UiapiError("too_many", f"{MAX_KEYS} requests with keys are under way; wait for some of them.")
+                raise UiapiError("too_many", f"{MAX_KEYS} requests with keys are pending; wait for some of them.")
             self._forget_oldest(keys)
         if keys.size + size > MAX_BYTES_OF_PROGRAM or self._held + size > MAX_BYTES:
             raise UiapiError("too_many", "Requests with idempotency keys hold too much; wait for some of them.")
@@ -152,7 +152,7 @@ class Repeats:
         keys.ended[key] = entry
         entry.task, entry.size, entry.ended = None, 0, self._clock()
         if error is not None and not isinstance(error, UiapiError):
-            # A defect, which is told with its traceback every time.
+            # An internal error, which is reported with its traceback each time.
             entry.kept = error
             return
         size = len(encode(done.result() if error is None else error.envelope()))

@@ -1,6 +1,6 @@
-"""How much each address has under way over HTTP, so that none of them can take all of ComfyUI's time and memory.
+"""Limits on the pending HTTP requests of each IP address, so that none can use up ComfyUI's time and memory.
 
-A request is under way until its answer has been taken: what a caller does not read is memory of ComfyUI's.
+A request is pending until its answer has been read: until then the answer takes memory of ComfyUI.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from ..protocol.codec import MAX_FRAME
 
 log = logging.getLogger("uiapi")
 
-# Requests one address may have under way, as many as one websocket. All programs of this machine are one address.
+# Pending requests per address, as many as per websocket. All programs on this machine share one address.
 MAX_REQUESTS = 4096
-# Bytes of bodies and unread answers it may have under way.
+# Bytes of bodies and unread answers per address.
 MAX_BYTES = 8 * MAX_FRAME
-# Bytes of an answer from which on it is seen to that it is taken; a smaller one is in the system's hands at once.
+# Answers of fewer bytes are not tracked, since they fit into the operating system's buffers.
 SMALL = 1 << 18
-# Frames of all programs' websockets that are taken in one turn of the event loop, besides one of each; and of tabs'.
+# Frames handled in one turn of the event loop, besides one per websocket; separate for programs and tabs.
 FRAMES_A_TURN = 32
-# Seconds until the first look, and between two, in which a caller has to take some of its answer.
+# Seconds until the first check, and between two checks, in which a caller has to read some of its answer.
 FIRST_LOOK, TAKE_PAUSE = 1.0, 20.0
 
 
 class Loads:
-    """What all addresses have under way.
+    """The pending requests of all addresses.
 
     Attributes:
         requests: how many, by address.
-        bytes: of their bodies and unread answers, by address.
-        unread: whose answer each connection has last been given, if that was large.
+        bytes: the size of their bodies and unread answers, by address.
+        unread: the request whose large answer was last written to each connection.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Loads:
 
 
 class Load:
-    """One request of an address, for as long as the context lasts. UiapiError `too_many` if it has enough of them."""
+    """Counts one request of an address while the context lasts. Raises UiapiError `too_many` at the limit."""
 
     def __init__(self, loads: Loads, address: str | None) -> None:
         self._loads = loads
@@ -53,7 +53,7 @@ class Load:
 
     def __enter__(self) -> Load:
         if self._loads.requests[self._address] >= MAX_REQUESTS:
-            raise UiapiError("too_many", f"{MAX_REQUESTS} of your requests are under way; wait for some of them.")
+            raise UiapiError("too_many", f"{MAX_REQUESTS} of your requests are pending; wait for some of them.")
         self._loads.requests[self._address] += 1
         return self
 
@@ -62,20 +62,18 @@ class Load:
             self._release()
 
     def add(self, size: int) -> None:
-        """Count some more bytes of its body. UiapiError `too_many`."""
+        """Count more bytes of its body. Raises UiapiError `too_many`."""
         if self._loads.bytes[self._address] + size > MAX_BYTES:
-            raise UiapiError(
-                "too_many", f"Your requests under way have {MAX_BYTES // 2**20} MB; wait for some of them."
-            )
+            raise UiapiError("too_many", f"Your pending requests have {MAX_BYTES // 2**20} MB; wait for some of them.")
         self._hold(size)
 
     def until_taken(self, transport: asyncio.Transport | None, size: int) -> None:
-        """Have it last until the caller has taken its answer of that size; who takes nothing of it is let go."""
+        """Keep it counted until the caller has read its answer; a caller that reads nothing is disconnected."""
         if transport is None or size < SMALL:
             return
         self._hold(size)
         self._transport = transport
-        # Whoever has asked again on the same connection has taken what it was answered before.
+        # A new request on the same connection means that the previous answer was read.
         earlier = self._loads.unread.get(transport)
         if earlier is not None:
             earlier._release()
@@ -88,7 +86,7 @@ class Load:
             self._timer = asyncio.get_running_loop().call_later(TAKE_PAUSE, self._look, transport, left)
             return
         if left:
-            log.warning("A program does not read its answer (%d bytes wait for it); letting it go.", left)
+            log.warning("A program does not read its answer (%d bytes unread); disconnecting it.", left)
             transport.abort()
         self._release()
 
@@ -108,14 +106,14 @@ class Load:
 
 
 class FrameTurns:
-    """Shares out the frames that are taken in one turn of the event loop, so that everybody else has a turn soon."""
+    """Limits the frames handled in one turn of the event loop, so that other work is not delayed."""
 
     def __init__(self) -> None:
         self._left = FRAMES_A_TURN
         self._refilling = False
 
     async def take(self) -> None:
-        """Count a frame that was taken; comes back when its socket may take another."""
+        """Count a frame; returns when its websocket may handle another."""
         if not self._refilling:
             self._refilling = True
             asyncio.get_running_loop().call_soon(self._refill)

@@ -1,1 +1,1 @@
-"""The wire: what a command is, how frames are read and written, and who subscribes to which events."""
+"""The protocol: command declarations, frames, and event subscriptions."""

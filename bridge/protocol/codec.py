@@ -1,4 +1,4 @@
-"""Frames of the websocket: JSON objects within bounds, encoded and decoded."""
+"""Encodes and decodes the JSON of websocket frames and HTTP bodies, within limits."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from pydantic_core import from_json, to_json
 from ...common.errors import UiapiError
 from .nonfinite import read_as_the_page_does
 
-# The largest frame or body in bytes, either way: a 4K image as base64 fits, a flood does not.
+# The largest frame or body in bytes, in both directions; a 4K image as base64 fits.
 MAX_FRAME = 64 * 1024 * 1024
 
 
-# Values in one frame or body. A picture is one value whatever its size, and a workflow of ten thousand nodes has some
-# hundred thousand; JSON that is nothing but values would hold up ComfyUI's loop for seconds while it is read.
+# Values in one frame or body. A picture is one value whatever its size, and a workflow of ten thousand nodes has about
+# a hundred thousand. Parsing JSON with many more would block ComfyUI's loop for seconds.
 MAX_VALUES = 1_000_000
 
 
 def encode(value: Any) -> bytes:
-    """A value as JSON. What JSON has no word for, such as a tensor in ComfyUI's error events, becomes its text."""
+    """Encode a value as JSON; what JSON cannot express, such as a tensor in an error event, becomes its text."""
     try:
         return to_json(value, fallback=str, inf_nan_mode="null")
     except ValueError:
-        # Text that is no Unicode, such as a file's name from another system.
+        # Text that is not valid Unicode, such as a file name from another system.
         plain = json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=lambda word: None)
         return json.dumps(plain).encode()
 
 
 def encode_event(event: str, data: dict[str, Any]) -> bytes:
-    """The frame of an event as JSON."""
+    """Encode the frame of an event as JSON."""
     return encode({"type": "event", "event": event, "data": data})
 
 
 def decode_object(text: str | bytes) -> dict[str, Any]:
-    """A JSON object; NaN and Infinity, which JSON does not have, are null in a workflow and refused elsewhere.
+    """Decode a JSON object. NaN and Infinity, which JSON does not have, become null in a workflow and are refused
+    elsewhere.
 
     UiapiError `malformed`.
     """
@@ -46,7 +47,7 @@ def decode_object(text: str | bytes) -> dict[str, Any]:
 
 
 def decode_objects(text: str | bytes) -> list[dict[str, Any]]:
-    """A JSON object, or an array of such; otherwise as `decode_object`."""
+    """Decode a JSON object or an array of objects; otherwise as `decode_object`."""
     value = _decode(text)
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(value, dict) for value in values):
@@ -63,5 +64,5 @@ def _decode(text: str | bytes) -> Any:
     except ValueError as error:
         value = read_as_the_page_does(text)
         if value is None:
-            raise UiapiError("malformed", f"This is not JSON: {error}.") from None
+            raise UiapiError("malformed", f"Send valid JSON: {error}.") from None
         return value

@@ -1,7 +1,7 @@
-"""What a command is: one declaration that dispatch, validation, HTTP, websocket and documents all read.
+"""The declaration of a command, used by dispatch, validation, HTTP, the websocket and the generated documents.
 
-A command is declared once, in Python, with `command` or `tab_command`; one that the open tab carries out
-has an entry of the same name in `web/commands.js`. A contract test holds the two lists equal.
+A command is declared once, in Python, with `command` or `tab_command`. A command that the tab carries out also has an
+entry of the same name in `web/commands.js`; a contract test compares the two lists.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from ...common.errors import STATUS, TAB_CODES, UiapiError
 
-# Seconds a command on the graph may take before its caller is told `timeout`.
+# Seconds a command on the graph may take before it fails with `timeout`.
 GRAPH_TIMEOUT = 30.0
-# Seconds for anything that waits for a person's decision.
+# Seconds a command that waits for a person's decision may take.
 DEFAULT_TIMEOUT = 300.0
-# Seconds a caller may ask for at the most: a day.
+# The longest timeout a caller may ask for, in seconds: a day.
 MAX_TIMEOUT = 86_400.0
-# Keys of one object of a request, far beyond what any command knows.
+# Keys of one object of a request, far more than any command has.
 MAX_KEYS = 100
-# What is wrong with one request that its caller is told, and the characters of a field's name in it.
+# Problems with one request that are reported, and characters of a field's name in each.
 MAX_PROBLEMS = 20
 MAX_FIELD = 200
 
 
 class Risk(str, Enum):
-    """What a command can do, which decides who may call it (bridge/policy/access.py)."""
+    """What a command can do; decides which callers may use it (bridge/policy/access.py)."""
 
     READ = "read"
     DRIVE = "drive"
@@ -39,14 +39,14 @@ class Risk(str, Enum):
 
 
 class Kind(str, Enum):
-    """What a command means to the person at the browser, who decides about each kind (bridge/policy/approvals.py)."""
+    """The kind of a command; the person at the browser sets a rule for each (bridge/policy/approvals.py)."""
 
     READ = "read"
     CHANGE = "change"
     RUN = "run"
     DOWNLOAD = "download"
     LOAD = "load"
-    # How pages and programs speak with the server at all; nothing a person decides about.
+    # Connection management between pages, programs and the server; the person has no rule for it.
     TALK = "talk"
 
 
@@ -55,84 +55,89 @@ KIND_OF = {Risk.READ: Kind.READ, Risk.DRIVE: Kind.CHANGE, Risk.WRITE_DISK: Kind.
 
 
 class Strict(BaseModel):
-    """What a caller sends. Unknown keys are refused; a typing error must not look like success."""
+    """A model of what a caller sends. Unknown keys are refused, so that a typo does not look like success."""
 
-    # Built at first use: ComfyUI waits for every extension to import.
+    # Built at first use, since ComfyUI waits for every extension to import.
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
-    # Older spellings of its fields, which existing programs go on sending: {older: name}.
+    # Older names of its fields that existing programs still send: {older: name}.
     older: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, data: Any) -> Any:
-        # Pydantic notes each unknown key; a body of nothing else would hold up ComfyUI's loop for seconds.
+        # Pydantic reports each unknown key; many of them would block ComfyUI's loop for seconds.
         if isinstance(data, dict) and len(data) > MAX_KEYS:
-            raise ValueError(f"send at most {MAX_KEYS} keys, of those the command knows")
+            raise ValueError(f"send at most {MAX_KEYS} keys, and only those of the command")
         return renamed(data, cls.older) if isinstance(data, dict) and cls.older else data
 
 
 def renamed(data: Mapping[str, Any], older: Mapping[str, str]) -> dict[str, Any]:
-    """The same object with older spellings of its keys replaced. ValueError for a key in both spellings."""
+    """Return the same object with older names of its keys replaced. Raises ValueError for a key under both names."""
     for old, name in older.items():
         if old in data and name in data:
-            raise ValueError(f"send {name} or its older spelling {old}, not both")
+            raise ValueError(f"send {name} or its older name {old}, not both")
     return {older.get(key, key): value for key, value in data.items()}
 
 
 class Request(Strict):
-    """What every command accepts."""
+    """The fields that every command accepts."""
 
-    client_id: str | int | None = Field(None, description="The program's own id; informative.")
-    verbose: bool | None = Field(None, description="Sent by older clients; has no effect.")
-    webui: int | None = Field(None, description="The tab to address (see GET webuis); the main one if left out.")
-    timeout: float | None = Field(None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait instead of the usual.")
-    wait_for_webui: bool = Field(False, description="With no tab open, wait for one instead of answering no_webui.")
+    client_id: str | int | None = Field(None, description="The program's own id, for information only.")
+    verbose: bool | None = Field(None, description="Accepted from older clients; has no effect.")
+    webui: int | None = Field(None, description="The tab to use (see GET webuis); default: the main tab.")
+    timeout: float | None = Field(None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait, instead of the default.")
+    wait_for_webui: bool = Field(
+        False, description="If no tab is connected, wait for one instead of failing with no_webui."
+    )
     allow_stale: bool = Field(
-        False, description="With no tab open, read what the last main tab told; such answers are marked stale."
+        False, description="If no tab is connected, read the last main tab's snapshot; the answer is marked stale."
     )
     workflow_tab: str | None = Field(
-        None, max_length=1000, description="The workflow tab of the page this is meant for; the active one if left out."
+        None, max_length=1000, description="The workflow tab of the page to use; default: the active one."
     )
     if_revision: str | None = Field(
-        None, max_length=200, description="Only write if the graph is still at this revision, which reads answer."
+        None, max_length=200, description="Only write if the graph still has this revision, which reads return."
     )
     idempotency_key: str | None = Field(
-        None, min_length=1, max_length=200, description="A repeat with this key within 10 minutes runs nothing again."
+        None,
+        min_length=1,
+        max_length=200,
+        description="A repeat with this key within 10 minutes returns the first answer.",
     )
 
     def kinds(self) -> frozenset[Kind]:
-        """What this request makes use of besides its command's own kind, each of which the person must allow."""
+        """The kinds this request needs besides its command's own; the person must allow each of them."""
         return NOTHING_FURTHER
 
     def writes(self) -> list[tuple[str, Any]]:
-        """The values it writes, as (path, value), for the person who is asked."""
+        """The values it writes, as (path, value), shown to the person who is asked for approval."""
         return []
 
 
-# What any command can answer over HTTP, what further a body makes possible, and what asking a tab does.
+# The error codes of every HTTP command, of those with a body, and of those that use a tab.
 COMMON_CODES = frozenset(
     {"foreign_host", "cross_origin", "token_required", "wrong_token", "invalid", "internal", "shutting_down"}
 )
 BODY_CODES = frozenset({"malformed", "too_large", "unsupported_type"})
 TAB_COMMAND_CODES = TAB_CODES | {"unknown_webui", "no_webui", "client_disconnected", "timeout", "too_many"}
 
-# The keys of Request that steer the bridge itself and are not sent on to the tab.
+# The keys of Request that are for the bridge and are not passed on to the tab.
 STEERING_KEYS = frozenset(Request.model_fields)
 
 RequestT = TypeVar("RequestT", bound=Request)
-# The command in progress, which is a bridge/app/dispatch.Call.
+# The command in progress: Call in bridge/app/dispatch.py.
 CallT = TypeVar("CallT")
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a request would bring, shown to the person who is asked; what they agree to is carried out as it is.
+    """What a request would download, shown to the person who is asked; exactly this is carried out if they agree.
 
     Attributes:
-        files: each with its name, its folder, the hosts it comes from, its size in bytes if known, and whether it
-            replaces one that is there.
+        files: each with its name, directory, source hosts, size in bytes if known, and whether it replaces an
+            existing file.
         plan: what the handler carries out.
     """
 
@@ -147,14 +152,18 @@ Example = tuple[dict[str, Any], Any]
 
 @dataclass(frozen=True)
 class Command:
-    """One command, as declared.
+    """The declaration of one command.
 
-    `response` is the form of its answer; `tab_response` that of the tab's answer, where it is another one.
-    `flat` commands answer their keys beside `status` instead of under `response`. `tab` says that the page has
-    an entry of the same name in web/commands.js. `route` is False for what the server asks of a tab but
-    nobody may ask of the server, or only a tab (`panel`). `errors` are codes beside those that its kind brings
-    with it, and `example` is a request with its answer. `preview` is asked what a request would bring before the person
-    is asked whether it may.
+    Attributes:
+        response: the type of its answer.
+        tab_response: the type of the tab's answer, if it differs.
+        errors: error codes in addition to those of its kind.
+        example: a request with its answer.
+        flat: the answer's keys are on the level of `status`, not under `response`.
+        tab: the page has an entry of the same name in web/commands.js.
+        route: whether programs may use it; False for commands that only the server sends to a tab.
+        panel: only the person at a connected tab may use it.
+        preview: returns what a request would download, before the person is asked for approval.
     """
 
     name: str
@@ -185,39 +194,39 @@ class Command:
         return frozenset({self.kind})
 
     def kinds(self, request: Request) -> frozenset[Kind]:
-        """Every kind that this request makes use of; a run that also sets fields is a change as well."""
+        """All kinds that this request needs; a run that also sets fields is a change as well."""
         further = request.kinds()
         return self._own_kind | further if further else self._own_kind
 
     @property
     def own_fields(self) -> list[str]:
-        """What its request has beside what every Request has, or with another meaning."""
+        """The fields of its request that Request does not have, or that have another description there."""
         common = {name: field.description for name, field in Request.model_fields.items()}
         fields = self.request.model_fields.items()
         return [name for name, field in fields if name not in common or field.description != common[name]]
 
     @property
     def codes(self) -> frozenset[str]:
-        """Every error code it can answer."""
+        """All error codes it can return."""
         codes = COMMON_CODES | self.errors
         if self.method != "GET":
             codes |= BODY_CODES
         if self.tab:
             codes |= TAB_COMMAND_CODES
         if self.risk is not Risk.READ:
-            # Its idempotency_key may have been used for something else.
+            # The idempotency_key may have been used for another request.
             codes |= {"conflict"}
         if self.risk is Risk.WRITE_DISK:
             codes |= {"forbidden"}
         if self.kind is not Kind.TALK:
-            # Whoever sits at the browser may be asked first.
+            # The person at the browser may be asked first.
             codes |= {"refused_by_person", "timeout", "no_webui", "client_disconnected", "tab_failed", "too_many"}
         if self.kind not in (Kind.TALK, Kind.READ):
             codes |= {"paused"}
         return codes
 
     def parse(self, data: Any) -> Request:
-        """`data` (decoded JSON) as this command's request model; UiapiError `invalid` says what is wrong."""
+        """Validate decoded JSON as this command's request. Raises UiapiError `invalid` with the problems."""
         if not isinstance(data, dict):
             raise UiapiError("invalid", f"Send {self.name} a JSON object, not {_kind(data)}.")
         try:
@@ -226,7 +235,7 @@ class Command:
             raise _refusal(self.name, error) from None
 
     def check_answer(self, answer: Any) -> Any:
-        """The tab's answer, held against the declared response; UiapiError `tab_failed` if it does not fit."""
+        """Return the tab's answer if it fits the declared response. Raises UiapiError `tab_failed` if not."""
         try:
             self._answers.validate_python(answer)
         except ValidationError as error:
@@ -234,7 +243,7 @@ class Command:
             place = ".".join(str(part) for part in first["loc"]) or "answer"
             raise UiapiError(
                 "tab_failed",
-                f"The open tab answered {self.name} in a form that does not fit ({place}: {first['msg']}); "
+                f"The tab returned an invalid answer to {self.name} ({place}: {first['msg']}); "
                 "reload the page and try again.",
             ) from None
         return answer
@@ -260,7 +269,7 @@ def command(
     panel: bool = False,
     preview: Previewer | None = None,
 ) -> Callable[[Callable[[CallT, RequestT], Awaitable[Any]]], Callable[[CallT, RequestT], Awaitable[Any]]]:
-    """Declare a command whose handler runs here; with `panel` nobody but an open tab may ask it."""
+    """Declare a command whose handler runs in the server; with `panel` only the person at a tab may use it."""
 
     def declare(handler: Callable[[CallT, RequestT], Awaitable[Any]]) -> Callable[[CallT, RequestT], Awaitable[Any]]:
         model = inspect.signature(handler).parameters["request"].annotation
@@ -307,7 +316,7 @@ def tab_command(
     flat: bool = False,
     route: bool = True,
 ) -> None:
-    """Declare a command that goes to the tab as it comes and whose answer is the tab's."""
+    """Declare a command that is passed to the tab unchanged, and whose answer is the tab's."""
     _add(
         Command(
             name=name,

@@ -1,4 +1,4 @@
-"""NaN and Infinity in a workflow: ComfyUI writes them into its pictures, JSON lacks them, and the page reads null."""
+"""Reads NaN and Infinity in a workflow as null, as ComfyUI's page does; ComfyUI writes them into its pictures."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic_core import from_json
 
 
 def read_as_the_page_does(text: str | bytes) -> Any:
-    """JSON with NaN and Infinity in the workflows of requests, as null; None for what is no such JSON.
+    """Parse JSON, with NaN and Infinity in the workflows of requests as null; returns None for any other invalid JSON.
 
-    Elsewhere they stand for a value that somebody asks for, and null would be another one.
+    Outside a workflow they would be a value to write, and null would be a different value.
     """
     try:
         value = from_json(text)
     except ValueError:
         return None
     for request in value if isinstance(value, list) else [value]:
-        # A request over HTTP, or the frame of one.
+        # The body of an HTTP request, or a websocket frame with the request in `data`.
         for data in (request, request.get("data")) if isinstance(request, dict) else ():
             if isinstance(data, dict) and "workflow" in data:
                 data["workflow"] = finite(data["workflow"])
@@ -26,7 +26,7 @@ def read_as_the_page_does(text: str | bytes) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """A value of JSON with None for every number that is not finite."""
+    """Return decoded JSON with None for every number that is not finite."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -35,7 +35,7 @@ def finite(value: Any) -> Any:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether all numbers in a value of JSON are finite."""
+    """Whether all numbers in decoded JSON are finite."""
     if isinstance(value, dict):
         return all(map(is_finite, value.values()))
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""What commands on the graph, on runs and on connections answer, as models for the documents and for checking tabs.
+"""Models of the answers of commands on the graph, runs and connections, for the documents and to validate tabs.
 
-The handlers themselves deal in plain data. A tab's answer is held against these where its command declares so.
+Handlers use plain data. A tab's answer is validated against these models if its command declares one.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class Answer(BaseModel):
-    """What is answered may hold more than is declared, never less."""
+    """The base of all answers; an answer may have more keys than declared, never fewer."""
 
-    # Built at first use: ComfyUI waits for every extension to import.
+    # Built at first use, since ComfyUI waits for every extension to import.
     model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
 
 
 class Done(Answer):
-    """Nothing beside the status."""
+    """No keys besides the status."""
 
 
 class Told(Answer):
-    """What may stand beside the status of an answer about the graph."""
+    """Keys that an answer about the graph may have on the level of its status."""
 
-    revision: str | None = Field(None, description="The graph's, for if_revision.")
-    workflow_tab: str | None = Field(None, description="The workflow tab of the page that this was about.")
-    stale: bool | None = Field(None, description="No tab is open; this is what the last main one told.")
-    snapshot_time: float | None = Field(None, description="When it told that, in seconds of Unix time.")
+    revision: str | None = Field(None, description="The graph's revision, for if_revision.")
+    workflow_tab: str | None = Field(None, description="The workflow tab of the page that was used.")
+    stale: bool | None = Field(
+        None, description="True if no tab is connected and this is the last main tab's snapshot."
+    )
+    snapshot_time: float | None = Field(None, description="When the snapshot was taken, in seconds of Unix time.")
 
 
 # -- the graph --------------------------------------------------------------------------------------------------
@@ -55,7 +57,7 @@ class GotApi(Answer):
 class Node(Answer):
     """A node as query_fields lists it."""
 
-    id: str | int = Field(description='Inside a subgraph like "12:3".')
+    id: str | int = Field(description='Inside a subgraph such as "12:3".')
     type: str | None
     title: str | None
     inputs: list[Any] = Field(description="Names.")
@@ -63,28 +65,28 @@ class Node(Answer):
 
 
 class Looks(Answer):
-    """How a node looks, of any type, so that no page is refused for how it tells what nobody has to tell."""
+    """Optional facts about a node's appearance. They may have any type, so that no page is refused because of them."""
 
     subgraph: Any = Field(None, description="Whether it is one.")
-    pos: Any = Field(None, description="[x, y]; query_fields tells it where `want` asks for it, as what follows.")
+    pos: Any = Field(None, description="[x, y]; query_fields has it and the following only if `want` includes them.")
     size: Any = Field(None, description="[width, height].")
-    mode_name: Any = Field(None, description="The mode in a word.")
+    mode_name: Any = Field(None, description="The name of the mode.")
     collapsed: Any = None
     pinned: Any = None
     color: Any = None
 
 
 class FullNode(Node, Looks):
-    """A node with what pages of this package tell beyond that."""
+    """A node with the facts that this package's own page adds."""
 
     widgets: list[dict[str, Any]] = Field([], description="Each {name, type, value} and, for choices, options.")
     path: str | None = Field(None, description="The beginning of its fields' paths.")
     mode: int | None = Field(None, description="0 runs, 2 is muted, 4 is bypassed.")
-    links: Any = Field(None, description="By input and output, where `want` asks for them.")
+    links: Any = Field(None, description="By input and output, if `want` includes them.")
 
 
 class Nodes(Answer):
-    """The nodes of the open graph, in the least form that a page may answer."""
+    """The nodes of the open graph, with the keys that every page must return."""
 
     nodes: list[Node]
 
@@ -93,16 +95,16 @@ class FullNodes(Answer):
     """The nodes of the open graph, those inside subgraphs included."""
 
     nodes: list[FullNode]
-    total: Any = Field(None, description="How many fit, where this is only some of them.")
-    next_offset: Any = Field(None, description="Where to go on, if there are more.")
+    total: Any = Field(None, description="How many nodes match, if only some are returned.")
+    next_offset: Any = Field(None, description="The offset of the next ones, if there are more.")
 
 
 class Written(Answer):
-    """What came of one write."""
+    """The result of one write."""
 
     requested: Any = Field(description="The value that was sent.")
     value: Any = Field(description="The value that the field holds now.")
-    warnings: list[str] = Field(description="What will make it differ from what was asked for.")
+    warnings: list[str] = Field(description="Why the value differs, or will differ, from the requested one.")
 
 
 class LinkEnd(Answer):
@@ -125,18 +127,18 @@ class Link(Answer):
 
 
 class Loaded(Answer):
-    """What came of loading a workflow."""
+    """The result of loading a workflow."""
 
     loaded: bool
     message: str
-    format: Any = Field(None, description='What it was: "ui" or "api".')
-    nodes: Any = Field(None, description="How many there are now.")
-    missing_node_types: Any = Field(None, description="Those that ComfyUI does not have.")
-    warnings: Any = Field(None, description="Which nodes the page could not make.")
+    format: Any = Field(None, description='The format it had: "ui" or "api".')
+    nodes: Any = Field(None, description="How many nodes there are now.")
+    missing_node_types: Any = Field(None, description="Node types that ComfyUI does not have.")
+    warnings: Any = Field(None, description="Which nodes the page could not create.")
 
 
 class Offered(Answer):
-    """What people said to a workflow."""
+    """The result of offering a workflow."""
 
     accepted: bool
     message: str
@@ -150,15 +152,15 @@ class Queued(Answer):
     """A run in ComfyUI's queue."""
 
     prompt_id: str
-    number: float | int | None = Field(None, description="Its place in the order of the queue.")
-    node_errors: Any = Field(None, description="What ComfyUI said of nodes that it leaves out.")
-    prompt_ids: list[str] = Field([], description="One id a run when there are several.")
-    set: Any = Field(None, description="What came of each field that was set first, by path.")
-    warnings: list[str] = Field([], description="What is left out of the workflow that was given.")
+    number: float | int | None = Field(None, description="Its position in the queue.")
+    node_errors: Any = Field(None, description="ComfyUI's messages about nodes that it leaves out.")
+    prompt_ids: list[str] = Field([], description="The id of each run if there are several.")
+    set: Any = Field(None, description="The result of each write before the run, by path.")
+    warnings: list[str] = Field([], description="What is left out of the given workflow.")
 
     @classmethod
     def of(cls, body: Any) -> dict[str, Any] | None:
-        """ComfyUI's own answer to a submission, from its JSON; None for anything else."""
+        """Parse ComfyUI's answer to a submission; returns None for any other JSON."""
         try:
             model = cls.model_validate_json(body)
         except (ValidationError, TypeError):
@@ -167,24 +169,24 @@ class Queued(Answer):
 
 
 class Output(Answer):
-    """Something that a node of a run gave."""
+    """An output of a node of a run."""
 
     node_id: str
     title: str | None
     node_type: str | None
-    prompt_id: str | None = Field(None, description="The prompt it belongs to, where there were several.")
+    prompt_id: str | None = Field(None, description="The prompt it belongs to, if there were several.")
 
 
 class OutputFile(Output):
-    """A file that a run made."""
+    """A file that a run created."""
 
     kind: str = Field(description='"images", "gifs", "audio", "3d" and so on, as the node names it.')
     filename: str
     subfolder: str
-    type: str = Field(description='The folder it is in: "output", "temp" or "input".')
-    format: str | None = Field(None, description='What is in it, if the node says so, such as "video/h264-mp4".')
-    url: str | None = Field(None, description="Where ComfyUI serves it.")
-    base64: str | None = Field(None, description="Its content, if asked for.")
+    type: str = Field(description='The directory it is in: "output", "temp" or "input".')
+    format: str | None = Field(None, description='Its format, if the node reports it, such as "video/h264-mp4".')
+    url: str | None = Field(None, description="The URL path where ComfyUI serves it.")
+    base64: str | None = Field(None, description="Its content, if requested.")
 
 
 class OutputText(Output):
@@ -192,12 +194,14 @@ class OutputText(Output):
 
     kind: Literal["text"]
     text: str
-    length: int | None = Field(None, description="Its length in characters, where only its beginning is here.")
-    omitted: int | None = Field(None, description="How many texts after it were left out, being too much together.")
+    length: int | None = Field(None, description="Its full length in characters, if the text is cut.")
+    omitted: int | None = Field(
+        None, description="How many of the following texts were left out because of their size."
+    )
 
 
 class Failure(Answer):
-    """An error, as an envelope has it."""
+    """An error, as in an error envelope."""
 
     code: str
     error: str = Field(description="One sentence that says what to do.")
@@ -205,14 +209,14 @@ class Failure(Answer):
 
 
 class PromptEnd(Answer):
-    """What became of one of the prompts of a run."""
+    """The result of one of the prompts of a run."""
 
-    prompt_id: str | None = Field(description="None if it was never queued.")
+    prompt_id: str | None = Field(description="Null if it was never queued.")
     status: Literal["success", "error", "interrupted", "not_queued", "unfinished"]
     error: Failure | None = Field(None, description="Why it did not succeed.")
     execution_time: float | None = Field(None, description="Seconds that ComfyUI took.")
     outputs: list[OutputFile | OutputText] | None = Field(
-        None, description="What it made before it failed; all else is under the run's `outputs`."
+        None, description="What it created before it failed; other outputs are in the run's `outputs`."
     )
 
 
@@ -220,13 +224,13 @@ class Ran(Queued):
     """A run in ComfyUI's queue, or, after waiting for it, its results."""
 
     status: Literal["success", "partial"] | None = Field(
-        None, description='"partial" if only some of several prompts succeeded; `prompts` says which.'
+        None, description='"partial" if only some of several prompts succeeded; see `prompts`.'
     )
     outputs: list[OutputFile | OutputText] = Field(
-        [], description="What the prompts that succeeded gave, in the order of the nodes."
+        [], description="The outputs of the prompts that succeeded, in the order of the nodes."
     )
     execution_time: float | None = Field(None, description="Seconds that ComfyUI took.")
-    prompts: list[PromptEnd] | None = Field(None, description="What became of each prompt, where there were several.")
+    prompts: list[PromptEnd] | None = Field(None, description="The result of each prompt, if there were several.")
 
 
 # -- connections ------------------------------------------------------------------------------------------------
@@ -239,21 +243,21 @@ class WebuiId(Answer):
 
 
 class Acknowledged(Answer):
-    """Whether somebody still waited; the status is "ignored" if not."""
+    """Whether the answer was still expected; the status is "ignored" if not."""
 
     status: Literal["ok", "ignored"]
     message: str | None = None
 
 
 class ConnectionStatus(Answer):
-    """Who is connected and what is going on; with client_id, how that tab is."""
+    """The connected tabs and the work in progress; with client_id, the state of that tab."""
 
     webui_connected: bool
     pending_requests: int
-    active_clients: int | None = Field(None, description="How many tabs are open.")
-    main_webui_id: int | None = Field(None, description="The tab that is asked when none is named.")
+    active_clients: int | None = Field(None, description="How many tabs are connected.")
+    main_webui_id: int | None = Field(None, description="The tab that is used if a request names none.")
     active_downloads: int | None = None
-    pending_downloads: int | None = Field(None, description="Downloads that wait for a person to give a URL.")
+    pending_downloads: int | None = Field(None, description="Downloads that wait for a person to enter a URL.")
     server_time: float | None = Field(None, description="Seconds of Unix time.")
     server_uptime: float | None = Field(None, description="Seconds.")
     client_id: int | str | None = None
@@ -262,7 +266,7 @@ class ConnectionStatus(Answer):
 
 
 class Webui(Answer):
-    """An open tab."""
+    """A connected tab."""
 
     id: int
     browser: str | None
@@ -276,7 +280,7 @@ class Webui(Answer):
 
 
 class LateAnswer(Answer):
-    """What became of a request after its timeout."""
+    """The answer to a request after its timeout."""
 
     answered: bool = Field(description="Whether the tab has answered since.")
     answer: dict[str, Any] | None = Field(description="Its answer, {status, response} or {status, error, code}.")
@@ -285,7 +289,7 @@ class LateAnswer(Answer):
 class Subscription(Answer):
     """A subscription that has begun."""
 
-    subscription: str = Field(description="What unsubscribe takes.")
+    subscription: str = Field(description="The id for unsubscribe.")
 
 
 class Unsubscribed(Answer):
@@ -294,26 +298,26 @@ class Unsubscribed(Answer):
     unsubscribed: bool
 
 
-# -- what ComfyUI knows and does --------------------------------------------------------------------------------
+# -- ComfyUI's node types and queue -------------------------------------------------------------------------------
 
 
 class NodeType(Answer):
-    """A node type as search_nodes lists it."""
+    """A node type as search_nodes returns it."""
 
     type: str
     title: str
     category: str
     description: str
-    inputs: list[str] = Field(description='The types it takes, such as "IMAGE".')
-    outputs: list[str] = Field(description="The types it gives.")
+    inputs: list[str] = Field(description='The types of its inputs, such as "IMAGE".')
+    outputs: list[str] = Field(description="The types of its outputs.")
     output_node: bool = Field(description="Whether a workflow can end with it.")
 
 
 class NodeTypes(Answer):
-    """The node types that fit, best first."""
+    """The node types that match, best first."""
 
     nodes: list[NodeType]
-    total: int = Field(description="How many fit, beyond the limit too.")
+    total: int = Field(description="How many match, including those beyond the limit.")
 
 
 class NodeTypeInfo(Answer):
@@ -329,13 +333,15 @@ class NodeTypeInfo(Answer):
 
 
 class Validated(Answer):
-    """What ComfyUI says of a workflow."""
+    """The result of ComfyUI's validation of a workflow."""
 
     valid: bool
-    error: Any = Field(description="ComfyUI's own words, if it refuses the whole.")
-    node_errors: dict[str, Any] = Field(description="Its words by node id.")
+    error: Any = Field(description="ComfyUI's error, if it refuses the workflow as a whole.")
+    node_errors: dict[str, Any] = Field(description="ComfyUI's errors by node id.")
     missing_node_types: list[str]
-    warnings: list[str] = Field([], description="What a run leaves out: of unknown type, and needed by nothing.")
+    warnings: list[str] = Field(
+        [], description="Which nodes a run leaves out: their type is unknown and no output needs them."
+    )
 
 
 class QueuedPrompt(Answer):
@@ -354,13 +360,13 @@ class QueueContents(Answer):
 
 
 class Cancelled(Answer):
-    """The prompts that were taken out of the queue."""
+    """The prompts that were removed from the queue."""
 
     cancelled: list[str]
-    not_waiting: list[str] = Field([], description="Those of the request that did not wait in it.")
+    not_waiting: list[str] = Field([], description="Those of the request that were not waiting in the queue.")
 
 
 class Interrupted(Answer):
-    """The prompts that were told to stop."""
+    """The prompts that were asked to stop."""
 
     interrupted: list[str]

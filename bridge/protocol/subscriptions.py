@@ -1,4 +1,4 @@
-"""Events for programs that asked to hear them: who hears what, and what the open tabs need to tell at all."""
+"""Event subscriptions of programs, and the tab events that any of them needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 log = logging.getLogger("uiapi")
 
-# What a tab tells of its graph, whoever changed it; each has `by`, so that a program knows its own changes.
+# The events a tab sends about its graph. Each has `by`, so that a program recognizes its own changes.
 TAB_EVENTS = frozenset(
     {
         "widget_changed",
@@ -28,17 +28,17 @@ TAB_EVENTS = frozenset(
 Tell = Callable[[str, dict[str, Any]], None]
 
 
-# Characters of a path that somebody can subscribe to.
+# Characters of a path in a subscription.
 MAX_PATH = 2000
-# Names of events whose subscribers are looked up once; further ones are looked up each time.
+# Event names whose subscribers are cached; those of further names are looked up each time.
 MAX_LOOKED_UP = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Subscriber:
-    """Somebody who hears events by their names or beginnings of names, and of these only those about its paths.
+    """A subscription to events by name or prefix, optionally limited to some paths.
 
-    `end` is called once nobody is to be told any more.
+    Call `end` to end it.
     """
 
     names: frozenset[str]
@@ -48,22 +48,22 @@ class Subscriber:
     end: Callable[[], None]
 
     def wants(self, event: str) -> bool:
-        """Whether it asked for events of that name."""
+        """Whether it includes events of that name."""
         return event in self.names or event.startswith(self.beginnings)
 
 
 class Subscriptions:
-    """The subscribers.
+    """All subscriptions.
 
     Args:
-        changed: called when what anybody wants to hear has changed.
+        changed: called when the wanted events may have changed.
     """
 
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
-        # In the order they came in.
+        # In the order they were added.
         self._subscribers: dict[Subscriber, None] = {}
         self._looked_up: dict[str, list[Subscriber]] = {}
-        # How many want to hear each event of a tab.
+        # How many subscribers want each event of a tab.
         self._wanted = dict.fromkeys(TAB_EVENTS, 0)
         self._changed = changed
 
@@ -71,9 +71,9 @@ class Subscriptions:
         return len(self._subscribers)
 
     def add(self, tell: Tell, events: Sequence[str] = ("*",), paths: Sequence[str] = ()) -> Subscriber:
-        """Have `tell(event, data)` called for the named events until `end()` of what is returned is called.
+        """Call `tell(event, data)` for the named events until `end()` of the returned subscriber is called.
 
-        A name that ends in `*` stands for all that begin so.
+        A name that ends in `*` is a prefix.
         """
         beginnings = tuple(name[:-1] for name in events if name.endswith("*"))
         lower = frozenset(path.lower() for path in paths)
@@ -95,26 +95,26 @@ class Subscriptions:
         self._changed()
 
     def wanted(self) -> list[str]:
-        """Those of a tab's events that somebody wants to hear."""
+        """Return the tab events that have a subscriber."""
         return sorted(event for event, count in self._wanted.items() if count)
 
     def hears(self, event: str) -> bool:
-        """Whether somebody wants to hear an event."""
+        """Whether an event has a subscriber."""
         return bool(self._for(event))
 
     def publish(self, event: str, data: dict[str, Any]) -> None:
-        """Tell everybody who wants to hear it."""
+        """Send an event to its subscribers."""
         path = data.get("path")
         places = _places(path.lower()) if isinstance(path, str) else None
         for subscriber in [*self._for(event)]:
             if places is None or not subscriber.paths or not places.isdisjoint(subscriber.paths):
                 try:
                     subscriber.tell(event, data)
-                except Exception:  # The last line of defence: one that cannot be told must not keep it from others.
-                    log.exception("A subscriber could not be told of %s", event)
+                except Exception:  # The last line of defence: the other subscribers must still get the event.
+                    log.exception("The event %s could not be sent to a subscriber.", event)
 
     def _for(self, event: str) -> list[Subscriber]:
-        """Who wants to hear an event."""
+        """The subscribers of an event."""
         known = self._looked_up.get(event)
         if known is None:
             known = [subscriber for subscriber in self._subscribers if subscriber.wants(event)]
@@ -124,5 +124,5 @@ class Subscriptions:
 
 
 def _places(path: str) -> set[str]:
-    """What a subscriber may have named to hear of this path: itself, and the nodes it is in."""
+    """The paths in a subscription that match this path: itself, and the nodes that contain it."""
     return {path, *(path[:at] for at, sign in enumerate(path[: MAX_PATH + 1]) if sign in "./")}

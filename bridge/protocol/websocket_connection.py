@@ -1,4 +1,4 @@
-"""One websocket of ours: frames out at once, within a bound on what its reader has not taken, and JSON objects in."""
+"""A websocket connection that sends frames immediately, limits the unread backlog, and receives JSON objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .codec import MAX_FRAME, decode_object, decode_objects, encode
 
 log = logging.getLogger("uiapi")
 
-# Bytes that may wait for a slow reader when another frame comes; beyond them it is let go.
+# Bytes that may be unread when another frame is sent; a slower reader is disconnected.
 MAX_BACKLOG = MAX_FRAME
 # Seconds between pings; aiohttp drops the connection when a pong is half of that late.
 HEARTBEAT = 10.0
@@ -24,21 +24,23 @@ CLOSE_TIMEOUT = 2.0
 
 
 class _Socket(web.WebSocketResponse):
-    """One that waits for nobody who does not read when it closes: aiohttp waits without a limit for what it has sent
-    to be taken, after a frame that is too large even inside `receive`."""
+    """A websocket that closes without waiting for the other side to read what was sent.
+
+    aiohttp waits for this without a timeout, and after a frame that is too large it does so inside `receive`.
+    """
 
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = False) -> bool:
         return await super().close(code=code, message=message, drain=False)
 
 
 def open_socket(heartbeat: float) -> web.WebSocketResponse:
-    """The server's end of a websocket as Connection wants it, to be prepared."""
+    """Return a websocket response for Connection, not prepared yet."""
     return _Socket(
         heartbeat=heartbeat,
         max_msg_size=MAX_FRAME,
         compress=False,
         timeout=CLOSE_TIMEOUT,
-        # Connection bounds what a reader leaves behind by itself; aiohttp would make every sender wait for it.
+        # Connection limits the backlog itself; aiohttp would make every sender wait.
         writer_limit=sys.maxsize,
     )
 
@@ -47,61 +49,64 @@ class Connection:
     """A prepared websocket.
 
     Args:
-        ws: the server's end, made by open_socket and prepared.
-        tcp: the TCP connection under it, None if that is lost already.
-        name: who is at the other end, for the log.
+        ws: a websocket made by open_socket and prepared.
+        tcp: its TCP connection; None if that is already closed.
+        name: the other side, for the log.
     """
 
     def __init__(self, ws: web.WebSocketResponse, tcp: asyncio.Transport | None, name: str) -> None:
         self.ws = ws
         self.name = name
-        # Characters of the last frame that came.
+        # Characters of the last frame received.
         self.received = 0
         self._tcp = tcp
         self._closer: asyncio.Task[bool] | None = None
 
     def send(self, frame: dict[str, Any]) -> None:
-        """Send a frame; a reader that leaves too much unread is disconnected, for its sake alone. Never raises.
+        """Send a frame; a reader that has left too much unread is disconnected. Never raises.
 
-        A frame that is larger than a reader has to take is not sent: the connection would end with it.
+        A frame above MAX_FRAME is not sent, since it would end the connection.
         """
         text = encode(frame)
         if len(text) > MAX_FRAME:
             about = frame.get("event") or frame.get("type")
-            log.warning("%s is not sent %s, which has %d MB.", self.name, about, len(text) >> 20)
+            log.warning("Not sending %s to %s: it has %d MB.", about, self.name, len(text) >> 20)
             return
         self.send_text(text)
 
     def send_text(self, text: bytes) -> None:
-        """Send a frame that is JSON already; otherwise as `send`."""
+        """Send a frame that is already encoded; otherwise as `send`."""
         if self._tcp is None or self._closer is not None or self.ws.closed or self._tcp.is_closing():
             return
         backlog = self._tcp.get_write_buffer_size()
         if backlog > MAX_BACKLOG:
-            log.warning("%s reads too slowly (%d bytes wait for it); letting it go.", self.name, backlog)
+            log.warning("%s reads too slowly (%d bytes unread); disconnecting it.", self.name, backlog)
             self._tcp.abort()
             return
-        # Without compression and writer limit this never waits: it ends in its first step, with the frame in the
-        # TCP connection's buffer. A writer task would cost every frame another turn of the loop.
+        # Without compression and writer limit this coroutine never waits: it ends in its first step, with the frame
+        # in the TCP connection's buffer. A writer task would cost every frame another turn of the loop.
         with contextlib.suppress(StopIteration, ConnectionError):
             self.ws.send_frame(text, WSMsgType.TEXT).send(None)
 
     def close(self, code: int, reason: str) -> asyncio.Task[bool]:
-        """Close after what was sent; the reading side notices. Answers the task that does it."""
+        """Close the connection after the frames sent so far; `receive` returns None then. Returns the closing task."""
         if self._closer is None:
             closing = self.ws.close(code=code, message=reason.encode())
             self._closer = asyncio.create_task(closing, name=f"uiapi closer of {self.name}")
         return self._closer
 
     async def receive(self, limit: int = MAX_FRAME) -> dict[str, Any] | None:
-        """The next frame; None when the connection has ended. UiapiError `malformed` or `too_large` leave it open."""
+        """Return the next frame, or None when the connection has ended.
+
+        Raises UiapiError `malformed` or `too_large`; the connection stays open.
+        """
         text = await self._receive_text()
         if text is not None and len(text) > limit:
-            raise UiapiError("too_large", f"This frame may have {limit} characters; send less.")
+            raise UiapiError("too_large", f"This frame may have at most {limit} characters; send less.")
         return None if text is None else decode_object(text)
 
     async def receive_several(self) -> list[dict[str, Any]] | None:
-        """The next frames of a tab, which may send several as one; otherwise as `receive`."""
+        """Return the next frames of a tab, which may send several as one; otherwise as `receive`."""
         text = await self._receive_text()
         return None if text is None else decode_objects(text)
 
@@ -111,20 +116,20 @@ class Connection:
             self.received = len(message.data)
             return str(message.data)
         if message.type is WSMsgType.BINARY:
-            raise UiapiError("malformed", "Send text frames of JSON; this one was binary.")
+            raise UiapiError("malformed", "Send JSON in text frames; this frame was binary.")
         return None
 
     async def receive_until_closed(self) -> None:
-        """Read and forget until the connection has ended; for one that is being closed."""
+        """Read and discard frames until the connection has ended; used while it is being closed."""
         while True:
             message = await self.ws.receive()
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
 
     async def end(self) -> None:
-        """Close the socket, whichever side ended the connection."""
+        """Close the websocket, whichever side ended the connection."""
         with contextlib.suppress(asyncio.TimeoutError, ClientError, ConnectionError):
             await asyncio.wait_for(self.close(1000, ""), CLOSE_TIMEOUT)
-        # What its reader has left until now would keep the connection for ever.
+        # Unread data would keep the TCP connection open for ever.
         if self._tcp is not None and self._tcp.get_write_buffer_size():
             self._tcp.abort()

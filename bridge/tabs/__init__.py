@@ -1,1 +1,1 @@
-"""The open browser tabs: their registry, requests, transports and last known graph."""
+"""The connected browser tabs: their registry, requests, transports and last known graph."""

@@ -1,9 +1,9 @@
 """The second transport: ComfyUI's own websocket for requests to a page, POST webui_response for its answers.
 
-A page that speaks only this never says which of ComfyUI's sockets is its own, and ComfyUI does not say when
-one closes. So its sockets are those of the same browser that nobody else has claimed; a request goes to them
-with the addressee's client_id in it, and the page is taken for gone when it says so, when the last of them has
-closed, or when it has none.
+A page on this transport does not report which of ComfyUI's websockets it uses, and ComfyUI does not report when one
+closes. So its websockets are those of the same browser that no other tab has claimed. A request is sent to all of them
+with the page's client_id. The page counts as disconnected when it says so, when its last websocket has closed, or when
+it has none.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("uiapi")
 
-# Seconds between looks at ComfyUI's sockets, which has no event for a closed one; runs only while needed.
+# Seconds between checks of ComfyUI's websockets, since there is no event for a closed one; runs only while needed.
 WATCH_INTERVAL = 0.25
-# Seconds a page may be without a socket after it said that it is ready.
+# Seconds a page may have no websocket after webui_ready.
 ARRIVAL = 5.0
-# Seconds a page's socket may take to accept a frame before the page is taken for gone.
+# Seconds a page may take to accept a frame before it is disconnected.
 SEND_TIMEOUT = 10.0
-# Frames that may wait for one page.
+# Frames queued for one page.
 MAX_QUEUED = 1024
 
 
 class EventTransport:
-    """Requests to one page over ComfyUI's websocket."""
+    """Sends requests to one page over ComfyUI's websocket."""
 
     kind = "events"
 
@@ -58,16 +58,16 @@ class EventTransport:
         """See Transport; a page on this transport takes no events."""
 
     def close(self, code: int, reason: str) -> None:
-        """See Transport; the sockets are ComfyUI's and stay."""
+        """See Transport; the websockets belong to ComfyUI and stay open."""
         self._writer.cancel()
 
     def look(self) -> None:
-        """Find this page's sockets, as long as it has none."""
+        """Find this page's websockets, if it has none yet."""
         if not self.sockets:
             self.sockets = self._owner.candidates(self.agent, self)
 
     def gone(self) -> bool:
-        """Whether every socket that could be this page's has closed, or none ever came."""
+        """Whether all of this page's websockets have closed, or none was found in time."""
         if not self.sockets:
             return monotonic() - self._since > ARRIVAL
         return all(socket.closed for socket in self.sockets.values())
@@ -76,7 +76,7 @@ class EventTransport:
         try:
             self._outbox.put_nowait((event, {**data, "client_id": self.manager.client_id}))
         except asyncio.QueueFull:
-            log.warning("Tab %s reads too slowly; letting it go.", self.manager.client_id)
+            log.warning("Tab %s reads too slowly; disconnecting it.", self.manager.client_id)
             self.manager.disconnect(self)
 
     async def _write(self) -> None:
@@ -87,16 +87,16 @@ class EventTransport:
                 try:
                     await asyncio.wait_for(self._owner.comfy.send_event(event, data, sid), SEND_TIMEOUT)
                 except asyncio.TimeoutError:
-                    log.warning("Tab %s does not take its frames; letting it go.", self.manager.client_id)
+                    log.warning("Tab %s does not accept frames; disconnecting it.", self.manager.client_id)
                     self.manager.disconnect(self)
 
 
 class EventTransports:
-    """All pages on the second transport, and the watch over their sockets.
+    """All pages on the second transport, with the task that checks their websockets.
 
     Args:
         comfy: the running ComfyUI.
-        webuis: the open tabs, whose claimed sockets are left alone.
+        webuis: the connected tabs, whose claimed websockets are not used.
     """
 
     def __init__(self, comfy: Comfy, webuis: Webuis) -> None:
@@ -105,15 +105,15 @@ class EventTransports:
         self._watcher: asyncio.Task[None] | None = None
 
     def arrive(self, client_id: int | None, info: dict[str, Any], agent: str, *, has_key: bool) -> WebuiManager:
-        """A page said webui_ready; it keeps its id if nobody else has it.
+        """Connect a page that sent webui_ready; it keeps its id if no other tab has it.
 
         Args:
             client_id: the id it asks for.
-            info: what it tells of itself.
+            info: its description of itself.
             agent: its User-Agent.
-            has_key: whether it has shown the key of this server's pages.
+            has_key: whether it has sent the page key.
 
-        UiapiError `too_many` when there are as many tabs as there may be.
+        Raises UiapiError `too_many` at the limit of tabs.
         """
         known = self._webuis.managers.get(client_id) if client_id is not None else None
         if known is None or known.has_key is not has_key or self._is_another(known, agent):
@@ -126,16 +126,16 @@ class EventTransports:
         return known
 
     def pages(self) -> list[EventTransport]:
-        """The transports of the pages that are connected this way."""
+        """Return the transports of the pages that are connected this way."""
         return [
             manager.transport for manager in self._webuis.connected() if isinstance(manager.transport, EventTransport)
         ]
 
     def candidates(self, agent: str, asking: EventTransport | None = None) -> dict[str, Any]:
-        """ComfyUI's open sockets, by clientId, that a page with that User-Agent may have opened.
+        """Return ComfyUI's open websockets, by clientId, that a page with that User-Agent may have opened.
 
-        Those that other tabs have are left out, and so are programs', which present themselves otherwise; where
-        nothing presents itself as the page does, any of them may be its own.
+        Websockets of other tabs are left out, and so are those with another User-Agent; if none has the page's
+        User-Agent, any of them may be its own.
         """
         claimed = {manager.sid for manager in self._webuis.connected() if manager.sid is not None}
         claimed.update(sid for page in self.pages() if page is not asking for sid in page.sockets)
@@ -144,13 +144,13 @@ class EventTransports:
         return own or free
 
     def _is_another(self, known: WebuiManager, agent: str) -> bool:
-        """Whether a page that names a known tab's id is not that tab, but for example a duplicate of it."""
+        """Whether a page that sends a known tab's id is another page, such as a duplicate of that tab."""
         if not known.connected:
             return False
         page = known.transport
         if not isinstance(page, EventTransport):
             return True
-        # The same page says ready again when its socket came back; a duplicate brings a socket of its own.
+        # The same page sends webui_ready again when it has reconnected; a duplicate has a websocket of its own.
         more = {sid: socket for sid, socket in self.candidates(agent, page).items() if sid not in page.sockets}
         return (
             bool(page.sockets)
@@ -159,7 +159,7 @@ class EventTransports:
         )
 
     async def close(self) -> None:
-        """Stop the watch."""
+        """Stop checking."""
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The graph as a tab last told it, for reading when no tab is open; what is answered from it is marked as stale."""
+"""The last graph that a tab reported, to be read while no tab is connected; answers from it are marked stale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...common.errors import UiapiError
 
 # The commands a snapshot can answer.
 READABLE = frozenset({"get_workflow", "get_workflow_api", "get_fields", "query_fields"})
-# What a tab tells of each node in a snapshot: always, and beside that if it is wanted.
+# The keys of a node in a snapshot: those that are always returned, and all.
 ALWAYS_TOLD = frozenset({"id", "type", "title", "inputs", "outputs"})
 TOLD = ALWAYS_TOLD | {"widgets", "path", "mode", "subgraph"}
 
@@ -32,7 +32,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Snapshot | None:
-        """What a tab sent, or None if it does not have the form of a snapshot."""
+        """Return the snapshot that a tab sent, or None if it is invalid."""
         workflow, output, nodes = (data.get(key) for key in ("workflow", "output", "nodes"))
         if not isinstance(workflow, dict) or not isinstance(output, dict) or not isinstance(nodes, list):
             return None
@@ -42,7 +42,7 @@ class Snapshot:
         return cls(workflow, output, nodes, name if isinstance(name, str) else None, time())
 
     def answer(self, command: str, data: dict[str, Any]) -> Any:
-        """What the tab would have answered to one of READABLE."""
+        """Return the answer that the tab would have given to a command of READABLE."""
         if command == "get_workflow":
             return {"workflow": {"workflow": self.workflow, "output": self.output}}
         if command == "get_workflow_api":
@@ -67,15 +67,15 @@ def _pieces(
     offset: int | None = None,
     **other: Any,
 ) -> dict[str, Any]:
-    """The nodes that query_fields asks for, as web/graph/query.js picks them.
+    """Return the nodes that query_fields asks for, by the same rules as web/graph/query.js.
 
-    Raises UiapiError `invalid` for what needs a tab.
+    Raises UiapiError `invalid` for parameters that need a tab.
     """
     beyond = [key for key, value in other.items() if value is not None]
     beyond += [f"want: {name[:80]}" for name in want or () if name not in TOLD]
     if beyond:
         raise UiapiError(
-            "invalid", f"No tab is open, and the last one did not tell enough for {beyond[0]}; leave that out."
+            "invalid", f"No tab is connected, and the snapshot has no data for {beyond[0]}; leave that out."
         )
     kinds, names = (None if words is None else {word.lower() for word in words} for words in (types, titles))
     fitting = [
@@ -94,27 +94,27 @@ def _pieces(
 
 
 class Fields:
-    """The fields of nodes as query_fields lists them, found by the paths that need no graph.
+    """The fields of nodes as query_fields lists them, found by simple paths.
 
-    Those are the title, type or #id of a node (with [n] for the n-th of that name, from 0) and the name of a widget
-    of it.
+    A simple path is the title, type or #id of a node (with [n] for the n-th of that name, from 0) and the name of one
+    of its widgets.
     """
 
     def __init__(self, nodes: list[dict[str, Any]]) -> None:
         self._nodes = nodes
-        # By what a path may begin with, in the order that is tried.
+        # One table for each way to name a node, in the order in which they are tried.
         self._known: list[dict[str, list[Place]]] = []
         for names in (_own_path, _title, _type):
             known: dict[str, list[Place]] = {}
             for node in nodes:
                 for widget in _widgets(node):
-                    # A node whose path is its #id is one node all the same.
+                    # A node whose path equals its #id must be listed once.
                     for path in {f"{name}.{widget['name']}".lower() for name in names(node)}:
                         known.setdefault(path, []).append((node, widget))
             self._known.append(known)
 
     def find(self, path: str) -> Place:
-        """The node and widget a path stands for. UiapiError `unknown_path` or `ambiguous_path`."""
+        """Return the node and widget of a path. Raises UiapiError `unknown_path` or `ambiguous_path`."""
         lower = path.strip().lower()
         counted = re.fullmatch(r"(.+)\[(\d+)\](\.[^.]+)", lower)
         for known in self._known:
@@ -125,7 +125,7 @@ class Fields:
                 candidates = [f"#{node['id']}.{widget['name']}" for node, widget in found]
                 raise UiapiError(
                     "ambiguous_path",
-                    f"{path!r} fits {len(candidates)} fields: {', '.join(candidates[:8])}; use one of these paths.",
+                    f"{path!r} matches {len(candidates)} fields: {', '.join(candidates[:8])}; use one of these paths.",
                     {"path": path, "candidates": candidates},
                 )
             if found:

@@ -1,4 +1,4 @@
-"""Answers that came after their caller was told `timeout`: kept for a while, to be fetched by the request's id."""
+"""Answers of tabs that arrived after their request's timeout, kept for a while under the request's id."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-# Seconds an answer can be fetched, for how many requests at the most, and the bytes of all answers.
+# Seconds an answer is kept, the number of requests, and the bytes of all answers.
 KEEP = 600.0
 MAX_REQUESTS = 256
 MAX_BYTES = 128 * 1024 * 1024
 
 
 class LateAnswers:
-    """The requests that ended in a timeout after they had reached their tab.
+    """The requests that timed out after they had been sent to their tab.
 
     Args:
         clock: seconds.
@@ -24,18 +24,18 @@ class LateAnswers:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        # When each request's time was up, and its answer as JSON, whose size is known.
+        # When each request timed out, and its answer as JSON.
         self._requests: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
 
     def expect(self, request_id: str) -> None:
-        """A request's time is up; its answer may still come."""
+        """Note a request that has timed out; its answer may still arrive."""
         self._forget_old()
         self._requests[request_id] = (self._clock(), None)
         if len(self._requests) > MAX_REQUESTS:
             self._requests.popitem(last=False)
 
     def offer(self, request_id: str, answer: dict[str, Any]) -> None:
-        """An answer came that nobody waits for; kept if it is expected and the first. The oldest make room for it."""
+        """Keep a late answer if it is expected and the first one; the oldest answers are dropped to make room."""
         since, known = self._requests.get(request_id, (0.0, b""))
         if known is not None:
             return
@@ -48,7 +48,7 @@ class LateAnswers:
                 excess -= size
 
     def find(self, request_id: str) -> dict[str, Any] | None:
-        """The answer, or None while there is none. KeyError if the request is not or no longer known."""
+        """Return the answer, or None if there is none yet. Raises KeyError for an unknown or expired request."""
         self._forget_old()
         kept = self._requests[request_id][1]
         answer: dict[str, Any] | None = None if kept is None else from_json(kept)

@@ -1,4 +1,4 @@
-"""Which tabs are open, which of them is the main one, and which one a request is meant for."""
+"""The registry of connected tabs: elects the main tab and finds the tab for a request."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ log = logging.getLogger("uiapi")
 
 NO_WEBUI_MESSAGE = "No browser tab with ComfyUI is connected; open ComfyUI in a browser and try again."
 
-# Tabs there may be at a time, over either transport: far more than a person opens. Every panel shows all of them.
+# Tabs at a time, over both transports: far more than a person opens. Every panel shows all of them.
 MAX_TABS = 64
-# The largest id a page may name: a page's numbers are exact up to 2**53, and nobody opens a billion.
+# The largest id a page may ask for; numbers in a page are exact up to 2**53.
 MAX_ID = 10**9
 
 Listener = Callable[[str, dict[str, Any]], None]
 
 
 class Webuis:
-    """The open tabs by client_id, in the order they came.
+    """The tabs by client_id, in the order in which they connected.
 
-    The first one is the main one, but one with the key of this server's pages goes before any without it.
+    The first one is the main tab, but a tab with the page key takes precedence over any without it.
 
     Args:
-        publish: told "webui_connected" and "webui_disconnected" with the tab's description.
+        publish: called with "webui_connected" and "webui_disconnected" and the tab's description.
     """
 
     def __init__(self, publish: Listener = lambda event, data: None) -> None:
         self.managers: dict[int, WebuiManager] = {}
         self.main_id: int | None = None
         self.late = LateAnswers()
-        # Runs that tabs are submitting, by the ids of their requests; also those whose tab has just gone.
+        # Runs that tabs are submitting, by the ids of their requests; also those whose tab has just disconnected.
         self.submitting: dict[str, PendingRequest] = {}
         self.lobby = WebuiManager(LOBBY_ID, late=self.late)
         self._publish = publish
         self.last_snapshot: Snapshot | None = None
-        # The open pages that cannot answer commands, each with its reason.
+        # The connected pages that cannot answer commands, each with the reason.
         self._unserved: list[dict[str, Any]] = []
         self._last_id = 0
         self._closed = False
 
-    # -- who is there ---------------------------------------------------------------------------------------
+    # -- finding tabs ---------------------------------------------------------------------------------------
 
     def connected(self) -> list[WebuiManager]:
-        """The tabs that can be asked now."""
+        """Return the tabs that can get requests now."""
         return [manager for manager in self.managers.values() if manager.connected]
 
     def find(self, webui: int | None = None, *, wait: bool = False) -> WebuiManager:
-        """The tab to ask: the given one or the main one; with `wait` the lobby while there is none.
+        """Return the given tab or the main one; with `wait`, the lobby if no tab is connected.
 
-        Raises UiapiError `no_webui` or `unknown_webui`, or `shutting_down` once nobody will come any more.
+        Raises UiapiError `no_webui`, `unknown_webui`, or `shutting_down` after `close`.
         """
         manager = self.managers.get(self.main_id if webui is None else webui)  # type: ignore[arg-type]
         if manager is not None and manager.connected:
@@ -74,7 +74,7 @@ class Webuis:
         )
 
     def describe(self, manager: WebuiManager) -> dict[str, Any]:
-        """A tab as `webuis` lists it; `since` in seconds of Unix time."""
+        """Return a tab's description for `webuis`; `since` in seconds of Unix time."""
         return {
             "id": manager.client_id,
             "browser": manager.info.get("browser"),
@@ -88,15 +88,15 @@ class Webuis:
         }
 
     def check_room(self) -> None:
-        """Raise UiapiError `too_many` when there are as many tabs as there may be."""
+        """Raise UiapiError `too_many` if MAX_TABS are connected."""
         if len(self.connected()) + len(self._unserved) >= MAX_TABS:
             raise UiapiError("too_many", f"{MAX_TABS} tabs are connected; close some of them.")
 
     @contextmanager
     def unserved(self, info: dict[str, Any], reason: str) -> Iterator[None]:
-        """A page is open that cannot answer commands, for the given reason."""
+        """Register a page that cannot answer commands, with the reason, while the context lasts."""
         page = {key: info.get(key) for key in ("browser", "platform", "frontend_version")} | {"reason": reason}
-        log.warning("A tab with frontend %s cannot be served: %s", page["frontend_version"], reason)
+        log.warning("A tab with frontend %s cannot be used: %s", page["frontend_version"], reason)
         self._unserved.append(page)
         try:
             yield
@@ -113,13 +113,13 @@ class Webuis:
         message = f"A tab with frontend {version} is open but cannot be used: {page['reason']}"
         return UiapiError("no_webui", message, {"unserved": self._unserved})
 
-    # -- coming and going -----------------------------------------------------------------------------------
+    # -- connecting and disconnecting -----------------------------------------------------------------------------
 
     def admit(self, client_id: int | None, session: str | None, *, has_key: bool = False) -> WebuiManager:
-        """The manager for a tab that says hello, and whether it has shown the key of this server's pages.
+        """Return the manager for a tab that connects.
 
-        A tab that names an id gets it back if its session matches or nobody has that id; a duplicated tab,
-        which knows neither, gets an id of its own. UiapiError `too_many` when there are MAX_TABS.
+        A tab that sends an id gets it again if its session matches or no other tab has that id; any other tab, such as
+        a duplicate, gets a new one. Raises UiapiError `too_many` if MAX_TABS are connected.
         """
         known = self.managers.get(client_id) if client_id is not None else None
         if known is not None:
@@ -143,9 +143,9 @@ class Webuis:
         return manager
 
     def connect(self, manager: WebuiManager, transport: Transport) -> None:
-        """The tab is there; it may become main, and what waited for a tab is sent to it.
+        """Connect a tab: it may become the main one, and requests that wait for a tab are sent to it.
 
-        Send the tab its welcome before, since requests may follow at once.
+        Send it the welcome before, since requests may follow immediately.
         """
         if self.leads(manager):
             self.main_id = manager.client_id
@@ -155,16 +155,16 @@ class Webuis:
         manager.adopt(self.lobby.give_away(manager.client_id))
 
     def leads(self, manager: WebuiManager) -> bool:
-        """Whether this tab is the main one, or will be once it is connected."""
+        """Whether this tab is the main one, or will be when it connects."""
         main = self.managers.get(self.main_id) if self.main_id is not None else None
         if main is None or main is manager or not main.connected:
             return True
         return manager.has_key and not main.has_key
 
     def make_main(self, client_id: int) -> None:
-        """Have a tab be the main one from now on. UiapiError `unknown_webui`."""
+        """Make a tab the main one. Raises UiapiError `unknown_webui`."""
         self.main_id = self.find(client_id).client_id
-        log.info("The person made tab %s the main one.", client_id)
+        log.info("The person made tab %s the main tab.", client_id)
 
     def _elect(self, gone: WebuiManager) -> None:
         if self.main_id == gone.client_id:
@@ -179,10 +179,10 @@ class Webuis:
             del self.managers[manager.client_id]
 
     def _main_note(self, manager: WebuiManager) -> str:
-        return " and is the main one" if manager.client_id == self.main_id else ""
+        return " and is the main tab" if manager.client_id == self.main_id else ""
 
     def close(self) -> None:
-        """Answer everything that is pending; nobody will answer it any more."""
+        """Disconnect all tabs and end all pending requests."""
         self._closed = True
         for manager in [*self.managers.values()]:
             if manager.transport is not None:
@@ -191,7 +191,7 @@ class Webuis:
         for pending in [*self.lobby.give_away(), *self.submitting.values()]:
             pending.fail(stopping())
 
-    # -- asking several -------------------------------------------------------------------------------------
+    # -- asking all tabs -------------------------------------------------------------------------------------
 
     async def ask_all(
         self,
@@ -200,10 +200,10 @@ class Webuis:
         timeout: float,
         prepare: Callable[[WebuiManager, PendingRequest], None],
     ) -> dict[int, Any]:
-        """Ask every open tab at once; the first whose answer is accepted ends the others' questions.
+        """Send a request to all connected tabs; the first answer with `accepted` cancels the other requests.
 
         `prepare` is called with each tab and its request before that is sent.
-        Returns the answers by client_id, exceptions included. Raises UiapiError `no_webui`.
+        Returns the answers, or exceptions, by client_id. Raises UiapiError `no_webui`.
         """
         managers = self.connected()
         if not managers:

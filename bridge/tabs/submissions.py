@@ -1,9 +1,9 @@
-"""A run that a tab submits: which of its prompts ComfyUI has accepted, and what the tab adds to the answer.
+"""The state of a run that a tab submits: the prompts ComfyUI has accepted, and the tab's part of the answer.
 
-The answer to `execute` has two sources. While the tab submits a prompt it says what belongs to the answer besides
-ComfyUI's own (the event `submitting`). ComfyUI's answer to each submission is read as it leaves this server, known by
-the id of our request, with which the page marks it. With both a single run is answered before the page has drawn,
-and whatever becomes of the tab, a prompt that ComfyUI has accepted is known.
+The answer to `execute` has two sources. While the tab submits a prompt, it sends its own part of the answer (the event
+`submitting`). ComfyUI's answer to each submission is read as it leaves this server; the page marks the submission with
+the id of our request. With both parts a single run is answered before the page has drawn, and accepted prompts are
+known even if the tab disconnects.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class Submission:
     """One `execute` that a tab carries out.
 
     Attributes:
-        count: how many prompts it is to queue.
-        part: what the tab adds to the answer; None until it has begun to submit.
-        told: what the tab says of its graph besides.
+        count: how many prompts it has to queue.
+        part: the tab's part of the answer; None until it has begun to submit.
+        told: the revision and workflow tab that the tab reports with it.
         accepted: ComfyUI's answers, in the order of the prompts.
-        abandoned: the tab is gone and will add nothing.
+        abandoned: the tab has disconnected and will add nothing.
     """
 
     count: int
@@ -34,34 +34,34 @@ class Submission:
 
     @property
     def begun(self) -> bool:
-        """Whether a prompt may be in ComfyUI's hands."""
+        """Whether ComfyUI may have got a prompt."""
         return self.part is not None or bool(self.accepted)
 
     @property
     def complete(self) -> bool:
-        """Whether the answer can be given now instead of by the tab.
+        """Whether the request can be answered now, before the tab does.
 
-        A batch that the tab is there for is answered by it: the page then has done what follows each of its runs.
+        While the tab is connected it answers a batch itself, after it has done what follows each run.
         """
         in_time = self.count == 1 and self.part is not None
         return len(self.accepted) >= self.count and (in_time or self.abandoned)
 
     @property
     def prompt_ids(self) -> list[str]:
-        """The prompts that ComfyUI has accepted."""
+        """The ids of the prompts that ComfyUI has accepted."""
         return [str(queued["prompt_id"]) for queued in self.accepted]
 
     def answer(self) -> dict[str, Any]:
-        """What the tab would answer to `execute`."""
+        """Return the answer to `execute`."""
         several = {"prompt_ids": self.prompt_ids} if self.count > 1 else {}
         return {**self.accepted[0], **several, **(self.part or {})}
 
     def explain(self, error: UiapiError) -> UiapiError:
-        """The error that ended it, with the prompts that are queued all the same."""
+        """Return the error with the ids of the prompts that were queued before it."""
         if not self.accepted or error.details.get("prompt_ids"):
             return error
         return UiapiError(error.code, error.message, {**error.details, "prompt_ids": self.prompt_ids})
 
     def lost(self) -> UiapiError:
-        """The error for a tab that went before it had queued them all."""
+        """Return the error for a tab that disconnected before it had queued all prompts."""
         return self.explain(disconnected())

@@ -1,7 +1,7 @@
-"""One open tab as the server sees it: what it was asked, what it answered, and what happens when it goes.
+"""The pending requests and the connection of one tab.
 
-Everything here runs on ComfyUI's event loop without awaiting between a check and the act that relies on it,
-so a disconnect, a reconnect and an answer can arrive in any order without a lock.
+Everything here runs on ComfyUI's event loop and does not await between a check and the action that relies on it.
+So a disconnect, a reconnect and an answer can arrive in any order, without a lock.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from .submissions import Submission
 
 log = logging.getLogger("uiapi")
 
-# Seconds a disconnected manager is kept, so that a page that reloads its socket finds its own again.
+# Seconds a disconnected manager is kept, so that a page that reconnects finds it again.
 CLEANUP_DELAY = 0.1
 # The id that no tab has.
 LOBBY_ID = 0
-# Requests that may wait for one tab at a time.
+# Pending requests of one tab.
 MAX_PENDING = 4096
-# What is kept of what a page says of itself, and the characters of each; every panel is told of it.
+# The keys that are kept of a page's description of itself, and the characters of each; all panels show them.
 INFO = ("browser", "platform", "frontend_version", "workflow_name")
 MAX_INFO = 200
-# Seconds ComfyUI may take to accept what a tab submitted right before it went.
+# Seconds ComfyUI may take to accept a run that a tab submitted right before it disconnected.
 SUBMISSION_GRACE = 5.0
-# Where the details of a refusal repeat what was sent.
+# Keys of error details that repeat sent values.
 REPEATING = frozenset({"value", "error", "node_errors"})
 
 
 class Transport(Protocol):
-    """How requests reach a tab: our websocket, or ComfyUI's own events."""
+    """The connection to a tab: our own websocket or ComfyUI's."""
 
     kind: str
 
@@ -47,7 +47,7 @@ class Transport(Protocol):
         """Queue a request for the tab; never blocks."""
 
     def send_cancel(self, request_id: str) -> None:
-        """Tell the tab that nobody waits for this answer any more."""
+        """Cancel a request whose answer is not needed any more."""
 
     def send_event(self, frame: bytes) -> None:
         """Send an event, encoded by `encode_event`; ignored by a transport that cannot carry events."""
@@ -58,11 +58,15 @@ class Transport(Protocol):
 
 @dataclass(eq=False)
 class PendingRequest:
-    """A request a tab has not answered yet; `timeout` in seconds.
+    """A request that a tab has not answered yet.
 
-    `conditions` go to the tab beside the data (if_revision, workflow_tab, by); `told` is what its answer says
-    beside the response (revision, workflow_tab). `owner` is who answers for it now, and `webui` the only tab that may
-    be given it while it waits for one. `submission` is what is known of the run that it asks for, if it asks for one.
+    Attributes:
+        timeout: seconds.
+        owner: the tab, or the lobby, that holds it now.
+        webui: the only tab it may be sent to while it waits in the lobby; None for any.
+        conditions: keys sent along with the data (if_revision, workflow_tab, by).
+        told: keys that came along with the answer (revision, workflow_tab).
+        submission: the state of its run; None unless it is an `execute`.
     """
 
     command: str
@@ -78,26 +82,26 @@ class PendingRequest:
     submission: Submission | None = None
 
     def answer(self, value: Any) -> None:
-        """Hand the answer to whoever waits; the first one counts."""
+        """Set the answer, if there is no answer or error yet."""
         if not self.future.done():
             self.future.set_result(value)
 
     def fail(self, error: UiapiError) -> None:
-        """End the wait with an error, if it has not ended yet."""
+        """Set the error, if there is no answer or error yet."""
         if not self.future.done():
             self.future.set_exception(error)
 
 
 class WebuiManager:
-    """The requests and the life of one tab.
+    """The requests and the connection of one tab.
 
     Args:
         client_id: the tab's id; LOBBY_ID for the manager that buffers requests while no tab is open.
-        has_key: whether it has shown the key of this server's pages.
-        late: where answers go that come after their time.
+        has_key: whether it has sent the page key.
+        late: keeps answers that arrive after the timeout.
         submitting: the runs that tabs are submitting, by the ids of their requests.
-        on_disconnect: called once the pending requests are answered; elects another main tab.
-        on_cleanup: called CLEANUP_DELAY seconds later unless the client has come back.
+        on_disconnect: called after the pending requests were answered; elects another main tab.
+        on_cleanup: called CLEANUP_DELAY seconds later unless the tab has reconnected.
     """
 
     def __init__(
@@ -122,7 +126,7 @@ class WebuiManager:
         self._disconnected = False
         self._pending_requests: dict[str, PendingRequest] = {}
         self._buffered_requests: list[PendingRequest] = []
-        # Requests whose answer was put together before the tab's own came.
+        # Runs that were answered before the tab's own answer arrived.
         self._submitted: deque[str] = deque(maxlen=64)
         self._late = late or LateAnswers()
         self._submitting = {} if submitting is None else submitting
@@ -144,20 +148,20 @@ class WebuiManager:
 
     @property
     def pending_count(self) -> int:
-        """How many requests wait for an answer or for a tab."""
+        """How many requests are pending or buffered."""
         return len(self._pending_requests) + len(self._buffered_requests)
 
     # -- requests -------------------------------------------------------------------------------------------
 
     async def request(self, command: str, data: dict[str, Any], timeout: float) -> Any:
-        """Ask the tab and wait for its answer; see `ask`."""
+        """Send a request to the tab and return its answer; see `ask`."""
         return await self.ask(self.open(command, data, timeout))
 
     async def ask(self, pending: PendingRequest) -> Any:
-        """Send an opened request to the tab and wait for its answer.
+        """Send an opened request to the tab and return its answer.
 
-        Without a connection the request is buffered until one comes. Raises UiapiError `timeout`,
-        `client_disconnected`, `too_many` or what the tab answered.
+        Without a connection the request is buffered until the tab connects. Raises UiapiError `timeout`,
+        `client_disconnected`, or the tab's error.
         """
         if self._transport is None:
             self._buffered_requests.append(pending)
@@ -166,7 +170,7 @@ class WebuiManager:
         return await self.wait(pending)
 
     def open(self, command: str, data: dict[str, Any], timeout: float) -> PendingRequest:
-        """A request that ends with this tab, not sent to it yet; give it to `wait`."""
+        """Return a new request for this tab, to be sent by `ask`. Raises UiapiError `too_many` at the limit."""
         if self._disconnected:
             raise disconnected()
         if self.pending_count >= MAX_PENDING:
@@ -177,18 +181,18 @@ class WebuiManager:
         return pending
 
     async def wait(self, pending: PendingRequest) -> Any:
-        """The answer; however this ends, the request is no longer pending and the tab does not work for nobody."""
+        """Wait for the answer and return it. Afterwards the request is not pending, and cancelled if unanswered."""
         # Not wait_for: before Python 3.12 it costs every answer another turn of the loop.
         timer = asyncio.get_running_loop().call_later(pending.timeout, _expire, pending)
         try:
             return await pending.future
         finally:
             timer.cancel()
-            # A tab that came meanwhile may have been given it.
+            # It may have been passed on to a tab that has connected since.
             pending.owner._forget(pending)
 
     def awaits(self, request_id: str) -> bool:
-        """Whether that request was sent to this tab and is unanswered."""
+        """Whether that request was sent to this tab and is still unanswered."""
         pending = self._pending_requests.get(request_id)
         return pending is not None and pending.sent
 
@@ -199,7 +203,7 @@ class WebuiManager:
         error: dict[str, Any] | None = None,
         told: dict[str, Any] | None = None,
     ) -> bool:
-        """Take the tab's answer, or its error envelope; False if nobody waits for it any more."""
+        """Handle the tab's answer, or its error envelope. Returns False if the request is not pending."""
         pending = self._pending_requests.pop(request_id, None)
         if pending is None and request_id in self._submitted:
             return True
@@ -216,22 +220,22 @@ class WebuiManager:
         return True
 
     def submitting(self, request_id: str, part: dict[str, Any], told: dict[str, Any]) -> None:
-        """Take what the tab adds to the answer of a run that it submits now."""
+        """Handle the tab's part of the answer of a run that it submits."""
         pending = self._pending_requests.get(request_id)
         if pending is not None and pending.submission is not None:
             pending.submission.part, pending.submission.told = part, told
             self._join(pending)
 
     def accepted(self, pending: PendingRequest, queued: dict[str, Any]) -> None:
-        """Take ComfyUI's answer to a prompt of a run that this tab submits, or submitted before it went."""
+        """Handle ComfyUI's answer to a prompt that this tab submits, or submitted before it disconnected."""
         if pending.submission is not None:
             pending.submission.accepted.append(queued)
             self._join(pending)
 
     def _join(self, pending: PendingRequest) -> None:
-        """Answer a run once all is known of it.
+        """Answer a run if its submission is complete.
 
-        The tab's own answer comes too, when the page has done drawing, and is not missed if this was before it.
+        The tab's own answer, which arrives after the page has drawn, is ignored then.
         """
         submission = pending.submission
         if submission is not None and submission.complete:
@@ -241,7 +245,7 @@ class WebuiManager:
             pending.answer(submission.answer())
 
     def _abandon(self, pending: PendingRequest, submission: Submission) -> None:
-        """The tab went while it submitted a run; what ComfyUI has accepted, or is about to, goes on without it."""
+        """Handle a tab that disconnects while it submits a run; the prompts that ComfyUI accepts are still reported."""
         submission.abandoned = True
         self._join(pending)
         if not pending.future.done():
@@ -264,12 +268,12 @@ class WebuiManager:
         if unanswered is not None and pending.sent and self._transport is not None:
             self._transport.send_cancel(pending.request_id)
 
-    # -- life -----------------------------------------------------------------------------------------------
+    # -- connection -----------------------------------------------------------------------------------------------
 
     def connect(self, transport: Transport) -> None:
-        """Use this connection from now on; an earlier one of the same tab is let go.
+        """Use this connection from now on; an earlier one of the same tab is closed.
 
-        What the earlier one was asked may be lost with it, so those requests are answered as disconnected.
+        Requests sent over the earlier one may be lost, so they fail with `client_disconnected`.
         """
         earlier, self._transport = self._transport, transport
         if earlier is not None and earlier is not transport:
@@ -281,7 +285,7 @@ class WebuiManager:
             self._cleanup_handle = None
 
     def adopt(self, requests: list[PendingRequest]) -> None:
-        """Take over requests that were made while no tab was open, and send what was buffered."""
+        """Take over requests from the lobby, and send all buffered ones."""
         self._buffered_requests.extend(requests)
         if self._transport is None:
             return
@@ -291,14 +295,14 @@ class WebuiManager:
                 self._send(pending, self._transport)
 
     def give_away(self, client_id: int | None = None) -> list[PendingRequest]:
-        """What is buffered here and may go to that tab; all of it when none is named."""
+        """Remove and return the buffered requests for that tab, or all of them."""
         buffered = self._buffered_requests
         given = [pending for pending in buffered if client_id is None or pending.webui in (None, client_id)]
         self._buffered_requests = [pending for pending in buffered if pending not in given]
         return given
 
     def disconnect(self, transport: Transport | None = None) -> bool:
-        """The tab is gone. With `transport`, only if that is still its connection; says whether it was."""
+        """Disconnect the tab; with `transport`, only if that is its current connection. Returns whether it did."""
         if self._disconnected or (transport is not None and transport is not self._transport):
             return False
         self._disconnected = True
@@ -327,7 +331,7 @@ class WebuiManager:
 
 
 def page_info(told: dict[str, Any]) -> dict[str, Any]:
-    """What a page tells of itself, as far as it is kept, whichever transport it came by."""
+    """Return the keys that are kept of a page's description of itself."""
     return {key: told[key][:MAX_INFO] for key in INFO if isinstance(told.get(key), str)}
 
 
@@ -336,15 +340,15 @@ def _expire(pending: PendingRequest) -> None:
         pending.owner._late.expect(pending.request_id)
     error = UiapiError(
         "timeout",
-        f"The open tab did not answer {pending.command} within {pending.timeout:g} s; "
-        "look whether the page is busy or a dialog is open, or allow more with `timeout`.",
+        f"The tab did not answer {pending.command} within {pending.timeout:g} s; "
+        "check whether the page is busy or a dialog is open, or raise `timeout`.",
         {"request_id": pending.request_id, "delivered": pending.sent},
     )
     pending.fail(error if pending.submission is None else pending.submission.explain(error))
 
 
 def _tab_error(command: str, answer: dict[str, Any]) -> UiapiError:
-    message = str(answer.get("error") or f"The open tab could not carry out {command}.")
+    message = str(answer.get("error") or f"The tab could not carry out {command}.")
     details = answer.get("details")
     code = answer.get("code")
     return UiapiError(

@@ -1,4 +1,4 @@
-"""The first transport of a tab: requests to it over our own websocket, several in a frame where they pile up."""
+"""The first transport of a tab: our own websocket, on which several requests can share a frame."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ GATHERED_BYTES = 1 << 20
 
 
 class SocketTransport:
-    """Requests to a tab over its own websocket.
+    """Sends requests and events to a tab over its own websocket.
 
-    A message costs a browser more than the command in it, so what a tab is told in one turn of the event loop goes
-    there in two: the first at once, for whoever waits for a single answer, and the others together.
+    A message costs a browser more than the command in it. So of the frames in one turn of the event loop the first is
+    sent immediately, for a fast answer to a single request, and the others are sent together.
 
     Args:
-        gathers: whether the page takes several frames as one.
+        connection: the websocket.
+        gathers: whether the page accepts several frames as one.
     """
 
     kind = "websocket"

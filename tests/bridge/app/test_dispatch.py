@@ -188,7 +188,7 @@ def test_the_panels_own_commands_are_found_for_a_tab_only_and_those_asked_of_tab
     assert find_command("panel_decide", panel=True).name == "panel_decide"
     assert find_command("get_fields").name == find_command("get_fields", panel=True).name == "get_fields"
     for name, panel in (("panel_decide", False), ("approve", False), ("approve", True), ("nonsense", True)):
-        with pytest.raises(UiapiError, match=f"no command '{name}'") as caught:
+        with pytest.raises(UiapiError, match=f"Unknown command '{name}'") as caught:
             find_command(name, panel=panel)
         assert caught.value.status == 404
     with pytest.raises(UiapiError) as caught:

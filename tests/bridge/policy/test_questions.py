@@ -117,7 +117,7 @@ async def test_a_question_waits_300_seconds_or_as_long_as_its_program_does_if_th
     await clock.passes(limit - 0.5)
     assert not asked.done()
     await clock.passes(1)
-    with pytest.raises(UiapiError, match=r"Nobody at the browser said within their time .* set_fields") as caught:
+    with pytest.raises(UiapiError, match=r"The person at the browser did not answer in time .* set_fields") as caught:
         await asked
     assert (caught.value.code, caught.value.details) == ("timeout", {"delivered": False})
     await turns()
