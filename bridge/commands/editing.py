@@ -126,6 +126,8 @@ class Compared(Answer):
 class AddNode(Request):
     """The node to create."""
 
+    subjects = ("fields", "title", "type")
+
     type: str = Field(min_length=1, max_length=500, description="Find it with search_nodes.")
     title: Title | None = None
     pos: Point | None = Field(None, description="Default: next to the other nodes.")
@@ -142,11 +144,15 @@ class AddNode(Request):
 class NodesRequest(Request):
     """The nodes."""
 
+    subjects = ("nodes",)
+
     nodes: Nodes
 
 
 class SetNode(Request):
     """The changes to a node; anything left out is unchanged."""
+
+    subjects = ("node",)
 
     node: NodePath
     title: Title | None = None
@@ -170,11 +176,15 @@ class LinkEnds(Strict):
 class Disconnect(Request):
     """The links to remove: that of an input, all of an output, or one by its ends."""
 
+    subjects = ("field",)
+
     field: Path | LinkEnds
 
 
 class AddGroup(Request):
     """The group to create: around nodes, or with the given `bounding`."""
+
+    subjects = ("nodes", "title")
 
     title: Title
     nodes: Nodes | None = None
@@ -184,6 +194,8 @@ class AddGroup(Request):
 
 class SetGroup(Request):
     """The changes to a group."""
+
+    subjects = ("title", "group")
 
     group: NodePath = Field(description="Its title or #id.")
     title: Title | None = None
@@ -196,11 +208,15 @@ class SetGroup(Request):
 class RemoveGroup(Request):
     """The group."""
 
+    subjects = ("group",)
+
     group: NodePath = Field(description="Its title or #id.")
 
 
 class Arrange(Request):
     """The nodes to arrange; default: all."""
+
+    subjects = ("nodes",)
 
     nodes: Nodes | None = None
 
@@ -208,12 +224,16 @@ class Arrange(Request):
 class ConvertToSubgraph(Request):
     """The nodes to put into a subgraph."""
 
+    subjects = ("nodes",)
+
     nodes: Nodes
     title: Title | None = None
 
 
 class OneNode(Request):
     """The node."""
+
+    subjects = ("node",)
 
     node: NodePath
 
@@ -227,6 +247,8 @@ class BatchCommand(Strict):
 
 class Batch(Request):
     """The commands, in their order."""
+
+    subjects = ("commands",)
 
     commands: list[BatchCommand] = Field(min_length=1, max_length=10_000)
     dry_run: bool = Field(False, description="Only return the changes, without making them.")
@@ -254,11 +276,15 @@ class Steps(Request):
 class NameSnapshot(Request):
     """The name of the snapshot."""
 
+    subjects = ("name",)
+
     name: Title | None = None
 
 
 class OneSnapshot(Request):
     """The snapshot."""
+
+    subjects = ("snapshot",)
 
     snapshot: str = Field(min_length=1, max_length=1000, description="Its id or name.")
 

@@ -12,6 +12,7 @@ from ..app.dispatch import Call
 from ..comfyui.input_images import Pictures
 from ..protocol.command_spec import COMMANDS, DEFAULT_TIMEOUT, Kind, Request, Risk, command, tab_command
 from ..protocol.schemas import FullNodes, GotApi, GotWorkflow, Link, Loaded, Nodes, Offered, Written
+from ..protocol.summaries import summary_of
 
 # A field path.
 Path = Annotated[
@@ -32,6 +33,8 @@ FORMATS = "In UI format, as ComfyUI saves it, or in API format; the format is de
 class GetFields(Request):
     """The fields to read."""
 
+    subjects = ("fields",)
+
     fields: list[Path] = Field(max_length=10_000, description="The field paths.")
 
 
@@ -47,6 +50,10 @@ class SetFields(Request):
             raise ValueError("send fields as [[path, value], …], or field as [path, value]")
         return self
 
+    def summary(self) -> str:
+        """The paths it writes."""
+        return summary_of(self.writes())
+
     def writes(self) -> list[Write]:
         """The writes, from either parameter."""
         return [*self.fields] if self.fields is not None else [self.field]  # type: ignore[list-item]
@@ -54,6 +61,8 @@ class SetFields(Request):
 
 class SetConnection(Request):
     """The output and the input to link."""
+
+    subjects = ("field",)
 
     field: tuple[Path, Path] = Field(description="[from, to], such as [Title.outputs[0], Other.inputs[0]].")
 
@@ -76,12 +85,16 @@ class QueryFields(Request):
 class LoadWorkflow(Request):
     """The workflow to open, in UI or API format."""
 
+    subjects = ("name",)
+
     workflow: Workflow = Field(description=FORMATS)
     name: str | None = Field(None, max_length=300, description="The name of the workflow's tab.")
 
 
 class SendWorkflow(Request):
     """The workflow to offer to the people at all connected tabs."""
+
+    subjects = ("title",)
 
     workflow: Workflow = Field(description=FORMATS)
     message: str | None = Field(None, max_length=10_000, description="The text of the dialog.")

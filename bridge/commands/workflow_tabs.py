@@ -47,11 +47,15 @@ class Picture(Answer):
 class NewTab(Request):
     """The name of the new tab."""
 
+    subjects = ("name",)
+
     name: TabName | None = None
 
 
 class OpenTab(Request):
     """One of the person's saved workflows."""
+
+    subjects = ("path",)
 
     path: TabName = Field(description="Its path in the page's workflow list, such as flux/portrait.json.")
 
@@ -59,11 +63,15 @@ class OpenTab(Request):
 class WhichTab(Request):
     """The workflow tab."""
 
+    subjects = ("tab",)
+
     tab: TabName = Field(description="Its id, path or name.")
 
 
 class RenameTab(Request):
     """The workflow tab and its new name."""
+
+    subjects = ("tab", "name")
 
     tab: TabName | None = Field(None, description=WHICH)
     name: TabName
@@ -71,6 +79,8 @@ class RenameTab(Request):
 
 class SaveTab(Request):
     """The workflow tab and the name to save it under."""
+
+    subjects = ("tab", "name")
 
     tab: TabName | None = Field(None, description=WHICH)
     name: TabName | None = Field(None, description="Default: its current name.")
@@ -80,12 +90,16 @@ class SaveTab(Request):
 class CloseTab(Request):
     """The workflow tab."""
 
+    subjects = ("tab",)
+
     tab: TabName = Field(description="Its id, path or name.")
     discard: bool = Field(False, description="Close it even if it has unsaved changes.")
 
 
 class Screenshot(Request):
     """The nodes to show, or the current view of the canvas by default; sizes in pixels."""
+
+    subjects = ("nodes",)
 
     nodes: list[NodePath] | None = Field(None, min_length=1, max_length=1000)
     width: int | None = Field(None, ge=16, le=8192)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
-from ...common.shorten import beginning
 from ..protocol.command_spec import Command, Kind, Request
+from ..protocol.summaries import MAX_TEXT, short
 
 # Entries, programs, and changes of one entry that are kept.
 MAX_ENTRIES = 1000
@@ -21,20 +21,10 @@ MAX_PROGRAMS = 100
 MAX_CHANGES = 50
 # Requests sent to tabs whose changes may still be reported.
 MAX_REQUESTS = 1000
-# Characters of a name or value that are kept; a longer one is shortened.
-MAX_TEXT = 200
 # Seconds in which reads of a program with the same command share one entry.
 JOIN_READS = 30
 # Seconds over which a rate is averaged.
 RATE_OVER = 10
-# Paths shown in an entry.
-PATHS_SHOWN = 3
-
-# Where a request says what it is about, in this order.
-_ABOUT = (
-    *("fields", "field", "commands", "node", "nodes", "path", "tab", "name", "title", "model_name", "download_id"),
-    *("model_names", "group", "snapshot", "type", "query"),
-)
 
 # The commands that run the graph.
 RUNNING = frozenset({"run", "execute"})
@@ -184,7 +174,7 @@ class Activity:
                 return joined
         self.program(name).count(now, command.name)
         entry = self._add(name, kind, command, now)
-        entry.about = about(request)
+        entry.about = request.summary()
         if kind is Kind.READ:
             self._reads[(name, command.name)] = entry
         if command.name in RUNNING:
@@ -196,7 +186,7 @@ class Activity:
         """Count one more read in an entry."""
         self.program(entry.program).count(now, entry.command)
         entry.count += 1
-        entry.time, entry.about = now, about(request)
+        entry.time, entry.about = now, request.summary()
         self._touch(entry)
 
     def follow(self, entry: Entry, envelope: dict[str, Any]) -> None:
@@ -296,37 +286,6 @@ class Activity:
         if entry.id >= self.entries[0].id:
             self._fresh[entry.id] = entry
         self._changed()
-
-
-def about(request: Request) -> str:
-    """What a request is about, in a few words for a person: the paths or names in it."""
-    # Asking a pydantic model for what it does not have is slow.
-    fields = vars(request)
-    for name in _ABOUT:
-        value = fields.get(name)
-        if isinstance(value, str) and value:
-            return short(value)
-        if isinstance(value, tuple):
-            # One write (its path says enough), or the two ends of a link.
-            ends = value[:1] if request.writes() else value
-            return short(" → ".join(str(end) for end in ends))
-        if isinstance(value, list) and value:
-            shown = [_name(item) for item in value[:PATHS_SHOWN]]
-            more = len(value) - PATHS_SHOWN
-            return ", ".join(shown) + (f" +{more}" if more > 0 else "")
-    return ""
-
-
-def _name(item: Any) -> str:
-    """One of a list: a path, a write's path, or a batch's command."""
-    if isinstance(item, (list, tuple)) and item:
-        item = item[0]
-    return short(str(getattr(item, "command", item)))
-
-
-def short(text: str) -> str:
-    """Return a text, shortened to MAX_TEXT."""
-    return text if len(text) <= MAX_TEXT else beginning(text, MAX_TEXT)
 
 
 def _change(change: dict[str, Any], webui: int) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from ...common.errors import STATUS, TAB_CODES, UiapiError
+from .summaries import summary_of
 
 # Seconds a command on the graph may take before it fails with `timeout`.
 GRAPH_TIMEOUT = 30.0
@@ -83,6 +84,9 @@ def renamed(data: Mapping[str, Any], older: Mapping[str, str]) -> dict[str, Any]
 class Request(Strict):
     """The fields that every command accepts."""
 
+    # The fields that a summary shows: the first of them that is set.
+    subjects: ClassVar[tuple[str, ...]] = ()
+
     client_id: str | int | None = Field(None, description="The program's own id, for information only.")
     verbose: bool | None = Field(None, description="Accepted from older clients; has no effect.")
     webui: int | None = Field(None, description="The tab to use (see GET webuis); default: the main tab.")
@@ -109,6 +113,12 @@ class Request(Strict):
     def kinds(self) -> frozenset[Kind]:
         """The kinds this request needs besides its command's own; the person must allow each of them."""
         return NOTHING_FURTHER
+
+    def summary(self) -> str:
+        """Return what it is about in a few words, such as the paths in it, for the log and questions to the person."""
+        # Attribute access on a pydantic model is slow for a missing attribute.
+        values = vars(self)
+        return next((summary_of(values[name]) for name in self.subjects if values[name]), "")
 
     def writes(self) -> list[tuple[str, Any]]:
         """The values it writes, as (path, value), shown to the person who is asked for approval."""

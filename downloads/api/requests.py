@@ -38,6 +38,8 @@ class PlanDownloads(DownloadModels):
 class DownloadModel(Request):
     """One model."""
 
+    subjects = ("model_name",)
+
     model_name: str = Field(min_length=1, description="The file's name, with its subfolder.")
     model_def: Definition = Field(description="A url or a model definition; its `directory` names the folder.")
     overwrite: bool = Field(False, description="Replace a file that is there.")
@@ -46,11 +48,15 @@ class DownloadModel(Request):
 class DownloadId(Request):
     """A download."""
 
+    subjects = ("download_id",)
+
     download_id: str
 
 
 class DownloadPart(DownloadId):
     """A download, or one model of it."""
+
+    subjects = ("model_name", "download_id")
 
     older: ClassVar = {"model": "model_name"}
 
@@ -60,6 +66,8 @@ class DownloadPart(DownloadId):
 class ModelName(Request):
     """A model by its name; `folder/name` says which where several folders have one."""
 
+    subjects = ("model_name",)
+
     older: ClassVar = {"name": "model_name"}
 
     model_name: str
@@ -67,6 +75,8 @@ class ModelName(Request):
 
 class AddModelUrl(Request):
     """Where a model can be had."""
+
+    subjects = ("model_name",)
 
     older: ClassVar = {"model_type": "directory"}
 
@@ -78,11 +88,15 @@ class AddModelUrl(Request):
 class RemoveModelUrl(Request):
     """A name in the map."""
 
+    subjects = ("model_name",)
+
     model_name: str
 
 
 class GetModelUrl(Request):
     """One model or several to ask the person for."""
+
+    subjects = ("model_name", "model_names")
 
     older: ClassVar = {"ckpt_name": "model_name", "ckpt_names": "model_names"}
 

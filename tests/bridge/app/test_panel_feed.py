@@ -1,4 +1,4 @@
-"""The person at the browser: hears what programs do, pauses and allows them, and nobody else can do that for them."""
+"""Tests of the panel: the person at the browser sees programs' commands, and only they can pause and allow them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.policy.activity_log import MAX_CHANGES, MAX_ENTRIES, MAX_PROGRAMS, MAX_TEXT, Activity, about
+from comfyui_uiapi.bridge.policy.activity_log import MAX_CHANGES, MAX_ENTRIES, MAX_PROGRAMS, Activity
 from comfyui_uiapi.bridge.policy.approvals import Approvals, Rule
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS, Kind
+from comfyui_uiapi.bridge.protocol.summaries import MAX_TEXT
 
 from ..conftest import House, Person
 
@@ -232,8 +233,22 @@ async def test_a_change_that_the_page_has_shortened_is_not_taken_for_whole() -> 
         ("set_connection", {"field": ["a.outputs[0]", "b.inputs[0]"]}, "a.outputs[0] → b.inputs[0]"),
         ("remove_node", {"nodes": ["a", "b"]}, "a, b"),
         ("batch", {"commands": [{"command": "add_node", "data": {}}]}, "add_node"),
+        ("disconnect", {"field": "a.inputs[0]"}, "a.inputs[0]"),
+        ("disconnect", {"field": {"from": "a.outputs[0]", "to": "b.inputs[0]"}}, ""),
+        ("rename_tab", {"name": "new"}, "new"),
+        ("rename_tab", {"tab": "old", "name": "new"}, "old"),
+        ("set_group", {"group": "old", "title": "new"}, "new"),
+        ("add_node", {"type": "EmptyImage", "fields": [["width", 64]]}, "width"),
+        ("add_node", {"type": "EmptyImage"}, "EmptyImage"),
+        ("load_workflow", {"workflow": {"nodes": []}, "name": "n" * 300}, "n" * 200 + "… (300 characters)"),
+        ("download_pause", {"download_id": "d"}, "d"),
         ("get_workflow", {}, ""),
     ],
 )
-def test_a_request_is_told_in_a_few_words(command: str, data: dict[str, Any], words: str) -> None:
-    assert about(COMMANDS[command].parse(data)) == words
+def test_a_request_is_summarized_in_a_few_words(command: str, data: dict[str, Any], words: str) -> None:
+    assert COMMANDS[command].parse(data).summary() == words
+
+
+def test_every_subject_of_a_summary_is_a_field_of_its_request() -> None:
+    for command in COMMANDS.values():
+        assert set(command.request.subjects) <= command.request.model_fields.keys(), command.name
