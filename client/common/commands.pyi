@@ -646,7 +646,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> SendWorkflowAnswer:
-        """Offer a workflow in every open tab at once; the first person to accept gets it."""
+        """Offer a workflow in all connected tabs; the first person to accept gets it."""
 
     def add_node(
         self,
@@ -666,7 +666,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeNode:
-        """Make a node."""
+        """Create a node."""
 
     def remove_node(
         self,
@@ -701,7 +701,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeNode:
-        """Change a node's title, place, size, mode, colour, or whether it is collapsed or pinned."""
+        """Change a node's title, position, size, mode, colour, or whether it is collapsed or pinned."""
 
     def disconnect(
         self,
@@ -715,7 +715,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Removed:
-        """Cut links."""
+        """Remove links."""
 
     def add_group(
         self,
@@ -732,7 +732,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeGroup:
-        """Make a group."""
+        """Create a group."""
 
     def set_group(
         self,
@@ -751,7 +751,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeGroup:
-        """Change a group's title, place, size or colour."""
+        """Change a group's title, position, size or colour."""
 
     def remove_group(
         self,
@@ -779,7 +779,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Moved:
-        """Lay nodes out in the order of their links."""
+        """Arrange nodes in the order of their links."""
 
     def convert_to_subgraph(
         self,
@@ -794,7 +794,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeNode:
-        """Put nodes into a subgraph."""
+        """Convert nodes to a subgraph."""
 
     def unpack_subgraph(
         self,
@@ -808,7 +808,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeNodes:
-        """Put the nodes of a subgraph in its place."""
+        """Replace a subgraph node by the nodes in it."""
 
     def undo(
         self,
@@ -850,7 +850,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> TakenSnapshot:
-        """Remember the open graph in the page, to compare with or go back to."""
+        """Take a snapshot of the open graph in the page, to compare with or restore later."""
 
     def list_snapshots(
         self,
@@ -877,7 +877,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Restored:
-        """Go back to a snapshot, as one step that can be undone."""
+        """Restore a snapshot, as one step that can be undone."""
 
     def compare_snapshots(
         self,
@@ -892,7 +892,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Compared:
-        """Say what differs between two snapshots, or a snapshot and the open graph."""
+        """List the differences between two snapshots, or a snapshot and the open graph."""
 
     def batch(
         self,
@@ -923,7 +923,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Ran:
-        """Press Run in the open tab; with wait, answer once ComfyUI is done."""
+        """Press Run in the open tab; with wait, return the results."""
 
     def run(
         self,
@@ -941,7 +941,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Ran:
-        """Load a workflow and set fields if given, run it, and answer with every file it made."""
+        """Load a workflow and set fields if given, run it, and return all files it created."""
 
     def search_nodes(
         self,
@@ -959,7 +959,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> NodeTypes:
-        """Find node types by words, category, and the types they take and give."""
+        """Find node types by words, category, and input and output types."""
 
     def node_info(
         self,
@@ -987,7 +987,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Validated:
-        """Say what ComfyUI would refuse of a workflow, by node and input, and which node types it does not have."""
+        """Validate a workflow in ComfyUI; returns errors by node, and missing node types."""
 
     def queue(
         self,
@@ -1000,7 +1000,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> QueueContents:
-        """List what ComfyUI runs and what waits in its queue."""
+        """List the running and the waiting prompts of ComfyUI's queue."""
 
     def queue_cancel(
         self,
@@ -1014,7 +1014,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Cancelled:
-        """Take waiting prompts out of ComfyUI's queue."""
+        """Remove waiting prompts from ComfyUI's queue."""
 
     def queue_clear(
         self,
@@ -1027,7 +1027,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Cancelled:
-        """Take every waiting prompt out of ComfyUI's queue; what runs goes on."""
+        """Remove all waiting prompts from ComfyUI's queue; the running one goes on."""
 
     def interrupt(
         self,
@@ -1041,7 +1041,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Interrupted:
-        """Stop the run ComfyUI is at, or the named one if that is the one."""
+        """Stop the running prompt, or only the given one if it is running."""
 
     def list_tabs(
         self,
@@ -1068,7 +1068,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> OneTab:
-        """Open an empty workflow in a tab of its own."""
+        """Open an empty workflow in a new tab."""
 
     def open_tab(
         self,
@@ -1127,7 +1127,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> OneTab:
-        """Save a workflow among the person's workflows."""
+        """Save a workflow in the person's workflows."""
 
     def close_tab(
         self,
@@ -1168,7 +1168,7 @@ class Commands:
         browserInfo: dict[str, Any] | None = ...,
         page_key: str | None = ...,
     ) -> WebuiReadyAnswer:
-        """Tell the server of a page that speaks only ComfyUI's own websocket; answers its id."""
+        """Connect a page that uses only ComfyUI's own websocket; returns its id."""
 
     def webui_response(
         self,
@@ -1177,39 +1177,39 @@ class Commands:
         request_id: str | None = ...,
         response: Any = ...,
     ) -> WebuiResponseAnswer:
-        """Answer a request that a page got over ComfyUI's own websocket."""
+        """Send the answer to a request that a page got over ComfyUI's own websocket."""
 
     def webui_disconnect(
         self,
         *,
         client_id: str | int | None = ...,
     ) -> WebuiDisconnectAnswer:
-        """Tell the server that a page is closing; its id may be left out when it is the only one."""
+        """Disconnect a page that is closing; its id may be left out if it is the only one."""
 
     def client_disconnect(
         self,
         *,
         client_id: str | int | None = ...,
     ) -> ClientDisconnectAnswer:
-        """Tell the server that a page is closing (the older name)."""
+        """Disconnect a page that is closing (the older name of webui_disconnect)."""
 
     def connection_status(
         self,
         *,
         client_id: str | int | None = ...,
     ) -> ConnectionStatusAnswer:
-        """Say who is connected and what is going on, or with client_id how that tab is; times in seconds."""
+        """Return the connected tabs and pending work, or with client_id the state of that tab; times in seconds."""
 
     def webuis(
         self,
     ) -> list[Webui]:
-        """List the open tabs."""
+        """List the connected tabs."""
 
     def late_result(
         self,
         request_id: str,
     ) -> LateAnswer:
-        """Fetch what a tab answered after its caller was told `timeout`, within 10 minutes."""
+        """Fetch an answer that arrived after its request's timeout, within 10 minutes."""
 
     def subscribe(
         self,
@@ -1217,7 +1217,7 @@ class Commands:
         events: Sequence[str] | None = ...,
         paths: Sequence[str] | None = ...,
     ) -> Subscription:
-        """Hear events on this websocket until it closes or unsubscribe is sent."""
+        """Receive events on this websocket until it closes or unsubscribe is sent."""
 
     def unsubscribe(
         self,
@@ -1582,7 +1582,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> SendWorkflowAnswer:
-        """Offer a workflow in every open tab at once; the first person to accept gets it."""
+        """Offer a workflow in all connected tabs; the first person to accept gets it."""
 
     async def add_node(
         self,
@@ -1602,7 +1602,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeNode:
-        """Make a node."""
+        """Create a node."""
 
     async def remove_node(
         self,
@@ -1637,7 +1637,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeNode:
-        """Change a node's title, place, size, mode, colour, or whether it is collapsed or pinned."""
+        """Change a node's title, position, size, mode, colour, or whether it is collapsed or pinned."""
 
     async def disconnect(
         self,
@@ -1651,7 +1651,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Removed:
-        """Cut links."""
+        """Remove links."""
 
     async def add_group(
         self,
@@ -1668,7 +1668,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeGroup:
-        """Make a group."""
+        """Create a group."""
 
     async def set_group(
         self,
@@ -1687,7 +1687,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeGroup:
-        """Change a group's title, place, size or colour."""
+        """Change a group's title, position, size or colour."""
 
     async def remove_group(
         self,
@@ -1715,7 +1715,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Moved:
-        """Lay nodes out in the order of their links."""
+        """Arrange nodes in the order of their links."""
 
     async def convert_to_subgraph(
         self,
@@ -1730,7 +1730,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeNode:
-        """Put nodes into a subgraph."""
+        """Convert nodes to a subgraph."""
 
     async def unpack_subgraph(
         self,
@@ -1744,7 +1744,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> MadeNodes:
-        """Put the nodes of a subgraph in its place."""
+        """Replace a subgraph node by the nodes in it."""
 
     async def undo(
         self,
@@ -1786,7 +1786,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> TakenSnapshot:
-        """Remember the open graph in the page, to compare with or go back to."""
+        """Take a snapshot of the open graph in the page, to compare with or restore later."""
 
     async def list_snapshots(
         self,
@@ -1813,7 +1813,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Restored:
-        """Go back to a snapshot, as one step that can be undone."""
+        """Restore a snapshot, as one step that can be undone."""
 
     async def compare_snapshots(
         self,
@@ -1828,7 +1828,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Compared:
-        """Say what differs between two snapshots, or a snapshot and the open graph."""
+        """List the differences between two snapshots, or a snapshot and the open graph."""
 
     async def batch(
         self,
@@ -1859,7 +1859,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Ran:
-        """Press Run in the open tab; with wait, answer once ComfyUI is done."""
+        """Press Run in the open tab; with wait, return the results."""
 
     async def run(
         self,
@@ -1877,7 +1877,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Ran:
-        """Load a workflow and set fields if given, run it, and answer with every file it made."""
+        """Load a workflow and set fields if given, run it, and return all files it created."""
 
     async def search_nodes(
         self,
@@ -1895,7 +1895,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> NodeTypes:
-        """Find node types by words, category, and the types they take and give."""
+        """Find node types by words, category, and input and output types."""
 
     async def node_info(
         self,
@@ -1923,7 +1923,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Validated:
-        """Say what ComfyUI would refuse of a workflow, by node and input, and which node types it does not have."""
+        """Validate a workflow in ComfyUI; returns errors by node, and missing node types."""
 
     async def queue(
         self,
@@ -1936,7 +1936,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> QueueContents:
-        """List what ComfyUI runs and what waits in its queue."""
+        """List the running and the waiting prompts of ComfyUI's queue."""
 
     async def queue_cancel(
         self,
@@ -1950,7 +1950,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Cancelled:
-        """Take waiting prompts out of ComfyUI's queue."""
+        """Remove waiting prompts from ComfyUI's queue."""
 
     async def queue_clear(
         self,
@@ -1963,7 +1963,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Cancelled:
-        """Take every waiting prompt out of ComfyUI's queue; what runs goes on."""
+        """Remove all waiting prompts from ComfyUI's queue; the running one goes on."""
 
     async def interrupt(
         self,
@@ -1977,7 +1977,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Interrupted:
-        """Stop the run ComfyUI is at, or the named one if that is the one."""
+        """Stop the running prompt, or only the given one if it is running."""
 
     async def list_tabs(
         self,
@@ -2004,7 +2004,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> OneTab:
-        """Open an empty workflow in a tab of its own."""
+        """Open an empty workflow in a new tab."""
 
     async def open_tab(
         self,
@@ -2063,7 +2063,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> OneTab:
-        """Save a workflow among the person's workflows."""
+        """Save a workflow in the person's workflows."""
 
     async def close_tab(
         self,
@@ -2104,7 +2104,7 @@ class AsyncCommands:
         browserInfo: dict[str, Any] | None = ...,
         page_key: str | None = ...,
     ) -> WebuiReadyAnswer:
-        """Tell the server of a page that speaks only ComfyUI's own websocket; answers its id."""
+        """Connect a page that uses only ComfyUI's own websocket; returns its id."""
 
     async def webui_response(
         self,
@@ -2113,39 +2113,39 @@ class AsyncCommands:
         request_id: str | None = ...,
         response: Any = ...,
     ) -> WebuiResponseAnswer:
-        """Answer a request that a page got over ComfyUI's own websocket."""
+        """Send the answer to a request that a page got over ComfyUI's own websocket."""
 
     async def webui_disconnect(
         self,
         *,
         client_id: str | int | None = ...,
     ) -> WebuiDisconnectAnswer:
-        """Tell the server that a page is closing; its id may be left out when it is the only one."""
+        """Disconnect a page that is closing; its id may be left out if it is the only one."""
 
     async def client_disconnect(
         self,
         *,
         client_id: str | int | None = ...,
     ) -> ClientDisconnectAnswer:
-        """Tell the server that a page is closing (the older name)."""
+        """Disconnect a page that is closing (the older name of webui_disconnect)."""
 
     async def connection_status(
         self,
         *,
         client_id: str | int | None = ...,
     ) -> ConnectionStatusAnswer:
-        """Say who is connected and what is going on, or with client_id how that tab is; times in seconds."""
+        """Return the connected tabs and pending work, or with client_id the state of that tab; times in seconds."""
 
     async def webuis(
         self,
     ) -> list[Webui]:
-        """List the open tabs."""
+        """List the connected tabs."""
 
     async def late_result(
         self,
         request_id: str,
     ) -> LateAnswer:
-        """Fetch what a tab answered after its caller was told `timeout`, within 10 minutes."""
+        """Fetch an answer that arrived after its request's timeout, within 10 minutes."""
 
     async def subscribe(
         self,
@@ -2153,7 +2153,7 @@ class AsyncCommands:
         events: Sequence[str] | None = ...,
         paths: Sequence[str] | None = ...,
     ) -> Subscription:
-        """Hear events on this websocket until it closes or unsubscribe is sent."""
+        """Receive events on this websocket until it closes or unsubscribe is sent."""
 
     async def unsubscribe(
         self,

@@ -1,4 +1,4 @@
-"""A ComfyUI small enough for unit tests, and a scripted tab; the real ones are driven in tests/stack."""
+"""Fixtures: a fake ComfyUI, a served bridge and scripted tabs; the real ones are tested in tests/e2e."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from comfyui_uiapi.common.errors import UiapiError
 
 
 class FakeQueue:
-    """The parts of ComfyUI's PromptQueue that are read."""
+    """The parts of ComfyUI's PromptQueue that the bridge reads."""
 
     def __init__(self) -> None:
         self.running: list[tuple[Any, ...]] = []
@@ -34,7 +34,7 @@ class FakeQueue:
 
 
 class FakePromptServer:
-    """The parts of ComfyUI's PromptServer that the bridge touches, its /ws included."""
+    """The parts of ComfyUI's PromptServer that the bridge uses, including its /ws."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -64,7 +64,7 @@ class FakePromptServer:
                     await ws.send_json({"type": event, "data": data})
 
     def send_sync(self, event: Any, data: Any, sid: str | None = None) -> None:
-        """Where ComfyUI's executor thread speaks; nobody listens here but the tap."""
+        """Send an event, as ComfyUI's executor thread does; only the tap listens."""
 
 
 class House:
@@ -113,7 +113,7 @@ Answerer = Callable[[dict[str, Any]], Any]
 
 
 class FakeTab:
-    """A tab that answers what it is told to; commands without an answer stay open."""
+    """A tab with scripted answers; commands without one stay pending."""
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         self.ws = ws
@@ -121,7 +121,7 @@ class FakeTab:
         self.answers: dict[str, Answerer] = {}
         self.seen: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.requests: list[dict[str, Any]] = []
-        # How many frames came in each message.
+        # How many frames each message had.
         self.messages: list[int] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -130,7 +130,7 @@ class FakeTab:
         return int(self.welcome["client_id"])
 
     def on(self, command: str, answer: Any) -> None:
-        """Answer that command with a value, or with what a function of its data returns."""
+        """Answer that command with a value, or with the result of a function of its data."""
         self.answers[command] = answer if callable(answer) else lambda data: answer
 
     def refuse(self, command: str, code: str) -> None:
@@ -138,7 +138,7 @@ class FakeTab:
         self.answers[command] = lambda data: UiapiError(code, f"The page says {code}.")
 
     async def next(self, kind: str = "request") -> dict[str, Any]:
-        """The next frame of that type."""
+        """Return the next frame of that type."""
         while True:
             frame = await asyncio.wait_for(self.seen.get(), 5)
             if frame["type"] == kind:
@@ -183,7 +183,7 @@ PROMPT = {"9": {"class_type": "SaveImage", "inputs": {}, "_meta": {"title": "Res
 
 
 class Executor:
-    """Does to the fake queue what ComfyUI's executor does, from a thread as it does."""
+    """Changes the fake queue as ComfyUI's executor does, also from a thread."""
 
     def __init__(self, house: Any) -> None:
         self.server = house.comfy
@@ -205,7 +205,7 @@ class Executor:
         images: Any = None,
         made: bool | None = None,
     ) -> None:
-        """The end of a prompt, with what it made if it succeeded or `made` says so."""
+        """End a prompt, with its outputs if it succeeded or `made` is set."""
         if images is None:
             images = [{"filename": "a_1.png", "subfolder": "s", "type": "output"}]
         if made is None:
@@ -233,7 +233,7 @@ def guard() -> Guard:
 
 @pytest.fixture
 def folders(tmp_path: Any) -> SimpleNamespace:
-    """ComfyUI's folder_paths, as far as the bridge asks it."""
+    """The parts of ComfyUI's folder_paths that the bridge uses."""
     for name in ("input", "output", "temp", "user"):
         (tmp_path / name).mkdir()
     return SimpleNamespace(
@@ -246,7 +246,7 @@ def folders(tmp_path: Any) -> SimpleNamespace:
 
 @asynccontextmanager
 async def served(prompt_server: FakePromptServer, bridge: Bridge, folders: Any) -> AsyncIterator[House]:
-    """A bridge on a port of its own, until the end."""
+    """A bridge on a free port; closed at the end."""
     server.add_routes(prompt_server.routes, bridge)
     prompt_server.app.add_routes(prompt_server.routes)
     http = TestServer(prompt_server.app)
@@ -271,12 +271,12 @@ async def house(guard: Guard, folders: SimpleNamespace) -> AsyncIterator[House]:
 
 @pytest.fixture
 def executor(house: Any) -> Executor:
-    """What runs the fake queue."""
+    """The executor of the fake queue."""
     return Executor(house)
 
 
 class Person(FakeTab):
-    """A tab with a panel: it asks for itself and keeps what it is told."""
+    """A tab with a panel, which sends requests and records events."""
 
     async def ask(self, command: str, **data: Any) -> dict[str, Any]:
         self.count = getattr(self, "count", 0) + 1

@@ -1,4 +1,4 @@
-"""Files of state are whole at every moment, power cuts included; a damaged one is kept and never taken for none."""
+"""Tests of JSON files: writes are atomic, also in a power cut, and damaged files are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from comfyui_uiapi.common.json_store import Damaged, read_json, set_aside, sweep
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What was asked of the disk, in order: synced and renamed with the bytes that were there then, and removed."""
+    """Records disk operations in order: syncs and renames with the bytes at that time, and removals."""
     asked: list[tuple[str, str]] = []
     fsync, replace, unlink = os.fsync, os.replace, os.unlink
 
@@ -64,7 +64,7 @@ async def test_a_write_that_the_disk_refuses_leaves_the_old_file_and_nothing_bes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, failing, full)
-    with pytest.raises(UiapiError, match=r"kept\.json cannot be written \(No space left on device\); mend") as caught:
+    with pytest.raises(UiapiError, match=r"kept\.json cannot be written \(No space left on device\); check") as caught:
         await write_json(path, {"number": 2})
     assert caught.value.code == "storage_failed"
     assert await read_json(path) == {"version": 1, "number": 1} and os.listdir(tmp_path) == ["kept.json"]
@@ -186,7 +186,7 @@ async def test_a_write_that_is_cancelled_anywhere_leaves_no_descriptor_and_no_fi
     before = len(os.listdir("/dev/fd"))
     for number in range(200):
         writing = asyncio.create_task(write_json(path, {"number": number}))
-        # A write takes some dozen turns of the loop.
+        # A write takes about a dozen turns of the loop.
         for _ in range(number % 40):
             await asyncio.sleep(0)
         if number % 2:

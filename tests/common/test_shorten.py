@@ -1,4 +1,4 @@
-"""How long values are shown in answers and sentences."""
+"""Tests of shortened values in answers and error messages."""
 
 from __future__ import annotations
 

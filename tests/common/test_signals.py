@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM close the bridge first, and are ComfyUI's own in every other case."""
+"""Tests of Ctrl-C and SIGTERM: they close the bridge first, and otherwise behave as in ComfyUI."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.common import signals
 
-# What ComfyUI's main.py does with its loop.
+# How ComfyUI's main.py runs its loop.
 PROGRAM = """
 import asyncio, signal, sys, threading, time
 sys.path.insert(0, sys.argv[1])
@@ -41,7 +41,7 @@ FOREVER = "await asyncio.Event().wait()"
 
 @contextmanager
 def running(close: str = "pass", main: str = FOREVER, before: str = "") -> Iterator[subprocess.Popen[str]]:
-    """Such a program, ready to be stopped."""
+    """A running PROGRAM, ready to be stopped."""
     folder = str(signals.__file__).rpartition("/")[0]
     text = PROGRAM.format(close=close, main=main, before=before)
     process = subprocess.Popen([sys.executable, "-c", text, folder], stdout=subprocess.PIPE, text=True)  # noqa: S603
@@ -54,11 +54,11 @@ def running(close: str = "pass", main: str = FOREVER, before: str = "") -> Itera
 
 
 def rest(process: Any) -> list[str]:
-    """What it writes until it ends."""
+    """Return its output until it ends."""
     return list(process.communicate(timeout=60)[0].splitlines())
 
 
-# The signals, and what ComfyUI does with each once the bridge is closed: its own way to stop, or none.
+# The signals, and ComfyUI's reaction to each after the bridge is closed: its own way to stop, or none.
 SIGNALS = pytest.mark.parametrize(
     ("number", "ending", "code"),
     [(signal.SIGINT, ["Stopped server"], 0), (signal.SIGTERM, [], -signal.SIGTERM)],

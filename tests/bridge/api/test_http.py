@@ -1,4 +1,4 @@
-"""The HTTP edge: bodies, types, methods and sizes; every refusal in the envelope, never a 500, never in a tab."""
+"""Tests of HTTP bodies, types, methods and sizes: each error has an envelope, is no 500, and reaches no tab."""
 
 from __future__ import annotations
 
@@ -165,11 +165,11 @@ def test_every_command_says_in_a_sentence_what_it_does() -> None:
         assert command.doc.endswith(".") and command.doc[0].isupper(), command.name
 
 
-# -- callers that take too much, or do not go on ------------------------------------------------------------------
+# -- callers at the limits, and callers that stall ----------------------------------------------------------------
 
 
 async def unfinished(house: Any, sent: bytes = b'{"fields"') -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A request whose body goes on no further."""
+    """Send a request whose body stalls."""
     reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
     head = "POST /uiapi/get_fields HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     writer.write(f"{head}Content-Length: {len(sent) + 1000}\r\n\r\n".encode() + sent)

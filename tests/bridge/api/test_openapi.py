@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page: complete, true to the declarations, and served to whoever may ask."""
+"""Tests of the OpenAPI document and its HTML page: complete, consistent with the declarations, and access-checked."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 class Reader(HTMLParser):
-    """What a page loads and how its tags nest."""
+    """Collects the resources an HTML page loads, and checks that its tags are nested correctly."""
 
     VOID = frozenset({"meta", "link", "br"})
 

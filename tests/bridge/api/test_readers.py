@@ -1,4 +1,4 @@
-"""Whoever stops reading, over HTTP or on a websocket, is let go, and nobody else notices."""
+"""Tests of slow readers: they are disconnected, over HTTP and websockets, without effect on others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def frame(payload: bytes) -> bytes:
 
 @pytest.fixture
 async def raw(house: Any) -> AsyncIterator[Any]:
-    """Connections that read what they are told to; cut at the end."""
+    """Raw connections that read only on request; closed at the end."""
     writers: list[asyncio.StreamWriter] = []
 
     async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -41,7 +41,7 @@ async def raw(house: Any) -> AsyncIterator[Any]:
 
 
 async def stalled_subscriber(house: Any, raw: Any, eventually: Any) -> Any:
-    """A program that hears everything and reads nothing of it."""
+    """A program that subscribes to everything and reads nothing."""
     reader, writer = await raw()
     writer.write(UPGRADE)
     await reader.readuntil(b"\r\n\r\n")
@@ -84,7 +84,7 @@ async def test_a_subscriber_that_cannot_be_told_keeps_nobody_from_hearing(
     tab = await house.tab()
     assert (await program.receive_json(timeout=5))["event"] == "webui_connected"
     assert house.bridge.webuis.main_id == tab.client_id
-    assert "could not be told" in caplog.text
+    assert "could not be sent to a subscriber" in caplog.text
     subscriber.end()
 
 
@@ -102,7 +102,7 @@ async def test_a_caller_that_does_not_take_its_answer_is_let_go(
     await eventually(lambda: house.bridge.loads.unread)
     [unread] = house.bridge.loads.unread
     assert sum(house.bridge.loads.bytes.values()) >= 20 * MB
-    # Another caller takes as much, again and again, and is let be.
+    # Another caller that reads as much, repeatedly, stays connected.
     for _ in range(4):
         status, _ = await house.post("get_workflow")
         assert status == 200
@@ -140,7 +140,7 @@ async def test_a_program_that_sends_thousands_of_frames_at_once_leaves_others_th
     while counts[-1] < 2000:
         await asyncio.sleep(0)
         counts.append(sum(entry.count for entry in house.bridge.activity.entries))
-    # A few dozen between two turns of anybody else.
+    # A few dozen between two turns of other tasks.
     assert max(after - before for before, after in itertools.pairwise(counts)) < 100
 
 
@@ -160,7 +160,7 @@ async def test_programs_that_send_thousands_of_frames_together_leave_others_thei
     while counts[-1] < 4000:
         await asyncio.sleep(0)
         counts.append(sum(entry.count for entry in house.bridge.activity.entries))
-    # A few dozen between two turns of anybody else, and one of each.
+    # A few dozen between two turns of other tasks, and one per websocket.
     assert max(after - before for before, after in itertools.pairwise(counts)) < 150
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a command on its way: whom it is carried out for, what is noted of it, and how it ends."""
+"""Tests of dispatch: callers, conditions, the log entry and the end of a command."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_all_that_is_waited_for_is_answered_when_comfyui_ends(
     await eventually(under_way)
     await house.bridge.close()
     answers = {command: await asyncio.wait_for(task, 5) for command, task in asked.items()}
-    # What the tab had begun may have been done; the rest was not.
+    # The request that the tab had received may have been carried out; the others were not.
     assert {command: body["code"] for command, (_, body) in answers.items()} == {
         "run": "shutting_down",
         "get_workflow": "client_disconnected",
@@ -72,7 +72,7 @@ async def test_once_comfyui_ends_nobody_waits_for_a_tab_any_more() -> None:
         assert (caught.value.code, caught.value.status) == ("shutting_down", 503)
 
 
-# -- whom it is carried out for ---------------------------------------------------------------------------------------
+# -- callers and conditions ------------------------------------------------------------------------------------------
 
 
 async def test_a_reading_with_a_key_is_read_anew_each_time(house: House) -> None:
@@ -145,7 +145,7 @@ async def test_a_named_tab_is_asked_and_only_it_may_be_given_what_waits_for_one(
     assert (await house.post("get_fields", {"fields": ["a"], "webui": 9}))[1]["code"] == "unknown_webui"
 
 
-# -- what is noted of it ----------------------------------------------------------------------------------------------
+# -- the activity log -------------------------------------------------------------------------------------------------
 
 
 async def test_what_the_person_does_needs_nobodys_leave_and_is_not_noted(house: House, person: Person) -> None:

@@ -1,4 +1,4 @@
-"""The bridge's faults: each must end as it says."""
+"""Tests of faults during a request: each must end with the documented error."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ async def test_an_unknown_or_ill_typed_parameter_is_a_422_and_reaches_no_tab(
 
 async def test_two_tabs_that_are_duplicates_of_each_other_get_two_ids(house: Any) -> None:
     first = await house.tab()
-    # A duplicated tab may know the id by heart, but not the session, which lives in the page's memory only.
+    # A duplicated tab may know the id, but not the session, which is only in the page's memory.
     second = await house.tab(client_id=first.client_id)
     assert first.client_id != second.client_id
     _status, body = await house.get("webuis")
@@ -250,7 +250,7 @@ async def test_an_answer_that_is_no_unicode_is_answered_all_the_same(house: Any)
     program = await house.program()
     await program.send_json({"type": "request", "id": 1, "command": "get_fields", "data": {"fields": ["a"]}})
     request = await tab.next()
-    # As a file's name from another system, which ComfyUI lists among a node's choices.
+    # Such as a file name from another system that ComfyUI lists among a node's choices.
     manager.respond(request["id"], {"a": "caf\udce9", "b": float("nan")})
     assert (await program.receive_json(timeout=5))["response"] == {"a": "caf\udce9", "b": None}
 

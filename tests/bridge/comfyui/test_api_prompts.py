@@ -1,4 +1,4 @@
-"""API exports with nodes of unknown type, and with numbers that JSON does not have."""
+"""Tests of API exports with nodes of unknown type, and with NaN and Infinity."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MISSING: dict[str, Any] = {
 
 
 def export(images: str) -> dict[str, Any]:
-    """A picture, a node of unknown type that takes it, and a result that takes what is named."""
+    """A picture, a node of unknown type that uses it, and a result that uses the named node."""
     return {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 64}},
         "29:8": {**MISSING, "inputs": {"image": ["1", 0]}},
@@ -143,7 +143,7 @@ def classes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def queued(house: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What ComfyUI was given to run."""
+    """The prompt that was queued."""
     seen: list[Any] = []
 
     async def queue_prompt(self: Comfy, prompt: dict[str, Any]) -> dict[str, Any]:

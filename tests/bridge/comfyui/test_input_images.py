@@ -1,4 +1,4 @@
-"""Pictures sent as a field's value: stored in the input folder under a name that cannot lead anywhere else."""
+"""Tests of pictures as field values: they are stored in the input directory under a safe name."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_what_is_no_picture_is_refused_and_none_of_the_others_is_stored(
         ('"v1.0".image', "v1_0"),
         ("....image", "image"),
         ("Photo.mask", "Photo_mask"),
-        # No file system takes a name of more than 255 bytes.
+        # File systems limit names to 255 bytes.
         (f"{'画' * 200}.image", "画" * 50),
     ],
     ids=ascii,
@@ -187,7 +187,7 @@ async def test_a_dry_run_tells_the_name_of_a_picture_without_storing_it(house: A
 
 
 async def test_a_picture_that_a_run_has_set_stays_whatever_becomes_of_the_run(house: Any, tmp_path: Path) -> None:
-    # This page sets the fields in a step of its own, and then refuses to run.
+    # This page sets the fields in a separate step, and then refuses to run.
     tab = await house.tab()
     tab.on("set_fields", {})
     tab.refuse("execute", "invalid")
@@ -205,7 +205,7 @@ async def test_the_start_takes_away_what_a_killed_write_of_a_picture_left(house:
     assert kept.exists() and not left.exists()
 
 
-# -- pictures as texts ----------------------------------------------------------------------------------------------
+# -- pictures in strings ---------------------------------------------------------------------------------------------
 
 LONG_PNG = PNG + bytes(300)
 BARE = base64.b64encode(LONG_PNG).decode()
@@ -226,7 +226,7 @@ async def test_a_text_that_is_a_picture_is_offered_to_the_tab_as_one(house: Any,
     tab.on("set_fields", {"a.b": {"value": 1}, "Photo.image": {"requested": name, "value": name, "warnings": []}})
     status, body = await house.post("set_fields", {"fields": [["a.b", 1], ["Photo.image", text]]})
     assert (status, body["response"]["Photo.image"]["value"]) == (200, name)
-    # The tab knows which kind of field it is, so it gets both.
+    # The tab knows the kind of field, so it gets both.
     assert tab.requests[0]["data"] == {"fields": [["a.b", 1], ["Photo.image", text]], "pictures": {"1": name}}
     assert (tmp_path / "input" / name).read_bytes() == LONG_PNG
 

@@ -1,4 +1,4 @@
-"""What a run made: its files, by their urls or with their content, or in one sentence why it failed."""
+"""Tests of the outputs of a run: files by URL or content, texts, and failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_prompt_that_describes_its_nodes_oddly_still_answers_its_files(node: A
 
 
 def outputs_under(**ui: Any) -> list[dict[str, Any]]:
-    """What comes back of a node that shows these, less what is the same for all."""
+    """Return the outputs of a node that shows these texts, without the keys that are always the same."""
     prompt = {"9": {"class_type": "Any", "inputs": {}}}
     about = {"node_id": "9", "title": None, "node_type": "Any"}
     made = outputs_of({"prompt": (1, "p1", prompt), "outputs": {"9": ui}})
@@ -49,7 +49,7 @@ def outputs_under(**ui: Any) -> list[dict[str, Any]]:
     [
         (["hello", "you"], ["hello", "you"]),
         (("a tuple",), ["a tuple"]),
-        # ComfyUI takes a bare text apart.
+        # ComfyUI splits a bare string into characters.
         ([*"hello"], ["hello"]),
         (["x"], ["x"]),
         ([1, 2.5, None, True], ["1", "2.5", "true"]),

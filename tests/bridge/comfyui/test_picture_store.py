@@ -1,4 +1,4 @@
-"""The stored pictures by themselves: one file per content, nothing overwritten, and only what is unused removed."""
+"""Tests of the picture store: one file per content, no overwriting, and only unused files are removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOW = 1_000_000_000.0
 
 
 class Used(list[Any]):
-    """What names pictures, and the time, both set by the test."""
+    """The graphs that use pictures, and the time, both set by the test."""
 
     now = NOW
 
@@ -135,7 +135,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 def many(store: PictureStore, folder: Path, count: int) -> list[str]:
-    """That many pictures, the oldest first, all past the time in which every picture stays."""
+    """Store that many pictures, the oldest first, all older than the grace period."""
     names = [keep(store, PNG + number.to_bytes(2, "big")) for number in range(count)]
     for number, name in enumerate(names):
         age(folder / name, NOW - GRACE - 1000 + number)
@@ -156,7 +156,7 @@ def test_pictures_that_prompts_or_graphs_name_stay_however_many_come_after(
     used.append({"nodes": [{"widgets_values": [f"{names[1]} [input]", "image"]}]})
     assert store.tidy() == 2
     assert {*names[:2]} <= names_in(tmp_path)
-    # Once nothing names them they stay for a while: a page that is being reloaded names nothing either.
+    # Unused pictures are kept for a while, since a page that is being reloaded reports none.
     used.clear()
     store.tidy()
     assert {*names[:2]} <= names_in(tmp_path)
@@ -182,7 +182,7 @@ def test_a_picture_that_is_sent_again_counts_as_new(store: PictureStore, tmp_pat
     assert keep(store, PNG + bytes(2)) == names[0]
     assert store.tidy() == 1
     assert names[0] in names_in(tmp_path) and names[1] not in names_in(tmp_path)
-    # Some nodes run anew when a file's time of change differs.
+    # Some nodes run again if a file's modification time changes.
     assert (tmp_path / names[0]).stat().st_mtime_ns == changed
 
 

@@ -1,4 +1,4 @@
-"""How runs end: ComfyUI alone decides, whatever becomes of the tab, and a batch keeps what is done."""
+"""Tests of the end of runs: it does not depend on the tab, and a batch returns what is done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Begin = Callable[..., Awaitable[tuple[Any, asyncio.Task[tuple[int, dict[str, Any
 
 @pytest.fixture
 def begin(house: Any) -> Begin:
-    """Ask for a run, and have its tab begin to submit it: the tab, the answer, and the id of the tab's request."""
+    """Start a run whose tab begins to submit it; returns the tab, the answer, and the id of the tab's request."""
 
     async def ask(**body: Any) -> Any:
         tab = await house.tab()
@@ -36,14 +36,14 @@ def begin(house: Any) -> Begin:
 
 
 async def accept(house: Any, mark: str, prompt_id: str = "p1") -> None:
-    """Have ComfyUI answer the tab's submission."""
+    """Let ComfyUI answer the tab's submission."""
     made = make_mocked_request("POST", "/prompt", headers={"X-Uiapi-Request": mark})
     body = f'{{"prompt_id": "{prompt_id}", "number": 1, "node_errors": {{}}}}'.encode()
     await house.bridge.on_response_prepare(made, web.Response(body=body))
 
 
 def done(executor: Executor, *prompt_ids: str) -> None:
-    """Put prompts into the queue, each with a picture of its own once it is finished."""
+    """Put prompts into the queue, each with a picture once it has ended."""
     for prompt_id in prompt_ids:
         executor.put(prompt_id)
         executor.finish(prompt_id, images=[{"filename": f"{prompt_id}.png", "subfolder": "", "type": "output"}])
@@ -56,7 +56,7 @@ async def answer_of(asked: asyncio.Task[Any]) -> dict[str, Any]:
     return answer
 
 
-# -- whatever becomes of the tab ------------------------------------------------------------------------------------
+# -- tabs that disconnect -------------------------------------------------------------------------------------------
 
 
 async def test_a_run_that_comfyui_has_goes_on_without_its_tab_and_so_do_its_events(
@@ -93,7 +93,7 @@ async def test_a_tab_that_dies_after_comfyui_accepted_its_prompt_has_still_run_i
 ) -> None:
     tab, asked, mark = await begin()
     executor.put()
-    # The tab's own word of what it submits is lost with it, or not.
+    # With and without the tab's own part of the answer.
     house.bridge.webuis.submitting[mark].submission.part = None
     await accept(house, mark)
     await tab.close()
@@ -150,7 +150,7 @@ async def test_a_page_that_fails_over_a_prompt_that_comfyui_has_has_still_run_it
     assert (answer["status"], [one["status"] for one in answer["prompts"]]) == ("partial", ["success", "not_queued"])
 
 
-# -- what ComfyUI itself loses --------------------------------------------------------------------------------------
+# -- results that ComfyUI loses --------------------------------------------------------------------------------------
 
 
 async def test_a_run_whose_result_is_gone_from_the_history_says_so(
@@ -161,7 +161,7 @@ async def test_a_run_whose_result_is_gone_from_the_history_says_so(
     asked = asyncio.create_task(house.post("run"))
     await eventually(lambda: "p1" in house.bridge.runs._runs)
     executor.say("execution_start", {"prompt_id": "p1"})
-    # Finished, and cleared or evicted before anybody could look.
+    # Ended, and removed from the history before it could be read.
     executor.queue.waiting.clear()
     executor.say("status", {})
     status, body = await asyncio.wait_for(asked, 5)
@@ -194,7 +194,7 @@ async def test_a_run_that_comfyui_stops_with_says_so_with_its_prompt(
     assert (status, body["code"], body["details"]["prompt_id"]) == (503, "shutting_down", "p1")
 
 
-# -- a batch keeps what is done -------------------------------------------------------------------------------------
+# -- batches ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_batch_keeps_the_files_of_the_prompts_that_succeed(house: Any, executor: Executor) -> None:

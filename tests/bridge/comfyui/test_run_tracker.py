@@ -1,4 +1,4 @@
-"""Running a workflow: queued by the tab, followed by ComfyUI's events, answered with files or the failure."""
+"""Tests of runs: queued by the tab, tracked by ComfyUI's events, answered with files or the failure."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_all_that_comfyui_said_of_a_run_is_heard_before_its_end(house: Any
     heard: list[str] = []
     runs = house.bridge.runs
     with runs.expecting():
-        # ComfyUI is done before the loop has had a turn in which to hear of any of it.
+        # ComfyUI is done before the loop had a turn to handle any event.
         executor.put()
         executor.say("execution_start", {"prompt_id": "p1"})
         executor.say("execution_success", {"prompt_id": "p1"})

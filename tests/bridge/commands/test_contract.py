@@ -1,4 +1,4 @@
-"""The two lists of commands are one: what Python declares for the tab, the page carries out, and nothing else."""
+"""Tests that Python's tab commands and the page's commands are the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEB = Path(__file__).resolve().parents[3] / "web"
 
 
 def entries(text: str, constant: str) -> set[str]:
-    """The keys of an object that a file exports under that name, each on a line of its own."""
+    """Return the keys of an object that a file exports under that name, one per line."""
     body = re.search(rf"const {constant} = \{{\n(.*?)\n\}};", text, re.S)
     assert body is not None, constant
     return set(re.findall(r"^  (?:async )?([a-z_]+)\s*[:(,]", body[1], re.M))

@@ -1,4 +1,4 @@
-"""What ComfyUI knows of its nodes and does with its queue, asked without a tab."""
+"""Tests of commands on node types and the queue, which need no tab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Without a browser: stale reads for who asks for them, runs of a given or remembered graph, and late answers."""
+"""Tests without a tab: stale reads, runs of a given workflow or a snapshot, and late answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STALE = {"allow_stale": True}
 
 @pytest.fixture
 async def remembered(house: Any, eventually: Any) -> None:
-    """A main tab told its graph and closed."""
+    """A main tab that has sent its graph and closed."""
     tab = await house.tab()
     await tab.ws.send_json({"type": "event", "event": "snapshot", "data": SNAPSHOT})
     await eventually(lambda: house.bridge.webuis.find().snapshot)
@@ -40,7 +40,7 @@ async def remembered(house: Any, eventually: Any) -> None:
 
 @pytest.fixture
 async def queued(house: Any) -> Any:
-    """ComfyUI's /prompt, which remembers what it was sent."""
+    """ComfyUI's /prompt, which records the requests."""
     seen: list[Any] = []
 
     async def prompt(request: web.Request) -> web.Response:
@@ -133,7 +133,7 @@ def test_many_paths_of_a_large_snapshot_are_looked_up_in_a_moment() -> None:
     began = monotonic()
     values = Snapshot({}, {}, nodes, None, 0.0).answer("get_fields", {"fields": paths})
     assert len(values) == len({*paths}) and values["n299.w3"] == 3
-    # Going through all nodes for each path takes five seconds and more.
+    # Searching all nodes for each path would take five seconds or more.
     assert monotonic() - began < 1
 
 

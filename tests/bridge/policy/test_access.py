@@ -1,4 +1,4 @@
-"""Who may do what, by listen address, token, Origin, Sec-Fetch-Site and Host."""
+"""Tests of access by listen address, token, Origin, Sec-Fetch-Site and Host."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_token_is_demanded_of_every_program(authorization: str | None, expecte
 
 
 async def raw_get(house: Any, header: bytes, path: bytes = b"/uiapi/webuis") -> tuple[int, dict[str, Any]]:
-    """Ask with a header as the bytes it is, which aiohttp's client would not send."""
+    """Send a header as raw bytes, which aiohttp's client would refuse."""
     reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
     writer.write(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s\r\n\r\n" % (path, header))
     head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
@@ -133,7 +133,7 @@ async def raw_get(house: Any, header: bytes, path: bytes = b"/uiapi/webuis") -> 
 
 
 class TestServed:
-    """The same on the served bridge."""
+    """The same checks on the served bridge."""
 
     @pytest.mark.parametrize("path", [b"/uiapi/webuis", b"/uiapi/nonsense", b"/uiapi/openapi.json", b"/uiapi/ws"])
     @pytest.mark.parametrize("header", [b"Origin: http://\xff", b"Sec-Fetch-Site: \xff"])
@@ -162,7 +162,7 @@ class TestServed:
 
 
 class TestServedWithAToken:
-    """Beyond loopback, with UIAPI_TOKEN set."""
+    """Listening beyond loopback, with UIAPI_TOKEN set."""
 
     @pytest.fixture
     def guard(self) -> Guard:
@@ -191,7 +191,7 @@ class TestServedWithAToken:
 
 
 class TestServedWithATokenBeyondAscii:
-    """The operator's token is any text; how a program sends it is the program's choice."""
+    """The operator's token may be any text, sent in any form."""
 
     @pytest.fixture
     def guard(self) -> Guard:
@@ -205,7 +205,7 @@ class TestServedWithATokenBeyondAscii:
 
 
 class TestServedWithoutAToken:
-    """Beyond loopback, without one."""
+    """Listening beyond loopback, without a token."""
 
     @pytest.fixture
     def guard(self) -> Guard:

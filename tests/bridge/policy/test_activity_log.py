@@ -1,4 +1,4 @@
-"""The log of what programs do: bounded while nobody looks, and no slower the more it follows."""
+"""Tests of the activity log: it is bounded, and does not become slower with more entries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from comfyui_uiapi.bridge.protocol.subscriptions import Subscriptions
 
 
 class CountedQueue:
-    """ComfyUI's queue, which counts how often it is listed."""
+    """A queue of ComfyUI that counts how often it is listed."""
 
     def __init__(self, size: int) -> None:
         self.waiting: list[Any] = [(number, f"p{number}", {}) for number in range(size)]

@@ -1,4 +1,4 @@
-"""The person's rules: they hold for everything a request makes use of, and damage to them opens nothing."""
+"""Tests of the person's rules: they apply to all kinds a request needs, and a damaged file allows nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 WRITE = ["Canvas.width", 640]
 GRAPH = {"1": {"class_type": "EmptyImage", "inputs": {}}}
 ALLOWED = {kind.value: "allow" for kind in Kind if kind is not Kind.TALK}
-# Requests that make use of more than their command's own kind, and of which kinds.
+# Requests that need more than their command's own kind, with the kinds they need.
 COMPOSITE = [
     ("run", {"fields": [WRITE]}, {"run", "change"}),
     ("run", {"workflow": GRAPH}, {"run", "load"}),
@@ -110,7 +110,7 @@ async def test_a_plan_asks_hosts_only_where_downloads_are_allowed() -> None:
 
 
 def test_every_command_that_writes_or_drives_needs_somebody_s_leave() -> None:
-    """What does not is how pages and programs speak with the server at all."""
+    """The only exceptions are commands of connections."""
     talk = {"webui_ready", "webui_response", "webui_disconnect", "client_disconnect"}
     free = {
         command.name
@@ -150,7 +150,7 @@ async def test_one_question_covers_all_that_a_request_makes_use_of(house: House,
     [question] = [frame["data"] for frame in person.requests]
     assert question["kinds"] == ["change", "run"] and question["once"] is False
     assert question["writes"] == [{"path": "Canvas.width", "value": "640"}]
-    # Only an answer to a question that says so is remembered.
+    # Only answers with the rule `once` are remembered.
     assert house.bridge.approvals.told()["answers"] == []
 
 

@@ -1,4 +1,4 @@
-"""Every limit at its bound and one beyond it: of requests and bytes under way, late answers, names and paths."""
+"""Tests of each limit at its bound and one beyond: pending requests and bytes, late answers, names and paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from comfyui_uiapi.common.errors import UiapiError
 
 
 class _Wire:
-    """A connection that has so much left to send."""
+    """A connection with a given number of bytes left to send."""
 
     def __init__(self, *left: int) -> None:
         self.left = [*left]
@@ -29,7 +29,7 @@ class _Wire:
         self.aborted = True
 
 
-# To the type checker it is any transport.
+# For the type checker it is any transport.
 Wire: Any = _Wire
 
 
@@ -68,7 +68,7 @@ def too_many(work: Any) -> bool:
     return False
 
 
-# -- what an address has under way over HTTP --------------------------------------------------------------------------
+# -- pending HTTP requests of an address --------------------------------------------------------------------------
 
 
 def test_an_address_has_4096_requests_under_way_and_another_one_its_own() -> None:
@@ -106,7 +106,7 @@ def test_a_small_answer_is_out_of_hand_at_once_and_a_large_one_until_it_is_taken
     with Load(loads, "a") as large:
         large.until_taken(wire, SMALL)
     assert loads.requests == {"a": 1} and loads.bytes == {"a": SMALL} and loads.unread == {wire: large}
-    # Whatever is left at the first look is only noted; later some of it must have gone each time.
+    # The first check only notes what is left; at each later one some of it must have been sent.
     assert [timers.fire(), timers.fire()] == [request_limits.FIRST_LOOK, request_limits.TAKE_PAUSE] and loads.requests
     assert timers.fire() == request_limits.TAKE_PAUSE
     assert not loads.requests and not loads.bytes and not loads.unread and not wire.aborted and not timers.set
@@ -198,7 +198,7 @@ async def test_a_header_as_long_as_the_server_takes_is_read_and_a_longer_one_ref
         writer.close()
         return int(answer.split()[1])
 
-    # aiohttp's bound is 8190 bytes, of the value or of the whole line, by its version.
+    # aiohttp's limit is 8190 bytes, of the value or of the whole line, depending on its version.
     assert [await status(length) for length in (0, MAX_NAME + 1, 8000, 9000)] == [200, 200, 200, 400]
     assert {*house.bridge.activity.programs} <= {"unnamed program", "x" * MAX_NAME}
 

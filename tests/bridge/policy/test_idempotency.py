@@ -1,4 +1,4 @@
-"""A request that comes twice with one key is carried out once; late answers and conditions on the graph."""
+"""Tests of idempotency keys (a repeated request is carried out once), late answers and conditions on the graph."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def test_an_answer_too_large_to_keep_is_not_kept_and_the_request_not_repea
 
 async def test_an_error_is_told_again_word_for_word_and_nothing_of_its_request_is_kept(eventually: Any) -> None:
     class Picture(str):
-        """A value that can be watched."""
+        """A value that supports weak references."""
 
     repeats = Repeats(spawn)
     watched = []
@@ -184,7 +184,7 @@ async def test_an_error_is_told_again_word_for_word_and_nothing_of_its_request_i
         return caught.value.envelope()
 
     for _ in range(3):
-        # In a task of its own: before Python 3.11 whoever has caught an error holds its frames for as long as it runs.
+        # In a separate task: before Python 3.11 a coroutine that caught an error keeps its frames while it runs.
         envelope = await asyncio.create_task(told())
         assert envelope["details"] == {"nearest": ["y"]}
         assert (envelope["code"], envelope["error"]) == ("unknown_path", "No x.")
@@ -209,7 +209,7 @@ async def test_requests_under_way_and_kept_answers_take_no_more_memory_than_they
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
-    # Its caller has left, but it goes on and still has its request.
+    # Its caller has disconnected, but it goes on and keeps its request.
     with pytest.raises(UiapiError) as caught:
         await ask("next")
     assert caught.value.code == "too_many"
@@ -223,7 +223,7 @@ async def test_requests_under_way_and_kept_answers_take_no_more_memory_than_they
 
 
 async def test_a_key_costs_as_little_beside_thousands_as_beside_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted in looks at what is remembered: it is not gone through for each request."""
+    """Counts accesses to the remembered keys: they are not searched one by one for each request."""
     looks: list[str] = []
 
     class Watched(idempotency.Entry):

@@ -1,4 +1,4 @@
-"""Idempotency keys at their limits, and what becomes of work that failed or was ended."""
+"""Tests of idempotency keys at their limits, and after failed or cancelled work."""
 
 from __future__ import annotations
 

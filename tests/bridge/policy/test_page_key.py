@@ -1,4 +1,4 @@
-"""Posing as a tab: only pages of this server join as one with a say, whatever a program calls itself."""
+"""Tests of the page key: only pages of this server can join as a tab that decides for the person."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from comfyui_uiapi.common.errors import UiapiError
 from ..conftest import House, Person
 
 LAN = {"Host": "192.168.1.5:8188"}
-# The public name of a proxy with TLS that passes Host on as it came.
+# The public name of a TLS proxy that forwards the Host header unchanged.
 PROXY = {"Host": "comfy.example.org", "Origin": "https://comfy.example.org"}
 
 
@@ -61,7 +61,7 @@ async def test_nobody_else_gets_the_key(house: House) -> None:
     for what, (headers, code) in refused.items():
         status, body = await ask_for_key(house, **headers)
         assert (status, body["code"]) == (403, code), what
-    # What a page can have fetched without an Origin.
+    # Requests that a page can make without an Origin.
     status, body = await house.get("page_key", headers={"Origin": own(house)})
     assert (status, house.bridge.guard.page_key in str(body)) == (404, False)
 
@@ -78,7 +78,7 @@ def test_every_start_has_a_key_of_its_own() -> None:
 
 
 class TestBeyondLoopback:
-    """For other machines."""
+    """A guard of a ComfyUI that other machines can reach."""
 
     @pytest.fixture
     def guard(self) -> Guard:
@@ -110,7 +110,7 @@ class TestBeyondLoopback:
 
 
 class TestWithAToken:
-    """Where the operator has set one."""
+    """A guard with the operator's token."""
 
     @pytest.fixture
     def guard(self) -> Guard:
@@ -149,11 +149,11 @@ def test_a_caller_is_on_this_machine_only_if_nothing_says_otherwise(
     assert is_local(remote, headers) is expected
 
 
-# -- another package's page on this machine: it is served and has no say ------------------------------------------
+# -- a page of another package on this machine: it is served, but does not decide ------------------------------------------
 
 
 async def ready(house: House, **told: Any) -> int:
-    """Say that a page is there that has no key."""
+    """Connect a page that has no key."""
     status, body = await house.post("webui_ready", told)
     assert status == 200
     return int(body["client_id"])
@@ -194,7 +194,7 @@ async def test_a_question_to_the_person_goes_to_no_tab_without_the_key(house: Ho
 async def test_a_tab_without_the_key_does_not_come_back_as_one_that_had_it(house: House, person: Person) -> None:
     lost = house.bridge.webuis.find()
     await person.close()
-    # Known for a moment still, should its page come back.
+    # Kept for a moment, in case its page reconnects.
     assert not lost.connected and lost.client_id in house.bridge.webuis.managers
     posing = await ready(house, client_id=person.client_id)
     assert posing != person.client_id

@@ -1,4 +1,4 @@
-"""A question to the person: what it shows, whom it is put to, how long it waits, and what its answer is worth."""
+"""Tests of questions to the person: their content, tab and timeout, and the effect of the answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHANGE = frozenset({Kind.CHANGE})
 
 
 class Clock:
-    """The loop's own time, which passes as a test says."""
+    """The loop's time, controlled by the test."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop, self._time, self._ahead = loop, loop.time, 0.0
@@ -44,7 +44,7 @@ async def clock() -> Clock:
 
 
 class Desk:
-    """The rules, tabs with a person at them, and programs that want to pass."""
+    """The approvals, tabs with a person, and programs that ask for approval."""
 
     def __init__(self, directory: Path) -> None:
         self.changes = 0
@@ -69,7 +69,7 @@ class Desk:
     async def wants(
         self, program: str = "Blender", kinds: frozenset[Kind] = CHANGE, asks: bool = True, **data: Any
     ) -> asyncio.Task[None]:
-        """A program that wants to set a field."""
+        """Start a program that asks to set a field."""
         command = COMMANDS["set_fields"]
         entry = Entry(len(self.programs), program, Kind.CHANGE, "set_fields", 0, 0)
         request = command.parse({"fields": [["Canvas.width", 640]], **data})
@@ -95,7 +95,7 @@ def rule(desk: Desk, rule: Rule, *kinds: Kind) -> None:
 
 
 async def code_of(task: asyncio.Task[None]) -> str:
-    """How a program fared."""
+    """Return the error code a program got, or "passes"."""
     try:
         await asyncio.wait_for(task, 5)
     except UiapiError as error:
@@ -103,7 +103,7 @@ async def code_of(task: asyncio.Task[None]) -> str:
     return "passes"
 
 
-# -- how long -------------------------------------------------------------------------------------------------------
+# -- time-outs ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("timeout", "limit"), [(None, 300), (1000, 300), (5, 5)])
@@ -176,7 +176,7 @@ async def test_64_questions_wait_at_a_time_and_no_more(desk: Desk) -> None:
     assert len(page.requests) == MAX_ASKED + 1
 
 
-# -- whom it is put to ------------------------------------------------------------------------------------------------
+# -- the tab that asks ------------------------------------------------------------------------------------------------
 
 
 async def test_the_main_tab_is_asked_or_another_one_that_can_put_the_question(desk: Desk) -> None:
@@ -213,12 +213,12 @@ async def test_what_cannot_wait_for_a_person_raises_no_question(desk: Desk) -> N
     rule(desk, Rule.ALWAYS)
     _, page = desk.tab("panel")
     asked = await desk.wants(asks=False)
-    with pytest.raises(UiapiError, match="no GET") as caught:
+    with pytest.raises(UiapiError, match="a GET cannot") as caught:
         await asked
     assert caught.value.details == {"kind": "change"} and page.requests == []
 
 
-# -- what it shows and what its answer is worth -----------------------------------------------------------------------
+# -- the content of a question and its answer -------------------------------------------------------------------------
 
 
 async def test_a_question_shows_the_program_and_what_it_wants(desk: Desk) -> None:
@@ -268,7 +268,7 @@ async def test_only_a_plain_yes_is_one(desk: Desk, answer: Any, expected: str) -
     asked = await desk.wants()
     manager.respond(page.requests[0].request_id, answer)
     assert await code_of(asked) == expected
-    # With this rule the next one is asked about again.
+    # With this rule the next request is asked about again.
     assert desk.approvals.answers == {} and not (await desk.wants()).done()
 
 
@@ -285,7 +285,7 @@ async def test_an_answer_given_once_holds_for_that_program_and_kind(desk: Desk, 
     assert desk.approvals.told()["answers"] == [{"program": "Blender", "kind": "change", "allowed": allowed}]
     assert not (await desk.wants("Krita")).done()
     both = await desk.wants(kinds=CHANGE | {Kind.RUN})
-    # What was refused needs no question; what was allowed leaves the other kind to ask about.
+    # A refused kind needs no question; if one kind was allowed, only the other is asked about.
     if allowed:
         assert page.requests[-1].data["kinds"] == ["run"]
     else:
@@ -323,7 +323,7 @@ async def test_answers_are_forgotten_of_a_program_of_a_kind_or_both(
     assert set(desk.approvals.answers) == left and desk.changes == before + 1
 
 
-# -- what needs no question -------------------------------------------------------------------------------------------
+# -- without a question -----------------------------------------------------------------------------------------------
 
 
 async def test_only_a_rule_that_changes_forgets_the_answers_to_it(desk: Desk) -> None:

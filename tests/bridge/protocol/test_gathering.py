@@ -1,4 +1,4 @@
-"""Frames that go to a tab, and come from it, several as one."""
+"""Tests of several frames in one message, to a tab and from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COUNT = 100
 
 
 async def pipelined(house: Any, program: Any) -> list[dict[str, Any]]:
-    """COUNT requests in one go, and their answers in the order they came."""
+    """Send COUNT requests at once, and return their answers in the order received."""
     for number in range(COUNT):
         data = {"fields": [f"A.field{number}"]}
         await program.send_json({"type": "request", "id": number, "command": "get_fields", "data": data})

@@ -1,4 +1,4 @@
-"""Events reach those they concern, in order, and a tab tells only what somebody wants to hear."""
+"""Tests of subscriptions: events reach their subscribers in order, and tabs only send events that have one."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_websocket_hears_of_a_bounded_number_of_paths(house: Any) -> Non
 
 
 def test_an_event_costs_as_little_with_a_million_paths_as_with_few() -> None:
-    """Counted in looks at paths: each subscriber's own are not gone through one by one."""
+    """Counts accesses to paths: those of each subscriber are not compared one by one."""
     looks: list[str] = []
 
     class Watched(str):

@@ -1,4 +1,4 @@
-"""Pages that speak only ComfyUI's own websocket: they serve every graph route and are missed when they go."""
+"""Tests of pages on ComfyUI's own websocket: they serve all graph routes, and their disconnection is noticed."""
 
 from __future__ import annotations
 

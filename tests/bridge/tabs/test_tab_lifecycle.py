@@ -1,4 +1,4 @@
-"""Coming and going: main election and fail-over, buffering, cleanup, several tabs at once, and nothing left behind."""
+"""Tests of connecting and disconnecting tabs: the main tab, buffering, clean-up and several tabs at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from comfyui_uiapi.common.errors import UiapiError
 
 
 class Wire:
-    """A transport that remembers."""
+    """A transport that records what is sent."""
 
     kind = "wire"
 
@@ -339,7 +339,7 @@ async def test_reconnects_leave_no_file_descriptor_task_or_manager_behind(
     for _ in range(times // 2):
         await cycle()
     await eventually(settled)
-    # The look itself runs in a task of its own.
+    # The check itself runs in a separate task.
     await eventually(lambda: len(asyncio.all_tasks() - tasks) <= 1)
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= files

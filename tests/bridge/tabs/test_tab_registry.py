@@ -1,4 +1,4 @@
-"""Which tabs there are, how much each may be asked, and what becomes of it when they come and go."""
+"""Tests of the registry of tabs: limits, the main tab, and requests while tabs connect and disconnect."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_a_tab_has_4096_requests_to_answer_and_no_more(buffered: bool) -> 
     with pytest.raises(UiapiError, match="4096 requests") as caught:
         await manager.request("get_fields", {}, 60)
     assert caught.value.status == 429
-    # Where one has ended there is room for one.
+    # A request that has ended makes room for another.
     tasks[0].cancel()
     await asyncio.gather(tasks[0], return_exceptions=True)
     assert page.cancelled == [request.request_id for request in page.requests[:1]]
@@ -100,7 +100,7 @@ async def test_the_first_tab_is_the_main_one_and_the_next_when_it_goes() -> None
     first.disconnect()
     assert webuis.main_id is None and code_of(webuis.find) == "no_webui"
     assert webuis.find(third.client_id, wait=True) is webuis.find(wait=True) is webuis.lobby
-    # Whoever comes first after that is main.
+    # The next tab that connects is the main one.
     fourth, _ = connected(webuis)
     assert webuis.find() is fourth
 
@@ -110,7 +110,7 @@ async def test_a_tab_that_went_is_forgotten_unless_it_or_another_of_its_id_has_c
     manager, _ = connected(webuis)
     manager.disconnect()
     await eventually(lambda: not webuis.managers)
-    # Its clean-up comes when another has its id already.
+    # Its clean-up runs when another tab already has its id.
     manager.disconnect()
     other, _ = connected(webuis, manager.client_id)
     webuis._drop(manager)
@@ -162,7 +162,7 @@ async def test_of_what_a_page_says_of_itself_the_known_texts_are_kept_and_not_wi
 
 
 class TestAskAll:
-    """One question to every tab."""
+    """Send one request to all tabs."""
 
     async def test_the_first_yes_ends_the_other_questions(self) -> None:
         webuis = Webuis()
