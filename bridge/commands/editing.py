@@ -127,7 +127,6 @@ class AddNode(Request):
     """The node to create."""
 
     subjects = ("fields", "title", "type")
-
     type: str = Field(min_length=1, max_length=500, description="Find it with search_nodes.")
     title: Title | None = None
     pos: Point | None = Field(None, description="Default: next to the other nodes.")
@@ -145,7 +144,6 @@ class NodesRequest(Request):
     """The nodes."""
 
     subjects = ("nodes",)
-
     nodes: Nodes
 
 
@@ -153,7 +151,6 @@ class SetNode(Request):
     """The changes to a node; anything left out is unchanged."""
 
     subjects = ("node",)
-
     node: NodePath
     title: Title | None = None
     pos: Point | None = None
@@ -177,7 +174,6 @@ class Disconnect(Request):
     """The links to remove: that of an input, all of an output, or one by its ends."""
 
     subjects = ("field",)
-
     field: Path | LinkEnds
 
 
@@ -185,7 +181,6 @@ class AddGroup(Request):
     """The group to create: around nodes, or with the given `bounding`."""
 
     subjects = ("nodes", "title")
-
     title: Title
     nodes: Nodes | None = None
     bounding: Box | None = None
@@ -196,7 +191,6 @@ class SetGroup(Request):
     """The changes to a group."""
 
     subjects = ("title", "group")
-
     group: NodePath = Field(description="Its title or #id.")
     title: Title | None = None
     pos: Point | None = None
@@ -209,7 +203,6 @@ class RemoveGroup(Request):
     """The group."""
 
     subjects = ("group",)
-
     group: NodePath = Field(description="Its title or #id.")
 
 
@@ -217,7 +210,6 @@ class Arrange(Request):
     """The nodes to arrange; default: all."""
 
     subjects = ("nodes",)
-
     nodes: Nodes | None = None
 
 
@@ -225,7 +217,6 @@ class ConvertToSubgraph(Request):
     """The nodes to put into a subgraph."""
 
     subjects = ("nodes",)
-
     nodes: Nodes
     title: Title | None = None
 
@@ -234,7 +225,6 @@ class OneNode(Request):
     """The node."""
 
     subjects = ("node",)
-
     node: NodePath
 
 
@@ -249,7 +239,6 @@ class Batch(Request):
     """The commands, in their order."""
 
     subjects = ("commands",)
-
     commands: list[BatchCommand] = Field(min_length=1, max_length=10_000)
     dry_run: bool = Field(False, description="Only return the changes, without making them.")
 
@@ -277,7 +266,6 @@ class NameSnapshot(Request):
     """The name of the snapshot."""
 
     subjects = ("name",)
-
     name: Title | None = None
 
 
@@ -285,7 +273,6 @@ class OneSnapshot(Request):
     """The snapshot."""
 
     subjects = ("snapshot",)
-
     snapshot: str = Field(min_length=1, max_length=1000, description="Its id or name.")
 
 

@@ -43,7 +43,6 @@ class RunRequest(Request):
     """The fields or workflow to use, and the options of the run."""
 
     subjects = ("fields",)
-
     fields: list[Write] | None = Field(None, max_length=10_000, description=WRITES)
     workflow: Workflow | None = Field(None, description=f"The workflow to open in the tab before the run. {FORMATS}")
     wait: bool = Field(True, description="Wait until ComfyUI is done, and return the created files.")

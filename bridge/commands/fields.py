@@ -34,7 +34,6 @@ class GetFields(Request):
     """The fields to read."""
 
     subjects = ("fields",)
-
     fields: list[Path] = Field(max_length=10_000, description="The field paths.")
 
 
@@ -63,7 +62,6 @@ class SetConnection(Request):
     """The output and the input to link."""
 
     subjects = ("field",)
-
     field: tuple[Path, Path] = Field(description="[from, to], such as [Title.outputs[0], Other.inputs[0]].")
 
 
@@ -86,7 +84,6 @@ class LoadWorkflow(Request):
     """The workflow to open, in UI or API format."""
 
     subjects = ("name",)
-
     workflow: Workflow = Field(description=FORMATS)
     name: str | None = Field(None, max_length=300, description="The name of the workflow's tab.")
 
@@ -95,7 +92,6 @@ class SendWorkflow(Request):
     """The workflow to offer to the people at all connected tabs."""
 
     subjects = ("title",)
-
     workflow: Workflow = Field(description=FORMATS)
     message: str | None = Field(None, max_length=10_000, description="The text of the dialog.")
     title: str | None = Field(None, max_length=300, description="The heading of the dialog.")

@@ -23,7 +23,6 @@ class SearchNodes(Request):
     """The conditions for node types, all of which must match."""
 
     subjects = ("query",)
-
     query: str = Field("", max_length=500, description="Words in its name, title, category or description.")
     category: str = Field("", max_length=200, description='Such as "image" or "sampling/custom_sampling".')
     input_type: str = Field("", max_length=200, description='The type of an input, such as "IMAGE".')
@@ -35,7 +34,6 @@ class NodeInfo(Request):
     """The node type."""
 
     subjects = ("type",)
-
     type: str = Field(min_length=1, max_length=500)
 
 

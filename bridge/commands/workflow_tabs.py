@@ -48,7 +48,6 @@ class NewTab(Request):
     """The name of the new tab."""
 
     subjects = ("name",)
-
     name: TabName | None = None
 
 
@@ -56,7 +55,6 @@ class OpenTab(Request):
     """One of the person's saved workflows."""
 
     subjects = ("path",)
-
     path: TabName = Field(description="Its path in the page's workflow list, such as flux/portrait.json.")
 
 
@@ -64,7 +62,6 @@ class WhichTab(Request):
     """The workflow tab."""
 
     subjects = ("tab",)
-
     tab: TabName = Field(description="Its id, path or name.")
 
 
@@ -72,7 +69,6 @@ class RenameTab(Request):
     """The workflow tab and its new name."""
 
     subjects = ("tab", "name")
-
     tab: TabName | None = Field(None, description=WHICH)
     name: TabName
 
@@ -81,7 +77,6 @@ class SaveTab(Request):
     """The workflow tab and the name to save it under."""
 
     subjects = ("tab", "name")
-
     tab: TabName | None = Field(None, description=WHICH)
     name: TabName | None = Field(None, description="Default: its current name.")
     overwrite: bool = Field(False, description="Replace another workflow with that name.")
@@ -91,7 +86,6 @@ class CloseTab(Request):
     """The workflow tab."""
 
     subjects = ("tab",)
-
     tab: TabName = Field(description="Its id, path or name.")
     discard: bool = Field(False, description="Close it even if it has unsaved changes.")
 
@@ -100,7 +94,6 @@ class Screenshot(Request):
     """The nodes to show, or the current view of the canvas by default; sizes in pixels."""
 
     subjects = ("nodes",)
-
     nodes: list[NodePath] | None = Field(None, min_length=1, max_length=1000)
     width: int | None = Field(None, ge=16, le=8192)
     height: int | None = Field(None, ge=16, le=8192)

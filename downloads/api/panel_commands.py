@@ -33,7 +33,6 @@ class Address(Request):
     """Where a model may be had."""
 
     subjects = ("name",)
-
     name: str = Field(min_length=1, max_length=500)
     directory: str | None = None
     url: str = Field(min_length=1, max_length=4000)

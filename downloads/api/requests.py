@@ -39,7 +39,6 @@ class DownloadModel(Request):
     """One model."""
 
     subjects = ("model_name",)
-
     model_name: str = Field(min_length=1, description="The file's name, with its subfolder.")
     model_def: Definition = Field(description="A url or a model definition; its `directory` names the folder.")
     overwrite: bool = Field(False, description="Replace a file that is there.")
@@ -48,8 +47,7 @@ class DownloadModel(Request):
 class DownloadId(Request):
     """A download."""
 
-    subjects = ("download_id",)
-
+    subjects: ClassVar[tuple[str, ...]] = ("download_id",)
     download_id: str
 
 
@@ -57,7 +55,6 @@ class DownloadPart(DownloadId):
     """A download, or one model of it."""
 
     subjects = ("model_name", "download_id")
-
     older: ClassVar = {"model": "model_name"}
 
     model_name: str | None = Field(None, description="Only this model; all of them if left out.")
@@ -67,7 +64,6 @@ class ModelName(Request):
     """A model by its name; `folder/name` says which where several folders have one."""
 
     subjects = ("model_name",)
-
     older: ClassVar = {"name": "model_name"}
 
     model_name: str
@@ -77,7 +73,6 @@ class AddModelUrl(Request):
     """Where a model can be had."""
 
     subjects = ("model_name",)
-
     older: ClassVar = {"model_type": "directory"}
 
     model_name: str = Field(min_length=1)
@@ -89,7 +84,6 @@ class RemoveModelUrl(Request):
     """A name in the map."""
 
     subjects = ("model_name",)
-
     model_name: str
 
 
@@ -97,7 +91,6 @@ class GetModelUrl(Request):
     """One model or several to ask the person for."""
 
     subjects = ("model_name", "model_names")
-
     older: ClassVar = {"ckpt_name": "model_name", "ckpt_names": "model_names"}
 
     model_name: str | None = None

@@ -54,7 +54,7 @@ async def test_bytes_are_synced_before_they_take_the_files_place_and_the_folder_
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-async def test_a_write_that_the_disk_refuses_leaves_the_old_file_and_nothing_beside_it(
+async def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     path = tmp_path / "kept.json"
@@ -160,7 +160,7 @@ async def test_a_write_that_fails_after_its_caller_left_is_logged(
     assert "No space left" in caplog.text and os.listdir(tmp_path) == []
 
 
-def test_what_is_being_written_right_now_is_not_swept_away(tmp_path: Path) -> None:
+def test_a_write_in_progress_is_not_swept_away(tmp_path: Path) -> None:
     young, old = tmp_path / ".a.json.1.tmp", tmp_path / ".a.json.2.tmp"
     for path, age in ((young, 3), (old, 60)):
         path.write_text("{")
@@ -170,7 +170,7 @@ def test_what_is_being_written_right_now_is_not_swept_away(tmp_path: Path) -> No
     assert young.exists() and not old.exists()
 
 
-def test_only_what_a_killed_write_left_is_taken_away(tmp_path: Path) -> None:
+def test_only_temporary_files_of_killed_writes_are_removed(tmp_path: Path) -> None:
     names = [".model_urls.json.a1.tmp", ".model_urls.json.b2.tmp", "model_urls.json", ".other.tmp"]
     for name in names:
         (tmp_path / name).write_text("{")
@@ -180,7 +180,7 @@ def test_only_what_a_killed_write_left_is_taken_away(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
 
 
-async def test_a_write_that_is_cancelled_anywhere_leaves_no_descriptor_and_no_file_beside(tmp_path: Path) -> None:
+async def test_a_cancelled_write_leaves_no_descriptor_and_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "kept.json"
     await write_json(path, {"number": -1})
     before = len(os.listdir("/dev/fd"))

@@ -19,13 +19,13 @@ def test_a_long_value_is_shown_by_its_beginning_and_its_length(value: Any) -> No
     assert shown.endswith(" characters)") and len(shown) < SHOWN
 
 
-def test_long_texts_in_what_comfyui_says_are_cut_and_nothing_else_is() -> None:
+def test_only_long_texts_in_comfyuis_messages_are_cut() -> None:
     said = {"type": "x", "extra_info": {"received_value": "y" * 5000, "limits": [1, 2.5, None]}}
     shown = cut_texts(said)
     assert shown["extra_info"] == {"received_value": "y" * 100 + "… (5000 characters)", "limits": [1, 2.5, None]}
     assert shown["type"] == "x"
 
 
-def test_a_sentence_of_somebody_else_has_an_end() -> None:
+def test_a_foreign_error_message_is_limited() -> None:
     assert sentence("a node failed") == "a node failed"
     assert len(sentence("z" * 10**6)) < SENTENCE + 50

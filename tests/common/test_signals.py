@@ -75,7 +75,7 @@ def test_the_bridge_is_closed_before_the_loop_ends(number: int, ending: list[str
 
 
 @SIGNALS
-def test_what_does_not_close_is_not_waited_for(number: int, ending: list[str], code: int) -> None:
+def test_a_bridge_that_does_not_close_is_not_waited_for(number: int, ending: list[str], code: int) -> None:
     with running(close="await asyncio.sleep(600)") as process:
         process.send_signal(number)
         assert rest(process) == ["closing", *ending]
@@ -108,7 +108,7 @@ def test_a_second_signal_ends_at_once(number: int, ending: list[str], code: int,
 
 
 @SIGNALS
-def test_who_handles_a_signal_already_goes_on_doing_so(number: int, ending: list[str], code: int) -> None:
+def test_an_existing_signal_handler_is_kept(number: int, ending: list[str], code: int) -> None:
     before = f"signal.signal({int(number)}, lambda *_: print('mine', flush=True) or sys.exit())"
     with running(before=before) as process:
         process.send_signal(number)

@@ -18,7 +18,7 @@ NO_OBJECTS = [b"no json", b"[]", b"7", b'"x"', b"null", b"\xff\xfe", b'{"a": NaN
 
 
 @pytest.mark.parametrize("body", NO_OBJECTS)
-async def test_what_is_no_json_object_is_malformed(house: Any, body: bytes) -> None:
+async def test_anything_but_a_json_object_is_malformed(house: Any, body: bytes) -> None:
     tab = await house.tab()
     headers = {"Content-Type": "application/json"}
     async with house.session.post(house.url("/uiapi/get_fields"), data=body, headers=headers) as response:
@@ -34,7 +34,7 @@ async def test_deeply_nested_json_is_refused_like_any_other(house: Any) -> None:
         assert response.status == 400
 
 
-async def test_a_form_is_told_to_come_as_json(house: Any) -> None:
+async def test_a_form_is_refused_with_a_hint_to_send_json(house: Any) -> None:
     async with house.session.post(house.url("/uiapi/get_fields"), data={"fields": "a"}) as response:
         envelope = await response.json()
     assert (response.status, envelope["code"]) == (415, "unsupported_type")
@@ -92,7 +92,7 @@ async def test_a_flood_of_unknown_keys_is_refused_without_reading_or_listing_the
     assert "100 keys" in problem["message"] and "100 keys" in envelope["error"]
 
 
-async def test_of_many_problems_a_few_are_told_and_of_a_long_name_its_beginning(house: Any) -> None:
+async def test_reported_problems_and_their_field_names_are_limited(house: Any) -> None:
     status, envelope = await house.post("get_fields", {"fields": [1] * 1000})
     details = envelope["details"]
     assert (status, len(details["problems"]), details["problems_total"]) == (422, MAX_PROBLEMS, 1000)
@@ -133,7 +133,7 @@ async def test_a_body_may_be_empty_where_nothing_is_needed(house: Any) -> None:
         assert (response.status, (await response.json())["response"]) == (200, {"output": {}})
 
 
-async def test_a_defect_of_ours_is_answered_in_the_envelope_with_a_reference_and_without_its_text(
+async def test_an_internal_error_has_an_envelope_with_a_reference_and_no_details_of_it(
     house: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken() -> Any:
@@ -147,7 +147,7 @@ async def test_a_defect_of_ours_is_answered_in_the_envelope_with_a_reference_and
     assert (await house.get("webuis"))[0] == 200
 
 
-async def test_flat_commands_answer_beside_the_status_and_others_under_response(house: Any) -> None:
+async def test_flat_answers_are_on_the_level_of_the_status_and_others_under_response(house: Any) -> None:
     tab = await house.tab()
     tab.on("load_workflow", {"loaded": True, "message": "done"})
     _status, body = await house.post("load_workflow", {"workflow": {"nodes": []}})
@@ -160,7 +160,7 @@ def test_no_error_code_has_the_status_that_clients_repeat_by_themselves() -> Non
     assert 408 not in STATUS.values()
 
 
-def test_every_command_says_in_a_sentence_what_it_does() -> None:
+def test_every_command_is_described_in_a_sentence() -> None:
     for command in COMMANDS.values():
         assert command.doc.endswith(".") and command.doc[0].isupper(), command.name
 
@@ -199,7 +199,7 @@ async def test_a_body_that_cannot_be_unpacked_is_malformed(
     assert not [record for record in caplog.records if record.name == "uiapi"]
 
 
-async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_defect(
+async def test_a_caller_that_disconnects_within_a_body_is_no_internal_error(
     house: Any, eventually: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, writer = await unfinished(house)

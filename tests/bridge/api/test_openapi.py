@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 ROUTES = [command for command in COMMANDS.values() if command.route]
 
 
-async def test_the_document_is_served_whole(house: Any) -> None:
+async def test_the_complete_document_is_served(house: Any) -> None:
     status, body = await house.get("openapi.json")
     assert status == 200 and body == document()
 
@@ -105,7 +105,7 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-async def test_the_page_tells_every_command_and_loads_nothing(house: Any) -> None:
+async def test_the_page_lists_every_command_and_loads_nothing(house: Any) -> None:
     async with house.session.get(house.url("/uiapi/docs")) as response:
         assert response.status == 200 and response.content_type == "text/html"
         reader = Reader()

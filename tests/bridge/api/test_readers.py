@@ -55,7 +55,7 @@ async def stalled_subscriber(house: Any, raw: Any, eventually: Any) -> Any:
     return writer
 
 
-async def test_a_subscriber_that_stalls_and_sends_too_much_takes_nobody_along(
+async def test_a_stalled_subscriber_that_sends_too_much_affects_no_other(
     house: Any, raw: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket_connection, "CLOSE_TIMEOUT", 0.2)
@@ -71,7 +71,7 @@ async def test_a_subscriber_that_stalls_and_sends_too_much_takes_nobody_along(
     assert len(house.bridge.subscriptions) == 0
 
 
-async def test_a_subscriber_that_cannot_be_told_keeps_nobody_from_hearing(
+async def test_a_failing_subscriber_does_not_keep_events_from_others(
     house: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(event: str, data: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ async def test_a_subscriber_that_cannot_be_told_keeps_nobody_from_hearing(
     subscriber.end()
 
 
-async def test_a_caller_that_does_not_take_its_answer_is_let_go(
+async def test_a_caller_that_does_not_read_its_answer_is_disconnected(
     house: Any, raw: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_limits, "FIRST_LOOK", 0.05)
@@ -164,7 +164,7 @@ async def test_programs_that_send_thousands_of_frames_together_leave_others_thei
     assert max(after - before for before, after in itertools.pairwise(counts)) < 150
 
 
-async def test_a_tab_that_tells_thousands_of_things_in_one_message_leaves_others_their_turn(house: Any) -> None:
+async def test_thousands_of_frames_in_one_message_of_a_tab_leave_turns_to_others(house: Any) -> None:
     tab, heard = await house.tab(), [0]
 
     def hear(event: str, data: dict[str, Any]) -> None:

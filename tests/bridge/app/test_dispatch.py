@@ -18,7 +18,7 @@ Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 QUEUED = {"prompt_id": "p1", "number": 1, "node_errors": {}}
 
 
-async def test_all_that_is_waited_for_is_answered_when_comfyui_ends(
+async def test_every_pending_request_is_answered_when_comfyui_stops(
     house: House, person: Person, executor: Executor, eventually: Eventually
 ) -> None:
     person.on("execute", QUEUED)
@@ -51,7 +51,7 @@ async def test_all_that_is_waited_for_is_answered_when_comfyui_ends(
     assert answers["run"][1]["details"] == {"prompt_id": "p1"}
 
 
-async def test_a_task_of_the_bridge_that_is_ended_leaves_nobody_without_an_answer() -> None:
+async def test_a_cancelled_task_of_the_bridge_still_answers_its_callers() -> None:
     task = asyncio.create_task(asyncio.sleep(60))
     waiting, leaving = (asyncio.create_task(outcome(task)) for _ in range(2))
     await asyncio.sleep(0)
@@ -63,7 +63,7 @@ async def test_a_task_of_the_bridge_that_is_ended_leaves_nobody_without_an_answe
         await waiting
 
 
-async def test_once_comfyui_ends_nobody_waits_for_a_tab_any_more() -> None:
+async def test_no_request_waits_for_a_tab_after_comfyui_has_stopped() -> None:
     webuis = Webuis()
     webuis.close()
     for wait in (False, True):
@@ -75,7 +75,7 @@ async def test_once_comfyui_ends_nobody_waits_for_a_tab_any_more() -> None:
 # -- callers and conditions ------------------------------------------------------------------------------------------
 
 
-async def test_a_reading_with_a_key_is_read_anew_each_time(house: House) -> None:
+async def test_a_read_with_an_idempotency_key_is_carried_out_each_time(house: House) -> None:
     tab = await house.tab()
     answers = iter([{"a": 1}, {"a": 2}])
     tab.on("get_fields", lambda data: next(answers))
@@ -84,7 +84,7 @@ async def test_a_reading_with_a_key_is_read_anew_each_time(house: House) -> None
         assert body["response"] == {"a": value} and "repeated" not in body
 
 
-async def test_what_only_steers_the_bridge_stays_here_and_the_rest_goes_on_as_it_came(house: House) -> None:
+async def test_keys_for_the_bridge_are_not_passed_on_to_the_tab_and_all_others_are(house: House) -> None:
     tab = await house.tab(capabilities=["tabs", "revisions"])
     tab.on("set_fields", {"a": {"requested": 1, "value": 1, "warnings": []}})
     steering = {"client_id": "x", "verbose": True, "webui": tab.client_id, "timeout": 9, "idempotency_key": "k"}
@@ -104,7 +104,7 @@ async def test_a_condition_goes_to_a_page_that_checks_it_or_to_none(house: House
     assert next(iter(condition)) in body["error"]
 
 
-async def test_what_the_tab_says_of_its_graph_comes_beside_the_answer_of_every_form(house: House) -> None:
+async def test_revision_and_workflow_tab_are_part_of_flat_and_other_answers(house: House) -> None:
     tab = await house.tab(capabilities=["revisions"])
     for command, data, answer in (
         ("get_fields", {"fields": ["a"]}, {"a": 1}),
@@ -120,7 +120,7 @@ async def test_what_the_tab_says_of_its_graph_comes_beside_the_answer_of_every_f
 
 
 @pytest.mark.parametrize(("timeout", "seconds"), [(None, 30), (0.05, 0.05)])
-async def test_a_command_waits_its_usual_time_or_as_long_as_its_caller_says(
+async def test_a_command_waits_its_default_timeout_or_that_of_the_request(
     house: House, timeout: float | None, seconds: float
 ) -> None:
     tab = await house.tab()
@@ -134,7 +134,7 @@ async def test_a_command_waits_its_usual_time_or_as_long_as_its_caller_says(
     assert (status, body.get("code")) == ((200, None) if timeout is None else (504, "timeout"))
 
 
-async def test_a_named_tab_is_asked_and_only_it_may_be_given_what_waits_for_one(house: House) -> None:
+async def test_a_named_tab_gets_the_request_also_if_it_connects_later(house: House) -> None:
     asked = asyncio.create_task(house.post("get_fields", {"fields": ["a"], "webui": 2, "wait_for_webui": True}))
     first = await house.tab()
     second = await house.tab()
@@ -148,7 +148,7 @@ async def test_a_named_tab_is_asked_and_only_it_may_be_given_what_waits_for_one(
 # -- the activity log -------------------------------------------------------------------------------------------------
 
 
-async def test_what_the_person_does_needs_nobodys_leave_and_is_not_noted(house: House, person: Person) -> None:
+async def test_commands_of_the_person_need_no_approval_and_are_not_logged(house: House, person: Person) -> None:
     await person.ask("panel_decide", paused=True, rules={"read": "refuse", "change": "refuse"})
     answer = await person.ask("node_info", type="NoSuchNode")
     assert answer["code"] == "unknown_node_type" and not house.bridge.activity.entries
@@ -158,7 +158,7 @@ async def test_what_the_person_does_needs_nobodys_leave_and_is_not_noted(house: 
     assert [entry.code for entry in house.bridge.activity.entries] == ["refused_by_person"]
 
 
-async def test_a_command_that_is_called_off_is_noted_as_cancelled_and_one_that_is_done_as_done(
+async def test_the_log_has_a_cancelled_command_as_cancelled_and_a_finished_one_as_done(
     house: House, eventually: Eventually
 ) -> None:
     tab = await house.tab()
@@ -184,7 +184,7 @@ async def test_changes_that_a_tab_reports_belong_to_the_command_that_was_sent_to
     assert house.bridge.activity._requests[request["id"]].program == "Krita"
 
 
-def test_the_panels_own_commands_are_found_for_a_tab_only_and_those_asked_of_tabs_for_nobody() -> None:
+def test_panel_commands_are_only_for_tabs_and_internal_ones_for_no_caller() -> None:
     assert find_command("panel_decide", panel=True).name == "panel_decide"
     assert find_command("get_fields").name == find_command("get_fields", panel=True).name == "get_fields"
     for name, panel in (("panel_decide", False), ("approve", False), ("approve", True), ("nonsense", True)):

@@ -20,7 +20,7 @@ BLENDER = {"headers": {"User-Agent": "Blender"}}
 WRITE = {"fields": [["Canvas.width", 640]]}
 
 
-async def test_the_panel_hears_the_names_of_programs_what_they_did_and_how_often(house: House, person: Person) -> None:
+async def test_the_panel_gets_programs_with_their_commands_and_rates(house: House, person: Person) -> None:
     assert (await person.ask("panel_watch"))["response"]["entries"] == []
     for _ in range(3):
         await house.post("get_fields", {"fields": ["Canvas.width"]}, **BLENDER)
@@ -32,7 +32,7 @@ async def test_the_panel_hears_the_names_of_programs_what_they_did_and_how_often
     assert program["rate"] == pytest.approx(0.3)
 
 
-async def test_a_change_is_told_with_what_was_there_before(house: House, person: Person) -> None:
+async def test_the_log_has_the_previous_value_of_a_change(house: House, person: Person) -> None:
     await person.ask("panel_watch")
     await house.post("set_fields", WRITE, **BLENDER)
     request = next(frame for frame in person.requests if frame["command"] == "set_fields")
@@ -47,7 +47,7 @@ async def test_a_change_is_told_with_what_was_there_before(house: House, person:
     assert (await person.ask("panel_watch"))["response"]["entries"][-1]["changes"] == entry["changes"]
 
 
-async def test_a_failure_is_told_with_its_code(house: House, person: Person) -> None:
+async def test_the_log_has_the_code_of_a_failure(house: House, person: Person) -> None:
     await house.get("connection_status", **BLENDER)
     await house.post("node_info", {"type": "NoSuchNode"}, **BLENDER)
     [entry] = (await person.ask("panel_watch"))["response"]["entries"]
@@ -137,14 +137,14 @@ async def test_a_question_is_taken_back_when_its_program_has_gone(house: House, 
     assert (await person.next("cancel"))["id"] == asked["id"]
 
 
-async def test_a_question_nobody_answers_is_a_timeout_and_changes_nothing(house: House, person: Person) -> None:
+async def test_an_unanswered_question_times_out_and_changes_nothing(house: House, person: Person) -> None:
     await person.ask("panel_decide", rules={"change": "always"})
     status, refused = await house.post("set_fields", {**WRITE, "timeout": 0.05})
     assert (status, refused["code"]) == (504, "timeout")
     assert not [frame for frame in person.requests if frame["command"] == "set_fields"]
 
 
-async def test_who_waits_for_the_same_answer_waits_as_long_as_they_themselves_said(
+async def test_requests_that_share_a_question_keep_their_own_timeouts(
     house: House, person: Person, eventually: Eventually
 ) -> None:
     await person.ask("panel_decide", rules={"change": "once"})
@@ -215,7 +215,7 @@ async def test_the_log_the_programs_and_their_texts_are_bounded() -> None:
     assert entry.changes[0]["cut"] and entry.changes[0]["before"] == "b" * MAX_TEXT + "… (5000 characters)"
 
 
-async def test_a_change_that_the_page_has_shortened_is_not_taken_for_whole() -> None:
+async def test_a_value_that_the_page_has_shortened_is_marked_as_cut() -> None:
     activity = Activity()
     command = COMMANDS["set_fields"]
     entry = activity.begin("program", command, command.parse({"field": ["a.b", 1]}))

@@ -104,7 +104,7 @@ async def test_a_client_that_reconnects_before_its_old_socket_closes_keeps_the_n
     assert (status, body["response"]) == (200, {"a.b": "new"})
 
 
-async def test_when_the_caller_hangs_up_the_request_is_dropped_and_the_tab_is_told(house: Any) -> None:
+async def test_a_request_is_cancelled_in_the_tab_when_its_caller_disconnects(house: Any) -> None:
     tab = await house.tab()
     with pytest.raises(asyncio.TimeoutError):
         await house.post("get_fields", {"fields": ["a.b"]}, timeout=aiohttp.ClientTimeout(total=0.2))
@@ -268,7 +268,7 @@ async def test_a_hello_is_not_read_beyond_its_size(house: Any) -> None:
     assert (await socket.receive(timeout=5)).data == 4000
 
 
-async def test_the_websockets_address_says_over_http_what_it_is_for(house: Any) -> None:
+async def test_an_http_request_to_the_websocket_url_gets_an_explanation(house: Any) -> None:
     status, answer = await house.get("ws")
     assert (status, answer["code"]) == (400, "malformed")
 

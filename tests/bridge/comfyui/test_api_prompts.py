@@ -64,7 +64,7 @@ def test_a_prompt_of_known_types_stays_as_it_is() -> None:
         ("A", False),
     ],
 )
-def test_a_node_of_an_export_is_told_by_its_form(node: Any, known: bool) -> None:
+def test_a_node_of_an_export_is_recognized_by_its_form(node: Any, known: bool) -> None:
     assert is_api_node(node) is known
 
 
@@ -104,7 +104,7 @@ async def test_a_workflow_with_nan_reaches_the_tab_as_json_with_null(house: Any)
         assert (response.status, seen) == (200, [READ]), await response.text()
 
 
-async def test_a_run_without_a_tab_leaves_out_what_no_output_needs_and_says_so(house: Any, queued: Any) -> None:
+async def test_a_run_without_a_tab_leaves_out_unneeded_nodes_with_a_warning(house: Any, queued: Any) -> None:
     status, body = await house.post("run", {"workflow": export("1"), "wait": False})
     assert (status, sorted(queued[0])) == (200, ["1", "3", "4"])
     assert 'node #29:8 "Lost"' in body["response"]["warnings"][0]

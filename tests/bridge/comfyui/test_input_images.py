@@ -54,9 +54,7 @@ async def test_without_a_tab_no_picture_is_stored(house: Any, tmp_path: Path) ->
     "value",
     [picture(b"<html>"), picture(b""), {"type": "image_base64"}, {"type": "image_base64", "data": "***"}],
 )
-async def test_what_is_no_picture_is_refused_and_none_of_the_others_is_stored(
-    house: Any, tmp_path: Path, value: Any
-) -> None:
+async def test_an_invalid_picture_is_refused_and_no_other_is_stored(house: Any, tmp_path: Path, value: Any) -> None:
     tab = await house.tab()
     status, body = await house.post("set_fields", {"fields": [["A.image", picture()], ["B.image", value]]})
     assert (status, body["code"]) == (422, "invalid") and "B.image" in body["error"]
@@ -118,7 +116,7 @@ async def test_a_refused_write_leaves_the_pictures_as_they_were(house: Any, tmp_
         assert kept.name == named("Photo", PNG + b" before") and kept.read_bytes() == PNG + b" before"
 
 
-async def test_a_write_of_which_nobody_knows_whether_it_was_done_keeps_its_picture(house: Any, tmp_path: Path) -> None:
+async def test_a_write_with_an_unknown_result_keeps_its_picture(house: Any, tmp_path: Path) -> None:
     await house.tab()
     status, answer = await house.post("set_fields", {"fields": [["Photo.image", picture()]], "timeout": 0.05})
     assert (status, answer["code"]) == (504, "timeout")
@@ -161,7 +159,7 @@ async def test_a_picture_that_every_program_was_refused_is_removed(house: Any, t
         assert [*(tmp_path / "input").iterdir()] == []
 
 
-async def test_a_caller_who_hangs_up_while_a_picture_is_stored_leaves_no_claim_on_it(
+async def test_a_caller_that_disconnects_during_a_write_leaves_no_claim_on_the_picture(
     house: Any, tmp_path: Path
 ) -> None:
     store = house.bridge.pictures
@@ -176,7 +174,7 @@ async def test_a_caller_who_hangs_up_while_a_picture_is_stored_leaves_no_claim_o
     assert store.tidy() == 1
 
 
-async def test_a_dry_run_tells_the_name_of_a_picture_without_storing_it(house: Any, tmp_path: Path) -> None:
+async def test_a_dry_run_returns_the_name_of_a_picture_without_storing_it(house: Any, tmp_path: Path) -> None:
     tab = await house.tab()
     tab.on("batch", {"results": [], "applied": False, "changes": []})
     commands = [{"command": "set_fields", "data": {"fields": [["Photo.image", picture()]]}}]
@@ -196,7 +194,7 @@ async def test_a_picture_that_a_run_has_set_stays_whatever_becomes_of_the_run(ho
     assert (tmp_path / "input" / named("Photo")).read_bytes() == PNG
 
 
-async def test_the_start_takes_away_what_a_killed_write_of_a_picture_left(house: Any, tmp_path: Path) -> None:
+async def test_the_start_removes_temporary_files_of_killed_writes(house: Any, tmp_path: Path) -> None:
     kept, left = tmp_path / "input" / "mine.tmp", tmp_path / "input" / ".uiapi-abc.tmp"
     for path in (kept, left):
         path.write_bytes(PNG)
@@ -270,7 +268,7 @@ async def test_a_batch_and_a_run_offer_pictures_too(house: Any) -> None:
         assert data["fields"] == [["A.image", BARE]] and data["pictures"] == {"0": name}
 
 
-async def test_a_page_that_does_not_say_what_it_did_with_a_long_text_is_not_answered_with_all_of_it(house: Any) -> None:
+async def test_an_unconfirmed_write_of_a_long_text_returns_it_shortened(house: Any) -> None:
     (await house.tab()).on("set_fields", {})
     _status, body = await house.post("set_fields", {"fields": [["a.b", "x" * 5000]]})
     assert body["response"]["a.b"]["requested"] == "x" * 100 + "… (5000 characters)"

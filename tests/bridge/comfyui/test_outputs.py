@@ -17,7 +17,7 @@ QUEUED = {"prompt_id": "p1", "number": 1, "node_errors": {}}
 
 
 @pytest.mark.parametrize("message", ["\n", " \n ", "", None])
-def test_a_node_that_fails_without_a_word_is_told_all_the_same(message: str | None) -> None:
+def test_a_failure_without_a_message_is_reported(message: str | None) -> None:
     error = {"node_id": "9", "node_type": "SaveImage", "exception_message": message, "exception_type": "AssertionError"}
     status = {"status_str": "error", "messages": [("execution_error", error)]}
     failure = failure_of({"prompt": (1, "p1", PROMPT), "status": status}, "p1")
@@ -81,7 +81,7 @@ def test_files_come_back_whatever_key_they_are_under() -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 2**20, "\0" * 2**20, "你🎉" * 2**19])
-def test_texts_are_bounded_together_and_say_what_is_missing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_limited_together_and_omitted_ones_are_counted(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs, "MAX_TEXTS", 100_000)
     room = outputs.TextRoom()
     made = [{"text": "first"}, {"text": text}, {"filename": "a.png"}, *({"text": "one more"} for _ in range(1000))]

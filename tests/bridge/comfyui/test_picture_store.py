@@ -67,7 +67,7 @@ def test_programs_that_store_one_picture_at_once_get_one_file(store: PictureStor
     assert names_in(tmp_path) == names and len(names) == 1
 
 
-def test_somebody_elses_file_of_that_name_stays_and_the_picture_gets_another(
+def test_a_foreign_file_of_that_name_stays_and_the_picture_gets_another_name(
     store: PictureStore, tmp_path: Path
 ) -> None:
     (tmp_path / name_of()).write_bytes(b"mine")
@@ -76,7 +76,7 @@ def test_somebody_elses_file_of_that_name_stays_and_the_picture_gets_another(
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "link to the same", "folder"])
-def test_what_is_no_file_of_its_own_is_neither_written_through_nor_used(
+def test_links_and_other_files_are_neither_written_through_nor_used(
     store: PictureStore, tmp_path: Path, kind: str
 ) -> None:
     outside = tmp_path / "outside"
@@ -191,7 +191,7 @@ def test_very_old_pictures_are_removed_though_there_are_few(store: PictureStore,
     assert store.tidy() == 1
 
 
-def test_only_what_was_stored_by_this_package_is_removed(store: PictureStore, tmp_path: Path) -> None:
+def test_only_files_stored_by_this_package_are_removed(store: PictureStore, tmp_path: Path) -> None:
     others = ["INPUT_Photo.png", "photo.png", name_of(b"another content"), "INPUT_x_0123456789abcdef.jpg"]
     for name in others:
         (tmp_path / name).write_bytes(PNG)
@@ -210,7 +210,7 @@ def test_a_picture_that_a_request_is_about_to_name_stays(store: PictureStore, tm
     assert store.tidy() == 1
 
 
-async def test_the_bridge_keeps_what_the_queue_and_the_graphs_of_tabs_name(
+async def test_the_bridge_keeps_pictures_of_queued_prompts_and_open_graphs(
     house: Any, tmp_path: Path, eventually: Any
 ) -> None:
     store, folder = house.bridge.pictures, tmp_path / "input"

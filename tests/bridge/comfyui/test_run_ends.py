@@ -115,7 +115,7 @@ async def test_a_prompt_that_comfyui_accepts_right_after_the_tab_died_is_waited_
     assert [file["filename"] for file in (await answer_of(asked))["outputs"]] == ["a_1.png"]
 
 
-async def test_what_the_tab_alone_still_had_to_do_ends_with_it(
+async def test_work_that_only_the_tab_can_do_ends_with_it(
     house: Any, begin: Begin, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manager, "SUBMISSION_GRACE", 0.0)
@@ -127,7 +127,7 @@ async def test_what_the_tab_alone_still_had_to_do_ends_with_it(
     assert house.bridge.webuis.submitting == {} and house.bridge.runs._runs == {}
 
 
-async def test_a_tab_that_is_replaced_by_its_own_reload_has_still_run_what_comfyui_has(
+async def test_a_run_that_comfyui_accepted_survives_a_reload_of_its_tab(
     house: Any, executor: Executor, begin: Begin
 ) -> None:
     tab, asked, mark = await begin()
@@ -153,7 +153,7 @@ async def test_a_page_that_fails_over_a_prompt_that_comfyui_has_has_still_run_it
 # -- results that ComfyUI loses --------------------------------------------------------------------------------------
 
 
-async def test_a_run_whose_result_is_gone_from_the_history_says_so(
+async def test_a_run_missing_in_the_history_is_reported_as_lost(
     house: Any, executor: Executor, eventually: Any
 ) -> None:
     (await house.tab()).on("execute", QUEUED)
@@ -182,7 +182,7 @@ async def test_a_history_that_is_cleared_while_a_run_goes_on_costs_it_nothing(
     assert (await answer_of(asked))["status"] == "success"
 
 
-async def test_a_run_that_comfyui_stops_with_says_so_with_its_prompt(
+async def test_a_run_ended_by_the_stop_of_comfyui_reports_its_prompt(
     house: Any, executor: Executor, eventually: Any
 ) -> None:
     (await house.tab()).on("execute", QUEUED)
@@ -232,7 +232,7 @@ async def test_a_batch_of_which_nothing_succeeds_is_the_first_error_with_all_of_
     assert told == [("p1", "error"), ("p2", "interrupted")]
 
 
-async def test_what_a_prompt_made_before_it_failed_is_not_lost(house: Any, executor: Executor) -> None:
+async def test_the_outputs_before_a_failure_are_returned(house: Any, executor: Executor) -> None:
     (await house.tab()).on("execute", QUEUED)
     executor.put()
     asked = asyncio.create_task(house.post("run"))
@@ -260,7 +260,7 @@ async def test_a_batch_that_the_page_queued_in_part_answers_that_part(house: Any
     }
 
 
-async def test_a_batch_whose_tab_dies_in_the_middle_answers_what_comfyui_has(
+async def test_a_batch_whose_tab_disconnects_returns_the_accepted_prompts(
     house: Any, executor: Executor, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manager, "SUBMISSION_GRACE", 0.0)
@@ -284,7 +284,7 @@ async def test_without_waiting_a_batch_that_is_queued_in_part_is_an_error_that_n
     assert (status, body["details"]) == (422, details)
 
 
-async def test_a_batch_that_is_not_done_in_time_says_what_is(house: Any, executor: Executor) -> None:
+async def test_a_batch_that_times_out_returns_the_finished_prompts(house: Any, executor: Executor) -> None:
     (await house.tab()).on("execute", {**QUEUED, "prompt_ids": ["p1", "p2"]})
     done(executor, "p1")
     executor.put("p2")

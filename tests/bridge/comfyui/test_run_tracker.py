@@ -18,7 +18,7 @@ from ..conftest import Executor
 QUEUED = {"prompt_id": "p1", "number": 1, "node_errors": {}}
 
 
-async def test_execute_answers_what_the_tab_queued_without_waiting(house: Any) -> None:
+async def test_execute_returns_what_the_tab_queued_without_waiting(house: Any) -> None:
     (await house.tab()).on("execute", QUEUED)
     status, body = await house.post("execute")
     assert (status, body) == (200, {"status": "ok", "response": QUEUED})
@@ -67,7 +67,7 @@ async def test_a_run_that_ends_before_the_tab_names_it_is_not_missed(house: Any,
     assert frames[-1]["response"]["execution_time"] > 0
 
 
-async def test_all_that_comfyui_said_of_a_run_is_heard_before_its_end(house: Any, executor: Executor) -> None:
+async def test_all_events_of_a_run_arrive_before_its_end(house: Any, executor: Executor) -> None:
     heard: list[str] = []
     runs = house.bridge.runs
     with runs.expecting():
@@ -83,7 +83,7 @@ async def test_all_that_comfyui_said_of_a_run_is_heard_before_its_end(house: Any
     assert run.execution_time is not None
 
 
-async def test_the_end_of_a_run_is_the_last_that_is_heard_of_it(house: Any, executor: Executor) -> None:
+async def test_the_end_of_a_run_is_its_last_event(house: Any, executor: Executor) -> None:
     tab, program = await house.tab(), await house.program()
     await program.send_json({"type": "request", "id": 1, "command": "run"})
     request = await tab.next()
@@ -97,9 +97,7 @@ async def test_the_end_of_a_run_is_the_last_that_is_heard_of_it(house: Any, exec
     assert [frame.get("event") for frame in frames] == ["executing", "execution_success", None]
 
 
-async def test_progress_previews_and_outputs_reach_the_program_that_asked_and_nobody_else(
-    house: Any, executor: Executor
-) -> None:
+async def test_progress_previews_and_outputs_reach_only_the_program_of_the_run(house: Any, executor: Executor) -> None:
     tab, program, other = await house.tab(), await house.program(), await house.program()
     await program.send_json({"type": "request", "id": "r", "command": "run"})
     request = await tab.next()
@@ -170,7 +168,7 @@ async def test_a_preview_that_cannot_be_encoded_holds_nothing_up(house: Any, exe
     assert (await program.receive_json(timeout=5))["response"]["status"] == "success"
 
 
-async def test_a_node_that_fails_is_told_by_title_type_and_message(house: Any, executor: Executor) -> None:
+async def test_a_failing_node_is_reported_with_title_type_and_message(house: Any, executor: Executor) -> None:
     tab = await house.tab()
     asked = asyncio.create_task(house.post("execute", {"wait": True}))
     request = await tab.next()
@@ -186,7 +184,7 @@ async def test_a_node_that_fails_is_told_by_title_type_and_message(house: Any, e
     assert (body["details"]["node"], body["details"]["type"]) == ("9", "SaveImage")
 
 
-async def test_a_preview_that_fails_in_a_way_nobody_thought_of_is_logged_and_the_next_is_sent(
+async def test_an_unexpected_failure_of_a_preview_is_logged_and_the_next_is_sent(
     eventually: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     sent: list[Any] = []
@@ -200,7 +198,7 @@ async def test_a_preview_that_fails_in_a_way_nobody_thought_of_is_logged_and_the
     assert "AttributeError" in caplog.text
 
 
-async def test_what_comfyui_refuses_to_queue_is_an_execution_failure(house: Any) -> None:
+async def test_a_prompt_that_comfyui_refuses_is_an_execution_failure(house: Any) -> None:
     tab = await house.tab()
     asked = asyncio.create_task(house.post("run"))
     request = await tab.next()
@@ -231,7 +229,7 @@ async def test_an_interrupted_run_and_one_taken_out_of_the_queue_say_so(
     assert (status, body["code"], body["details"]["prompt_id"]) == (409, "execution_interrupted", "p2")
 
 
-async def test_a_run_that_takes_too_long_says_where_its_result_will_be(house: Any, executor: Executor) -> None:
+async def test_a_run_that_times_out_names_the_url_of_its_result(house: Any, executor: Executor) -> None:
     (await house.tab()).on("execute", QUEUED)
     executor.put()
     status, body = await house.post("run", {"timeout": 0.2})
@@ -285,7 +283,7 @@ async def test_fields_of_a_run_are_set_first_for_a_tab_that_cannot(house: Any) -
     assert [request["command"] for request in tab.requests] == ["load_workflow", "set_fields", "execute"]
 
 
-async def test_nothing_is_kept_of_prompts_that_nobody_waits_for(house: Any, executor: Executor) -> None:
+async def test_nothing_is_kept_of_unclaimed_prompts(house: Any, executor: Executor) -> None:
     tab = await house.tab()
     asked = asyncio.create_task(house.post("run"))
     request = await tab.next()
@@ -341,7 +339,7 @@ async def test_comfyuis_answer_to_a_submission_is_recognised_by_its_mark(house: 
     assert (await asked)[1]["response"] == QUEUED
 
 
-async def test_only_a_run_is_answered_by_what_comfyui_says(house: Any) -> None:
+async def test_only_a_run_is_answered_by_comfyuis_response(house: Any) -> None:
     tab = await house.tab()
     asked = asyncio.create_task(house.post("get_fields", {"fields": ["a"]}))
     request = await tab.next()

@@ -30,6 +30,6 @@ def test_the_edits_of_a_batch_are_the_same_on_both_sides() -> None:
     assert entries((WEB / "commands.js").read_text(), "edits") == BATCHABLE
 
 
-def test_the_page_tells_only_events_that_the_server_passes_on() -> None:
+def test_the_page_sends_only_events_that_the_server_passes_on() -> None:
     source = "\n".join(path.read_text() for path in WEB.rglob("*.js"))
     assert {event for event in TAB_EVENTS if f'"{event}"' in source} == TAB_EVENTS

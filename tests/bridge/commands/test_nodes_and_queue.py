@@ -87,7 +87,7 @@ async def test_a_node_type_is_described_with_ranges_and_choices(house: Any) -> N
 
 
 @pytest.mark.usefixtures("nodes")
-async def test_a_node_type_that_cannot_describe_itself_is_named_as_what_failed(
+async def test_a_node_type_that_fails_to_describe_itself_is_named_in_the_error(
     house: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     status, body = await house.post("node_info", {"type": "Broken"})
@@ -102,7 +102,7 @@ async def test_an_unknown_node_type_is_a_404_with_the_nearest(house: Any) -> Non
 
 
 @pytest.mark.usefixtures("nodes")
-async def test_the_search_is_bounded_and_says_how_many_there_are(house: Any) -> None:
+async def test_the_search_is_limited_and_returns_the_total(house: Any) -> None:
     _status, body = await house.post("search_nodes", {"limit": 1})
     assert (len(body["response"]["nodes"]), body["response"]["total"]) == (1, 2)
 
@@ -123,6 +123,6 @@ async def test_a_prompt_that_does_not_run_cannot_be_interrupted(house: Any) -> N
 
 
 @pytest.mark.parametrize("workflow", [{"1": []}, {"1": {"inputs": []}}, {"nodes": []}, {"1": {"class_type": []}}])
-async def test_what_is_no_api_workflow_is_refused_before_comfyui_sees_it(house: Any, workflow: Any) -> None:
+async def test_a_workflow_in_another_format_is_refused_before_comfyui_gets_it(house: Any, workflow: Any) -> None:
     status, body = await house.post("validate", {"workflow": workflow})
     assert (status, body["code"]) == (422, "invalid")

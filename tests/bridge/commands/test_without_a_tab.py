@@ -97,7 +97,7 @@ async def test_a_stale_reading_in_pieces_answers_the_pieces(
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_of_each_node_a_stale_reading_answers_what_is_wanted(house: Any) -> None:
+async def test_a_stale_read_returns_the_wanted_keys_of_each_node(house: Any) -> None:
     _status, body = await house.post("query_fields", {"want": ["path"], "limit": 1, **STALE})
     [node] = body["response"]["nodes"]
     assert (node["path"], node["title"]) == ("Canvas", "Canvas") and "widgets" not in node
@@ -105,14 +105,14 @@ async def test_of_each_node_a_stale_reading_answers_what_is_wanted(house: Any) -
 
 @pytest.mark.usefixtures("remembered")
 @pytest.mark.parametrize("asked", [{"near": "Canvas"}, {"distance": 2}, {"want": ["links"]}, {"want": ["pos"]}])
-async def test_what_only_an_open_tab_can_tell_is_refused_of_a_stale_reading(house: Any, asked: dict[str, Any]) -> None:
+async def test_a_stale_read_that_needs_a_tab_is_refused(house: Any, asked: dict[str, Any]) -> None:
     status, body = await house.post("query_fields", {**asked, **STALE})
     assert (status, body["code"]) == (422, "invalid") and next(iter(asked)) in body["error"]
 
 
 @pytest.mark.usefixtures("remembered")
 @pytest.mark.parametrize("meant", [{"webui": 7}, {"workflow_tab": "another"}])
-async def test_what_is_meant_for_one_tab_is_not_answered_from_what_another_told(
+async def test_a_request_for_one_tab_is_not_answered_from_anothers_snapshot(
     house: Any, queued: Any, meant: dict[str, Any]
 ) -> None:
     for command, body in (("get_fields", {"fields": ["Canvas.width"]}), ("query_fields", {}), ("run", {"wait": False})):
@@ -122,7 +122,7 @@ async def test_what_is_meant_for_one_tab_is_not_answered_from_what_another_told(
 
 
 @pytest.mark.parametrize("change", [{"nodes": [1]}, {"nodes": [{"title": "no id"}]}, {"output": []}])
-def test_what_is_no_snapshot_is_not_taken_for_one(change: dict[str, Any]) -> None:
+def test_an_invalid_snapshot_is_ignored(change: dict[str, Any]) -> None:
     assert Snapshot.of({**SNAPSHOT, **change}) is None
 
 
@@ -181,7 +181,7 @@ async def test_a_ui_workflow_needs_a_tab(house: Any, queued: Any) -> None:
     assert (status, body["code"]) == (503, "no_webui") and queued == []
 
 
-async def test_what_comfyui_refuses_without_a_tab_is_an_execution_failure_too(house: Any, queued: Any) -> None:
+async def test_a_prompt_that_comfyui_refuses_without_a_tab_is_an_execution_failure(house: Any, queued: Any) -> None:
     workflow = {"bad": {"class_type": "Nope", "inputs": {}}}
     status, body = await house.post("run", {"workflow": workflow})
     assert (status, body["code"], body["details"]["node_errors"]) == (422, "execution_failed", {"bad": {}})

@@ -225,7 +225,7 @@ async def test_a_hello_that_does_not_fit_is_answered_and_closed(house: Any, hell
     assert house.bridge.webuis.managers == {}
 
 
-async def test_a_socket_that_never_says_hello_is_closed(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_websocket_without_a_hello_is_closed(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("comfyui_uiapi.bridge.api.websocket.HELLO_TIMEOUT", 0.05)
     ws = await house.socket()
     assert (await ws.receive_json(timeout=5))["code"] == "malformed"

@@ -58,7 +58,7 @@ def test_a_read_that_is_over_keeps_nothing_of_its_request() -> None:
     assert entry["about"] == "c.d, c.d, c.d +997" and entry["count"] == 2
 
 
-def test_what_has_left_the_log_is_not_kept_anywhere_else() -> None:
+def test_dropped_entries_are_not_kept_anywhere_else() -> None:
     activity, write, read = Activity(clock=lambda: 0.0), COMMANDS["set_fields"], COMMANDS["get_fields"]
     change = write.parse({"fields": [["a", 1]]})
     left = activity.begin("reader", read, read.parse({"fields": ["a"]}))
@@ -76,7 +76,7 @@ def test_what_has_left_the_log_is_not_kept_anywhere_else() -> None:
     assert activity.begin("reader", read, read.parse({"fields": ["a"]})).count == 1
 
 
-def test_a_look_at_many_runs_that_nobody_waits_for_lists_the_queue_once() -> None:
+def test_checking_many_unattended_runs_lists_the_queue_once() -> None:
     activity, command, queue = Activity(), COMMANDS["execute"], CountedQueue(100)
     for number in range(101):
         entry = activity.begin("p", command, command.parse({}))
@@ -106,7 +106,7 @@ async def test_a_change_of_the_queue_is_looked_at_once_for_all_runs_that_are_awa
     assert [run.over for run in awaited] == [False] * 50 + [True] * 50
 
 
-async def test_however_many_runs_are_awaited_the_next_is_heard_from_its_beginning() -> None:
+async def test_with_many_pending_runs_the_next_is_tracked_from_its_start() -> None:
     runs, heard = Runs(comfy_with(CountedQueue(MAX_UNCLAIMED + 3)), Subscriptions()), []
     runs.wait([f"p{number}" for number in range(MAX_UNCLAIMED + 1)], None, 60)
     new = [f"p{MAX_UNCLAIMED + 1}", f"p{MAX_UNCLAIMED + 2}"]

@@ -55,7 +55,7 @@ def set_aside(directory: Path) -> list[Path]:
         b"[" * 100_000,
     ],
 )
-async def test_damaged_rules_pause_programs_and_are_kept_aside_until_somebody_decides_anew(
+async def test_damaged_rules_pause_programs_until_the_person_decides_and_the_file_is_kept(
     house: House, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "rules.json").write_bytes(content)
@@ -109,7 +109,7 @@ async def test_a_plan_asks_hosts_only_where_downloads_are_allowed() -> None:
     assert plan.kinds(plan.parse({})) == {Kind.READ, Kind.DOWNLOAD}
 
 
-def test_every_command_that_writes_or_drives_needs_somebody_s_leave() -> None:
+def test_every_command_that_writes_or_drives_has_a_kind_with_a_rule() -> None:
     """The only exceptions are commands of connections."""
     talk = {"webui_ready", "webui_response", "webui_disconnect", "client_disconnect"}
     free = {
@@ -120,7 +120,7 @@ def test_every_command_that_writes_or_drives_needs_somebody_s_leave() -> None:
     assert free == talk
 
 
-async def test_a_program_hears_no_more_of_the_graph_once_reading_is_refused(house: House, person: Person) -> None:
+async def test_a_program_gets_no_events_of_the_graph_after_reading_is_refused(house: House, person: Person) -> None:
     program = await house.program(name="listener")
     await program.send_json({"type": "request", "id": 1, "command": "subscribe", "data": {"events": ["webui_*"]}})
     assert (await program.receive_json(timeout=5))["status"] == "ok"
@@ -168,7 +168,7 @@ async def test_a_rule_made_stricter_while_the_person_is_asked_holds(
     assert "set_fields" not in [frame["command"] for frame in person.requests]
 
 
-async def test_what_is_approved_is_all_shown(house: House, person: Person) -> None:
+async def test_every_value_that_is_approved_was_shown(house: House, person: Person) -> None:
     await person.ask("panel_decide", rules={"change": "always"})
     person.on("approve", {"allowed": False})
     await house.post("set_fields", {"fields": [[f"Node{number}.width", number] for number in range(300)]})
@@ -188,7 +188,7 @@ async def test_what_is_approved_is_all_shown(house: House, person: Person) -> No
     assert long["writes"][0]["value"].endswith("… (400000 characters)")
 
 
-async def test_what_is_too_much_to_show_is_counted(house: House, person: Person) -> None:
+async def test_values_beyond_the_limit_are_counted_in_the_question(house: House, person: Person) -> None:
     await person.ask("panel_decide", rules={"change": "always"})
     person.on("approve", {"allowed": False})
     await house.post("set_fields", {"fields": [[f"N{number}.text", "y" * 5_000] for number in range(201)]})

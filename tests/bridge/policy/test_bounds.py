@@ -112,7 +112,7 @@ def test_a_small_answer_is_out_of_hand_at_once_and_a_large_one_until_it_is_taken
     assert not loads.requests and not loads.bytes and not loads.unread and not wire.aborted and not timers.set
 
 
-def test_who_takes_nothing_between_two_looks_is_let_go(timers: Timers) -> None:
+def test_a_caller_that_reads_nothing_between_two_checks_is_disconnected(timers: Timers) -> None:
     loads, wire = Loads(), Wire(10)
     with Load(loads, "a") as large:
         large.until_taken(wire, SMALL)
@@ -122,7 +122,7 @@ def test_who_takes_nothing_between_two_looks_is_let_go(timers: Timers) -> None:
     assert wire.aborted and not loads.requests and not loads.bytes and not loads.unread
 
 
-def test_who_asks_again_on_a_connection_has_taken_what_it_was_answered_before(timers: Timers) -> None:
+def test_a_new_request_on_a_connection_ends_the_count_of_the_previous_answer(timers: Timers) -> None:
     loads, wire = Loads(), Wire(10)
     for _ in range(3):
         with Load(loads, "a") as large:
@@ -149,7 +149,7 @@ def test_a_late_answer_can_be_fetched_for_ten_minutes_after_its_time_was_up() ->
     assert answers.find("b") is None
 
 
-def test_old_requests_are_forgotten_when_new_ones_come_though_nobody_asks_for_any() -> None:
+def test_expired_requests_are_dropped_when_new_ones_arrive() -> None:
     now = [0.0]
     answers = LateAnswers(lambda: now[0])
     for name in "abc":
@@ -223,7 +223,7 @@ def test_however_many_names_of_events_there_are_those_that_are_looked_up_are_bou
     assert len(heard) == MAX_LOOKED_UP + 10 and len(subscriptions._looked_up) == MAX_LOOKED_UP
 
 
-def test_whoever_wants_other_events_changes_what_is_heard_at_once() -> None:
+def test_subscriptions_take_effect_immediately() -> None:
     changes: list[list[str]] = []
     subscriptions = Subscriptions(lambda: changes.append(subscriptions.wanted()))
     assert not subscriptions.hears("node_added")

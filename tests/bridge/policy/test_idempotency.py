@@ -107,7 +107,7 @@ async def test_keys_are_forgotten_ten_minutes_after_their_answer_and_never_while
     assert calls == [0.0, 3 * KEEP]
 
 
-async def test_a_program_that_sends_keys_without_end_locks_nobody_out_and_its_last_ones_are_remembered() -> None:
+async def test_endless_keys_of_a_program_lock_no_other_out_and_the_latest_are_kept() -> None:
     repeats, calls = Repeats(spawn), []
 
     async def work() -> dict[str, Any]:
@@ -166,7 +166,7 @@ async def test_an_answer_too_large_to_keep_is_not_kept_and_the_request_not_repea
     assert caught.value.code == "conflict"
 
 
-async def test_an_error_is_told_again_word_for_word_and_nothing_of_its_request_is_kept(eventually: Any) -> None:
+async def test_a_repeat_gets_the_same_error_and_its_request_is_not_kept(eventually: Any) -> None:
     class Picture(str):
         """A value that supports weak references."""
 
@@ -222,7 +222,7 @@ async def test_requests_under_way_and_kept_answers_take_no_more_memory_than_they
     assert (await ask("gone"))["repeated"] is True
 
 
-async def test_a_key_costs_as_little_beside_thousands_as_beside_few(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_key_costs_the_same_with_thousands_of_others_as_with_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts accesses to the remembered keys: they are not searched one by one for each request."""
     looks: list[str] = []
 
@@ -274,7 +274,7 @@ async def test_a_demand_on_the_graph_goes_to_the_tab_and_its_revision_comes_back
     assert (body["response"], body["revision"], body["workflow_tab"]) == ({"a": 1}, "r2", "t1")
 
 
-async def test_a_changed_revision_is_a_409_with_what_changed(house: Any) -> None:
+async def test_a_changed_revision_is_a_409_with_the_changes(house: Any) -> None:
     tab = await house.tab(capabilities=["revisions"])
     asked = asyncio.create_task(house.post("set_fields", {"fields": [["a", 1]], "if_revision": "r1"}))
     request = await tab.next()

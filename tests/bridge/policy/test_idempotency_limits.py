@@ -16,7 +16,7 @@ def spawn(work: Any, name: str) -> asyncio.Task[Any]:
 
 
 @pytest.mark.parametrize("code", sorted(NOT_TRIED))
-async def test_what_certainly_did_nothing_is_tried_again(code: str) -> None:
+async def test_a_request_that_certainly_changed_nothing_is_tried_again(code: str) -> None:
     repeats, calls = Repeats(spawn), []
 
     async def work() -> Any:
@@ -43,7 +43,7 @@ async def test_a_timeout_is_tried_again_only_where_no_tab_was_asked(delivered: b
     assert len(calls) == times
 
 
-async def test_a_defect_is_told_each_time_and_its_work_done_once() -> None:
+async def test_an_internal_error_is_reported_each_time_and_the_work_is_done_once() -> None:
     repeats, calls = Repeats(spawn), []
 
     async def work() -> Any:
@@ -56,7 +56,7 @@ async def test_a_defect_is_told_each_time_and_its_work_done_once() -> None:
     assert len(calls) == 1
 
 
-async def test_work_that_was_ended_is_begun_anew() -> None:
+async def test_cancelled_work_is_started_again_by_a_repeat() -> None:
     tasks: list[asyncio.Task[Any]] = []
 
     def kept(work: Any, name: str) -> asyncio.Task[Any]:

@@ -50,7 +50,7 @@ async def test_the_key_is_kept_in_no_cache(house: House) -> None:
         assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
 
 
-async def test_nobody_else_gets_the_key(house: House) -> None:
+async def test_no_other_page_or_program_gets_the_key(house: House) -> None:
     refused = {
         "a program": ({}, "wrong_page"),
         "a page from elsewhere": ({"Origin": "https://elsewhere.example"}, "cross_origin"),
@@ -116,7 +116,7 @@ class TestWithAToken:
     def guard(self) -> Guard:
         return Guard(beyond_loopback=True, token="secret")  # noqa: S106
 
-    async def test_the_key_is_for_those_who_have_the_token(self, house: House) -> None:
+    async def test_the_key_requires_the_token_if_one_is_set(self, house: House) -> None:
         origin = own(house)
         assert (await ask_for_key(house, Origin=origin))[1]["code"] == "token_required"
         assert (await ask_for_key(house, Origin=origin, Authorization="Bearer wrong"))[1]["code"] == "wrong_token"
@@ -143,13 +143,13 @@ class TestWithAToken:
         ("127.0.0.1", {"Host": "127.0.0.1:8188", "X-Forwarded-For": "192.168.1.9"}, False),
     ],
 )
-def test_a_caller_is_on_this_machine_only_if_nothing_says_otherwise(
+def test_a_caller_counts_as_local_only_if_all_signs_agree(
     remote: str | None, headers: dict[str, str], expected: bool
 ) -> None:
     assert is_local(remote, headers) is expected
 
 
-# -- a page of another package on this machine: it is served, but does not decide ------------------------------------------
+# -- a page of another package on this machine: it is served, but does not decide -----------------------------------
 
 
 async def ready(house: House, **told: Any) -> int:

@@ -139,9 +139,7 @@ async def test_a_question_that_moves_to_another_tab_has_only_the_rest_of_its_tim
     assert await code_of(asked) == "timeout"
 
 
-async def test_who_waits_for_an_answer_that_others_wait_for_too_leaves_them_their_question(
-    desk: Desk, clock: Clock
-) -> None:
+async def test_a_request_that_ends_leaves_a_shared_question_open(desk: Desk, clock: Clock) -> None:
     rule(desk, Rule.ONCE)
     manager, page = desk.tab("panel")
     hasty, patient = await desk.wants(timeout=5), await desk.wants()
@@ -152,7 +150,7 @@ async def test_who_waits_for_an_answer_that_others_wait_for_too_leaves_them_thei
     assert await code_of(patient) == "passes"
 
 
-async def test_a_question_nobody_waits_for_any_more_is_taken_back_and_asked_anew(desk: Desk) -> None:
+async def test_a_question_without_requests_is_withdrawn_and_asked_again_later(desk: Desk) -> None:
     rule(desk, Rule.ONCE)
     _, page = desk.tab("panel")
     asked = await desk.wants()
@@ -191,7 +189,7 @@ async def test_the_main_tab_is_asked_or_another_one_that_can_put_the_question(de
     assert [len(page.requests) for page in (without, first, other)] == [0, 1, 1]
 
 
-async def test_without_a_tab_there_is_nobody_to_ask_unless_a_program_waits_for_one(desk: Desk) -> None:
+async def test_without_a_tab_a_question_fails_unless_the_program_waits_for_one(desk: Desk) -> None:
     rule(desk, Rule.ALWAYS)
     assert await code_of(await desk.wants()) == "no_webui"
     asked = await desk.wants(wait_for_webui=True)
@@ -209,7 +207,7 @@ async def test_an_error_of_the_page_is_the_programs_answer(desk: Desk) -> None:
     assert await code_of(asked) == "tab_failed"
 
 
-async def test_what_cannot_wait_for_a_person_raises_no_question(desk: Desk) -> None:
+async def test_a_get_request_raises_no_question(desk: Desk) -> None:
     rule(desk, Rule.ALWAYS)
     _, page = desk.tab("panel")
     asked = await desk.wants(asks=False)
@@ -221,7 +219,7 @@ async def test_what_cannot_wait_for_a_person_raises_no_question(desk: Desk) -> N
 # -- the content of a question and its answer -------------------------------------------------------------------------
 
 
-async def test_a_question_shows_the_program_and_what_it_wants(desk: Desk) -> None:
+async def test_a_question_shows_the_program_and_its_request(desk: Desk) -> None:
     rule(desk, Rule.ONCE)
     _, page = desk.tab("panel")
     await desk.wants()
@@ -237,9 +235,7 @@ async def test_a_question_shows_the_program_and_what_it_wants(desk: Desk) -> Non
     assert shown == ["(image_base64)", "(data)", '[1,"ä"]']
 
 
-async def test_values_are_shown_whole_up_to_a_length_and_all_up_to_a_sum(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_values_in_a_question_are_limited_each_and_in_total(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "VALUE_SHOWN", 10)
     monkeypatch.setattr(module, "MAX_SHOWN", 22)
     rule(desk, Rule.ALWAYS)

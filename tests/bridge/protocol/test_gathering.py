@@ -45,7 +45,7 @@ async def test_only_a_page_that_takes_several_frames_as_one_is_sent_them(house: 
     assert set(old.messages) == {1}
 
 
-async def test_what_goes_as_one_is_never_too_large_for_one(house: Any) -> None:
+async def test_gathered_frames_never_exceed_the_frame_limit(house: Any) -> None:
     tab = await house.tab(capabilities=["gather"])
     tab.on("load_workflow", {"loaded": True})
     program = await house.program()

@@ -18,7 +18,7 @@ async def tell(tab: Any, event: str, **data: Any) -> None:
     await tab.ws.send_json({"type": "event", "event": event, "data": data})
 
 
-async def test_a_tab_is_told_what_somebody_listens_for_and_when_nobody_does_any_more(house: Any) -> None:
+async def test_a_tab_gets_the_events_that_have_subscribers_and_their_end(house: Any) -> None:
     tab = await house.tab(capabilities=["watch"])
     assert (await tab.next("event"))["data"] == {"events": []}
     program = await subscribed(house, events=["widget_*", "webui_connected"])
@@ -39,7 +39,7 @@ async def test_a_thousand_changes_arrive_as_a_thousand_events_in_order(house: An
     assert heard[0]["data"]["webui"] == tab.client_id and heard[0]["data"]["by"] == "person"
 
 
-async def test_a_subscriber_to_paths_hears_of_these_fields_and_nodes_only(house: Any) -> None:
+async def test_a_subscriber_to_paths_gets_events_of_these_fields_and_nodes_only(house: Any) -> None:
     tab = await house.tab()
     program = await subscribed(house, events=["widget_changed"], paths=["KSampler", "Prompt.text"])
     for path in ("Other.x", "ksampler.seed", "KSampler2.seed", "prompt.TEXT", "Prompt.texture", "KSampler/Inner.x"):
@@ -48,7 +48,7 @@ async def test_a_subscriber_to_paths_hears_of_these_fields_and_nodes_only(house:
     assert heard == ["ksampler.seed", "prompt.TEXT", "KSampler/Inner.x"]
 
 
-async def test_a_tab_cannot_tell_what_is_not_its_to_tell(house: Any) -> None:
+async def test_a_tab_cannot_send_events_of_the_server(house: Any) -> None:
     tab = await house.tab()
     program = await subscribed(house, events=["*"])
     await tell(tab, "webui_disconnected", id=99)
@@ -65,7 +65,7 @@ async def test_subscribers_hear_of_runs_that_they_did_not_start(house: Any, even
     assert house.bridge.runs._runs == {}
 
 
-async def test_a_subscriber_hears_which_nodes_of_a_run_were_cached(house: Any) -> None:
+async def test_a_subscriber_gets_the_cached_nodes_of_a_run(house: Any) -> None:
     program = await subscribed(house, events=["execution_cached"])
     house.comfy.send_sync("execution_start", {"prompt_id": "p1"})
     house.comfy.send_sync("execution_cached", {"prompt_id": "p1", "nodes": ["3", "4"], "timestamp": 1})
@@ -74,7 +74,7 @@ async def test_a_subscriber_hears_which_nodes_of_a_run_were_cached(house: Any) -
     assert (frame["event"], data["prompt_id"], data["nodes"]) == ("execution_cached", "p1", ["3", "4"])
 
 
-async def test_a_websocket_hears_of_a_bounded_number_of_paths(house: Any) -> None:
+async def test_the_paths_of_a_websocket_are_limited(house: Any) -> None:
     program = await house.program()
     for number, paths in enumerate(([f"N{n}" for n in range(600)], [f"M{n}" for n in range(400)], ["one more"])):
         data = {"events": ["widget_changed"], "paths": paths}

@@ -88,7 +88,7 @@ async def test_a_page_on_the_second_transport_serves_every_graph_route(house: An
     assert seen == command and isinstance(data["client_id"], int) and data["request_id"]
 
 
-async def test_ids_are_given_on_request_kept_when_free_and_are_whole_numbers(house: Any, eventually: Any) -> None:
+async def test_ids_are_assigned_on_request_kept_if_free_and_whole_numbers(house: Any, eventually: Any) -> None:
     pages = [
         await OldPage(house, f"sid-{number}", eventually).open(wanted)
         for number, wanted in enumerate(("-1", -1, 7, "9"))
@@ -106,7 +106,7 @@ async def test_an_answer_without_its_ids_is_a_400(house: Any, body: Any) -> None
     assert (status, envelope["code"]) == (400, "malformed")
 
 
-async def test_an_answer_that_nobody_waits_for_is_ignored(house: Any, page: OldPage) -> None:
+async def test_an_answer_to_no_pending_request_is_ignored(house: Any, page: OldPage) -> None:
     body = {"request_id": "gone", "client_id": page.client_id, "response": {}}
     status, envelope = await house.post("webui_response", body)
     assert (status, envelope["status"]) == (200, "ignored")
@@ -168,7 +168,7 @@ async def test_requests_do_not_go_to_the_sockets_of_tabs_on_our_own_websocket(ho
     await page.close()
 
 
-async def test_a_page_that_says_ready_again_keeps_its_id_and_its_pending_requests(house: Any, eventually: Any) -> None:
+async def test_a_page_that_sends_webui_ready_again_keeps_its_id_and_requests(house: Any, eventually: Any) -> None:
     page = await OldPage(house, "sid-1", eventually, answers={}).open()
     asked = asyncio.create_task(house.post("get_fields", {"fields": ["a.b"]}))
     await eventually(lambda: page.seen)
@@ -180,7 +180,7 @@ async def test_a_page_that_says_ready_again_keeps_its_id_and_its_pending_request
     await page.close()
 
 
-async def test_an_error_of_such_a_page_is_a_502_with_its_message(house: Any, eventually: Any) -> None:
+async def test_an_error_of_a_page_is_a_502_with_its_message(house: Any, eventually: Any) -> None:
     page = await OldPage(house, "sid-1", eventually, {"query_fields": {"status": "error", "error": "no graph"}}).open()
     status, body = await house.post("query_fields")
     assert (status, body["code"], body["error"]) == (502, "tab_failed", "no graph")
@@ -210,7 +210,7 @@ async def test_a_duplicate_of_an_old_page_gets_an_id_of_its_own(house: Any, even
     await page.close()
 
 
-async def test_a_page_whose_socket_comes_after_its_ready_is_served(house: Any, eventually: Any) -> None:
+async def test_a_page_whose_websocket_opens_after_webui_ready_is_served(house: Any, eventually: Any) -> None:
     _status, body = await house.post("webui_ready", {"client_id": -1})
     asked = asyncio.create_task(house.post("query_fields", {"wait_for_webui": True, "timeout": 0.05}))
     assert (await asked)[1]["code"] == "timeout"
@@ -220,7 +220,7 @@ async def test_a_page_whose_socket_comes_after_its_ready_is_served(house: Any, e
     await page.close()
 
 
-async def test_there_are_only_so_many_pages_however_often_one_says_it_is_ready(
+async def test_repeated_webui_ready_does_not_exceed_the_limit_of_pages(
     house: Any, page: OldPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "MAX_TABS", 3)
@@ -232,7 +232,7 @@ async def test_there_are_only_so_many_pages_however_often_one_says_it_is_ready(
     assert (await house.post("webui_ready", {}))[0] == 200
 
 
-async def test_of_what_a_page_says_of_itself_only_what_is_shown_is_kept_and_the_beginning_of_that(house: Any) -> None:
+async def test_only_shown_keys_of_a_pages_description_are_kept_and_shortened(house: Any) -> None:
     info = {"browser": "x" * 500_000, "platform": {"not": "a text"}, "frontend_version": "1.2", "more": "y" * 1000}
     await house.post("webui_ready", {"browserInfo": info})
     [webui] = (await house.get("webuis"))[1]["response"]

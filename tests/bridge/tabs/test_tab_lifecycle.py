@@ -148,7 +148,7 @@ async def test_a_request_that_waited_for_a_tab_is_the_tabs_from_then_on(house: A
         pytest.fail("the late answer was not kept")
 
 
-async def test_what_waits_for_one_tab_is_not_given_to_another(house: Any, eventually: Any) -> None:
+async def test_a_request_for_one_tab_is_not_sent_to_another(house: Any, eventually: Any) -> None:
     first, second = await house.tab(), await house.tab()
     await first.close()
     await second.close()
@@ -234,7 +234,7 @@ async def test_a_workflow_offered_in_a_tab_that_closes_is_not_taken_for_a_refusa
     assert (status, body["error"]) == (502, "Client disconnected")
 
 
-async def test_tabs_are_listed_with_what_they_said_of_themselves(house: Any, eventually: Any) -> None:
+async def test_tabs_are_listed_with_their_descriptions(house: Any, eventually: Any) -> None:
     tab = await house.tab(info={"browser": "Chromium 156", "frontend_version": "1.58.1", "workflow_name": "a"})
     await tab.ws.send_json({"type": "event", "event": "info", "data": {"workflow_name": "b"}})
     await eventually(lambda: house.bridge.webuis.find().info["workflow_name"] == "b")
@@ -249,7 +249,7 @@ async def test_the_status_of_a_client_never_makes_one(house: Any) -> None:
     assert house.bridge.webuis.managers == {}
 
 
-async def test_a_slow_reader_loses_its_connection_and_nobody_else_does(
+async def test_only_the_slow_reader_loses_its_connection(
     house: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket_connection, "MAX_BACKLOG", 2**20)
@@ -314,7 +314,7 @@ async def test_a_subscription_is_one_of_few_and_has_an_id_of_its_own(house: Any,
     await eventually(lambda: not len(house.bridge.subscriptions))
 
 
-async def test_subscribing_over_http_says_where_to(house: Any) -> None:
+async def test_subscribing_over_http_is_refused_with_the_websockets_path(house: Any) -> None:
     status, body = await house.post("subscribe")
     assert (status, body["code"]) == (422, "invalid")
 

@@ -117,7 +117,7 @@ async def test_a_tab_that_went_is_forgotten_unless_it_or_another_of_its_id_has_c
     assert webuis.managers == {manager.client_id: other}
 
 
-async def test_what_waits_for_one_tab_is_not_given_to_another() -> None:
+async def test_a_request_for_one_tab_is_not_sent_to_another() -> None:
     webuis = Webuis()
     meant = webuis.lobby.open("get_fields", {}, 60)
     meant.webui = 2
@@ -133,7 +133,7 @@ async def test_what_waits_for_one_tab_is_not_given_to_another() -> None:
         await tasks[1]
 
 
-async def test_a_connection_that_is_replaced_is_closed_and_what_it_was_asked_answered() -> None:
+async def test_a_replaced_connection_is_closed_and_its_requests_are_answered() -> None:
     webuis = Webuis()
     manager, earlier = connected(webuis)
     [asked] = asking(manager, 1)
@@ -146,7 +146,7 @@ async def test_a_connection_that_is_replaced_is_closed_and_what_it_was_asked_ans
         await asked
 
 
-async def test_what_is_closed_says_why_and_is_closed_once() -> None:
+async def test_a_connection_is_closed_once_with_a_reason() -> None:
     webuis = Webuis()
     (manager, page), (_, other) = connected(webuis), connected(webuis)
     assert manager.disconnect() and not manager.disconnect()
@@ -156,7 +156,7 @@ async def test_what_is_closed_says_why_and_is_closed_once() -> None:
     assert other.closed[0] == (1001, "ComfyUI is stopping")
 
 
-async def test_of_what_a_page_says_of_itself_the_known_texts_are_kept_and_not_without_bounds() -> None:
+async def test_known_texts_of_a_pages_description_are_kept_within_limits() -> None:
     told = {"browser": "b" * 1000, "platform": 7, "frontend_version": "1.58.1", "else": "x"}
     assert page_info(told) == {"browser": "b" * MAX_INFO, "frontend_version": "1.58.1"}
 
@@ -195,7 +195,7 @@ class TestAskAll:
         }
         assert one.requests == []
 
-    async def test_without_a_tab_nobody_is_asked(self) -> None:
+    async def test_without_a_tab_no_request_is_sent(self) -> None:
         with pytest.raises(UiapiError) as caught:
             await Webuis().ask_all("send_workflow", {}, 5, lambda manager, pending: None)
         assert caught.value.code == "no_webui"
