@@ -176,3 +176,30 @@ async def test_thousands_of_frames_in_one_message_of_a_tab_leave_turns_to_others
         await asyncio.sleep(0)
         heard.append(0)
     assert max(heard) < 100
+
+
+async def test_tabs_and_programs_that_send_thousands_of_frames_each_take_their_whole_share(
+    house: Any, raw: Any
+) -> None:
+    tab, counts = await house.tab(), {"tab": 0}
+
+    def count(event: str, data: dict[str, Any]) -> None:
+        counts["tab"] += 1
+
+    house.bridge.subscriptions.add(count, ["widget_changed"])
+    reader, writer = await raw()
+    writer.write(UPGRADE)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(frame(b'{"type":"hello","role":"client","protocol":1}'))
+    request = '{"type":"request","id":%d,"command":"get_fields","data":{"fields":[]}}'
+    writer.write(b"".join(frame((request % number).encode()) for number in range(2000)))
+    await tab.ws.send_json([{"type": "event", "event": "widget_changed", "data": {"path": "a.b"}}] * 5000)
+    turns, before = [], (0, 0)
+    while min(before) < 2000:
+        await asyncio.sleep(0)
+        after = counts["tab"], sum(entry.count for entry in house.bridge.activity.entries)
+        turns.append((after[0] - before[0], after[1] - before[1]))
+        before = after
+    # If all shared one count, whichever comes first would leave the other one frame a turn.
+    full = [turn for turn in turns if min(turn) > request_limits.FRAMES_A_TURN // 2]
+    assert len(full) > 20, turns
