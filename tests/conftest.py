@@ -1,8 +1,8 @@
 """Loads this package once, as `comfyui_uiapi`, whatever the checkout's folder is called.
 
 The checkout's root is itself a package (ComfyUI imports it), but its folder may have any name, hyphens
-included. Left alone, pytest would take the root's `__init__.py` for a package of tests: it would import it
-under a name that cannot be imported, or a second time.
+included. By default pytest would take the root's `__init__.py` for a package of tests and import it
+under an invalid name or a second time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class RootIsNoTestPackage:
-    """Has pytest collect the root as a plain folder in spite of its `__init__.py`."""
+    """Makes pytest collect the root as a plain directory although it has an `__init__.py`."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -45,14 +45,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RootIsNoTestPackage())
-    # A shell that starts us in the background has Ctrl-C ignored, by us and by all that we start and send it to.
+    # A shell ignores Ctrl-C in the processes it starts in the background, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With several processes: all tests of a frontend in one, which starts a ComfyUI and a Chromium for them, and
-    of the others each file."""
+    """Distribute tests over processes: all tests of a frontend to one process, which starts one ComfyUI and one
+    Chromium for them; the other tests by file."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFrontend(LoadScopeScheduling):  # type: ignore[misc]
@@ -66,11 +66,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
-    """Give the loops turns until a condition holds; fails after twenty seconds."""
+    """Return a function that waits until a condition holds; it fails after twenty seconds."""
 
     async def wait_until(condition: Callable[[], Any]) -> None:
         async def spin() -> None:
-            while not condition():  # noqa: ASYNC110 - any condition; there is no event for most of them
+            while not condition():  # noqa: ASYNC110 - any condition; most have no event
                 await asyncio.sleep(0.001)
 
         await asyncio.wait_for(spin(), 20)
@@ -89,5 +89,5 @@ def load_package() -> None:
     spec.loader.exec_module(package)
 
 
-# Here and not in pytest_configure: the rooms' own conftests import the package before that is called.
+# Not in pytest_configure: the conftest files of subdirectories import the package before pytest calls that.
 load_package()

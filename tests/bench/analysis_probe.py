@@ -1,4 +1,4 @@
-"""Run beside ComfyUI's own modules: times the analysis of every official template with its real node classes.
+"""Times the analysis of every official template with ComfyUI's real node classes; run with ComfyUI's modules.
 
 Usage: python analysis_probe.py CHECKOUT COMFYUI_FOLDER TEMPLATES_FOLDER BASE_DIRECTORY; prints JSON.
 """
@@ -15,12 +15,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# Readings of one workflow; the quickest counts, since the machine may be doing something else.
+# Readings of one workflow; the fastest counts, since other processes may disturb the others.
 TRIES = 5
 
 
 def load(name: str, path: Path, *, package: bool = False) -> ModuleType:
-    """A module or package from a file."""
+    """Load a module or package from a file."""
     search = [str(path.parent)] if package else None
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=search)
     if spec is None or spec.loader is None:
@@ -32,7 +32,7 @@ def load(name: str, path: Path, *, package: bool = False) -> ModuleType:
 
 
 def comfyui(checkout: Path, folder: Path, base: str) -> tuple[Any, Any]:
-    """ComfyUI's folder_paths and nodes, with all of its own node classes."""
+    """Return ComfyUI's folder_paths and nodes modules, with all of its own node classes."""
     main = load("comfy_main", checkout / "tests" / "stack" / "comfy_main.py")
     sys.modules["comfy_main"].declared = main.declare_missing_operators()  # type: ignore[attr-defined]
     sys.argv = ["main.py", "--cpu", "--disable-api-nodes", "--base-directory", base]

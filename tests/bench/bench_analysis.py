@@ -1,4 +1,4 @@
-"""How long it takes to say what a workflow needs, on every official template with ComfyUI's own node classes."""
+"""Time to analyze which models a workflow needs, for every official template with ComfyUI's node classes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DEADLINE = 300.0
 
 
 async def measure(_: Playwright) -> list[Row]:
-    """Rows for reading and looking up, and for asking the classes once."""
-    told = await asyncio.to_thread(_probe)
-    read = [seconds * 1000 for seconds in told["read"]]
+    """Rows for the analysis, and for reading the node classes once."""
+    found = await asyncio.to_thread(_probe)
+    read = [seconds * 1000 for seconds in found["read"]]
     return [
-        Row("analysis of a template, median", median(read), "ms", 1.0, beside=f"{len(read)} workflows"),
-        Row("analysis of a template, worst", max(read), "ms", 20.0, beside=f"{told['needs']} needs"),
-        Row("asking all node classes, once", told["learn"] * 1000, "ms"),
+        Row("analysis of a template, median", median(read), "ms", 1.0, compared=f"{len(read)} workflows"),
+        Row("analysis of a template, worst", max(read), "ms", 20.0, compared=f"{found['needs']} needs"),
+        Row("reading all node classes, once", found["learn"] * 1000, "ms"),
     ]
 
 
@@ -38,5 +38,5 @@ def _probe() -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)  # noqa: S603
     if done.returncode:
         raise RuntimeError(f"the probe failed:\n{done.stderr[-2000:]}")
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

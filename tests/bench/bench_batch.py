@@ -1,4 +1,4 @@
-"""What a batch of a hundred writes takes beside a single write, on a graph of as many nodes."""
+"""Time of a batch of a hundred writes compared with a single write, on a graph of as many nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Python client costs, beside a bare requests.Session, and above ComfyUI's own time."""
+"""Time of the Python client compared with a bare requests.Session, and in addition to ComfyUI's execution time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .runner import Row, percentile, ratio
 # The frames of an animation, one run after the other.
 RUNS = 24
 PATH = FIELDS["fields"][0]
-# The same runs without any bridge: the page's own Run, its own events, and the picture.
+# The same runs without this package: the page's own Run button, its events, and the picture.
 BY_THE_PAGE = """async ({runs, color}) => {
     const {api} = app
     const widget = app.rootGraph.nodes.find(node => node.title === 'Canvas').widgets.find(({name}) => name === 'color')
@@ -30,9 +30,9 @@ BY_THE_PAGE = """async ({runs, color}) => {
     let executing = 0
     for (let run = 0; run < runs; run++) {
         widget.value = color + run
-        const told = Promise.all(['execution_start', 'executed', 'execution_success'].map(event))
+        const events = Promise.all(['execution_start', 'executed', 'execution_success'].map(event))
         await app.queuePrompt(0, 1)
-        const [start, {output}, success] = await told
+        const [start, {output}, success] = await events
         executing += success.timestamp - start.timestamp
         await (await api.fetchApi(`/view?${new URLSearchParams(output.images[0])}`)).blob()
     }
@@ -58,10 +58,10 @@ async def _rows(frontend: str, tab: Tab, client: Client, session: requests.Sessi
     await asyncio.to_thread(_above, client)
     above = await asyncio.to_thread(_above, client)
     page: float = await tab.page.evaluate(BY_THE_PAGE, {"runs": RUNS, "color": int(time.time()) % 2**20})
-    beside = f"the page's own Run button, without a bridge: {page:.1f} ms"
+    compared = f"the page's own Run button, without a bridge: {page:.1f} ms"
     return [
         ratio(f"client.get, p50, {frontend}", percentile(mine, 50), percentile(bare, 50), 1.2),
-        Row(f"{RUNS} runs by the client, each above ComfyUI's time, {frontend}", above, "ms", 20.0, beside=beside),
+        Row(f"{RUNS} runs by the client, each above ComfyUI's time, {frontend}", above, "ms", 20.0, compared=compared),
     ]
 
 
@@ -82,7 +82,7 @@ def _timed(call: Callable[[], object]) -> Block:
 
 
 def _above(client: Client) -> float:
-    """Milliseconds a run with its picture takes beyond ComfyUI's execution time, on average over RUNS in a row."""
+    """Return the average milliseconds a run with its picture takes beyond ComfyUI's execution time."""
     started, executing = time.perf_counter(), 0.0
     for number in range(RUNS):
         done = client.run({"Canvas.color": int(time.time() * 1000) % 2**23 + number})

@@ -1,4 +1,4 @@
-"""Downloads beside curl and aria2c, and what they do to ComfyUI meanwhile: its latency and its memory."""
+"""Download times compared with curl and aria2c, and ComfyUI's latency and memory during downloads."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from .runner import Row, percentile, ratio
 
 BIG, LONG, LIMITED = 2_000_000_000, 5_000_000_000, 800_000_000
 SEGMENTS = 8
-# Files at once, of how many bytes, and how many are fetched at a time, which is as many as UIAPI_MAX_DOWNLOADS takes.
+# Number of files, their size in bytes, and how many are downloaded at a time (the maximum of UIAPI_MAX_DOWNLOADS).
 MANY, EACH, AT_A_TIME = 100, 10_000_000, 32
 ROUNDS = 3
-# Megabytes per second that each connection of the slow server gets.
+# Megabytes per second of each connection to the slow server.
 RATE = 20
-# Seconds between two requests of which the latency is measured.
+# Seconds between two measured requests.
 INTERVAL = 0.005
 
 
 async def measure(_: Playwright) -> list[Row]:
-    """All rows; ComfyUI fetches, as a program would have it."""
+    """All rows; ComfyUI downloads on a program's request."""
     for program in ("nginx", "curl"):
         tool(program)
     return await asyncio.to_thread(_measure)
@@ -64,7 +64,7 @@ class Bench:
         self.folder = folder
 
     def full_speed(self) -> list[Row]:
-        """2 GB, verified, each way in turn so that a busy moment meets all."""
+        """2 GB, verified, with each tool in turn, so that other load on the machine affects all."""
         path = self.nginx.make("big.safetensors", BIG)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         url = self.nginx.url("big.safetensors")
@@ -77,7 +77,7 @@ class Bench:
         return [*rows, Row("2 GB with aria2c", median(aria2c), "s")] if all(aria2c) else rows
 
     def limited(self) -> list[Row]:
-        """A host that gives each connection 20 MB/s."""
+        """A host that limits each connection to 20 MB/s."""
         self.nginx.make("limited.safetensors", LIMITED)
         url = self.nginx.url("limited.safetensors", slow=True)
         curl = self.with_curl(url)
@@ -88,7 +88,7 @@ class Bench:
         return [*rows, Row("the same with aria2c", aria2c, "s")] if aria2c else rows
 
     def many(self) -> list[Row]:
-        """A hundred models wanted at once."""
+        """A hundred models requested at once."""
         names = [f"many{number}.safetensors" for number in range(MANY)]
         for name in names:
             self.nginx.make(name, EACH)
@@ -103,19 +103,19 @@ class Bench:
         ours = time.perf_counter() - began
         state = self.comfy.get(status)
         assert state["status"] == "completed", state
-        beside = f"{len(busy)} asked, max {max(busy):.2f} ms"
+        compared = f"{len(busy)} asked, max {max(busy):.2f} ms"
         return [
             ratio(f"{MANY} files of {EACH // 10**6} MB / curl --parallel-max {AT_A_TIME}", ours, curl, None, unit="s"),
-            Row(f"connection_status while {MANY} download, p99", percentile(busy, 99), "ms", beside=beside),
+            Row(f"connection_status while {MANY} download, p99", percentile(busy, 99), "ms", compared=compared),
         ]
 
     def disturbance(self) -> list[Row]:
-        """5 GB at full speed while connection_status is asked for."""
+        """5 GB at full speed while connection_status is requested."""
         self.nginx.make("long.safetensors", LONG, sparse=True)
-        # What was measured before is still being written to the disk.
+        # Files of earlier measurements are still being written to the disk.
         os.sync()
         idle = self.latencies(until=lambda asked: asked > 400)
-        beside_curl = self.latencies_beside_curl(self.nginx.url("long.safetensors"))
+        during_curl = self.latencies_during_curl(self.nginx.url("long.safetensors"))
         os.sync()
         before = self.resident()
         began = self.post("download_models", {"workflow": workflow(self.nginx.url("long.safetensors"))})
@@ -132,11 +132,11 @@ class Bench:
         state = self.comfy.get(status)
         assert state["status"] == "completed", state
         idle_figures = f"idle: p99 {percentile(idle, 99):.2f} ms, max {max(idle):.2f} ms"
-        curl_figures = f"while curl downloads: p99 {percentile(beside_curl, 99):.2f} ms, max {max(beside_curl):.2f} ms"
+        curl_figures = f"while curl downloads: p99 {percentile(during_curl, 99):.2f} ms, max {max(during_curl):.2f} ms"
         return [
-            Row("connection_status while downloading, p50", percentile(busy, 50), "ms", beside=f"{len(busy)} asked"),
-            Row("connection_status while downloading, p99", percentile(busy, 99), "ms", 10.0, beside=idle_figures),
-            Row("connection_status while downloading, max", max(busy), "ms", 50.0, beside=curl_figures),
+            Row("connection_status while downloading, p50", percentile(busy, 50), "ms", compared=f"{len(busy)} asked"),
+            Row("connection_status while downloading, p99", percentile(busy, 99), "ms", 10.0, compared=idle_figures),
+            Row("connection_status while downloading, max", max(busy), "ms", 50.0, compared=curl_figures),
             Row("memory grown by 5 GB", (peak[0] - before) / 2**20, "MB", 64.0),
         ]
 
@@ -176,7 +176,7 @@ class Bench:
     # -- what it does to ComfyUI --------------------------------------------------------------------------
 
     def latencies(self, until: Any) -> list[float]:
-        """Milliseconds of one request after the other, on one connection, until `until(how many)`."""
+        """Return the milliseconds of consecutive requests on one connection, until `until(count)` is true."""
         connection = http.client.HTTPConnection("127.0.0.1", self.comfy.port, timeout=30)
         took: list[float] = []
         while not until(len(took)):
@@ -188,23 +188,23 @@ class Bench:
         connection.close()
         return took
 
-    def latencies_beside_curl(self, url: str) -> list[float]:
-        """The same while another process downloads: what the machine's own business costs."""
+    def latencies_during_curl(self, url: str) -> list[float]:
+        """Return the latencies while curl downloads, as the floor for this machine."""
         with subprocess.Popen(["curl", "--silent", "-o", str(self.folder / "curl.bin"), url]) as curl:  # noqa: S603, S607
             took = self.latencies(until=lambda _: curl.poll() is not None)
         (self.folder / "curl.bin").unlink()
         return took
 
     def resident(self) -> int:
-        """Bytes of memory ComfyUI holds."""
+        """Return ComfyUI's resident memory in bytes."""
         for line in Path(f"/proc/{self.comfy.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
-        raise RuntimeError("this system does not tell a process's memory")
+        raise RuntimeError("this system does not report a process's memory")
 
 
 def workflow(*urls: str) -> dict[str, Any]:
-    """A workflow that needs the models at these addresses."""
+    """Return a workflow that needs the models at these URLs."""
     nodes = []
     for number, url in enumerate(urls, 1):
         model = {"name": url.rpartition("/")[2], "directory": "checkpoints", "url": url}

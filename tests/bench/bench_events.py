@@ -1,4 +1,4 @@
-"""Events per second: many writes of one program at once, each of which another hears of, beside bare echoes."""
+"""Events per second: one program writes, another receives the events; compared with bare echoes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def measure(playwright: Playwright) -> list[Row]:
 
 
 def heard(writer: aiohttp.ClientWebSocketResponse, hearer: aiohttp.ClientWebSocketResponse) -> Block:
-    """Milliseconds from the first write until the other program has heard of the last one."""
+    """Return the milliseconds from the first write until the other program has received the last event."""
     width = 64
 
     async def block(count: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""What one program that asks as fast as it can costs another: connection_status beside a flood, and without one."""
+"""Latency of connection_status while another program sends requests as fast as it can, and without that flood."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .bench_roundtrip import FIELDS, GRAPH
 from .opened import opened_tab
 from .runner import Row, percentile
 
-# Requests that the flooding program keeps under way, and how long it floods, in seconds.
+# Concurrent requests of the flooding program, and the seconds of the flood.
 UNDER_WAY, SECONDS = 2000, 8.0
-# Seconds between two requests of which the latency is measured.
+# Seconds between two measured requests.
 INTERVAL = 0.005
 
 
@@ -33,16 +33,16 @@ async def measure(playwright: Playwright) -> list[Row]:
         flooding = asyncio.create_task(flood(session, tab.comfy.url))
         busy = await latencies(session, tab.comfy.url)
         asked = await flooding
-    beside = f"idle: p99 {percentile(idle, 99):.2f} ms, max {max(idle):.2f} ms"
+    compared = f"idle: p99 {percentile(idle, 99):.2f} ms, max {max(idle):.2f} ms"
     return [
-        Row("connection_status beside a flood, p50", percentile(busy, 50), "ms", beside=f"{asked / SECONDS:.0f} /s"),
-        Row("connection_status beside a flood, p99", percentile(busy, 99), "ms", beside=beside),
-        Row("connection_status beside a flood, max", max(busy), "ms"),
+        Row("connection_status during a flood, p50", percentile(busy, 50), "ms", compared=f"{asked / SECONDS:.0f} /s"),
+        Row("connection_status during a flood, p99", percentile(busy, 99), "ms", compared=compared),
+        Row("connection_status during a flood, max", max(busy), "ms"),
     ]
 
 
 async def latencies(session: aiohttp.ClientSession, url: str) -> list[float]:
-    """Milliseconds of one request after the other, for half of the time a flood lasts."""
+    """Return the milliseconds of consecutive requests, for half the time of a flood."""
     took: list[float] = []
     end = time.perf_counter() + SECONDS / 2
     while time.perf_counter() < end:
@@ -55,7 +55,7 @@ async def latencies(session: aiohttp.ClientSession, url: str) -> list[float]:
 
 
 async def flood(session: aiohttp.ClientSession, url: str) -> int:
-    """Keep that many requests under way; how many were answered."""
+    """Keep the requests in progress for the flood and return how many were answered."""
     socket = await session.ws_connect(f"{url}/uiapi/ws", max_msg_size=MAX_FRAME)
     await socket.send_json({"type": "hello", "role": "client", "protocol": 1})
     await socket.receive_json()

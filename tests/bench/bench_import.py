@@ -1,4 +1,4 @@
-"""How long ComfyUI waits for this package when it starts, beside a fresh import of aiohttp."""
+"""Import time of this package at ComfyUI's start, compared with a fresh import of aiohttp."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDS = 3
 
 
 async def measure(_: Playwright) -> list[Row]:
-    """Two rows, of processor time."""
+    """Two rows of processor time."""
 
     def all_of_them() -> tuple[float, float, float]:
         first, own, measures = [], [], []

@@ -1,6 +1,6 @@
-"""What bad files, hosts and programs do to ComfyUI: its latency beside them and at rest, and its memory afterwards.
+"""ComfyUI's latency under bad files, hosts and programs compared with rest, and its memory afterwards.
 
-Rest and load take turns within one run, so that whatever else the machine does meets both.
+Rest and load alternate within one run, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from ..harness.program import MAX_FRAME, PATIENCE, Program
 from . import latency
 from .runner import Row, percentile
 
-# Seconds of a load, and of the rest before each; how often they take turns.
+# Seconds of a load and of the rest before it; how often they alternate.
 SECONDS, TURNS = 5.0, 3
-# Milliseconds that an answer may take longer than at rest, MB that may be left, and seconds until they are looked at.
+# Milliseconds by which the latency may rise, MB by which memory may rise, and seconds to wait for that memory.
 LATER, LEFT, MINUTE = 100.0, 20.0, 60.0
-# Bytes of the header of a bad file, and how many such files.
+# Bytes of the header of a bad file, and the number of these files.
 HEADER, BOMBS = 100_000_000, 12
-# Bytes of a good one, with which everything is there that is made at first use.
+# Bytes of a good file, whose download creates everything that is created at first use.
 FIRST = 100_000_000
 SOCKETS, SUBSCRIPTIONS, PATHS = 20, 100, 10
-# Requests that a program with keys keeps under way, and how many such programs.
+# Concurrent requests of a program with idempotency keys, and the number of these programs.
 UNDER_WAY, PROGRAMS = 200, 4
-# Widget changes a second in a graph that everybody listens to, and those that a flooding tab has on their way.
+# Widget changes a second that all programs subscribed to, and events in transit from a flooding tab.
 CHANGES, FLOOD = 50, 500
 SAMPLE = '"tensor%07d":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
 
@@ -52,7 +52,9 @@ async def measure(_: Playwright) -> list[Row]:
         for host in hosts:
             stack.push_async_callback(host.close)
         allowed = ",".join(host.authority for host in hosts)
-        comfy = stack.enter_context(ComfyProcess(folder / "comfy", env={"UIAPI_ALLOWED_HOSTS": allowed}))
+        # With fewer arenas glibc keeps less freed memory, which would look like memory that the package keeps.
+        env = {"UIAPI_ALLOWED_HOSTS": allowed, "MALLOC_ARENA_MAX": "2"}
+        comfy = stack.enter_context(ComfyProcess(folder / "comfy", env=env))
         samples = folder / "latencies"
         asking = children.start([sys.executable, latency.__file__, str(comfy.port)], output=samples.open("wb"))
         stack.callback(children.stop, asking, grace=0)
@@ -64,7 +66,7 @@ async def measure(_: Playwright) -> list[Row]:
 
 
 class Bench:
-    """One ComfyUI, the hosts it may fetch from, and the file that its latencies are written to."""
+    """One ComfyUI, its allowed model hosts, and the file with its latencies."""
 
     def __init__(self, comfy: ComfyProcess, hosts: list[Host], samples: Path) -> None:
         self.comfy = comfy
@@ -76,7 +78,7 @@ class Bench:
 
     async def __aenter__(self) -> Bench:
         await self.program.__aenter__()
-        # As many connections as wanted.
+        # No limit of connections.
         self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         return self
 
@@ -90,7 +92,7 @@ class Bench:
         return time.monotonic() > self.end
 
     async def rows(self, name: str, load: Callable[[Bench], Awaitable[None]]) -> list[Row]:
-        """Take turns between rest and that load."""
+        """Alternate between rest and the load, and return the rows."""
         spans: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
         before = self.resident()
         for _ in range(TURNS):
@@ -104,12 +106,14 @@ class Bench:
         for path in latency.PATHS:
             idle, busy_ones = (self.latencies(path, spans[busy]) for busy in (False, True))
             mine, rest = percentile(busy_ones, 99), percentile(idle, 99)
-            beside = f"{mine:.1f} to {rest:.1f} ms, max {max(busy_ones):.0f} ms, {len(busy_ones)} asked"
-            rows.append(Row(f"{path} beside {name}, p99 above that at rest", mine - rest, "ms", LATER, beside=beside))
-        return [*rows, Row(f"memory left a minute after {name}", left, "MB", LEFT, beside=f"{before:.0f} MB before")]
+            compared = f"{mine:.1f} to {rest:.1f} ms, max {max(busy_ones):.0f} ms, {len(busy_ones)} asked"
+            rows.append(
+                Row(f"{path} during {name}, p99 above that at rest", mine - rest, "ms", LATER, compared=compared)
+            )
+        return [*rows, Row(f"memory left a minute after {name}", left, "MB", LEFT, compared=f"{before:.0f} MB before")]
 
     def latencies(self, path: str, spans: list[tuple[float, float]]) -> list[float]:
-        """The latencies of a path within these spans of time."""
+        """Return the latencies of a path within these spans of time."""
         samples = [json.loads(line) for line in self._samples.read_text().splitlines() if line.endswith("]")]
         return [
             took
@@ -118,26 +122,26 @@ class Bench:
         ]
 
     def resident(self) -> float:
-        """ComfyUI's memory in MB."""
+        """Return ComfyUI's resident memory in MB."""
         pages = int(Path(f"/proc/{self.comfy.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     async def left(self, before: float) -> float:
-        """How much more memory it has than before, a minute later or as soon as it is little enough."""
+        """Return the memory above `before` as soon as it is within the limit, at the latest after a minute."""
         end = time.monotonic() + MINUTE
         while (more := self.resident() - before) > LEFT and time.monotonic() < end:  # noqa: ASYNC110 - another process
             await asyncio.sleep(1)
         return more
 
     async def fetch(self, name: str, data: bytes) -> None:
-        """Have a model fetched that is as it should be."""
+        """Download a valid model."""
         self.hosts[0].offer(f"/{name}", data)
         status, envelope = await self.program.post("download_model", self.hosts[0].wanted(name))
         if status != 200:
             raise RuntimeError(str(envelope))
 
     async def begin(self, urls: dict[str, str]) -> str:
-        """Begin to fetch what a workflow needs, by name; the id of the download."""
+        """Start a download of models by name and return its id."""
         nodes = [
             {"id": at, "type": "LoraLoaderModelOnly", "widgets_values": [name, 1]} for at, name in enumerate(urls, 1)
         ]
@@ -146,7 +150,7 @@ class Bench:
         return str(begun["download_id"])
 
     async def connect(self, **hello: Any) -> aiohttp.ClientWebSocketResponse | None:
-        """A websocket past its hello; None where it is refused."""
+        """Open a websocket and say hello; None if it is refused."""
         ws = await self.session.ws_connect(f"{self.comfy.url}/uiapi/ws", max_msg_size=MAX_FRAME)
         await ws.send_json({"type": "hello", "protocol": 1, **hello})
         if (await ws.receive_json(timeout=PATIENCE))["type"] == "welcome":
@@ -156,7 +160,7 @@ class Bench:
 
     @asynccontextmanager
     async def tab(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """A tab that a program plays."""
+        """A scripted tab."""
         tab = await self.connect(role="webui", page_key=await self.program.page_key(), capabilities=["watch"])
         if tab is None:
             raise RuntimeError("The tab was refused.")
@@ -165,7 +169,7 @@ class Bench:
 
     @asynccontextmanager
     async def hearers(self, subscriptions: int, paths: int) -> AsyncIterator[list[aiohttp.ClientWebSocketResponse]]:
-        """Programs that have subscribed to the same paths of widgets each, or to all with no path."""
+        """Programs with `subscriptions` subscriptions to `paths` widget paths each (0: all widgets)."""
         opened = [await self.connect(role="client", name=f"hearer {at}") for at in range(SOCKETS)]
         sockets = [socket for socket in opened if socket is not None]
         for socket in sockets:
@@ -183,7 +187,7 @@ class Bench:
 
 
 async def header_bombs(bench: Bench) -> None:
-    """Files with the longest header there may be, all of it entries of tensors, which end where no tensor does."""
+    """Files with a header of maximum length full of tensor entries that do not match the file's size."""
     if "/bomb" not in bench.hosts[0].answers:
         entries = ("{" + "".join(SAMPLE % at for at in range(HEADER // len(SAMPLE % 0) - 1))).encode()[:-1]
         bench.hosts[0].offer("/bomb", HEADER.to_bytes(8, "little") + entries.ljust(HEADER - 1) + b"}more")
@@ -203,7 +207,7 @@ async def header_bombs(bench: Bench) -> None:
 
 
 async def would_be_tabs(bench: Bench) -> None:
-    """A thousand sockets that call themselves tabs; those that may stay tell something that every panel shows."""
+    """A thousand sockets that connect as tabs; those admitted send information that every panel shows."""
     key, door = await bench.program.page_key(), asyncio.Semaphore(50)
 
     async def pose() -> aiohttp.ClientWebSocketResponse | None:
@@ -221,7 +225,7 @@ async def would_be_tabs(bench: Bench) -> None:
 
 
 async def subscriptions(bench: Bench) -> None:
-    """Widget changes while twenty programs listen to as many paths as each may."""
+    """Widget changes while twenty programs subscribe to the maximum number of paths."""
     async with bench.tab() as tab, bench.hearers(SUBSCRIPTIONS, PATHS) as hearers:
         number = 0
         while not bench.over:
@@ -234,7 +238,7 @@ async def subscriptions(bench: Bench) -> None:
 
 
 async def keys(bench: Bench) -> None:
-    """Programs that send one idempotency key after the other, many at a time."""
+    """Programs that send ever new idempotency keys, many at a time."""
 
     async def answer(tab: aiohttp.ClientWebSocketResponse) -> None:
         async for message in tab:
@@ -272,7 +276,7 @@ async def keys(bench: Bench) -> None:
 
 
 async def bad_hosts(bench: Bench) -> None:
-    """Hosts that are silent, that stop within a body in chunks, that send a byte at a time or nothing but 100s."""
+    """Hosts that are silent, stop within a chunked body, send single bytes, or send only 100 responses."""
     bad = (
         Answer(silent=True),
         Answer(model_bytes(1_000_000), ranges=False, framing="chunked", stalls=True),
@@ -291,7 +295,7 @@ async def bad_hosts(bench: Bench) -> None:
 
 
 async def event_flood(bench: Bench) -> None:
-    """A tab that tells of widget changes as fast as twenty programs hear of them."""
+    """A tab that sends widget changes as fast as twenty programs receive them."""
     async with bench.tab() as tab, bench.hearers(1, 0) as hearers:
         last = hearers[0]
         reading = [bench.program.spawn(_read(socket)) for socket in hearers[1:]]

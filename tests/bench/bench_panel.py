@@ -1,4 +1,4 @@
-"""What an open panel costs the graph: frames with a full and busy panel beside frames without one."""
+"""Frame times of the graph with a full and busy panel, compared with frame times without a panel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .opened import opened_tab
 from .runner import Row, percentile
 
 KEPT = 0.95
-# Turns of each, and milliseconds of one. As the server does, the log is told at most 10 times a second, and downloads
+# Turns of each, and milliseconds of one. As on the server, the log is updated at most 10 times a second, downloads
 # twice a second.
 TURNS, TURN = 6, 3000
 COUNT = """async ([base, turns, turn]) => {
@@ -33,7 +33,7 @@ COUNT = """async ([base, turns, turn]) => {
     const download = (n, bytes) => state.hear('download_progress', {download_id: `d${n}`, start_time: n, progress:
         {[`m${n}.safetensors`]: {status: 'downloading', bytes, total: 1e9, speed: 1e7, eta: 9, model_number: '1'}}})
     let last = 1000
-    const tell = () => state.hear('activity', {entries: [entry(++last)], programs: programs(last)})
+    const update = () => state.hear('activity', {entries: [entry(++last)], programs: programs(last)})
     const fetch = () => { for (let n = 0; n < 50; n++) download(n, last * 1e4) }
     const frames = async () => {
         let count = 0, going = true
@@ -54,7 +54,7 @@ COUNT = """async ([base, turns, turn]) => {
         state.hear('activity', {entries: Array.from({length: 1000}, (_, n) => entry(n + 1)), programs: programs(0)})
         fetch()
         place.querySelectorAll('[role=tab]')[at % 2].click()
-        const timers = [setInterval(tell, 100), setInterval(fetch, 500)]
+        const timers = [setInterval(update, 100), setInterval(fetch, 500)]
         found.panel.push(await frames())
         timers.forEach(clearInterval)
         place.replaceChildren()
@@ -71,8 +71,8 @@ async def measure(playwright: Playwright) -> list[Row]:
             await tab.load_workflow(_graph())
             found = await tab.page.evaluate(COUNT, [f"/extensions/{PACKAGE_NAME}/ui/panel/", TURNS, TURN])
         bare, panel = percentile(found["bare"], 50), percentile(found["panel"], 50)
-        beside = f"{panel:.1f} to {bare:.1f} frames/s"
-        rows.append(Row(f"frames with a full panel, {frontend}", panel / bare, "x", KEPT, True, beside))
+        compared = f"{panel:.1f} to {bare:.1f} frames/s"
+        rows.append(Row(f"frames with a full panel, {frontend}", panel / bare, "x", KEPT, True, compared))
     return rows
 
 

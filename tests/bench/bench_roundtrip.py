@@ -1,4 +1,4 @@
-"""Round trips through the open tab, over HTTP and the websocket, beside a bare echo through the same page."""
+"""Round trips through a connected tab over HTTP and the websocket, compared with a bare echo through the page."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from . import echo
 from .opened import opened_tab
 from .runner import Row, percentile, ratio
 
-# Round trips a block; the two that are compared take turns, so that a busy moment meets both.
+# Round trips in a block; the compared blocks alternate, so that other load on the machine affects both.
 BLOCK, BLOCKS = 50, 30
 PIPELINED = 500
-# Seconds between blocks: each side leaves work running that must not be charged to the other.
+# Seconds between blocks, so that remaining work of one side is not measured with the other.
 PAUSE = 0.05
-# How many idle sockets, and how much slower a round trip may be beside them.
+# Number of idle sockets, and the maximum ratio of a round trip with them.
 IDLE_SOCKETS = {200: 1.1, 1000: None}
 
 GRAPH = {
@@ -70,7 +70,7 @@ async def measure(playwright: Playwright) -> list[Row]:
 
 
 async def echo_server(stack: AsyncExitStack, tab: Tab) -> int:
-    """Start the echo server and connect the page to it; its port."""
+    """Start the echo server, connect the page to it, and return its port."""
     port = free_port()
     with open("/dev/null", "wb") as nowhere:  # noqa: ASYNC230 - nothing else runs yet
         server = children.start([sys.executable, echo.__file__, str(port)], output=nowhere)
@@ -81,7 +81,7 @@ async def echo_server(stack: AsyncExitStack, tab: Tab) -> int:
 
     await until(listens, "the echo server", 10)
     session = await tab.page.context.new_cdp_session(tab.page)
-    # ComfyUI's policy lets its page talk to ComfyUI only.
+    # ComfyUI's content security policy allows its page connections to ComfyUI only.
     await session.send("Page.setBypassCSP", {"enabled": True})
     workflow = await tab.page.evaluate("() => app.rootGraph.serialize()")
     await tab.load(clear=True)
@@ -120,12 +120,12 @@ async def _with_idle_sockets(
     comfy: ComfyProcess,
     session: aiohttp.ClientSession,
     compared: tuple[Block, Block],
-    sockets_beside: int,
+    socket_count: int,
     limit: float | None,
 ) -> Row:
-    """The HTTP round trip with idle sockets beside it against the one without, each divided by its floor."""
+    """Compare the HTTP round trip with and without idle sockets, each divided by its floor."""
     quotients = []
-    for idle in (0, sockets_beside, 0, sockets_beside):
+    for idle in (0, socket_count, 0, socket_count):
         sockets = []
         for number in range(idle):
             socket = await session.ws_connect(f"{comfy.url}/uiapi/ws")
@@ -136,13 +136,13 @@ async def _with_idle_sockets(
         quotients.append(percentile(mine, 50) / percentile(bare, 50))
         await asyncio.gather(*(socket.close() for socket in sockets))
     without, with_them = (quotients[0] + quotients[2]) / 2, (quotients[1] + quotients[3]) / 2
-    return ratio(f"HTTP beside {sockets_beside} idle sockets, {frontend}", with_them, without, limit, unit="floors")
+    return ratio(f"HTTP with {socket_count} idle sockets, {frontend}", with_them, without, limit, unit="floors")
 
 
 async def alternate(
     ours: Block, floor: Block, *, count: int = BLOCK, blocks: int = BLOCKS
 ) -> tuple[list[float], list[float]]:
-    """Milliseconds of both, taken in turns after one block each that does not count."""
+    """Return the milliseconds of both in alternating blocks, after one warm-up block each."""
     await ours(count), await floor(count)
     mine: list[float] = []
     bare: list[float] = []
@@ -154,7 +154,7 @@ async def alternate(
 
 
 def _http(port: int, path: str, body: str) -> Block:
-    """Blocks of POSTs on one kept connection, in a thread: the standard library's client is the leanest at hand."""
+    """Return blocks of POSTs on one connection, sent in a thread by the standard library's lean client."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     headers = {"Content-Type": "application/json"}
 
@@ -204,7 +204,7 @@ def _frame(number: int) -> str:
 
 
 def _check(text: str) -> None:
-    """The echo sends the request back; ours must be an answer without an error."""
+    """Check the text: an echo of the request, or a response without an error."""
     frame: dict[str, Any] = json.loads(text)
     if frame.get("status", "ok") != "ok":
         raise RuntimeError(text[:300])

@@ -1,6 +1,6 @@
-"""What `run` adds to ComfyUI's own execution: setting, queueing, waiting and answering, on a graph of two nodes.
+"""Time that `run` adds to ComfyUI's own execution, on a graph of two nodes.
 
-ComfyUI's own time is from its queue (the create_time it notes when it takes the prompt) to its success event.
+ComfyUI's own time is measured from the create_time of the prompt to its success event.
 """
 
 from __future__ import annotations
@@ -61,15 +61,15 @@ async def measure(playwright: Playwright) -> list[Row]:
                     added = await asyncio.to_thread(_run_all, comfy)
                 finally:
                     chromium.kill()
-        beside = f"p10 {percentile(added, 10):.1f} ms, p90 {percentile(added, 90):.1f} ms over {RUNS} runs"
+        compared = f"p10 {percentile(added, 10):.1f} ms, p90 {percentile(added, 90):.1f} ms over {RUNS} runs"
         rows.append(
-            Row(f"run adds to the execution, p50, {frontend}", percentile(added, 50), "ms", BOUND, beside=beside)
+            Row(f"run adds to the execution, p50, {frontend}", percentile(added, 50), "ms", BOUND, compared=compared)
         )
     return rows
 
 
 def _run_all(comfy: ComfyProcess) -> list[float]:
-    """Milliseconds each run took beyond ComfyUI's own time."""
+    """Return the milliseconds each run took beyond ComfyUI's own time."""
     added = []
     for number in range(RUNS + 5):
         body = {"fields": [["Canvas.color", number + 1]]}
@@ -81,6 +81,6 @@ def _run_all(comfy: ComfyProcess) -> list[float]:
         entry = comfy.get(f"/history/{answer['response']['prompt_id']}")[answer["response"]["prompt_id"]]
         messages = dict(entry["status"]["messages"])
         added.append(wall - (messages["execution_success"]["timestamp"] - entry["prompt"][3]["create_time"]))
-        # A person does not press Run again in the same moment, and the page still draws.
+        # Lets the page finish drawing, as between two runs of a person.
         time.sleep(0.2)
     return added[5:]

@@ -1,4 +1,4 @@
-"""Every template workflow whose nodes ComfyUI has: loaded, read, written, read back and undone, on both frontends."""
+"""Loads, reads, writes and undoes every template workflow whose nodes ComfyUI has, on both frontends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .runner import Row
 
 
 async def measure(playwright: Playwright) -> list[Row]:
-    """How many templates there are, and how many are not what they were after all was undone."""
+    """Rows with the number of templates, and of those that differ after the undo."""
     rows = []
     for version in build.FRONTENDS:
         with tempfile.TemporaryDirectory() as folder:
@@ -40,7 +40,7 @@ async def _frontend(version: str, tab: Tab) -> list[Row]:
     paths = templates(known)
     broken = 0
     for path in paths:
-        found = await sweep(_teller(tab), tab, workflow_of(path))
+        found = await sweep(_sender(tab), tab, workflow_of(path))
         broken += bool(found)
         for line in found[:3]:
             say(f"    {version} {path.name}: {line}")
@@ -51,11 +51,11 @@ async def _frontend(version: str, tab: Tab) -> list[Row]:
     ]
 
 
-def _teller(tab: Tab) -> Callable[..., Awaitable[Any]]:
-    async def tell(command: str, **data: Any) -> Any:
+def _sender(tab: Tab) -> Callable[..., Awaitable[Any]]:
+    async def send(command: str, **data: Any) -> Any:
         envelope = await asyncio.to_thread(tab.comfy.post, f"/uiapi/{command}", {"timeout": 120, **data}, 150.0)
         if envelope["status"] != "ok":
             raise RuntimeError(f"{command}: {envelope['error']}")
         return envelope.get("response", envelope)
 
-    return tell
+    return send

@@ -1,7 +1,7 @@
-"""The floor for round trips: a process of its own that passes every request on to a bare websocket and awaits its echo.
+"""An echo server as the floor for round trips: it passes each request to a bare websocket and waits for its echo.
 
 `python echo.py PORT` serves POST /echo and the websocket /echo for programs, and the websocket /page that a page
-opens and echoes on. Frames are passed on as they come; each begins with its number, so that echoes find their way.
+opens and echoes on. Frames are passed on unchanged; each begins with its number, by which its echo is matched.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-# What a page runs to be the other end; the frames are not looked into.
+# The script of the page at the other end, which does not parse the frames.
 PAGE = """port => new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/page`)
     socket.onmessage = event => socket.send(event.data)
@@ -23,7 +23,7 @@ PAGE = """port => new Promise((resolve, reject) => {
 
 
 class Echo:
-    """The server: one page, many callers."""
+    """The server: one page, many clients."""
 
     def __init__(self) -> None:
         self.page: web.WebSocketResponse | None = None
@@ -31,7 +31,7 @@ class Echo:
         self.numbers = itertools.count()
 
     async def round_trip(self, text: str) -> str:
-        """Send the text to the page and await it back."""
+        """Send the text to the page and return its echo."""
         if self.page is None:
             raise web.HTTPServiceUnavailable
         number = str(next(self.numbers))
@@ -44,7 +44,7 @@ class Echo:
         return web.Response(text=await self.round_trip(await request.text()), content_type="application/json")
 
     async def over_websocket(self, request: web.Request) -> web.WebSocketResponse:
-        """The websocket /echo; many frames may be under way at once."""
+        """The websocket /echo; any number of frames may be in progress."""
         ws = web.WebSocketResponse(compress=False)
         await ws.prepare(request)
         tasks: set[asyncio.Task[None]] = set()
@@ -70,7 +70,7 @@ class Echo:
 
 
 def application() -> web.Application:
-    """The echo server."""
+    """Return the application of the echo server."""
     echo = Echo()
     app = web.Application()
     routes: list[Any] = [

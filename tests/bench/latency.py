@@ -1,6 +1,6 @@
-"""Asks a ComfyUI for `/` and `/prompt` in turn, in a process of its own, and writes when it asked and how long it took.
+"""Requests `/` and `/prompt` of a ComfyUI in turn, in its own process, and prints each time and latency.
 
-Standard library only; the load that is measured beside it must not slow it down more than the server is slowed down.
+Standard library only and a separate process, so that the measured load slows it down as little as possible.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INTERVAL = 0.005
 
 
 def main(port: int) -> None:
-    """Ask until the end of this process; a line of JSON each: seconds of the monotonic clock, path, milliseconds."""
+    """Send requests until the process ends; prints a JSON line each: monotonic seconds, path, milliseconds."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     while True:
         for path in PATHS:

@@ -1,4 +1,4 @@
-"""A model host for measurements: nginx on loopback, at full speed and with a limit for each connection."""
+"""A model host for measurements: nginx on loopback, at full speed and with a rate limit for each connection."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ http {{
   server {{ listen 127.0.0.1:{slow}; root {folder}/www; limit_rate {rate}; }}
 }}
 """
-# Seconds nginx may take to listen.
+# Seconds until nginx must listen.
 DEADLINE = 10.0
-# Random bytes that a file is made of, over and over; what they are changes nothing.
+# Number of random bytes that a file repeats.
 PATTERN = 32 << 20
 
 
 def tool(name: str) -> str:
-    """Where a program is. Stop with what to install."""
+    """Return the path of a program; raises Stop with the package to install."""
     found = shutil.which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin")
     if found is None:
         raise Stop(f"This measurement needs {name}; install it (Debian: apt-get install {name.rstrip('c')}).")
@@ -47,11 +47,11 @@ def tool(name: str) -> str:
 
 
 class Nginx:
-    """nginx, for as long as the context lasts.
+    """A running nginx, as a context manager.
 
     Args:
-        folder: its own, made if missing.
-        rate: what each connection of the slow server gets, as nginx writes it.
+        folder: its own directory, created if missing.
+        rate: the limit of each connection to the slow server, in nginx's notation.
     """
 
     def __init__(self, folder: Path, rate: str = "20m") -> None:
@@ -63,15 +63,15 @@ class Nginx:
 
     @property
     def authorities(self) -> str:
-        """Both servers, as UIAPI_ALLOWED_HOSTS names them."""
+        """Both servers, in the form of UIAPI_ALLOWED_HOSTS."""
         return f"127.0.0.1:{self.fast},127.0.0.1:{self.slow}"
 
     def url(self, name: str, *, slow: bool = False) -> str:
-        """Where a file is served."""
+        """Return the URL of a file."""
         return f"http://127.0.0.1:{self.slow if slow else self.fast}/{name}"
 
     def make(self, name: str, size: int, *, sparse: bool = False) -> Path:
-        """A safetensors file of about `size` bytes to serve; `sparse` takes no room on the disk."""
+        """Create a safetensors file of about `size` bytes to serve; a `sparse` file occupies no disk space."""
         path = self.folder / "www" / name
         header = b'{"t":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (size, size)
         with path.open("wb") as file:

@@ -1,4 +1,4 @@
-"""What most measurements begin with: a ComfyUI, and a tab of it in a Chromium of its own."""
+"""Starts a ComfyUI and a Chromium with a connected tab, for measurements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..harness.comfy import ComfyProcess
 
 @asynccontextmanager
 async def opened_tab(playwright: Playwright, frontend: str) -> AsyncIterator[Tab]:
-    """The tab; its `comfy` is the ComfyUI. Both are gone afterwards."""
+    """Yield a tab, whose `comfy` is the ComfyUI; both are closed afterwards."""
     with tempfile.TemporaryDirectory() as folder, ComfyProcess(Path(folder) / "comfy", frontend=frontend) as comfy:
         chromium = await Chromium(Path(folder) / "chromium").start(playwright)
         try:

@@ -1,7 +1,7 @@
-"""Runs the measurements of this folder and prints one table.
+"""Runs the measurements of this directory and prints one table.
 
-A measurement is a module `bench_*` beside this one with `async def measure(playwright) -> list[Row]`, which starts
-for itself what it needs (tests/stack has the pieces).
+A measurement is a module `bench_*` of this directory with `async def measure(playwright) -> list[Row]`, which starts
+what it needs itself (see tests/harness).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ PREFIX = "bench_"
 
 @dataclass(frozen=True)
 class Row:
-    """One figure.
+    """One measured value.
 
     Attributes:
         name: what was measured.
-        value: the figure.
+        value: the measured value.
         unit: of value, e.g. "ms" or "x" for a ratio.
-        limit: what it may be at the most, in the same unit (at the least if `at_least`); None for information.
-        beside: what it was compared with, in words.
+        limit: the maximum (the minimum if `at_least`) in the same unit; None for information only.
+        compared: a note on what it was compared with.
     """
 
     name: str
@@ -40,29 +40,29 @@ class Row:
     unit: str
     limit: float | None = None
     at_least: bool = False
-    beside: str = ""
+    compared: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether the figure is within its limit."""
+        """Whether the value is within its limit."""
         if self.limit is None:
             return True
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
 def ratio(name: str, mine: float, bare: float, limit: float | None, *, unit: str = "ms", at_least: bool = False) -> Row:
-    """A figure divided by the one it is compared with; both are shown, in `unit`."""
+    """Return a row with `mine` divided by `bare`; both are shown, in `unit`."""
     return Row(name, mine / bare, "x", limit, at_least, f"{mine:.4g} {unit} to {bare:.4g} {unit}")
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that at least `percent` of the values do not exceed (the nearest rank)."""
+    """Return the smallest value that at least `percent` of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(math.ceil(percent / 100 * len(ordered)) - 1, 0)]
 
 
 def names() -> list[str]:
-    """The measurements there are, by the names that `dev.py bench` takes."""
+    """Return the names of all measurements, as `dev.py bench` takes them."""
     return sorted(path.stem.removeprefix(PREFIX) for path in HERE.glob(f"{PREFIX}*.py"))
 
 
@@ -71,7 +71,7 @@ def main(wanted: Sequence[str]) -> int:
     available = names()
     unknown = [name for name in wanted if name not in available]
     if unknown:
-        raise Stop(f"There is no measurement {unknown[0]}; there are: {', '.join(available) or 'none yet'}.")
+        raise Stop(f"Unknown measurement {unknown[0]}; choose from: {', '.join(available) or 'none yet'}.")
     rows: list[Row] = []
     stopped = 0
     for name in wanted or available:
@@ -80,7 +80,7 @@ def main(wanted: Sequence[str]) -> int:
         try:
             rows += asyncio.run(_measured(f"{PREFIX}{name}"))
         except Stop as stop:
-            # What was measured before is not lost for the want of a program, or by a fault of one measurement.
+            # The other results are kept if a program is missing or one measurement fails.
             say(f"  {name}: {stop}")
             stopped += 1
         except Exception:
@@ -102,11 +102,11 @@ async def _measured(module: str) -> list[Row]:
 
 
 def table(rows: Iterable[Row]) -> list[str]:
-    """The rows as lines of aligned text."""
-    cells = [("measured", "figure", "limit", "", "beside")]
+    """Return the rows as aligned lines of text."""
+    cells = [("measured", "figure", "limit", "", "compared with")]
     for row in rows:
         limit = "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:g} {row.unit}"
         verdict = "" if row.limit is None else ("holds" if row.holds else "BROKEN")
-        cells.append((row.name, f"{row.value:.4g} {row.unit}", limit, verdict, row.beside))
+        cells.append((row.name, f"{row.value:.4g} {row.unit}", limit, verdict, row.compared))
     widths = [max(len(line[column]) for line in cells) for column in range(5)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]

@@ -1,4 +1,4 @@
-"""The table of measurements: a limit is kept or broken as it says."""
+"""The benchmark runner: limits, percentiles, and the printed table."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from comfyui_uiapi.tests.tools.steps import Stop
     ("value", "limit", "at_least", "holds"),
     [(1.3, 1.3, False, True), (1.31, 1.3, False, False), (7.0, 7.0, True, True), (6.9, 7.0, True, False)],
 )
-def test_a_figure_holds_up_to_its_limit(value: float, limit: float, at_least: bool, holds: bool) -> None:
+def test_a_value_holds_up_to_its_limit(value: float, limit: float, at_least: bool, holds: bool) -> None:
     row = Row("a", value, "x", limit, at_least)
     assert row.holds is holds
     assert ("BROKEN" in table([row])[1]) is not holds
 
 
-def test_a_figure_without_a_limit_is_information() -> None:
-    row = Row("a", 12.3456, "ms", beside="curl")
+def test_a_value_without_a_limit_is_information() -> None:
+    row = Row("a", 12.3456, "ms", compared="curl")
     assert row.holds
     assert table([row])[1].split() == ["a", "12.35", "ms", "curl"]
 
 
-def test_a_ratio_is_shown_with_both_its_figures() -> None:
+def test_a_ratio_is_shown_with_both_values() -> None:
     row = ratio("a", 3.0, 2.0, 1.3)
     assert (row.value, row.holds) == (1.5, False)
     assert "3 ms to 2 ms" in table([row])[1]
@@ -40,11 +40,11 @@ def test_tests_and_helpers_are_no_measurements() -> None:
 
 
 def test_an_unknown_measurement_is_refused_by_name() -> None:
-    with pytest.raises(Stop, match="no measurement nonsense"):
+    with pytest.raises(Stop, match="Unknown measurement nonsense"):
         main(["nonsense"])
 
 
-def test_what_was_measured_is_printed_though_another_measurement_fails(
+def test_results_are_printed_although_another_measurement_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def measured(module: str) -> list[Row]:

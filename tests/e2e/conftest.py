@@ -1,8 +1,8 @@
-"""Fixtures for tests against the real thing: ComfyUI, both frontends, Chromium.
+"""Fixtures for tests on the real stack: ComfyUI, both frontends, Chromium.
 
-Everything is shared per session where a test cannot tell: one Chromium, one ComfyUI per frontend, one tab that is
-handed over empty, and one ComfyUI for what needs no page (`alone`). What a test breaks (a killed browser, a restarted
-ComfyUI, other settings) it makes for itself with `new_chromium` and `new_comfy`.
+What tests do not change is shared by the session: one Chromium, one ComfyUI per frontend, one tab that every test
+gets empty, and one ComfyUI for tests without a page (`alone`). A test that kills a browser, restarts ComfyUI or needs
+other settings starts its own with `new_chromium` and `new_comfy`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def stack(pytestconfig: pytest.Config) -> None:
-    """The built environment; nothing here is built by pytest itself."""
+    """Checks that the environment is built; pytest builds nothing itself."""
     missing = build.missing(pytestconfig.getoption("--frontends"))
     if missing:
         pytest.exit(f"{missing} is not built: run python3 dev.py test (it takes pytest's arguments).", returncode=4)
@@ -53,12 +53,12 @@ def stack(pytestconfig: pytest.Config) -> None:
     except steps.Stop as stop:
         pytest.exit(str(stop), returncode=4)
     if found is None:
-        pytest.exit("There is no Chromium: run python3 dev.py test (it takes pytest's arguments).", returncode=4)
+        pytest.exit("Chromium is not installed: run python3 dev.py test (it takes pytest's arguments).", returncode=4)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what needs a frontend once with each of --frontends, unless it names one itself."""
+    """Run tests that need a frontend once with each of --frontends, unless they name one themselves."""
     marks = metafunc.definition.iter_markers("parametrize")
     if "frontend" in metafunc.fixturenames and not any(mark.args[0] == "frontend" for mark in marks):
         versions = metafunc.config.getoption("--frontends")
@@ -67,28 +67,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def frontend(request: pytest.FixtureRequest) -> str:
-    """The version of the frontend; a test that uses it, or what depends on it, runs once with each."""
+    """The version of the frontend; a test that depends on it runs once with each version."""
     version: str = request.param
     return version
 
 
 @pytest.fixture(scope="session")
 def comfy(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyProcess]:
-    """A running ComfyUI with this package, the tests' own pack and the given frontend, shared by the session."""
+    """A running ComfyUI with this package, the test pack and the given frontend, shared by the session."""
     with ComfyProcess(tmp_path_factory.mktemp(f"comfy-{frontend}"), frontend=frontend, pack=True) as process:
         yield process
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alone]:
-    """A running ComfyUI for tests that ask only the server, with model hosts of its own; no page ever has it open."""
+    """A running ComfyUI with its own model hosts, for tests that use only the server; no page ever opens it."""
     async with Alone(tmp_path_factory.mktemp("alone")) as running:
         yield running
 
 
 @pytest.fixture
 def new_comfy(tmp_path: Path) -> Iterator[Callable[..., ComfyProcess]]:
-    """Starts a ComfyUI for this test alone; takes ComfyProcess' keyword arguments."""
+    """Starts a ComfyUI for this test only; takes ComfyProcess' keyword arguments."""
     processes: list[ComfyProcess] = []
 
     def start(**options: Any) -> ComfyProcess:
@@ -118,7 +118,7 @@ async def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFacto
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def new_chromium(playwright: Playwright, tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Chromium]]]:
-    """Starts a Chromium for this test alone, to be killed or frozen."""
+    """Starts a Chromium for this test only, to be killed or frozen."""
     browsers: list[Chromium] = []
 
     async def start() -> Chromium:
@@ -132,7 +132,7 @@ async def new_chromium(playwright: Playwright, tmp_path: Path) -> AsyncIterator[
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def kept_tab(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[list[Tab]]:
-    """The tab that `tab` hands from test to test, in a list that is empty while there is none."""
+    """The tab that `tab` passes from test to test, in a list that is empty while no tab is open."""
     kept: list[Tab] = []
     yield kept
     for tab in kept:
@@ -143,10 +143,10 @@ async def kept_tab(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[list
 async def tab(
     request: pytest.FixtureRequest, kept_tab: list[Tab], browser: Chromium, comfy: ComfyProcess
 ) -> AsyncIterator[Tab]:
-    """An open, connected tab with one empty workflow, the only one of `comfy` when the test begins.
+    """A connected tab with one empty workflow, the only one of `comfy` when the test begins.
 
-    Errors of our scripts in it fail the test. The page itself is reused (a frontend takes seconds to load) unless
-    the test failed or left it unfit.
+    Errors of our scripts in it fail the test. The page is reused, because a frontend takes seconds to load, unless
+    the test failed or left the page unusable.
     """
     if not kept_tab:
         kept_tab.append(await browser.open(comfy))
@@ -169,7 +169,7 @@ async def _is_fit(tab: Tab) -> bool:
 
 
 async def _close(tab: Tab) -> None:
-    """Close a tab and wait until the server has noticed, so that the next test starts with what it expects."""
+    """Close a tab and wait until the server has noticed, so that the next test starts without it."""
     await tab.close()
     if tab.comfy.is_alive():
         await tab.wait_gone()
@@ -179,7 +179,7 @@ async def _close(tab: Tab) -> None:
 async def open_tab(browser: Chromium) -> AsyncIterator[Callable[..., Awaitable[Tab]]]:
     """Opens further tabs, `await open_tab(comfy)`, with Chromium.open's arguments; closed after the test.
 
-    Each has storage of its own. Errors of our scripts in them fail the test.
+    Each has its own storage. Errors of our scripts in them fail the test.
     """
     opened: list[Tab] = []
     async with AsyncExitStack() as closing:
@@ -196,14 +196,14 @@ async def open_tab(browser: Chromium) -> AsyncIterator[Callable[..., Awaitable[T
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def program(tab: Tab) -> AsyncIterator[Program]:
-    """A program that finds `tab` open."""
+    """A program; `tab` is open."""
     async with Program(tab.comfy) as asking:
         yield asking
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=["http", "websocket"])
 async def ask(request: pytest.FixtureRequest, program: Program) -> Ask:
-    """Asks the program's way over HTTP, then over the websocket."""
+    """Sends the program's requests over HTTP, then over the websocket."""
     if request.param == "http":
         return program.post
     socket = await program.socket()

@@ -30,7 +30,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     const astray = [];
     for (const { node: each, hosts } of walk(root)) {
       for (const widget of each.widgets) {
-        // Two widgets of one name on one node can't be told apart by anything.
+        // Two widgets of one name on one node cannot be distinguished by any path.
         if (each.widgets.filter(({ name }) => name.toLowerCase() === widget.name.toLowerCase()).length > 1) continue;
         const field = { kind: "widget", node: each, hosts, widget };
         const back = led(root, pathOf(root, field));

@@ -1,4 +1,4 @@
-"""Frames at random from programs and tabs, on a socket of the served bridge: answered or refused, and it serves on."""
+"""Random frames from programs and tabs to the served bridge are answered or refused, and it keeps serving."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HELLOS = st.sampled_from([{"type": "hello", "protocol": 1, "role": role} for rol
 
 
 async def exchange(house: House, hello: dict[str, Any], messages: list[str]) -> None:
-    """Say hello and these messages, then something sensible; a socket that was closed has been told why."""
+    """Send a hello and these messages, then a valid request; a closed socket must have received an error."""
     ws = await house.socket(hello)
     assert (await ws.receive_json(timeout=10))["type"] == "welcome"
     for message in messages:
@@ -57,7 +57,7 @@ async def exchange(house: House, hello: dict[str, Any], messages: list[str]) -> 
     assert status == 200 and body["status"] == "ok"
 
 
-def test_any_frames_are_answered_or_refused_and_the_bridge_serves_on(
+def test_any_frames_are_answered_or_refused_and_the_bridge_keeps_serving(
     examples: settings, tmp_path: Any, caplog: Any
 ) -> None:
     loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""What people and workflows write about models, at random: understood or refused in a sentence, and never a crash."""
+"""Random model references and workflows are read or refused with an error sentence, without a crash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from .strategies import JSON
 
 KINDS = ("url", "huggingface", "civitai", "gdrive", "local")
-# What addresses are made of, so that many an example is nearly one.
+# Parts of URLs, so that many examples are nearly valid.
 PIECES = st.sampled_from(
     "https:// http:// hf:// urn: air: sdxl: checkpoint: lora: civitai: huggingface: huggingface.co civitai.com hf.co "
     "drive.google.com / @ + # ? & = % : . .. org repo resolve blob main refs pr models api download datasets "
@@ -53,14 +53,14 @@ GRAPHS = st.fixed_dictionaries(
     {"nodes": st.lists(UI_NODES, max_size=4) | JSON},
     optional={"definitions": st.fixed_dictionaries({"subgraphs": st.lists(JSON, max_size=2) | JSON}) | JSON},
 )
-# What Windows keeps for itself in every folder.
+# Names that Windows reserves in every directory.
 DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
     f"{port}{number}" for port in ("COM", "LPT") for number in "123456789\xb9\xb2\xb3"
 }
 WORKFLOWS = GRAPHS | st.dictionaries(st.text(max_size=3), API_NODES, max_size=4) | JSON
 
 
-def test_any_address_is_understood_or_refused_in_a_sentence(examples: settings) -> None:
+def test_any_url_is_read_or_refused_with_a_sentence(examples: settings) -> None:
     operators = Settings()
 
     @examples
@@ -76,7 +76,7 @@ def test_any_address_is_understood_or_refused_in_a_sentence(examples: settings) 
     holds()
 
 
-def test_an_air_urn_says_what_it_was_made_of(examples: settings) -> None:
+def test_an_air_urn_is_read_back_as_the_parts_it_was_made_of(examples: settings) -> None:
     operators = Settings()
     words = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
 
@@ -93,7 +93,7 @@ def test_an_air_urn_says_what_it_was_made_of(examples: settings) -> None:
     holds()
 
 
-def test_any_workflow_is_read_or_refused_in_a_sentence(examples: settings, tmp_path: Path) -> None:
+def test_any_workflow_is_read_or_refused_with_a_sentence(examples: settings, tmp_path: Path) -> None:
     reader = Reader(tmp_path)
 
     @examples
@@ -110,7 +110,7 @@ def test_any_workflow_is_read_or_refused_in_a_sentence(examples: settings, tmp_p
     holds()
 
 
-def test_no_name_leads_out_of_its_folder(examples: settings, tmp_path: Path) -> None:
+def test_no_name_leads_out_of_its_directory(examples: settings, tmp_path: Path) -> None:
     pieces = st.sampled_from(["..", ".", "/", "\\", "~", "a", "C:", "con", "x.safetensors", "\x00", " ", "//"])
 
     @examples
@@ -127,13 +127,13 @@ def test_no_name_leads_out_of_its_folder(examples: settings, tmp_path: Path) -> 
 
 
 def reserved_on_windows(part: str) -> bool:
-    """As ntpath.isreserved has it, which is there from Python 3.13 on."""
+    """Return what ntpath.isreserved returns, which exists from Python 3.13 on."""
     if part[-1:] in ". " or any(letter in '"*:<>?|/\\' or letter < " " for letter in part):
         return True
     return part.partition(".")[0].rstrip(" ").upper() in DEVICES
 
 
-def test_no_name_leads_out_of_its_folder_or_to_a_device_on_windows(
+def test_no_name_leads_out_of_its_directory_or_to_a_device_on_windows(
     examples: settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sep", "\\")
@@ -159,12 +159,12 @@ def test_no_name_leads_out_of_its_folder_or_to_a_device_on_windows(
     holds()
 
 
-def test_the_map_holds_what_was_saved_and_no_more(
+def test_the_url_map_holds_exactly_what_was_saved(
     examples: settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(url_map, "path", tmp_path / "model_urls.json")
     steps = st.lists(st.tuples(st.booleans(), st.sampled_from("abcd") | st.text(max_size=9), st.text()), max_size=6)
-    # Each step writes a file and sees it onto the disk.
+    # Each step writes a file and syncs it to the disk.
     fewer = settings(examples, max_examples=max(examples.max_examples // 10, 20))
 
     @fewer

@@ -1,4 +1,4 @@
-"""Field paths at random, on graphs with names at random: each leads to one field or is refused in a sentence."""
+"""Random field paths on graphs with random names lead to one field or are refused with an error sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CODES = ("invalid", "unknown_path", "ambiguous_path")
 NAMES = st.sampled_from(
     ["KSampler", "ksampler", "seed", "text", "value", "a.b", "a/b", "a[1]", '"q"', "#3", "Ä b", "", " ", ".", "\\"]
 ) | st.text(max_size=4)
-# Widgets always have a name; an empty one, or one that only differs in case, is nobody's to ask for.
+# Widgets always have a name; empty names, and names that differ only in case, are not generated.
 WIDGETS = st.dictionaries(NAMES.filter(str.strip), st.integers(), max_size=3)
 INNER = st.lists(st.tuples(NAMES, NAMES, WIDGETS), max_size=3)
 NODES: st.SearchStrategy[list[Any]] = st.lists(
@@ -30,7 +30,7 @@ PATHS = st.lists(NAMES | MARKS, max_size=5).map("".join)
 
 @pytest.fixture
 def resolver() -> Iterator[subprocess.Popen[str]]:
-    """web/paths/paths.js in the Node.js that Playwright brings."""
+    """web/paths/paths.js in the Node.js that Playwright ships."""
     [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
     process = subprocess.Popen(  # noqa: S603 - our own script
         [node, SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
@@ -43,15 +43,15 @@ def resolver() -> Iterator[subprocess.Popen[str]]:
 def test_any_path_leads_to_a_field_or_is_refused_and_every_proposed_path_works(
     examples: settings, resolver: subprocess.Popen[str]
 ) -> None:
-    asked, told = resolver.stdin, resolver.stdout
-    assert asked is not None and told is not None
+    requests, answers = resolver.stdin, resolver.stdout
+    assert requests is not None and answers is not None
 
     @examples
     @given(NODES, PATHS)
     def holds(nodes: list[Any], path: str) -> None:
-        asked.write(json.dumps({"nodes": nodes, "path": path}) + "\n")
-        asked.flush()
-        answer = json.loads(told.readline())
+        requests.write(json.dumps({"nodes": nodes, "path": path}) + "\n")
+        requests.flush()
+        answer = json.loads(answers.readline())
         assert "crash" not in answer, answer["crash"]
         assert answer["astray"] == [] and answer["offered"] == []
         found = answer["found"]

@@ -1,4 +1,4 @@
-"""A tab that connects, goes, answers, answers twice, late or wrongly, in any order: each request ends exactly once."""
+"""A tab connects, disconnects and answers once, twice, late or wrongly in any order; each request ends exactly once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 
 
 class Line:
-    """A connection of the tab that remembers what went over it."""
+    """A connection of the tab that records what is sent over it."""
 
     kind = "played"
 
@@ -43,7 +43,7 @@ class Asked:
     def __init__(self, pending: PendingRequest, task: asyncio.Task[Any]) -> None:
         self.pending = pending
         self.task = task
-        # The answer that came while it was open, if one came.
+        # The answer that arrived while it was open, or None.
         self.expected: Any = None
 
     @property
@@ -73,7 +73,7 @@ class Life(RuleBasedStateMachine):
         return WebuiManager(1)
 
     def run(self, work: Any) -> Any:
-        """Carry it out, and let everything that follows from it happen."""
+        """Run the coroutine and everything that it schedules."""
 
         async def settled() -> Any:
             result = await work
@@ -182,6 +182,6 @@ class Life(RuleBasedStateMachine):
 
 
 def test_every_request_ends_exactly_once_whatever_the_tab_does(examples: settings) -> None:
-    # Each example is a life of up to fifty steps.
+    # Each example has up to fifty steps.
     lives = settings(examples, max_examples=max(examples.max_examples // 10, 30), stateful_step_count=50)
     run_state_machine_as_test(Life, settings=lives)

@@ -1,4 +1,4 @@
-"""A real ComfyUI that no page has open, with scripted model hosts that its operator named, for tests of the server."""
+"""A real ComfyUI without a page, whose operator allows scripted model hosts, for tests of the server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from comfyui_uiapi.tests.harness.comfy import ComfyProcess
 from comfyui_uiapi.tests.harness.model_host import Host
 from comfyui_uiapi.tests.harness.program import Program
 
-# The custom node that tells how many tasks, files and entries a ComfyUI holds.
+# The custom node that reports how many tasks, files and entries a ComfyUI holds.
 PROBE = Path(__file__).parents[1] / "soak" / "probe.py"
-# Another: whatever is wrong with a guard, no test asks somebody else's machine for anything. What was tried is logged.
+# A custom node that refuses connections to other machines, even if a check of the package fails, and logs them.
 FENCE = """
 import asyncio.selector_events, ipaddress, logging, socket
 
@@ -43,7 +43,7 @@ async def sock_connect(self, sock, where):
 loop.sock_connect, socket.socket = sock_connect, Fenced
 """
 WENT_OUT = "WENT OUT"
-# And one that reads the person's rules anew, as a start does.
+# A custom node that reads the person's rules again, as at a start.
 READ_RULES = """
 import gc
 from aiohttp import web
@@ -58,7 +58,7 @@ async def read_rules(_):
 
 server.PromptServer.instance.routes.post("/read_rules")(read_rules)
 """
-# And one by which no test has to wait as long as a silent host is waited for.
+# A custom node that shortens the time a silent host is waited for.
 HASTE = """
 import sys
 from aiohttp import web
@@ -73,20 +73,20 @@ async def haste(request):
 
 server.PromptServer.instance.routes.get("/haste")(haste)
 """
-# This machine by its own name, which is on the list and is no public address.
+# The host name of this machine: allowed, but not a public address.
 OWN_NAME = socket.gethostname()
-# Addresses that the operator named and that are not public all the same; see FENCE.
+# Addresses that the operator allowed although they are not public; see FENCE.
 PRIVATE = ("10.0.0.1", "169.254.169.254", "192.168.0.1:8443", "[::ffff:10.0.0.1]", "[fd00::1]")
-# The operator's own tokens, which belong to the two endpoints and to nobody else.
+# The operator's tokens, which may be sent to the two endpoints only.
 HF_TOKEN, CIVITAI_TOKEN = "hf-sesame-open", "civitai-sesame-open"
 
 
 class Alone:
-    """That ComfyUI and its hosts; use it with `async with`.
+    """The ComfyUI and its model hosts; use it with `async with`.
 
     Attributes:
-        models: a host on the operator's list.
-        mirror: another one, where the others redirect to.
+        models: a host that the operator allows.
+        mirror: another allowed host, the target of redirects.
         hub: stands for Hugging Face.
         civitai: stands for CivitAI.
     """
@@ -106,7 +106,7 @@ class Alone:
             "HF_TOKEN": HF_TOKEN,
             "CIVITAI_ENDPOINT": self.civitai.url(""),
             "CIVITAI_API_TOKEN": CIVITAI_TOKEN,
-            # huggingface_hub's own: what it keeps is not to be somebody else's, and it tells nobody of itself.
+            # For huggingface_hub: its own cache directory, and no telemetry.
             "HF_HOME": str(self._base / "hf"),
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
@@ -126,29 +126,29 @@ class Alone:
 
     @property
     def hosts(self) -> tuple[Host, Host, Host, Host]:
-        """All four."""
+        """All four hosts."""
         return self.models, self.mirror, self.hub, self.civitai
 
     @property
     def loras(self) -> Path:
-        """Where its downloads go in tests."""
+        """The directory that tests download to."""
         return self.comfy.base / "models" / "loras"
 
     def landed(self) -> list[str]:
-        """Every file there, what downloads leave beside theirs included."""
+        """Return the names of all files in `loras`, including the partial files of downloads."""
         return sorted(path.name for path in self.loras.iterdir())
 
     def listen(self) -> None:
-        """Have `told` begin here."""
+        """Start `logged` at this point of the log."""
         self._heard = len(self.comfy.log_text())
 
-    def told(self) -> str:
-        """What the log says since `listen`."""
+    def logged(self) -> str:
+        """Return what was logged since `listen`."""
         return self.comfy.log_text()[self._heard :]
 
     @asynccontextmanager
     async def hasty(self, program: Program, seconds: float) -> AsyncIterator[None]:
-        """Have it wait so long for a host's headers; it has fetched something before."""
+        """Have ComfyUI wait only `seconds` for a host's headers; it must have downloaded something before."""
 
         async def wait(how_long: float) -> float:
             async with program.http.get(program.url(f"/haste?seconds={how_long}")) as response:
@@ -159,7 +159,7 @@ class Alone:
         await wait(before)
 
     def forget(self) -> None:
-        """Take every model away, and what the hosts offered and saw."""
+        """Remove every model, and what the hosts offered and received."""
         for path in self.loras.iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         for host in self.hosts:
@@ -169,7 +169,7 @@ class Alone:
 
 
 async def held(program: Program) -> dict[str, Any]:
-    """How many tasks and descriptors that ComfyUI holds, and entries of each of this package's registries."""
+    """Return how many tasks and descriptors ComfyUI holds, and how many entries each registry of this package has."""
     async with program.http.get(program.url("/soak_probe")) as response:
         seen = await response.json()
     return {"tasks": seen["tasks"], "descriptors": seen["descriptors"], **seen["held"]}

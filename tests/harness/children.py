@@ -1,4 +1,4 @@
-"""Child processes of dev.py and the tests: on a leash, in a group of their own, ended with everything below them.
+"""Starts and stops child processes of dev.py and the tests, each in its own process group.
 
 Standard library only: dev.py needs it before anything is installed.
 """
@@ -25,11 +25,11 @@ def start(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a command that reads no input, writes both its streams to `output` and does not outlive this process.
+    """Start a command without input that writes both its streams to `output` and ends with this process.
 
     Args:
         output: an open file or one of subprocess' constants; inherited if None.
-        env: variables added to this process' own.
+        env: variables added to those of this process.
     """
     return subprocess.Popen(  # noqa: S603 - the commands are this repository's own
         [sys.executable, str(LEASH), str(os.getpid()), *map(str, command)],
@@ -38,13 +38,13 @@ def start(
         stderr=subprocess.STDOUT if output is not None else None,
         cwd=cwd,
         env={**os.environ, **(env or {})},
-        # A group of its own, so that what the command starts in turn can be ended with it.
+        # Its own group, so that the processes it starts can be ended with it.
         start_new_session=True,
     )
 
 
 def stop(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
-    """End a started command and its group: asked first, killed after `grace` seconds (0: at once)."""
+    """End a started command and its group: SIGTERM first, SIGKILL after `grace` seconds (0: at once)."""
     if process.poll() is None and grace > 0:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -56,7 +56,7 @@ def stop(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
 
 
 def end_on_signals() -> None:
-    """Turn SIGTERM and SIGHUP into SystemExit, so that `finally` blocks stop the children on those too."""
+    """Turn SIGTERM and SIGHUP into SystemExit, so that `finally` blocks stop the children then too."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""A real ComfyUI in a process of its own, with this package among its custom nodes.
+"""Runs a real ComfyUI in its own process, with this package among its custom nodes.
 
 Standard library only.
 """
@@ -24,9 +24,9 @@ from ..tools.steps import Stop
 from . import children
 
 MAIN = Path(__file__).with_name("comfy_main.py")
-# The name the package has in custom_nodes: hyphenated, as `git clone` would have it.
+# The package's directory in custom_nodes: with a hyphen, as `git clone` names it.
 PACKAGE_NAME = "ComfyUI-uiapi"
-# The pack of the tests' own, whose nodes behave as those of popular packs do.
+# The test pack, whose nodes behave as those of popular packs do.
 PACK = Path(__file__).with_name("pack")
 PACK_NAME = "uiapi-test-pack"
 # Seconds for ComfyUI to listen; importing torch on a cold disk takes most of them.
@@ -34,7 +34,7 @@ START_DEADLINE = 300.0
 # Characters of the log that a failure shows.
 TAIL = 3000
 
-# The frontend's settings for a page without first-run guests (tutorial, templates, news) and without a question
+# Frontend settings for a page without first-run dialogs (tutorial, templates, news) and without a confirmation
 # before the graph is cleared.
 SETTINGS: dict[str, Any] = {
     "Comfy.TutorialCompleted": True,
@@ -45,31 +45,31 @@ SETTINGS: dict[str, Any] = {
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on right now."""
+    """Return a TCP port of 127.0.0.1 that is free right now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def is_taken(port: int) -> bool:
-    """Whether something listens on this port of 127.0.0.1."""
+    """Return whether a process listens on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.settimeout(5)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class ComfyProcess:
-    """One ComfyUI with a base directory of its own.
+    """One ComfyUI with its own base directory.
 
     Args:
-        base: its folder for models, input, output, user and custom_nodes; made if missing.
+        base: its base directory (models, input, output, user, custom_nodes); created if missing.
         frontend: version of the frontend it serves, one of build.FRONTENDS.
-        port: where to listen; a free one if None. It stays the same over restarts.
+        port: the port to listen on; a free one if None. It stays the same over restarts.
         args: more arguments for ComfyUI's main.py.
         env: variables added to its environment.
-        settings: frontend settings beside SETTINGS, for a base that has none yet.
+        settings: frontend settings in addition to SETTINGS, for a base directory without settings.
         package: the checkout to load as custom node; None loads none.
-        pack: whether tests/pack is loaded as well.
+        pack: whether the test pack is loaded as well.
     """
 
     def __init__(
@@ -98,14 +98,14 @@ class ComfyProcess:
             kept.write_text(json.dumps({**SETTINGS, **(settings or {})}))
         for name, checkout in ((PACKAGE_NAME, package), (PACK_NAME, PACK if pack else None)):
             link = base / "custom_nodes" / name
-            # In a base that is used again the checkout may have been moved since.
+            # The checkout may have moved since this base directory was last used.
             link.unlink(missing_ok=True)
             if checkout is not None:
                 link.symlink_to(checkout, target_is_directory=True)
 
     @property
     def url(self) -> str:
-        """Its address, without a slash at the end."""
+        """Its URL, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -115,14 +115,14 @@ class ComfyProcess:
 
     @property
     def output(self) -> Path:
-        """The folder of its saved pictures."""
+        """The directory of its saved pictures."""
         return self.base / "output"
 
     def start(self, deadline: float = START_DEADLINE) -> ComfyProcess:
-        """Start it and return once it answers.
+        """Start it and return when it answers requests.
 
         Raises:
-            Stop: its port is taken, it ended by itself, or it did not answer within `deadline` seconds.
+            Stop: the port is in use, ComfyUI ended, or it did not answer within `deadline` seconds.
         """
         if self.is_alive():
             raise RuntimeError("this ComfyUI is running already")
@@ -140,7 +140,7 @@ class ComfyProcess:
             *self.args,
         ]
         with self.log.open("ab") as output:
-            # Away from the checkout: a `server` module in the working folder must not hide ComfyUI's.
+            # Not in the checkout, where a `server` module would shadow ComfyUI's.
             self._process = children.start(command, output=output, cwd=self.base, env=self.env)
         try:
             self._wait_until_it_answers(time.monotonic() + deadline)
@@ -163,12 +163,12 @@ class ComfyProcess:
                 time.sleep(0.05)
 
     def get(self, path: str, timeout: float = 30.0) -> Any:
-        """GET a path, as decoded JSON."""
+        """GET a path and return the decoded JSON."""
         with urllib.request.urlopen(self.url + path, timeout=timeout) as answer:  # noqa: S310 - its own address
             return json.load(answer)
 
     def post(self, path: str, body: Any, timeout: float = 60.0, name: str = "tests") -> Any:
-        """POST JSON to a path as a program of that name; the answer as decoded JSON, whatever its HTTP status."""
+        """POST JSON to a path as a program of that name and return the decoded JSON, whatever the HTTP status."""
         request = urllib.request.Request(  # noqa: S310 - its own address
             self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": name}
         )
@@ -180,19 +180,19 @@ class ComfyProcess:
                 return json.load(error)
 
     def is_alive(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def log_text(self) -> str:
-        """What it has written since its first start."""
+        """Return the log since the first start."""
         return self.log.read_text(errors="replace")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal and leave it at that (SIGSTOP and SIGCONT make a stalled server)."""
+        """Send it a signal without waiting (SIGSTOP and SIGCONT simulate a stalled server)."""
         os.kill(self._running().pid, number)
 
     def terminate(self) -> None:
-        """Ask it to end, as Ctrl-C does, and wait until it has."""
+        """Interrupt it, as Ctrl-C does, and wait until it has ended."""
         process = self._running()
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -200,7 +200,7 @@ class ComfyProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it at once (SIGKILL); nothing happens if it does not run."""
+        """End it at once (SIGKILL); does nothing if it does not run."""
         if self._process is not None:
             children.stop(self._process, grace=0)
             self._process = None

@@ -2,9 +2,9 @@
 
 Usage: python comfy_main.py COMFYUI_FOLDER ARGUMENT...
 
-torchvision's compiled operators are built for one torch build (CUDA). Beside another they do not load, and
-torchvision then fails on import because it describes operators that nobody declared. ComfyUI needs none of them
-to start, so declaring them is enough.
+torchvision's compiled operators are built for one torch build (CUDA). With another build they do not load, and
+importing torchvision fails because it describes operators that are not declared. ComfyUI uses none of them at its
+start, so declaring them is enough.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def declare_missing_operators() -> torch.library.Library | None:
-    """Declare torchvision's operators unless its compiled part loads; keep what is returned, it holds them."""
+    """Declare torchvision's operators unless its compiled part loads; the caller keeps the returned library alive."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         return None

@@ -1,4 +1,4 @@
-"""What lies on the disk around a ComfyUI: lists before and after tell what somebody made there."""
+"""Finds the files and directories that changed in and around a ComfyUI's base directory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class Disk:
-    """The folder a ComfyUI's base lies in, with all that is in the base.
+    """The parent of a ComfyUI's base directory, and everything below the base directory.
 
     Args:
         base: the ComfyUI's base directory.
-        kept: paths below it, relative, that change by themselves or may change: what is in them is not looked at.
+        kept: relative paths below it that may change; their content is ignored.
     """
 
     def __init__(self, base: Path, kept: Iterable[str] = ("user", "comfyui.log", "temp")) -> None:
@@ -21,12 +21,12 @@ class Disk:
         self._before = self._seen()
 
     def changes(self) -> list[str]:
-        """Every path that came, went or changed since this was made, relative to the base."""
+        """Return every path that was added, removed or changed since this object was created."""
         now = self._seen()
         return sorted(path for path in self._before.keys() | now.keys() if self._before.get(path) != now.get(path))
 
     def _seen(self) -> dict[str, tuple[int, int, int]]:
-        """What tells each path from what takes its place; of folders only that they are there."""
+        """Return inode, time and size of each path; zeros for directories."""
         around = [*self._base.parent.iterdir(), *self._base.rglob("*")]
         seen = {}
         for path in around:

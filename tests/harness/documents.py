@@ -1,4 +1,4 @@
-"""The README and the pages of docs/ as the tests read them: their text, their blocks of commands, their tables."""
+"""Reads the README and the pages of docs/ for tests: text, command blocks, links and tables."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ class Page:
 
     @property
     def name(self) -> str:
-        """What the page is called in the name of a test."""
+        """The page's name in test ids."""
         return self.path.stem.lower()
 
     @cached_property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return self.path.read_text()
 
     @cached_property
     def blocks(self) -> list[tuple[str, str]]:
-        """(language, text) of every block of commands, in their order."""
+        """(language, text) of every code block, in order."""
         return re.findall(r"^```(\w*)\n(.*?)^```$", self.text, re.MULTILINE | re.DOTALL)
 
     @property
     def lines(self) -> list[str]:
-        """The lines of the blocks for a shell."""
+        """The lines of the shell blocks."""
         return [line for kind, text in self.blocks if kind == "sh" for line in text.splitlines()]
 
     @property
     def anchors(self) -> set[str]:
-        """What a link may have behind its #."""
+        """The valid fragments of links to this page."""
         headings = re.findall(r"^#+ (.*)$", self.text, re.MULTILINE)
         return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
     @property
     def links(self) -> list[str]:
-        """Where its links and pictures lead."""
+        """The targets of its links and images."""
         return re.findall(r"\]\(([^)\s]+)\)", self.text)
 
     def first_column(self, heading: str = "") -> set[str]:

@@ -1,4 +1,4 @@
-"""The client under the name it is installed by, `uiapi`: in this process, and in others by their environment."""
+"""Makes the client importable as `uiapi`, the name it is installed by, in this process and in others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ sys.modules["uiapi"] = client
 
 
 def environment(folder: Path, url: str) -> dict[str, str]:
-    """Variables for a process that is to find `uiapi`, and by it the ComfyUI at `url`.
+    """Return the environment variables with which a process finds `uiapi` and the ComfyUI at `url`.
 
     Args:
         folder: where what Python needs to find it is put.

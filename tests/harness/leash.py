@@ -1,9 +1,9 @@
-"""Runs a command that ends when the process which started it ends, whatever ends that one (SIGKILL included).
+"""Runs a command that ends when the process that started it ends, even by SIGKILL.
 
 Usage: python leash.py PARENT_PID COMMAND ARGUMENT...
 
 The kernel's parent-death signal survives exec but is cleared by fork, so the started command has to be the
-program itself and not a shell around it. Where there is no such signal (macOS) the command runs unleashed.
+program itself and not a shell around it. On systems without that signal (macOS) the command does not end by itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main() -> None:
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The parent may have gone before the signal was asked for.
+        # The parent may have ended before the signal was requested.
         if os.getppid() != parent:
             sys.exit(1)
     os.execvp(command[0], command)  # noqa: S606 - running what it is given is its whole purpose

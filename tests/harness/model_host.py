@@ -1,4 +1,4 @@
-"""A model host on loopback that does as it is told: cuts, lies, refuses, redirects, changes its mind."""
+"""A scripted model host on loopback: it cuts connections, reports wrong lengths, refuses, redirects, changes files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PIECE = 64 << 10
 
 
 def model_bytes(size: int, seed: int = 1) -> bytes:
-    """A safetensors file of exactly `size` bytes: one tensor of random bytes."""
+    """Return a safetensors file of exactly `size` bytes: one tensor of random bytes."""
     header, length = b"", 0
     while True:
         header = b'{"t":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (length, length)
@@ -26,14 +26,14 @@ def model_bytes(size: int, seed: int = 1) -> bytes:
 
 
 def onnx_bytes(weights: int) -> bytes:
-    """An ONNX model with a tensor of so many bytes: a version, who made it, a graph, and what comes after that."""
+    """Return an ONNX model with a tensor of `weights` bytes: version, producer, graph and operator set."""
     graph = field_bytes(1, b"a node") + field_bytes(2, b"main") + field_bytes(5, bytes(weights))
     made_by = field_bytes(2, b"pytorch") + field_bytes(3, b"2.9.0")
     return b"\x08\x0a" + made_by + field_bytes(7, graph) + field_bytes(8, b"\x0a\x00\x10\x14")
 
 
 def field_bytes(number: int, content: bytes) -> bytes:
-    """A protobuf field of bytes."""
+    """Return a protobuf field of bytes."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
@@ -48,7 +48,7 @@ def sha256(data: bytes) -> str:
 
 @dataclass
 class Seen:
-    """A request that came in."""
+    """A request that was received."""
 
     path: str
     headers: dict[str, str]
@@ -64,24 +64,24 @@ class Seen:
 
 @dataclass
 class Answer:
-    """What one path answers.
+    """How the host answers one path.
 
     Attributes:
         data: the file.
-        ranges: whether parts are given.
-        heeds_conditions: whether If-Range counts.
-        cuts: how many body bytes each next request gets before the connection is dropped; after them, all.
-        refusals: what each next request gets instead: a status, or (status, headers).
-        length: a Content-Length to claim instead of the true one.
-        framing: how the end of a whole file is told: "length", "chunked", or "close" for by ending the connection.
-        held: requests wait with their body until it is set; None lets them go at once.
-        rate: bytes per second of each connection, None for as fast as it goes.
-        silent: requests get no answer at all.
-        trickle: the beginning of an answer, after which a byte comes again and again for ever.
-        before: what is sent before the answer.
-        flood: what comes again and again for ever, as fast as it is taken.
-        stalls: nothing more comes after the first piece of a file.
-        most: bytes of each part at most, however many were asked for.
+        ranges: whether range requests are supported.
+        heeds_conditions: whether If-Range is evaluated.
+        cuts: how many body bytes each of the next requests gets before the connection is dropped; later ones get all.
+        refusals: how each of the next requests is refused: a status, or (status, headers).
+        length: a Content-Length to send instead of the true one.
+        framing: how the end of a whole file is marked: "length", "chunked", or "close" (the connection ends).
+        held: the body is sent when this event is set; None sends it at once.
+        rate: bytes per second of each connection, None for no limit.
+        silent: requests get no answer.
+        trickle: the beginning of an answer, which is followed by single bytes without end.
+        before: bytes sent before the answer.
+        flood: bytes that are sent without end, as fast as they are read.
+        stalls: nothing is sent after the first piece of a file.
+        most: the maximum bytes of each range, however many were requested.
     """
 
     data: bytes = b""
@@ -107,7 +107,7 @@ class Answer:
 
 
 class Host:
-    """The host; `answers` by path, `seen` what was asked. `sent` counts body bytes by path."""
+    """The host: `answers` by path, the received requests in `seen`, and the body bytes by path in `sent`."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
@@ -125,13 +125,13 @@ class Host:
         return f"http://{self.authority}{path}"
 
     def offer(self, path: str, data: bytes = b"", **how: Any) -> Answer:
-        """Have a path answer a file, or what else is said."""
+        """Offer a file at a path; `how` sets further attributes of its Answer."""
         answer = Answer(data, **how)
         self.answers[path] = answer
         return answer
 
     def wanted(self, name: str, folder: str = "loras") -> dict[str, Any]:
-        """What a program sends to download_model for the file offered under this name."""
+        """Return the parameters of download_model for the file offered under this name."""
         model = {"url": self.url(f"/{name}"), "ckpt_type": folder, "sha256": sha256(self.answers[f"/{name}"].data)}
         return {"model_name": name, "model_def": model}
 
@@ -139,7 +139,7 @@ class Host:
         self.offer(path, status=status, headers={"Location": location})
 
     def asked(self, path: str) -> list[Seen]:
-        """The requests for a path, with or without a query."""
+        """Return the requests for a path, with or without a query."""
         return [seen for seen in self.seen if seen.path.partition("?")[0] == path]
 
     async def start(self, port: int = 0) -> Host:
@@ -162,7 +162,7 @@ class Host:
             while await self._one(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            # Whoever asked has gone, or the test is over.
+            # The client has disconnected, or the test is over.
             pass
         finally:
             self._tasks.discard(task)
@@ -249,11 +249,11 @@ class Host:
                 await asyncio.sleep(len(piece) / answer.rate)
         if framing == "chunked" and cut is None:
             writer.write(b"0\r\n\r\n")
-        # A connection that was cut, or whose length was a lie or told by its end, cannot be used again.
+        # A connection that was cut, sent a wrong length, or marks the end by closing cannot be reused.
         return cut is None and answer.length is None and framing != "close"
 
     async def _head(self, writer: asyncio.StreamWriter, status: int, headers: dict[str, str]) -> None:
-        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'As told')}"]
+        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Scripted')}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode(errors="surrogateescape"))
         await writer.drain()

@@ -1,4 +1,4 @@
-"""Node classes in every style that lists model folders, and a reader of workflows over them."""
+"""Node classes that list model directories in every common style, and an analysis of workflows with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from comfyui_uiapi.tests.harness.model_host import model_bytes
 
 
 def classes_of(folders: FolderPaths) -> dict[str, type]:
-    """Node classes in every style that lists model folders."""
+    """Return node classes that list model directories in every common style."""
 
     class Checkpoint:
         @classmethod
@@ -61,7 +61,7 @@ def classes_of(folders: FolderPaths) -> dict[str, type]:
     class Broken:
         @classmethod
         def INPUT_TYPES(cls) -> dict[str, Any]:
-            raise RuntimeError("a custom node's own trouble")
+            raise RuntimeError("an error inside a custom node")
 
     return {"Checkpoint": Checkpoint, "Lora": Lora, "Vae": Vae, "Pair": Pair, "Config": Config, "Broken": Broken}
 
@@ -76,14 +76,14 @@ class Reader:
         self.analysis = Analysis(self.places, self.inputs, presence)
 
     def read(self, workflow: Any) -> list[tuple[str, str | None, str | None]]:
-        """(name, directory, reason) of every need."""
+        """Return (name, directory, reason) of every required model."""
         self.inputs.learn(node_types(workflow))
         needs = Needs(self.places, self.inputs).read(workflow)
         return [(need.name, need.directory, need.reason) for need in needs]
 
 
 class Listed:
-    """Lists a folder itself."""
+    """A node class that lists files itself instead of a model directory."""
 
     files: ClassVar = ["none"]
 

@@ -1,4 +1,4 @@
-"""A program outside ComfyUI, as the tests have it ask: over HTTP, or over the websocket with its events."""
+"""A program for tests, which sends requests over HTTP or the websocket and receives events."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aiohttp import ClientSession, ClientTimeout, ClientWebSocketResponse, WSMsg
 
 from .comfy import ComfyProcess
 
-# Seconds after which a test has waited in vain; no promise is about it.
+# Seconds after which a test stops waiting and fails; not a limit of the package.
 PATIENCE = 60.0
-# What the frames of a program may hold; pictures are in some.
+# The maximum size of frames that a program receives; some contain pictures.
 MAX_FRAME = 64 * 1024 * 1024
 
 Envelope = dict[str, Any]
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Program:
-    """Asks over HTTP; use it with `async with`.
+    """Sends requests over HTTP; use it with `async with`.
 
     Args:
         comfy: the ComfyUI to ask.
@@ -48,55 +48,55 @@ class Program:
 
     @property
     def http(self) -> ClientSession:
-        """The session, for requests of another form than those below."""
+        """The session, for requests that the methods below do not cover."""
         if self._session is None:
             raise RuntimeError("enter this program first")
         return self._session
 
     def url(self, path: str) -> str:
-        """The full address of a path of this ComfyUI."""
+        """Return the full URL of a path of this ComfyUI."""
         return self.comfy.url + path
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Do something meanwhile, until this program ends at the latest."""
+        """Run a coroutine in the background; it is cancelled when this program closes."""
         task = asyncio.create_task(work)
         self._tasks.append(task)
         return task
 
     async def post(self, command: str, body: Any = None) -> tuple[int, Envelope]:
-        """POST a command's request; answers HTTP status and envelope."""
+        """POST a command's request and return HTTP status and envelope."""
         async with self.http.post(self.url(f"/uiapi/{command}"), json={} if body is None else body) as response:
             return response.status, await response.json()
 
     async def get(self, path: str) -> tuple[int, Envelope]:
-        """GET a path below /uiapi/; answers HTTP status and envelope."""
+        """GET a path below /uiapi/ and return HTTP status and envelope."""
         async with self.http.get(self.url(f"/uiapi/{path}")) as response:
             return response.status, await response.json()
 
     async def ok(self, command: str, body: Any = None) -> Any:
-        """POST a request that must succeed; answers its response."""
+        """POST a request that must succeed and return its response."""
         status, envelope = await self.post(command, body)
         assert (status, envelope["status"]) == (200, "ok"), envelope
         return envelope.get("response", envelope)
 
     async def page_key(self) -> str:
-        """The key that this ComfyUI gives the pages it serves, asked for as their scripts do."""
+        """Return the page key of this ComfyUI, requested as the page's scripts do."""
         async with self.http.post(self.url("/uiapi/page_key"), headers={"Origin": self.comfy.url}) as response:
             return str((await response.json())["response"]["page_key"])
 
     async def file(self, url: str) -> bytes:
-        """What ComfyUI serves at this path."""
+        """Return the bytes that ComfyUI serves at this path."""
         async with self.http.get(self.url(url)) as response:
             assert response.status == 200
             return await response.read()
 
     async def comfy_post(self, path: str, body: Any = None) -> None:
-        """POST to one of ComfyUI's own routes that answer nothing worth reading."""
+        """POST to a route of ComfyUI and ignore the answer."""
         async with self.http.post(self.url(path), json=body or {}) as response:
             assert response.status == 200
 
     async def queue_prompt(self, prompt: dict[str, Any]) -> str:
-        """Queue an API-format workflow past this project, and return its id once it runs."""
+        """Queue an API-format workflow directly at ComfyUI and return its id once it runs."""
         async with self.http.post(self.url("/prompt"), json={"prompt": prompt, "client_id": "test"}) as response:
             prompt_id = str((await response.json())["prompt_id"])
         while prompt_id not in (await self.queue())[0]:  # noqa: ASYNC110 - another process sets no event
@@ -104,25 +104,25 @@ class Program:
         return prompt_id
 
     async def history(self, prompt_id: str) -> dict[str, Any] | None:
-        """ComfyUI's entry of a prompt that is done; None before."""
+        """Return ComfyUI's history entry of a finished prompt; None before it has finished."""
         async with self.http.get(self.url(f"/history/{prompt_id}")) as response:
             entry: dict[str, Any] | None = (await response.json()).get(prompt_id)
         return entry
 
     async def queue(self) -> tuple[list[str], list[str]]:
-        """The prompt ids that ComfyUI runs and those that wait."""
+        """Return the ids of running and of waiting prompts."""
         async with self.http.get(self.url("/queue")) as response:
             queue = await response.json()
         return [item[1] for item in queue["queue_running"]], [item[1] for item in queue["queue_pending"]]
 
     async def socket(self) -> Socket:
-        """A websocket of this program, past its hello."""
+        """Open a websocket of this program and say hello."""
         socket = Socket(*await self.raw_socket())
         self._sockets.append(socket)
         return socket
 
     async def raw_socket(self) -> tuple[ClientWebSocketResponse, dict[str, Any]]:
-        """The same as a bare websocket, and its welcome."""
+        """Open a bare websocket, say hello, and return it with the welcome frame."""
         ws = await self.http.ws_connect(self.url("/uiapi/ws"), max_msg_size=MAX_FRAME)
         await ws.send_json({"type": "hello", "role": "client", "protocol": 1, "name": "test"})
         welcome = await ws.receive_json(timeout=PATIENCE)
@@ -131,7 +131,7 @@ class Program:
 
 
 class Socket:
-    """A program's websocket: requests in any number at once, and the events that came.
+    """A program's websocket: any number of concurrent requests, and the received events.
 
     Attributes:
         welcome: the server's first frame.
@@ -148,7 +148,7 @@ class Socket:
         self._reader = asyncio.create_task(self._read(), name="reader of a program's websocket")
 
     def start(self, command: str, data: Any = None, request_id: str | None = None) -> asyncio.Future[Envelope]:
-        """Send a request; the future is its answer's frame, less its type and id."""
+        """Send a request; the future returns its response frame without type and id."""
         self._last_id += 1
         request_id = request_id or f"request {self._last_id}"
         answer: asyncio.Future[Envelope] = asyncio.get_running_loop().create_future()
@@ -158,11 +158,11 @@ class Socket:
         return answer
 
     async def request(self, command: str, data: Any = None) -> Envelope:
-        """Send a request and wait for its answer."""
+        """Send a request and return its response."""
         return await asyncio.wait_for(self.start(command, data), PATIENCE)
 
     async def event(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The first event, past or to come, that fits."""
+        """Return the first matching event, received already or later."""
 
         async def look() -> dict[str, Any]:
             while True:
@@ -175,7 +175,7 @@ class Socket:
         return await asyncio.wait_for(look(), PATIENCE)
 
     async def close(self) -> None:
-        """Close it; requests without an answer are cancelled."""
+        """Close the websocket; unanswered requests are cancelled."""
         await self.ws.close()
         await asyncio.wait_for(self._reader, PATIENCE)
 

@@ -1,4 +1,4 @@
-"""A ComfyUI that answers as a test tells it, over HTTP and the websocket, and remembers what it was asked."""
+"""A scripted ComfyUI over HTTP and the websocket, which records the requests it receives."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
-# What answers a request: the `response` of an envelope, a whole answer, or a function of the request.
+# How a request is answered: the `response` of an envelope, a whole answer, or a function of the request.
 Answer = dict[str, Any] | web.StreamResponse | Callable[[web.Request], Any]
 
 
 async def cut(request: web.Request) -> web.StreamResponse:
-    """An answer whose connection ends in the middle."""
+    """Close the connection in the middle of an answer."""
     response = web.StreamResponse(headers={"Content-Length": "100"})
     await response.prepare(request)
     await response.write(b'{"status"')
@@ -25,7 +25,7 @@ async def cut(request: web.Request) -> web.StreamResponse:
 
 
 async def silence(request: web.Request) -> web.Response:
-    """No answer at all, for as long as a test may last."""
+    """Send no answer while the test lasts."""
     await asyncio.sleep(30)
     return web.Response()
 
@@ -34,8 +34,8 @@ class Scripted:
     """The server.
 
     Attributes:
-        answers: by the last part of a path, such as "run" or "view"; the rest is answered with nothing in it.
-        seen: every request, with its body in `bodies` beside it.
+        answers: by the last part of a path, such as "run" or "view"; other paths return an empty response.
+        seen: every request; the bodies are in `bodies` in the same order.
         frames: what came over the websocket after the hello.
         streams: by command, the frames that answer one; after one of type "bye" the websocket is closed.
         greeting: the answer to a hello; None for silence.
@@ -56,7 +56,7 @@ class Scripted:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Its URL."""
         return f"http://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
@@ -69,28 +69,28 @@ class Scripted:
         self._port = self._server.port or 0
 
     async def stop(self) -> None:
-        """Be gone."""
+        """Stop listening."""
         self.drop()
         if self._server is not None:
             await self._server.close()
 
     def drop(self) -> None:
-        """Break every websocket."""
+        """Drop every websocket connection."""
         for _, transport in self.sockets:
             transport.abort()
         self.sockets.clear()
 
     async def say(self, frame: str | dict[str, Any]) -> None:
-        """Send a frame, or a text that is none, over every websocket."""
+        """Send a frame, or any text, over every websocket."""
         for ws, _ in self.sockets:
             await ws.send_str(frame if isinstance(frame, str) else json.dumps(frame))
 
     def authorizations(self) -> list[str | None]:
-        """How every request and websocket presented itself."""
+        """The Authorization header of every request and websocket."""
         return [request.headers.get("Authorization") for request in [*self.seen, *self.heads]]
 
     def commands(self) -> list[str]:
-        """The frames' commands."""
+        """The commands of the received frames."""
         return [str(frame.get("command")) for frame in self.frames]
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -105,7 +105,7 @@ class Scripted:
                 answer = await answer
         if isinstance(answer, web.StreamResponse):
             return answer
-        # Some commands answer beside `status` instead of under `response`.
+        # Some commands return their fields next to `status` instead of under `response`.
         return web.json_response({"status": "ok", "response": answer, **answer})
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:

@@ -1,4 +1,4 @@
-"""Tabs that a test plays itself, on the websocket of a real ComfyUI: they answer late, twice, wrongly or not at all."""
+"""Scripted tabs on the websocket of a real ComfyUI, which answer late, twice, wrongly or not at all."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from comfyui_uiapi.tests.harness.program import MAX_FRAME, PATIENCE, Program
 
 
 class ScriptedTabs:
-    """Opens scripted tabs for a program's ComfyUI, and closes them again."""
+    """Opens and closes scripted tabs of a program's ComfyUI."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self._tabs: list[FakeTab] = []
 
     async def __call__(self, **hello: Any) -> FakeTab:
-        """Connect one; `hello` is added to its hello."""
+        """Connect a tab; `hello` is added to its hello frame."""
         ws = await self._program.http.ws_connect(self._program.url("/uiapi/ws"), max_msg_size=MAX_FRAME)
         key = await self._program.page_key()
         await ws.send_json({"type": "hello", "role": "webui", "protocol": 1, "page_key": key, **hello})
@@ -29,7 +29,7 @@ class ScriptedTabs:
         return tab
 
     async def close(self) -> None:
-        """Close them all and wait until the server lists none."""
+        """Close all tabs and wait until the server lists none."""
         for tab in self._tabs:
             await tab.close()
 
@@ -40,5 +40,5 @@ class ScriptedTabs:
 
 
 async def pending(program: Program, tab: FakeTab) -> int:
-    """How many requests wait for this tab."""
+    """Return how many requests wait for this tab."""
     return int((await program.get(f"connection_status?client_id={tab.client_id}"))[1]["pending_requests"])

@@ -1,4 +1,4 @@
-"""A tab's connection without a socket under it, for what needs no served bridge."""
+"""A tab's connection without a socket, for tests without a served bridge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from comfyui_uiapi.bridge.tabs.tab import PendingRequest
 
 
 class Page:
-    """A connection that remembers what went over it."""
+    """A connection that records what is sent over it."""
 
     kind = "scripted"
 

@@ -1,4 +1,4 @@
-"""How a test holds an answer of the running server against the form that the wire documents."""
+"""Checks answers of a running server against the documented forms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from comfyui_uiapi.common.errors import STATUS
 from comfyui_uiapi.tests.harness.workflows import picture
 
-# Asks one command and answers its HTTP status, which the websocket has none of, and its envelope.
+# Sends one command and returns its HTTP status (None over the websocket) and its envelope.
 Ask = Callable[..., Coroutine[Any, Any, tuple[int | None, dict[str, Any]]]]
 
 NUMBER = (int, float)
@@ -37,7 +37,7 @@ GRAPH: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 async def succeed(ask: Ask, command: str, body: Any = None, **form: Any) -> dict[str, Any]:
-    """Ask what must succeed, hold its envelope against the form, and answer it."""
+    """Send a request that must succeed, check its envelope against the form, and return it."""
     status, envelope = await ask(command, body)
     assert status in (None, 200), envelope
     fits(envelope, {"status": "ok", **form}, command)
@@ -45,7 +45,7 @@ async def succeed(ask: Ask, command: str, body: Any = None, **form: Any) -> dict
 
 
 async def fail(ask: Ask, code: str, command: str, body: Any = None) -> dict[str, Any]:
-    """Ask what must fail with this code in the error envelope, and answer its details."""
+    """Send a request that must fail with this code in the error envelope, and return its details."""
     status, envelope = await ask(command, body)
     assert status in (None, STATUS[code]), envelope
     fits(envelope, {"status": "error", "error": str, "code": code}, command)
@@ -55,7 +55,7 @@ async def fail(ask: Ask, code: str, command: str, body: Any = None) -> dict[str,
 
 
 def fits(value: Any, form: Any, place: str) -> None:
-    """Hold a value against a form: a type (or several), a dict of forms by key, a list of one form, or a literal."""
+    """Check a value against a form: a type (or several), a dict of forms by key, a list of one form, or a literal."""
     if isinstance(form, dict):
         assert isinstance(value, dict) and form.keys() <= value.keys(), f"{place}: {value!r}"
         for key, inner in form.items():
@@ -65,7 +65,7 @@ def fits(value: Any, form: Any, place: str) -> None:
         for index, item in enumerate(value):
             fits(item, form[0], f"{place}[{index}]")
     elif isinstance(form, (type, tuple)):
-        # To Python True is a number, to JSON it is none.
+        # True is a number in Python, but not in JSON.
         number = form is int or form == NUMBER
         assert isinstance(value, form) and not (number and isinstance(value, bool)), f"{place}: {value!r}"
     else:

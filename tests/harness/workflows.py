@@ -1,4 +1,4 @@
-"""Workflows that run on ComfyUI's own nodes without a downloaded model, in API format, and the pictures they make."""
+"""API-format workflows for ComfyUI's own nodes that need no downloaded model, and checks of their pictures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def picture(color: int = RED, *, width: int = 48, height: int = 32, prefix: str 
 
 
 def twins() -> Workflow:
-    """Two nodes of one title, so that a path by title fits both."""
+    """Two nodes with the same title, so that a path by title matches both."""
     return {
         "1": _node("EmptyImage", "Canvas", width=16, height=32, batch_size=1, color=RED),
         "2": _node("EmptyImage", "Canvas", width=64, height=32, batch_size=1, color=BLUE),
@@ -43,7 +43,7 @@ def twins() -> Workflow:
 
 
 def photo(file: str) -> Workflow:
-    """A picture of ComfyUI's input folder, saved as it is."""
+    """A picture of ComfyUI's input directory, saved unchanged."""
     return {
         "1": _node("LoadImage", "Photo", image=file),
         "2": _node("SaveImage", "Result", images=["1", 0], filename_prefix="photo"),
@@ -60,7 +60,7 @@ def noise() -> Workflow:
 
 
 def slow(seconds: float) -> Workflow:
-    """A picture that takes so long; needs the tests' own pack."""
+    """A picture that takes `seconds` to make; needs the test pack."""
     return {
         "1": _node("EmptyImage", "Canvas", width=16, height=16, batch_size=1, color=BLUE),
         "2": _node("LabSlow", "Slow", image=["1", 0], seconds=seconds, seed=0),
@@ -69,7 +69,7 @@ def slow(seconds: float) -> Workflow:
 
 
 def failing(seed: int) -> Workflow:
-    """A picture that fails where the seed is odd; needs the tests' own pack."""
+    """A picture that fails where the seed is odd; needs the test pack."""
     return {
         "1": _node("EmptyImage", "Canvas", width=16, height=16, batch_size=1, color=BLUE),
         "2": _node("LabFail", "Fail", image=["1", 0], seed=seed),
@@ -78,7 +78,7 @@ def failing(seed: int) -> Workflow:
 
 
 def texts(text: str) -> Workflow:
-    """A text that two nodes show; needs the tests' own pack."""
+    """A text that two nodes show; needs the test pack."""
     return {
         "1": _node("LabText", "Said", text=text),
         "2": _node("PreviewAny", "Look", source=["1", 0]),
@@ -97,7 +97,7 @@ def film() -> Workflow:
 
 
 def all_kinds() -> Workflow:
-    """An animation, a 3D model, a latent, and a node that shows nothing; needs the tests' own pack."""
+    """An animation, a 3D model, a latent, and a node that shows nothing; needs the test pack."""
     return {
         "1": _node("EmptyImage", "Canvas", width=16, height=16, batch_size=1, color=RED),
         "2": _node("LabSaveGif", "Gif", image=["1", 0], prefix="clips/animation"),
@@ -110,12 +110,12 @@ def all_kinds() -> Workflow:
 
 
 def unconnected() -> Workflow:
-    """ComfyUI refuses it: SaveImage has nothing to save."""
+    """A workflow that ComfyUI refuses: SaveImage has no input."""
     return {"1": _node("SaveImage", "Result", filename_prefix="nothing")}
 
 
 def throwing() -> Workflow:
-    """ComfyUI accepts it, and its first node throws while it runs: the expression is no regular one."""
+    """A workflow that ComfyUI accepts and whose first node raises: the regular expression is invalid."""
     return {
         "1": _node("RegexReplace", "Pattern", string="text", regex_pattern="(", replace=""),
         "2": _node("PreviewAny", "Shown", source=["1", 0]),
@@ -123,7 +123,7 @@ def throwing() -> Workflow:
 
 
 def upscaled(pictures: int, color: int = GREEN, *, size: int = 32) -> Workflow:
-    """So many pictures through an upscaler (see write_upscaler), which tells its progress after each."""
+    """Pictures through an upscaler (see write_upscaler), which reports its progress after each."""
     return {
         "1": _node("EmptyImage", "Canvas", width=size, height=size, batch_size=pictures, color=color),
         "2": _node("UpscaleModelLoader", "Upscaler", model_name=UPSCALER),
@@ -133,7 +133,7 @@ def upscaled(pictures: int, color: int = GREEN, *, size: int = 32) -> Workflow:
 
 
 def streamed(pictures: int, color: int) -> Workflow:
-    """So many pictures that are sent to the page as previews while they are made, and are not saved.
+    """Pictures that are sent to the page as previews while they are made, and are not saved.
 
     Needs ComfyUI's own custom_nodes/websocket_image_save.py.
     """
@@ -144,15 +144,15 @@ def streamed(pictures: int, color: int) -> Workflow:
 
 
 def endless() -> Workflow:
-    """Longer than any test waits, unless it is interrupted; needs write_upscaler."""
+    """A run that lasts longer than any test unless it is interrupted; needs write_upscaler."""
     return upscaled(300, size=256)
 
 
 def write_upscaler(base: Path) -> None:
-    """Give the ComfyUI with this base directory an upscale model that leaves every picture as it is.
+    """Give the ComfyUI with this base directory an upscale model that returns every picture unchanged.
 
-    In the layout of SRVGGNetCompact (https://github.com/xinntao/Real-ESRGAN, realesrgan/archs/srvgg_arch.py), which
-    adds what its layers answer to the picture. With weights of zero that is nothing.
+    It has the layout of SRVGGNetCompact (https://github.com/xinntao/Real-ESRGAN, realesrgan/archs/srvgg_arch.py), which
+    adds the output of its layers to the picture. With weights of zero that output is zero.
     """
     shapes: list[tuple[int, ...]] = [(FEATURES, 3, 3, 3)]
     shapes += [(FEATURES, FEATURES, 3, 3)] * LAYERS
@@ -174,12 +174,12 @@ def _layer(number: int, shape: tuple[int, ...]) -> dict[str, npt.NDArray[np.floa
 
 
 def pixels(file: bytes) -> Pixels:
-    """An image file's pixels: rows, columns, and red, green and blue from 0 to 255."""
+    """Return an image file's pixels: rows, columns, and red, green and blue from 0 to 255."""
     with Image.open(io.BytesIO(file)) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def is_all(file: bytes, color: int) -> bool:
-    """Whether every pixel of an image file has this colour (0xRRGGBB)."""
+    """Return whether every pixel of an image file has this colour (0xRRGGBB)."""
     wanted = np.array([color >> 16, color >> 8 & 0xFF, color & 0xFF], np.uint8)
     return bool((pixels(file) == wanted).all())

@@ -1,4 +1,4 @@
-"""Draws the soak's samples: one panel of lines for each thing that was counted."""
+"""Draws the samples of the soak as a PNG: one line chart for each series."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def draw(times: Sequence[float], series: Mapping[str, Sequence[float]], warm_up:
     Args:
         times: seconds since the beginning, ascending.
         series: values at these times by name, one panel each.
-        warm_up: seconds at the beginning that are shaded, since nothing is concluded from them.
-        path: where to.
+        warm_up: seconds at the beginning that are shaded; they are not evaluated.
+        path: the PNG file.
     """
     picture = Image.new("RGB", (WIDTH, HEIGHT * len(series)), "white")
     pen = ImageDraw.Draw(picture)

@@ -1,8 +1,8 @@
-"""ComfyUI killed with SIGKILL at random moments of saves, downloads and commands, and what it finds when it is back.
+"""Kills ComfyUI with SIGKILL at random moments of saves, downloads and commands, and checks it after each restart.
 
-After each kill: every address whose saving was answered is in the map and the person's last decision holds, no model
-and no picture has bytes that are not its own, what was under way is listed to be resumed, nothing half-written lies
-beside it, and the one open tab is back without a reload, its fields as the last answer said.
+After each kill: every URL whose saving was confirmed is in the map, the person's last decision holds, no model and no
+picture has wrong bytes, interrupted downloads are listed and can be resumed, no half-written file is left, and the
+open tab is connected again without a reload, with the field values of the last response.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ..tools import build
 from ..tools.steps import say
 
 FILES, SIZE = 12, 6 << 20
-# Bytes per second of each connection, so that a kill finds most files on their way; seconds until it comes.
+# Bytes per second of each connection, so that most downloads are in progress at a kill; seconds until a kill.
 RATE = 2 << 20
 SOONEST, LATEST = 0.05, 2.5
 DEADLINE = 60.0
@@ -44,7 +44,7 @@ GRAPH["photo 2"] = {**GRAPH["photo 2"], "inputs": {"images": ["photo 1", 0], "fi
 
 
 class Killing:
-    """One ComfyUI that is killed again and again under one open tab."""
+    """One ComfyUI that is killed repeatedly while one tab is open."""
 
     def __init__(self, base: Path, host: Host, seed: int) -> None:
         self.host = host
@@ -59,12 +59,12 @@ class Killing:
         (base / "input" / PHOTO).write_bytes(self.pictures[0])
         self.tab: Tab | None = None
         self.saved: dict[str, str] = {}
-        # What was answered last and what has been asked since: whether that was done nobody knows.
+        # The values confirmed last and those requested since, which may or may not have been written.
         self.width, self.rule, self.stored = {64}, {"allow"}, {self.pictures[0]}
         self.counts: Counter[str] = Counter()
 
     async def open(self, chromium: Chromium) -> None:
-        """The one tab, with a graph in it."""
+        """Start ComfyUI and open the tab with a graph."""
         await asyncio.to_thread(self.comfy.start)
         self.tab = await chromium.open(self.comfy)
         async with Program(self.comfy) as program:
@@ -72,7 +72,7 @@ class Killing:
             await program.ok("set_fields", {"fields": [["Canvas.width", 64], ["Canvas.height", 64]]})
 
     async def once(self) -> None:
-        """Look, work, kill, start."""
+        """Check the state, send requests, kill ComfyUI and start it again."""
         async with Program(self.comfy) as program:
             await self.look(program)
             person = await self.person(program)
@@ -88,13 +88,13 @@ class Killing:
         await asyncio.to_thread(self.comfy.start)
 
     async def look(self, program: Program) -> None:
-        """The state after the last kill."""
+        """Check the state after the last kill."""
         _, body = await program.get("model_urls")
-        assert self.saved.items() <= body["response"]["urls"].items(), "an address that was saved is gone"
+        assert self.saved.items() <= body["response"]["urls"].items(), "a saved URL is gone"
         for name, data in self.models.items():
             path = self.loras / name
             if path.exists():
-                assert path.read_bytes() == data, f"{name} has bytes that are not its own"
+                assert path.read_bytes() == data, f"{name} has wrong bytes"
                 self.counts["whole"] += 1
         _, body = await program.get("downloads")
         listed = body["response"]["downloads"]
@@ -102,45 +102,45 @@ class Killing:
         known = {name for one in listed for name in one["progress"]}
         for part in self.loras.glob(".*.uiapi-part"):
             self.counts["partial"] += 1
-            assert part.name[1 : -len(".uiapi-part")] in known, f"{part.name} belongs to nothing that is listed"
+            assert part.name[1 : -len(".uiapi-part")] in known, f"{part.name} belongs to no listed download"
         for journal in self.loras.glob(".*.uiapi-json"):
             json.loads(journal.read_text("utf-8"))
-        # What the write that was killed just now left is taken away by the next start but one.
+        # The temporary file of an interrupted write is removed at the second start after it.
         assert len([*self.comfy.base.glob("user/**/.*.tmp")]) <= 2
         await self.look_at_page(program)
 
     async def look_at_page(self, program: Program) -> None:
-        """The graph and the pictures that programs have written."""
+        """Check the graph and the pictures that programs have written."""
         assert self.tab is not None
         assert await self.tab.wait_connected(set()) == self.tab.webui, "the tab has another id"
         fields = ["Canvas.width", "Canvas.height", "Photo.image"]
-        told = await program.ok("get_fields", {"fields": fields})
-        assert told["Canvas.width"] == told["Canvas.height"], "half of a write was done"
-        assert told["Canvas.width"] in self.width, "a write that was answered is not there"
-        shown = (self.comfy.base / "input" / told["Photo.image"]).read_bytes()
-        assert shown in self.stored, "a write of a picture that was answered is not there"
+        values = await program.ok("get_fields", {"fields": fields})
+        assert values["Canvas.width"] == values["Canvas.height"], "a write was done only in part"
+        assert values["Canvas.width"] in self.width, "a confirmed write is lost"
+        shown = (self.comfy.base / "input" / values["Photo.image"]).read_bytes()
+        assert shown in self.stored, "a confirmed write of a picture is lost"
         for path in self.comfy.base.glob("input/INPUT_*"):
-            assert path.read_bytes() in self.pictures, "a picture has bytes not its own"
+            assert path.read_bytes() in self.pictures, "a picture has wrong bytes"
         assert len([*self.comfy.base.glob("input/.*.tmp")]) <= 1
 
         async def answered() -> bool:
             return bool((await program.get("connection_status"))[1]["pending_requests"] == 0)
 
-        # A model that has just landed has the tab read its lists anew.
-        await until(answered, "an answer to everything", DEADLINE)
+        # The tab reloads its lists after a finished download.
+        await until(answered, "a response to every request", DEADLINE)
 
     async def person(self, program: Program) -> aiohttp.ClientWebSocketResponse:
-        """A second page, which only decides; the rule that was decided last holds."""
+        """Connect a second page, which sets rules, and check that the last rule still holds."""
         page = await program.http.ws_connect(program.url("/uiapi/ws"))
         hello = {"type": "hello", "role": "webui", "protocol": 1, "page_key": await program.page_key()}
         await page.send_json({**hello, "capabilities": ["panel"]})
         while (frame := await page.receive_json(timeout=PATIENCE)).get("event") != "panel_state":
             pass
-        assert frame["data"]["rules"]["load"] in self.rule, "the person's decision is gone"
+        assert frame["data"]["rules"]["load"] in self.rule, "the person's decision is lost"
         return page
 
     async def decide(self, page: aiohttp.ClientWebSocketResponse) -> None:
-        """Rules for what nobody does here, until the end."""
+        """Set the rule of an unused kind of command until the kill."""
         for number in range(10**6):
             rule = self.dice.choice(["allow", "once", "always", "refuse"])
             self.rule.add(rule)
@@ -158,7 +158,7 @@ class Killing:
             self.counts["decided"] += 1
 
     async def write(self, program: Program) -> None:
-        """Two fields at once, until the end."""
+        """Write two fields at once until the kill."""
         while True:
             width = 8 * self.dice.randrange(2, 32)
             self.width.add(width)
@@ -167,7 +167,7 @@ class Killing:
             self.counts["written"] += 1
 
     async def store(self, program: Program) -> None:
-        """Pictures, until the end."""
+        """Write pictures until the kill."""
         while True:
             data = self.dice.choice(self.pictures)
             self.stored.add(data)
@@ -177,14 +177,14 @@ class Killing:
             self.counts["stored"] += 1
 
     async def run(self, program: Program) -> None:
-        """What is in the graph, until the end."""
+        """Run the graph until the kill."""
         while True:
             done = await program.ok("run", {"outputs": "urls"})
             assert done["status"] == "success", done
             self.counts["run"] += 1
 
     async def save(self, program: Program) -> None:
-        """Addresses, until the end."""
+        """Save URLs of models until the kill."""
         while True:
             name = f"saved{self.dice.randrange(10**6)}.safetensors"
             url = f"https://huggingface.co/a/b/resolve/main/{name}"
@@ -194,7 +194,7 @@ class Killing:
             self.counts["saved"] += 1
 
     async def fetch(self, program: Program) -> None:
-        """Go on with what was cut off; begin others; drop one now and then."""
+        """Resume interrupted downloads, start others, and sometimes cancel one, until the kill."""
         _, body = await program.get("downloads")
         for one in body["response"]["downloads"]:
             if one["resumable"]:
@@ -215,7 +215,7 @@ class Killing:
         return {"nodes": [node], "links": []}
 
     async def finish(self) -> None:
-        """At last everything can be had whole."""
+        """Check that all models can still be downloaded completely."""
         for answer in self.host.answers.values():
             answer.rate = None
         async with Program(self.comfy) as program:
@@ -230,21 +230,24 @@ class Killing:
             async def whole() -> bool:
                 return sorted(path.name for path in self.loras.iterdir()) == sorted(self.models)
 
-            await until(whole, "every model, and nothing beside them", DEADLINE)
+            await until(whole, "every model, and no other file", DEADLINE)
             await self.look(program)
 
 
 def noise_picture(dice: random.Random) -> bytes:
-    """A PNG that is written in more than one piece."""
+    """Return a PNG large enough to be written in several pieces."""
     file = io.BytesIO()
     Image.frombytes("RGB", (256, 256), dice.randbytes(256 * 256 * 3)).save(file, "PNG")
     return file.getvalue()
 
 
 async def kill_again_and_again(
-    playwright: Playwright, times: int, seed: int = 1, tell: Any = lambda text: None
+    playwright: Playwright, times: int, seed: int = 1, report: Any = lambda text: None
 ) -> Counter[str]:
-    """Kill a ComfyUI of its own that often; AssertionError where something was lost or half-written."""
+    """Start a ComfyUI and kill it `times` times; raises AssertionError if something was lost or half-written.
+
+    `report` is called with the counts after every tenth kill.
+    """
     async with AsyncExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kills-")))
         host = await Host().start()
@@ -257,13 +260,13 @@ async def kill_again_and_again(
         for number in range(times):
             await killing.once()
             if (number + 1) % 10 == 0:
-                tell(f"  {dict(killing.counts)}")
+                report(f"  {dict(killing.counts)}")
         await killing.finish()
         return killing.counts
 
 
 def main(times: int) -> int:
-    """Kill it that often, at other moments each time, and tell."""
+    """Kill ComfyUI `times` times with a random seed, and print the counts."""
     seed = random.SystemRandom().randrange(10**6)
     say(f"  seed {seed}")
 

@@ -1,7 +1,7 @@
-"""A custom node for the soak alone: tells how much this ComfyUI holds in tasks, files and this package's registries.
+"""A custom node for tests: reports how many tasks, files and registry entries this ComfyUI holds.
 
-It is put into the soaked ComfyUI's custom_nodes as a file of its own and imports nothing of the package: it looks at
-what is there. So that what is kept for an hour by promise can be seen to go, that hour is made `AGE` seconds.
+It is copied into custom_nodes as a single file and imports nothing of the package: it inspects the loaded modules.
+Finished downloads are remembered for `AGE` seconds instead of an hour, so that their removal can be observed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from aiohttp import web
 import server
 
 NODE_CLASS_MAPPINGS: dict[str, type] = {}
-# Seconds that downloads which have ended are remembered during the soak.
+# Seconds for which finished downloads are remembered.
 AGE = 15
 
 
 def _one(name: str) -> Any:
-    """The living object of a class of the package; it is looked for once."""
+    """Return the instance of a class of the package; it is searched for once."""
     if name not in _found:
         _found[name] = next(thing for thing in gc.get_objects() if type(thing).__name__ == name)
     return _found[name]
@@ -37,13 +37,13 @@ def _registry() -> Any:
 
 
 def _resident() -> float:
-    """Megabytes of memory."""
+    """Return the resident memory in megabytes."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 async def probe(_: web.Request) -> web.Response:
-    """One sample."""
+    """Return one sample."""
     bridge, downloads, registry = _one("Bridge"), _one("Downloads"), _registry()
     registry.TASK_CLEANUP_AGE = AGE
     managers = bridge.webuis.managers.values()

@@ -1,8 +1,8 @@
-"""The soak: twenty programs, three tabs that reload at random and downloads that fail at random, for as long as wanted.
+"""The soak test: twenty programs, three tabs that reload at random, and downloads that fail at random.
 
 Meanwhile ComfyUI's memory, tasks, file descriptors and this package's registries are sampled. After the warm-up none
-of them may grow, beyond what differs with how much is under way; and once everybody has left, there is exactly as
-much as before they came.
+of them may grow by more than ALLOWED. When all programs and tabs have left, tasks, descriptors and registries must be
+where they were before.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from . import chart
 
 PROBE = Path(__file__).with_name("probe.py")
 PROGRAMS, TABS = 20, 3
-# Programs that download, and those that speak over the websocket; the others speak over HTTP.
+# Programs that download, and programs that use the websocket; the others use HTTP.
 DOWNLOADERS, TALKERS = 3, 8
 # Seconds between samples, and the share of the time that is warm-up.
 INTERVAL, WARM_UP = 1.0, 1 / 3
-# What each series may have grown by between the middle and the last third: MB, and things counted.
+# By how much each series may grow from the middle to the last third: MB, and counts.
 ALLOWED = {"memory": 32.0, "tasks": 20.0, "descriptors": 10.0, "registries": 30.0}
-# What is remembered for a while by promise, so that there are as many as programs asked for; that they go is seen once
-# everybody has left.
+# Entries that are kept for a while by design, so that their number depends on the programs. That they are removed is
+# checked at the end.
 REMEMBERED = frozenset({"download entries", "download runs"})
-# Codes that a program may meet while tabs come and go and hosts fail. Any other is a defect.
+# Error codes that are expected while tabs reload and hosts fail. Any other is a defect.
 EXPECTED = frozenset(
     "no_webui unknown_webui client_disconnected timeout unknown_path ambiguous_path tab_changed revision_changed "
     "cancelled conflict gone_at_source source_failed size_mismatch not_at_source rate_limited unknown_download "
     "not_a_model "
     "execution_interrupted".split()
 )
-# What ComfyUI's log may not hold afterwards.
+# What ComfyUI's log must not contain afterwards.
 SIGNS = (
     *("was destroyed", "never retrieved", "never awaited", "Unclosed", "failed inside", "Task exception"),
     "Traceback",
@@ -58,15 +58,14 @@ SIZE = 1 << 20
 
 @dataclass
 class Soak:
-    """What happened.
+    """The samples and answers of a soak.
 
     Attributes:
-        times: seconds since the beginning, of each sample.
-        series: the values by what was sampled.
+        times: seconds since the beginning for each sample.
+        series: the sampled values by name.
         held: each registry's size in the last sample.
-        answers: how often each code came; "ok" for what succeeded.
-        left: how many more tasks, descriptors and entries of each registry there were when everybody had left than
-            before they came.
+        answers: how often each error code was returned; "ok" for success.
+        left: how many more tasks, descriptors and registry entries ComfyUI had at the end than before.
     """
 
     times: list[float] = field(default_factory=list)
@@ -77,13 +76,13 @@ class Soak:
     log: str = ""
 
     def grown(self, name: str) -> float:
-        """How much more the last third of the samples has than the third before it, by their medians."""
+        """Return the median of the last third of the samples minus the median of the third before it."""
         values = self.series[name]
         third = len(values) // 3
         return median(values[-third:]) - median(values[-2 * third : -third])
 
     def faults(self) -> list[str]:
-        """What should not be, in words; empty if all is well."""
+        """Return a description of each fault; empty if the soak passed."""
         found = [
             f"{name} grew by {self.grown(name):.1f}, more than {most:g}"
             for name, most in ALLOWED.items()
@@ -99,7 +98,7 @@ class Soak:
 
 
 def main(minutes: float, path: Path) -> int:
-    """Soak, draw, tell, and return 1 if something is wrong."""
+    """Run the soak, draw and print its result, and return 1 if it found a fault."""
 
     async def run() -> Soak:
         async with async_playwright() as playwright:
@@ -121,9 +120,9 @@ def main(minutes: float, path: Path) -> int:
 
 
 async def soak(playwright: Playwright, minutes: float, seed: int = 1) -> Soak:
-    """Soak a ComfyUI of its own for some minutes."""
+    """Start a ComfyUI and soak it for `minutes`."""
     if sys.platform != "linux":
-        raise Stop("The soak reads /proc, which this system has not; run it on Linux.")
+        raise Stop("The soak reads /proc, which this system does not have; run it on Linux.")
     result = Soak()
     async with AsyncExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
@@ -150,7 +149,7 @@ async def soak(playwright: Playwright, minutes: float, seed: int = 1) -> Soak:
 
 
 async def warm(comfy: ComfyProcess, host: Host) -> dict[str, int]:
-    """What there is at rest, once everything is there that is made at first use."""
+    """Use everything once that is created at first use, and return the counts at rest."""
     host.offer("/first.safetensors", model_bytes(SIZE, 2))
     async with Program(comfy) as program:
         await (await program.socket()).request("subscribe")
@@ -160,10 +159,10 @@ async def warm(comfy: ComfyProcess, host: Host) -> dict[str, int]:
 
 
 async def left(comfy: ComfyProcess, before: dict[str, int]) -> dict[str, int]:
-    """How much more there is of everything than before; patient, since not all goes at once."""
+    """Return how much each count exceeds `before`, once nothing does or after PATIENCE seconds."""
     end = time.monotonic() + PATIENCE
     while True:
-        # Whoever looks has what is old forgotten.
+        # The request removes old entries.
         await asyncio.to_thread(comfy.get, "/uiapi/downloads")
         seen = await asyncio.to_thread(comfy.get, "/soak_probe", 60)
         counts = {"tasks": seen["tasks"], "descriptors": seen["descriptors"], **seen["held"]}
@@ -175,7 +174,7 @@ async def left(comfy: ComfyProcess, before: dict[str, int]) -> dict[str, int]:
 
 
 async def sample(comfy: ComfyProcess, end: float, result: Soak) -> None:
-    """Look again and again until the end."""
+    """Sample ComfyUI every INTERVAL seconds until the end."""
     began = time.monotonic()
     while time.monotonic() < end:
         seen = await asyncio.to_thread(comfy.get, "/soak_probe", 60)
@@ -188,14 +187,14 @@ async def sample(comfy: ComfyProcess, end: float, result: Soak) -> None:
 
 
 async def reload(tab: Tab, dice: random.Random, end: float) -> None:
-    """A person who reloads the page now and then."""
+    """Reload the page at random intervals."""
     while time.monotonic() < end:
         await asyncio.sleep(dice.uniform(5, 20))
         await tab.load(clear=False, connected=False)
 
 
 class Player:
-    """One program; what it does is drawn by lot."""
+    """One program, which sends random requests."""
 
     def __init__(self, comfy: ComfyProcess, host: Host, dice: random.Random, result: Soak) -> None:
         self.comfy = comfy
@@ -224,7 +223,7 @@ class Player:
         await asyncio.sleep(self.dice.uniform(0.1, 0.4))
 
     async def ask(self, end: float) -> None:
-        """Over HTTP; now and then it hangs up before the answer."""
+        """Send requests over HTTP and sometimes disconnect before the answer."""
         async with Program(self.comfy) as program:
             while time.monotonic() < end:
                 command, body = self._draw()
@@ -238,7 +237,7 @@ class Player:
                 await self._pause()
 
     async def talk(self, end: float) -> None:
-        """Over the websocket, hearing all events; now and then it drops the connection with requests under way."""
+        """Send requests over the websocket with all events, and close it with requests in progress."""
         async with Program(self.comfy) as program:
             while time.monotonic() < end:
                 socket = await program.socket()
@@ -254,7 +253,7 @@ class Player:
                 await socket.close()
 
     async def download(self, end: float) -> None:
-        """Models from a host that cuts, refuses, lies or is slow by lot; some are cancelled."""
+        """Download models from a host that cuts, refuses, sends pages or is slow at random; cancel some."""
         async with Program(self.comfy) as program:
             while time.monotonic() < end:
                 name = f"{self.dice.randrange(10**9)}.safetensors"
@@ -266,13 +265,13 @@ class Player:
                     _, envelope = await asyncio.wait_for(asking, patience)
                     self._count(envelope)
                 except asyncio.TimeoutError:
-                    # Hung up, which cancels it; only those that meant to.
+                    # Disconnected, which cancels the download; only the short timeout is intended.
                     self.result.answers["ok" if patience < 1 else "hung"] += 1
                 for left in (self.comfy.base / "models" / "checkpoints").glob(f"*{name}"):
                     left.unlink()
                 del self.host.answers[f"/{name}"]
                 self.host.seen.clear()
-                # Whoever looks has what is old forgotten.
+                # The request removes old entries.
                 await program.get("download_status/none")
                 await self._pause()
 

@@ -58,7 +58,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
         assert (await asking.get("connection_status"))[1]["active_downloads"] == 0
     assert disk.changes() == []
     alone.forget()
-    assert [sign for sign in ("Traceback", WENT_OUT) if sign in alone.told()] == []
+    assert [sign for sign in ("Traceback", WENT_OUT) if sign in alone.logged()] == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -146,7 +146,7 @@ async def test_no_line_of_the_log_begins_with_what_somebody_else_wrote(program: 
     await until(over, "the end of the download", PATIENCE)
     await program.post("webui_response", {"request_id": forged, "client_id": forged, "response": {}})
     await tabs.close()
-    told = alone.told()
+    told = alone.logged()
     # It did reach the log, three times.
     assert told.count("too late") == 2 and "is not remembered" in told
     assert [line for line in told.splitlines() if line.startswith("[forged]")] == []

@@ -81,7 +81,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
         assert (await asking.get("model_urls"))[1]["response"]["urls"] == {}
     alone.forget()
     assert disk.changes() == []
-    assert "Traceback" not in alone.told()
+    assert "Traceback" not in alone.logged()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

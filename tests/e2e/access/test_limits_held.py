@@ -48,7 +48,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
 
         await until(quiet, "nothing under way", PATIENCE)
     alone.forget()
-    assert [sign for sign in ("Traceback", SECRET) if sign in alone.told()] == []
+    assert [sign for sign in ("Traceback", SECRET) if sign in alone.logged()] == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")

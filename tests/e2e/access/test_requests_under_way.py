@@ -29,7 +29,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
         await idle(asking)
         yield asking
         await idle(asking)
-    assert "Traceback" not in alone.told()
+    assert "Traceback" not in alone.logged()
 
 
 async def idle(program: Program) -> None:

@@ -33,7 +33,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
         assert (await asking.get("connection_status"))[1]["active_downloads"] == 0
     assert [name for name in alone.landed() if "uiapi-" in name] == []
     alone.forget()
-    assert [sign for sign in ("Traceback", HF_TOKEN, CIVITAI_TOKEN, SIGNATURE) if sign in alone.told()] == []
+    assert [sign for sign in ("Traceback", HF_TOKEN, CIVITAI_TOKEN, SIGNATURE) if sign in alone.logged()] == []
 
 
 async def fetch(program: Program, host: Host, **model: Any) -> tuple[int, dict[str, Any]]:

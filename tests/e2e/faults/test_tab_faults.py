@@ -29,7 +29,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
     async with Program(alone.comfy) as asking:
         yield asking
         assert (await asking.get("connection_status"))[1]["pending_requests"] == 0
-    assert "Traceback" not in alone.told()
+    assert "Traceback" not in alone.logged()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
