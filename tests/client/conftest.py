@@ -1,4 +1,4 @@
-"""A served bridge with scripted tabs, both clients and the command line to talk to it."""
+"""Fixtures: a served bridge with scripted tabs, both clients, the command line, and a scripted server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PNG = png(b"\1\2\3", 1, 1)
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the person who runs the tests has set is not the tests' business."""
+    """The tests must not depend on the environment of the person who runs them."""
     monkeypatch.delenv("COMFYUI_URL", raising=False)
     monkeypatch.delenv("UIAPI_TOKEN", raising=False)
     for name in ("http", "https", "all", "no"):
@@ -36,14 +36,14 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def client(house: House) -> Iterator[Client]:
-    """A client of the served bridge; its calls block, so make them with `blocking`."""
+    """A client of the served bridge. Its methods block, so call them with `blocking`."""
     with Client(house.url("").rstrip("/"), reconnect=5) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(house: House) -> AsyncIterator[AsyncClient]:
-    """The same for programs with a loop."""
+    """An AsyncClient of the served bridge."""
     async with AsyncClient(house.url("").rstrip("/"), reconnect=5) as client:
         yield client
 
@@ -53,7 +53,7 @@ Blocking = Callable[..., Awaitable[Any]]
 
 @pytest.fixture
 def blocking() -> Blocking:
-    """Call a function that blocks on a thread, while the bridge serves on this loop."""
+    """Calls a blocking function on a thread, while the bridge runs on this loop."""
 
     async def call(function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         return await asyncio.wait_for(asyncio.to_thread(function, *arguments, **named), 20)
@@ -63,7 +63,7 @@ def blocking() -> Blocking:
 
 @dataclass
 class Ended:
-    """How a command line ended."""
+    """The exit code and the output of a command line."""
 
     code: int
     out: str
@@ -72,7 +72,7 @@ class Ended:
 
 @pytest.fixture
 def uiapi(house: House, blocking: Blocking, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[Ended]]:
-    """Carry out a command line against the served bridge: `await uiapi("get", "Title.widget")`."""
+    """Runs a command line with the served bridge: `await uiapi("get", "Title.widget")`."""
     monkeypatch.setenv("COMFYUI_URL", house.url("").rstrip("/"))
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -96,7 +96,7 @@ def uiapi(house: House, blocking: Blocking, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 async def scripted() -> AsyncIterator[Scripted]:
-    """A started Scripted."""
+    """A running scripted server."""
     server = Scripted()
     await server.start()
     yield server
@@ -105,7 +105,7 @@ async def scripted() -> AsyncIterator[Scripted]:
 
 @pytest.fixture
 async def elsewhere() -> AsyncIterator[Scripted]:
-    """Another one, that nothing should be sent to."""
+    """Another scripted server, which must receive nothing."""
     server = Scripted()
     await server.start()
     yield server
@@ -117,7 +117,10 @@ Ask = Callable[..., Awaitable[Any]]
 
 @pytest.fixture(params=["sync", "async"])
 async def ask(request: pytest.FixtureRequest, scripted: Scripted, blocking: Blocking) -> Ask:
-    """`await ask("get", "a")` on a Client or an AsyncClient of the scripted server, made with what `of` holds."""
+    """Calls a method of a Client or an AsyncClient of the scripted server: `await ask("get", "a")`.
+
+    `of` contains arguments for the constructor.
+    """
 
     async def call(method: str, *arguments: Any, of: dict[str, Any] | None = None, **named: Any) -> Any:
         settings = {"url": scripted.url, "reconnect": 0, **(of or {})}

@@ -1,4 +1,4 @@
-"""What becomes of answers that are broken, late, someone else's, or missing, in both clients."""
+"""Both clients with responses that are broken, late, missing, or from another service."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ async def test_an_answer_that_breaks_off_is_a_lost_connection(scripted: Scripted
     assert failed.value.code == "connection_lost" and len(scripted.seen) == 1
 
 
-async def test_a_reading_that_breaks_off_may_be_asked_again(scripted: Scripted, ask: Ask) -> None:
+async def test_a_read_that_breaks_off_may_be_retried(scripted: Scripted, ask: Ask) -> None:
     scripted.answers["get_fields"] = cut
     with pytest.raises(Unreachable, match="try again"):
         await ask("get", "a")
 
 
-async def test_a_silent_server_is_waited_for_no_longer_than_it_was_told(
+async def test_a_silent_server_is_waited_for_no_longer_than_the_timeout(
     scripted: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "GRACE", 0.2)
@@ -61,7 +61,7 @@ async def test_another_service_is_not_taken_for_comfyui(scripted: Scripted, ask:
 
 @pytest.fixture
 async def self_signed(tmp_path: Path) -> AsyncIterator[str]:
-    """The address of a server with a certificate that nobody vouches for."""
+    """The URL of a server with a self-signed certificate."""
     key, certificate = tmp_path / "k.pem", tmp_path / "c.pem"
     words = f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {certificate} -days 1 -subj /CN=localhost"
     subprocess.run(words.split(), check=True, capture_output=True)  # noqa: ASYNC221, S603 - a moment
@@ -76,22 +76,20 @@ async def self_signed(tmp_path: Path) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def test_a_certificate_that_nobody_vouches_for_carries_nothing_out(self_signed: str, ask: Ask) -> None:
+async def test_a_self_signed_certificate_is_refused_and_nothing_is_sent(self_signed: str, ask: Ask) -> None:
     with pytest.raises(Unreachable, match=r"(?i)certificate verify failed") as failed:
         await ask("set", {"a": 1}, of={"url": self_signed})
     assert failed.value.code == "unreachable"
 
 
-async def test_a_proxy_that_is_away_carries_nothing_out(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_proxy_nothing_is_sent(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with pytest.raises(Unreachable) as failed:
         await ask("set", {"a": 1}, of={"url": "http://studio.example"})
     assert failed.value.code == "unreachable"
 
 
-async def test_a_run_whose_comfyui_dies_says_what_to_look_at_and_is_never_sent_again(
-    scripted: Scripted, ask: Ask
-) -> None:
+async def test_a_run_whose_comfyui_dies_says_what_to_check_and_is_never_retried(scripted: Scripted, ask: Ask) -> None:
     scripted.answers |= {"run": cut, "execute": cut}
     for asked in (ask("run", of={"reconnect": 5}), ask("call", "execute", {"wait": True}, of={"reconnect": 5})):
         with pytest.raises(Unreachable, match=r"may or may not have been queued.*restart.*history") as failed:
@@ -100,7 +98,7 @@ async def test_a_run_whose_comfyui_dies_says_what_to_look_at_and_is_never_sent_a
     assert [request.path for request in scripted.seen] == ["/uiapi/run", "/uiapi/execute"]
 
 
-async def test_a_run_that_was_heard_of_before_comfyui_died_is_known_by_its_prompt(scripted: Scripted, ask: Ask) -> None:
+async def test_a_run_that_had_events_before_comfyui_died_is_named_by_its_prompt(scripted: Scripted, ask: Ask) -> None:
     event = {"type": "event", "event": "execution_start", "data": {"prompt_id": "p1"}}
     scripted.streams["run"] = lambda frame: [{**event, "request": frame["id"]}, {"type": "bye"}]
     with pytest.raises(Unreachable, match=r"had started p1.*restarted.*lost.*/history/p1") as failed:
@@ -124,7 +122,7 @@ async def test_a_run_that_was_heard_of_before_comfyui_died_is_known_by_its_promp
         ("download_status", {"download_id": "\udcff"}, "invalid UTF-8"),
     ],
 )
-async def test_what_cannot_be_asked_is_refused_before_it_is_sent(
+async def test_an_invalid_request_is_refused_before_it_is_sent(
     scripted: Scripted, ask: Ask, command: str, data: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(UiapiError, match=says) as refused:
@@ -133,7 +131,7 @@ async def test_what_cannot_be_asked_is_refused_before_it_is_sent(
 
 
 @pytest.mark.parametrize("spelling", ["model_name", "name"])
-async def test_each_spelling_of_a_parameter_in_an_address_is_taken(scripted: Scripted, ask: Ask, spelling: str) -> None:
+async def test_each_spelling_of_a_parameter_in_a_url_is_accepted(scripted: Scripted, ask: Ask, spelling: str) -> None:
     await ask("call", "model_status", {spelling: "a.safetensors"})
     assert scripted.seen[0].raw_path == "/uiapi/model_status/a.safetensors"
 
@@ -144,7 +142,7 @@ def test_a_method_takes_each_spelling_of_a_parameter() -> None:
         assert sent == {"model_name": "a.safetensors"}
 
 
-async def test_no_letter_of_a_name_ends_the_address_before_its_end(scripted: Scripted, ask: Ask) -> None:
+async def test_special_characters_in_a_name_are_quoted_in_the_url(scripted: Scripted, ask: Ask) -> None:
     await ask("call", "model_status", {"name": "sd xl/a?b#c%.ckpt"})
     assert scripted.seen[0].raw_path == "/uiapi/model_status/sd%20xl/a%3Fb%23c%25.ckpt"
 
@@ -164,7 +162,7 @@ async def test_a_file_is_asked_for_again_when_the_connection_breaks(scripted: Sc
 @pytest.mark.parametrize(
     ("status", "code", "says"), [(404, "not_found", "no longer has a.png"), (500, "fetch_failed", "HTTP 500")]
 )
-async def test_a_run_whose_file_cannot_be_had_is_not_lost(
+async def test_a_run_whose_file_cannot_be_fetched_is_not_lost(
     scripted: Scripted, ask: Ask, status: int, code: str, says: str
 ) -> None:
     scripted.answers |= {"run": RUN, "view": web.Response(status=status)}
@@ -174,7 +172,7 @@ async def test_a_run_whose_file_cannot_be_had_is_not_lost(
     assert failed.value.details == RUN
 
 
-async def test_a_run_whose_file_breaks_off_says_that_it_is_done(scripted: Scripted, ask: Ask) -> None:
+async def test_a_run_whose_file_breaks_off_says_that_it_has_finished(scripted: Scripted, ask: Ask) -> None:
     scripted.answers |= {"run": RUN, "view": cut}
     with pytest.raises(Unreachable, match="p1 has finished") as failed:
         await ask("run")
@@ -184,11 +182,11 @@ async def test_a_run_whose_file_breaks_off_says_that_it_is_done(scripted: Script
 # -- time and sockets -------------------------------------------------------------------------------------------
 
 
-async def test_waiting_until_ready_ends_in_time_when_nobody_comes(scripted: Scripted) -> None:
+async def test_waiting_until_ready_ends_in_time_without_a_tab(scripted: Scripted) -> None:
     async def waited(client: Any, blocks: bool) -> float:
         began = time.monotonic()
         with pytest.raises(Unreachable):
-            # A thread that does not keep the tests from ending, in case it waits for ever.
+            # A daemon thread, so that the tests can end even if it hangs.
             if blocks:
                 done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 loop = asyncio.get_running_loop()
@@ -223,7 +221,7 @@ async def test_waiting_until_ready_does_not_hang_with_comfyui(scripted: Scripted
 async def test_a_thread_that_has_ended_leaves_no_connection(scripted: Scripted, blocking: Blocking) -> None:
     def connections() -> int:
         gc.collect()
-        # Not isinstance, which asks every object of the process for its class, and some object to that.
+        # Not isinstance, which reads __class__ of every object, and some objects raise then.
         return sum(type(thing) is socket.socket and thing.fileno() != -1 for thing in gc.get_objects())
 
     def use(client: Client) -> None:
@@ -240,14 +238,14 @@ async def test_a_thread_that_has_ended_leaves_no_connection(scripted: Scripted, 
     assert len(scripted.seen) == 10
 
 
-def test_a_refusal_has_the_status_it_came_with_or_else_its_codes() -> None:
+def test_an_error_has_the_status_of_the_response_or_else_of_its_code() -> None:
     frame = {"status": "error", "code": "too_many", "error": "Wait."}
     assert (refusal(frame).status, refusal(frame, 418).status) == (429, 418)
     assert refusal({**frame, "code": "nonsense"}).status == 0
 
 
 @pytest.mark.parametrize(("status", "passes"), [(200, True), (299, True), (300, False), (399, False), (404, False)])
-def test_only_an_answer_that_succeeded_may_say_anything(status: int, passes: bool) -> None:
+def test_only_a_successful_response_may_have_any_content(status: int, passes: bool) -> None:
     sent = requests.asked("connection_status", {})
     if passes:
         assert requests.answered(sent, status, b'{"status": "moved"}', "x") == {"status": "moved"}

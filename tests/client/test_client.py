@@ -1,4 +1,4 @@
-"""Both clients against a served bridge: what they send, what they return, and how they fail and come back."""
+"""Both clients with a served bridge: requests, results, errors and reconnection."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ async def test_one_field_is_written_or_several_at_once(
         client.set("A.b")
 
 
-async def test_a_warning_about_a_written_field_is_one_of_python(house: Any, client: Client, blocking: Blocking) -> None:
+async def test_a_warning_about_a_written_field_is_a_python_warning(
+    house: Any, client: Client, blocking: Blocking
+) -> None:
     tab = await house.tab()
     tab.on("set_fields", {"seed": {"requested": 5, "value": 5, "warnings": ["it will be randomised"]}})
     with pytest.warns(UiapiWarning, match="seed: it will be randomised"):
@@ -67,7 +69,7 @@ async def test_a_picture_lands_in_comfyuis_input_folder(house: Any, client: Clie
     assert (Path(house.folders.get_input_directory()) / answer["value"]).read_bytes().startswith(b"\x89PNG")
 
 
-async def test_a_number_that_is_none_reaches_no_tab(house: Any, client: Client, async_client: AsyncClient) -> None:
+async def test_nan_and_infinity_reach_no_tab(house: Any, client: Client, async_client: AsyncClient) -> None:
     tab = await house.tab()
     for value in (float("nan"), numpy.float32("inf")):
         with pytest.raises(UiapiError, match=r"A\.b"):
@@ -86,7 +88,7 @@ async def test_another_tab_than_the_main_one_can_be_addressed(house: Any, blocki
         assert (await blocking(client.status))["active_clients"] == 2
 
 
-async def test_the_graphs_revision_can_be_held_against_a_write(
+async def test_a_write_can_depend_on_the_graphs_revision(
     house: Any, client: Client, async_client: AsyncClient, blocking: Blocking
 ) -> None:
     tab = await house.tab(capabilities=["revisions"])
@@ -112,7 +114,7 @@ async def test_a_workflow_is_loaded_from_a_dict_a_text_or_a_file(
 
 
 @pytest.mark.parametrize("source", ["no.json", "{", "[1]", "{]"])
-def test_what_is_no_workflow_is_refused_before_it_is_sent(source: str) -> None:
+def test_an_invalid_workflow_is_refused_before_it_is_sent(source: str) -> None:
     with Client("http://127.0.0.1:1") as client, pytest.raises(UiapiError) as refused:
         client.load(source)
     assert refused.value.code == "invalid"
@@ -133,7 +135,7 @@ async def test_the_open_workflow_is_saved_in_either_format(
 
 @pytest.fixture
 def comfy(house: Any) -> Any:
-    """A ComfyUI that is done with a prompt as soon as a tab has queued it, and serves the picture."""
+    """A ComfyUI that finishes a prompt as soon as a tab queues it, and serves the picture."""
 
     class Comfy:
         started: ClassVar[list[dict[str, Any]]] = []
@@ -145,12 +147,12 @@ def comfy(house: Any) -> Any:
             prompt = [0, prompt_id, {"3": {"class_type": "SaveImage", "_meta": {"title": "Result"}}}, {}, []]
             status = {"status_str": "success", "messages": []}
             entry = {"prompt": prompt, "outputs": {"3": {"images": images}}, "status": status}
-            tell = house.comfy.send_sync
-            tell("execution_start", {"prompt_id": prompt_id})
-            tell("progress", {"prompt_id": prompt_id, "value": 1, "max": 2, "node": "3"})
-            tell("execution_success", {"prompt_id": prompt_id})
+            send = house.comfy.send_sync
+            send("execution_start", {"prompt_id": prompt_id})
+            send("progress", {"prompt_id": prompt_id, "value": 1, "max": 2, "node": "3"})
+            send("execution_success", {"prompt_id": prompt_id})
             house.comfy.prompt_queue.history[prompt_id] = entry
-            tell("status", {})
+            send("status", {})
             return {"prompt_id": prompt_id, "number": 1, "node_errors": {}}
 
     return Comfy()
@@ -187,7 +189,7 @@ async def test_a_run_answers_its_pictures_as_bytes_and_arrays(
     assert [data["fields"] for data in comfy.started] == [[["A.b", 1]], [["A.b", 1]]]
 
 
-async def test_a_run_tells_its_progress_in_order_on_the_thread_that_waits(
+async def test_a_run_reports_its_progress_in_order_on_the_calling_thread(
     viewed: None, house: Any, comfy: Any, client: Client, async_client: AsyncClient, blocking: Blocking
 ) -> None:
     tab = await house.tab()
@@ -242,13 +244,13 @@ async def test_without_a_tab_the_error_says_so_at_once(house: Any, client: Clien
     assert (failed.value.code, failed.value.status) == ("no_webui", 503)
 
 
-def test_nobody_at_the_address_is_told_at_once_with_what_to_do() -> None:
+def test_a_url_without_a_server_is_an_error_at_once_that_says_what_to_do() -> None:
     with Client("http://127.0.0.1:1") as client, pytest.raises(Unreachable, match="COMFYUI_URL") as failed:
         client.status()
     assert failed.value.code == "unreachable" and isinstance(failed.value, ConnectionError)
 
 
-async def test_nobody_at_the_address_is_told_the_same_way_to_programs_with_a_loop() -> None:
+async def test_a_url_without_a_server_is_the_same_error_in_the_async_client() -> None:
     async with AsyncClient("http://127.0.0.1:1") as client:
         for asking in (client.status(), client.on("*", print)):
             with pytest.raises(Unreachable, match="COMFYUI_URL") as failed:
@@ -256,7 +258,7 @@ async def test_nobody_at_the_address_is_told_the_same_way_to_programs_with_a_loo
             assert failed.value.code == "unreachable"
 
 
-async def test_a_server_without_the_extension_is_named_for_what_it_is(blocking: Blocking) -> None:
+async def test_a_server_without_the_extension_is_named(blocking: Blocking) -> None:
     other = TestServer(web.Application())
     await other.start_server()
     url = str(other.make_url("")).rstrip("/")
@@ -273,12 +275,12 @@ async def test_a_server_without_the_extension_is_named_for_what_it_is(blocking: 
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "http:///a", "://"])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(UiapiError, match="not a valid URL"):
         Client(url)
 
 
-def test_address_and_token_come_from_the_environment_unless_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_and_token_come_from_the_environment_unless_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Address.of(None, None) == Address("http://127.0.0.1:8188", None)
     monkeypatch.setenv("COMFYUI_URL", "studio:8000/")
     monkeypatch.setenv("UIAPI_TOKEN", "secret")
@@ -290,7 +292,7 @@ def test_address_and_token_come_from_the_environment_unless_they_are_given(monke
 
 
 class TestWithAToken:
-    """A server that demands one."""
+    """A server that requires a token."""
 
     @pytest.fixture
     def guard(self) -> Guard:
@@ -304,7 +306,7 @@ class TestWithAToken:
         with Client(url, "secret") as blocked:
             assert await blocking(blocked.webuis) == []
 
-    async def test_without_it_both_are_refused_with_the_way_to_give_it(self, house: Any) -> None:
+    async def test_without_the_token_both_are_refused_with_advice(self, house: Any) -> None:
         async with AsyncClient(house.url("").rstrip("/")) as client:
             for asking in (client.webuis(), client.on("*", lambda event: None)):
                 with pytest.raises(UiapiError, match="UIAPI_TOKEN") as failed:

@@ -1,4 +1,4 @@
-"""What the examples do when something is missing or fails; that they work is shown on the real stack."""
+"""The examples when something is missing or fails; tests/e2e runs them on the real stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from comfyui_uiapi.tests.client.conftest import PNG, Blocking
 from comfyui_uiapi.tests.harness import installed_client
 from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
 
-# After `installed`, by which they find the client.
+# After `installed_client`, which makes the client importable.
 from uiapi import Client  # isort: skip
 from comfyui_uiapi.client.examples import blender_uiapi, sweep, touchdesigner_uiapi  # isort: skip
 
@@ -28,7 +28,7 @@ PICTURE = numpy.zeros((2, 3, 4), numpy.float32)
 
 @pytest.fixture
 def working(scripted: Scripted) -> Scripted:
-    """A ComfyUI whose runs make a picture."""
+    """A ComfyUI whose runs produce a picture."""
     scripted.answers |= {"run": RUN, "view": lambda _: web.Response(body=PNG)}
     scripted.answers |= {"get_fields": {"A.ckpt": "x"}, "set_fields": {"A.ckpt": {}}}
     scripted.streams["run"] = lambda frame: [{"status": "ok", "response": RUN}]
@@ -37,7 +37,7 @@ def working(scripted: Scripted) -> Scripted:
 
 @pytest.fixture
 def no_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python without Pillow, as Blender and TouchDesigner have it."""
+    """A Python without Pillow, as in Blender and TouchDesigner."""
     monkeypatch.setitem(sys.modules, "PIL", None)
 
 
@@ -85,14 +85,14 @@ class Top:
 
 @pytest.fixture
 def workers() -> Any:
-    """TouchDesigner's threads, ended afterwards."""
+    """TouchDesigner's threads, which end after the test."""
     yield touchdesigner_uiapi.WORKERS
     for worker in touchdesigner_uiapi.WORKERS.values():
         worker.end()
     touchdesigner_uiapi.WORKERS.clear()
 
 
-async def test_touchdesigner_shows_a_wrong_address_and_starts_one_thread(workers: Any, working: Scripted) -> None:
+async def test_touchdesigner_shows_an_invalid_url_and_starts_one_thread(workers: Any, working: Scripted) -> None:
     top, started = Top("ftp://nowhere"), set()
     for _ in range(20):
         touchdesigner_uiapi.onCook(top)
@@ -104,7 +104,7 @@ async def test_touchdesigner_shows_a_wrong_address_and_starts_one_thread(workers
     assert workers[top.path] not in started
 
 
-async def test_touchdesigner_shows_what_is_missing_and_goes_on(
+async def test_touchdesigner_shows_what_is_missing_and_continues(
     workers: Any, working: Scripted, no_pillow: None, eventually: Callable[..., Any]
 ) -> None:
     top = Top(working.url)
@@ -148,7 +148,7 @@ def example(request: pytest.FixtureRequest, working: Scripted, tmp_path: Path) -
     return run
 
 
-async def test_a_picture_arrives_with_the_token_and_a_slash_behind_the_address(
+async def test_a_picture_arrives_with_a_token_and_a_trailing_slash_in_the_url(
     working: Scripted, example: Run, tmp_path: Path
 ) -> None:
     done = await example()
@@ -200,7 +200,7 @@ async def test_a_program_without_arguments_prints_its_usage(tmp_path: Path, name
     assert name in done.stderr
 
 
-async def test_a_node_that_is_too_old_is_told_so(tmp_path: Path) -> None:
+async def test_a_node_js_that_is_too_old_is_named(tmp_path: Path) -> None:
     environment = installed_client.environment(tmp_path, "http://127.0.0.1:9")
     words = [
         str(NODES[0]),

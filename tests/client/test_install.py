@@ -1,4 +1,4 @@
-"""What `pip install .` gives: the client and its command line, and nothing of the server."""
+"""`pip install .` installs the client and its command line, and nothing of the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy, since building leaves files beside the sources."""
+    """The wheel, built from a copy, since the build writes files next to the sources."""
     source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -34,14 +34,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the wheel is unpacked in, as pip does."""
+    """A folder with the unpacked wheel."""
     folder = tmp_path_factory.mktemp("site")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
     return folder
 
 
-def test_the_wheel_holds_every_file_of_the_client_and_none_of_the_server(site: Path) -> None:
+def test_the_wheel_contains_every_file_of_the_client_and_none_of_the_server(site: Path) -> None:
     found = {str(path.relative_to(site)) for path in (site / "uiapi").rglob("*") if path.is_file()}
     sources = (path for path in (ROOT / "client").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     assert found == {str(Path("uiapi") / path.relative_to(ROOT / "client")) for path in sources}
@@ -66,7 +66,7 @@ def test_it_imports_without_comfyui_torch_or_the_server_parts(site: Path) -> Non
     assert not loaded & {"torch", "pydantic", "huggingface_hub", "comfy", "server", "bridge", "numpy", "PIL", "typer"}
 
 
-def test_the_command_uiapi_is_there(site: Path) -> None:
+def test_the_command_uiapi_is_installed(site: Path) -> None:
     [points] = site.glob("*.dist-info/entry_points.txt")
     assert "uiapi = uiapi.__main__:main" in points.read_text()
     done = subprocess.run(
@@ -99,7 +99,7 @@ def test_the_changelog_names_the_version() -> None:
     assert PROJECT["project"]["version"] in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_registrys_archive_holds_what_runs_and_leaves_out_what_tests_it() -> None:
+def test_the_registrys_archive_contains_the_code_and_no_tests() -> None:
     lines = (ROOT / ".comfyignore").read_text().splitlines()
     left_out = [line for line in lines if line and not line.startswith("#")]
     assert not [name for name in left_out if not (ROOT / name).exists()]

@@ -1,4 +1,4 @@
-"""The command line: what people and scripts see, and with which code it ends."""
+"""The command line: its output for people and scripts, and its exit codes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def written(data: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 async def tab(house: Any) -> Any:
-    """A tab that answers most things."""
+    """A tab that responds to most commands."""
     tab = await house.tab()
     tab.on("get_fields", lambda data: {path: 64 for path in data["fields"]})
     tab.on("set_fields", written)
@@ -96,7 +96,7 @@ async def test_a_workflow_is_loaded_and_saved(tab: Any, uiapi: Uiapi, tmp_path: 
     assert tab.requests[-1]["data"] == {"workflow": {}, "name": "n"}
 
 
-async def test_who_is_there_is_shown(tab: Any, uiapi: Uiapi) -> None:
+async def test_connections_are_shown(tab: Any, uiapi: Uiapi) -> None:
     assert "active clients" in (await uiapi("status")).out
     assert json.loads((await uiapi("webuis", "--json")).out)[0]["id"] == tab.client_id
 
@@ -157,7 +157,7 @@ async def answer(tab: Any, code: str, message: str) -> None:
     ("code", "ends"),
     [("unknown_path", 4), ("ambiguous_path", 6), ("invalid", 7), ("execution_failed", 8), ("tab_failed", 10)],
 )
-async def test_a_refusal_ends_with_the_code_of_its_kind(house: Any, uiapi: Uiapi, code: str, ends: int) -> None:
+async def test_an_error_ends_with_the_exit_code_of_its_kind(house: Any, uiapi: Uiapi, code: str, ends: int) -> None:
     tab = await house.tab()
     asking = asyncio.ensure_future(uiapi("get", "a"))
     await answer(tab, code, "Try [A.b] instead.")
@@ -165,7 +165,7 @@ async def test_a_refusal_ends_with_the_code_of_its_kind(house: Any, uiapi: Uiapi
     assert (ended.code, ended.out, ended.err) == (ends, "", "Try [A.b] instead.\n")
 
 
-async def test_a_script_gets_the_refusal_as_json(house: Any, uiapi: Uiapi) -> None:
+async def test_a_script_gets_the_error_as_json(house: Any, uiapi: Uiapi) -> None:
     tab = await house.tab()
     asking = asyncio.ensure_future(uiapi("get", "a", "--json"))
     await answer(tab, "unknown_path", "no")
@@ -196,7 +196,7 @@ async def test_without_a_tab_or_a_server_it_ends_with_three(uiapi: Uiapi) -> Non
         (["call", "nonsense"], 4),
     ],
 )
-async def test_a_wrong_word_ends_with_what_is_wrong(uiapi: Uiapi, words: list[str], ends: int) -> None:
+async def test_a_wrong_argument_ends_with_an_error(uiapi: Uiapi, words: list[str], ends: int) -> None:
     ended = await uiapi(*words)
     assert ended.code == ends and ended.err and "Traceback" not in ended.err
 
@@ -204,7 +204,7 @@ async def test_a_wrong_word_ends_with_what_is_wrong(uiapi: Uiapi, words: list[st
 # -- words ------------------------------------------------------------------------------------------------------
 
 
-def test_common_options_may_stand_anywhere_but_behind_two_dashes() -> None:
+def test_common_options_are_accepted_anywhere_before_two_dashes() -> None:
     assert hoisted(["get", "a", "--json", "--url", "u"]) == ["--json", "--url", "u", "get", "a"]
     assert hoisted(["get", "--", "--json"]) == ["get", "--", "--json"]
     assert hoisted(["get", "--url=u", "a"]) == ["--url=u", "get", "a"]

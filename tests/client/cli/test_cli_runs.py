@@ -1,4 +1,4 @@
-"""The command line where it takes its time: run, plan, download and watch, and what is on the disk afterwards."""
+"""The commands run, plan, download and watch of the command line, and the files they write."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Uiapi = Callable[..., Awaitable[Ended]]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """An empty folder; what serves the tests has some in tmp_path."""
+    """An empty folder; other fixtures use tmp_path."""
     (tmp_path / "place").mkdir()
     return tmp_path / "place"
 
 
 @pytest.fixture
 def talk(scripted: Scripted, uiapi: Uiapi) -> Uiapi:
-    """`await talk("run")` on the scripted server."""
+    """Runs a command line with the scripted server: `await talk("run")`."""
 
     async def carry_out(*words: str, stdin: str = "") -> Ended:
         return await uiapi("--url", scripted.url, *words, stdin=stdin)
@@ -40,7 +40,7 @@ def talk(scripted: Scripted, uiapi: Uiapi) -> Uiapi:
 
 @pytest.fixture
 def makes(scripted: Scripted) -> Callable[..., None]:
-    """Say which files a run makes, as "subfolder/name"."""
+    """Sets the output files of a run, as "subfolder/name"."""
 
     def make(*names: str) -> None:
         files = [
@@ -60,7 +60,7 @@ def on_disk(folder: Path) -> dict[str, str]:
 # -- run --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_run_without_a_place_for_its_files_tells_where_comfyui_has_them(
+async def test_a_run_without_output_prints_the_urls_of_its_files(
     scripted: Scripted, talk: Uiapi, makes: Callable[..., None]
 ) -> None:
     makes("a.png")
@@ -92,7 +92,7 @@ async def test_a_name_with_a_slash_at_its_end_is_a_folder(talk: Uiapi, makes: Ca
     assert on_disk(place / "new" / "er") == {"a.png": "a.png", "b.png": "b.png"}
 
 
-async def test_a_file_is_named_as_asked_but_for_what_is_in_it(
+async def test_a_file_has_the_given_name_and_the_suffix_of_its_format(
     talk: Uiapi, makes: Callable[..., None], place: Path
 ) -> None:
     makes("a.png", "b.mp4", "c.PNG")
@@ -112,7 +112,7 @@ async def test_a_file_that_was_named_is_replaced(talk: Uiapi, makes: Callable[..
 
 
 @pytest.mark.parametrize("output", ["none/a.png", "file/a.png", "file/"])
-async def test_a_place_that_is_none_is_told_before_anything_runs(
+async def test_an_invalid_output_path_is_an_error_before_anything_runs(
     scripted: Scripted, talk: Uiapi, makes: Callable[..., None], place: Path, output: str
 ) -> None:
     makes("a.png")
@@ -122,7 +122,7 @@ async def test_a_place_that_is_none_is_told_before_anything_runs(
     assert scripted.frames == []
 
 
-async def test_a_run_that_makes_nothing_to_save_has_failed(
+async def test_a_run_without_output_to_save_is_an_error(
     scripted: Scripted, talk: Uiapi, makes: Callable[..., None], place: Path
 ) -> None:
     makes()
@@ -131,14 +131,14 @@ async def test_a_run_that_makes_nothing_to_save_has_failed(
     assert (await talk("run")).out == "Done in 1.50 s.\n"
 
 
-async def test_a_run_whose_file_is_gone_tells_a_script_where_the_rest_is(
+async def test_a_run_whose_file_is_gone_gives_a_script_its_prompt(
     scripted: Scripted, talk: Uiapi, makes: Callable[..., None], place: Path
 ) -> None:
     makes("a.png")
     scripted.answers["view"] = web.Response(status=404)
     ended = await talk("run", "-o", str(place), "--json")
-    told = json.loads(ended.err)
-    assert ended.code == 4 and told["code"] == "not_found" and told["details"]["prompt_id"] == "p1"
+    error = json.loads(ended.err)
+    assert ended.code == 4 and error["code"] == "not_found" and error["details"]["prompt_id"] == "p1"
 
 
 async def test_a_refused_run_ends_with_its_code(scripted: Scripted, talk: Uiapi) -> None:
@@ -148,7 +148,7 @@ async def test_a_refused_run_ends_with_its_code(scripted: Scripted, talk: Uiapi)
     assert (ended.code, ended.out, ended.err) == (8, "", "KSampler: no model.\n")
 
 
-async def test_what_is_not_done_in_time_ends_with_nine(scripted: Scripted, talk: Uiapi) -> None:
+async def test_a_timeout_ends_with_nine(scripted: Scripted, talk: Uiapi) -> None:
     late = {"status": "error", "code": "timeout", "error": "The run took too long."}
     scripted.streams["run"] = lambda frame: [late]
     assert (await talk("run")).code == 9
@@ -160,7 +160,7 @@ async def test_what_is_not_done_in_time_ends_with_nine(scripted: Scripted, talk:
 
 
 async def interrupted(scripted: Scripted, place: Path, *words: str, ready: Callable[[], bool]) -> int | None:
-    """The exit code of a command line that gets Ctrl-C once it is ready."""
+    """Returns the exit code of a command line that receives Ctrl-C when it is ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "uiapi", *words, env=environment(place, scripted.url),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -217,7 +217,7 @@ PLAN = {
 }  # fmt: skip
 
 
-async def test_a_plan_says_what_stands_in_the_way(scripted: Scripted, talk: Uiapi, place: Path) -> None:
+async def test_a_plan_shows_its_obstacles(scripted: Scripted, talk: Uiapi, place: Path) -> None:
     scripted.answers["plan_downloads"] = PLAN
     (place / "w.json").write_text('\ufeff{"1": {}}', "utf-8")
     ended = await talk("plan", "--workflow", str(place / "w.json"))
@@ -245,7 +245,7 @@ FAILED = {"status": "error", "error": "Log in."}
 THERE = {"status": "success", "path": "/m/a"}
 
 
-async def test_a_download_is_shown_with_where_its_models_are(scripted: Scripted, talk: Uiapi) -> None:
+async def test_a_download_is_shown_with_the_paths_of_its_models(scripted: Scripted, talk: Uiapi) -> None:
     downloading(scripted, BEGUN, {"status": "completed", "completed": True, "progress": {"a": THERE}})
     ended = await talk("download", "a=https://h/a")
     assert ended.code == 0 and ended.out.splitlines()[1].split() == ["a", "success", "/m/a"]
@@ -262,7 +262,7 @@ async def test_a_download_is_shown_with_where_its_models_are(scripted: Scripted,
         ({"status": "error", "completed": True, "error": "No room.", "progress": {}}, 8, "No room."),
     ],
 )
-async def test_a_download_that_is_not_whole_is_no_success(
+async def test_an_incomplete_download_is_an_error(
     scripted: Scripted, talk: Uiapi, state: dict[str, Any], ends: int, says: str
 ) -> None:
     downloading(scripted, state)
@@ -279,7 +279,7 @@ async def test_a_download_that_takes_too_long_is_cancelled(scripted: Scripted, t
 # -- watch and words --------------------------------------------------------------------------------------------
 
 
-async def test_watching_ends_after_its_time_and_says_so_to_the_server(
+async def test_watching_ends_after_its_timeout_with_the_subscription(
     scripted: Scripted, talk: Uiapi, eventually: Callable[..., Any]
 ) -> None:
     watching = asyncio.ensure_future(talk("watch", "a_*", "--timeout", "0.4"))
@@ -302,11 +302,11 @@ async def test_standard_input_is_a_workflow_and_never_the_name_of_one(
 
 
 @pytest.mark.parametrize("words", [["status", "--url"], ["--url", "", "status"], ["--url= ", "status"]])
-async def test_an_address_that_was_forgotten_is_not_replaced_by_the_usual_one(uiapi: Uiapi, words: list[str]) -> None:
+async def test_an_empty_url_is_not_replaced_by_the_default(uiapi: Uiapi, words: list[str]) -> None:
     assert (await uiapi(*words)).code == 2
 
 
-async def test_bytes_that_are_no_text_are_refused(scripted: Scripted, talk: Uiapi) -> None:
+async def test_invalid_utf8_is_refused(scripted: Scripted, talk: Uiapi) -> None:
     ended = await talk("set", os.fsdecode(b"a=\xff"))
     assert ended.code == 7 and "invalid UTF-8" in ended.err and scripted.seen == []
 
@@ -329,7 +329,7 @@ async def test_without_mcp_it_says_what_to_install(scripted: Scripted, place: Pa
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07 \x9b31m [red]x[/nope] :fire: \x7f \ud83d a\tb"
 
 
-async def test_what_titles_hold_cannot_drive_the_terminal(scripted: Scripted, talk: Uiapi) -> None:
+async def test_titles_cannot_control_the_terminal(scripted: Scripted, talk: Uiapi) -> None:
     plain = "?]52;c;ZXZpbA==? ?31m [red]x[/nope] :fire: ? ? a"
     nodes = [{"path": HOSTILE, "type": "T", "widgets": [{"name": "w", "value": HOSTILE}]}]
     scripted.answers |= {
@@ -338,18 +338,18 @@ async def test_what_titles_hold_cannot_drive_the_terminal(scripted: Scripted, ta
         "load_workflow": {"message": HOSTILE},
         "set_fields": web.json_response({"status": "error", "code": "unknown_path", "error": HOSTILE}, status=404),
     }
-    told = [
+    outputs = [
         (await talk("get", "a")).out,
         (await talk("get", "a", "b")).out,
         (await talk("query")).out,
         (await talk("load", "-", stdin="{}")).out,
         (await talk("set", "a=1")).err,
     ]
-    for text in told:
+    for text in outputs:
         assert plain in text and not {*text} & {*"\x1b\x07\x9b\x7f\ud83d"}
 
 
-async def test_a_script_gets_the_same_titles_whole_and_in_plain_letters(scripted: Scripted, talk: Uiapi) -> None:
+async def test_a_script_gets_the_same_titles_complete_and_in_ascii(scripted: Scripted, talk: Uiapi) -> None:
     scripted.answers["get_fields"] = {"a": HOSTILE}
     out = (await talk("get", "a", "--json")).out
     assert json.loads(out) == HOSTILE and out.isascii() and out.strip().isprintable()
@@ -357,7 +357,7 @@ async def test_a_script_gets_the_same_titles_whole_and_in_plain_letters(scripted
     assert (await talk("get", "a", "--json")).out == '"größer"\n'
 
 
-async def test_a_bar_shows_what_runs_as_it_is_called(
+async def test_a_progress_bar_shows_the_node_that_runs(
     scripted: Scripted, talk: Uiapi, makes: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     makes("a.png")
@@ -369,7 +369,7 @@ async def test_a_bar_shows_what_runs_as_it_is_called(
     assert ended.code == 0 and "node [/x]?[2J" in ended.err
 
 
-async def test_a_shell_is_offered_only_paths_that_mean_nothing_to_it(
+async def test_completions_contain_no_paths_with_characters_special_in_a_shell(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     titles = ["x\\$(touch PWNED)", "`id`", "a;b", "a'b", 'a"b', "a\nb", "a\x1b", "Größe 2", "A[1]", "O/I"]

@@ -1,4 +1,4 @@
-"""What the installed client knows of the server is what the server declares."""
+"""The client's table of commands, its types and the generated client match the server's declarations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_table_and_the_types_are_what_the_declarations_say() -> None:
     assert generate.STUB.read_text() == generate.stub(), advice
 
 
-def test_the_client_that_blocks_is_made_from_the_one_that_is_awaited() -> None:
+def test_client_is_generated_from_async_client() -> None:
     assert unasync.MADE.read_text() == unasync.made(), "run python3 dev.py generate and commit what it writes"
 
 
@@ -38,7 +38,7 @@ def test_the_client_that_blocks_is_made_from_the_one_that_is_awaited() -> None:
         ("asyncio.to_thread(write_bytes, png, path)", "asyncio.shield(png)", "'asyncio.shield.*would be left"),
     ],
 )
-def test_a_source_that_would_leave_something_awaited_is_refused(
+def test_a_source_that_would_leave_asyncio_code_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str, named: str
 ) -> None:
     source = tmp_path / "async_client.py"
@@ -48,7 +48,7 @@ def test_a_source_that_would_leave_something_awaited_is_refused(
         unasync.made()
 
 
-def test_what_pages_answer_beyond_the_least_has_a_type() -> None:
+def test_optional_keys_in_the_responses_of_pages_have_a_type() -> None:
     stub = generate.stub()
     for name, keys in {
         "Change": {"kind", "path", "node", "what", "before", "after"},
@@ -84,7 +84,7 @@ def test_a_method_passes_on_what_it_is_given() -> None:
         ((["a"],), {"fields": []}, "fields is given twice"),
     ],
 )
-def test_a_method_refuses_what_the_command_does_not_take(
+def test_a_method_refuses_unknown_parameters(
     positional: tuple[Any, ...], named: dict[str, Any], named_in_error: str
 ) -> None:
     commands = Commands(lambda name, data: pytest.fail("it was sent"))
@@ -92,7 +92,7 @@ def test_a_method_refuses_what_the_command_does_not_take(
         commands.get_fields(*positional, **named)
 
 
-def test_help_tells_what_the_declaration_says() -> None:
+def test_help_contains_the_declaration() -> None:
     method = Commands(lambda *_: None).get_fields
     assert COMMANDS["get_fields"].doc in (inspect.getdoc(method) or "")
 
@@ -103,7 +103,7 @@ def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
         return {name: [*inspect.signature(one).parameters] for name, one in found if not name.startswith("_")}
 
     sync, aio = methods(Client), methods(AsyncClient)
-    # An iterator ends with its loop; one that is awaited for has no time of its own.
+    # The iterator of AsyncClient ends with the caller's time-out, so it has no `timeout`.
     assert sync.pop("events") == [*aio.pop("events"), "timeout"]
     assert sync == aio
 
@@ -125,7 +125,7 @@ def test_a_new_version_is_copied_from_pyproject_to_both_sides(monkeypatch: pytes
     assert json.loads(generate.table())["version"] == "7.8.9"
 
 
-def test_server_client_and_page_speak_one_protocol() -> None:
+def test_server_client_and_page_have_the_same_protocol_version() -> None:
     page = re.search(
         r"^export const PROTOCOL = (\d+);$", (generate.ROOT / "web/connection/transport.js").read_text(), re.MULTILINE
     )

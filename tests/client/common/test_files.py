@@ -1,4 +1,4 @@
-"""What is written to disk here: whole or not at all, and nothing that was there is lost unasked."""
+"""Files that the client writes: they are complete or absent, and no other file is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def full_disk() -> Iterator[None]:
     signal.signal(signal.SIGXFSZ, handler)
 
 
-async def test_a_workflow_that_cannot_be_written_leaves_the_one_before(
+async def test_a_workflow_that_cannot_be_written_leaves_the_old_file(
     scripted: Scripted, ask: Ask, full_disk: None, tmp_path: Path
 ) -> None:
     (tmp_path / "w.json").write_text("{}")
@@ -38,16 +38,14 @@ async def test_a_workflow_that_cannot_be_written_leaves_the_one_before(
     assert os.listdir(tmp_path) == ["w.json"] and (tmp_path / "w.json").read_text() == "{}"
 
 
-async def test_a_picture_of_the_canvas_needs_a_folder_that_is_there(
-    scripted: Scripted, ask: Ask, tmp_path: Path
-) -> None:
+async def test_a_picture_of_the_canvas_needs_an_existing_folder(scripted: Scripted, ask: Ask, tmp_path: Path) -> None:
     scripted.answers["screenshot"] = {"png": "aGk="}
     with pytest.raises(UiapiError, match="cannot be written") as failed:
         await ask("screenshot", tmp_path / "none" / "s.png")
     assert failed.value.code == "storage_failed"
 
 
-async def test_a_title_with_half_a_character_is_saved_as_json(scripted: Scripted, ask: Ask, tmp_path: Path) -> None:
+async def test_a_title_with_a_lone_surrogate_is_saved_as_json(scripted: Scripted, ask: Ask, tmp_path: Path) -> None:
     scripted.answers["get_workflow"] = {"workflow": {"workflow": {"title": "\ud83d", "é": 1}}}
     assert await ask("save", tmp_path / "w.json") == {"title": "\ud83d", "é": 1}
     assert (tmp_path / "w.json").read_text() == '{\n  "title": "\\ud83d",\n  "é": 1\n}\n'
@@ -90,7 +88,7 @@ def test_files_of_one_name_are_all_kept(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in saved] == [b"a", b"b", b"c"]
 
 
-def test_a_file_that_is_there_already_is_not_written_beside_itself(tmp_path: Path) -> None:
+def test_an_identical_file_is_not_written_twice(tmp_path: Path) -> None:
     assert made("a.png", b"a").save(tmp_path) == made("a.png", b"a").save(tmp_path) == tmp_path / "a.png"
     assert len([*tmp_path.iterdir()]) == 1
 
@@ -101,7 +99,7 @@ def test_a_name_does_not_lead_out_of_the_folder(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["..", "", "a\x00b"])
-def test_what_is_no_name_is_an_error_or_a_name_of_its_own(tmp_path: Path, name: str) -> None:
+def test_an_invalid_name_is_an_error_or_replaced(tmp_path: Path, name: str) -> None:
     try:
         saved = made(name, b"a").save(tmp_path)
     except UiapiError as error:
@@ -114,7 +112,7 @@ def test_what_is_no_name_is_an_error_or_a_name_of_its_own(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("kind", [UiapiError, Unreachable])
-def test_an_error_reaches_another_process_whole(kind: type[UiapiError]) -> None:
+def test_an_error_can_be_pickled(kind: type[UiapiError]) -> None:
     error = pickle.loads(pickle.dumps(kind("a_code", "Do this.", {"candidates": ["b"]}, 404)))  # noqa: S301
     assert type(error) is kind and str(error) == "Do this."
     assert (error.code, error.candidates, error.status) == ("a_code", ["b"], 404)

@@ -1,4 +1,4 @@
-"""What a run made as the clients have it: pictures apart from videos, what became of each prompt, distinct files."""
+"""The results of runs: media types, the result of each prompt, and distinct file names."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PARTIAL = {
 
 @pytest.fixture
 def talk(scripted: Scripted, uiapi: Uiapi) -> Uiapi:
-    """`await talk("run")` on the scripted server."""
+    """Runs a command line with the scripted server: `await talk("run")`."""
 
     async def carry_out(*words: str) -> Ended:
         return await uiapi("--url", scripted.url, *words)
@@ -52,7 +52,7 @@ def talk(scripted: Scripted, uiapi: Uiapi) -> Uiapi:
 
 
 def answering(scripted: Scripted, *outputs: dict[str, Any], **more: Any) -> None:
-    """Have a run make these, every file with its URL as its content."""
+    """Sets the outputs of a run; the content of every file is its URL."""
     answer = {"prompt_id": "p1", "execution_time": 1.5, "outputs": [*outputs], **more}
     scripted.answers["run"] = answer
     scripted.streams["run"] = lambda frame: [{"status": "ok", "response": answer}]
@@ -82,7 +82,7 @@ def answering(scripted: Scripted, *outputs: dict[str, Any], **more: Any) -> None
         ("a", "3d", None, "file"),
     ],
 )
-def test_a_file_is_what_its_suffix_or_format_says(name: str, kind: str, format: str | None, media: str) -> None:
+def test_the_media_type_comes_from_suffix_or_format(name: str, kind: str, format: str | None, media: str) -> None:
     assert OutputFile("1", name, "/view", kind=kind, format=format).media == media
 
 
@@ -116,7 +116,7 @@ async def test_a_run_of_a_video_and_a_text_has_no_image(scripted: Scripted, ask:
 # -- a batch --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_batch_that_is_done_in_part_says_what_became_of_each_prompt(scripted: Scripted, ask: Ask) -> None:
+async def test_a_partial_batch_has_the_result_of_each_prompt(scripted: Scripted, ask: Ask) -> None:
     answering(scripted, **PARTIAL)
     done = await ask("run", batch_count=2)
     assert (done.status, done.image.data, done.image.prompt_id) == ("partial", b"a.png", "p1")
@@ -128,7 +128,7 @@ async def test_a_batch_that_is_done_in_part_says_what_became_of_each_prompt(scri
     assert (failure.code, "1 of 2" in str(failure), "no memory" in str(failure)) == ("partial", True, True)
 
 
-async def test_the_command_line_saves_what_a_batch_has_done_and_ends_with_eight(
+async def test_the_command_line_saves_the_outputs_of_a_partial_batch_and_ends_with_eight(
     scripted: Scripted, talk: Uiapi, tmp_path: Path
 ) -> None:
     answering(scripted, **PARTIAL)
@@ -136,9 +136,9 @@ async def test_the_command_line_saves_what_a_batch_has_done_and_ends_with_eight(
     assert (ended.code, ended.out) == (8, f"Saved {tmp_path}/kept/a.png\n")
     assert "1 of 2" in ended.err and "no memory" in ended.err
     assert (tmp_path / "kept" / "a.png").read_text() == "a.png"
-    told = await talk("run", "--count", "2", "--json")
-    assert told.code == 8 and json.loads(told.out) == {**PARTIAL, "saved": []}
-    assert json.loads(told.err)["code"] == "partial"
+    ended = await talk("run", "--count", "2", "--json")
+    assert ended.code == 8 and json.loads(ended.out) == {**PARTIAL, "saved": []}
+    assert json.loads(ended.err)["code"] == "partial"
 
 
 # -- saving ---------------------------------------------------------------------------------------------------------
@@ -159,13 +159,13 @@ async def test_files_of_one_name_from_different_folders_are_both_saved(
         assert kept == [content or "a/x.png", content or "b/x.png"]
 
 
-async def test_a_run_that_shows_texts_alone_is_saved_as_texts(scripted: Scripted, talk: Uiapi, tmp_path: Path) -> None:
+async def test_a_run_with_texts_only_is_saved_as_text_files(scripted: Scripted, talk: Uiapi, tmp_path: Path) -> None:
     answering(scripted, text("grüße"), text("second", title="A/B", node_id="5"))
     assert (await talk("run")).out == "Show: grüße\nA/B: second\nDone in 1.50 s.\n"
     await talk("run", "-o", f"{tmp_path}/folder/")
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["A_B.txt", "Show.txt"]
-    await talk("run", "-o", str(tmp_path / "told.md"))
-    assert [(tmp_path / name).read_text("utf-8") for name in ("told.md", "told_2.md")] == ["grüße", "second"]
+    await talk("run", "-o", str(tmp_path / "notes.md"))
+    assert [(tmp_path / name).read_text("utf-8") for name in ("notes.md", "notes_2.md")] == ["grüße", "second"]
 
 
 def test_a_text_that_was_cut_says_how_long_it_is() -> None:
@@ -179,9 +179,7 @@ ABOVE = "99999 is above the largest value, 16384, which was set instead; " + "an
 WRITTEN = {"Canvas.width": {"requested": 99999, "value": 16384, "warnings": [ABOVE.strip()]}}
 
 
-async def test_every_warning_that_the_json_has_is_printed_whole(
-    scripted: Scripted, talk: Uiapi, tmp_path: Path
-) -> None:
+async def test_every_warning_in_the_json_is_printed_in_full(scripted: Scripted, talk: Uiapi, tmp_path: Path) -> None:
     missing = {"message": "Required input is missing", "details": "images"}
     refused = {"7": {"class_type": "SaveImage", "errors": [missing]}}
     answering(scripted, file("a.png"), set=WRITTEN, node_errors=refused)

@@ -1,4 +1,4 @@
-"""The tools for agents, spoken with by the official MCP client: few, described, and helpful when they fail."""
+"""The tools for agents, called by the official MCP client: number, descriptions, results and errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from PIL import Image
 
 @pytest.fixture
 async def agent(async_client: AsyncClient) -> AsyncIterator[Agent]:
-    """An agent connected to the tools, in a task of its own: a session has to end in the task that began it."""
+    """A connected agent, in its own task, since a session must end in the task that started it."""
     connected: asyncio.Future[Agent] = asyncio.get_running_loop().create_future()
     enough = asyncio.Event()
 
@@ -41,7 +41,7 @@ async def agent(async_client: AsyncClient) -> AsyncIterator[Agent]:
 
 
 def text(result: Any) -> str:
-    """What a result says."""
+    """Returns the text of a result."""
     return "\n".join(part.text for part in result.content if part.type == "text")
 
 
@@ -52,7 +52,7 @@ async def test_the_tools_are_few_and_each_says_what_it_is_for(agent: Agent) -> N
         assert tool.description and tool.description.startswith(COMMANDS[tool.name].doc)
         meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **tool.input_schema})
         assert set(tool.input_schema["properties"]) <= set(COMMANDS[tool.name].request.model_fields)
-    # All of it is read by the agent before its first word.
+    # An agent reads all of it at the start.
     assert len(json.dumps([tool.model_dump(mode="json") for tool in tools])) < 25_000
 
 
@@ -68,7 +68,7 @@ async def test_a_tool_that_only_reads_says_so(agent: Agent) -> None:
     assert hints["query_fields"] and hints["validate"] and not hints["batch"] and not hints["run"]
 
 
-async def test_a_reading_is_a_page_with_the_revision_it_is_of(house: Any, agent: Agent) -> None:
+async def test_query_fields_returns_a_page_with_the_revision(house: Any, agent: Agent) -> None:
     tab = await house.tab(capabilities=["revisions"])
     asking = asyncio.ensure_future(agent.call_tool("query_fields", {}))
     frame = await tab.next()
@@ -81,8 +81,8 @@ async def test_a_dry_run_is_passed_on_and_answered(house: Any, agent: Agent) -> 
     tab = await house.tab()
     tab.on("batch", lambda data: {"results": [], "applied": not data["dry_run"], "changes": [{"kind": "node_added"}]})
     commands = [{"command": "add_node", "data": {"type": "EmptyImage"}}]
-    told = json.loads(text(await agent.call_tool("batch", {"commands": commands, "dry_run": True})))
-    assert told["applied"] is False and told["changes"] == [{"kind": "node_added"}]
+    answer = json.loads(text(await agent.call_tool("batch", {"commands": commands, "dry_run": True})))
+    assert answer["applied"] is False and answer["changes"] == [{"kind": "node_added"}]
 
 
 async def test_a_screenshot_is_answered_as_a_picture(house: Any, agent: Agent) -> None:
@@ -114,7 +114,7 @@ async def test_an_error_names_what_would_work(house: Any, agent: Agent) -> None:
         ("nonsense", {}, "the tools are connection_status"),
     ],
 )
-async def test_a_wrong_call_is_told_and_the_session_goes_on(
+async def test_a_wrong_call_is_an_error_and_the_session_continues(
     house: Any, agent: Agent, name: str, arguments: dict[str, Any], says: str
 ) -> None:
     result = await agent.call_tool(name, arguments)
@@ -131,13 +131,13 @@ async def test_without_comfyui_the_tools_say_what_to_do() -> None:
 async def test_an_answer_that_is_too_long_is_cut_and_says_how_to_ask_for_less(house: Any, agent: Agent) -> None:
     tab = await house.tab()
     tab.on("get_fields", {"a": "x" * 2 * MAX_TEXT})
-    told = text(await agent.call_tool("get_fields", {"fields": ["a"]}))
-    assert len(told) < 1.1 * MAX_TEXT and "ask for less" in told
+    answer = text(await agent.call_tool("get_fields", {"fields": ["a"]}))
+    assert len(answer) < 1.1 * MAX_TEXT and "ask for less" in answer
 
 
 @pytest.fixture
 def seen(scripted: Scripted) -> Callable[..., Awaitable[list[Any]]]:
-    """What an agent gets of a run that made files of these names, each with this content."""
+    """Returns what an agent gets for a run with files of these names, each with this content."""
 
     async def run(content: bytes, *names: str) -> list[Any]:
         files = [{"node_id": "3", "filename": name, "url": f"/view?filename={name}"} for name in names]
@@ -149,8 +149,8 @@ def seen(scripted: Scripted) -> Callable[..., Awaitable[list[Any]]]:
 
 
 async def test_a_video_is_named_and_not_sent_as_a_picture(scripted: Scripted, seen: Any) -> None:
-    [told] = await seen(b"\0\0\0\x18ftypmp42", "v.mp4")
-    assert json.loads(told)["files"][0]["filename"] == "v.mp4"
+    [answer] = await seen(b"\0\0\0\x18ftypmp42", "v.mp4")
+    assert json.loads(answer)["files"][0]["filename"] == "v.mp4"
     assert [request.path for request in scripted.seen] == ["/uiapi/run"]
 
 
@@ -158,7 +158,7 @@ async def test_a_video_is_named_and_not_sent_as_a_picture(scripted: Scripted, se
     ("content", "mime"),
     [(PNG, "image/png"), (b"RIFF\0\0\0\0WAVEfmt ", None), (b"\x89PNG\r\n\x1a\nbroken", None), (b"<html>", None)],
 )
-async def test_only_what_is_a_picture_is_sent_as_one(seen: Any, content: bytes, mime: str | None) -> None:
+async def test_only_valid_pictures_are_sent_as_pictures(seen: Any, content: bytes, mime: str | None) -> None:
     _, part = await seen(content, "a.png")
     assert part == (content, mime) if mime else "cannot be shown" in part
 
@@ -168,7 +168,7 @@ async def test_pictures_beyond_the_first_are_counted(seen: Any) -> None:
     assert parts[1:] == [(PNG, "image/png")] * 4 + ["2 more pictures are not shown."]
 
 
-async def test_an_agent_whose_picture_cannot_be_fetched_does_not_run_again(seen: Any) -> None:
+async def test_an_agent_whose_picture_cannot_be_fetched_is_advised_not_to_run_again(seen: Any) -> None:
     with pytest.raises(UiapiError, match="p1 has finished, so do not repeat it"):
         await seen(PNG, "a\n.png")
 
@@ -181,6 +181,6 @@ def test_a_large_picture_is_made_smaller() -> None:
     assert small(PNG, "image/png") == (PNG, "image/png")
 
 
-def test_what_steers_the_bridge_is_left_out_of_the_schemas() -> None:
+def test_common_parameters_are_left_out_of_the_schemas() -> None:
     for tool in TOOLS.values():
         assert not {"webui", "client_id", "wait_for_webui", "idempotency_key"} & set(tool.schema["properties"])

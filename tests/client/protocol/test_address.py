@@ -1,4 +1,4 @@
-"""Where the token and what a program sends may go: to the ComfyUI that was named, and into no message."""
+"""The token and requests go only to the configured ComfyUI, and the token appears in no message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def listen(url: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
-async def test_what_goes_to_this_machine_passes_no_proxy(
+async def test_requests_to_this_machine_use_no_proxy(
     scripted: Scripted, elsewhere: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, elsewhere.url)
@@ -36,7 +36,7 @@ async def test_what_goes_to_this_machine_passes_no_proxy(
     assert elsewhere.seen == [] and scripted.authorizations() == ["Bearer s3cr3t"] * 2
 
 
-async def test_a_proxy_that_is_none_for_http_is_not_in_the_way_of_this_machine(
+async def test_a_proxy_that_does_not_support_http_does_not_affect_this_machine(
     scripted: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
@@ -44,7 +44,7 @@ async def test_a_proxy_that_is_none_for_http_is_not_in_the_way_of_this_machine(
     assert await ask("get", "a") == 1
 
 
-async def test_the_way_to_another_machine_goes_by_the_environments_proxy(
+async def test_requests_to_another_machine_use_the_environments_proxy(
     elsewhere: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", elsewhere.url)
@@ -55,7 +55,7 @@ async def test_the_way_to_another_machine_goes_by_the_environments_proxy(
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-async def test_the_way_to_another_machine_over_tls_is_a_tunnel_in_which_the_proxy_reads_nothing(
+async def test_requests_to_another_machine_over_tls_use_a_tunnel_through_the_proxy(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     heard: list[bytes] = []
@@ -83,7 +83,7 @@ async def test_the_way_to_another_machine_over_tls_is_a_tunnel_in_which_the_prox
 
 
 @pytest.mark.parametrize("host", ["localhost:8188", "127.0.0.2", "[::1]:8188", "a.localhost", "0.0.0.0:8188"])
-def test_this_machine_is_known_by_all_its_names(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_all_names_of_this_machine_are_loopback(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example")
     assert Address.of(host, None).proxy is None
 
@@ -142,7 +142,7 @@ async def test_a_file_is_fetched_from_comfyui_and_nowhere_else(
     assert refused.value.code == "invalid" and elsewhere.seen == [] and len(scripted.seen) == 1
 
 
-async def test_a_file_is_fetched_from_below_the_path_that_comfyui_is_served_under(scripted: Scripted, ask: Ask) -> None:
+async def test_a_file_is_fetched_below_the_path_of_comfyuis_url(scripted: Scripted, ask: Ask) -> None:
     scripted.answers |= {"run": RUN, "view": web.Response(body=b"PNG")}
     assert bytes((await ask("run", of={"url": f"{scripted.url}/comfy/"})).files[0]) == b"PNG"
     assert [request.path for request in scripted.seen] == ["/comfy/uiapi/run", "/comfy/view"]
@@ -155,7 +155,7 @@ def test_a_token_is_shown_by_no_repr() -> None:
     assert "s3cr3t" not in repr(Address.of("http://h", "s3cr3t"))
 
 
-def test_spaces_and_line_ends_around_a_token_are_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spaces_and_newlines_around_a_token_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UIAPI_TOKEN", "s3cr3t\r\n")
     assert (Client().token, Client(token=" mine ").token) == ("s3cr3t", "mine")  # noqa: S106
 
@@ -168,7 +168,7 @@ def test_a_token_that_cannot_be_sent_is_refused_without_showing_it(token: str) -
 
 
 @pytest.mark.parametrize("url", ["http://me:hunter2@host", "me:hunter2@host", "http://me:hunter2@[::1"])
-def test_an_address_with_a_password_is_refused_without_showing_it(url: str) -> None:
+def test_a_url_with_a_password_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(UiapiError, match="without a user name or password") as refused:
         Client(url)
     assert "hunter2" not in str(refused.value)
@@ -178,7 +178,7 @@ def test_an_address_with_a_password_is_refused_without_showing_it(url: str) -> N
     "url",
     ["http://[::1", "http://h:99999", "http://h:abc", "::1", "http://h/?a=b", "http://h#x", "http://a b", "a\x00"],
 )
-def test_an_address_that_leads_nowhere_is_refused_before_anything_is_sent(url: str) -> None:
+def test_an_invalid_url_is_refused_before_anything_is_sent(url: str) -> None:
     with pytest.raises(UiapiError, match="not a valid URL") as refused:
         Client(url)
     assert refused.value.code == "invalid"
@@ -188,7 +188,7 @@ def test_the_case_of_a_scheme_does_not_matter() -> None:
     assert Address.of("HTTP://Studio:1/", None).websocket == "ws://Studio:1/uiapi/ws"
 
 
-async def test_what_no_resolver_takes_for_a_name_is_answered_by_nobody(ask: Ask) -> None:
+async def test_an_invalid_host_name_is_unreachable(ask: Ask) -> None:
     with pytest.raises(Unreachable) as failed:
         await asyncio.wait_for(ask("status", of={"url": "http://a..b"}), 10)
     assert failed.value.code == "unreachable"

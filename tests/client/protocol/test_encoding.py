@@ -1,4 +1,4 @@
-"""What Python values become on the wire."""
+"""The encoding of Python values as JSON."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def test_plain_values_stay_what_they_are(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [numpy.int64(7), numpy.uint8(7), numpy.float32(7), numpy.float64(7), numpy.array(7)])
-def test_numbers_of_numpy_are_numbers(value: Any) -> None:
+def test_numpy_scalars_are_numbers(value: Any) -> None:
     assert sent(value) == 7
 
 
-def test_a_list_of_numpy_is_a_list() -> None:
+def test_a_one_dimensional_array_is_a_list() -> None:
     assert sent(numpy.array([1, 2])) == [1, 2]
 
 
@@ -45,13 +45,13 @@ def test_a_list_of_numpy_is_a_list() -> None:
     "value",
     [float("nan"), float("inf"), -float("inf"), numpy.float32("nan"), numpy.float64("inf"), [1, [float("nan")]]],
 )
-def test_a_number_that_is_none_is_refused_by_its_path(value: Any) -> None:
+def test_nan_and_infinity_are_refused_with_their_path(value: Any) -> None:
     with pytest.raises(UiapiError, match=r"A\.b") as refused:
         sent(value)
     assert refused.value.code == "invalid"
 
 
-def test_what_cannot_be_sent_is_named() -> None:
+def test_a_type_that_cannot_be_sent_is_named() -> None:
     with pytest.raises(UiapiError, match="object"):
         sent(object())
 
@@ -77,7 +77,7 @@ def test_a_batch_of_one_and_a_part_of_an_array_arrive_too() -> None:
 @pytest.mark.parametrize(
     "array", [numpy.zeros((2, 2, 5)), numpy.full((2, 2), 300), numpy.full((2, 2), numpy.nan), numpy.zeros((0, 2))]
 )
-def test_an_array_that_is_no_picture_is_refused(array: numpy.ndarray) -> None:
+def test_an_array_that_is_not_a_picture_is_refused(array: numpy.ndarray) -> None:
     with pytest.raises(UiapiError) as refused:
         sent(array)
     assert refused.value.code == "invalid"
@@ -94,7 +94,7 @@ def test_bytes_and_files_are_sent_as_they_are(tmp_path: Path) -> None:
         assert base64.b64decode(sent(value)["data"]) == PNG
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UiapiError, match=r"no\.png"):
         sent(tmp_path / "no.png")
 
@@ -103,7 +103,7 @@ def test_a_text_is_never_taken_for_a_path(tmp_path: Path) -> None:
     assert sent(str(tmp_path)) == str(tmp_path)
 
 
-def test_our_png_is_what_others_read() -> None:
+def test_pillow_reads_our_png() -> None:
     assert (numpy.asarray(Image.open(io.BytesIO(png(RGB.tobytes(), 5, 3)))) == RGB).all()
 
 

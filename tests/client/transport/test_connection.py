@@ -1,4 +1,4 @@
-"""Both clients over time: connections that break and come back, events, downloads, and nothing left behind."""
+"""Connections of both clients: interruptions, reconnection, events, downloads and cleanup."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from comfyui_uiapi.tests.client.conftest import Blocking
 
 
 class Flaky:
-    """A TCP server that can be taken away and come back on its port; `answers` says what becomes of a connection."""
+    """A TCP server that can be stopped and restarted on its port; `answers` sets its behaviour."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -53,7 +53,7 @@ class Flaky:
 
 @pytest.fixture
 async def flaky() -> Any:
-    """A started Flaky."""
+    """A running Flaky server."""
     server = Flaky()
     await server.start()
     yield server
@@ -62,7 +62,7 @@ async def flaky() -> Any:
 
 @pytest.fixture(params=["sync", "async"])
 async def either(request: pytest.FixtureRequest, flaky: Flaky, blocking: Blocking) -> Any:
-    """`await either("get", "a")` on a Client and on an AsyncClient of the flaky server."""
+    """Calls a method of a Client and of an AsyncClient of the flaky server: `await either("get", "a")`."""
     url = f"http://127.0.0.1:{flaky.port}"
     with Client(url, reconnect=10) as client:
         async with AsyncClient(url, reconnect=10) as async_client:
@@ -88,14 +88,14 @@ async def test_a_comfyui_that_restarts_is_waited_for(flaky: Flaky, either: Eithe
     assert await asking == {"a": 1}
 
 
-async def test_a_read_is_asked_again_when_the_connection_breaks(flaky: Flaky, either: Either) -> None:
+async def test_a_read_is_retried_when_the_connection_breaks(flaky: Flaky, either: Either) -> None:
     await either("get", "a")
     flaky.cut = 2
     assert await either("get", "a") == 1
     assert flaky.requests == 4
 
 
-async def test_a_run_is_never_asked_for_twice_on_a_broken_connection(flaky: Flaky, either: Either) -> None:
+async def test_a_run_is_never_retried_on_a_broken_connection(flaky: Flaky, either: Either) -> None:
     await either("get", "a")
     flaky.cut = 1
     with pytest.raises(Unreachable, match="may or may not") as failed:
@@ -103,7 +103,7 @@ async def test_a_run_is_never_asked_for_twice_on_a_broken_connection(flaky: Flak
     assert failed.value.code == "connection_lost" and flaky.requests == 2
 
 
-async def test_the_server_is_told_the_programs_name(flaky: Flaky, blocking: Blocking) -> None:
+async def test_the_programs_name_is_sent_to_the_server(flaky: Flaky, blocking: Blocking) -> None:
     url = f"http://127.0.0.1:{flaky.port}"
     with Client(url, name="Sweep") as client:
         await blocking(client.get, "a")
@@ -115,7 +115,7 @@ async def test_the_server_is_told_the_programs_name(flaky: Flaky, blocking: Bloc
 # -- events -----------------------------------------------------------------------------------------------------
 
 
-async def test_listeners_hear_what_they_asked_for_in_order_until_they_end(
+async def test_listeners_are_called_in_order_with_their_events_until_they_end(
     house: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
 ) -> None:
     heard: list[tuple[str, int]] = []
@@ -134,7 +134,7 @@ async def test_listeners_hear_what_they_asked_for_in_order_until_they_end(
     assert len(heard) == 100
 
 
-async def test_a_listener_hears_only_of_the_nodes_it_named(
+async def test_a_listener_with_paths_is_called_only_for_those_nodes(
     house: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
 ) -> None:
     heard: list[str] = []
@@ -171,7 +171,7 @@ async def test_a_listener_may_use_the_client(house: Any, client: Client, blockin
     await eventually(lambda: heard == [1])
 
 
-async def test_listeners_hear_again_after_the_connection_broke(
+async def test_subscriptions_are_renewed_after_the_connection_broke(
     house: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
 ) -> None:
     heard: list[str] = []
@@ -214,7 +214,7 @@ async def test_closing_leaves_no_thread_and_no_connection(house: Any, blocking: 
 
 
 class TestDownloads:
-    """A server whose downloads go as they are told."""
+    """A server with scripted downloads."""
 
     @pytest.fixture
     async def server(self) -> Any:
@@ -258,7 +258,7 @@ class TestDownloads:
         assert done == {"a": {"status": "success", "path": "/m/a"}} and seen == ["downloading", "completed"]
         assert asked == [{"download_table": {"a": "https://h/a"}}]
 
-    async def test_a_model_that_cannot_be_had_is_an_error_with_its_reason(self, server: Any) -> None:
+    async def test_a_model_that_cannot_be_downloaded_is_an_error_with_its_reason(self, server: Any) -> None:
         url, states, _ = server
         failed = {"status": "error", "error": "Log in first."}
         states[:] = [{"status": "error", "completed": True, "error": "Log in first.", "progress": {"a": failed}}]
@@ -267,7 +267,7 @@ class TestDownloads:
                 await client.download_models()
         assert error.value.code == "download_failed" and error.value.details["failed"] == {"a": failed}
 
-    async def test_one_that_takes_too_long_is_cancelled(self, server: Any) -> None:
+    async def test_a_download_beyond_its_timeout_is_cancelled(self, server: Any) -> None:
         url, states, asked = server
         states[:] = states[:1]
         async with AsyncClient(url) as client:

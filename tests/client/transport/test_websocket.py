@@ -1,4 +1,4 @@
-"""The websocket over its life: it comes back, is closed or refused, and whoever listens or waits is told."""
+"""The websocket: reconnection, closing and errors, and their effect on listeners and requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OK = [{"status": "ok", "response": {}}]
 
 
 class Iterating:
-    """A thread that iterates over `client.events`, and how that ended."""
+    """A thread that iterates over `client.events`, and its result."""
 
     def __init__(self, client: Client, *names: str) -> None:
         self.names: list[str] = []
@@ -37,7 +37,7 @@ class Iterating:
             self.error = error
 
     async def hears(self, scripted: Scripted, eventually: Callable[..., Any]) -> None:
-        """Wait until it is subscribed, as an event shows that comes after the server's consent."""
+        """Wait until it is subscribed, which an event shows that the server sends afterwards."""
         await eventually(lambda: "subscribe" in scripted.commands())
         await scripted.say({"type": "event", "event": "first", "request": scripted.frames[-1]["id"]})
         await eventually(lambda: self.names == ["first"])
@@ -57,7 +57,7 @@ async def test_events_end_when_the_client_is_closed(
     assert await iterating.ended() and iterating.error is None
 
 
-async def test_events_of_a_loop_end_when_the_client_is_closed(scripted: Scripted) -> None:
+async def test_events_of_the_async_client_end_when_it_is_closed(scripted: Scripted) -> None:
     client = AsyncClient(scripted.url)
 
     async def iterate() -> list[str]:
@@ -72,7 +72,7 @@ async def test_events_of_a_loop_end_when_the_client_is_closed(scripted: Scripted
     assert await asyncio.wait_for(iterating, 5) == []
 
 
-async def test_events_end_with_the_refusal_of_a_reconnection(
+async def test_events_end_with_an_error_if_a_reconnection_is_refused(
     scripted: Scripted, blocking: Blocking, eventually: Callable[..., Any]
 ) -> None:
     with Client(scripted.url) as client:
@@ -89,7 +89,7 @@ async def test_events_end_with_the_refusal_of_a_reconnection(
         await blocking(client.close)
 
 
-async def test_no_longer_iterating_ends_the_subscription(
+async def test_ending_the_iteration_ends_the_subscription(
     scripted: Scripted, blocking: Blocking, eventually: Callable[..., Any]
 ) -> None:
     with Client(scripted.url) as client:
@@ -100,7 +100,7 @@ async def test_no_longer_iterating_ends_the_subscription(
 
 
 @pytest.mark.parametrize("reconnect", [0, 0.3])
-async def test_a_comfyui_that_is_away_is_told_as_that_after_the_time_to_reconnect(
+async def test_a_comfyui_that_stays_away_is_unreachable_after_the_time_to_reconnect(
     scripted: Scripted, blocking: Blocking, reconnect: float
 ) -> None:
     with Client(scripted.url, reconnect=reconnect) as client:
@@ -161,7 +161,7 @@ async def test_one_refused_listener_does_not_silence_the_others(
         '{"type": "response"}', '{"type": ["x"]}', '{"type": "event", "event": "a", "request": "1", "data": []}',
     ],
 )  # fmt: skip
-async def test_a_frame_that_cannot_be_read_is_passed_over(
+async def test_an_invalid_frame_is_ignored(
     scripted: Scripted, blocking: Blocking, eventually: Callable[..., Any], frame: str
 ) -> None:
     heard: list[dict[str, Any]] = []
@@ -175,7 +175,7 @@ async def test_a_frame_that_cannot_be_read_is_passed_over(
 
 
 @pytest.mark.parametrize("greeting", [{"type": "nonsense"}, {}])
-async def test_who_does_not_say_welcome_is_no_comfyui(scripted: Scripted, greeting: dict[str, Any]) -> None:
+async def test_a_server_that_sends_no_welcome_is_not_a_comfyui(scripted: Scripted, greeting: dict[str, Any]) -> None:
     scripted.greeting = greeting
     async with AsyncClient(scripted.url) as client:
         with pytest.raises(Unreachable, match="welcome"):
@@ -183,7 +183,7 @@ async def test_who_does_not_say_welcome_is_no_comfyui(scripted: Scripted, greeti
 
 
 @pytest.mark.parametrize("way", ["on", "run", "events"])
-async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_no_comfyui(
+async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_not_a_comfyui(
     scripted: Scripted, blocking: Blocking, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setattr(websocket, "CONNECT_TIMEOUT", 0.2)
@@ -197,7 +197,7 @@ async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_no_comfyu
         with pytest.raises(Unreachable, match="sent no welcome") as failed:
             await blocking(ways[way])
         assert failed.value.code == "unreachable" and scripted.frames == []
-        # It is not kept from being one later.
+        # A later connection may succeed.
         scripted.greeting = {"type": "welcome"}
         await blocking(client.on, "a", print)
         await blocking(client.close)
@@ -207,7 +207,7 @@ async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_no_comfyu
             await async_client.on("a", print)
 
 
-async def test_a_server_that_comes_back_silent_is_tried_until_it_speaks_and_nobody_waits_for_ever(
+async def test_a_server_that_comes_back_silent_is_retried_and_requests_time_out(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(websocket, "CONNECT_TIMEOUT", 0.1)
@@ -223,7 +223,7 @@ async def test_a_server_that_comes_back_silent_is_tried_until_it_speaks_and_nobo
         await eventually(lambda: scripted.commands().count("subscribe") == 2)
 
 
-async def test_a_request_that_stays_without_an_answer_is_a_timeout_and_the_connection_lives(
+async def test_a_request_without_a_response_times_out_and_the_connection_stays(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("comfyui_uiapi.client.protocol.requests.GRACE", 0.1)
@@ -236,7 +236,7 @@ async def test_a_request_that_stays_without_an_answer_is_a_timeout_and_the_conne
     assert len(scripted.heads) == 1
 
 
-async def test_whoever_waits_for_an_answer_is_told_when_the_client_is_closed(
+async def test_requests_fail_when_the_client_is_closed(
     scripted: Scripted, blocking: Blocking, eventually: Callable[..., Any]
 ) -> None:
     scripted.streams["run"] = lambda frame: []
@@ -248,7 +248,7 @@ async def test_whoever_waits_for_an_answer_is_told_when_the_client_is_closed(
         await running
 
 
-async def test_a_run_that_is_no_longer_waited_for_is_called_off(
+async def test_a_run_that_is_no_longer_waited_for_is_cancelled(
     scripted: Scripted, blocking: Blocking, eventually: Callable[..., Any]
 ) -> None:
     class Enough(Exception):
@@ -268,7 +268,7 @@ async def test_a_run_that_is_no_longer_waited_for_is_called_off(
         await blocking(client.close)
 
 
-async def test_a_run_with_its_events_goes_to_the_tab_that_was_named(scripted: Scripted, blocking: Blocking) -> None:
+async def test_a_run_with_events_goes_to_the_named_tab(scripted: Scripted, blocking: Blocking) -> None:
     scripted.streams["run"] = lambda frame: [{"status": "ok", "response": {"prompt_id": "p1", "outputs": []}}]
     with Client(scripted.url, webui=7) as client:
         await blocking(client.run, on_event=print)
@@ -278,14 +278,14 @@ async def test_a_run_with_its_events_goes_to_the_tab_that_was_named(scripted: Sc
     assert [frame["data"] for frame in scripted.frames] == [{"webui": 7}, {"webui": 7}]
 
 
-async def test_a_connection_without_a_heartbeat_has_ended(
+async def test_a_connection_without_a_heartbeat_is_closed(
     unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(websocket, "HEARTBEAT", 0.2)
     greeted = 0
 
     async def frozen(request: web.Request) -> web.WebSocketResponse:
-        # Says welcome, and then nothing, not even to a ping.
+        # Sends a welcome and then nothing, not even a pong.
         nonlocal greeted
         ws = web.WebSocketResponse(autoping=False)
         await ws.prepare(request)
