@@ -182,8 +182,8 @@ export const commands = {
     const root = frontend.rootGraph();
     const names = ckpt_names ?? [ckpt_name];
     const known = (/** @type {string} */ name) => ({ name, directory: directoryOf(root, name), used_by: usesOf(root, name) });
-    const told = models?.map((/** @type {any} */ model) => ({ ...model, used_by: namedUses(root, model.used_by) }));
-    const wanted = told ?? names.map(known);
+    const listed = models?.map((/** @type {any} */ model) => ({ ...model, used_by: namedUses(root, model.used_by) }));
+    const wanted = listed ?? names.map(known);
     const urls = await askAddresses(dialogs, wanted, check, signal);
     return ckpt_names ? { urls } : { url: urls[ckpt_name], model_type: wanted[0].directory };
   },

@@ -111,7 +111,7 @@ function start(opened) {
     },
   });
 
-  const parts = { ...means, tell: transport.tell };
+  const parts = { ...means, sendEvent: transport.sendEvent };
   const events = createEvents(parts, window);
   const lastSeen = createLastSeen(parts, window);
   const state = createState(transport, window);

@@ -53,7 +53,7 @@ export function createTransport(options) {
   // Whether a token or page key is being requested, so that connecting has to wait.
   let asking = false;
   let renewed = false;
-  let told = "";
+  let sentInfo = "";
   /** @type {string[] | null} responses to be sent as one frame, while several requests that came as one are handled */
   let gathered = null;
   let gatheredLength = 0;
@@ -89,7 +89,7 @@ export function createTransport(options) {
 
   function hello() {
     const about = info();
-    told = JSON.stringify(about);
+    sentInfo = JSON.stringify(about);
     return {
       type: "hello",
       role: "webui",
@@ -318,8 +318,8 @@ export function createTransport(options) {
     if (socket?.readyState !== OPEN || !welcomed) return;
     const about = info();
     const text = JSON.stringify(about);
-    if (text === told && !anyway) return;
-    told = text;
+    if (text === sentInfo && !anyway) return;
+    sentInfo = text;
     socket.send(JSON.stringify({ type: "event", event: "info", data: about }));
   }
 
@@ -352,7 +352,7 @@ export function createTransport(options) {
      * @param {string} event
      * @param {any} data
      */
-    tell(event, data) {
+    sendEvent(event, data) {
       if (socket?.readyState !== OPEN || !welcomed) return;
       const text = JSON.stringify({ type: "event", event, data });
       if (fits(text)) send(socket, text);

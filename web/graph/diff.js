@@ -35,8 +35,8 @@ import { executionId, ownerOf, walk } from "../paths/subgraphs.js";
 
 /** @type {Record<number, string>} The modes of nodes by LiteGraph's numbers. */
 const MODES = { 0: "always", 2: "muted", 4: "bypassed" };
-const TOLD_OF_NODES = /** @type {const} */ (["title", "pos", "mode", "collapsed", "pinned", "color"]);
-const TOLD_OF_GROUPS = /** @type {const} */ (["title", "bounding", "color"]);
+const LISTED_OF_NODES = /** @type {const} */ (["title", "pos", "mode", "collapsed", "pinned", "color"]);
+const LISTED_OF_GROUPS = /** @type {const} */ (["title", "bounding", "color"]);
 
 /**
  * @param {number | undefined} mode
@@ -269,7 +269,7 @@ function within(node, path, old, now) {
   if (old.type !== now.type) {
     changes.push({ kind: "node_changed", path, node, what: "type", before: old.type, after: now.type });
   }
-  for (const what of TOLD_OF_NODES) {
+  for (const what of LISTED_OF_NODES) {
     if (same(old[what], now[what])) continue;
     changes.push({ kind: "node_changed", path, node, what, before: old[what], after: now[what] });
   }
@@ -300,7 +300,7 @@ function groupChanges(before, after) {
       continue;
     }
     const [was, is] = [JSON.parse(old), JSON.parse(text)];
-    for (const what of TOLD_OF_GROUPS) {
+    for (const what of LISTED_OF_GROUPS) {
       if (!same(was[what], is[what])) {
         changes.push({ kind: "group_changed", path: `#${id}`, what, before: was[what], after: is[what] });
       }

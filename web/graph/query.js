@@ -61,16 +61,16 @@ function lower(names) {
  */
 function chosen(root, place, want) {
   /** @type {Record<string, any>} */
-  const told = identity(place);
+  const facts = identity(place);
   /** @type {Record<string, any>} */
   const more = want.some((name) => DESCRIBED.includes(name)) ? described(root, place) : {};
   /** @type {Record<string, any>} */
   const look = want.some((name) => LOOKS.includes(name)) ? looks(place.node) : {};
   for (const name of want) {
-    if (name === "links") told.links = linksOf(root, place);
-    else if (!ALWAYS.includes(name)) told[name] = more[name] ?? look[name] ?? null;
+    if (name === "links") facts.links = linksOf(root, place);
+    else if (!ALWAYS.includes(name)) facts[name] = more[name] ?? look[name] ?? null;
   }
-  return told;
+  return facts;
 }
 
 /**

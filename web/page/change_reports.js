@@ -10,36 +10,36 @@ import { differences } from "../graph/diff.js";
 import { cut } from "../common/shorten.js";
 
 // Milliseconds until changes are reported, and the most changes per report.
-const TELL_AFTER = 50;
+const REPORT_AFTER = 50;
 const CHANGES_AT_MOST = 50;
 
 /**
  * @param {object} means
  * @param {import("./revisions.js").Revisions} means.revisions
- * @param {(event: string, data: any) => void} means.tell
+ * @param {(event: string, data: any) => void} means.sendEvent
  * @param {() => boolean} means.listens whether the server is connected
  * @param {(changes: import("../graph/diff.js").Change[]) => void} means.show highlights what a program has just changed
  * @param {any} page the window
  */
-export function createChanges({ revisions, tell, listens, show }, page) {
+export function createChanges({ revisions, sendEvent, listens, show }, page) {
   /** @type {Look[]} */
   let looks = [];
 
-  function tellAll() {
+  function report() {
     const seen = looks;
     looks = [];
     for (const { by, before, after, tab, switched } of seen) {
       if (by === "person") continue;
       const changes = switched ? [] : differences(before, after, false);
       const kept = changes.slice(0, CHANGES_AT_MOST).map((change) => ({ ...short(change), tab }));
-      if (kept.length > 0 && listens()) tell("changes", { request: by.request, changes: kept, total: changes.length });
+      if (kept.length > 0 && listens()) sendEvent("changes", { request: by.request, changes: kept, total: changes.length });
       show(changes);
     }
   }
 
   revisions.onChange((look) => {
     if (look.by === "person") return;
-    if (looks.length === 0) page.setTimeout(tellAll, TELL_AFTER);
+    if (looks.length === 0) page.setTimeout(report, REPORT_AFTER);
     looks.push(look);
   });
 }

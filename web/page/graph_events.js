@@ -19,10 +19,10 @@ const LOOK_EVERY = 100;
  * @param {import("./frontend.js").Frontend} means.frontend
  * @param {import("./workflows.js").Workflows} means.workflows
  * @param {import("./revisions.js").Revisions} means.revisions
- * @param {(event: string, data: any) => void} means.tell
+ * @param {(event: string, data: any) => void} means.sendEvent
  * @param {any} page the window
  */
-export function createEvents({ frontend, workflows, revisions, tell }, page) {
+export function createEvents({ frontend, workflows, revisions, sendEvent }, page) {
   /** @type {Set<string>} */
   let wanted = new Set();
   /** @type {any} */
@@ -36,7 +36,7 @@ export function createEvents({ frontend, workflows, revisions, tell }, page) {
    * @param {any} data
    */
   function say(event, data) {
-    if (wanted.has("*") || wanted.has(event)) tell(event, data);
+    if (wanted.has("*") || wanted.has(event)) sendEvent(event, data);
   }
 
   /** @param {Look} look */

@@ -20,10 +20,10 @@ const WAIT_AT_MOST = 2000;
  * @param {import("./workflows.js").Workflows} means.workflows
  * @param {import("./revisions.js").Revisions} means.revisions
  * @param {import("./queueing.js").Queueing} means.queueing
- * @param {(event: string, data: any) => void} means.tell
+ * @param {(event: string, data: any) => void} means.sendEvent
  * @param {any} page the window
  */
-export function createLastSeen({ frontend, workflows, revisions, queueing, tell }, page) {
+export function createLastSeen({ frontend, workflows, revisions, queueing, sendEvent }, page) {
   /** @type {any} */
   let timer = null;
   let sent = "";
@@ -52,7 +52,7 @@ export function createLastSeen({ frontend, workflows, revisions, queueing, tell 
       const { workflow, output } = isExportedQuietly(root) ? await queueing.alone(frontend.exports.both) : { workflow: frontend.state(), output: {} };
       // Changes made meanwhile are sent with the next copy.
       sent = revision;
-      tell("snapshot", { workflow, output, ...about });
+      sendEvent("snapshot", { workflow, output, ...about });
     } catch (error) {
       // A graph that can't be exported (such as with a half-built node) is tried again after its next change.
       page.console.debug("ComfyUI-uiapi: could not copy the graph", error);

@@ -29,7 +29,7 @@ export function createTabs(frontend, workflows) {
     return {
       id: idOf(workflow),
       name: workflow.filename,
-      path: told(workflow.path),
+      path: publicPath(workflow.path),
       active: idOf(workflow) === idOf(active()),
       modified: Boolean(workflow.isModified),
       is_temporary: Boolean(workflow.isTemporary),
@@ -95,7 +95,7 @@ export function createTabs(frontend, workflows) {
   /** @param {string} path */
   function refuseTaken(path) {
     if (!store().getWorkflowByPath(path)) return;
-    throw new CommandError("conflict", `The workflow ${told(path)} already exists; choose another name.`, { path: told(path) });
+    throw new CommandError("conflict", `The workflow ${publicPath(path)} already exists; choose another name.`, { path: publicPath(path) });
   }
 
   /**
@@ -224,7 +224,7 @@ export function createTabs(frontend, workflows) {
     async openSaved(path) {
       const workflow = await onDisk("list the workflows", () => known(stored(path)));
       if (!workflow) {
-        const near = nearestNames(path, store().workflows.map((/** @type {any} */ saved) => told(saved.path)));
+        const near = nearestNames(path, store().workflows.map((/** @type {any} */ saved) => publicPath(saved.path)));
         const hint = near.length > 0 ? `the nearest are ${near.join(", ")}` : "none is saved";
         throw new CommandError("unknown_tab", `No saved workflow has the path ${JSON.stringify(path)}; ${hint}.`, { path, nearest: near });
       }
@@ -306,7 +306,7 @@ function stored(name) {
  * @param {string} path
  * @returns {string} as programs see it, and as stored() accepts it
  */
-function told(path) {
+function publicPath(path) {
   return path.slice(FOLDER.length);
 }
 
@@ -335,7 +335,7 @@ function below(workflow, name) {
 function savable(path) {
   if (path.split(/[/\\]/).includes("..") || /\\|%[0-9a-f]{2}|[\0-\x1f]/i.test(path)) {
     const sentence = "The name of a workflow must not contain '..', a backslash, or '%' before two digits; choose another.";
-    throw new CommandError("invalid", sentence, { name: told(path) });
+    throw new CommandError("invalid", sentence, { name: publicPath(path) });
   }
   return path;
 }

@@ -49,7 +49,8 @@ const RULES = `
 .uiapi-bar { height: 0.375rem; border-radius: 0.25rem; background: var(--comfy-input-bg); border: 1px solid var(--border-color); overflow: hidden; }
 .uiapi-bar > div { height: 100%; background: var(--input-text); transform-origin: left; }
 .uiapi-table { border-collapse: collapse; width: 100%; }
-.uiapi-files td:nth-child(2) { min-width: 7rem; }
+.uiapi-files td:nth-child(2), .uiapi-models td:nth-child(2) { min-width: 7rem; }
+.uiapi-models td:nth-child(3) { min-width: 9rem; }
 .uiapi-files td:nth-child(4) { white-space: nowrap; }
 .uiapi-table th { text-align: left; font-weight: 600; }
 .uiapi-table th, .uiapi-table td { padding: 0.25rem 0.5rem 0.25rem 0; vertical-align: top; overflow-wrap: anywhere; border-bottom: 1px solid var(--border-color); }

@@ -476,9 +476,9 @@ test("what is too large for the socket is neither told nor asked, so that the ta
   transport.start();
   sockets[0].welcome();
   const workflow = "€".repeat(30 * 1024 * 1024);
-  transport.tell("snapshot", { workflow });
+  transport.sendEvent("snapshot", { workflow });
   await assert.rejects(transport.request("analyze_workflow", { workflow }), { code: "invalid" });
   assert.equal(sockets[0].sent.length, 1);
-  transport.tell("snapshot", { workflow: "small" });
+  transport.sendEvent("snapshot", { workflow: "small" });
   assert.equal(sockets[0].sent.length, 2);
 });

@@ -20,7 +20,7 @@ async function snapshotOf(root) {
   const queueing = { alone: (work) => work() };
   const revisions = { revision: () => "r-1", activeTab: () => "tab-1", onChange() {}, onHand() {} };
   const page = { performance: { now: () => 0 }, setTimeout: (action) => setImmediate(action), clearTimeout() {}, console };
-  const lastSeen = createLastSeen({ frontend, workflows: { loading: () => null }, queueing, revisions, tell }, page);
+  const lastSeen = createLastSeen({ frontend, workflows: { loading: () => null }, queueing, revisions, sendEvent: tell }, page);
   lastSeen.anew();
   await sent;
   assert.equal(told.length, 1);
