@@ -1,4 +1,4 @@
-/** Long values: shown by their length, and refused where only a choice or a file's name fits. */
+/** Long values are described by their length, and refused where only a choice or a file name is accepted. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

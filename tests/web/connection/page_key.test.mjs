@@ -1,4 +1,4 @@
-/** The key that this server's pages join with, from a scripted server. */
+/** The page key, with a scripted server. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

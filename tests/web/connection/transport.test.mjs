@@ -1,4 +1,4 @@
-/** The socket without a browser: a scripted WebSocket, and a clock that only moves when told. */
+/** The transport without a browser, on a scripted WebSocket and a fake clock. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -94,10 +94,10 @@ function setUp({ early = false, ...options } = {}) {
   return { clock, sockets, transport, state };
 }
 
-/** Let promises that are settled take their effect. */
+/** Waits until settled promises have taken effect. */
 const settle = () => new Promise((resume) => setImmediate(resume));
 
-test("the hello comes first and tells what the server needs", () => {
+test("the hello comes first and contains what the server needs", () => {
   const { sockets, transport } = setUp();
   transport.start();
   sockets[0].open();
@@ -222,7 +222,7 @@ test("a tab that is closed stays closed, and starts again when the page is shown
   assert.equal(sockets.length, 2);
 });
 
-/** The server refuses the key that this socket's hello had. */
+/** Makes the server refuse the key in the hello of this socket. */
 function refuseKey(socket) {
   socket.open();
   socket.say({ type: "error", error: "no", code: "wrong_page" });
@@ -373,7 +373,7 @@ test("an answer too large for the socket is an error instead", () => {
   ]);
 });
 
-test("a cancelled request is told so, and its failure is no answer", async () => {
+test("a cancelled request is notified, and its failure is not sent", async () => {
   const calls = [];
   const { sockets, transport } = setUp({
     handle: (command, data, call) => new Promise((_, fail) => calls.push({ call, fail })),
@@ -388,7 +388,7 @@ test("a cancelled request is told so, and its failure is no answer", async () =>
   assert.equal(sockets[0].sent.length, 1);
 });
 
-test("what a lost socket asked is cancelled and never answered on the next one", async () => {
+test("requests of a lost socket are cancelled and never answered on the next one", async () => {
   const calls = [];
   const { clock, sockets, transport } = setUp({
     handle: (command, data, call) => new Promise((resume) => calls.push({ call, resume })),
@@ -420,7 +420,7 @@ test("a call knows when its answer is with the socket", async () => {
   assert.deepEqual(order, [2]);
 });
 
-test("what changed is told once, and what did not is told only to find out a dead socket", () => {
+test("changed facts are sent once, and unchanged ones only to detect a dead socket", () => {
   const { sockets, transport, state } = setUp();
   transport.start();
   transport.changed();
@@ -437,7 +437,7 @@ test("what changed is told once, and what did not is told only to find out a dea
   assert.deepEqual(sockets[0].sent.slice(2), [event]);
 });
 
-test("a graph that can't be looked at is an error for whoever asks, and costs nobody else the answer", () => {
+test("an unreadable graph is an error for its request, and does not affect other responses", () => {
   const odd = new TypeError("title.toLowerCase is not a function");
   let broken = true;
   const beside = () => {
@@ -470,7 +470,7 @@ test("news the page can't take costs none of the requests that came with them", 
   assert.deepEqual(sockets[0].sent[1].map(({ id, status }) => [id, status]), [["q", "ok"]]);
 });
 
-test("what is too large for the socket is neither told nor asked, so that the tab stays connected", async (context) => {
+test("frames that are too large for the socket are not sent, so the tab stays connected", async (context) => {
   context.mock.method(console, "warn", () => {});
   const { sockets, transport } = setUp();
   transport.start();

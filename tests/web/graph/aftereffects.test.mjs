@@ -1,4 +1,4 @@
-/** What a node does to itself after a step belongs to that step; what a person does does not. */
+/** Delayed changes of nodes belong to the step before them; changes by the person do not. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -41,7 +41,7 @@ test("widgets that a node adds to itself after a step are part of it", () => {
   assert.deepEqual(page.tracker.initialState, graph(node(1, [1])));
 });
 
-test("what a graph does to itself after a load does not make it modified", () => {
+test("changes that a graph makes to itself after a load do not mark it as modified", () => {
   const page = shown({ how: "load" });
   page.now = graph(node(1, [1, "late"]));
   assert.equal(page.effects.settle(), true);
@@ -68,7 +68,7 @@ for (const [what, now] of Object.entries(PERSONS)) {
   });
 }
 
-test("what comes after a hand has moved may be a person's", () => {
+test("changes after an input event may be the person's", () => {
   const page = shown();
   page.now = graph(node(1, [1, "late"]));
   page.hear.pointerdown();

@@ -1,4 +1,4 @@
-/** Edits of which all or nothing is done, and what is said when that could not be kept. */
+/** Edits are carried out all or nothing, and failed rollbacks are reported. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ const NODES = [saved(1, "Mine", { v: 1 }), saved(2, "Other", { v: 1 }), saved(3,
 const REMOVE = { command: "remove_node", data: { nodes: ["Mine"] } };
 const FAIL = { command: "set_node", data: { node: "Nobody" } };
 
-/** Make the page fail to put a state back. */
+/** Makes the page fail to restore a state. */
 function breakLoads(page) {
   const { loadGraphData } = page.app;
   page.app.loadGraphData = async () => {
@@ -18,7 +18,7 @@ function breakLoads(page) {
   };
 }
 
-test("a batch that could not be put back says what is left of it", async () => {
+test("a batch that could not be rolled back reports what is left of it", async () => {
   const page = showPage(NODES);
   breakLoads(page);
   await assert.rejects(page.ask("batch", { commands: [REMOVE, FAIL] }), (error) => {
@@ -31,7 +31,7 @@ test("a batch that could not be put back says what is left of it", async () => {
   });
 });
 
-test("writes after a batch that could not be put back are undo steps of their own", async () => {
+test("writes after a batch that could not be rolled back are undo steps of their own", async () => {
   const page = showPage(NODES);
   breakLoads(page);
   await assert.rejects(page.ask("batch", { commands: [REMOVE, FAIL] }));
@@ -40,7 +40,7 @@ test("writes after a batch that could not be put back are undo steps of their ow
   assert.equal(page.tab.changeTracker.undoQueue.length, 2);
 });
 
-test("a dry run that the page does not put back is an error", async () => {
+test("a dry run that the page does not roll back is an error", async () => {
   const page = showPage(NODES);
   // 1.58 goes on as if nothing was when a load answers false.
   page.tab.changeTracker.updateState = async () => {};
@@ -50,7 +50,7 @@ test("a dry run that the page does not put back is an error", async () => {
   });
 });
 
-test("a dry run leaves everything as it was, and answers what it would have changed", async () => {
+test("a dry run leaves everything as it was, and returns what it would have changed", async () => {
   const page = showPage(NODES);
   const answer = await page.ask("batch", { commands: [REMOVE], dry_run: true });
   assert.deepEqual(answer.changes.map(({ kind, path }) => [kind, path]), [["node_removed", "Mine"]]);
@@ -66,7 +66,7 @@ test("a value that no workflow is saved with does not count as left behind", asy
   assert.equal((await page.ask("batch", { commands: [REMOVE], dry_run: true })).applied, false);
 });
 
-test("a write that waits for a batch to be put back is an undo step", async () => {
+test("a write that waits for the rollback of a batch is an undo step", async () => {
   const page = showPage(NODES);
   const batch = page.ask("batch", { commands: [REMOVE], dry_run: true });
   await sleep(1);
@@ -76,7 +76,7 @@ test("a write that waits for a batch to be put back is an undo step", async () =
   assert.deepEqual([page.tab.changeTracker.undoQueue.length, page.tab.changeTracker.changeCount], [1, 0]);
 });
 
-test("a removal that fails half way is put back", async () => {
+test("a removal that fails half way is rolled back", async () => {
   const page = showPage(NODES);
   page.app.rootGraph.nodes[1].onRemoved = () => {
     throw new Error("a node's fault");

@@ -1,4 +1,4 @@
-/** Pictures of a graph, by which a change is seen: whatever nodes it has, and however oddly they are made. */
+/** Pictures of a graph show every change, even with unusual nodes. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -21,7 +21,7 @@ const ODD = {
   },
 };
 
-/** What changed from one look at a graph to the next. */
+/** The changes that an action makes to a graph. */
 function changesOf(root, change) {
   const before = takePicture(root);
   change();
@@ -38,7 +38,7 @@ for (const [what, odd] of Object.entries(ODD)) {
   });
 }
 
-test("whoever lists the nodes is told of the odd ones too", () => {
+test("a list of the nodes contains the odd ones too", () => {
   const root = graph(...Object.values(ODD).map((odd) => odd()));
   const listed = JSON.parse(JSON.stringify(query(root, {}))).nodes;
   assert.deepEqual(listed.map(({ title }) => title), ["7", "n", "n", "n", "n"]);

@@ -1,4 +1,4 @@
-/** Writes of one call in their order: each meets the graph as those before it left it, and all or none is done. */
+/** Writes of one call take effect in order, all or none. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { fieldsAt } from "../../../web/paths/paths.js";
 
 const KINDS = { h264: { crf: 19, pix_fmt: "yuv420p" }, gif: { loop: true } };
 
-/** A page with a node whose widgets after the first one are made anew by that one's callback. */
+/** A page with a node whose other widgets are rebuilt by the callback of the first one. */
 function rebuilding() {
   const page = showPage([saved(1, "R", { format: "h264", crf: 25, pix_fmt: "old" }), saved(2, "Other", { v: 1 })]);
   const [node] = page.app.rootGraph.nodes;
@@ -31,7 +31,7 @@ test("a field that only an earlier write of the same call brings is written, and
   assert.equal(steps(page), 1);
 });
 
-test("what a later write of the same call changes again is told of the earlier one", async () => {
+test("a value that a later write of the same call changes is reported with a warning", async () => {
   const { page } = rebuilding();
   const answer = await page.ask("set_fields", { fields: [["R.crf", 7], ["R.format", "h264"]] });
   assert.equal(answer["R.crf"].value, 19);
@@ -56,7 +56,7 @@ for (const [how, fields, code, sentence] of [
   });
 }
 
-test("a callback that throws while everything is put back keeps nothing else from it", async () => {
+test("a callback that throws during a rollback does not prevent the rest", async () => {
   const { page, node, values } = rebuilding();
   const before = values();
   const { callback } = node.widgets[0];

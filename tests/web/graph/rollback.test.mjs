@@ -1,4 +1,4 @@
-/** What is put back once an edit has failed or was only tried: all of a node, the choices it got, and what is looked at. */
+/** Failed edits and dry runs are rolled back: nodes, added choices, and the view. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ const at = (page, title) => page.app.rootGraph.nodes.find((node) => node.title =
 const fail = (page, ...commands) => assert.rejects(page.ask("batch", { commands: [...commands, FAIL] }), { code: "unknown_node" });
 const steps = ({ tab }) => [tab.changeTracker.undoQueue.length, tab.changeTracker.changeCount];
 
-/** A page whose nodes can do what LiteGraph's can. */
+/** A page whose nodes have the methods of LiteGraph's. */
 function able() {
   const page = showPage(NODES);
   page.dress = (node) =>
@@ -25,7 +25,7 @@ function able() {
   return page;
 }
 
-/** A widget that takes files which it does not list. */
+/** A widget that accepts files that it does not list. */
 function taker(page, list) {
   const node = at(page, "Mine");
   node.widgets[0] = { name: "v", type: "combo", value: list[0], options: { values: list } };
@@ -75,7 +75,7 @@ test("choices that a batch has added go again, the last one first, and those tha
   assert.deepEqual(list, ["a.png", "b.png", "own.png"]);
 });
 
-test("a node's looks are put back, one by one and as they were", async () => {
+test("the appearance of a node is restored exactly", async () => {
   const page = able();
   const node = Object.assign(at(page, "Mine"), { color: "#111", bgcolor: "#222", size: [5, 6], mode: 2, flags: { pinned: true } });
   for (const looks of [
@@ -99,7 +99,7 @@ test("a node of a mode that has no name keeps it", async () => {
   assert.equal(at(page, "Mine").mode, 3);
 });
 
-test("what a callback has changed of another node is put back too", async () => {
+test("changes that a callback made to another node are rolled back too", async () => {
   const page = able();
   at(page, "Mine").widgets[0].callback = (value) => value === 2 && page.app.rootGraph.remove(at(page, "Other"));
   await fail(page, { command: "set_fields", data: { fields: [["Mine.v", 2]] } });
@@ -128,7 +128,7 @@ test("a refusal keeps what the command's own said, and its place in the batch", 
   }
 });
 
-test("at most five places that were not put back are named, and the others counted", async () => {
+test("at most five places that were not restored are named, and the others counted", async () => {
   for (const [count, more] of [[5, ""], [6, " and 1 more"]]) {
     const page = able();
     page.tab.changeTracker.updateState = async () => {};
@@ -141,7 +141,7 @@ test("at most five places that were not put back are named, and the others count
   }
 });
 
-test("what is looked at and selected is the same after a state was put back", async () => {
+test("view and selection are the same after a rollback", async () => {
   const page = able();
   const { canvas } = page.app;
   Object.assign(canvas.ds, { scale: 2, offset: [30, 40] });
@@ -160,7 +160,7 @@ test("what is looked at and selected is the same after a state was put back", as
   assert.deepEqual([canvas.graph, canvas.pause_rendering], [page.app.rootGraph, false]);
 });
 
-test("a person who looks into a subgraph still does after a state was put back", async () => {
+test("an open subgraph stays open after a rollback", async () => {
   const page = able();
   const { canvas } = page.app;
   const inner = { id: "inside", nodes: [], groups: [] };
@@ -172,7 +172,7 @@ test("a person who looks into a subgraph still does after a state was put back",
   assert.equal(canvas.graph, inner);
 });
 
-test("the page draws again when a state could not be put back", async () => {
+test("the page draws again when a rollback has failed", async () => {
   const page = able();
   page.tab.changeTracker.updateState = async () => assert.fail("an extension's fault");
   const commands = [{ command: "remove_node", data: { nodes: ["Mine"] } }];

@@ -1,4 +1,4 @@
-/** Draws that are put off to the next frame: the page's own, and no others. */
+/** Only the page's own draws are deferred to the next frame. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-/** The graph that is sent in the background: sent after a change, and never at the cost of anything else. */
+/** Copies of the graph are sent in the background after changes, without side effects. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { createLastSeen } from "../../../web/page/graph_snapshots.js";
 import { graph, node } from "../graphs.mjs";
 
-/** What is told of a graph, and how many exports that took. */
+/** The copies that are sent of a graph, and the number of exports. */
 async function snapshotOf(root) {
   const told = [];
   let tell;
@@ -29,7 +29,7 @@ async function snapshotOf(root) {
 
 const asked = () => assert.fail("asked for what it has for a run");
 
-test("no camera, recorder or drawing is set off by it: the graph is sent without what would run", async () => {
+test("no camera, recorder or drawing is triggered: such a graph is sent without its API format", async () => {
   const camera = node("Camera", "WebcamCapture", { width: 1, image: "" });
   camera.widgets[1].serializeValue = asked;
   for (const root of [graph(camera), graph(node("Outer", "uuid", {}, { subgraph: graph(camera) }))]) {
@@ -39,7 +39,7 @@ test("no camera, recorder or drawing is set off by it: the graph is sent without
   }
 });
 
-test("what the frontend's own widgets work out for a run is sent with it", async () => {
+test("values that the frontend's own widgets compute for a run are included", async () => {
   const prompt = node("Prompt", "CLIPTextEncode", { text: "{a|b}" });
   Object.assign(prompt.widgets[0], { dynamicPrompts: true, serializeValue: asked });
   const save = node("Save", "SaveImage", { filename_prefix: "%date%", upload: "x" });

@@ -1,4 +1,4 @@
-/** Undo, redo and snapshots: whose step is taken back, and what a snapshot brings back. */
+/** Undo, redo and snapshots affect the right steps and restore whole states. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ const NODES = [saved(1, "Mine", { v: 1 }), saved(2, "Other", { v: 1 })];
 const set = (page, path, value) => page.ask("set_fields", { fields: [[path, value]] });
 const values = (page) => [page.value("Mine"), page.value("Other")];
 
-/** A person's change that the page has not noted yet. */
+/** A change by the person that the page has not captured yet. */
 function edit(page, value) {
   page.app.rootGraph.nodes.find(({ title }) => title === "Mine").widgets[0].value = value;
 }
@@ -62,7 +62,7 @@ test("a snapshot of what is shown already is restored without a step, and what w
   assert.deepEqual([await page.ask("redo"), page.value("Mine")], [{ done: 1 }, 2]);
 });
 
-test("what the page adds to a snapshot as it puts it back is no step", async () => {
+test("additions of the page to a restored snapshot are not a step", async () => {
   const page = showPage(NODES);
   await page.ask("take_snapshot", { name: "early" });
   await set(page, "Mine.v", 2);

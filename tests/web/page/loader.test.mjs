@@ -1,4 +1,4 @@
-/** Loads that fail or are overtaken, and what the person's own tab holds afterwards. */
+/** Loads that fail or are overtaken, and the person's own tab afterwards. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -39,7 +39,7 @@ test("a type that is only a word of the language is not known", async () => {
   assert.deepEqual(page.titles(), ["Mine", "Also mine"]);
 });
 
-test("what a failed load could not be put back from is named", async () => {
+test("the changes that a failed load could not roll back are named", async () => {
   const page = showPage(MINE);
   page.configuring = () => {
     throw new Error("an extension's fault");
@@ -93,7 +93,7 @@ test("a page that puts none gets the workflow without it and its links", () => {
   assert.match(warnings[0], /#29:8 "Lost".*left them and their links out/);
 });
 
-test("what the page could not make of a workflow is said when it is loaded", async () => {
+test("nodes that the page could not create are reported by the load", async () => {
   const page = showPage(MINE);
   const loaded = await page.ask("load_workflow", { workflow: UNTYPED, name: "export" });
   assert.equal(loaded.nodes, 2);

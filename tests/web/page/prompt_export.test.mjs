@@ -1,11 +1,11 @@
-/** Exports with what packs add while a run is being queued: as a run would submit it, and without any trace. */
+/** Exports include the additions of packs to runs, and leave no trace. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { saved, showPage, sleep } from "../page.mjs";
 
-/** A pack that adds to the prompt while a queuePrompt is on its way. */
+/** A pack that adds to the prompt during queuePrompt. */
 function adds(name, { looks = "after" } = {}) {
   return (app) => {
     let queueing = 0;
@@ -27,7 +27,7 @@ function adds(name, { looks = "after" } = {}) {
   };
 }
 
-/** A pack that links two nodes for the time of an export, one export at a time. */
+/** A pack that links two nodes during exports, one export at a time. */
 function links(app) {
   let queueing = 0;
   let exporting = 0;

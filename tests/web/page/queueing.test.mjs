@@ -1,4 +1,4 @@
-/** Writes and reads beside runs, whoever has asked for the run: what a program is answered holds. */
+/** Writes and reads during runs of programs and the person give lasting results. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ const MODES = ["fixed", "increment", "decrement", "randomize"];
 const THEIRS = (page) => page.app.queuePrompt(0, 1);
 const OURS = (page) => page.ask("execute");
 
-/** A page with a seed that is 1000 higher after each run, as a control does it. */
+/** A page with a seed that grows by 1000 after each run, as by a control. */
 function countingPage(takes) {
   const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 8, ...takes });
   const widget = () => page.app.rootGraph.nodes[0].widgets[0];
@@ -20,7 +20,7 @@ function countingPage(takes) {
 }
 
 for (const [whose, run] of [["a person's", THEIRS], ["a program's", OURS]]) {
-  test(`a write beside ${whose} run is what the next run uses, whenever it comes`, async () => {
+  test(`a write during ${whose} run is used by the next run, whenever it comes`, async () => {
     for (let moment = 0; moment < 14; moment += 2) {
       const page = countingPage();
       const first = run(page);
@@ -35,7 +35,7 @@ for (const [whose, run] of [["a person's", THEIRS], ["a program's", OURS]]) {
     }
   });
 
-  test(`what is read beside ${whose} run is before it or after all that follows it`, async () => {
+  test(`a read during ${whose} run returns the values from before it or after its follow-up work`, async () => {
     const page = countingPage();
     const over = run(page);
     const seen = new Set();
@@ -82,7 +82,7 @@ test("a write waits neither for a run that ComfyUI refuses nor for one that a pa
   assert.deepEqual(broken.queued.map(VALUES), [[1], [5]]);
 });
 
-test("a run of ours is queued before those that the person adds while it begins", async () => {
+test("a run of a program is queued before those that the person adds while it begins", async () => {
   const page = countingPage();
   const ours = page.ask("execute", { fields: [["Mine.v", 5]] });
   page.app.queueItems.push({ number: 0, batchCount: 1 });
@@ -91,7 +91,7 @@ test("a run of ours is queued before those that the person adds while it begins"
   assert.deepEqual(page.queued.map(VALUES), [[5], [1005]]);
 });
 
-/** A page whose seed has a control that acts before a run, the first one excepted. */
+/** A page whose seed has a control that acts before every run but the first. */
 function earlyPage(mode) {
   const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 4 });
   page.settings["Comfy.WidgetControlMode"] = "before";
@@ -132,7 +132,7 @@ test("a control that acts before runs goes on over what the person has written",
   assert.deepEqual(page.queued.map(VALUES).map(([value]) => value), [1, 1006]);
 });
 
-test("a control that a pack has taken off its node changes nothing, and nobody is warned of it", async () => {
+test("a control that a pack has taken off its node changes nothing, and causes no warning", async () => {
   const page = earlyPage("randomize");
   page.app.rootGraph.nodes[0].widgets.pop();
   const { warnings } = (await page.ask("set_fields", { fields: [["Mine.v", 5]] }))["Mine.v"];

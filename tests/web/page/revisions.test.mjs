@@ -1,4 +1,4 @@
-/** Revisions: what makes a new one, whose it is, and which changes refuse a write that was meant for an earlier one. */
+/** Revisions: which changes make a new one, who caused it, and which refuse a write for an earlier one. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -7,7 +7,7 @@ import { saved, showPage } from "../page.mjs";
 
 const NODES = ["Mine", "Other", "Third", "Fourth"].map((title, at) => saved(at + 1, title, { v: 1 }));
 
-/** A page on which no time passes by itself, looked at once. */
+/** A page with a fake clock, after the first check. */
 function still(takes) {
   const page = showPage(NODES, takes);
   page.clock = 10_000;
@@ -15,14 +15,14 @@ function still(takes) {
   return page;
 }
 
-/** Somebody's change that nothing hints at. */
+/** A change without any hint of it. */
 function edit(page, value, title = "Mine") {
   page.app.rootGraph.nodes.find((node) => node.title === title).widgets[0].value = value;
 }
 
 const set = (page, path, value) => page.ask("set_fields", { fields: [[path, value]] });
 
-/** What the refusal of a write names that was meant for a revision. */
+/** The changes that the refusal of a write for a revision names. */
 function refusal(page, revision) {
   try {
     page.means.revisions.require(revision);
@@ -189,7 +189,7 @@ test("nothing is looked at while the page loads, and all of it as soon as it has
   assert.deepEqual(looks, [3]);
 });
 
-test("what has changed while a prompt was exported is found once that is over", async () => {
+test("changes during an export are found after it", async () => {
   const page = still({ exporting: 4 });
   const revision = page.revision();
   const over = page.means.frontend.exports.isUnderWay;
@@ -201,7 +201,7 @@ test("what has changed while a prompt was exported is found once that is over", 
   assert.notEqual(page.revision(), revision);
 });
 
-/** A page whose changes are noted with their causers. */
+/** A page that records changes and who caused them. */
 function noted() {
   const page = still();
   const causers = [];
@@ -209,7 +209,7 @@ function noted() {
   return { page, causers, by: { program: "p", request: "r" }, ...page.means.revisions };
 }
 
-test("what a program changes is its own, and what was changed before and after it the person's", () => {
+test("changes by a command are attributed to its program, and those before and after it to the person", () => {
   const { page, causers, by, caused, revision } = noted();
   edit(page, 2);
   page.hand("keydown");
@@ -219,7 +219,7 @@ test("what a program changes is its own, and what was changed before and after i
   assert.deepEqual(causers, ["person", by, "person"]);
 });
 
-test("a program whose change fails is charged with what it left, and with nothing after it", async () => {
+test("the remains of a failed change are attributed to its program, and later changes are not", async () => {
   const { page, causers, by, caused, picture } = noted();
   const fail = () => {
     edit(page, 2);

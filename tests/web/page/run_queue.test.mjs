@@ -1,4 +1,4 @@
-/** Runs among everything that can come between their beginning and their end. */
+/** Runs, and everything that can happen during one. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -50,7 +50,7 @@ test("a run is refused when a load is under way as it is exported", async () => 
   assert.deepEqual(page.queued, []);
 });
 
-test("a batch of runs that is broken off tells which of them were queued", async () => {
+test("an aborted batch of runs reports which of them were queued", async () => {
   const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 20, loading: 40 });
   const run = page.ask("execute", { batch_count: 3 }, { submitting: () => setTimeout(() => page.show(page.tab), 5) });
   await assert.rejects(run, { code: "tab_changed", message: /only 1 of 3/ });

@@ -1,4 +1,4 @@
-/** A node of a type that is not installed stands in the way only of a run that needs it. */
+/** A node whose type is not installed only prevents runs that need it. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -19,7 +19,7 @@ const prompt = (images) => ({
   4: { class_type: "SaveImage", inputs: { images: [images, 0] } },
 });
 
-test("one that no output needs is left out, and that is said", () => {
+test("one that no output needs is left out with a warning", () => {
   const output = prompt("1");
   const [warning] = leaveOut(frontend, output);
   assert.deepEqual(Object.keys(output), ["1", "3", "4"]);

@@ -1,11 +1,11 @@
-/** Workflow tabs over a store of plain objects: saving never costs a file, and paths lead back. */
+/** Workflow tabs on a store of plain objects: saving never loses a file, and paths can be reused. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createTabs } from "../../../web/page/workflow_tabs.js";
 
-/** The frontend's store as far as tabs use it, with a disk: text by path. `full` lets no more be saved. */
+/** The parts of the frontend's store that tabs use, with a disk: text by path. `full` makes saving fail. */
 function setUp(disk, temporary = []) {
   const state = { disk: { ...disk }, full: false };
   class Workflow {

@@ -1,4 +1,4 @@
-/** Field paths over plain graphs: the corners of the grammar, and that proposed paths always lead back. */
+/** Field paths on plain graphs: corner cases of the grammar, and suggested paths that work. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -45,7 +45,7 @@ test("the longest name wins where it leads to a field", () => {
   assert.equal(value(root, "a.b.c.y"), 5);
 });
 
-test("a title with slashes is told from the way into a subgraph", () => {
+test("a title with slashes is distinguished from a path into a subgraph", () => {
   const inner = node("b", "T", { x: 1 });
   const root = graph(host("a", [inner]), node("a/b", "T", { x: 2 }));
   assert.equal(value(root, "a/b.x"), 2);

@@ -1,4 +1,4 @@
-/** The focus in a dialog of ours: given back to it where the page takes it, and left where the person goes. */
+/** The focus returns to an open dialog if the page takes it, and follows the person otherwise. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -59,7 +59,7 @@ test("a box that the page brings the focus back to itself has not all of its tex
   assert.deepEqual([page.has(), page.first.selectionStart, page.first.selectionEnd], ["first", 3, 3]);
 });
 
-test("the focus may go to another box of ours without a key or a click", async () => {
+test("the focus may move to another field of the dialog without a key or a click", async () => {
   const page = shown();
   assert.equal(await taken(page, page.second), "second");
 });

@@ -1,4 +1,4 @@
-/** What an offered workflow would change, and the picture of it: also of one that means ill. */
+/** The changes and the picture of an offered workflow, even a malicious one. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-/** Widgets that packs draw themselves: rows of objects, what is no field at all, and rows that a node adds. */
+/** Widgets that packs draw themselves: rows of objects, decorations, and rows that a node adds. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -86,7 +86,7 @@ test("headers, dividers and buttons are no fields", async () => {
   await assert.rejects(set(page, "divider", {}), { code: "unknown_path" });
 });
 
-test("what a pack draws and keeps a value in, or hears of, stays a field", async () => {
+test("a widget drawn by a pack that has a value or a callback stays a field", async () => {
   const page = showPage([saved(1, "C")]);
   const kept = [row("text", "x"), { ...row("empty", ""), callback: draw }, row("plain", ""), row("list", []), row("rows", { a: 1 })];
   const canvas = Object.assign(Object.create({ get value() { return ""; } }), { name: "canvas", type: "div", element: {}, options: {} });
@@ -95,7 +95,7 @@ test("what a pack draws and keeps a value in, or hears of, stays a field", async
   assert.deepEqual(nodes[0].widgets.map(({ name }) => name), ["text", "empty", "plain", "list", "rows"]);
 });
 
-test("widgets of one name are told apart by their labels", async () => {
+test("widgets of one name are distinguished by their labels", async () => {
   const page = showPage([saved(1, "G")]);
   const labelled = (label) => ({ ...row("TOGGLE", { toggled: false }), label });
   page.app.rootGraph.nodes[0].widgets.push(labelled("Enable A"), labelled("Enable B"));

@@ -1,4 +1,4 @@
-/** Widgets that name a model otherwise than they offer it: which are set, what is said of them, and how they go back. */
+/** Widgets with a misspelled model name: which are set, what is reported, and how they are restored. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -32,7 +32,7 @@ test("a dry run says the same and sets nothing", async () => {
   assert.deepEqual(values(page), [HELD, HELD, "else"]);
 });
 
-test("what a widget makes of the name is what is answered", async () => {
+test("the response has the name as the widget changed it", async () => {
   const page = held();
   const [widget] = page.app.rootGraph.nodes[0].widgets;
   widget.callback = () => void (widget.value = "its own");

@@ -1,4 +1,4 @@
-/** What a run gets of a text: as the page's own export makes it. */
+/** Rewritten texts, as in the page's own export. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -79,7 +79,7 @@ test("the page's own primitive is warned about for the text that it feeds", () =
   assert.match(rewriteWarning(owner), /drawn at random/);
 });
 
-test("a file's name is warned about with what the page fills in, and asked for nothing else", () => {
+test("a warning about a file name contains the filled-in placeholders, and nothing else is exported", () => {
   const name = (value, facts) => {
     const owner = text(value, facts);
     owner.widget.name = "filename_prefix";

@@ -1,4 +1,4 @@
-/** Which values widgets take, what a browser calls itself, and which of its formats a workflow has. */
+/** The values that widgets accept, the names of browsers, and the formats of workflows. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -30,14 +30,14 @@ test("a text takes texts, a switch takes true and false, a button takes nothing"
   refused("button", undefined, "x");
 });
 
-test("a widget of an unknown type keeps to the type of what it holds", () => {
+test("a widget of an unknown type keeps the type of its value", () => {
   assert.equal(taken("color", 255, 7), 7);
   assert.equal(taken("color", "#000000", "#ffffff"), "#ffffff");
   refused("color", 255, "#ffffff");
   assert.deepEqual(taken("curve", [[0, 1]], [[1, 1]]), [[1, 1]]);
 });
 
-test("a combo takes its choices, whichever way it tells them", () => {
+test("a combo takes its choices, whatever their form", () => {
   assert.equal(taken("combo", "a", "b", { values: ["a", "b"] }), "b");
   assert.equal(taken("combo", 1, 2, { values: [1, 2] }), 2);
   assert.equal(taken("combo", "a", "b", { values: { a: "A", b: "B" } }), "b");
@@ -69,7 +69,7 @@ test("a browser is named by its brand and major version", () => {
   assert.equal(browserName({}), "");
 });
 
-test("the two formats are told apart, and everything else is refused", () => {
+test("the two formats are distinguished, and everything else is refused", () => {
   const api = { 1: { class_type: "A", inputs: {} }, 2: { class_type: "B" } };
   const ui = { nodes: [{ id: 1, type: "A" }], links: [] };
   assert.equal(formatOf(api), "api");

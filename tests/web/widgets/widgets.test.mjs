@@ -1,4 +1,4 @@
-/** Writing widgets: what is put back when a write fails, and what a caller is warned of. */
+/** Writes to widgets: rollbacks of failed writes, and warnings. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
