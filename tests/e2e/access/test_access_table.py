@@ -24,7 +24,7 @@ from comfyui_uiapi.tests.harness.program import PATIENCE
 from playwright.async_api import Page
 
 TOKEN = "correct-horse"  # noqa: S105 - a test's own
-# With it ComfyUI lets pages from everywhere in, and only this package's own check is left.
+# With this option ComfyUI admits pages from everywhere, and only this package's own check is left.
 OPEN = ("--enable-cors-header", "*")
 NETWORK = ("--listen", "0.0.0.0")  # noqa: S104 - what is tested
 SERVERS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
@@ -64,7 +64,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "a rebound name and its own Origin": {"Host": "rebound.example:80", "Origin": "http://rebound.example:80"},
 }
 # Where ComfyUI itself refuses before us, with a 403 that says nothing: a page's Origin at a loopback Host, unless it
-# was told to let pages from everywhere in.
+# was started to admit pages from everywhere.
 SILENT = "ComfyUI's own"
 COMFYUI_FIRST = {("loopback", "a foreign Origin"), ("network with a token", "a foreign Origin")}
 REFUSALS = ("forbidden", "token_required", "wrong_token", "cross_origin", "foreign_host")
@@ -101,7 +101,7 @@ async def session() -> AsyncIterator[ClientSession]:
 
 
 async def verdict(session: ClientSession, comfy: ComfyProcess, command: Any, headers: Mapping[str, str]) -> str:
-    """What a command answers to somebody with these headers: the code of a refusal, or that he was let in."""
+    """Return how a command answers a request with these headers: the code of the refusal, or that it was admitted."""
     url = f"{comfy.url}/uiapi/{command.path.partition('{')[0]}" + ("nothing" if "{" in command.path else "")
     sent: dict[str, Any] = {"params": {"nonsense": "1"}} if command.method == "GET" else {"json": {"nonsense": 1}}
     async with session.request(command.method, url, headers=headers, **sent) as response:
@@ -109,7 +109,7 @@ async def verdict(session: ClientSession, comfy: ComfyProcess, command: Any, hea
 
 
 async def read(response: ClientResponse) -> str:
-    """What an answer says: the code of a refusal, whether it was ComfyUI's own, or that he was let in."""
+    """Return what a response means: the code of a refusal, ComfyUI's own refusal, or that it was admitted."""
     if response.status == 403 and await response.read() == b"":
         return SILENT
     code = str((await response.json()).get("code"))
@@ -213,7 +213,7 @@ async def tabs(session: ClientSession, process: ComfyProcess) -> list[dict[str, 
         return listed
 
 
-async def test_a_program_that_calls_itself_a_tab_is_none(
+async def test_a_program_that_says_hello_as_a_tab_is_refused(
     comfy: tuple[str, ComfyProcess], session: ClientSession
 ) -> None:
     where, process = comfy
@@ -318,7 +318,7 @@ async def test_comfyuis_own_page_is_let_in_as_the_table_says(
     async with session.post(f"{process.url}/uiapi/get_workflow", json={}, headers=program) as response:
         assert response.status == 200
     tried = await Attempts().of(page, process.url, TOKEN if has_token else "")
-    # The page's own requests; 422 is what somebody is told who was let in.
+    # The page's own requests; 422 means that the request was admitted.
     usual = 403 if has_token else 422
     expected = {**dict.fromkeys((*WAYS, "form"), usual), "token": 422, "socket": 101}
     assert await tried.told(expected) == expected
@@ -333,10 +333,10 @@ async def test_comfyuis_own_page_is_let_in_as_the_table_says(
     await until(gone, "the tab to be gone", PATIENCE)
 
 
-# -- what the log keeps to itself -----------------------------------------------------------------------------------
+# -- what is not logged -----------------------------------------------------------------------------------
 
 
-async def test_the_log_has_no_secrets_and_no_lines_that_somebody_else_wrote(
+async def test_the_log_has_no_secrets_and_no_forged_lines(
     servers: Mapping[str, ComfyProcess], session: ClientSession
 ) -> None:
     process = servers["network with a token"]

@@ -1,4 +1,4 @@
-"""Bad input on the real stack: whatever is sent gets a 4xx in the error envelope, never a 500, and reaches no tab."""
+"""Bad input on the real stack gets a 4xx in the error envelope, never a 500, and reaches no tab."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 LARGE = 100 * 2**20
 DEEP = 100_000
 
-# Bodies of POST get_fields and what they are answered.
+# Bodies of POST get_fields and the codes they are refused with.
 BODIES: dict[str, tuple[bytes, str]] = {
     "half of an object": (b'{"fields": ["a.b"]', "malformed"),
     "no JSON": (b"fields=a.b", "malformed"),
@@ -108,7 +108,7 @@ async def program(tab: Tab) -> AsyncIterator[Program]:
 
 
 async def refused(program: Program, method: str, path: str, **request: Any) -> str:
-    """Ask what must be refused in the envelope, with the status that belongs to it; answers the code."""
+    """Send a request that must be refused with the matching status, and return the code."""
     async with program.http.request(method, program.url(f"/uiapi/{path}"), **request) as response:
         envelope = await response.json()
     assert 400 <= response.status < 500, envelope
@@ -140,13 +140,13 @@ async def test_a_page_from_elsewhere_is_refused_and_reaches_no_tab(program: Prog
         assert response.status == 403
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["with its length told", "in chunks"])
-async def test_a_body_of_100_megabytes_is_refused_and_reaches_no_tab(program: Program, told: bool) -> None:
+@pytest.mark.parametrize("sized", [True, False], ids=["with Content-Length", "in chunks"])
+async def test_a_body_of_100_megabytes_is_refused_and_reaches_no_tab(program: Program, sized: bool) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(LARGE // 2**20):
             yield b" " * 2**20
 
-    body = io.BytesIO(b" " * LARGE) if told else chunks()
+    body = io.BytesIO(b" " * LARGE) if sized else chunks()
     assert await refused(program, "POST", "set_fields", data=body, headers=JSON) == "too_large"
 
 

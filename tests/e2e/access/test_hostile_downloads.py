@@ -1,5 +1,4 @@
-"""Addresses and files that somebody hostile would ask a running ComfyUI to fetch, and texts to log: refused, and
-nothing is made, asked for elsewhere or told."""
+"""Hostile URLs, files and log texts sent to a running ComfyUI are refused and leave no file, request or log line."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from comfyui_uiapi.tests.harness.program import PATIENCE, Program
 from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs
 
 GOOD = "good.safetensors"
-# Other spellings of addresses that are nobody's business, and of names that are on no list.
+# Other spellings of private addresses and of hosts that are not allowed.
 ADDRESSES = (
     "http://127.0.0.1:1/x.safetensors",
     "https://127.0.0.1/x.safetensors",
@@ -71,14 +70,14 @@ async def unlisted() -> AsyncIterator[Host]:
 
 
 async def refusal(program: Program, url: str, name: str = "x.safetensors") -> dict[str, Any]:
-    """What is answered to a model wanted from there; it has to be an error that is the caller's or the host's."""
+    """Request a model from this URL and return the error, which must blame the client or the host."""
     body = {"model_name": name, "model_def": {"url": url, "ckpt_type": "loras"}}
     status, envelope = await program.post("download_model", body)
     assert envelope["status"] == "error" and 400 <= status < 505 and status != 500, (url, name, envelope)
     return envelope
 
 
-async def test_addresses_that_are_nobodys_business_are_refused(program: Program) -> None:
+async def test_urls_of_private_addresses_and_unknown_hosts_are_refused(program: Program) -> None:
     for url in ADDRESSES:
         assert (await refusal(program, url))["code"] in ("host_refused", "invalid"), url
         _, saved = await program.post(
@@ -129,7 +128,7 @@ async def test_files_that_could_run_code_are_refused(program: Program, alone: Al
     assert alone.models.seen == []
 
 
-async def test_no_line_of_the_log_begins_with_what_somebody_else_wrote(program: Program, alone: Alone) -> None:
+async def test_no_line_of_the_log_can_be_forged(program: Program, alone: Alone) -> None:
     forged = "x\n[forged] a line\r\n[forged] another"
     secret = "sesame-open"  # noqa: S105 - a test's own
     tabs = ScriptedTabs(program)
@@ -146,8 +145,8 @@ async def test_no_line_of_the_log_begins_with_what_somebody_else_wrote(program: 
     await until(over, "the end of the download", PATIENCE)
     await program.post("webui_response", {"request_id": forged, "client_id": forged, "response": {}})
     await tabs.close()
-    told = alone.logged()
+    logged = alone.logged()
     # It did reach the log, three times.
-    assert told.count("too late") == 2 and "is not remembered" in told
-    assert [line for line in told.splitlines() if line.startswith("[forged]")] == []
-    assert secret not in told
+    assert logged.count("too late") == 2 and "is not remembered" in logged
+    assert [line for line in logged.splitlines() if line.startswith("[forged]")] == []
+    assert secret not in logged

@@ -1,5 +1,5 @@
-"""Names that somebody hostile would give wherever a name can become a path, and links planted where files are
-written, on a running ComfyUI: nothing is made or changed outside the folders that are for it."""
+"""Hostile names wherever a name can become a path, and links where files are written, on a running ComfyUI: nothing is
+created or changed outside the intended directories."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def scripted(program: Program) -> AsyncIterator[FakeTab]:
-    """A tab that a test plays itself."""
+    """A scripted tab."""
     tabs = ScriptedTabs(program)
     yield await tabs()
     await tabs.close()
@@ -96,7 +96,7 @@ async def scripted(program: Program) -> AsyncIterator[FakeTab]:
 
 
 async def refused(program: Program, command: str, body: Any, *codes: str) -> None:
-    """Ask what must be refused with one of these codes."""
+    """Send a request that must be refused with one of these codes."""
     _, envelope = await program.post(command, body)
     assert (envelope["status"], envelope.get("code") in codes) == ("error", True), (command, body, envelope)
 
@@ -124,7 +124,7 @@ async def test_no_name_of_a_model_that_leads_away_is_fetched_saved_or_asked_for(
     assert alone.models.seen == []
 
 
-async def test_a_workflow_that_names_its_models_so_gets_none_of_them(program: Program, alone: Alone) -> None:
+async def test_a_workflow_with_hostile_model_names_gets_none_of_them(program: Program, alone: Alone) -> None:
     alone.models.offer("/x.safetensors", model_bytes(SIZE))
     nodes = []
     for number, name in enumerate([*MODELS, "x.safetensors"]):
@@ -278,7 +278,7 @@ async def test_a_file_of_the_server_is_to_be_had_as_a_model_only_if_it_is_one(
 
 
 @pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirect=True, scope="session")
-async def test_no_name_that_a_page_is_told_makes_a_file_outside_the_persons_own(tab: Tab) -> None:
+async def test_no_name_sent_to_a_page_creates_a_file_outside_the_persons_workflows(tab: Tab) -> None:
     disk = Disk(tab.comfy.base, kept=("user/default", "user/comfyui.db", "comfyui.log", "temp"))
     async with Program(tab.comfy) as program:
         for name in AWAY:

@@ -1,4 +1,4 @@
-"""What one bad file, host or program costs the others on a real ComfyUI: nothing, which is bounded itself."""
+"""On a real ComfyUI one bad file, host or program is bounded and does not affect the others."""
 
 from __future__ import annotations
 
@@ -69,20 +69,20 @@ async def tab(new_tab: ScriptedTabs) -> FakeTab:
 
 
 async def asked_by(tab: FakeTab, command: str, **data: Any) -> dict[str, Any]:
-    """What the person at a tab is answered."""
+    """Send a request as the person at a tab and return the response."""
     await tab.ws.send_json({"type": "request", "id": command, "command": command, "data": data})
     return await tab.next("response")
 
 
 async def connected(program: Program, **hello: Any) -> tuple[Any, dict[str, Any]]:
-    """A websocket that has said hello, and what it was told."""
+    """Open a websocket, say hello, and return it with the first frame."""
     ws = await program.http.ws_connect(program.url("/uiapi/ws"))
     await ws.send_json({"type": "hello", "protocol": 1, **hello})
     return ws, await ws.receive_json(timeout=PATIENCE)
 
 
 def table(name: str, url: str) -> dict[str, Any]:
-    """What begins the download of a model that a workflow needs."""
+    """Return the parameters that start the download of a model that a workflow needs."""
     node = {"id": 1, "type": "LoraLoaderModelOnly", "widgets_values": [name, 1]}
     model = {"url": url, "ckpt_type": "loras"}
     return {"download_table": {name: model}, "workflow": {"nodes": [node], "links": []}}
@@ -92,11 +92,11 @@ def table(name: str, url: str) -> dict[str, Any]:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process has."""
+    """Return the resident memory of a process in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def test_files_whose_header_is_as_long_as_may_be_leave_no_memory_taken(program: Program, alone: Alone) -> None:
+async def test_files_with_a_header_of_maximum_length_leave_no_memory_taken(program: Program, alone: Alone) -> None:
     header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'.ljust(MAX_HEADER - 1) + b"}"
     bomb = MAX_HEADER.to_bytes(8, "little") + header + b"two"
 
@@ -132,7 +132,7 @@ async def test_a_file_of_the_server_is_no_onnx_model_for_a_right_byte_at_its_beg
 # -- bad hosts ------------------------------------------------------------------------------------------------------
 
 
-async def test_hosts_that_are_silent_or_busy_keep_no_other_from_its_turn(program: Program, alone: Alone) -> None:
+async def test_silent_or_busy_hosts_do_not_delay_other_downloads(program: Program, alone: Alone) -> None:
     alone.models.offer("/first.safetensors", model_bytes(SIZE))
     assert (await program.post("download_model", alone.models.wanted("first.safetensors")))[1]["status"] == "success"
     # A silent one is given half a second instead of half a minute.
@@ -174,7 +174,7 @@ async def test_no_numeric_spelling_of_a_private_address_can_be_allowed_or_asked_
         assert envelope.get("code") == "host_refused", (host, envelope)
 
 
-async def test_what_lets_somebody_in_is_sent_to_its_host_and_neither_kept_nor_answered(
+async def test_credentials_are_sent_to_their_host_and_neither_stored_nor_returned(
     program: Program, alone: Alone, new_tab: ScriptedTabs
 ) -> None:
     query = "&".join(["download=true", *(f"{key}={SECRET}-{key}" for key in CREDENTIALS)])
@@ -231,7 +231,9 @@ async def test_a_get_as_a_browser_sends_it_raises_no_question(program: Program, 
         assert (await asked_by(tab, "panel_decide", rules={"read": "allow"}))["status"] == "ok"
 
 
-async def test_a_program_that_sends_keys_without_end_locks_no_other_program_out(program: Program, tab: FakeTab) -> None:
+async def test_a_program_that_sends_endless_idempotency_keys_does_not_block_other_programs(
+    program: Program, tab: FakeTab
+) -> None:
     slider, _ = await connected(program, role="client", name="slider")
     other, _ = await connected(program, role="client", name="other")
     number = 0
@@ -243,7 +245,7 @@ async def test_a_program_that_sends_keys_without_end_locks_no_other_program_out(
         await ws.send_json({"type": "request", "id": number, "command": command, "data": data})
 
     async def keyed(ws: Any, key: str) -> dict[str, Any]:
-        """Ask what the tab answers at once."""
+        """Send a request that the tab answers at once."""
         await ask(ws, "undo", key)
         return dict(await ws.receive_json(timeout=PATIENCE))
 
@@ -298,30 +300,30 @@ async def test_a_change_reaches_the_sockets_that_subscribed_to_as_much_as_they_m
         await ws.close()
 
 
-async def test_a_thousand_that_call_themselves_tabs_are_bounded_over_both_transports_and_others_are_served(
+async def test_a_thousand_connections_as_tabs_are_bounded_over_both_transports_and_others_are_served(
     program: Program, tab: FakeTab
 ) -> None:
     opened: list[Any] = []
     key = await program.page_key()
 
     async def pose(**more: Any) -> str:
-        ws, told = await connected(program, role="webui", capabilities=["panel", "watch"], **more)
-        if told["type"] == "welcome":
+        ws, first = await connected(program, role="webui", capabilities=["panel", "watch"], **more)
+        if first["type"] == "welcome":
             opened.append(ws)
         else:
             await ws.close()
-        return str(told.get("code", told["type"]))
+        return str(first.get("code", first["type"]))
 
     async def ready() -> tuple[int, Any]:
         status, envelope = await program.post("webui_ready", {"client_id": -1, "browserInfo": {"browser": "x"}})
         return status, envelope.get("code", envelope.get("client_id"))
 
-    told: Counter[str] = Counter()
+    answers: Counter[str] = Counter()
     assert await asyncio.gather(*(pose() for _ in range(50))) == ["wrong_page"] * 50
     for _ in range(20):
-        told.update(await asyncio.gather(*(pose(page_key=key) for _ in range(50))))
+        answers.update(await asyncio.gather(*(pose(page_key=key) for _ in range(50))))
         assert await program.ok("get_fields", READ) == {"a.b": 1}
-    assert told == {"welcome": MAX_TABS - 1, "too_many": 1000 - MAX_TABS + 1}
+    assert answers == {"welcome": MAX_TABS - 1, "too_many": 1000 - MAX_TABS + 1}
     assert await ready() == (429, "too_many")
     assert len((await program.get("webuis"))[1]["response"]) == MAX_TABS
     await asyncio.gather(*(ws.close() for ws in opened))

@@ -1,4 +1,4 @@
-"""What one caller may have under way on a real ComfyUI: what is more is refused while others are served."""
+"""Limits of concurrent requests of one client on a real ComfyUI: more are refused while others are served."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from comfyui_uiapi.tests.harness.alone import Alone
 from comfyui_uiapi.tests.harness.browser.tab import until
 from comfyui_uiapi.tests.harness.program import PATIENCE, Program
 
-# More than may be under way.
+# Requests beyond the limit.
 SURPLUS = 5
 HEAD = "POST /uiapi/get_workflow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 WAITING = json.dumps({"wait_for_webui": True, "timeout": 2 * PATIENCE})
@@ -23,7 +23,7 @@ WAITING = json.dumps({"wait_for_webui": True, "timeout": 2 * PATIENCE})
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def program(alone: Alone) -> AsyncIterator[Program]:
-    """A program; nothing is under way before and after."""
+    """A program; no request is in progress before and after."""
     alone.listen()
     async with Program(alone.comfy) as asking:
         await idle(asking)
@@ -43,11 +43,11 @@ async def idle(program: Program) -> None:
 
 async def waiting(program: Program) -> int:
     """How many requests wait for a tab."""
-    # Who has too much under way is not even told this.
+    # At the limit this request is refused as well.
     return int((await program.get("connection_status"))[1].get("pending_requests", -1))
 
 
-async def test_a_socket_may_have_4096_requests_under_way_and_others_are_served(program: Program) -> None:
+async def test_a_socket_may_have_4096_concurrent_requests_and_others_are_served(program: Program) -> None:
     (greedy, _), other = await program.raw_socket(), await program.socket()
 
     async def ask(number: int) -> None:
@@ -75,7 +75,7 @@ async def test_a_socket_may_have_4096_requests_under_way_and_others_are_served(p
     await greedy.close()
 
 
-async def test_an_address_may_have_4096_requests_under_way_over_http_and_others_are_served(program: Program) -> None:
+async def test_an_address_may_have_4096_concurrent_http_requests_and_others_are_served(program: Program) -> None:
     connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def ask(request: str, own: str = "127.0.0.1") -> asyncio.StreamReader:
@@ -107,7 +107,7 @@ async def test_an_address_may_have_4096_requests_under_way_over_http_and_others_
             writer.transport.abort()
 
 
-async def test_an_address_may_have_512_megabytes_of_bodies_under_way(program: Program) -> None:
+async def test_an_address_may_send_512_megabytes_of_bodies_at_once(program: Program) -> None:
     assert MAX_BYTES == 8 * MAX_FRAME
     # Eight bodies stay below it, and the beginning of another goes beyond.
     sent, more, length = 63 * 2**20, 16 * 2**20, MAX_FRAME - 1
@@ -115,7 +115,7 @@ async def test_an_address_may_have_512_megabytes_of_bodies_under_way(program: Pr
     writers: list[asyncio.StreamWriter] = []
 
     async def send(amount: int) -> asyncio.Task[bytes]:
-        """So much of a body of that length, which then does not go on; how it is answered."""
+        """Send the first `amount` bytes of a body and return the task that reads the response."""
         reader, writer = await asyncio.open_connection("127.0.0.1", program.comfy.port)
         writers.append(writer)
         writer.write(f"{HEAD}Content-Length: {length}\r\n\r\n".encode())

@@ -1,5 +1,5 @@
-"""The person's rules on a running ComfyUI: damage opens nothing, each request needs all that it makes use of, and who
-has no key of the server's pages decides nothing."""
+"""The person's rules on a running ComfyUI: a damaged file permits nothing, a request needs permission for everything
+it uses, and only pages with the page key may decide."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
 
 
 class Person:
-    """Somebody at a tab with a panel, which a test plays."""
+    """A person at a scripted tab with a panel."""
 
     def __init__(self, tab: FakeTab) -> None:
         self.tab = tab
@@ -88,11 +88,11 @@ def rules_of(comfy: ComfyProcess) -> Path:
 
 
 async def code(program: Program, command: str, body: Any) -> str:
-    """The code that a command is refused with."""
+    """Return the code that a command is refused with."""
     return str((await program.post(command, body))[1].get("code"))
 
 
-async def holds_until_somebody_decides(program: Program, content: bytes) -> None:
+async def pauses_until_the_person_decides(program: Program, content: bytes) -> None:
     """Programs are paused over this file, which is kept under its date, and the panel says why until it is decided."""
     comfy = program.comfy
     assert await code(program, "set_fields", WRITE) == "paused"
@@ -121,17 +121,17 @@ async def test_a_comfyui_that_starts_with_cut_off_rules_starts_paused(
     rules.parent.mkdir(parents=True)
     rules.write_bytes(DAMAGED["truncated"])
     async with Program(await asyncio.to_thread(new_comfy)) as program:
-        await holds_until_somebody_decides(program, DAMAGED["truncated"])
+        await pauses_until_the_person_decides(program, DAMAGED["truncated"])
 
 
 @pytest.mark.parametrize("what", [what for what in DAMAGED if what != "truncated"])
-async def test_damaged_rules_pause_programs_until_somebody_decides(program: Program, what: str) -> None:
+async def test_damaged_rules_pause_programs_until_the_person_decides(program: Program, what: str) -> None:
     rules = rules_of(program.comfy)
     rules.parent.mkdir(parents=True, exist_ok=True)
     rules.write_bytes(DAMAGED[what])
     # As at a start, which takes many seconds.
     await program.comfy_post("/read_rules")
-    await holds_until_somebody_decides(program, DAMAGED[what])
+    await pauses_until_the_person_decides(program, DAMAGED[what])
 
 
 # -- requests that make use of several kinds ------------------------------------------------------------------------
@@ -161,7 +161,7 @@ async def test_damaged_rules_pause_programs_until_somebody_decides(program: Prog
         ("run", [("run", WRITE), ("execute", {})]),
     ],
 )
-async def test_what_is_refused_is_not_done_as_part_of_something_else_either(
+async def test_a_refused_kind_is_not_done_as_part_of_another_request_either(
     program: Program, person: Person, kind: str, requests: list[tuple[str, dict[str, Any]]]
 ) -> None:
     await person.decide(rules={kind: "refuse"})
@@ -172,7 +172,9 @@ async def test_what_is_refused_is_not_done_as_part_of_something_else_either(
     assert person.reached() == []
 
 
-async def test_no_host_is_asked_while_downloads_are_refused(program: Program, person: Person, alone: Alone) -> None:
+async def test_no_request_goes_to_a_host_while_downloads_are_refused(
+    program: Program, person: Person, alone: Alone
+) -> None:
     await person.decide(rules={"download": "refuse"})
     alone.models.offer("/x.safetensors", model_bytes(1000))
     model = {"url": alone.models.url("/x.safetensors"), "ckpt_type": "loras"}

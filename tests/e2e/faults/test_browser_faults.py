@@ -1,4 +1,4 @@
-"""Faults on the real stack: browsers that die, freeze, reload and double, and a ComfyUI that restarts under them."""
+"""Browser faults on the real stack: killed, frozen, reloaded and duplicated pages, and a restarted ComfyUI."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from comfyui_uiapi.tests.harness.workflows import endless, picture, write_upscal
 
 NewChromium = Callable[[], Awaitable[Chromium]]
 
-# Seconds within which whoever waits for a killed browser is told.
+# Seconds within which requests to a killed browser are answered.
 TOLD_WITHIN = 1.0
-# A page on which nothing but the real transport runs, so that it loads fast enough to be loaded often.
+# A page that runs only the real transport, so that it loads fast.
 LIGHT_PAGE = f"""async () => {{
     const {{createTransport}} = await import('/extensions/{PACKAGE_NAME}/connection/transport.js')
     const nothing = () => null
@@ -73,7 +73,7 @@ def envelope_of(answer: Any) -> dict[str, Any]:
 # -- browsers that go -----------------------------------------------------------------------------------------------
 
 
-async def test_when_the_browser_is_killed_what_it_owes_is_answered_and_comfyuis_run_goes_on(
+async def test_when_the_browser_is_killed_its_requests_are_answered_and_the_run_continues(
     program: Program, new_chromium: NewChromium
 ) -> None:
     chromium = await new_chromium()

@@ -1,4 +1,4 @@
-"""The faults of downloads on a real ComfyUI, from a host on loopback that cuts, lies, refuses and changes its mind."""
+"""Download faults on a real ComfyUI: cut connections, wrong lengths and hashes, refusals, and files that change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "x.safetensors"
 PATH = f"/{NAME}"
 PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>" * 20
 SAID = b'{"error": "sign in"}' * 20
-# What signs an address; neither it nor a token is anybody's business.
+# The signature of a URL; neither it nor a token may be logged.
 SIGNATURE = "X-Amz-Signature=0123456789abcdef"
 
 
@@ -37,14 +37,14 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
 
 
 async def fetch(program: Program, host: Host, **model: Any) -> tuple[int, dict[str, Any]]:
-    """Have the model of that host fetched, its right SHA256 known unless `model` says otherwise."""
+    """Download the model of that host, with its SHA-256 unless `model` overrides it."""
     wanted = host.wanted(NAME)
     wanted["model_def"].update(model)
     return await program.post("download_model", wanted)
 
 
 async def fetched(program: Program, alone: Alone, **model: Any) -> None:
-    """The same, which must succeed with exactly the right bytes."""
+    """Download the model, which must succeed with exactly the right bytes."""
     status, envelope = await fetch(program, alone.models, **model)
     assert (status, envelope["status"]) == (200, "success"), envelope
     assert alone.landed() == [NAME]
@@ -52,7 +52,7 @@ async def fetched(program: Program, alone: Alone, **model: Any) -> None:
 
 
 async def failed(program: Program, alone: Alone, code: str, **model: Any) -> dict[str, Any]:
-    """The same, which must fail with that code, and of which nothing is left; the envelope."""
+    """Download the model, which must fail with that code and leave no file; return the envelope."""
     _, envelope = await fetch(program, alone.models, **model)
     assert (envelope["status"], envelope.get("code")) == ("error", code), envelope
     assert alone.landed() == []
@@ -142,7 +142,7 @@ async def test_a_page_or_json_with_a_200_is_an_error_that_says_so_and_nothing_la
 # -- hosts that refuse ----------------------------------------------------------------------------------------------
 
 
-async def test_not_now_is_waited_for_as_long_as_the_host_says_and_tried_again(program: Program, alone: Alone) -> None:
+async def test_a_busy_host_is_retried_after_the_time_it_asks_for(program: Program, alone: Alone) -> None:
     asked: list[float] = []
     wait = 2
     refusals: list[Any] = [(429, {"Retry-After": str(wait)}), 503]
@@ -252,7 +252,7 @@ async def test_a_download_that_is_cancelled_leaves_nothing(program: Program, alo
 
 
 def hub_file(alone: Alone, data: bytes) -> None:
-    """A file as Hugging Face has it: its own address answers headers, the bytes are on another host."""
+    """Offer a file as Hugging Face does: headers at its own URL, the bytes on another host."""
     headers = {
         "X-Repo-Commit": "c" * 40,
         "X-Linked-Etag": f'"{sha256(data)}"',
@@ -264,7 +264,7 @@ def hub_file(alone: Alone, data: bytes) -> None:
 
 
 def civitai_file(alone: Alone, data: bytes) -> None:
-    """A file as CivitAI has it, likewise."""
+    """Offer a file as CivitAI does, likewise."""
     file = {"id": 1, "name": NAME, "type": "Model", "sizeKB": len(data) / 1024, "primary": True}
     version = {"id": 7, "files": [{**file, "hashes": {"SHA256": sha256(data)}}]}
     alone.civitai.offer("/api/v1/model-versions/7", json.dumps(version).encode(), content_type="application/json")

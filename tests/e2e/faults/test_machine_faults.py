@@ -1,5 +1,5 @@
-"""What befalls the machine under a real ComfyUI: a full disk, a clock that is set, a second ComfyUI on the same models,
-a reader that stalls and callers that vanish."""
+"""Faults of the machine under a real ComfyUI: a full disk, a changed clock, a second ComfyUI on the same models,
+stalled readers and vanished clients."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def small_disks(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Take all the room that is left; the file that does."""
+    """Fill the disk and return the file that does."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
         for piece in (1 << 20, 1 << 12):
@@ -89,7 +89,7 @@ def fill(folder: Path) -> Path:
     return filler
 
 
-async def test_a_full_disk_is_said_before_a_byte_comes_and_takes_no_room_from_what_is_under_way(
+async def test_a_full_disk_is_reported_before_the_transfer_and_leaves_space_for_running_downloads(
     small_disks: Path, host: Host
 ) -> None:
     host.offer("/large.safetensors", model_bytes(40 << 20))
@@ -106,7 +106,7 @@ async def test_a_full_disk_is_said_before_a_byte_comes_and_takes_no_room_from_wh
             assert (await fetching)[1]["status"] == "success"
             assert (loras(comfy) / NAME).read_bytes() == host.answers[f"/{NAME}"].data
 
-            # A host that does not tell a file's length has it fill the disk, however much was free at first.
+            # If the host does not send the file's length, the download fills the disk.
             filler.unlink()
             host.offer("/long.safetensors", model_bytes(SIZE, 3), rate=4e6, ranges=False, framing="close")
             growing = program.spawn(program.post("download_model", host.wanted("long.safetensors")))
@@ -126,7 +126,7 @@ async def test_a_full_disk_is_said_before_a_byte_comes_and_takes_no_room_from_wh
             assert sorted(path.name for path in loras(comfy).iterdir()) == [filler.name, NAME]
 
 
-async def test_a_save_on_a_full_disk_is_an_error_and_what_was_saved_stays(small_disks: Path) -> None:
+async def test_a_save_on_a_full_disk_is_an_error_and_earlier_saves_stay(small_disks: Path) -> None:
     def address(name: str) -> dict[str, Any]:
         url = f"https://huggingface.co/a/b/resolve/main/{name}"
         return {"model_name": name, "url": url, "model_type": "loras"}
@@ -259,8 +259,8 @@ def comfy(new_comfy: New) -> ComfyProcess:
     return new_comfy()
 
 
-async def test_a_reader_that_stalls_is_let_go_and_nobody_else_notices(comfy: ComfyProcess) -> None:
-    # What it asks for comes back as long as it was asked.
+async def test_a_stalled_reader_is_dropped_and_others_are_served(comfy: ComfyProcess) -> None:
+    # The answer is as long as the request.
     prompt = {"1": {"class_type": "n" * (1 << 20), "inputs": {}}}
     async with Program(comfy) as other, Program(comfy) as stalled:
         assert (await other.get("connection_status"))[0] == 200
@@ -281,7 +281,7 @@ async def test_a_reader_that_stalls_is_let_go_and_nobody_else_notices(comfy: Com
         await no_more_than(comfy, before)
 
 
-# Programs with a websocket each, which stop dead: their machine still takes what is sent to them and answers nothing.
+# Programs with a websocket each that freeze: their machine still receives data, but they never answer.
 FROZEN = """
 import asyncio, os, signal, sys
 import aiohttp
@@ -301,7 +301,7 @@ asyncio.run(main())
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def frozen(comfy: ComfyProcess) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Starts them, and comes back once they are frozen."""
+    """Starts the programs and returns when they are frozen."""
     started: list[asyncio.subprocess.Process] = []
 
     async def start() -> None:
@@ -343,7 +343,7 @@ async def test_callers_that_vanish_leave_nothing_behind(
         writer.close()
 
 
-# A disk on which whatever is to be safe takes its time.
+# A disk on which fsync is slow.
 SLOW_DISK = """
 import os, time
 
@@ -358,9 +358,7 @@ os.fsync = fsync
 """
 
 
-async def test_a_download_whose_caller_leaves_before_it_began_does_not_stay_for_ever(
-    host: Host, tmp_path: Path
-) -> None:
+async def test_a_download_whose_client_leaves_before_it_starts_ends(host: Host, tmp_path: Path) -> None:
     comfy = ComfyProcess(tmp_path / "comfy", env={"UIAPI_ALLOWED_HOSTS": host.authority})
     (comfy.base / "custom_nodes" / "slow_disk.py").write_text(SLOW_DISK)
     with comfy:

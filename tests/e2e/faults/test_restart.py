@@ -1,4 +1,4 @@
-"""ComfyUI is stopped and started again under a tab, programs and a download: nobody hangs, nothing is lost."""
+"""ComfyUI is stopped and started again under a tab, programs and a download: none hangs, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ADDED, BACK_WITHIN = 2.0, 15.0
 # Seconds for a process to end on a machine with much else to do.
 ENDS = 60.0
 SIZE = 24 << 20
-# What an end that is not clean writes to the log.
+# Log messages of an unclean shutdown.
 SIGNS = ("Traceback", "was destroyed", "Unclosed", "never awaited", "never retrieved", "ResourceWarning")
 MODEL = "slow.safetensors"
 BUSY = "() => void setTimeout(() => { for (const now = Date.now(); Date.now() < now + 5e3;); })"
@@ -108,7 +108,7 @@ async def bare_seconds(tmp_path: Path, number: signal.Signals) -> float:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-async def test_a_stop_answers_everybody_and_after_a_restart_everything_goes_on(
+async def test_a_stop_answers_all_requests_and_after_a_restart_everything_continues(
     comfy: ComfyProcess,
     host: Host,
     open_tab: Callable[..., Awaitable[Tab]],
@@ -132,13 +132,13 @@ async def test_a_stop_answers_everybody_and_after_a_restart_everything_goes_on(
         began = time.monotonic()
         ending = program.spawn(seconds_to_end(comfy, number))
         answers = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
-        told = time.monotonic() - began
+        answered = time.monotonic() - began
         envelopes = [answer[1] if isinstance(answer, tuple) else answer for answer in answers]
         gone = "client_disconnected"
         assert [envelope["code"] for envelope in envelopes] == [gone, "cancelled", gone]
         assert (await bare.receive(timeout=PATIENCE)).data == 1001
         took = await ending
-        assert told < ADDED
+        assert answered < ADDED
         assert took < await bare_seconds(tmp_path, number) + ADDED
         log = comfy.log_text()
         assert ("Stopped server" in log) is (number is signal.SIGINT)
@@ -158,12 +158,12 @@ async def back(comfy: ComfyProcess, tab: Tab, client: AsyncClient, heard: list[A
     assert await tab.wait_connected(set()) == tab.webui
     assert await client.get("Canvas.width") == 88
 
-    async def told() -> bool:
+    async def received() -> bool:
         await client.set({"Canvas.height": 40 + len(heard) + int(10 * time.monotonic()) % 100})
         return bool(heard)
 
     heard.clear()
-    await until(told, "the program's events", PATIENCE)
+    await until(received, "the program's events", PATIENCE)
     assert time.monotonic() - answers < BACK_WITHIN
     # Chromium itself reports every try that met no server.
     tab.errors[:] = [error for error in tab.errors if "ERR_CONNECTION_" not in error]

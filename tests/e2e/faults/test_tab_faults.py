@@ -1,5 +1,5 @@
-"""The bridge's faults on a real ComfyUI, with tabs that a test plays itself, since no real page can be made to
-misbehave so: answers late, twice, wrongly and from strangers, and peers that come back, leave and send nonsense."""
+"""Faults of scripted tabs on a real ComfyUI: late, double and wrong responses, responses from other peers, reconnects,
+disconnects and invalid frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from comfyui_uiapi.tests.harness.program import PATIENCE, Program
 from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs, pending
 
 READ = {"fields": ["a.b"]}
-# Seconds that a request may take which is meant to run out of time.
+# The timeout of requests that are meant to time out.
 SHORT = 0.1
 
 
@@ -42,7 +42,7 @@ async def new_tab(program: Program) -> AsyncIterator[ScriptedTabs]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def tab(new_tab: ScriptedTabs) -> FakeTab:
-    """A tab that answers nothing until it is told to."""
+    """A tab that answers nothing until the test sets an answer."""
     return await new_tab()
 
 
@@ -148,7 +148,9 @@ async def test_a_tab_that_is_back_before_its_old_socket_closes_keeps_the_new_one
     assert (listed["id"], listed["is_main"]) == (new.client_id, True)
 
 
-async def test_when_the_caller_goes_away_the_tab_is_told_and_nothing_is_pending(program: Program, tab: FakeTab) -> None:
+async def test_when_the_client_disconnects_the_tab_gets_a_cancel_and_nothing_is_pending(
+    program: Program, tab: FakeTab
+) -> None:
     async with Program(program.comfy) as leaving:
         socket = await leaving.socket()
         socket.start("get_fields", {**READ, "timeout": PATIENCE})
@@ -201,7 +203,7 @@ async def test_a_caller_that_leaves_in_the_middle_of_a_body_is_no_defect_in_the_
     "frame",
     ["no json", "[7]", "7", "null", "{}", '{"type": "nonsense"}', '{"type": "event", "event": "x", "data": {}}'],
 )
-async def test_nonsense_from_a_tab_gets_an_error_and_the_tab_goes_on(
+async def test_invalid_frames_of_a_tab_are_refused_and_the_tab_stays_connected(
     program: Program, tab: FakeTab, frame: str
 ) -> None:
     asked = program.spawn(program.ok("get_fields", READ))
@@ -238,7 +240,7 @@ async def test_unknown_and_ill_typed_parameters_are_a_422_and_nothing_is_sent(pr
     assert [request["command"] for request in tab.requests] == ["get_fields"]
 
 
-async def test_a_frame_over_the_limit_is_told_by_the_code_1009_and_ends_its_own_socket_alone(program: Program) -> None:
+async def test_a_frame_over_the_limit_closes_only_its_own_socket_with_code_1009(program: Program) -> None:
     other = await program.socket()
     reader, writer = await asyncio.open_connection("127.0.0.1", program.comfy.port)
     writer.write(
@@ -252,20 +254,20 @@ async def test_a_frame_over_the_limit_is_told_by_the_code_1009_and_ends_its_own_
     assert b'"welcome"' in await frame_of(reader)
     writer.write(bytes([0x81, 0x80 | 127]) + (MAX_FRAME + 1).to_bytes(8, "big") + bytes(4))
     # The server need not wait for all of it, and what it says is read while the rest is on its way.
-    told = program.spawn(frame_of(reader))
+    closed = program.spawn(frame_of(reader))
     for _ in range(MAX_FRAME // 2**20 + 1):
-        if told.done():
+        if closed.done():
             break
         writer.write(b" " * 2**20)
-        await asyncio.wait({told, program.spawn(writer.drain())}, return_when=asyncio.FIRST_COMPLETED)
-    closing = await asyncio.wait_for(told, PATIENCE)
+        await asyncio.wait({closed, program.spawn(writer.drain())}, return_when=asyncio.FIRST_COMPLETED)
+    closing = await asyncio.wait_for(closed, PATIENCE)
     assert int.from_bytes(closing[:2], "big") == 1009
     writer.close()
     assert (await other.request("webuis"))["status"] == "ok"
 
 
 async def frame_of(reader: asyncio.StreamReader) -> bytes:
-    """What the next frame of a server holds."""
+    """Return the payload of the server's next frame."""
     _, length = await reader.readexactly(2)
     if length >= 126:
         length = int.from_bytes(await reader.readexactly(2 if length == 126 else 8), "big")
@@ -310,7 +312,7 @@ async def test_a_hundred_and_a_thousand_reconnects_leave_no_descriptor_and_no_ta
 
 
 def cut(ws: aiohttp.ClientWebSocketResponse) -> None:
-    """End the connection under a websocket without a word."""
+    """Drop the connection of a websocket without a close frame."""
     connection = ws._conn
     assert connection is not None and connection.transport is not None
     connection.transport.abort()

@@ -26,7 +26,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
 
 
 class Stored:
-    """The file of the map, as it lies on the disk."""
+    """The file of the map on the disk."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -35,23 +35,23 @@ class Stored:
         return self.file.read_bytes()
 
     def cut_short(self) -> bytes:
-        """Take its end away, as a disk does that loses power; what is left."""
+        """Truncate the file, as a power failure may, and return the rest."""
         half = self.read()[:-20]
         self.file.write_bytes(half)
         return half
 
     def mark(self) -> tuple[int, ...]:
-        """What tells a file that was touched from one that was not."""
+        """Return what changes when the file is written."""
         seen = self.file.lstat()
         return seen.st_ino, seen.st_mtime_ns, seen.st_size
 
     def aside(self) -> Path:
-        """The one that was set aside."""
+        """Return the file that was set aside."""
         [found] = self.file.parent.glob(f"{self.file.name}.*")
         return found
 
     def beside(self) -> set[str]:
-        """The names of all that lies where it does."""
+        """Return the names of all files in its directory."""
         return {path.name for path in self.file.parent.iterdir()}
 
 
@@ -72,7 +72,7 @@ def stored(alone: Alone) -> Iterator[Stored]:
 
 
 def address(name: str) -> dict[str, str]:
-    """What a program sends to have an address remembered."""
+    """Return the parameters with which a program saves a URL."""
     return {"model_name": name, "url": f"{HOUSE}/{name}", "model_type": "loras"}
 
 
@@ -90,11 +90,11 @@ async def test_a_map_that_was_cut_short_is_set_aside_under_its_date_and_reported
     assert await addresses(program) == set()
     aside = stored.aside()
     assert Stored(aside).read() == half
-    told = re.fullmatch(r"model_urls\.json\.broken-(\d{8}-\d{6})-\d+", aside.name)
-    assert told is not None and before <= datetime.strptime(told[1], "%Y%m%d-%H%M%S") <= datetime.now()
+    match = re.fullmatch(r"model_urls\.json\.broken-(\d{8}-\d{6})-\d+", aside.name)
+    assert match is not None and before <= datetime.strptime(match[1], "%Y%m%d-%H%M%S") <= datetime.now()
     reported = [line for line in program.comfy.log_text().splitlines() if aside.name in line]
     assert len(reported) == 1 and "model_urls.json cannot be used (it is not valid JSON" in reported[0]
-    # What is saved from then on begins anew, and what was set aside stays.
+    # Later saves start a new map; the broken file stays.
     await program.ok("add_model_url", address("second.safetensors"))
     assert await addresses(program) == {"second.safetensors"}
     assert Stored(aside).read() == half
@@ -141,7 +141,7 @@ async def test_a_newer_or_unreadable_map_is_an_error_never_an_empty_map_and_stay
 
 async def test_fifty_saves_at_once_all_arrive(program: Program, stored: Stored) -> None:
     names = {f"{number}.safetensors" for number in range(50)}
-    # Over connections of their own and over one websocket, so that both doors are used at once.
+    # Over separate HTTP connections and one websocket at the same time.
     socket = await program.socket()
     asked = [
         socket.request("add_model_url", address(name)) if number % 2 else program.ok("add_model_url", address(name))

@@ -1,4 +1,4 @@
-"""The scaffolding itself: the real ComfyUI is whole, pages open empty, and nothing outlives who started it."""
+"""The test harness: the real ComfyUI is complete, pages open empty, and no process outlives its parent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wait_for(check: Callable[[], Any], seconds: float = 30.0) -> Any:
 
 
 def running() -> dict[int, int]:
-    """The group of every running process by its id; zombies that nobody has collected yet do not run."""
+    """The group of every running process by its id; zombies do not run."""
     groups = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -84,15 +84,17 @@ async def test_a_killed_chromium_leaves_no_process(new_chromium: Callable[[], Aw
 
 
 def test_a_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    told = tmp_path / "pid"
+    pid_file = tmp_path / "pid"
     program = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); import children\n"
         "child = children.start([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "open(sys.argv[2], 'w').write(str(child.pid) + '.'); time.sleep(600)"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program, Path(children.__file__).parent, told])  # noqa: S603
+    parent = subprocess.Popen([sys.executable, "-c", program, Path(children.__file__).parent, pid_file])  # noqa: S603
     try:
-        pid = int(wait_for(lambda: told.exists() and told.read_text().endswith(".") and told.read_text()[:-1]))
+        pid = int(
+            wait_for(lambda: pid_file.exists() and pid_file.read_text().endswith(".") and pid_file.read_text()[:-1])
+        )
         assert pid in running()
     finally:
         parent.send_signal(signal.SIGKILL)

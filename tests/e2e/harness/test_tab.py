@@ -1,4 +1,4 @@
-"""The tab that tests are handed: the only one, clean whatever was done in it before, and watched for our errors."""
+"""The `tab` fixture: the only tab, empty at the start of each test, and checked for errors of our scripts."""
 
 from __future__ import annotations
 

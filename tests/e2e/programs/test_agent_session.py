@@ -1,4 +1,4 @@
-"""An agent's whole session over `uiapi mcp`, spoken by the official MCP client, on a real ComfyUI with a real tab."""
+"""A whole agent session over `uiapi mcp` with the official MCP client, on a real ComfyUI with a real tab."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 
 
 def said(result: Any) -> Any:
-    """What a result says, decoded."""
+    """Return the decoded text of a result."""
     assert not result.is_error, result.content
     return json.loads(result.content[0].text)
 
@@ -50,8 +50,8 @@ async def test_an_agent_reads_edits_runs_and_sees(tab: Tab, tmp_path: Path) -> N
         assert stale.is_error and stale.content[0].text.startswith("revision_changed")
 
         run: Any = await agent.call_tool("run", {"fields": [["Paper.color", 0x00FF00]]})
-        told, picture = run.content
-        assert json.loads(told.text)["files"][0]["title"] == "Result" and picture.mime_type == "image/png"
+        text, picture = run.content
+        assert json.loads(text.text)["files"][0]["title"] == "Result" and picture.mime_type == "image/png"
         image = Image.open(io.BytesIO(base64.b64decode(picture.data)))
         assert image.size == (48, 32) and image.getpixel((0, 0)) == (255, 0, 255)
 

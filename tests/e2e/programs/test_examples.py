@@ -22,7 +22,7 @@ from PIL import Image
 from uiapi import Client, UiapiError  # isort: skip
 from comfyui_uiapi.client.examples import animation, blender_uiapi, slider, sweep, touchdesigner_uiapi  # isort: skip
 
-# One frontend: what differs between them is not what the examples show.
+# One frontend: the examples do not depend on its version.
 pytestmark = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirect=True, scope="session")
 
 INVERT = {
@@ -40,7 +40,7 @@ Run = Callable[..., Awaitable[str]]
 
 @pytest.fixture
 def run(tab: Tab, tmp_path: Path) -> Run:
-    """Run a program in a folder of its own; answers what it printed."""
+    """Run a program in its own directory and return its output."""
 
     async def start(*words: str | Path) -> str:
         done = await asyncio.to_thread(
@@ -144,7 +144,7 @@ async def invert(tab: Tab) -> Tab:
     return tab
 
 
-async def test_a_picture_of_blenders_comes_back_inverted_and_the_right_way_up(invert: Tab) -> None:
+async def test_a_blender_picture_returns_inverted_and_the_right_way_up(invert: Tab) -> None:
     height, across = 3, 5
     pixels = numpy.zeros((height, across, 4), numpy.float32)
     # Blender's first row is the lowest.
@@ -158,7 +158,7 @@ async def test_a_picture_of_blenders_comes_back_inverted_and_the_right_way_up(in
     assert back[0, 0].tolist() == [0, 1, 1, 1] and back[-1, 0].tolist() == [1, 1, 1, 1]
 
 
-async def test_touchdesigner_shows_the_result_once_it_is_there_and_never_waits(invert: Tab) -> None:
+async def test_touchdesigner_shows_the_result_when_it_is_ready_and_never_blocks(invert: Tab) -> None:
     shown: list[Any] = []
     errors: list[str] = []
     picture = numpy.zeros((2, 3, 4), numpy.float32)

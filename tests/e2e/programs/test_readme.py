@@ -23,7 +23,7 @@ from comfyui_uiapi.tests.harness.comfy import ComfyProcess, free_port
 from comfyui_uiapi.tests.harness.documents import DOCS, PAGES, Page
 from comfyui_uiapi.tests.tools import build
 
-# What has a test of its own below.
+# Commands with their own test below.
 DEV = [*dict.fromkeys(line for page in PAGES for line in page.lines if line.startswith("python3 dev.py"))]
 PROJECT = tomllib.loads((build.ROOT / "pyproject.toml").read_text())["project"]
 START = "python main.py --listen"
@@ -32,7 +32,7 @@ one_frontend = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirec
 
 
 def run(command: list[Any] | str, folder: Path, env: dict[str, str], seconds: float = 120) -> str:
-    """What a program printed; it has to end well."""
+    """Run a program, which must succeed, and return its output."""
     words = ["sh", "-e", "-c", command] if isinstance(command, str) else command
     done = subprocess.run(  # noqa: S603 - the documentation's own words
         words, cwd=folder, env=env, capture_output=True, text=True, timeout=seconds, check=False
@@ -63,7 +63,7 @@ exec "{sys.executable}" -m pip "$@" --dry-run --no-build-isolation --quiet"""
         # It looks the package up in ComfyUI's registry.
         "comfy": f'[ "$*" = "node install {PROJECT["name"]}" ]',
         "node": f'exec "{node}" "$@"',
-        # By itself curl is content with whatever it is answered.
+        # Without it curl succeeds on error responses too.
         "curl": f'case "$*" in *--fail*) ;; *) set -- --fail-with-body "$@" ;; esac\nexec {shutil.which("curl")} "$@"',
     }
     for name, text in shims.items():
@@ -80,7 +80,7 @@ exec "{sys.executable}" -m pip "$@" --dry-run --no-build-isolation --quiet"""
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what the commands name, where they name it."""
+    """A copy of the files that the commands name."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.txt"):
@@ -114,7 +114,7 @@ async def test_every_block_of_commands_works_after_the_one_before(
 
 
 def repository(checkout: Path) -> Path:
-    """The copy as something that can be cloned."""
+    """The copy as a repository that can be cloned."""
     for words in (["init"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-m", "x"]):
         run(["git", *words], checkout, {**os.environ})
     return checkout
@@ -143,7 +143,7 @@ def demo(line: str, env: dict[str, str]) -> None:
 
 
 def serve(line: str, env: dict[str, str]) -> None:
-    """It goes on until it is told to end; any free port will do."""
+    """`dev.py serve` runs until it is interrupted; any free port will do."""
     words = [sys.executable, *line.replace("8190", str(free_port())).split()[1:], "--no-browser"]
     with subprocess.Popen(words, cwd=build.ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None
@@ -152,17 +152,17 @@ def serve(line: str, env: dict[str, str]) -> None:
 
 
 def checked_elsewhere(line: str, env: dict[str, str]) -> None:
-    """What continuous integration runs by itself."""
+    """Continuous integration runs these commands itself."""
     assert line in (build.ROOT / ".ci/run").read_text().splitlines()
 
 
 def bench(line: str, env: dict[str, str]) -> None:
-    """Too long to be a test of its own; what it names is there."""
+    """The measurement exists; running it would take too long."""
     assert set(line.split()[3:]) <= set(runner.names())
 
 
 def collected(line: str, env: dict[str, str]) -> None:
-    """Too long for every run; the option is there, and what it is for."""
+    """The option exists; running it would take too long."""
     words = [*line.split()[1:], "--collect-only", "-q", "tests/e2e/wire/test_document_fuzz.py"]
     assert "test_whatever_is_sent" in run([sys.executable, *words], build.ROOT, env, 300)
 
@@ -174,8 +174,8 @@ def whole(line: str, env: dict[str, str]) -> None:
 def mutants(line: str, env: dict[str, str]) -> None:
     """Too long for every run, since each mistake runs the tests of a room; its options are there, and what it names."""
     words = line.split()
-    told = run([sys.executable, words[1], words[2], "--help"], build.ROOT, env)
-    assert (build.ROOT / words[3]).is_file() and words[4] in told
+    printed = run([sys.executable, words[1], words[2], "--help"], build.ROOT, env)
+    assert (build.ROOT / words[3]).is_file() and words[4] in printed
 
 
 WAYS: dict[str, Callable[[str, dict[str, str]], None]] = {

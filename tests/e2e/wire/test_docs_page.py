@@ -1,4 +1,4 @@
-"""The page of all commands, as a person sees it in the browser that ComfyUI is open in."""
+"""The documentation page of all commands, in a real browser."""
 
 from __future__ import annotations
 

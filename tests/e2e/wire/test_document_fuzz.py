@@ -1,4 +1,4 @@
-"""Whatever is sent to a running server is answered as its own document says, and soon.
+"""Random requests to a running server are answered as its OpenAPI document says, and in time.
 
 `python3 dev.py test --fuzz` sends ten thousand requests, each time others; without it a few of each kind, always the
 same.

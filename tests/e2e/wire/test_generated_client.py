@@ -1,4 +1,4 @@
-"""A client that a public generator makes from the document drives a real tab: the document says what is so."""
+"""A client generated from the OpenAPI document by a public generator drives a real tab."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 Call = Callable[..., Any]
 
-# Every channel of every pixel its own, so that neither rows nor colours can be mixed up.
+# All channels of all pixels differ, so that swapped rows or colours are noticed.
 GRADIENT = np.arange(6 * 10 * 3, dtype=np.uint8).reshape(6, 10, 3)
 
 

@@ -1,4 +1,4 @@
-"""Running the open graph: each program gets its own pictures, hears of its own run alone, and is told how it ended."""
+"""Running the open graph: each program gets its own pictures, only its own run's events, and how its run ended."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def idle(program: Program) -> bool:
 
 
 async def image(program: Program, output: dict[str, Any]) -> bytes:
-    """The file of one output, whichever way it came."""
+    """Return the file of one output, given as URL or base64."""
     return base64.b64decode(output["base64"]) if "base64" in output else await program.file(output["url"])
 
 
@@ -224,7 +224,7 @@ async def test_a_run_taken_out_of_the_queue_is_answered_while_another_goes_on(pr
     assert (await asyncio.wait_for(first, PATIENCE))[1]["details"]["prompt_id"] == running_id
 
 
-async def test_a_program_that_does_not_wait_long_enough_is_told_how_to_fetch_the_result(program: Program) -> None:
+async def test_a_run_timeout_says_how_to_fetch_the_result(program: Program) -> None:
     await program.ok("load_workflow", {"workflow": endless()})
     status, envelope = await program.post("run", {"timeout": 1.0})
     assert (status, envelope["code"]) == (504, "timeout")
@@ -248,8 +248,8 @@ async def test_the_program_that_asked_hears_of_its_run_step_by_step_and_nobody_e
     steps = [event["data"] for event in asking.events if event["event"] == "progress"]
     assert [(step["value"], step["max"], step["node"]) for step in steps] == [(n, 3, "3") for n in (1, 2, 3)]
     [output] = [event["data"] for event in asking.events if event["event"] == "output"]
-    told = [(file["filename"], file["type"]) for file in output["output"]["images"]]
-    assert told == [(file["filename"], file["type"]) for file in answer["response"]["outputs"]] and len(told) == 3
+    events = [(file["filename"], file["type"]) for file in output["output"]["images"]]
+    assert events == [(file["filename"], file["type"]) for file in answer["response"]["outputs"]] and len(events) == 3
     for file in answer["response"]["outputs"]:
         assert is_all(await image(program, file), GREEN)
     assert await _heard(other) == []

@@ -1,4 +1,4 @@
-"""A run that ComfyUI has is ComfyUI's, a batch keeps what is done, and every kind of output comes back."""
+"""A queued run does not depend on its tab, a batch keeps finished results, and every kind of output is returned."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Pages that speak only the second transport, in a real browser: ComfyUI's own /ws for requests, POST for answers.
+"""Pages that use only the second transport, in a real browser: ComfyUI's /ws for requests, POST for responses.
 
-Twice: a bare page that answers what it is told to, and the real frontend with this extension's commands behind a
+Twice: a bare page with scripted answers, and the real frontend with this extension's commands behind a
 loop for that transport, so that real graphs are served.
 """
 
@@ -87,11 +87,11 @@ export function createTransport({handle, info}) {
 
 
 async def open_bare_page(tab: Tab) -> int:
-    """Turn the tab into the bare page, the only one that is connected; answers its id."""
+    """Turn the tab into the bare page, the only connected one, and return its id."""
     await tab.page.goto(f"{tab.comfy.url}/system_stats")
     await tab.wait_gone()
     await tab.page.evaluate(
-        "answers => { window.answers = answers }", {name: told for name, (_, told) in CANNED.items()}
+        "answers => { window.answers = answers }", {name: answer for name, (_, answer) in CANNED.items()}
     )
     tab.webui = await tab.page.evaluate(BARE_PAGE)
     assert tab.webui is not None
@@ -102,11 +102,11 @@ async def test_a_bare_page_on_the_second_transport_serves_every_graph_route(prog
     webui = await open_bare_page(tab)
     [listed] = (await program.get("webuis"))[1]["response"]
     assert (listed["id"], listed["browser"], listed["transport"]) == (webui, "bare", "events")
-    for command, (body, told) in CANNED.items():
+    for command, (body, expected) in CANNED.items():
         status, envelope = await program.post(command, body)
         assert (status, envelope["status"]) == (200, "ok"), envelope
         answer = envelope.get("response", envelope)
-        assert {key: answer[key] for key in told} == told
+        assert {key: answer[key] for key in expected} == expected
     status, envelope = await program.post("clear_nonexistant_models")
     assert (status, envelope["cleared_count"]) == (200, 0)
     # The last one needs the open graph to know that there is nothing to clear.
@@ -115,7 +115,7 @@ async def test_a_bare_page_on_the_second_transport_serves_every_graph_route(prog
     assert (await socket.request("get_fields", {"fields": ["a.b"]}))["response"] == {"a.b": 1}
 
 
-async def test_when_a_bare_page_says_goodbye_what_it_owes_is_answered_at_once(program: Program, tab: Tab) -> None:
+async def test_when_a_bare_page_says_goodbye_its_requests_are_answered_at_once(program: Program, tab: Tab) -> None:
     await open_bare_page(tab)
     await tab.page.evaluate("window.answers = {}")
     asked = program.spawn(program.post("get_fields", {"fields": ["a.b"]}))
@@ -126,7 +126,7 @@ async def test_when_a_bare_page_says_goodbye_what_it_owes_is_answered_at_once(pr
     assert (await program.post("get_fields", {"fields": ["a.b"]}))[0] == 503
 
 
-async def test_when_a_bare_page_is_closed_what_it_owes_is_answered_within_a_second(program: Program, tab: Tab) -> None:
+async def test_when_a_bare_page_is_closed_its_requests_are_answered_within_a_second(program: Program, tab: Tab) -> None:
     await open_bare_page(tab)
     await tab.page.evaluate("window.answers = {}")
     asked = program.spawn(program.post("get_fields", {"fields": ["a.b"]}))
@@ -150,7 +150,7 @@ async def test_real_graphs_are_served_over_the_second_transport(program: Program
     assert (await program.ok("load_workflow", {"workflow": picture()}))["loaded"] is True
     assert await program.ok("get_fields", {"fields": ["Canvas.width"]}) == {"Canvas.width": 48}
     written = await program.ok("set_fields", {"fields": [["Canvas.width", 24], ["Canvas.color", BLUE]]})
-    assert {path: told["value"] for path, told in written.items()} == {"Canvas.width": 24, "Canvas.color": BLUE}
+    assert {path: field["value"] for path, field in written.items()} == {"Canvas.width": 24, "Canvas.color": BLUE}
     link = await program.ok("set_connection", {"field": ["Canvas.outputs[0]", "Result.inputs[0]"]})
     assert link["type"] == "IMAGE"
     assert [node["title"] for node in (await program.ok("query_fields"))["nodes"]] == ["Canvas", "Result"]

@@ -1,4 +1,4 @@
-"""The wire on the real stack: every route answers as designed, over HTTP and the websocket, also when it fails."""
+"""Every route on the real stack answers in the documented form, over HTTP and the websocket."""
 
 from __future__ import annotations
 
@@ -175,10 +175,10 @@ async def test_a_workflow_s_models_are_listed_planned_and_fetched(ask: Ask, prog
         assert status == 200
         return envelope if envelope["completed"] else None
 
-    told = await until(completed, "the download", PATIENCE)
+    finished = await until(completed, "the download", PATIENCE)
     progress = {"status": "success", "path": str(models / UPSCALER), "bytes": int, "total": int, "model_number": "1/1"}
     fits(
-        told,
+        finished,
         {
             "status": "completed",
             "completed": True,
@@ -191,7 +191,7 @@ async def test_a_workflow_s_models_are_listed_planned_and_fetched(ask: Ask, prog
         "download_status",
     )
     listed = (await program.get("downloads"))[1]["response"]["downloads"]
-    assert told["download_id"] in [run["download_id"] for run in listed]
+    assert finished["download_id"] in [run["download_id"] for run in listed]
     status, envelope = await program.get(f"model_status/{UPSCALER}")
     fits({"http": status, **envelope}, {"http": 200, "exists": True, "path": str(models / UPSCALER)}, "model_status")
     one = {"model_name": f"again-{UPSCALER}", "model_def": source}
@@ -201,7 +201,7 @@ async def test_a_workflow_s_models_are_listed_planned_and_fetched(ask: Ask, prog
 
 
 async def succeed_with(ask: Ask, status: str, command: str, body: Any) -> dict[str, Any]:
-    """Ask what must succeed with a status of its own."""
+    """Send a request that must succeed with this status."""
     http, envelope = await ask(command, body)
     assert (http in (None, 200), envelope["status"]) == (True, status), envelope
     return envelope

@@ -1,4 +1,4 @@
-"""How the wire fails on the real stack: every refusal in one sentence with its code, and the next command works."""
+"""Errors on the real stack: every refusal is one sentence with its code, and the next command works."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_an_ambiguous_path_is_answered_with_candidates_that_each_work(ask:
     assert sorted(output[node]["inputs"]["width"] for node in ("1", "2")) == [100, 101]
 
 
-async def test_a_set_of_which_one_field_fails_changes_nothing(ask: Ask) -> None:
+async def test_a_write_in_which_one_field_fails_changes_nothing(ask: Ask) -> None:
     await succeed(ask, "load_workflow", {"workflow": picture()})
     await fail(ask, "unknown_path", "set_fields", {"fields": [["Canvas.width", 8], ["Canvas.nothing", 8]]})
     assert (await succeed(ask, "get_fields", {"fields": ["Canvas.width"]}))["response"] == {"Canvas.width": 48}
@@ -67,7 +67,7 @@ async def test_an_invalid_request_reaches_no_tab(ask: Ask, tab: Tab) -> None:
     assert await until(seen, "the valid request", PATIENCE) == ["get_workflow_api"]
 
 
-async def test_a_workflow_that_comfyui_refuses_is_told_by_node_type_and_message(ask: Ask, tab: Tab) -> None:
+async def test_a_workflow_that_comfyui_refuses_is_reported_by_node_type_and_message(ask: Ask, tab: Tab) -> None:
     await succeed(ask, "load_workflow", {"workflow": unconnected()})
     for command in ("execute", "run"):
         details = await fail(ask, "execution_failed", command)
@@ -77,7 +77,7 @@ async def test_a_workflow_that_comfyui_refuses_is_told_by_node_type_and_message(
     assert await dialogs(tab.page) == 0
 
 
-async def test_a_node_that_throws_is_told_by_node_type_and_message(ask: Ask, tab: Tab) -> None:
+async def test_a_node_that_raises_is_reported_by_node_type_and_message(ask: Ask, tab: Tab) -> None:
     await succeed(ask, "load_workflow", {"workflow": throwing()})
     for command, body in (("execute", {"wait": True}), ("run", {})):
         details = await fail(ask, "execution_failed", command, body)
@@ -85,7 +85,7 @@ async def test_a_node_that_throws_is_told_by_node_type_and_message(ask: Ask, tab
         assert "unterminated subpattern" in details["message"]
 
 
-async def test_a_page_that_throws_is_told_and_goes_on(ask: Ask, tab: Tab) -> None:
+async def test_a_page_that_throws_is_reported_and_stays_connected(ask: Ask, tab: Tab) -> None:
     await tab.page.evaluate(
         """() => {
             window.exporter = app.graphToPrompt
