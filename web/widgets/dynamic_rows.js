@@ -1,7 +1,7 @@
 /**
  * Adds rows to nodes that can grow, such as loaders of several LoRAs: `#1.lora_3` if the node has two rows.
  *
- * Only the node's own means are used: a method of its class or a button whose name says that it adds such a row.
+ * Only the node's own means are used: a method of its class or a button that is named for adding rows.
  *
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").GraphNode} GraphNode

@@ -139,7 +139,7 @@ async def test_nodes_are_listed_with_names_of_slots_and_choices_of_combos(tell: 
     assert factor["value"] == 2.5
 
 
-async def test_an_input_tells_what_it_is_linked_to(tell: Ask) -> None:
+async def test_an_input_returns_its_link(tell: Ask) -> None:
     workflow = empty_to_save()
     workflow["1"]["_meta"] = {"title": "Canvas"}
     await tell("load_workflow", workflow=workflow)

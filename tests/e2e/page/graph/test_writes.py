@@ -66,7 +66,7 @@ async def test_a_single_field_may_be_written_without_a_list(tell: Ask) -> None:
     assert (await tell("set_fields", field=["#2.width", 96]))["#2.width"]["value"] == 96
 
 
-async def test_callbacks_hear_of_a_write_as_of_a_persons_change(tell: Ask, tab: Tab) -> None:
+async def test_callbacks_are_called_as_for_a_change_by_the_person(tell: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=sampler())
     await tab.page.evaluate(LISTEN, "Picture")
     await tell("set_fields", fields=[["Picture.width", 128]])
@@ -150,7 +150,7 @@ async def test_everything_is_put_back_when_a_callback_throws(tell: Ask, refused:
         ("Sampler.denoise", 2.5, 1.0),
     ],
 )
-async def test_a_value_that_the_widget_changes_is_told(tell: Ask, path: str, asked: float, held: float) -> None:
+async def test_a_value_that_the_widget_changes_is_reported(tell: Ask, path: str, asked: float, held: float) -> None:
     await tell("load_workflow", workflow=sampler())
     written = (await tell("set_fields", fields=[[path, asked]]))[path]
     assert (written["requested"], written["value"]) == (asked, held)
@@ -158,13 +158,13 @@ async def test_a_value_that_the_widget_changes_is_told(tell: Ask, path: str, ask
     assert await tell("get_fields", fields=[path]) == {path: held}
 
 
-async def test_a_number_too_large_to_be_exact_is_told(tell: Ask) -> None:
+async def test_a_number_too_large_to_be_exact_is_reported(tell: Ask) -> None:
     await tell("load_workflow", workflow=sampler())
     written = (await tell("set_fields", fields=[["Sampler.seed", 2**60 + 1]]))["Sampler.seed"]
     assert any("exact" in warning for warning in written["warnings"])
 
 
-async def test_a_control_that_will_replace_the_value_is_told(tell: Ask, tab: Tab) -> None:
+async def test_a_control_that_will_replace_the_value_is_reported(tell: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=sampler())
     assert (await tell("set_fields", fields=[["Sampler.seed", 1]]))["Sampler.seed"]["warnings"] == []
     for mode in ("randomize", "increment", "decrement"):
@@ -180,7 +180,7 @@ async def test_a_control_that_will_replace_the_value_is_told(tell: Ask, tab: Tab
     assert "before the run after the next" in warning
 
 
-async def test_a_value_that_a_link_overrides_is_told(tell: Ask) -> None:
+async def test_a_value_that_a_link_overrides_is_reported(tell: Ask) -> None:
     await tell("load_workflow", workflow=ui([node(1, "EmptyImage"), node(2, "PrimitiveInt", values=[48, "fixed"])]))
     await tell("set_connection", field=["PrimitiveInt", "EmptyImage.width"])
     [warning] = (await tell("set_fields", fields=[["EmptyImage.width", 8]]))["EmptyImage.width"]["warnings"]
@@ -188,7 +188,7 @@ async def test_a_value_that_a_link_overrides_is_told(tell: Ask) -> None:
 
 
 @pytest.mark.parametrize(("mode", "word"), [(2, "muted"), (4, "bypassed")])
-async def test_a_node_that_does_not_run_is_told(tell: Ask, mode: int, word: str) -> None:
+async def test_a_node_that_does_not_run_is_reported(tell: Ask, mode: int, word: str) -> None:
     await tell("load_workflow", workflow=ui([node(1, "EmptyImage", "Picture", mode=mode)]))
     [warning] = (await tell("set_fields", fields=[["Picture.width", 8]]))["Picture.width"]["warnings"]
     assert word in warning
@@ -288,7 +288,7 @@ async def test_a_widget_that_is_not_promoted_is_written_inside(tell: Ask, tab: T
     assert await tab.page.evaluate(UNDO_STEPS) == before + 1
 
 
-async def test_an_inner_widget_that_two_nodes_share_is_told(tell: Ask) -> None:
+async def test_an_inner_widget_that_two_nodes_share_is_reported(tell: Ask) -> None:
     await tell("load_workflow", workflow=nested_twice())
     answer = await tell("set_fields", fields=[["Outer/Scale.scale_by", 2], ["Outer.width", 96]])
     assert "share" in answer["Outer/Scale.scale_by"]["warnings"][0]
@@ -299,7 +299,7 @@ async def test_an_inner_widget_that_two_nodes_share_is_told(tell: Ask) -> None:
     }
 
 
-async def test_a_subgraph_whose_node_is_muted_is_told(tell: Ask) -> None:
+async def test_a_subgraph_whose_node_is_muted_is_reported(tell: Ask) -> None:
     workflow = nested()
     workflow["nodes"][1]["mode"] = 2
     await tell("load_workflow", workflow=workflow)

@@ -52,7 +52,7 @@ async def test_a_thousand_writes_are_a_thousand_events_in_order(opened: Opened) 
     assert {(event["path"], event["node"], event["widget"]) for event in events} == {("Picture.width", "1", "width")}
 
 
-async def test_what_a_persons_hand_does_is_told_as_the_persons(opened: Opened) -> None:
+async def test_changes_by_hand_are_attributed_to_the_person(opened: Opened) -> None:
     server, tab = opened
     server.watch("*")
     box = tab.page.locator("textarea").first
@@ -77,7 +77,7 @@ async def test_what_a_persons_hand_does_is_told_as_the_persons(opened: Opened) -
     assert [(event["node"], event["by"]) for event in named(server, "node_removed")] == [("1", "person")]
 
 
-async def test_a_selection_that_a_program_ends_is_told_as_the_programs(opened: Opened) -> None:
+async def test_a_selection_that_a_program_ends_is_attributed_to_the_program(opened: Opened) -> None:
     server, tab = opened
     server.watch("selection_changed")
     x, y = await tab.page.evaluate(TITLE_AT, "Picture")
@@ -88,7 +88,7 @@ async def test_a_selection_that_a_program_ends_is_told_as_the_programs(opened: O
     assert (last["nodes"], last["by"]["program"]) == ([], "editor")
 
 
-async def test_edits_links_and_tabs_are_told_each_once(opened: Opened) -> None:
+async def test_edits_links_and_tabs_are_each_reported_once(opened: Opened) -> None:
     server, _ = opened
     server.watch("*")
     steps: list[tuple[str, Json]] = [
@@ -118,7 +118,7 @@ async def test_edits_links_and_tabs_are_told_each_once(opened: Opened) -> None:
     assert told[5][1]["name"] == "another"
 
 
-async def test_nothing_is_told_to_a_server_that_does_not_listen(opened: Opened) -> None:
+async def test_no_event_is_sent_to_a_server_without_subscribers(opened: Opened) -> None:
     server, _ = opened
     await server.ask("set_fields", fields=[["Picture.width", 8]])
     server.watch("node_added")
@@ -146,7 +146,7 @@ async def test_the_graph_is_sent_after_a_change_and_not_again_without_one(opened
     assert len(server.told) == count
 
 
-async def test_an_answer_is_sent_although_nobody_waits_any_more(opened: Opened) -> None:
+async def test_the_response_is_sent_even_after_a_cancel(opened: Opened) -> None:
     server, _ = opened
     ident = server.request("get_workflow")
     server.cancel(ident)

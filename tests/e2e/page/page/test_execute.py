@@ -53,7 +53,7 @@ async def test_runs_at_once_each_get_their_own_id(tell: Ask, tab: Tab) -> None:
     assert {answer["prompt_id"] for answer in answers} == {ident for ident, _ in await tab.page.evaluate("submitted")}
 
 
-async def test_the_persons_own_runs_are_not_taken_for_ours(tell: Ask, tab: Tab) -> None:
+async def test_runs_of_the_person_are_not_mistaken_for_runs_of_programs(tell: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=empty_to_save())
     await tab.page.evaluate(RECORD)
     await tab.page.evaluate("() => { for (let times = 0; times < 4; times++) app.queuePrompt(0, 1) }")
@@ -181,7 +181,7 @@ async def test_a_tab_clicked_during_a_run_gets_nothing_of_the_other_ones_graph(
     assert await tell("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 64}
 
 
-async def test_a_failing_export_is_told_and_the_next_run_works(tell: Ask, refused: Ask, tab: Tab) -> None:
+async def test_a_failing_export_is_reported_and_the_next_run_works(tell: Ask, refused: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=empty_to_save())
     await tab.page.evaluate("""() => {
         const {graphToPrompt} = app

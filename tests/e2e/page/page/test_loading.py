@@ -175,7 +175,7 @@ async def test_workflows_loaded_at_once_do_not_mix(tell: Ask, tab: Tab) -> None:
     assert shown in ({"1", "2"}, set(large), {"3", "5"})
 
 
-async def test_a_failure_of_the_page_is_told_and_leaves_no_dialog(tell: Ask, refused: Ask, tab: Tab) -> None:
+async def test_a_failure_of_the_page_is_reported_and_leaves_no_dialog(tell: Ask, refused: Ask, tab: Tab) -> None:
     await tell("load_workflow", workflow=empty_to_save())
     await tab.page.evaluate("""() => {
         const {configure} = app.rootGraph

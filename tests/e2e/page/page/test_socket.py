@@ -60,7 +60,7 @@ async def test_requests_that_come_as_one_are_carried_out_in_order_and_answered_a
     assert server.messages == before + 1
 
 
-async def test_the_workflows_name_is_told_when_it_changes(played: Played) -> None:
+async def test_the_name_of_the_workflow_is_sent_when_it_changes(played: Played) -> None:
     server, tab = played
     await server.ask("load_workflow", workflow=empty_to_save(), name="Another name")
     await server.until(lambda: any(event["workflow_name"] == "Another name" for event in server.events))

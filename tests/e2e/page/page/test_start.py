@@ -31,7 +31,7 @@ async def no_webui(tab: Tab, words: str) -> Json:
     return got
 
 
-async def test_a_page_that_cannot_be_served_says_so_and_programs_hear_why(tab: Tab, ask: Ask) -> None:
+async def test_a_page_that_cannot_serve_programs_reports_why_to_the_person_and_to_programs(tab: Tab, ask: Ask) -> None:
     await tab.page.route("**/revisions.js", lambda route: route.fulfill(content_type="text/javascript", body=BROKEN))
     await tab.load(clear=False, connected=False)
     got = await no_webui(tab, "failed to start")

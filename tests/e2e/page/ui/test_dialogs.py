@@ -108,7 +108,7 @@ async def test_what_is_no_workflow_is_refused_before_the_person_is_asked(played:
     assert (answer["status"], answer["code"]) == ("error", "invalid")
 
 
-async def test_a_question_that_nobody_waits_for_any_more_is_taken_away(played: Played) -> None:
+async def test_a_cancelled_question_is_closed(played: Played) -> None:
     server, tab = played
     gift = {"workflow": empty_to_save(), "title": "A gift", "message": "m"}
     for command, data in (("send_workflow", gift), ("get_model_url", {"ckpt_name": "model.safetensors"})):
