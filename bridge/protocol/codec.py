@@ -38,7 +38,7 @@ def decode_object(text: str | bytes) -> dict[str, Any]:
     """Decode a JSON object. NaN and Infinity, which JSON does not have, become null in a workflow and are refused
     elsewhere.
 
-    UiapiError `malformed`.
+    Raises UiapiError `malformed`.
     """
     value = _decode(text)
     if not isinstance(value, dict):

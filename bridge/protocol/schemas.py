@@ -118,7 +118,7 @@ class LinkEnd(Answer):
 
 
 class Link(Answer):
-    """The link that was made."""
+    """The link that was created."""
 
     link_id: int | None = None
     origin: LinkEnd | None = Field(None, alias="from")

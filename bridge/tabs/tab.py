@@ -25,7 +25,7 @@ log = logging.getLogger("uiapi")
 
 # Seconds a disconnected manager is kept, so that a page that reconnects finds it again.
 CLEANUP_DELAY = 0.1
-# The id that no tab has.
+# The id of the lobby, which no tab has.
 LOBBY_ID = 0
 # Pending requests of one tab.
 MAX_PENDING = 4096
