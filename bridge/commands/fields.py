@@ -34,7 +34,7 @@ class GetFields(Request):
     """The fields to read."""
 
     subjects = ("fields",)
-    fields: list[Path] = Field(max_length=10_000, description="The field paths.")
+    fields: list[Path] = Field(max_length=10_000, description="Paths of the fields.")
 
 
 class SetFields(Request):
