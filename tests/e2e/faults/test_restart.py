@@ -151,7 +151,7 @@ async def test_a_stop_answers_all_requests_and_after_a_restart_everything_contin
 
 
 async def back(comfy: ComfyProcess, tab: Tab, client: AsyncClient, heard: list[Any]) -> None:
-    """Start ComfyUI again; soon after it answers, the tab, its graph and the program's events are back."""
+    """Start ComfyUI again; the tab, its graph and the program's events return in time."""
     comfy.kill()
     await asyncio.to_thread(comfy.start)
     answers = time.monotonic()

@@ -17,7 +17,7 @@ from mcp import Client, StdioServerParameters
 from PIL import Image
 
 
-def said(result: Any) -> Any:
+def decoded(result: Any) -> Any:
     """Return the decoded text of a result."""
     assert not result.is_error, result.content
     return json.loads(result.content[0].text)
@@ -31,7 +31,7 @@ async def test_an_agent_reads_edits_runs_and_sees(tab: Tab, tmp_path: Path) -> N
     async with Client(server) as agent:
         assert 10 < len((await agent.list_tools()).tools) < 20
 
-        read = said(await agent.call_tool("query_fields", {"want": ["widgets"], "limit": 2}))
+        read = decoded(await agent.call_tool("query_fields", {"want": ["widgets"], "limit": 2}))
         assert len(read["nodes"]) == 2 and read["revision"]
         canvas = next(node for node in read["nodes"] if node["title"] == "Canvas")
         assert {widget["name"]: widget["value"] for widget in canvas["widgets"]}["width"] == 512
@@ -40,10 +40,10 @@ async def test_an_agent_reads_edits_runs_and_sees(tab: Tab, tmp_path: Path) -> N
             {"command": "set_fields", "data": {"fields": [["Canvas.width", 48], ["Canvas.height", 32]]}},
             {"command": "set_node", "data": {"node": "Canvas", "title": "Paper"}},
         ]
-        tried = said(await agent.call_tool("batch", {"commands": edits, "dry_run": True}))
+        tried = decoded(await agent.call_tool("batch", {"commands": edits, "dry_run": True}))
         assert tried["applied"] is False and len(tried["changes"]) == 3
-        assert said(await agent.call_tool("get_fields", {"fields": ["Canvas.width"]}))["Canvas.width"] == 512
-        done = said(await agent.call_tool("batch", {"commands": edits, "if_revision": read["revision"]}))
+        assert decoded(await agent.call_tool("get_fields", {"fields": ["Canvas.width"]}))["Canvas.width"] == 512
+        done = decoded(await agent.call_tool("batch", {"commands": edits, "if_revision": read["revision"]}))
         assert done["applied"] is True
 
         stale: Any = await agent.call_tool("batch", {"commands": edits, "if_revision": read["revision"]})
@@ -58,11 +58,11 @@ async def test_an_agent_reads_edits_runs_and_sees(tab: Tab, tmp_path: Path) -> N
         wrong: Any = await agent.call_tool("get_fields", {"fields": ["Paper.widht"]})
         assert wrong.is_error and "Paper.width" in wrong.content[0].text
         right = json.loads(wrong.content[0].text.splitlines()[1].removeprefix("Try one of: "))[0]
-        assert said(await agent.call_tool("get_fields", {"fields": [right]}))[right] == 48
+        assert decoded(await agent.call_tool("get_fields", {"fields": [right]}))[right] == 48
 
         shown: Any = await agent.call_tool("screenshot", {"nodes": ["Paper"]})
         assert Image.open(io.BytesIO(base64.b64decode(shown.content[0].data))).width > 100
-        found = said(await agent.call_tool("search_nodes", {"query": "invert", "input_type": "IMAGE"}))
+        found = decoded(await agent.call_tool("search_nodes", {"query": "invert", "input_type": "IMAGE"}))
         assert "ImageInvert" in {node["type"] for node in found["nodes"]}
-        assert said(await agent.call_tool("validate", {}))["valid"] is True
-        assert said(await agent.call_tool("plan_downloads", {}))["verdict"] == "ready"
+        assert decoded(await agent.call_tool("validate", {}))["valid"] is True
+        assert decoded(await agent.call_tool("plan_downloads", {}))["verdict"] == "ready"
