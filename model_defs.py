@@ -1,4 +1,4 @@
-"""What a model is: where it can be had, which ComfyUI folder its file belongs to, and the token to get it with."""
+"""Model definitions: the sources of a model, its ComfyUI directory, and the CivitAI token to download it with."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from .common.errors import UiapiError
 
-# Where a model can be had, in the order they are tried.
+# The kinds of sources, in the order they are tried.
 SOURCE_KINDS = ("local", "url", "civitai", "huggingface", "gdrive")
 
-# Keys of a definition that programs send, and the older spellings that they are kept and answered under.
+# Keys of a definition that programs send, and the older spellings under which they are saved and returned.
 KEPT_AS = {"directory": "ckpt_type"}
 
-# What a LoRA of both networks is applied with when nothing else is said.
+# The default weight of a LoRA, for both networks.
 FULL_WEIGHT = 1.0
 
 
@@ -34,13 +34,13 @@ class ModelDef:
     """A model's sources, tried in the order local, url, civitai, huggingface, gdrive.
 
     Attributes:
-        url: an https address, a page of CivitAI or Hugging Face, or an AIR URN.
-        huggingface: an address, `org/repo`, or `org/repo/path/in/it.safetensors`, with `@revision` after the repo.
+        url: an https URL, a page of CivitAI or Hugging Face, or an AIR URN.
+        huggingface: a URL, `org/repo`, or `org/repo/path/in/it.safetensors`, with `@revision` after the repo.
         local: a file on the server's own disk, as a path or as a name in its model folders.
-        civitai: an address, an AIR URN, or `model@version`.
-        gdrive: an address or the file's id.
+        civitai: a URL, an AIR URN, or `model@version`.
+        gdrive: a URL or the file's id.
         fp16: whether the half-precision variant is meant.
-        ckpt_type: the ComfyUI folder, such as "checkpoints", "loras" or "vae".
+        ckpt_type: the ComfyUI model directory, such as "checkpoints", "loras" or "vae".
         sha256: the digest the file must have, if known.
     """
 
@@ -54,7 +54,7 @@ class ModelDef:
     sha256: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything there is to know of it, as JSON has it; `from_dict` is the way back."""
+        """The definition as a JSON-compatible dict; the inverse of `from_dict`."""
         return {
             "url": self.url,
             "huggingface": self.huggingface,
@@ -68,10 +68,10 @@ class ModelDef:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> ModelDef:
-        """The definition a dict describes; its folder, in `directory` or `ckpt_type`, says which kind.
+        """The definition that a dict describes; `directory` or `ckpt_type` determines its class.
 
         Raises:
-            UiapiError: `invalid` for a key that is not known or a value of the wrong kind.
+            UiapiError: `invalid` for an unknown key or a value of the wrong type.
         """
         for key, older in KEPT_AS.items():
             if data.get(key) is not None and data.get(older) is not None:
@@ -103,20 +103,20 @@ class ModelDef:
 
     @property
     def huggingface_id(self) -> str | None:
-        """The `org/repo` of the Hugging Face source; None without one."""
+        """The `org/repo` of the Hugging Face source, or None."""
         if not self.huggingface:
             return None
         text = self.huggingface.removeprefix("hf://")
         parts = [part for part in (urlsplit(text).path if "://" in text else text).split("/") if part]
         if parts and parts[0] in ("datasets", "spaces"):
             parts = parts[1:]
-        # A repository of Hugging Face's own early models has no organisation: gpt2/resolve/main/….
+        # The repositories of Hugging Face's early models have no organization: gpt2/resolve/main/….
         own = len(parts) > 1 and parts[1] in ("resolve", "blob", "raw", "tree")
         return "/".join(parts[: 1 if own else 2]).partition("@")[0] or None
 
     @staticmethod
     def read_civitai_token() -> str | None:
-        """The CivitAI token: CIVITAI_API_TOKEN, CIVITAI_TOKEN, ~/.civitai_token, .civitai_token beside the package."""
+        """The token from CIVITAI_API_TOKEN, CIVITAI_TOKEN, ~/.civitai_token or .civitai_token next to the package."""
         for name in ("CIVITAI_API_TOKEN", "CIVITAI_TOKEN"):
             token = os.environ.get(name, "").strip()
             if token:
@@ -143,7 +143,7 @@ class ControlNetDef(ModelDef):
         return self.cn_type is ControlNetType.XS
 
     def to_dict(self) -> dict[str, Any]:
-        """As ModelDef's, with its family."""
+        """As `ModelDef.to_dict`, with the family."""
         return {**super().to_dict(), "cn_type": self.cn_type.value}
 
 
@@ -173,13 +173,13 @@ class LoraDef(ModelDef):
         return self.weights[1] if isinstance(self.weights, tuple) else self.weights
 
     def to_dict(self) -> dict[str, Any]:
-        """As ModelDef's, with its weights."""
+        """As `ModelDef.to_dict`, with the weights."""
         weights = list(self.weights) if isinstance(self.weights, tuple) else self.weights
         return {**super().to_dict(), "weights": weights, "fuse": self.fuse}
 
 
 def as_kept(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A definition as it is kept and answered, with the older spellings of its keys."""
+    """A definition as it is saved and returned, with the older spellings of its keys."""
     kept = dict(data)
     for key, older in KEPT_AS.items():
         value = kept.pop(key, None)
@@ -196,7 +196,7 @@ def _check(key: str, value: Any, kind: type[ModelDef]) -> None:
     if key not in kind.__dataclass_fields__:
         spelled = {older: name for name, older in KEPT_AS.items()}
         names = ", ".join(spelled.get(name, name) for name in kind.__dataclass_fields__)
-        raise UiapiError("invalid", f"A model has no {key!r}; it may have {names}.")
+        raise UiapiError("invalid", f"A model definition has no {key!r}; it may have {names}.")
     if key in _BOOLEANS:
         fits = isinstance(value, bool)
     elif key == "weights":

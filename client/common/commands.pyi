@@ -1237,7 +1237,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Needs:
-        """List every model a workflow needs: its folder, where it can be had, whether it is there, and which node asks."""
+        """List every model a workflow needs: its directory, its URLs, whether it is present, and the nodes that use it."""
 
     def plan_downloads(
         self,
@@ -1254,7 +1254,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Plan:
-        """Say what download_models would do, before any byte: sizes, hashes, obstacles, room on each disk."""
+        """Report what download_models would do, without downloading: sizes, hashes, obstacles, free space on each disk."""
 
     def download_models(
         self,
@@ -1271,7 +1271,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadModelsAnswer:
-        """Begin to fetch every model a workflow needs and has not; answers at once with a download_id."""
+        """Start downloading every missing model of a workflow; returns a download_id at once."""
 
     def download_model(
         self,
@@ -1287,7 +1287,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadModelAnswer:
-        """Fetch one model; answers when it is there."""
+        """Download one model; returns when it is complete."""
 
     def download_status(
         self,
@@ -1301,7 +1301,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadStatusAnswer:
-        """Tell how far a download is; sizes in bytes, speed in bytes per second, times in seconds."""
+        """Return the progress of a download: sizes in bytes, speed in bytes per second, times in seconds."""
 
     def downloads(
         self,
@@ -1314,7 +1314,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Downloads:
-        """List all downloads, those that an earlier ComfyUI left unfinished included."""
+        """List all downloads, including those left unfinished when ComfyUI last stopped."""
 
     def download_cancel(
         self,
@@ -1329,7 +1329,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadCancelAnswer:
-        """Stop a download or one of its models and drop what came of it."""
+        """Cancel a download or one of its models, and delete its partial files."""
 
     def download_pause(
         self,
@@ -1344,7 +1344,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadPauseAnswer:
-        """Stop a download or one of its models and keep what came of it."""
+        """Pause a download or one of its models, and keep its partial files."""
 
     def download_resume(
         self,
@@ -1359,7 +1359,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadResumeAnswer:
-        """Go on with a download or one of its models that was paused, cancelled, failed, or cut off by a restart."""
+        """Resume a download or one of its models that was paused, cancelled, failed, or interrupted by a restart."""
 
     def model_status(
         self,
@@ -1373,7 +1373,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> ModelStatusAnswer:
-        """Tell whether a model is there and can be used, is being fetched, or neither."""
+        """Report whether a model is present and usable, is being downloaded, or neither."""
 
     def model_urls(
         self,
@@ -1386,7 +1386,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> UrlMap:
-        """List the saved addresses of models by name."""
+        """List the saved URLs of models by name."""
 
     def add_model_url(
         self,
@@ -1402,7 +1402,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> AddModelUrlAnswer:
-        """Remember where a model can be had."""
+        """Save the URL of a model."""
 
     def remove_model_url(
         self,
@@ -1416,7 +1416,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> RemoveModelUrlAnswer:
-        """Forget where a model can be had."""
+        """Remove the saved URL of a model."""
 
     def get_model_url(
         self,
@@ -1431,7 +1431,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> GetModelUrlAnswer:
-        """Ask the person at the browser where one model or several can be had, and remember what they say."""
+        """Ask the person at the browser for the URLs of one or more models, and save them."""
 
     def clear_nonexistant_models(
         self,
@@ -1444,7 +1444,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> ClearNonexistantModelsAnswer:
-        """Empty exactly the widgets of the open workflow whose model file is not there, as one undo step."""
+        """Clear the widgets of the open workflow whose model file is missing, as one undo step."""
 
     def relink_models(
         self,
@@ -1458,7 +1458,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> RelinkedModels:
-        """Set widgets whose model is there under another spelling to the one ComfyUI lists, as one undo step."""
+        """Correct widgets whose model is present under another spelling to the one ComfyUI lists, as one undo step."""
 
 
 class AsyncCommands:
@@ -2173,7 +2173,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Needs:
-        """List every model a workflow needs: its folder, where it can be had, whether it is there, and which node asks."""
+        """List every model a workflow needs: its directory, its URLs, whether it is present, and the nodes that use it."""
 
     async def plan_downloads(
         self,
@@ -2190,7 +2190,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Plan:
-        """Say what download_models would do, before any byte: sizes, hashes, obstacles, room on each disk."""
+        """Report what download_models would do, without downloading: sizes, hashes, obstacles, free space on each disk."""
 
     async def download_models(
         self,
@@ -2207,7 +2207,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadModelsAnswer:
-        """Begin to fetch every model a workflow needs and has not; answers at once with a download_id."""
+        """Start downloading every missing model of a workflow; returns a download_id at once."""
 
     async def download_model(
         self,
@@ -2223,7 +2223,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadModelAnswer:
-        """Fetch one model; answers when it is there."""
+        """Download one model; returns when it is complete."""
 
     async def download_status(
         self,
@@ -2237,7 +2237,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadStatusAnswer:
-        """Tell how far a download is; sizes in bytes, speed in bytes per second, times in seconds."""
+        """Return the progress of a download: sizes in bytes, speed in bytes per second, times in seconds."""
 
     async def downloads(
         self,
@@ -2250,7 +2250,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> Downloads:
-        """List all downloads, those that an earlier ComfyUI left unfinished included."""
+        """List all downloads, including those left unfinished when ComfyUI last stopped."""
 
     async def download_cancel(
         self,
@@ -2265,7 +2265,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadCancelAnswer:
-        """Stop a download or one of its models and drop what came of it."""
+        """Cancel a download or one of its models, and delete its partial files."""
 
     async def download_pause(
         self,
@@ -2280,7 +2280,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadPauseAnswer:
-        """Stop a download or one of its models and keep what came of it."""
+        """Pause a download or one of its models, and keep its partial files."""
 
     async def download_resume(
         self,
@@ -2295,7 +2295,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> DownloadResumeAnswer:
-        """Go on with a download or one of its models that was paused, cancelled, failed, or cut off by a restart."""
+        """Resume a download or one of its models that was paused, cancelled, failed, or interrupted by a restart."""
 
     async def model_status(
         self,
@@ -2309,7 +2309,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> ModelStatusAnswer:
-        """Tell whether a model is there and can be used, is being fetched, or neither."""
+        """Report whether a model is present and usable, is being downloaded, or neither."""
 
     async def model_urls(
         self,
@@ -2322,7 +2322,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> UrlMap:
-        """List the saved addresses of models by name."""
+        """List the saved URLs of models by name."""
 
     async def add_model_url(
         self,
@@ -2338,7 +2338,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> AddModelUrlAnswer:
-        """Remember where a model can be had."""
+        """Save the URL of a model."""
 
     async def remove_model_url(
         self,
@@ -2352,7 +2352,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> RemoveModelUrlAnswer:
-        """Forget where a model can be had."""
+        """Remove the saved URL of a model."""
 
     async def get_model_url(
         self,
@@ -2367,7 +2367,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> GetModelUrlAnswer:
-        """Ask the person at the browser where one model or several can be had, and remember what they say."""
+        """Ask the person at the browser for the URLs of one or more models, and save them."""
 
     async def clear_nonexistant_models(
         self,
@@ -2380,7 +2380,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> ClearNonexistantModelsAnswer:
-        """Empty exactly the widgets of the open workflow whose model file is not there, as one undo step."""
+        """Clear the widgets of the open workflow whose model file is missing, as one undo step."""
 
     async def relink_models(
         self,
@@ -2394,4 +2394,4 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> RelinkedModels:
-        """Set widgets whose model is there under another spelling to the one ComfyUI lists, as one undo step."""
+        """Correct widgets whose model is present under another spelling to the one ComfyUI lists, as one undo step."""

@@ -1,4 +1,4 @@
-"""The commands about models, each a few lines into the room; what is sent with them is in requests.py."""
+"""The commands about models: thin handlers over the download service. Their parameters are in requests.py."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from .consent import Plan
     from .service import Downloads
 
-# Seconds a question to hosts about all of a workflow's models may take.
+# Seconds a plan, which asks the hosts of all of a workflow's models, may take.
 PLAN_TIMEOUT = 300.0
 
-# What a place on disk, a source, and a model's file can answer.
+# Error codes of a place on disk, of a source, and of a model's file.
 PLACE_CODES = frozenset({"bad_path", "unknown_folder", "unsupported_type", "pickle_refused", "storage_failed"})
 SOURCE_CODES = frozenset(
     "host_refused login_required gated early_access not_at_source gone_at_source rate_limited source_failed "
@@ -59,7 +59,7 @@ STOP_CODES = frozenset({"unknown_download", "unknown_model", "conflict", "storag
 
 tab_command(
     "refresh_models",
-    "Have the page read its lists of model files anew.",
+    "Make the page reload its lists of model files.",
     response=dict[str, Any],
     risk=Risk.DRIVE,
     route=False,
@@ -67,10 +67,10 @@ tab_command(
 
 
 def room(call: Call) -> Downloads:
-    """The models room of this bridge. UiapiError `shutting_down` before it is there."""
+    """The download service of this bridge. UiapiError `shutting_down` before it has started."""
     entrance = call.bridge.downloads
     if not isinstance(entrance, Room):
-        raise UiapiError("shutting_down", "This bridge has no room for models.")
+        raise UiapiError("shutting_down", "The download service is unavailable.")
     return entrance.service
 
 
@@ -94,14 +94,14 @@ async def preview_model(call: Call, request: DownloadModel) -> Preview:
 
 
 async def preview_resumed(call: Call, request: DownloadPart) -> Preview:
-    """What `download_resume` would go on with."""
+    """What `download_resume` would fetch."""
     run = room(call).run(request.download_id)
     return await room(call).consent.of_rest(run, request.model_name)
 
 
-async def preview_address(call: Call, request: AddModelUrl) -> Preview:
-    """What `add_model_url` would remember."""
-    return room(call).consent.of_address(request.model_name, request.directory, request.url)
+async def preview_url(call: Call, request: AddModelUrl) -> Preview:
+    """What `add_model_url` would save."""
+    return room(call).consent.of_url(request.model_name, request.directory, request.url)
 
 
 async def _prepared(call: Call, request: DownloadModels) -> Run:
@@ -110,14 +110,14 @@ async def _prepared(call: Call, request: DownloadModels) -> Run:
 
 
 def _agreed(call: Call) -> Plan | None:
-    """What the person was shown and agreed to; None if they were not asked."""
+    """The plan the person agreed to; None if they were not asked."""
     return call.agreed.plan if call.agreed is not None else None
 
 
 @command("analyze_workflow", response=schemas.Needs, risk=Risk.READ, errors={"too_large"} | TAB_COMMAND_CODES)
 async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
-    """List every model a workflow needs: its folder, where it can be had, whether it is there, and which node asks."""
-    return {"models": await room(call).analysis.tell(await workflow_of(call, request))}
+    """List every model a workflow needs: its directory, its URLs, whether it is present, and the nodes that use it."""
+    return {"models": await room(call).analysis.describe(await workflow_of(call, request))}
 
 
 @command(
@@ -129,7 +129,7 @@ async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
     errors={"too_large", "storage_failed"} | TAB_COMMAND_CODES,
 )
 async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
-    """Say what download_models would do, before any byte: sizes, hashes, obstacles, room on each disk."""
+    """Report what download_models would do, without downloading: sizes, hashes, obstacles, free space on each disk."""
     workflow = await workflow_of(call, request)
     return await room(call).plan(workflow, request.download_table, request.only, overwrite=request.overwrite)
 
@@ -143,7 +143,7 @@ async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
     preview=preview_models,
 )
 async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]:
-    """Begin to fetch every model a workflow needs and has not; answers at once with a download_id."""
+    """Start downloading every missing model of a workflow; returns a download_id at once."""
     if (plan := _agreed(call)) is not None:
         run = await room(call).launch(plan.run, plan.agreed)
     else:
@@ -161,7 +161,7 @@ async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]
     preview=preview_model,
 )
 async def download_model(call: Call, request: DownloadModel) -> dict[str, Any]:
-    """Fetch one model; answers when it is there."""
+    """Download one model; returns when it is complete."""
     if (plan := _agreed(call)) is not None:
         run = await room(call).launch(plan.run, plan.agreed)
     else:
@@ -179,27 +179,27 @@ async def download_model(call: Call, request: DownloadModel) -> dict[str, Any]:
     errors={"unknown_download"},
 )
 async def download_status(call: Call, request: DownloadId) -> dict[str, Any]:
-    """Tell how far a download is; sizes in bytes, speed in bytes per second, times in seconds."""
+    """Return the progress of a download: sizes in bytes, speed in bytes per second, times in seconds."""
     return {**room(call).status(request.download_id), "download_id": request.download_id}
 
 
 @command("downloads", response=schemas.Downloads, risk=Risk.READ, method="GET")
 async def downloads(call: Call, request: Request) -> dict[str, Any]:
-    """List all downloads, those that an earlier ComfyUI left unfinished included."""
+    """List all downloads, including those left unfinished when ComfyUI last stopped."""
     listed = room(call).listed()
     return {"downloads": [{"download_id": run_id, **entry} for run_id, entry in listed.items()]}
 
 
 @command("download_cancel", response=schemas.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
 async def download_cancel(call: Call, request: DownloadPart) -> dict[str, Any]:
-    """Stop a download or one of its models and drop what came of it."""
+    """Cancel a download or one of its models, and delete its partial files."""
     run = await room(call).stop(request.download_id, request.model_name, "cancelled")
     return {"download_id": run.id, "state": run.entry["status"]}
 
 
 @command("download_pause", response=schemas.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
 async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
-    """Stop a download or one of its models and keep what came of it."""
+    """Pause a download or one of its models, and keep its partial files."""
     run = await room(call).stop(request.download_id, request.model_name, "paused")
     return {"download_id": run.id, "state": run.entry["status"]}
 
@@ -213,7 +213,7 @@ async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
     preview=preview_resumed,
 )
 async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
-    """Go on with a download or one of its models that was paused, cancelled, failed, or cut off by a restart."""
+    """Resume a download or one of its models that was paused, cancelled, failed, or interrupted by a restart."""
     plan = _agreed(call)
     run = await room(call).resume(request.download_id, request.model_name, None if plan is None else plan.agreed)
     return {"download_id": run.id, "state": run.entry["status"]}
@@ -229,7 +229,7 @@ async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     flat=True,
 )
 async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
-    """Tell whether a model is there and can be used, is being fetched, or neither."""
+    """Report whether a model is present and usable, is being downloaded, or neither."""
     service = room(call)
     folder, _, rest = request.model_name.partition("/")
     found = await asyncio.to_thread(service.places.find_anywhere, request.model_name)
@@ -259,13 +259,13 @@ async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
     }
 
 
-# Whoever may not write the map has no business with the addresses in it either.
+# The saved URLs are shown only to programs that may also change them.
 @command(
     "model_urls", response=schemas.UrlMap, risk=Risk.WRITE_DISK, kind=Kind.READ, method="GET", errors={"storage_failed"}
 )
 async def model_urls(call: Call, request: Request) -> dict[str, Any]:
-    """List the saved addresses of models by name."""
-    # At first use: ComfyUI waits for every extension to import, and this file is imported at once.
+    """List the saved URLs of models by name."""
+    # Imported at first use: ComfyUI waits for every extension to import, and this file is imported at startup.
     from ..jobs.source_choice import cleaned_entry
 
     return {"urls": {name: cleaned_entry(entry) for name, entry in (await load_stored_urlmap()).items()}}
@@ -277,10 +277,10 @@ async def model_urls(call: Call, request: Request) -> dict[str, Any]:
     risk=Risk.WRITE_DISK,
     flat=True,
     errors={"bad_path", "host_refused", "storage_failed"},
-    preview=preview_address,
+    preview=preview_url,
 )
 async def add_model_url(call: Call, request: AddModelUrl) -> dict[str, Any]:
-    """Remember where a model can be had."""
+    """Save the URL of a model."""
     model_def = {"url": request.url, "directory": request.directory}
     await room(call).save_urls({request.model_name: model_def})
     return {"model_def": (await load_stored_urlmap())[request.model_name]}
@@ -294,9 +294,9 @@ async def add_model_url(call: Call, request: AddModelUrl) -> dict[str, Any]:
     errors={"unknown_model", "storage_failed"},
 )
 async def remove_model_url(call: Call, request: RemoveModelUrl) -> dict[str, Any]:
-    """Forget where a model can be had."""
+    """Remove the saved URL of a model."""
     if not await url_map.remove_model_url(request.model_name):
-        raise UiapiError("unknown_model", f"The map has no address of {request.model_name!r}.")
+        raise UiapiError("unknown_model", f"No URL is saved for {request.model_name!r}.")
     return {"model_name": request.model_name}
 
 
@@ -311,8 +311,8 @@ async def remove_model_url(call: Call, request: RemoveModelUrl) -> dict[str, Any
     errors={"bad_path", "host_refused", "storage_failed"},
 )
 async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
-    """Ask the person at the browser where one model or several can be had, and remember what they say."""
-    # Pages of before know the older spellings alone.
+    """Ask the person at the browser for the URLs of one or more models, and save them."""
+    # Older pages know only the older spellings.
     if request.model_names:
         answer = await call.tab("get_model_url", {"ckpt_names": request.model_names})
         urls = {name: url for name, url in (answer.get("urls") or {}).items() if url}
@@ -322,7 +322,7 @@ async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
         raise UiapiError("invalid", "get_model_url: name the model in model_name, or several in model_names.")
     answer = await call.tab("get_model_url", {"ckpt_name": request.model_name})
     if not answer.get("url"):
-        raise UiapiError("declined", f"The person gave no address of {request.model_name}.")
+        raise UiapiError("declined", f"The person gave no URL for {request.model_name}.")
     await room(call).save_urls({request.model_name: answer["url"]})
     return {"url": answer["url"], "model_type": answer.get("model_type") or "checkpoints"}
 
@@ -337,11 +337,11 @@ async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
     errors={"too_large"},
 )
 async def clear_nonexistant_models(call: Call, request: Request) -> dict[str, Any]:
-    """Empty exactly the widgets of the open workflow whose model file is not there, as one undo step."""
+    """Clear the widgets of the open workflow whose model file is missing, as one undo step."""
     opened = (await call.tab("get_workflow"))["workflow"]
     missing = await room(call).analysis.absent(opened)
     if not missing:
-        return {"message": "Every model of the workflow is there.", "cleared_count": 0, "cleared_fields": []}
+        return {"message": "All models of the workflow are present.", "cleared_count": 0, "cleared_fields": []}
     answer: dict[str, Any] = await call.tab("clear_nonexistant_models", {"missing": missing})
     return answer
 
@@ -355,7 +355,7 @@ async def clear_nonexistant_models(call: Call, request: Request) -> dict[str, An
     errors={"too_large"},
 )
 async def relink_models(call: Call, request: RelinkModels) -> dict[str, Any]:
-    """Set widgets whose model is there under another spelling to the one ComfyUI lists, as one undo step."""
+    """Correct widgets whose model is present under another spelling to the one ComfyUI lists, as one undo step."""
     opened = (await call.tab("get_workflow"))["workflow"]
     links = await room(call).analysis.respelled(opened)
     if not links:
@@ -365,12 +365,12 @@ async def relink_models(call: Call, request: RelinkModels) -> dict[str, Any]:
 
 
 async def ended(run: Run, timeout: float) -> dict[str, Any]:
-    """Wait for a download of one model; its path, or why it could not be had."""
+    """Wait for a download of one model and return its path. UiapiError when it failed."""
     item = run.items[0]
     if run.task is not None:
         done, _ = await asyncio.wait({run.task}, timeout=timeout)
         if not done:
-            raise UiapiError("timeout", f"{item.key} is still being fetched; see download_status/{run.id}.")
+            raise UiapiError("timeout", f"{item.key} is still being downloaded; see download_status/{run.id}.")
     if item.failure is not None:
         raise item.failure.anew()
     if item.state != "success":

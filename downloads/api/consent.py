@@ -1,4 +1,4 @@
-"""What the person is shown of a download before they say whether it may begin, and what must still hold then."""
+"""Builds the preview of a download that a person is asked to approve, and the limits that approval sets."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ..jobs.planner import QUESTIONS, Planner
 from ..sources.resolver import hosts_of
 from ..storage.model_folders import Places
 
-# Seconds in which hosts are to say how large the files are; the question is put without the sizes they did not say.
+# Seconds to wait for hosts to report file sizes; the person is then asked without the sizes still unknown.
 LOOK_TIMEOUT = 15.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A download that has not begun, and what the person has been shown of its models, by their keys."""
+    """A download that has not started, and what the person was shown of each of its models, by key."""
 
     run: Run
     agreed: dict[str, Agreed]
 
 
 class Consent:
-    """Looks ahead for the question to the person.
+    """Builds previews.
 
     Args:
-        planner: asks hosts what they have.
+        planner: looks up files at their hosts.
         places: the model folders.
-        settings: the hosts that stand for Hugging Face and CivitAI.
+        settings: the endpoints of Hugging Face and CivitAI.
     """
 
     def __init__(self, planner: Planner, places: Places, settings: Settings) -> None:
@@ -42,11 +42,11 @@ class Consent:
         self._settings = settings
 
     async def of_new(self, run: Run) -> Preview:
-        """What the person is shown of a download that has not begun; they agree to that plan."""
+        """The preview of a download that has not started."""
         return await self._of(run, [item for item in run.items if item.state == "pending"])
 
     async def of_rest(self, run: Run, model: str | None) -> Preview:
-        """What the person is shown of what is left of a download, or of one model. UiapiError `unknown_model`."""
+        """The preview of the rest of a download, or of one of its models. UiapiError `unknown_model`."""
         return await self._of(run, resumable(run, model))
 
     async def _of(self, run: Run, items: list[Item]) -> Preview:
@@ -66,7 +66,7 @@ class Consent:
             sizes = await asyncio.gather(*looks, return_exceptions=True)
         files, agreed = [], {}
         for item, size in zip(items, sizes, strict=True):
-            # What a host could not say, or not in time, the person sees as unknown.
+            # A size that the host did not report in time is shown as unknown.
             known = size if isinstance(size, int) else None
             replaces = run.overwrite and await asyncio.to_thread(self._is_there, item)
             agreed[item.key] = Agreed(known, replaces)
@@ -82,19 +82,19 @@ class Consent:
             )
         return Preview(files, Plan(run, agreed))
 
-    def of_address(self, name: str, directory: str, url: str) -> Preview:
-        """What the person is shown of an address that is to be remembered."""
+    def of_url(self, name: str, directory: str, url: str) -> Preview:
+        """The preview of a URL that is to be saved."""
         hosts = hosts_of("url", url, self._settings)
         return Preview([{"name": plain(name), "folder": plain(directory), "hosts": hosts, "size": None}], None)
 
     async def _size(self, item: Item) -> int | None:
-        """A model's length in bytes, None where nobody says."""
+        """A model's size in bytes, None if it is unknown."""
         if item.choice is None:
             return None
         try:
             offer = await self._planner.first_offer(Wish("", item.need.name, item.choice.model, item.choice.sha256))
         except UiapiError:
-            # Why it cannot be had is said by the download itself.
+            # The download itself reports why the model is unavailable.
             return None
         return offer.size
 

@@ -1,4 +1,4 @@
-"""The models room of a running bridge: what of the bridge and of ComfyUI it is built from, once ComfyUI serves."""
+"""Creates the download service when ComfyUI starts to serve, so that importing the extension stays fast."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ log = logging.getLogger("uiapi")
 
 
 class Room:
-    """Stands for the room from the beginning; what is in it is imported and built by `start`.
+    """Holds the download service, which `start` imports and creates.
 
-    ComfyUI imports extensions one after the other before it serves, so nothing is imported then that can wait.
+    ComfyUI imports its extensions one after the other before it serves, so slow imports are put off until then.
 
     Args:
         bridge: starts and closes it.
@@ -36,22 +36,22 @@ class Room:
 
     @property
     def service(self) -> Downloads:
-        """The room's inside. UiapiError `shutting_down` before `start`."""
+        """The download service. UiapiError `shutting_down` before `start`."""
         if self._service is None:
             raise UiapiError("shutting_down", "ComfyUI is not ready for downloads; try again in a moment.")
         return self._service
 
     def counts(self) -> tuple[int, int]:
-        """Downloads under way, and those that wait for the person; forgets what is too old."""
+        """The numbers of downloads in progress and of those waiting for the person; expired ones are removed."""
         return registry.counts()
 
     async def start(self) -> None:
-        """Build the room, and load what an earlier ComfyUI left unfinished."""
+        """Create the service, and load downloads left unfinished when ComfyUI last stopped."""
         try:
             module = await asyncio.to_thread(importlib.import_module, ".service", __package__)
         except ImportError as error:
-            # ComfyUI must start all the same.
-            log.error("Models cannot be downloaded: %s; install what requirements.txt lists.", error)
+            # ComfyUI must start regardless.
+            log.error("Models cannot be downloaded: %s; install the packages in requirements.txt.", error)
             return
         bridge = self._bridge
         service: Downloads = module.Downloads(
@@ -66,7 +66,7 @@ class Room:
         self._service = service
 
     async def close(self) -> None:
-        """Stop every transfer so that it can be resumed."""
+        """Stop every transfer; it can be resumed later."""
         if self._service is not None:
             await self._service.close()
 
@@ -81,4 +81,4 @@ class Room:
         asked = (tab.request("refresh_models", {}, GRAPH_TIMEOUT) for tab in tabs)
         for answer in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(answer, BaseException):
-                log.info("A tab did not read its file lists anew: %r", str(answer))
+                log.info("A tab did not reload its file lists: %r", str(answer))

@@ -1,4 +1,4 @@
-"""What only the person at an open tab does about downloads: give a host's token, allow a host, try an address."""
+"""The panel's commands about downloads: set a host's token, allow a host, check a URL."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ...bridge.protocol.command_spec import Kind, Request, Risk, command
 from .commands import room
 from .schemas import PlannedModel
 
-# Where the hosts' own clients, and ours, look for a token first.
+# The variables in which a host's own client, and this one, look for a token first.
 VARIABLES = {"huggingface": "HF_TOKEN", "civitai": "CIVITAI_API_TOKEN"}
 
 
 class HostToken(Request):
-    """A token and whose it is."""
+    """A token and its host."""
 
     host: Literal["huggingface", "civitai"]
     token: str = Field(min_length=1, max_length=500, pattern=r"^[!-~]+$")
 
 
 class AllowHost(Request):
-    """A host by its name."""
+    """The name of a host."""
 
     host: str = Field(min_length=1, max_length=253)
 
 
 class Address(Request):
-    """Where a model may be had."""
+    """A URL to check for a model."""
 
     subjects = ("name",)
     name: str = Field(min_length=1, max_length=500)
@@ -40,19 +40,19 @@ class Address(Request):
 
 @command("panel_check_address", response=PlannedModel, risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True, timeout=60.0)
 async def panel_check_address(call: Call, request: Address) -> dict[str, Any]:
-    """Say what would come of fetching a model from an address, as it is typed; nothing is kept."""
+    """Report what downloading a model from a URL would do, while it is typed; nothing is saved."""
     return await room(call).look_at(request.name, request.directory, request.url)
 
 
 @command("panel_host_token", risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True)
 async def panel_host_token(call: Call, request: HostToken) -> dict[str, Any]:
-    """Use this token with its host until ComfyUI stops; it is written nowhere."""
+    """Use this token with its host until ComfyUI stops; it is never written to disk."""
     os.environ[VARIABLES[request.host]] = request.token
     return {"host": request.host}
 
 
 @command("panel_allow_host", risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True, errors={"host_refused"})
 async def panel_allow_host(call: Call, request: AllowHost) -> dict[str, Any]:
-    """Let models come from this host, over https from a public address, until ComfyUI stops."""
+    """Allow downloads from this host, over https from a public address, until ComfyUI stops."""
     room(call).guard.allow(request.host)
     return {"host": request.host}

@@ -1,4 +1,4 @@
-"""What programs send with the commands about models."""
+"""The parameters of the commands about models."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ Definition = str | dict[str, Any]
 
 
 class Workflow(Request):
-    """A workflow, or the one that is open."""
+    """A workflow; the open one if left out."""
 
     workflow: dict[str, Any] | None = Field(None, description="UI or API format; the open workflow if left out.")
 
 
 class DownloadModels(Workflow):
-    """Where models can be had, by name; what is not in it is taken from the saved map or the workflow."""
+    """Sources of models by name; models not in the table use the saved URLs or the workflow's own."""
 
-    download_table: dict[str, Definition] = Field(default_factory=dict, description="{name: url or model definition}")
-    only: list[str] | None = Field(None, description="Just these of the workflow's models, by name; all if left out.")
+    download_table: dict[str, Definition] = Field(default_factory=dict, description="{name: URL or model definition}")
+    only: list[str] | None = Field(
+        None, description="Download only these models of the workflow, by name; all if left out."
+    )
     overwrite: bool = Field(
-        False, description="Replace files that are there: of the models in the table, and every damaged one."
+        False, description="Replace existing files: those of models in the table, and damaged ones."
     )
 
 
 class PlanDownloads(DownloadModels):
-    """What to plan for."""
+    """The download to plan."""
 
     def kinds(self) -> frozenset[Kind]:
-        """A plan asks the models' hosts, as a download does."""
+        """A plan sends requests to the models' hosts, as a download does."""
         return frozenset({Kind.DOWNLOAD})
 
 
@@ -40,8 +42,8 @@ class DownloadModel(Request):
 
     subjects = ("model_name",)
     model_name: str = Field(min_length=1, description="The file's name, with its subfolder.")
-    model_def: Definition = Field(description="A url or a model definition; its `directory` names the folder.")
-    overwrite: bool = Field(False, description="Replace a file that is there.")
+    model_def: Definition = Field(description="A URL or a model definition, whose `directory` names the folder.")
+    overwrite: bool = Field(False, description="Replace an existing file.")
 
 
 class DownloadId(Request):
@@ -52,16 +54,16 @@ class DownloadId(Request):
 
 
 class DownloadPart(DownloadId):
-    """A download, or one model of it."""
+    """A download, or one of its models."""
 
     subjects = ("model_name", "download_id")
     older: ClassVar = {"model": "model_name"}
 
-    model_name: str | None = Field(None, description="Only this model; all of them if left out.")
+    model_name: str | None = Field(None, description="Only this model; all if left out.")
 
 
 class ModelName(Request):
-    """A model by its name; `folder/name` says which where several folders have one."""
+    """A model by its name; `directory/name` where several directories have one of that name."""
 
     subjects = ("model_name",)
     older: ClassVar = {"name": "model_name"}
@@ -70,25 +72,25 @@ class ModelName(Request):
 
 
 class AddModelUrl(Request):
-    """Where a model can be had."""
+    """A URL to save for a model."""
 
     subjects = ("model_name",)
     older: ClassVar = {"model_type": "directory"}
 
     model_name: str = Field(min_length=1)
     url: str = Field(min_length=1)
-    directory: str = Field("checkpoints", description="The ComfyUI folder.")
+    directory: str = Field("checkpoints", description="The ComfyUI model directory.")
 
 
 class RemoveModelUrl(Request):
-    """A name in the map."""
+    """A model whose saved URL is removed."""
 
     subjects = ("model_name",)
     model_name: str
 
 
 class GetModelUrl(Request):
-    """One model or several to ask the person for."""
+    """One or more models whose URLs the person is asked for."""
 
     subjects = ("model_name", "model_names")
     older: ClassVar = {"ckpt_name": "model_name", "ckpt_names": "model_names"}
@@ -98,6 +100,6 @@ class GetModelUrl(Request):
 
 
 class RelinkModels(Request):
-    """Whether to do it."""
+    """Whether to apply the changes."""
 
-    dry_run: bool = Field(False, description="Only say what would be set.")
+    dry_run: bool = Field(False, description="Only report what would be changed.")

@@ -1,4 +1,4 @@
-"""What the commands about models answer, as models for the documents; the handlers themselves deal in plain data."""
+"""The responses of the commands about models, as schemas for the documentation; handlers return plain data."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ RunState = Literal[
 ]
 
 
-# Whether a model is there. One that is spelled differently is, but ComfyUI refuses the name that a widget has for it.
+# Whether a model is present. A model spelled differently is present, but ComfyUI rejects the name in the widget.
 ModelState = Literal["present", "damaged", "spelled_differently", "missing"]
 
-# Where a workflow names a model: in a node's own record, in a widget that lists a model folder, in one with another
-# list that does not offer it, in a node whose type is not installed, in a row of LoRAs, or in a text.
+# Where a workflow names a model: in a node's own record, in a widget that lists a model directory, in one with another
+# list that does not include it, in a node whose type is not installed, in a row of LoRAs, or in a text.
 NamedIn = Literal["record", "loader", "combo", "unknown_node", "row", "lora_tag", "embedding"]
 
 
@@ -25,19 +25,19 @@ class NeededModel(Answer):
     """A model that a workflow names."""
 
     name: str
-    directory: str | None = Field(description="The ComfyUI folder.")
-    url: str | None = Field(description="Where it can be had, as the workflow says.")
-    exists: bool = Field(description="Whether a file that can be used is there, under the name that the workflow has.")
+    directory: str | None = Field(description="The ComfyUI model directory.")
+    url: str | None = Field(description="The URL that the workflow gives.")
+    exists: bool = Field(description="Whether a usable file is present under the name that the workflow has.")
     state: ModelState
     listed: str | None = Field(description="The spelling that ComfyUI lists, where a widget has another one.")
-    path: str | None = Field(description="Where it is; also of a damaged file.")
-    size: int | None = Field(description="Bytes, of a file that is there.")
+    path: str | None = Field(description="Path of the file, also of a damaged one.")
+    size: int | None = Field(description="Bytes of a file that is present.")
     sha256: str | None
     gated: bool | None
-    named_in: NamedIn = Field(description="Why it is listed: where the workflow names it.")
-    node: dict[str, Any] | None = Field(None, description="The node that asks for it: {id, type, path}.")
+    named_in: NamedIn = Field(description="Where the workflow names it.")
+    node: dict[str, Any] | None = Field(None, description="The node that uses it: {id, type, path}.")
     reason: str | None = Field(
-        description="Why it is not needed now, such as muted; else what is wrong: damaged, spelled_differently, …"
+        description="Why it is not needed now, such as muted; otherwise the problem: damaged, spelled_differently, …"
     )
     damage: str | None = Field(None, description="What is wrong with a damaged file, and what to do about it.")
 
@@ -49,14 +49,14 @@ class Needs(Answer):
 
 
 class Reason(Answer):
-    """Why a model would not be fetched."""
+    """Why a model would not be downloaded."""
 
     code: str
     message: str
 
 
 class PlannedModel(Answer):
-    """What would become of one model."""
+    """What a download would do with one model."""
 
     name: str
     directory: str | None
@@ -66,17 +66,17 @@ class PlannedModel(Answer):
     source: str | None
     url: str | None
     size: int | None = Field(description="Bytes.")
-    remaining: int | None = Field(description="Bytes that are not here yet.")
+    remaining: int | None = Field(description="Bytes still to be downloaded.")
     sha256: str | None
     gated: bool | None
-    early_access: str | None = Field(description="Until when only buyers get it.")
+    early_access: str | None = Field(description="Until when it is available to buyers only.")
     path: str | None
     listed: str | None = Field(description="The spelling that ComfyUI lists, where a widget has another one.")
     reason: Reason | None
 
 
 class Disk(Answer):
-    """Room on one disk, in bytes."""
+    """Space on one disk, in bytes."""
 
     path: str
     free: int
@@ -100,11 +100,11 @@ class Begun(Answer):
 
     message: str
     download_id: str
-    unused: list[str] = Field([], description="Names of the table that the workflow does not need.")
+    unused: list[str] = Field([], description="Names in the table that the workflow does not need.")
 
 
 class Fetched(Answer):
-    """A model that is there."""
+    """A model that has been downloaded."""
 
     status: Literal["success"]
     path: str
@@ -112,11 +112,11 @@ class Fetched(Answer):
 
 
 class Progress(Answer):
-    """How far one model is."""
+    """Progress of one model."""
 
     status: str = Field(description="pending, waiting_for_url, downloading, success, error, cancelled or paused.")
     path: str | None
-    model_number: str | None = Field(description='"2/5", or "existing" for one that was there.')
+    model_number: str | None = Field(description='"2/5", or "existing" for one that was present already.')
     error: str | None
     bytes: int
     total: int | None
@@ -126,7 +126,7 @@ class Progress(Answer):
 
 
 class Download(Answer):
-    """How far a download is; times in seconds."""
+    """Progress of a download; times in seconds."""
 
     status: RunState
     download_id: str
@@ -147,19 +147,19 @@ class Downloads(Answer):
 
 
 class DownloadState(Answer):
-    """A download after it was told to stop or go on."""
+    """A download after it was cancelled, paused or resumed."""
 
     download_id: str
     state: RunState
 
 
 class ModelPresence(Answer):
-    """Whether a model is there."""
+    """Whether a model is present."""
 
     status: Literal["success", "damaged", "downloading", "not_found"]
-    exists: bool = Field(description="Whether a file is there that can be used.")
+    exists: bool = Field(description="Whether a usable file is present.")
     path: str | None = None
-    type: str | None = Field(None, description="The ComfyUI folder.")
+    type: str | None = Field(None, description="The ComfyUI model directory.")
     size: int | None = Field(None, description="Bytes.")
     damage: str | None = Field(None, description="What is wrong with a damaged file, and what to do about it.")
     progress: Progress | None = None
@@ -169,25 +169,25 @@ class ModelPresence(Answer):
 
 
 class UrlMap(Answer):
-    """The saved addresses."""
+    """The saved URLs."""
 
-    urls: dict[str, Any] = Field(description="By name: a url, or a model definition.")
+    urls: dict[str, Any] = Field(description="By name: a URL or a model definition.")
 
 
 class Added(Answer):
-    """What is remembered now."""
+    """What was saved."""
 
-    model_def: Any = Field(description="A url, or a model definition.")
+    model_def: Any = Field(description="A URL or a model definition.")
 
 
 class Forgotten(Answer):
-    """What is no longer remembered."""
+    """The model whose saved URL was removed."""
 
     model_name: str
 
 
 class GivenUrls(Answer):
-    """What the person said."""
+    """The URLs that the person gave."""
 
     url: str | None = None
     model_type: str | None = None
@@ -195,7 +195,7 @@ class GivenUrls(Answer):
 
 
 class Cleared(Answer):
-    """What was emptied."""
+    """The widgets that were cleared."""
 
     message: str
     cleared_count: int
@@ -203,16 +203,16 @@ class Cleared(Answer):
 
 
 class Relinked(Answer):
-    """A widget whose model's name was set to one that it offers."""
+    """A widget whose model name was set to one from its list."""
 
     path: str
     previous: str
-    value: str = Field(description="What it holds now, or with dry_run would.")
+    value: str = Field(description="The new value.")
     reason: Literal["spelled_differently"]
 
 
 class RelinkedModels(Answer):
-    """What was set; with dry_run what would be."""
+    """The widgets that were changed, or with dry_run would be."""
 
     dry_run: bool
     relinked: list[Relinked]

@@ -1,4 +1,4 @@
-"""The models room as the commands use it: analysis, plans, downloads, the URL map, from start to close."""
+"""The download service behind the commands about models: analysis, plans, downloads and the saved URLs."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ from .consent import Consent
 
 log = logging.getLogger("uiapi")
 
-# Seconds between two looks at how far downloads are, and between two at what is too old.
+# Seconds between two progress updates, and between two removals of expired downloads.
 MEASURE_INTERVAL = 0.5
 CLEANUP_INTERVAL = 300.0
-# Seconds transfers may take to put their partials away when they are stopped, or ComfyUI is.
+# Seconds transfers may take to close their partial files when they, or ComfyUI, are stopped.
 CLOSE_TIMEOUT = 30.0
-# Models of one download or plan. Thousands of them would keep ComfyUI's loop busy, and no workflow needs so many.
+# Models per download or plan. Thousands would keep ComfyUI's loop busy, and no workflow needs so many.
 MOST_MODELS = 1000
 
 
 class Downloads:
-    """Everything about models.
+    """The download service.
 
     Args:
         folder_paths: ComfyUI's module.
-        node_classes: answers the mapping of class name to node class.
-        state_directory: where the URL map and unfinished downloads are kept.
+        node_classes: returns the mapping of class name to node class.
+        state_directory: holds the URL map and the journal of unfinished downloads.
         ask_urls: asks the person at the tab.
-        publish: tells subscribers of an event.
-        models_changed: has open tabs read their file lists anew.
-        settings: the operator's; from the environment if left out.
-        backoff: makes the pauses between tries.
+        publish: sends an event to subscribers.
+        models_changed: makes open tabs reload their file lists.
+        settings: the operator's settings; read from the environment if left out.
+        backoff: creates the pauses between retries.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Downloads:
     # -- life ---------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """List what an earlier ComfyUI left unfinished, and begin to watch over downloads."""
+        """Load the downloads left unfinished when ComfyUI last stopped, and start the background tasks."""
         await asyncio.to_thread(sweep, self._state)
         for run in await self._journal.load():
             self._runs[run.id] = run
@@ -106,7 +106,7 @@ class Downloads:
         self._spawn(self._clean_up(), "clean up downloads")
 
     async def close(self) -> None:
-        """End every transfer so that it can be resumed, and the threads behind them."""
+        """Pause every transfer, and end the service's threads."""
         self._hashes.close()
         for run in self._runs.values():
             if run.busy:
@@ -121,7 +121,7 @@ class Downloads:
         await self._engine.close()
 
     def forget_old(self) -> None:
-        """Forget what is too old."""
+        """Remove expired downloads."""
         registry.counts()
         for run_id in [run_id for run_id in self._runs if run_id not in registry.download_tasks]:
             del self._runs[run_id]
@@ -139,28 +139,28 @@ class Downloads:
         return await self._planner.plan(needs, read_table(table), saved, overwrite=overwrite)
 
     async def look_at(self, name: str, directory: str | None, url: str) -> dict[str, Any]:
-        """What would come of fetching a model from this address. UiapiError `invalid`."""
+        """What downloading a model from this URL would do. UiapiError `invalid`."""
         plan = await self._planner.plan([Need(name, directory)], read_table({name: url}), {})
         model: dict[str, Any] = plan["models"][0]
         return model
 
     async def begin(self, workflow: Any, table: Mapping[str, Entry], **how: Any) -> Run:
-        """Prepare a download and begin it. UiapiError as `prepare`, and `storage_failed`."""
+        """Prepare a download and start it. UiapiError as `prepare`, and `storage_failed`."""
         return await self.launch(await self.prepare(workflow, table, **how))
 
     async def fetch_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
-        """Prepare a download of one model and begin it. UiapiError as `prepare_one`, and `storage_failed`."""
+        """Prepare a download of one model and start it. UiapiError as `prepare_one`, and `storage_failed`."""
         return await self.launch(await self.prepare_one(name, definition, overwrite=overwrite))
 
     async def prepare(
         self, workflow: Any, table: Mapping[str, Entry], *, overwrite: bool = False, only: Names = None
     ) -> Run:
-        """A download, not begun, of every model a workflow needs and has not, or just those of the names in `only`.
+        """A download, not started, of every missing model of a workflow, or of those named in `only`.
 
-        A damaged file is replaced with `overwrite` only; without, its model's download fails and says so.
+        A damaged file is replaced only with `overwrite`; otherwise the download of its model fails.
 
         Raises:
-            UiapiError: `invalid`, `bad_path` for a name in the table that no model can have, `too_large`,
+            UiapiError: `invalid`, `bad_path` for an invalid model name in the table, `too_large`,
                 `storage_failed`.
         """
         check_names(table)
@@ -174,13 +174,15 @@ class Downloads:
         choices = [choose(need, entries, saved) for need in needs]
         wanted = map(wanted_sha256, needs, choices)
         damages = await self.presence.damages([*zip(paths, wanted, strict=True)])
-        told = zip(needs, paths, choices, damages, strict=True)
-        run.items = items_of([one for one in told if one[0].reason is None and one[0].among(only)], overwrite=overwrite)
+        models = zip(needs, paths, choices, damages, strict=True)
+        run.items = items_of(
+            [model for model in models if model[0].reason is None and model[0].among(only)], overwrite=overwrite
+        )
         run.entry["unused"] = unused(entries, choices)
         return run
 
     async def prepare_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
-        """A download of one model, not begun. UiapiError for one that is never fetched, or is there `damaged`."""
+        """A download of one model, not started. UiapiError if it can never be fetched, or is present and `damaged`."""
         model = read_table({name: definition})[name.replace("\\", "/")]
         model = ModelDef(url=model) if isinstance(model, str) else model
         check_sources(model, self.settings, self.guard)
@@ -218,12 +220,12 @@ class Downloads:
         return entry
 
     def listed(self) -> dict[str, dict[str, Any]]:
-        """Every download by its id."""
+        """All downloads by id."""
         self.forget_old()
         return {run_id: self.status(run_id) for run_id in [*registry.download_tasks]}
 
     def find_item(self, name: str) -> tuple[Run, Item] | None:
-        """A model of that name that is being fetched."""
+        """The model of that name that is being downloaded, or None."""
         for run in self._runs.values():
             for item in run.items:
                 if item.busy and name in (item.key, item.need.name, f"{item.need.directory}/{item.need.name}"):
@@ -232,7 +234,7 @@ class Downloads:
         return None
 
     async def stop(self, run_id: str, model: str | None, ending: str) -> Run:
-        """Pause or cancel a download or one of its models, and wait until it is.
+        """Pause or cancel a download or one of its models, and wait until it has stopped.
 
         Raises:
             UiapiError: `unknown_download`, `unknown_model`, or `conflict` when there is nothing to stop.
@@ -241,11 +243,11 @@ class Downloads:
         wanted = [run.item(model)] if model is not None else run.items
         items = [item for item in wanted if item.state not in ("success", "error", "cancelled", ending)]
         if not items:
-            raise UiapiError("conflict", f"Nothing of {model or run_id} is under way that could be {ending}.")
+            raise UiapiError("conflict", f"{model or run_id} is not in progress and cannot be {ending}.")
         self._runner.stop(run, items, ending)
         await _ended(items)
         for item in items:
-            # Also of one that was put away as paused before, or was resumed and had no turn yet.
+            # Including models that were paused earlier, or resumed but not yet started.
             if item.state == "cancelled":
                 await self._fetches.discard(item.directory, item.need.name)
         if not any(item.unfinished or item.state == "waiting_for_url" for item in run.items):
@@ -257,13 +259,15 @@ class Downloads:
         return run
 
     async def resume(self, run_id: str, model: str | None, agreed: Mapping[str, Agreed] | None = None) -> Run:
-        """Go on with what was paused, cancelled or failed, or with just what was agreed to. UiapiError as `stop`."""
+        """Resume the models that were paused, cancelled or failed, or only those agreed to. UiapiError as `stop`."""
         run = self.run(run_id)
-        # What was stopped a moment ago may still be putting its files away.
+        # Models stopped a moment ago may still be closing their files.
         await _ended(resumable(run, model))
         items = [item for item in resumable(run, model) if not item.busy and (agreed is None or item.key in agreed)]
         if not items:
-            raise UiapiError("conflict", f"Nothing of {model or run_id} is paused or has failed.")
+            raise UiapiError(
+                "conflict", f"Nothing in {model or run_id} is paused, cancelled or failed, so nothing can be resumed."
+            )
         for item in items:
             item.agreed = agreed[item.key] if agreed is not None else item.agreed
             item.failure, item.ending = None, ""
@@ -285,10 +289,10 @@ class Downloads:
     # -- the URL map --------------------------------------------------------------------------------------
 
     async def save_urls(self, urls: Mapping[str, Entry]) -> None:
-        """Remember where models are to be had, without tokens.
+        """Save the URLs of models, without tokens.
 
         Raises:
-            UiapiError: `invalid`, `host_refused`, `bad_path` for a name no model can have, `storage_failed`.
+            UiapiError: `invalid`, `host_refused`, `bad_path` for an invalid model name, `storage_failed`.
         """
         check_names(urls)
         kept: url_map.UrlMap = {}
@@ -301,7 +305,7 @@ class Downloads:
     # -- inside -------------------------------------------------------------------------------------------
 
     async def launch(self, run: Run, agreed: Mapping[str, Agreed] | None = None) -> Run:
-        """Begin a download that was prepared, as the person has agreed to it if asked. UiapiError `storage_failed`."""
+        """Start a prepared download, within the limits the person agreed to if asked. UiapiError `storage_failed`."""
         run.entry["start_time"] = steady_time()
         wanted = [item for item in run.items if item.entry["model_number"] != "existing"]
         for item in wanted:
@@ -315,7 +319,7 @@ class Downloads:
         try:
             await self._journal.keep(self._runs.values())
         except BaseException:
-            # Whoever asked has been refused, or has gone without having heard its id.
+            # The request fails or was cancelled, so its caller never learns the id.
             del self._runs[run.id]
             registry.download_tasks.pop(run.id, None)
             raise
@@ -331,16 +335,16 @@ class Downloads:
         while True:
             await self._runner.carry_out(run)
             await self._note(run)
-            # Some of it may have been resumed meanwhile, and even have ended again.
+            # Some models may have been resumed meanwhile, and may even have ended again.
             if run.concluded:
                 return
 
     async def _note(self, run: Run) -> None:
-        """Have the disk know how a run stands; the run goes on or stays ended if that fails."""
+        """Write the run's state to the journal; a failure to do so does not affect the run."""
         try:
             await self._journal.keep(self._runs.values())
         except UiapiError as error:
-            log.warning("%s How download %s stands is not remembered.", error.message, run.id)
+            log.warning("%s The state of download %s is not saved.", error.message, run.id)
 
     async def _ask(self, needs: list[Need]) -> dict[str, ModelDef | str]:
         models = [
@@ -357,8 +361,8 @@ class Downloads:
             try:
                 await self.save_urls({key: url})
             except UiapiError as error:
-                # It is tried all the same, and then says itself what is wrong with it.
-                log.warning("The address given for %r is not remembered: %r", need.name, redact(error.message))
+                # It is tried regardless, and the download reports what is wrong with it.
+                log.warning("The URL given for %r is not saved: %r", need.name, redact(error.message))
         return given
 
     async def _watch(self) -> None:
@@ -388,7 +392,7 @@ def _check_number(needs: list[Need]) -> None:
 
 
 async def _ended(items: list[Item]) -> None:
-    """Wait for those that were stopped to put their files away."""
+    """Wait until stopped models have closed their files."""
     ending = [item.task for item in items if item.task is not None and item.busy]
     if ending:
         await asyncio.wait(ending, timeout=CLOSE_TIMEOUT)

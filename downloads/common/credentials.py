@@ -1,4 +1,4 @@
-"""Tokens for model hosts: where they come from, whom they may be shown to, and keeping them out of every text."""
+"""Tokens for model hosts: which hosts they may be sent to, and how they are kept out of messages, logs and files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
-# Query keys in which people paste a token; it is taken out of the address and sent as a header instead.
+# Query keys in which people paste a token; it is removed from the URL and sent as a header instead.
 TOKEN_KEYS = frozenset({"token", "api_key", "apikey", "access_token", "hf_token"})
-# Further query keys that let whoever has the address in. They belong to the request, and are kept nowhere.
+# Further query keys that grant access. They are sent with the request, and never saved.
 CREDENTIAL_KEYS = TOKEN_KEYS | {
     *("key", "sig", "signature", "auth", "authorization", "password", "passwd", "pwd", "secret", "credential"),
     *("awsaccesskeyid", "googleaccessid", "policy", "key-pair-id", "jwt", "session", "code"),
 }
-# Beginnings of the keys with which object stores sign an address.
+# Prefixes of the query keys with which object stores sign a URL.
 SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-cos-", "q-")
 
 _known: set[str] = set()
@@ -35,29 +35,29 @@ class Secret:
             _known.add(self.token)
 
     def headers_for(self, url: URL) -> dict[str, str]:
-        """The header that carries the token, for a host it belongs to; nothing for any other."""
+        """The header with the token for a host it belongs to; no headers for any other host."""
         return {"Authorization": f"Bearer {self.token}"} if origin(url) in self.hosts else {}
 
 
 def origin(url: URL) -> str:
-    """Whom a URL is addressed to, as `host:port`."""
+    """The host and port of a URL, as `host:port`."""
     return f"{url.host}:{url.port}"
 
 
 def redact(text: str) -> str:
-    """`text` without any token that was used, any bearer header and the query of any address."""
+    """`text` without known tokens, bearer headers and the queries of URLs."""
     for token in _known:
         text = text.replace(token, "…")
     return _QUERY.sub(r"\1", _BEARER.sub(r"\1…", text))
 
 
 def without_login(text: str) -> str:
-    """An address, also one that cannot be read, without the user name and password before its host."""
+    """A URL without the user name and password before its host; it need not be a valid URL."""
     return _LOGIN.sub("", text)
 
 
 def without_token(url: URL) -> tuple[URL, str | None]:
-    """A URL without the token pasted into its query, and that token."""
+    """A URL without the token in its query, and that token."""
     token = next((value for key, value in url.query.items() if key.lower() in TOKEN_KEYS and value), None)
     if token is None:
         return url, None
@@ -66,7 +66,7 @@ def without_token(url: URL) -> tuple[URL, str | None]:
 
 
 def without_credentials(url: URL) -> URL:
-    """A URL as it may be kept and answered: without any part of its query that would let somebody in."""
+    """A URL that is safe to save and return: without the parts of its query that grant access."""
     kept = [(key, value) for key, value in url.query.items() if not _is_credential(key.lower())]
     return url.with_query(kept or None).with_fragment(None) if len(kept) < len(url.query) or url.fragment else url
 

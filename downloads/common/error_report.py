@@ -1,4 +1,4 @@
-"""What of a failure may be told: without tokens, in letters every encoding has, and our own defects by a reference."""
+"""Error messages that are safe to show and log: without tokens, encodable, and with a reference for internal errors."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ log = logging.getLogger("uiapi")
 
 
 def plain(text: str) -> str:
-    """`text` with a question mark for each half of a character, which JSON may hold and UTF-8 cannot."""
+    """`text` with lone surrogates, which JSON may contain and UTF-8 cannot, replaced by question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def told(error: UiapiError) -> UiapiError:
-    """A failure as it is shown and sent; a host's own words may be part of it."""
+def presentable(error: UiapiError) -> UiapiError:
+    """A copy of an error that is safe to show and send; it may quote the message of a host."""
     details = {key: plain(value) if isinstance(value, str) else value for key, value in error.details.items()}
     return UiapiError(error.code, plain(redact(error.message)), details)
 
 
 def log_defect(what: str, error: BaseException) -> None:
-    """Log the traceback of a failure that nobody foresaw, without tokens."""
+    """Log the traceback of an unexpected error, without tokens."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     log.error("%s failed:\n%s", what, plain(redact(text)))
 
 
 def unforeseen(what: str, error: BaseException) -> UiapiError:
-    """For a defect of ours: the traceback is logged under a reference that the caller gets."""
+    """An `internal` error for an unexpected exception, whose traceback is logged under the error's reference."""
     reference = uuid4().hex[:8]
     log_defect(f"[{reference}] {what}", error)
     details: dict[str, Any] = {"reference": reference}

@@ -1,4 +1,4 @@
-"""How far a transfer is."""
+"""The progress of a transfer."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass
 class Progress:
-    """How far a transfer is; written on its thread, read on any.
+    """The progress of a transfer; written on its thread, read on any.
 
     Attributes:
         phase: connecting, downloading or verifying.
-        bytes: how many are there.
-        total: how many there will be, None while nobody knows.
-        landed: whether the file has its name; nothing is cancelled from then on.
+        bytes: bytes present so far.
+        total: bytes of the whole file, None while unknown.
+        landed: whether the file has its final name; from then on it is no longer cancelled.
     """
 
     phase: str = "connecting"

@@ -1,4 +1,4 @@
-"""The operator's settings for downloads: environment variables, read once and checked."""
+"""The operator's settings for downloads, read once from environment variables and validated."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator decided.
+    """The operator's settings.
 
     Attributes:
-        segments: connections one file may use at a time.
-        max_downloads: files fetched at a time.
-        max_rate: bytes per second all downloads together may take, None for no limit.
-        allow_pickle: whether .ckpt, .pt, .pth and .bin may be fetched; loading one runs code of its author's.
+        segments: connections per file.
+        max_downloads: files downloaded at a time.
+        max_rate: bytes per second for all downloads together, None for no limit.
+        allow_pickle: whether .ckpt, .pt, .pth and .bin may be downloaded; loading one can run code of its author.
         allowed_hosts: `host` or `host:port` names added to the built-in list.
-        hf_endpoint: Hugging Face or the mirror that stands for it, without a slash at the end.
-        civitai_endpoint: CivitAI or its mirror, likewise.
+        hf_endpoint: URL of Hugging Face or a mirror of it, without a slash at the end.
+        civitai_endpoint: URL of CivitAI or a mirror of it, likewise.
     """
 
     segments: int = 4
@@ -40,7 +40,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """The settings as the environment has them; a value that cannot be read is reported and the usual kept."""
+        """Read the settings from the environment; an invalid value is logged and the default used."""
         env = os.environ if environ is None else environ
         return cls(
             segments=_number(env, "UIAPI_SEGMENTS", cls.segments, 1, 32),
@@ -80,6 +80,6 @@ def _endpoint(env: Mapping[str, str], name: str, usual: str) -> str:
     if not text:
         return usual
     if not re.match(r"https?://[^/?#@\s]+", text):
-        log.warning("%s should be an address such as %s; using that.", name, usual)
+        log.warning("%s should be a URL such as %s; using that.", name, usual)
         return usual
     return text

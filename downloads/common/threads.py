@@ -1,4 +1,4 @@
-"""Work in threads that is waited for even when its caller is cancelled."""
+"""Runs blocking work in threads and waits for it even when the caller is cancelled."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 async def settled(work: Callable[..., T], *args: Any) -> T:
-    """`work(*args)` in a thread; when cancelled, only after it has ended, so that nothing is pulled from under it."""
+    """Run `work(*args)` in a thread and return its result. A cancelled caller waits until the work has ended."""
     task = asyncio.ensure_future(asyncio.to_thread(work, *args))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
         if not task.cancelled():
-            # Seen, so that asyncio does not report it as forgotten: nobody waits for it any more.
+            # Retrieved, so that asyncio does not log an exception that was never retrieved.
             task.exception()
         raise

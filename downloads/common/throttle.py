@@ -1,4 +1,4 @@
-"""How fast and how often: a bandwidth cap shared by all transfers, back-off between tries, and Retry-After."""
+"""Limits the rate of transfers: a shared bandwidth cap, back-off between retries, and Retry-After."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
-# Seconds before the first repeated try, and the longest between two.
+# Seconds before the first retry, and the longest pause between two.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-# Tries in a row after which a transfer gives up, and the bytes that must have come since the last failure for a
-# further one not to be in that row.
+# Consecutive failures after which a transfer gives up, and the bytes that must arrive after a failure to reset that
+# count.
 MOST_TRIES = 6
 STEP_FORWARD = 64 << 10
-# A host that asks for a longer wait than this (seconds) is reported instead.
+# If a host asks for a longer wait than this (seconds), the transfer fails instead.
 LONGEST_RETRY_AFTER = 300.0
-# Bytes per second, over so many seconds of waiting for it, below which a connection counts as cut.
+# Bytes per second, over this many seconds of waiting for data, below which a connection is considered broken.
 SLOWEST = 1000
 SLOW_SECONDS = 60.0
 
 
 class Bandwidth:
-    """Bytes per second all transfers of one loop share.
+    """A cap on bytes per second that all transfers of one loop share.
 
     Args:
         rate: bytes per second; None for no limit.
@@ -36,20 +36,20 @@ class Bandwidth:
         self._free_at = clock()
 
     async def take(self, count: int) -> None:
-        """Wait until `count` more bytes may have passed."""
+        """Wait until `count` more bytes fit within the cap."""
         if self._rate is None:
             return
         now = self._clock()
-        # A line that was idle may burst for a tenth of a second, not more.
+        # After an idle time, a burst of at most a tenth of a second is allowed.
         self._free_at = max(self._free_at, now - 0.1) + count / self._rate
         if self._free_at > now:
             await asyncio.sleep(self._free_at - now)
 
 
 class Pace:
-    """Notices a connection on which less than SLOWEST comes.
+    """Detects a connection that is slower than SLOWEST.
 
-    Only the time in which it is waited for counts, so neither a cap nor a slow disk makes a host slow.
+    Only time spent waiting for data counts, so that neither the bandwidth cap nor a slow disk counts against a host.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Pace:
         self._bytes = 0
 
     def too_slow(self, seconds: float, count: int) -> bool:
-        """Whether it is too slow to be waited for any longer, `count` bytes having come after `seconds`."""
+        """Whether the connection is too slow, after `count` more bytes arrived in `seconds` of waiting."""
         self._seconds += seconds
         self._bytes += count
         if self._seconds < SLOW_SECONDS:
@@ -68,7 +68,7 @@ class Pace:
 
 
 class Backoff:
-    """Pauses between tries that grow until something goes forward again."""
+    """Pauses between retries, which grow until data arrives again."""
 
     def __init__(self, first: float = FIRST_PAUSE, most_tries: int = MOST_TRIES) -> None:
         self._first = first
@@ -77,24 +77,24 @@ class Backoff:
         self._came = 0
 
     def arrived(self, count: int) -> None:
-        """So many bytes arrived; enough of them make the next pause a short one again."""
+        """Count bytes that arrived; after STEP_FORWARD of them the next pause is short again."""
         self._came += count
         if self._came >= STEP_FORWARD:
             self._failures = 0
 
     def next_pause(self, retry_after: float | None = None) -> float | None:
-        """Seconds to wait before the next try, or None when it is time to give up.
+        """Seconds to wait before the next retry, or None to give up.
 
         Args:
-            retry_after: what the host asked for; it is kept, however short our own pause would be.
+            retry_after: the wait that the host asked for; the pause is at least that long.
         """
         self._failures += 1
         self._came = 0
         if self._failures >= self._most_tries or (retry_after or 0.0) > LONGEST_RETRY_AFTER:
             return None
         pause: float = min(LONGEST_PAUSE, self._first * 2.0 ** (self._failures - 1))
-        # Spread out, so that transfers that failed together do not come back together.
-        return max(retry_after or 0.0, pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret hangs on it
+        # Jitter, so that transfers that failed together do not retry together.
+        return max(retry_after or 0.0, pause * random.uniform(0.5, 1.0))  # noqa: S311 - not used as a secret
 
 
 def retry_after(value: str | None, now: Callable[[], float] = time.time) -> float | None:

@@ -1,4 +1,4 @@
-"""URLs: read and checked, and as they may be shown."""
+"""Parsing of URLs, and their form in messages."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from yarl import URL
 
 
 def read_url(text: str, *, encoded: bool = False) -> URL:
-    """An address somebody else wrote, whose parts can all be read; ValueError for anything else.
+    """Parse a URL. ValueError if any of its parts is invalid.
 
     Args:
-        encoded: take it as it is; otherwise what needs to be encoded is.
+        encoded: whether the text is percent-encoded already; otherwise it is encoded where needed.
     """
     try:
         url = URL(text, encoded=encoded)
-        # yarl reads these late, and then may raise as well.
+        # yarl parses these lazily, and may raise then.
         _ = url.host, url.port, url.user
     except IndexError:
-        # What yarl makes of brackets before an @.
-        raise ValueError("not an address") from None
+        # yarl raises this for brackets before an @.
+        raise ValueError("not a URL") from None
     return url
 
 
 def shown(url: URL | str) -> str:
-    """A URL as it may stand in a message: without query, fragment or credentials, where secrets travel."""
+    """A URL for use in messages: without query, fragment and credentials, which may hold secrets."""
     try:
         url = read_url(url) if isinstance(url, str) else url
         if not url.host:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from ...common.clock import steady_time
 from ...common.errors import UiapiError
 from ...model_defs import ModelDef
-from ..common.error_report import plain, told, unforeseen
+from ..common.error_report import plain, presentable, unforeseen
 from ..common.urls import shown
 from ..storage.model_folders import check_names
 from ..workflow.required_models import Need
@@ -351,7 +351,7 @@ def measure(item: Item) -> None:
 
 def fail(item: Item, error: UiapiError) -> None:
     """A model could not be had."""
-    item.failure = error = told(error)
+    item.failure = error = presentable(error)
     item.entry.update(status="error", error=error.message, code=error.code, speed=None, eta=None)
     if error.details:
         item.entry["details"] = error.details

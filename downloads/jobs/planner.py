@@ -11,7 +11,7 @@ from typing import Any
 
 from ...common.errors import UiapiError
 from ...model_defs import ModelDef
-from ..common.error_report import plain, told, unforeseen
+from ..common.error_report import plain, presentable, unforeseen
 from ..common.settings import Settings
 from ..sources.offers import LocalOffer, Offer, explained
 from ..sources.resolver import Sources
@@ -118,7 +118,7 @@ class Planner:
             located = await asyncio.to_thread(lookup.of, need, directory)
             return await self._decided(model, need, directory, choice, located, overwrite)
         except UiapiError as error:
-            failure = told(error)
+            failure = presentable(error)
         except Exception as error:  # The last line of defence: the plan tells of the others all the same.
             failure = unforeseen(f"The plan for {need.name}", error)
         gated = True if failure.code == "gated" else None
@@ -165,7 +165,7 @@ class Planner:
             try:
                 model = {**model, **await self._of_wish(model, wish)}
             except UiapiError as error:
-                message = f"{message} As things are it cannot be had: {told(error).message}"
+                message = f"{message} As things are it cannot be had: {presentable(error).message}"
         return {**model, "action": DAMAGED, "reason": {"code": damage.code, "message": message}}
 
     async def _of_wish(self, model: dict[str, Any], wish: Wish) -> dict[str, Any]:

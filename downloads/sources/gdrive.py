@@ -1,4 +1,4 @@
-"""Google Drive: the address behind its confirmation pages, which gdown (an optional extra) knows how to read."""
+"""Looks up files on Google Drive: the URL behind its confirmation pages, which gdown (an optional extra) parses."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .offers import Offer
 from .references import GdriveFile
 
 ENDPOINT = "https://drive.google.com"
-# Pages between a file's link and the file.
+# The most pages between a file's link and the file.
 MOST_PAGES = 3
 
 
 async def look_up(file: GdriveFile, engine: Engine, endpoint: str = ENDPOINT) -> Offer:
-    """Where the bytes of a file on Google Drive are, found without fetching them.
+    """Look up the URL of a file on Google Drive, without downloading it.
 
     Raises:
-        UiapiError: `not_at_source`, `login_required`, `rate_limited` when its quota is used up,
-            `unsupported_type` when gdown is not installed and a page needs it, or `source_failed`.
+        UiapiError: `not_at_source`, `login_required`, `rate_limited` if its quota is exceeded,
+            `unsupported_type` if a page requires gdown, which is not installed, or `source_failed`.
     """
     try:
         return await engine.run(lambda web: _look_up(web, URL(f"{endpoint}/uc?export=download&id={file.id}")))
@@ -46,22 +46,26 @@ async def _look_up(web: Web, url: URL) -> Offer:
         try:
             url = read_url(found)
         except ValueError:
-            raise UiapiError("source_failed", "Google Drive's page leads to no address; try again later.") from None
-    raise UiapiError("source_failed", "Google Drive keeps answering with pages; check that the link is public.")
+            raise UiapiError(
+                "source_failed", "Google Drive's page has no valid download link; try again later."
+            ) from None
+    raise UiapiError(
+        "source_failed", "Google Drive sends only pages instead of the file; check that the link is public."
+    )
 
 
 def _behind(page: str) -> str:
-    """The address a confirmation page leads to. Blocks while the page is parsed."""
+    """The URL that a confirmation page leads to. Blocks while the page is parsed."""
     try:
         gdown: Any = importlib.import_module("gdown.download")
     except ImportError:
         raise UiapiError(
-            "unsupported_type", "Google Drive asks to confirm this file; `pip install gdown` to have that done."
+            "unsupported_type", "Google Drive asks to confirm this download; run `pip install gdown`, which does so."
         ) from None
     try:
         found: str = gdown.get_url_from_gdrive_confirmation(page)
     except importlib.import_module("gdown.exceptions").FileURLRetrievalError as error:
         text = line_of(str(error))
         code = "rate_limited" if "quota" in text.lower() or "too many" in text.lower() else "login_required"
-        raise UiapiError(code, f"Google Drive does not give the file: {text}") from None
+        raise UiapiError(code, f"Google Drive refuses the download: {text}") from None
     return found

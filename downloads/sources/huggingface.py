@@ -1,9 +1,8 @@
-"""Hugging Face: the token, a file's address and metadata, a repository's list of files, and what its refusals mean.
+"""Looks up models at Hugging Face: the URL and metadata of a file, and the search for a file in a repository.
 
-huggingface_hub says where the token is, whether the hub may be asked, and how addresses are written; it is imported
-at first use, since it takes longer than all the rest. The asking is done by our own requests: those of the library
-have no end when the hub falls silent, hold one of the threads all of ComfyUI shares, and take the token along to
-wherever a list of files goes on.
+huggingface_hub provides the token, the offline setting and the URLs; it is imported at first use, since importing it
+is slow. Requests are made without it: its own have no time limit when the hub falls silent, block a thread of the
+executor that ComfyUI shares, and send the token to any host that a list of files continues on.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ from ..transfer.transfer_thread import Engine
 from .offers import Offer
 from .references import HfFile
 
-# Pages of a repository's list of files, of a thousand each, that are read in search of a name.
+# The most pages of a repository's file list, with a thousand files each, that are searched for a name.
 MOST_PAGES = 20
-# Files of the same name that are told.
+# The most files of the same name that are reported.
 MOST_CANDIDATES = 100
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -48,14 +47,14 @@ _WRONG_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - the
 
 
 async def look_up(file: HfFile, name: str, settings: Settings, engine: Engine) -> Offer:
-    """What Hugging Face offers for a file, without fetching it.
+    """Look up a file at Hugging Face, without downloading it.
 
     Args:
-        file: the reference; one without a path is searched for the model's name.
+        file: the reference; without a path, the repository is searched for the model's name.
         name: the model's name.
 
     Raises:
-        UiapiError: `gated`, `login_required`, `not_at_source`, `rate_limited`, `offline`, `conflict` when a
+        UiapiError: `gated`, `login_required`, `not_at_source`, `rate_limited`, `offline`, `conflict` if the
             repository has several files of that name, `invalid`, `host_refused`, or `source_failed`.
     """
     token = await asyncio.to_thread(_token)
@@ -70,18 +69,18 @@ async def look_up(file: HfFile, name: str, settings: Settings, engine: Engine) -
 
 
 def _token() -> str | None:
-    """The token the library would use. Blocks while the library is imported; UiapiError `offline`."""
+    """The token that huggingface_hub uses. Blocks while it is imported; UiapiError `offline`."""
     import huggingface_hub
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
-        raise UiapiError("offline", "HF_HUB_OFFLINE is set, so nothing is asked of Hugging Face; unset it to download.")
+        raise UiapiError("offline", "HF_HUB_OFFLINE is set, so Hugging Face is not contacted; unset it to download.")
     return huggingface_hub.get_token()
 
 
 @dataclass(frozen=True)
 class _Metadata:
-    """What the hub says of a file: the commit its branch is at, and the digest and length of a large one."""
+    """The hub's metadata of a file: the current commit of its branch, and the digest and length of a large file."""
 
     commit: str | None
     sha256: str | None
@@ -89,12 +88,12 @@ class _Metadata:
 
 
 class _Hub:
-    """Asks about one reference.
+    """Looks up one reference.
 
     Args:
         file: the reference.
-        settings: where the hub is.
-        secret: the token, None without one.
+        settings: the URL of the hub.
+        secret: the token, or None.
     """
 
     def __init__(self, file: HfFile, settings: Settings, secret: Secret | None) -> None:
@@ -105,7 +104,7 @@ class _Hub:
     async def look_up(self, web: Web, name: str) -> Offer:
         """The file's offer. UiapiError or Transient."""
         file = self._file
-        # A repository, or a folder of one, is meant to have the model by its name.
+        # A repository, or a folder of one, should contain a file with the model's name.
         exact = bool(extension_of(file.path))
         path = file.path if exact else posixpath.join(file.path, posixpath.basename(name))
         found = await self._metadata(web, path)
@@ -114,11 +113,11 @@ class _Hub:
             found = await self._metadata(web, path)
         if found is None:
             raise self._missing(f"{file.repo} has no file {path}; see {self._page}.")
-        # The commit, so that a later resume asks for the same bytes even if the branch has moved on.
-        url = self._address(path, found.commit or file.revision)
+        # The commit, so that a later resume requests the same bytes even if the branch has changed.
+        url = self._url(path, found.commit or file.revision)
         return Offer("huggingface", url, self._secret, size=found.size, sha256=found.sha256)
 
-    def _address(self, path: str, revision: str) -> URL:
+    def _url(self, path: str, revision: str) -> URL:
         from huggingface_hub import hf_hub_url
 
         file = self._file
@@ -126,13 +125,15 @@ class _Hub:
             text = hf_hub_url(file.repo, path, repo_type=file.repo_type, revision=revision, endpoint=self._endpoint)
             return URL(text, encoded=True)
         except ValueError:
-            raise UiapiError("invalid", f"{file.repo!r} cannot be a repository of Hugging Face; check it.") from None
+            raise UiapiError(
+                "invalid", f"{file.repo!r} is not a valid Hugging Face repository name; check it."
+            ) from None
 
     async def _metadata(self, web: Web, path: str) -> _Metadata | None:
-        """What the hub says of a file; None if the repository has none of that path."""
-        async with web.head(self._address(path, self._file.revision), secret=self._secret) as response:
+        """The hub's metadata of a file; None if the repository has no such file."""
+        async with web.head(self._url(path, self._file.revision), secret=self._secret) as response:
             said = response.headers
-            # A large file is elsewhere: what is asked for redirects there, and says in headers of its own what it is.
+            # A large file is stored elsewhere: the response redirects there, and has the metadata in extra headers.
             elsewhere = 300 <= response.status < 400
             if not elsewhere and not self._found(response):
                 return None
@@ -146,18 +147,18 @@ class _Hub:
             )
 
     async def _search(self, web: Web, wanted: str) -> str:
-        """The one file of the repository that has the model's name, in whichever folder."""
+        """The path of the one file in the repository that has the model's name, in any folder."""
         repo = self._file.repo
         found = [path async for path in self._paths(web) if posixpath.basename(path) == wanted]
         if not found:
-            raise self._missing(f"{repo} has no file {wanted}; give the path of the file in it.")
+            raise self._missing(f"{repo} has no file {wanted}; give the path of the file in the repository.")
         if len(found) > 1:
             candidates = {"candidates": [line_of(path) for path in found[:MOST_CANDIDATES]]}
-            raise UiapiError("conflict", f"{repo} has several files {wanted}; give the path of one.", candidates)
+            raise UiapiError("conflict", f"{repo} has several files named {wanted}; give the path of one.", candidates)
         return found[0]
 
     async def _paths(self, web: Web) -> AsyncIterator[str]:
-        """The path of every file of the repository."""
+        """The paths of all files in the repository."""
         file = self._file
         kind, revision = f"{file.repo_type or 'model'}s", quote(file.revision, safe="")
         url = URL(f"{self._endpoint}/api/{kind}/{quote(file.repo)}/tree/{revision}?recursive=1", encoded=True)
@@ -178,13 +179,13 @@ class _Hub:
                 return
             if origin(following) != origin(URL(self._endpoint)):
                 raise UiapiError(
-                    "host_refused", f"The list of files of {file.repo} goes on at another host; give the file's path."
+                    "host_refused", f"The file list of {file.repo} continues on another host; give the file's path."
                 )
             url = following
-        raise self._missing(f"{file.repo} has too many files to search; give the path of the file in it.")
+        raise self._missing(f"{file.repo} has too many files to search; give the path of the file in the repository.")
 
     def _found(self, response: aiohttp.ClientResponse) -> bool:
-        """Whether the answer is what was asked for; False if there is no such file. UiapiError or Transient."""
+        """Whether the response is a success; False if the file does not exist. UiapiError or Transient otherwise."""
         file, status = self._file, response.status
         if status == 200:
             return True
@@ -197,21 +198,23 @@ class _Hub:
             raise UiapiError("gated", f"{file.repo} is gated; accept its terms at {self._page} {what}.", details)
         if code == "RevisionNotFound":
             raise self._missing(f"{file.repo} has no revision {file.revision!r}; check it.", details)
-        # The hub answers 401 for what is not there and for what is not public alike, unless the token is at fault.
+        # The hub answers 401 both for missing and for private repositories, and for an invalid token.
         wrong_token = response.headers.get("X-Error-Message") == _WRONG_TOKEN
         if code == "RepoNotFound" or (status == 401 and not wrong_token):
             if self._secret is not None:
-                raise self._missing(f"There is no {file.repo} that the token may see; check both.", details)
+                raise self._missing(
+                    f"{file.repo} does not exist or the token has no access to it; check both.", details
+                )
             raise UiapiError(
                 "login_required",
-                f"{file.repo} does not exist or is not public; check the address, "
-                "or set HF_TOKEN to an account that may see it.",
+                f"{file.repo} does not exist or is not public; check the URL, "
+                "or set HF_TOKEN to the token of an account with access.",
                 details,
             )
         if status in (401, 403):
             raise UiapiError(
                 "login_required",
-                f"Hugging Face refuses {file.repo}; set HF_TOKEN to an account that may see it.",
+                f"Hugging Face refuses access to {file.repo}; set HF_TOKEN to the token of an account with access.",
                 details,
             )
         if status == 404:
@@ -227,9 +230,12 @@ class _Hub:
 
 
 def _next_page(response: aiohttp.ClientResponse) -> URL | None:
-    """Where a list goes on, None at its end (RFC 8288)."""
+    """The URL of a list's next page, None at its end (RFC 8288)."""
     try:
         link = response.links.get("next")
         return URL(link["url"]) if link else None
     except (ValueError, IndexError):
-        raise UiapiError("source_failed", f"{response.url.host} lists files on a page that is no address.") from None
+        raise UiapiError(
+            "source_failed",
+            f"{response.url.host} sent an invalid link to the rest of its file list; give the file's path.",
+        ) from None

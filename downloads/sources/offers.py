@@ -1,4 +1,4 @@
-"""What a source offers: one file's address, and what is known of it before any byte of it is fetched."""
+"""Offers: the URL of a file at its source, and its metadata before it is downloaded."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from ..common.urls import shown
 
 @dataclass(frozen=True)
 class Offer:
-    """A file that can be asked for.
+    """A file that can be downloaded.
 
     Attributes:
         source: huggingface, civitai, gdrive or https.
-        url: where its bytes are; `secret` is sent to the hosts it belongs to only.
-        size: its length in bytes as the source declares it, None if it does not.
-        about: a length that may be off by rounding, where `size` is None.
-        sha256: lower-case hexadecimal digest, None if the source has none.
-        early_access: until when (as the source writes it) only buyers get it; None if everybody does.
+        url: the URL of the file.
+        secret: a token, sent only to the hosts it belongs to.
+        size: its length in bytes by the source, None if unknown.
+        about: an approximate length, used if `size` is None.
+        sha256: lower-case hexadecimal digest, None if the source gives none.
+        early_access: until when it is available to buyers only, as the source writes it; None if it is public.
     """
 
     source: str
@@ -35,20 +36,20 @@ class Offer:
 
     @property
     def shown(self) -> str:
-        """Its address as it may be shown."""
+        """Its URL for use in messages."""
         return shown(self.url)
 
 
 @dataclass(frozen=True)
 class LocalOffer:
-    """A file that is on the server's disk already."""
+    """A file that is already on the server's disk."""
 
     path: Path
     size: int
 
 
 def explained(error: UiapiError, offer: Offer) -> UiapiError:
-    """A refusal of an offer's file, with what is known of the offer: early access looks like a missing login."""
+    """The error for a refused offer: for a file in early access, `login_required` becomes `early_access`."""
     if offer.early_access is None or error.code != "login_required":
         return error
     message = f"{offer.shown} is in early access until {offer.early_access}; buy it on CivitAI or wait."

@@ -1,7 +1,7 @@
-"""What people write for a model's source, told apart: addresses, AIR URNs, repository names, ids, paths.
+"""Parses references to a model's source: URLs, AIR URNs, repository names, ids and paths.
 
 AIR, CivitAI's resource names: `[urn:][air:]{ecosystem}:{type}:{source}:{id}[@{version}][+{file}][.{format}]`, where
-ecosystem and type may be missing and what follows a `#` is a comment.
+ecosystem and type may be missing and a `#` starts a comment.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HF_TYPES = {"datasets": "dataset", "spaces": "space"}
 
 @dataclass(frozen=True)
 class HfFile:
-    """A file on Hugging Face; an empty path means: by the model's own name."""
+    """A file on Hugging Face; with an empty path, the file with the model's own name."""
 
     repo: str
     path: str = ""
@@ -45,9 +45,9 @@ class HfFile:
 
 @dataclass(frozen=True)
 class CivitaiFile:
-    """A file on CivitAI, by its model's version or, without one, the model's newest.
+    """A file on CivitAI, of a version of a model; of the newest version if `version` is None.
 
-    `wish` holds what else was said of the file: type, format, size, fp.
+    `wish` holds further attributes of the file: type, format, size, fp.
     """
 
     version: int | None
@@ -66,7 +66,7 @@ class GdriveFile:
 
 @dataclass(frozen=True)
 class PlainFile:
-    """A file at an address."""
+    """A file at a URL."""
 
     url: URL
 
@@ -82,10 +82,10 @@ Reference = HfFile | CivitaiFile | GdriveFile | PlainFile | LocalFile
 
 
 def read_reference(kind: str, text: str, settings: Settings) -> Reference:
-    """What `text` means as a model's `kind` (url, huggingface, civitai, gdrive or local).
+    """Parse `text` as a reference of a `kind` (url, huggingface, civitai, gdrive or local).
 
     Raises:
-        UiapiError: `invalid`, with a sentence that says what can be written.
+        UiapiError: `invalid`, with a sentence about what is accepted.
     """
     text = text.strip()
     if kind == "local":
@@ -101,11 +101,11 @@ def read_reference(kind: str, text: str, settings: Settings) -> Reference:
         return _of_civitai_id(text)
     if kind == "gdrive" and _GDRIVE_ID.fullmatch(text):
         return GdriveFile(text)
-    return _of_address(text, settings)
+    return _of_url(text, settings)
 
 
-def address(text: str) -> URL:
-    """An https address that may come without its scheme, and without a login. UiapiError `invalid`."""
+def web_url(text: str) -> URL:
+    """Parse an http(s) URL, whose scheme may be missing. UiapiError `invalid`, also for a URL with a login."""
     if "://" not in text and re.match(r"[\w-]+(\.[\w-]+)+/", text):
         text = "https://" + text
     try:
@@ -114,26 +114,26 @@ def address(text: str) -> URL:
     except ValueError:
         usable = False
     if not usable or any(letter.isspace() or ord(letter) < 32 for letter in text):
-        told = without_login(text)[:120]
-        raise UiapiError("invalid", f"{told!r} is not an https address, an AIR URN or a Hugging Face reference.")
+        given = without_login(text)[:120]
+        raise UiapiError("invalid", f"{given!r} is not an https URL, an AIR URN or a Hugging Face reference.")
     if url.user is not None or url.password is not None:
         raise UiapiError(
             "invalid",
-            f"Leave user name and password out of the address of {url.host}; "
-            "a token is given as HF_TOKEN or CIVITAI_API_TOKEN.",
+            f"Remove the user name and password from the URL of {url.host}; "
+            "set a token in HF_TOKEN or CIVITAI_API_TOKEN.",
         )
     return url
 
 
-def _of_address(text: str, settings: Settings) -> Reference:
-    url = address(text)
+def _of_url(text: str, settings: Settings) -> Reference:
+    url = web_url(text)
     where = (url.host, url.port)
     if url.host in HF_HOSTS or where == _whereabouts(settings.hf_endpoint):
-        return _of_hf_address(url)
+        return _of_hf_url(url)
     if url.host in CIVITAI_HOSTS or where == _whereabouts(settings.civitai_endpoint):
-        return _of_civitai_address(url)
+        return _of_civitai_url(url)
     if url.host in GDRIVE_HOSTS:
-        return _of_gdrive_address(url)
+        return _of_gdrive_url(url)
     return PlainFile(url)
 
 
@@ -145,7 +145,7 @@ def _whereabouts(endpoint: str) -> tuple[str | None, int | None]:
 # -- Hugging Face ---------------------------------------------------------------------------------------------
 
 
-def _of_hf_address(url: URL) -> Reference:
+def _of_hf_url(url: URL) -> Reference:
     parts = [unquote(part) for part in url.raw_path.split("/") if part]
     if parts[:1] == ["api"]:
         return PlainFile(url)
@@ -155,7 +155,9 @@ def _of_hf_address(url: URL) -> Reference:
     action = next((index for index in (1, 2) if len(parts) > index and parts[index] in _HF_ACTIONS), None)
     if action is None:
         if len(parts) < 2:
-            raise UiapiError("invalid", f"{url.host}{url.path} names no repository of Hugging Face.")
+            raise UiapiError(
+                "invalid", f"{url.host}{url.path} is not a Hugging Face repository; copy the URL of the file's page."
+            )
         return HfFile("/".join(parts[:2]), "/".join(parts[2:]), "main", repo_type)
     revision, path = _split_revision(parts[action + 1 :])
     return HfFile("/".join(parts[:action]), path, revision, repo_type)
@@ -171,7 +173,7 @@ def _of_hf_uri(text: str) -> HfFile:
 def _of_repo(text: str) -> HfFile:
     match = _REPO.fullmatch(text.strip("/"))
     if match is None:
-        raise UiapiError("invalid", f"{text[:120]!r} is not a Hugging Face reference; write org/repo/path/file.")
+        raise UiapiError("invalid", f"{text[:120]!r} is not a Hugging Face reference; use org/repo/path/file.")
     tail = f"{match['revision']}/{match['path'] or ''}" if match["revision"] else ""
     if tail.startswith("refs/"):
         revision, path = _split_revision(tail.strip("/").split("/"))
@@ -180,7 +182,7 @@ def _of_repo(text: str) -> HfFile:
 
 
 def _split_revision(parts: list[str]) -> tuple[str, str]:
-    """Revision and path of what follows `resolve`; `refs/pr/1` is one revision though it has slashes."""
+    """The revision and the path after `resolve`; `refs/pr/1` is one revision despite its slashes."""
     if not parts:
         return "main", ""
     if parts[0] == "refs" and len(parts) >= 3:
@@ -191,7 +193,7 @@ def _split_revision(parts: list[str]) -> tuple[str, str]:
 # -- CivitAI --------------------------------------------------------------------------------------------------
 
 
-def _of_civitai_address(url: URL) -> Reference:
+def _of_civitai_url(url: URL) -> Reference:
     parts = [part for part in url.path.split("/") if part]
     host = url.host or ""
     wish = {key: url.query[key] for key in ("type", "format", "size", "fp") if url.query.get(key)}
@@ -205,7 +207,7 @@ def _of_civitai_address(url: URL) -> Reference:
     if parts[:1] == ["models"] and len(parts) >= 2:
         return CivitaiFile(_number(url.query.get("modelVersionId")), _number(parts[1]), file, host, wish)
     raise UiapiError(
-        "invalid", f"{host}{url.path[:120]} is no model of CivitAI; copy the address of its page or download."
+        "invalid", f"{host}{url.path[:120]} is not a model on CivitAI; copy the URL of its page or download."
     )
 
 
@@ -215,10 +217,9 @@ def _of_civitai_id(text: str) -> Reference:
         return CivitaiFile(_number(match[2]), _number(match[1]))
     if text.isdecimal():
         raise UiapiError(
-            "invalid", f"{text[:120]} may be a model or a version of one; write model@version, such as 12345@67890."
+            "invalid", f"{text[:120]} may be a model or a version of one; use model@version, such as 12345@67890."
         )
-    url = address(text)
-    return _of_civitai_address(url)
+    return _of_civitai_url(web_url(text))
 
 
 def _of_air(match: re.Match[str]) -> Reference:
@@ -231,21 +232,21 @@ def _of_air(match: re.Match[str]) -> Reference:
 
 
 def _number(text: str | None) -> int | None:
-    """The number of a model, a version or a file; None where nothing is said."""
+    """The id of a model, a version or a file; None if `text` is empty or None."""
     if not text:
         return None
     number = whole_number(text)
     if number is None:
-        raise UiapiError("invalid", f"{text[:40]!r} is no number of CivitAI's; copy the address of a model's page.")
+        raise UiapiError("invalid", f"{text[:40]!r} is not a CivitAI id; copy the URL of a model's page.")
     return number
 
 
 # -- Google Drive ---------------------------------------------------------------------------------------------
 
 
-def _of_gdrive_address(url: URL) -> GdriveFile:
+def _of_gdrive_url(url: URL) -> GdriveFile:
     match = re.search(r"/d/([\w-]+)", url.path)
     found = match[1] if match else url.query.get("id", "")
     if not _GDRIVE_ID.fullmatch(found):
-        raise UiapiError("invalid", f"{url.host}{url.path} names no file of Google Drive; copy the file's own link.")
+        raise UiapiError("invalid", f"{url.host}{url.path} is not a file on Google Drive; copy the file's own link.")
     return GdriveFile(found)

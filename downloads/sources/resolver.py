@@ -1,4 +1,4 @@
-"""From what was written for a model to a file that can be had: one place that asks every kind of source."""
+"""Resolves the source of a model to an offer, for all kinds of sources."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from .references import CivitaiFile, GdriveFile, HfFile, LocalFile, PlainFile, R
 
 
 class Sources:
-    """Asks hosts what they have.
+    """Looks up sources.
 
     Args:
-        settings: endpoints and what is allowed.
-        guard: which hosts may be reached.
-        engine: carries out the requests.
-        places: for models that are on the disk already.
+        settings: the operator's settings.
+        guard: decides which hosts may be reached.
+        engine: sends the requests.
+        places: finds models that are already on the disk.
     """
 
     def __init__(self, settings: Settings, guard: HostGuard, engine: Engine, places: Places) -> None:
@@ -43,15 +43,15 @@ class Sources:
         self._places = places
 
     async def look_up(self, kind: str, text: str, name: str) -> Offer | LocalOffer:
-        """What there is behind one source of a model.
+        """Look up one source of a model.
 
         Args:
             kind: url, huggingface, civitai, gdrive or local.
-            text: what was written for it.
+            text: the reference.
             name: the model's name, for sources that have several files.
 
         Raises:
-            UiapiError: by its code what is the matter, with what to do.
+            UiapiError: the source is unavailable; its code and message say why.
         """
         reference, token = _read(kind, text, self._settings)
         if isinstance(reference, HfFile):
@@ -67,7 +67,7 @@ class Sources:
         return await asyncio.to_thread(self._local, reference)
 
     async def probe(self, offer: Offer) -> Offer:
-        """The offer with its length, found by asking for one byte; what stands in the way of a download is raised."""
+        """Request one byte of an offer, and return the offer with its length. UiapiError if it cannot be downloaded."""
         try:
             return await self._engine.run(lambda web: _probe(web, offer))
         except Transient as error:
@@ -80,15 +80,17 @@ class Sources:
         try:
             if not path.is_absolute() or not path.is_file():
                 shown = ascii(reference.path[:120])
-                raise UiapiError("not_at_source", f"There is no file {shown} on the server; give its whole path.")
+                raise UiapiError("not_at_source", f"The server has no file {shown}; give its absolute path.")
             check_file(path)
             return LocalOffer(path, path.stat().st_size)
         except OSError as error:
-            raise UiapiError("storage_failed", f"{path.name} cannot be read ({error.strerror}).") from error
+            raise UiapiError(
+                "storage_failed", f"{path.name} cannot be read ({error.strerror}); check its permissions."
+            ) from error
 
 
 def check_sources(model: ModelDef, settings: Settings, guard: HostGuard) -> None:
-    """Refuse a definition none of whose sources could ever be used, before anything is begun. UiapiError."""
+    """Raise UiapiError if none of a definition's sources can ever be used."""
     refusals: list[UiapiError] = []
     for kind, text in model.sources:
         try:
@@ -98,20 +100,20 @@ def check_sources(model: ModelDef, settings: Settings, guard: HostGuard) -> None
             return
         except UiapiError as error:
             refusals.append(error)
-    raise refusals[0] if refusals else UiapiError("invalid", "The model has no source; give a url.")
+    raise refusals[0] if refusals else UiapiError("invalid", "The model has no source; give a URL.")
 
 
 def hosts_of(kind: str, text: str, settings: Settings) -> list[str]:
-    """The hosts that may be asked for one source of a model, as DNS has them; none for a file on the disk."""
+    """The hosts that one source of a model may be requested from, as DNS names; empty for a file on the disk."""
     try:
         reference, _ = _read(kind, text, settings)
     except UiapiError:
-        # It says itself what is wrong with it once it is asked for.
+        # The error is reported when the source is looked up.
         return []
     if isinstance(reference, HfFile):
         urls = [URL(settings.hf_endpoint)]
     elif isinstance(reference, CivitaiFile):
-        urls = civitai.houses_of(reference, settings)
+        urls = civitai.sites_of(reference, settings)
     elif isinstance(reference, GdriveFile):
         urls = [URL(gdrive.ENDPOINT)]
     elif isinstance(reference, PlainFile):
@@ -122,29 +124,29 @@ def hosts_of(kind: str, text: str, settings: Settings) -> list[str]:
 
 
 def clean(text: str) -> str:
-    """A source's text as it may be kept and shown: without a login, a token or a signature in an address."""
+    """A reference that is safe to save and show: without a login, a token or a signature."""
     if "?" not in text and "//" not in text:
-        # What follows # in an AIR is a comment.
+        # A # in an AIR URN starts a comment, so it is kept.
         return text
     try:
         return without_login(str(without_credentials(read_url(text))))
     except ValueError:
-        # Nothing can be had by it, so nothing is lost by its query.
+        # It is not a usable URL, so its query is not needed.
         return without_login(text.partition("?")[0])
 
 
 def _read(kind: str, text: str, settings: Settings) -> tuple[Reference, str | None]:
-    """What a source's text means, and the token that came with it. UiapiError `invalid`."""
+    """Parse a reference; returns it with the token that was in its query. UiapiError `invalid`."""
     try:
         text, token = _split_token(text)
     except ValueError:
-        # It is read all the same, and then says itself what is wrong with it.
+        # read_reference reports what is wrong with it.
         token = None
     return read_reference(kind, text, settings), token
 
 
 def _split_token(text: str) -> tuple[str, str | None]:
-    """A source's text without the token in its query, and that token. ValueError for what cannot be read."""
+    """A reference without the token in its query, and that token. ValueError for an invalid URL."""
     if "?" not in text:
         return text, None
     url, token = without_token(read_url(text))
@@ -158,8 +160,8 @@ async def _probe(web: Web, offer: Offer) -> Offer:
         if response.content_type in PAGE_TYPES:
             raise UiapiError(
                 "not_a_model",
-                f"{response.url.host} has a page ({response.content_type}) there instead of a file; "
-                "check the address, or whether a login is needed.",
+                f"{response.url.host} sends a page ({response.content_type}) instead of a file; "
+                "check the URL, or whether a login is needed.",
             )
         size = _length(response)
     return replace(offer, size=offer.size if size is None else size)

@@ -1,4 +1,4 @@
-"""Whether bytes are a model file of the format their name says: its first bytes, and the length they imply.
+"""Checks whether a file has the format that its name says, by its first bytes and the length they imply.
 
 Formats: safetensors (8 bytes little-endian length of a JSON header, whose tensors' `data_offsets` end where the
 file ends), GGUF (magic and version), ONNX (see onnx.py), and the two forms of a PyTorch checkpoint (ZIP archive,
@@ -21,31 +21,32 @@ from .onnx import OnnxCheck
 
 # The safetensors library refuses longer headers, so no file has one.
 MAX_HEADER = 100_000_000
-# Bytes of a header that are in memory at a time, and more than an entry with its offsets has.
+# Bytes of a header held in memory at a time, and an upper bound for the length of an entry with its offsets.
 HEADER_PIECE = 1 << 20
 LONGEST_OFFSETS = 256
-# Bytes looked at before a format is decided.
+# Bytes needed to recognize a format.
 SNIFF = 16
-# How a ZIP archive begins, and what is in its last bytes; what comes before a comment, and the longest of those.
+# The magic numbers of a ZIP archive's start and of its end record, and the most bytes from there to the end: the
+# record with the longest comment.
 ZIP_START, ZIP_END, ZIP_TAIL = b"PK\x03\x04", b"PK\x05\x06", 22 + 65535
-# How the text file begins that a repository has in a large file's place.
+# The start of a Git LFS pointer, a text file that a repository has in place of a large file.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 HASH_CHUNK = 4 << 20
 
-# No file is so long that its offsets had more digits; Python refuses to read those of thousands.
+# No real offset has more digits; Python refuses to parse numbers with thousands of digits.
 _OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*(\d{1,18})\s*,\s*(\d{1,18})\s*\]')
 _SAFETENSORS = frozenset({".safetensors", ".sft"})
 
 
 class HeadCheck:
-    """Checks a file's first bytes as soon as enough of them are there.
+    """Checks a file's first bytes as soon as enough of them are present.
 
-    `needed` is how many bytes from the start the next step wants, 0 once the file has passed; `implied` is then how
-    long it must be by its own header, None for a format that does not tell.
+    `needed` is the number of bytes from the start that the next step needs, 0 once the file has passed; `implied` is
+    then the file's length by its own header, None for a format whose header does not give it.
 
     Args:
-        name: the file's name, whose ending says the format.
-        total: the file's length in bytes, None while it is not known.
+        name: the file's name, whose extension determines the format.
+        total: the file's length in bytes, None if unknown.
     """
 
     def __init__(self, name: str, total: int | None) -> None:
@@ -59,7 +60,7 @@ class HeadCheck:
             raise _not_a_model(self._extension, f"it has only {total} bytes" if total else "it is empty")
 
     def step(self, file: BinaryIO) -> None:
-        """Look at the first `needed` bytes of a file. Blocks; UiapiError `not_a_model` or `size_mismatch`."""
+        """Check the first `needed` bytes of a file. Blocks; UiapiError `not_a_model` or `size_mismatch`."""
         file.seek(0)
         if not self._sniffed:
             self._sniffed = True
@@ -85,16 +86,16 @@ class HeadCheck:
         if self._total is not None and implied != self._total:
             raise UiapiError(
                 "size_mismatch",
-                f"The file has {self._total} bytes but its header speaks of {implied}; the source has a broken copy.",
+                f"The file has {self._total} bytes but its header implies {implied}; the source has a broken copy.",
                 {
                     "size": self._total,
                     "expected": implied,
-                    "why": f"it has {self._total} bytes where its own header says {implied}",
+                    "why": f"it has {self._total} bytes but its header implies {implied}",
                 },
             )
 
     def _read_header(self, file: BinaryIO) -> int:
-        """Where the tensors end behind the JSON header of a safetensors file; held in memory piece by piece."""
+        """The length of the tensor data by the JSON header of a safetensors file, which is read in pieces."""
         file.seek(8)
         left, end, overlap = self.needed - 8, 0, b""
         while left:
@@ -136,7 +137,7 @@ def check_file(path: Path, name: str = "") -> None:
     """Check a whole file on disk by its two ends. Blocks; UiapiError `not_a_model` or `size_mismatch`, or OSError.
 
     Args:
-        name: the one whose ending says the format; the file's own if left out.
+        name: a name whose extension determines the format; the file's own name if left out.
     """
     with path.open("rb") as file:
         check = HeadCheck(name or path.name, os.fstat(file.fileno()).st_size)
@@ -150,7 +151,7 @@ def check_file(path: Path, name: str = "") -> None:
 
 
 def check_any_file(path: Path) -> None:
-    """As check_file; of a format that is not known, only that it is neither empty nor a page nor an LFS pointer."""
+    """As check_file; a file of an unknown format must only not be empty, a web page or a Git LFS pointer."""
     extension = extension_of(path.name)
     if extension in MODEL_EXTENSIONS:
         check_file(path)
@@ -166,10 +167,10 @@ def check_any_file(path: Path) -> None:
 
 
 def sha256_of(path: str | os.PathLike[str], stop: threading.Event | None = None) -> str:
-    """The SHA256 of a file, in lower-case hexadecimal. Blocks for about a second per 1.5 GB.
+    """The SHA-256 of a file, in lower-case hexadecimal. Blocks for about a second per 1.5 GB.
 
     Args:
-        stop: once it is set, the reading ends with InterruptedError.
+        stop: an event that ends the reading with InterruptedError.
     """
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(HASH_CHUNK))
@@ -177,16 +178,16 @@ def sha256_of(path: str | os.PathLike[str], stop: threading.Event | None = None)
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
             if stop is not None and stop.is_set():
-                raise InterruptedError(f"{path} is not wanted any more")
+                raise InterruptedError(f"{path} is no longer needed")
     return digest.hexdigest()
 
 
 class FollowingHash:
-    """The SHA256 of a file that is still being written: a thread that hashes up to where the file has no gap.
+    """The SHA-256 of a file that is still being written, computed in a thread up to the file's first gap.
 
     Args:
-        path: the file, opened here a second time so that reading does not move the writer's position.
-        frontier: how many bytes from the start are there by now; called on the hashing thread.
+        path: the file; it is opened again, so that reading does not move the writer's position.
+        frontier: returns the number of bytes present from the start; called on the hashing thread.
     """
 
     def __init__(self, path: Path, frontier: Callable[[], int]) -> None:
@@ -201,11 +202,11 @@ class FollowingHash:
         self._thread.start()
 
     def grown(self) -> None:
-        """Say that the frontier may have moved."""
+        """Notify the thread that the frontier may have moved."""
         self._grown.set()
 
     def finish(self, total: int) -> str:
-        """The digest of the first `total` bytes, all of which are there. Blocks until they are hashed; OSError."""
+        """The digest of the first `total` bytes, all of which must be present. Blocks until done; OSError."""
         self._total = total
         self._grown.set()
         self._thread.join()
@@ -214,12 +215,12 @@ class FollowingHash:
         return self._digest.hexdigest()
 
     def give_up(self) -> None:
-        """Have the thread end with the piece it is at, and with it a `finish` that waits."""
+        """Make the thread end after its current piece; a waiting `finish` then returns."""
         self._stopped = True
         self._grown.set()
 
     def stop(self) -> None:
-        """End the thread; blocks for as long as one piece takes."""
+        """End the thread; blocks until its current piece is hashed."""
         self.give_up()
         self._thread.join()
 
@@ -231,7 +232,7 @@ class FollowingHash:
                 while not self._stopped and at != self._total:
                     self._grown.clear()
                     count = min(self._frontier() - at, HASH_CHUNK)
-                    # Small pieces would cost more in switching threads than they save in time at the end.
+                    # For small pieces, switching threads costs more time than hashing early saves.
                     if count <= 0 or (count < HASH_CHUNK and self._total is None):
                         self._grown.wait(1.0)
                         continue
@@ -247,6 +248,6 @@ class FollowingHash:
 def _not_a_model(extension: str, why: str) -> UiapiError:
     return UiapiError(
         "not_a_model",
-        f"What the source sent is not a {extension} file: {why}. Check the address, or whether a login is needed.",
+        f"The source did not send a {extension} file: {why}. Check the URL, or whether a login is needed.",
         {"why": why},
     )

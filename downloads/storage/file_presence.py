@@ -1,4 +1,4 @@
-"""Whether a model file that is there can be used: what its head, its length and its known digest say of it."""
+"""Checks whether model files on the disk are usable, by their header, their length and their cached digest."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ..common.threads import settled
 from .file_check import check_any_file
 from .hash_cache import Hashes
 
-# Files whose state is remembered; about half a megabyte.
+# Files whose state is cached; about half a megabyte.
 MOST_REMEMBERED = 4096
 
-# A file as it was at one time: length in bytes and time of change in nanoseconds.
+# A version of a file: length in bytes and modification time in nanoseconds.
 _Version = tuple[int, int]
 
 
 class Presence:
-    """Looks at model files that are there.
+    """Checks model files on the disk.
 
-    A file is opened once for each change of it, and only its two ends are read. It is never hashed here; a digest
-    counts where it is known already.
+    A file is opened once after each change, and only its two ends are read. It is never hashed here; its digest is
+    checked only if it is cached.
 
     Args:
-        hashes: the digests that are known.
+        hashes: the cached digests.
     """
 
     def __init__(self, hashes: Hashes) -> None:
@@ -35,15 +35,15 @@ class Presence:
         self._lock = Lock()
 
     async def damage(self, path: str | None, sha256: str | None = None) -> UiapiError | None:
-        """`damaged` with what is wrong with a file and what to do about it, or None if it can be used or there is none.
+        """A `damaged` error that describes what is wrong with a file, or None if it is usable or missing.
 
         Args:
-            sha256: the digest it should have, None if nobody said.
+            sha256: the digest it should have, None if unknown.
         """
         return (await self.damages([(path, sha256)]))[0]
 
     async def damages(self, files: list[tuple[str | None, str | None]]) -> list[UiapiError | None]:
-        """`damage` of several files with the digest of each; None where there is no file."""
+        """`damage` of several files, each a path, or None for no file, and a digest."""
         await self._hashes.load()
         return await settled(lambda: [self._look(path, sha256) if path else None for path, sha256 in files])
 
@@ -51,7 +51,7 @@ class Presence:
         try:
             stat = os.stat(path)
         except OSError:
-            # It has gone since it was found.
+            # It was removed after it was found.
             return None
         version = (stat.st_size, stat.st_mtime_ns)
         with self._lock:
@@ -67,7 +67,7 @@ class Presence:
         return seen[1] or (self._other_file(path, stat, sha256.lower()) if sha256 else None)
 
     def _other_file(self, path: str, stat: os.stat_result, sha256: str) -> UiapiError | None:
-        """Whether what is known of digests says that this is not the file that is wanted."""
+        """A `damaged` error if the cached digests show that this is not the wanted file."""
         found = self._hashes.known(path, stat)
         if found is not None and found != sha256:
             return differs(path, found, sha256)
@@ -79,8 +79,8 @@ class Presence:
 
 
 def differs(path: str, found: str, wanted: str) -> UiapiError:
-    """`damaged` for a file with another digest than the one that is wanted."""
-    why = f"its SHA-256 begins {found[:8]}, and {wanted[:8].lower()} is wanted"
+    """A `damaged` error for a file whose digest is not the wanted one."""
+    why = f"its SHA-256 begins with {found[:8]}, but {wanted[:8].lower()} is expected"
     return _damaged(path, "hash_mismatch", why, may_be_another=True)
 
 

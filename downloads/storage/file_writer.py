@@ -1,4 +1,4 @@
-"""The disk's side of a transfer: pieces go to their place, are hashed behind, checked early, noted, and renamed."""
+"""The disk side of a transfer: writes pieces, hashes and checks them, keeps the journal, and renames the file."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .ledger import Block, Identity, Ledger
 from .open_folder import Check
 from .partial_file import Partial
 
-# Bytes of a file of unknown length that there must be room for before more of it is taken.
+# Bytes of free space required before more of a file of unknown length is written.
 ROOM_STEP = 16 << 20
 
 
 class Sink:
-    """Takes one file's bytes.
+    """Writes one file.
 
     Args:
         target: the file's final path.
-        sha256: the digest it must have, None if nobody said.
+        sha256: the digest it must have, None if unknown.
         overwrite: whether a file of that name is replaced.
-        progress: kept up to date.
-        check: asked about the target's folder once it is held open.
+        progress: updated while the file is written.
+        check: called with the target's folder once it is open.
     """
 
     def __init__(
@@ -43,26 +43,26 @@ class Sink:
         self._head: HeadCheck | None = None
         self._checking = False
         self._frontier = 0
-        # The length it must have by what is wanted or by its own header, and, where nobody announced one, up to where
-        # there was room.
+        # The length it must have, by the request or by its own header; and for a file of unknown length, the length up
+        # to which free space was checked.
         self.expected: int | None = None
         self._room = 0
 
     async def left_over(self) -> tuple[Identity, list[tuple[int, int]]] | None:
-        """What an earlier transfer left: of which file, and what is missing."""
+        """What an earlier transfer left: its identity and the missing ranges. None if nothing is usable."""
         return await settled(self._partial.load)
 
     async def prepare(self, identity: Identity, ledger: Ledger, *, fresh: bool, expected: int | None = None) -> None:
-        """Get ready for a file: the space set aside, `fresh` without anything that was there.
+        """Open the partial file and reserve its space.
 
         Args:
-            identity: which version of which file comes.
-            ledger: what is missing of it.
-            fresh: whether a partial that is there is emptied.
-            expected: the length it must have, None if nobody said.
+            identity: the version of the file that will be written.
+            ledger: the ranges that are missing.
+            fresh: whether an existing partial file is emptied.
+            expected: the length it must have, None if unknown.
 
         Raises:
-            UiapiError: `disk_full`, `storage_failed`, or `not_a_model` for a partial of something else.
+            UiapiError: `disk_full`, `storage_failed`, or `not_a_model` if the partial file is of something else.
         """
         await self._stop_hash()
         self.identity, self.ledger = identity, ledger
@@ -80,10 +80,10 @@ class Sink:
             await self._check_head()
 
     async def write(self, block: Block, piece: bytes) -> None:
-        """Put a piece where its block is. UiapiError as `prepare`, or `size_mismatch` by the file's own header."""
+        """Write a piece at its block's position. UiapiError as `prepare`, or `size_mismatch` by the file's header."""
         if self.ledger.total is None:
             await self._check_growth(block.position + len(piece))
-        # On this thread on purpose: reading from the network waits while the disk does.
+        # On this thread on purpose, so that reading from the network waits for the disk.
         self._partial.write(piece, block.position)
         block.position += len(piece)
         self._progress.bytes += len(piece)
@@ -94,26 +94,28 @@ class Sink:
             await self._check_head()
 
     async def note(self) -> None:
-        """Have the journal say what is on the disk, if that can be resumed from. UiapiError as `prepare`."""
+        """Write the journal, if the file can be resumed. UiapiError as `prepare`."""
         if self.identity.resumable and self.ledger.total is not None:
             missing = self.ledger.missing()
             await settled(self._partial.sync)
             await settled(self._partial.note, self.identity, missing)
 
     async def land(self) -> None:
-        """Verify the whole file and give it its name.
+        """Verify the whole file and rename it to its final name.
 
         Raises:
-            UiapiError: `hash_mismatch`, `not_a_model`, `size_mismatch`, `conflict` when the name was taken
+            UiapiError: `hash_mismatch`, `not_a_model`, `size_mismatch`, `conflict` if the name was taken
                 meanwhile, or as `prepare`.
         """
         self._progress.phase = "verifying"
         self._frontier = total = self.ledger.total or 0
         await self._check_head()
         if self._head is not None:
-            raise UiapiError("not_a_model", f"What came for {self._partial.target.name} ends within its own header.")
+            raise UiapiError(
+                "not_a_model", f"{self._partial.target.name} ends within its own header; the source has a broken copy."
+            )
         self._check_length(total)
-        # The disk writes while the rest is hashed.
+        # The disk is flushed while the rest is hashed.
         sync = asyncio.ensure_future(settled(self._partial.sync))
         try:
             await self._check_hash(total)
@@ -127,7 +129,7 @@ class Sink:
         self._progress.landed = True
 
     async def put_away(self, *, keep: bool) -> None:
-        """Close what is open; with `keep` a partial that can be resumed stays, else nothing does."""
+        """Close the file; a partial file that can be resumed is kept if `keep`, and removed otherwise."""
         await self._stop_hash()
         if keep and self._partial.descriptor >= 0 and self.identity.resumable and self.ledger.present:
             with suppress(UiapiError):
@@ -150,7 +152,7 @@ class Sink:
             self._checking = False
 
     async def _check_growth(self, end: int) -> None:
-        """Before a file of unknown length becomes `end` bytes long: whether it may, and whether there is room."""
+        """Check the length and the free space before a file of unknown length grows to `end` bytes."""
         if self.expected is not None and end > self.expected:
             self._check_length(end)
         if end > self._room:
@@ -161,7 +163,7 @@ class Sink:
         if self.expected is not None and length != self.expected:
             raise UiapiError(
                 "size_mismatch",
-                f"{length} bytes came for {self._partial.target.name} and it should have {self.expected}; "
+                f"{self._partial.target.name} should have {self.expected} bytes but {length} were received; "
                 "the source has a broken copy.",
                 {"size": length, "expected": self.expected},
             )
@@ -173,7 +175,7 @@ class Sink:
         try:
             digest = await asyncio.shield(finishing)
         except asyncio.CancelledError:
-            # The rest of a large file takes longer than whoever stops it waits for.
+            # Hashing the rest of a large file would take longer than a cancelled download is waited for.
             self._hash.give_up()
             await asyncio.wait({finishing})
             raise
@@ -183,8 +185,7 @@ class Sink:
         if digest != self._sha256:
             raise UiapiError(
                 "hash_mismatch",
-                f"What came for {self._partial.target.name} has not the SHA256 it should have; "
-                "the source has another file.",
+                f"{self._partial.target.name} does not match the expected SHA-256; the source has another file.",
                 {"sha256": digest, "expected": self._sha256},
             )
 

@@ -1,4 +1,4 @@
-"""Known SHA256 digests of files on disk, and the search for a file that is there already under another name."""
+"""A cache of the SHA-256 digests of model files, and the search for a file present under another name."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .model_folders import MODEL_EXTENSIONS, Places, extension_of
 
 log = logging.getLogger("uiapi")
 
-# Files of the right length that are hashed for one question; hashing is faster than any download, up to a point.
+# Files of the right length that are hashed in one search. Hashing a few files is faster than a download.
 MOST_CANDIDATES = 8
-# Files hashed at a time; more would only wait for the same disk.
+# Files hashed at a time; more would only compete for the same disk.
 THREADS = 2
 
-# A file as it was at one time: path, length in bytes, time of change in nanoseconds.
+# A version of a file: path, length in bytes, modification time in nanoseconds.
 _Version = tuple[Path, int, int]
 
 
 @dataclass
 class _Hashing:
-    """A file being hashed for all who want to know."""
+    """A file being hashed, on behalf of one or more callers."""
 
     digest: asyncio.Future[str]
     stop: threading.Event
@@ -38,10 +38,10 @@ class _Hashing:
 
 
 class Hashes:
-    """Digests by path, length and time of change.
+    """Digests by path, length and modification time.
 
     Args:
-        path: where they are kept.
+        path: the file they are saved in.
         places: the folders that are searched.
     """
 
@@ -50,24 +50,24 @@ class Hashes:
         self._places = places
         self._known: dict[str, tuple[int, int, str]] | None = None
         self._lock = asyncio.Lock()
-        # Threads of our own: a slow disk is not to hold those that ComfyUI's other work shares.
+        # Own threads, so that a slow disk does not block the default executor, which all of ComfyUI shares.
         self._threads = ThreadPoolExecutor(THREADS, "uiapi hash of a copy")
         self._running: dict[_Version, _Hashing] = {}
         self._closed = False
 
     def close(self) -> None:
-        """Have what is being hashed end soon; its threads would keep the process from ending."""
+        """Stop hashing; its threads would otherwise delay the end of the process."""
         self._closed = True
         for hashing in self._running.values():
             hashing.stop.set()
         self._threads.shutdown(wait=False)
 
     async def find(self, sha256: str, size: int, *, besides: Path) -> Path | None:
-        """A model file with that digest, wherever it is in the model folders.
+        """The path of a model file with that digest, in any model folder; None if none is found.
 
         Args:
-            size: its length in bytes; one byte off is looked at as well, since some hosts round.
-            besides: a path that does not count.
+            size: its length in bytes; lengths that differ by one byte also match, since some hosts round.
+            besides: a path to ignore.
         """
         candidates = await asyncio.to_thread(lambda: [*self._of_size(size)])
         for path in [path for path in candidates if path != besides][:MOST_CANDIDATES]:
@@ -76,7 +76,7 @@ class Hashes:
         return None
 
     async def of(self, path: Path) -> str | None:
-        """A file's digest; None if it cannot be read. Hashes it if it is not known."""
+        """A file's digest, computed if not cached; None if the file cannot be read."""
         known = await self._load()
         try:
             stat = await asyncio.to_thread(path.stat)
@@ -90,30 +90,30 @@ class Hashes:
         return digest
 
     async def load(self) -> None:
-        """Have the digests that are known ready for `known` and `size_of`."""
+        """Load the cache, for `known` and `size_of`."""
         await self._load()
 
     def known(self, path: str, stat: os.stat_result) -> str | None:
-        """The digest of a file as it is now, where it is known already; nothing is read."""
+        """The cached digest of this version of a file, or None; the file is not read."""
         entry = (self._known or {}).get(path)
         return entry[2] if entry is not None and entry[:2] == (stat.st_size, stat.st_mtime_ns) else None
 
     def size_of(self, sha256: str) -> int | None:
-        """The length of the files with that digest, where one is known."""
+        """The length of a file with that digest, or None if none is cached."""
         known = [*(self._known or {}).values()]
         return next((size for size, _, digest in known if digest == sha256), None)
 
     async def note(self, path: Path, sha256: str) -> None:
-        """Remember a digest that was just found to be right."""
+        """Save a digest that has just been verified."""
         await self._load()
         await self._keep(path, await asyncio.to_thread(path.stat), sha256)
 
     async def _hash(self, version: _Version) -> str:
-        """A file's digest, hashed once for all who wait for it, and no further once nobody does. OSError."""
+        """A file's digest, computed once for all callers; it stops when all of them are cancelled. OSError."""
         hashing = self._running.get(version)
         if hashing is None:
             if self._closed:
-                raise InterruptedError("The room is closed.")
+                raise InterruptedError("The download service is closed.")
             stop = threading.Event()
             work = asyncio.get_running_loop().run_in_executor(self._threads, sha256_of, version[0], stop)
             hashing = self._running[version] = _Hashing(work, stop)
@@ -148,7 +148,7 @@ class Hashes:
                 files = (await read_json(self._path) or {}).get("files", {})
                 self._known = {path: (entry[0], entry[1], entry[2]) for path, entry in files.items()}
             except (UiapiError, AttributeError, LookupError, TypeError) as error:
-                log.warning("The remembered digests cannot be read and are found anew: %s", error)
+                log.warning("The saved digests cannot be read and are computed again: %s", error)
                 self._known = {}
         return self._known
 
@@ -160,8 +160,8 @@ class Hashes:
             try:
                 await write_json(self._path, {"files": files})
             except UiapiError as error:
-                # Then it is hashed again some time; the file itself is none the worse.
-                log.warning("%s Digests are not remembered.", error.message)
+                # The file is hashed again when needed.
+                log.warning("%s Digests are not saved.", error.message)
 
 
 def _has_size(path: Path, size: int) -> bool:

@@ -1,4 +1,4 @@
-"""What a partial file holds by now: its blocks, and which version of the file they are of."""
+"""Bookkeeping of a partial file: which of its bytes are present, and of which version of the remote file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one version of a remote file from another.
+    """Identifies a version of a remote file.
 
     Attributes:
         size: its length in bytes.
-        validator: its ETag or its Last-Modified date.
+        validator: its ETag or Last-Modified date.
         sha256: the digest it must have.
-        address: where it was asked for, without the query.
+        address: the URL it was requested from, without the query.
     """
 
     size: int | None
@@ -23,11 +23,11 @@ class Identity:
 
     @property
     def resumable(self) -> bool:
-        """Whether a later request can be known to be of the same bytes."""
+        """Whether a later request can be verified to return the same bytes."""
         return self.size is not None and (self.validator is not None or self.sha256 is not None)
 
     def may_be(self, address: str, size: int | None, sha256: str | None) -> bool:
-        """Whether it may be the file that is wanted from that address; `size` and `sha256` None if nobody said."""
+        """Whether it may be the wanted file; `size` and `sha256` are None if unknown."""
         if size not in (None, self.size):
             return False
         if self.sha256 is not None and sha256 is not None:
@@ -36,7 +36,7 @@ class Identity:
 
 
 class Block:
-    """A stretch of the file that one connection fetches: `position` moves from `start` to `end`."""
+    """A range of the file that one connection fetches: `position` moves from `start` to `end`."""
 
     __slots__ = ("end", "position", "start")
 
@@ -47,11 +47,11 @@ class Block:
 
 
 class Ledger:
-    """Which bytes of a file are there, being fetched, or still to be claimed.
+    """Tracks which bytes of a file are present, being fetched, or not yet claimed.
 
     Args:
-        total: the file's length, None while it is not known; it is then one block without an end.
-        gaps: the stretches that are missing; all of it if left out.
+        total: the file's length, None if unknown; the file is then one block without an end.
+        gaps: the missing ranges; the whole file if left out.
     """
 
     def __init__(self, total: int | None, gaps: list[tuple[int, int]] | None = None) -> None:
@@ -61,7 +61,7 @@ class Ledger:
         self._active: list[Block] = []
 
     def claim(self, most: int) -> Block | None:
-        """The first missing stretch, up to `most` bytes of it; None when all is claimed."""
+        """Claim up to `most` bytes of the first missing range; None if everything is claimed."""
         if not self._gaps:
             return None
         start, end = self._gaps[0]
@@ -75,14 +75,14 @@ class Ledger:
         return block
 
     def claim_all(self) -> Block:
-        """The whole file as one block, of unknown end if the total is."""
+        """Claim the whole file as one block, without an end if the total is unknown."""
         self._gaps = []
         block = Block(0, self.total)
         self._active = [block]
         return block
 
     def release(self, block: Block) -> None:
-        """Give a block back: what it did not get is missing again."""
+        """Release a block; the bytes it did not fetch are missing again."""
         if block not in self._active:
             return
         self._active.remove(block)
@@ -92,18 +92,18 @@ class Ledger:
             self._gaps = sorted([*self._gaps, (block.position, block.end)])
 
     def missing(self) -> list[tuple[int, int]]:
-        """Every stretch that is not there, in order."""
+        """All missing ranges, in order."""
         active = [(b.position, b.end) for b in self._active if b.end is not None and b.position < b.end]
         return sorted([*self._gaps, *active])
 
     @property
     def unclaimed(self) -> int:
-        """Bytes no connection is at."""
+        """Bytes that no connection has claimed."""
         return sum(end - start for start, end in self._gaps)
 
     @property
     def frontier(self) -> int:
-        """How many bytes from the start are there without a gap."""
+        """Bytes from the start that are present without a gap."""
         ends = [b.position for b in self._active if b.end is None or b.position < b.end]
         if self._gaps:
             ends.append(self._gaps[0][0])
@@ -111,7 +111,7 @@ class Ledger:
 
     @property
     def present(self) -> int:
-        """How many bytes are there."""
+        """Bytes that are present."""
         if self.total is None:
             return self._active[0].position if self._active else 0
         return self.total - sum(end - start for start, end in self.missing())

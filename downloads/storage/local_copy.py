@@ -1,4 +1,4 @@
-"""A file of this disk had under a second name: by a hard link, or a copy that can be stopped and lands whole."""
+"""Adds a second name for a file on this disk: by a hard link, or by a copy that is complete before it is renamed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .file_check import check_file
 from .open_folder import Check, Folder
 from .partial_file import Partial
 
-# Bytes copied between two looks whether it is still wanted.
+# Bytes copied between two checks for cancellation.
 CHUNK = 4 << 20
 
 
 async def link_or_copy(
     source: Path, target: Path, progress: Progress, check: Check | None = None, *, overwrite: bool
 ) -> None:
-    """Have a file under a second name, whose ending says what it must be.
+    """Link or copy a file to a second name, whose extension determines the expected format.
 
-    Cancelled, it is let go once nothing of it is left; when the file has its name already it is done all the same.
+    If cancelled, it returns only once its temporary files are removed; a file renamed already counts as a success.
 
     Raises:
-        UiapiError: `conflict` when the name is taken and not to be overwritten, `not_a_model`, `size_mismatch`,
+        UiapiError: `conflict` if the name is taken and `overwrite` is false, `not_a_model`, `size_mismatch`,
             `disk_full`, `storage_failed`.
     """
     progress.phase = "downloading"
@@ -51,7 +51,7 @@ def _bring(
     folder = None
     try:
         folder = Folder(target.parent, check)
-        # Left by a ComfyUI that was killed; it may be another name of a model, so nothing is written to it.
+        # Left by a killed process; it may be a hard link to a model, so it is removed and not written to.
         beside.unlink(missing_ok=True)
         size = source.stat().st_size
         check_file(source, target.name)
@@ -62,7 +62,7 @@ def _bring(
             check_space(target, size)
             _copy(source, folder, beside.name, progress, stop)
             if progress.bytes != size and not stop.is_set():
-                raise UiapiError("conflict", f"{source.name} changed while it was copied; fetch it again.") from None
+                raise UiapiError("conflict", f"{source.name} changed while it was copied; download it again.") from None
         if stop.is_set():
             return
         folder.check_still_there()
@@ -72,10 +72,10 @@ def _bring(
             folder.move_without_replacing(beside.name, target.name)
         progress.bytes, progress.landed = size, True
         sync_directory(target.parent)
-        # What was fetched of it before is of no use any more.
+        # An earlier partial file is of no use now.
         partial.remove()
     except FileExistsError:
-        raise UiapiError("conflict", f"{target.name} is there already; the one that is there was kept.") from None
+        raise UiapiError("conflict", f"{target.name} exists already; the existing file was kept.") from None
     except OSError as error:
         raise disk_error(error, target) from error
     finally:

@@ -1,6 +1,6 @@
-"""Whether bytes are an ONNX model: a protobuf message whose fields are a ModelProto's, read by tags and lengths.
+"""Checks whether a file is an ONNX model: a protobuf message with the fields of a ModelProto.
 
-Only the beginnings of its fields are looked at, so a model of any size is checked at once, whatever is in it.
+Only the start of each field is read, so that a model of any size is checked quickly.
 """
 
 from __future__ import annotations
@@ -8,24 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
-# Bytes that hold a field's tag and its length or number.
+# Bytes that contain a field's tag and its length or value.
 HEAD = 16
-# Version of the format; the newest is 13. Fields of a message, of which a model has some dozens and its functions.
+# The highest version of the format (the newest is 13), and the most fields of a model (which has dozens, and its
+# functions).
 MOST_VERSION = 999
 MOST_FIELDS = 100_000
-# Numbers of fields; those that are not known yet are passed over as every reader of protobuf does.
+# The highest field number; unknown fields are skipped, as every protobuf reader does.
 MOST_NUMBER = 999
 VARINT, FIXED64, MESSAGE, FIXED32 = 0, 1, 2, 5
 IR_VERSION, GRAPH = 1, 7
-# Fields of a ModelProto and how they are written.
+# Fields of a ModelProto and their wire types.
 _MODEL = {1: VARINT, 5: VARINT, **dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), MESSAGE)}
-# Fields of a GraphProto, all of which are messages or texts.
+# Fields of a GraphProto, all of which are messages or strings.
 _OF_A_GRAPH = frozenset({1, 2, 5, *range(10, 17)})
 
 
 @dataclass(frozen=True)
 class _Field:
-    """A field; `number` and `kind` are its tag, its content is from `start` to `end`, `value` is that of a VARINT."""
+    """A field: its number and wire type, the offsets of its content, and the value of a VARINT."""
 
     number: int
     kind: int
@@ -35,13 +36,13 @@ class _Field:
 
 
 class OnnxCheck:
-    """Checks a model as soon as enough of it is there.
+    """Checks a model while it is being downloaded.
 
-    `needed` is how many bytes from the start the next step wants, 0 once it has passed; `implied` is then how long it
-    must at least be by its own fields.
+    `needed` is the number of bytes from the start that the next step needs, 0 once the check has passed; `implied` is
+    then the smallest length that its fields imply.
 
     Args:
-        total: the file's length in bytes, None while it is not known.
+        total: the file's length in bytes, None if unknown.
     """
 
     def __init__(self, total: int | None) -> None:
@@ -53,7 +54,7 @@ class OnnxCheck:
         self.implied: int | None = None
 
     def step(self, file: BinaryIO) -> None:
-        """Look at what is there. Blocks; ValueError with what makes it no model."""
+        """Check the bytes present so far. Blocks; ValueError with the reason if it is not a model."""
         while self.needed:
             if self._at == self._total:
                 if not self._has_graph:
@@ -63,7 +64,7 @@ class OnnxCheck:
                 return
 
     def _pass_over(self, file: BinaryIO) -> bool:
-        """Go on to the next field; False if more bytes are needed for it."""
+        """Skip to the next field; False if that needs more bytes."""
         head = self._look(file, self._at)
         if head is None:
             return False
@@ -78,7 +79,7 @@ class OnnxCheck:
                 return False
             inner = _read(head, field.start)
             if inner.number not in _OF_A_GRAPH or inner.kind != MESSAGE or inner.end > field.end:
-                raise ValueError("what should be its graph is none")
+                raise ValueError("its graph is invalid")
             self._has_graph = True
         if self._total is not None and field.end > self._total:
             if not self._has_graph:
@@ -88,12 +89,12 @@ class OnnxCheck:
         self._at = field.end
         self._fields += 1
         if self._has_graph:
-            # What follows is behind the greatest part of the file, and without a length nothing says where it ends.
+            # The rest follows the largest part of the file, and where it ends is unknown without a length.
             self.needed = self._total or 0
         return True
 
     def _look(self, file: BinaryIO, at: int) -> bytes | None:
-        """The beginning of the field there; None, and `needed` raised, until it has come."""
+        """The start of the field at an offset; None, with `needed` raised, until it has arrived."""
         wanted = at + HEAD if self._total is None else min(self._total, at + HEAD)
         if wanted > self.needed:
             self.needed = wanted
@@ -103,7 +104,7 @@ class OnnxCheck:
 
 
 def _read(head: bytes, at: int) -> _Field:
-    """The field that begins with `head` at an offset. ValueError if none does."""
+    """The field that starts with `head` at an offset. ValueError if it is invalid."""
     tag, length = _varint(head)
     number, kind = tag >> 3, tag & 7
     if not 1 <= number <= MOST_NUMBER:
@@ -121,7 +122,7 @@ def _read(head: bytes, at: int) -> _Field:
 
 
 def _varint(data: bytes) -> tuple[int, int]:
-    """A number of variable length at the beginning, and how many bytes it takes. ValueError if none is there."""
+    """The varint at the start of `data`, and its length in bytes. ValueError if it is invalid."""
     value = 0
     for index, byte in enumerate(data[:10]):
         value |= (byte & 0x7F) << (7 * index)

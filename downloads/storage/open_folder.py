@@ -1,7 +1,7 @@
-"""A model folder held open, so that what is written there lands in the very folder that was checked.
+"""An open model folder, so that files are written into the same folder that was checked.
 
-A path is looked up anew at each use: a folder in it may be another by then, or a link to one. Windows has no way to
-name a file by an open folder; there the path is used.
+A path is resolved again at each use, and a folder in it may have been replaced by then. Windows cannot open files
+relative to an open folder; there the path is used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 _HOLDS = hasattr(os, "O_DIRECTORY") and {os.open, os.link, os.rename, os.unlink} <= os.supports_dir_fd
 
-# Raises UiapiError for a folder that nothing may be written to; it is given without any link in it.
+# Raises UiapiError for a folder that must not be written to; called with its path with all links resolved.
 Check = Callable[[Path], None]
 
 
@@ -22,11 +22,11 @@ class Folder:
     """An open folder; close it.
 
     Args:
-        path: where it is.
-        check: asked about the folder that was found there.
+        path: its path.
+        check: called with the folder that was opened.
 
     Raises:
-        OSError: it cannot be opened, or is exchanged just now.
+        OSError: it cannot be opened, or was replaced while being opened.
         UiapiError: as `check`.
     """
 
@@ -49,36 +49,36 @@ class Folder:
             raise
 
     def close(self) -> None:
-        """Let it go."""
+        """Close the folder."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def check_still_there(self) -> None:
-        """OSError when its path leads to another folder by now."""
+        """Raise OSError if its path leads to another folder now."""
         if self._descriptor >= 0 and not os.path.samestat(os.fstat(self._descriptor), os.stat(self.path)):
             raise _exchanged(self.path)
 
     def open(self, name: str, flags: int, mode: int = 0o644) -> int:
-        """A descriptor of a file in it. OSError."""
+        """Open a file in the folder and return its descriptor. OSError."""
         return os.open(self._name(name), flags | getattr(os, "O_CLOEXEC", 0), mode, **self._at("dir_fd"))
 
     def link_from(self, source: str, name: str) -> None:
-        """Give a file from anywhere a name in it. OSError."""
+        """Create a hard link in the folder to a file elsewhere. OSError."""
         os.link(source, self._name(name), **self._at("dst_dir_fd"))
 
     def replace(self, name: str, new: str) -> None:
-        """Rename a file in it; one of the new name is gone then. OSError."""
+        """Rename a file in the folder, replacing a file of the new name. OSError."""
         os.replace(self._name(name), self._name(new), **self._at("src_dir_fd", "dst_dir_fd"))
 
     def move_without_replacing(self, name: str, new: str) -> None:
-        """Rename a file in it, failing with FileExistsError when the new name is taken, also by a race. OSError."""
+        """Rename a file in the folder without replacing another. FileExistsError if the new name is taken; OSError."""
         try:
             os.link(self._name(name), self._name(new), **self._at("src_dir_fd", "dst_dir_fd"))
         except FileExistsError:
             raise
         except OSError:
-            # No hard links here (FAT, some network shares): look, then rename; Windows' rename never replaces.
+            # No hard links here (FAT, some network shares): check, then rename; rename never replaces on Windows.
             if os.path.lexists(self.path / new):
                 raise FileExistsError(str(self.path / new)) from None
             os.rename(self._name(name), self._name(new), **self._at("src_dir_fd", "dst_dir_fd"))
@@ -93,4 +93,4 @@ class Folder:
 
 
 def _exchanged(path: Path) -> OSError:
-    return OSError(errno.ESTALE, "its folder was exchanged for another meanwhile", str(path))
+    return OSError(errno.ESTALE, "its folder was replaced by another meanwhile", str(path))

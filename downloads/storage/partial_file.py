@@ -1,9 +1,9 @@
-"""The partial file of a transfer: preallocated beside its target, with a journal of what it holds by now.
+"""The partial file of a transfer: preallocated next to its target, with a journal of the bytes it contains.
 
-Beside `x.safetensors` lie, while it is fetched, `.x.safetensors.uiapi-part` (the bytes), `.x.safetensors.uiapi-json`
-(the journal) and `.x.safetensors.uiapi-lock`, and `.x.safetensors.uiapi-copy` while it is copied on this disk
-(places.py refuses names that start with a dot, so none of them can be a model's). The journal is written only after
-the bytes it speaks of are on the disk.
+While `x.safetensors` is downloaded, its folder contains `.x.safetensors.uiapi-part` (the bytes),
+`.x.safetensors.uiapi-json` (the journal) and `.x.safetensors.uiapi-lock`; while it is copied from this disk,
+`.x.safetensors.uiapi-copy`. No model can have such a name, since model_folders.py refuses names that start with a dot.
+The journal is written only after the bytes it lists are on the disk.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ JOURNAL_VERSION = 1
 
 
 class Partial:
-    """The partial file of one target. Every method blocks on the disk for a moment; `allocate` and `sync` longer.
+    """The partial file of one target. Every method blocks on the disk briefly; `allocate` and `sync` for longer.
 
     Args:
         target: the final path.
-        check: asked about the folder once it is held open.
+        check: called with the folder once it is open.
     """
 
     def __init__(self, target: Path, check: Check | None = None) -> None:
@@ -48,11 +48,11 @@ class Partial:
         self._writes = hasattr(os, "pwrite")
 
     def is_there(self) -> bool:
-        """Whether anything of it lies beside the target."""
+        """Whether any of its files exists."""
         return any(os.path.lexists(path) for path in self._files())
 
     def load(self) -> tuple[Identity, list[tuple[int, int]]] | None:
-        """What an earlier transfer left: of which file, and what is missing. None if nothing of use is there."""
+        """Load what an earlier transfer left: its identity and the missing ranges. None if nothing is usable."""
         try:
             self._part_from_others()
             data = json.loads(self.journal.read_text("utf-8"))
@@ -68,7 +68,7 @@ class Partial:
         return (identity, gaps) if ends == sorted(ends) else None
 
     def open(self) -> None:
-        """Open the partial, made if need be, and the folders above it.
+        """Open the partial file; it and its folders are created if needed.
 
         Raises:
             UiapiError: `disk_full`, `storage_failed`, or as the check of its folder.
@@ -83,16 +83,16 @@ class Partial:
             raise disk_error(error, self.target) from error
 
     def _part_from_others(self) -> None:
-        """Take a partial away that is the same file as a model: who landed or linked it was killed in between.
+        """Remove a partial file that is a hard link to a model, left by a process killed while renaming it.
 
-        Writing to it would write to that model.
+        Writing to it would overwrite that model.
         """
         with contextlib.suppress(FileNotFoundError):
             if os.lstat(self.path).st_nlink > 1:
                 self.path.unlink()
 
     def allocate(self, total: int, *, fresh: bool) -> None:
-        """Have the disk set `total` bytes aside; `fresh` empties the partial first. UiapiError as `open`."""
+        """Reserve `total` bytes on the disk; `fresh` empties the file first. UiapiError as `open`."""
         try:
             if fresh:
                 os.ftruncate(self.descriptor, 0)
@@ -109,7 +109,7 @@ class Partial:
             raise disk_error(error, self.target) from error
 
     def write(self, data: bytes, offset: int) -> None:
-        """Put bytes at an offset. UiapiError as `open`."""
+        """Write bytes at an offset. UiapiError as `open`."""
         try:
             view = memoryview(data)
             while view:
@@ -123,7 +123,7 @@ class Partial:
             raise disk_error(error, self.target) from error
 
     def look_at(self, step: Callable[[BinaryIO], None]) -> None:
-        """Have `step` read what is there, by a descriptor of its own. UiapiError as `open`, and what it raises."""
+        """Call `step` with the file, opened separately for reading. UiapiError as `open`, and as `step`."""
         try:
             with self.path.open("rb") as file:
                 step(file)
@@ -131,14 +131,14 @@ class Partial:
             raise disk_error(error, self.target) from error
 
     def check_room(self, count: int) -> None:
-        """UiapiError `disk_full` when the disk has no room for `count` more bytes, else as `open`."""
+        """Raise UiapiError `disk_full` if the disk has no space for `count` more bytes, else as `open`."""
         try:
             check_space(self.target, count)
         except OSError as error:
             raise disk_error(error, self.target) from error
 
     def sync(self) -> None:
-        """Have the bytes written so far survive a power cut. UiapiError as `open`."""
+        """Flush the bytes written so far to the disk. UiapiError as `open`."""
         try:
             getattr(os, "fdatasync", os.fsync)(self.descriptor)
         except OSError as error:
@@ -156,19 +156,19 @@ class Partial:
         }
         beside = self._new_journal
         try:
-            # Anew each time: a link that was put there must not lead the journal elsewhere.
+            # Created anew each time, so that a planted link cannot redirect the journal.
             beside.unlink(missing_ok=True)
             with beside.open("x", encoding="utf-8") as file:
                 file.write(json.dumps(data))
                 file.flush()
-                # Without this a power cut may leave its name with nothing behind it, and all would be fetched again.
+                # Without this, a power cut may leave an empty journal, and everything would be downloaded again.
                 os.fsync(file.fileno())
             os.replace(beside, self.journal)
         except OSError as error:
             raise disk_error(error, self.target) from error
 
     def close(self) -> None:
-        """Close the partial; it stays where it is."""
+        """Close the partial file without removing it."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -177,24 +177,24 @@ class Partial:
             self._folder = None
 
     def remove(self) -> None:
-        """Close the partial and take away all that lies beside the target; what cannot be is reported."""
+        """Close the partial file and remove all its files; one that cannot be removed is logged."""
         self.close()
         for path in self._files():
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                log.warning("%s cannot be removed (%s); delete it by hand.", path, error.strerror)
+                log.warning("%s cannot be removed (%s); delete it manually.", path, error.strerror)
 
     def _files(self) -> tuple[Path, ...]:
         return self.path, self.journal, self._new_journal, self.copy
 
     def land(self, *, overwrite: bool) -> None:
-        """Close the partial and give it its final name; a file that is there already stays unless `overwrite`.
+        """Close the partial file and rename it to its final name; an existing file is replaced only if `overwrite`.
 
         Raises:
-            UiapiError: `conflict` when a file of that name has appeared, else as `open`.
+            UiapiError: `conflict` if a file of that name has appeared, else as `open`.
         """
-        assert self._folder is not None  # noqa: S101 - it was opened
+        assert self._folder is not None  # noqa: S101 - set by open
         os.close(self.descriptor)
         self.descriptor = -1
         try:
@@ -206,7 +206,7 @@ class Partial:
             sync_directory(self.target.parent)
         except FileExistsError:
             raise UiapiError(
-                "conflict", f"{self.target.name} appeared while it was being fetched; the one that is there was kept."
+                "conflict", f"{self.target.name} appeared while it was being downloaded; the existing file was kept."
             ) from None
         except OSError as error:
             raise disk_error(error, self.target) from error

@@ -15,25 +15,25 @@ from .disk import disk_error
 
 
 class Held(Exception):
-    """Somebody is at the target, here or in another process."""
+    """The target is locked, in this process or another."""
 
 
 @asynccontextmanager
 async def target_lock(target: Path) -> AsyncIterator[None]:
-    """Hold a target for whoever enters.
+    """Lock a target for the duration of the context.
 
-    Folders that had to be made for the target are gone again afterwards if nothing is in them.
+    Folders created for the target are removed afterwards if they are empty.
 
     Args:
         target: the final path of the file.
 
     Raises:
-        Held: when somebody has it; nothing is waited for.
-        UiapiError: `disk_full` or `storage_failed` when the lock cannot be made.
+        Held: the target is locked already; it is not waited for.
+        UiapiError: `disk_full` or `storage_failed` if the lock cannot be created.
     """
     path = target.with_name(f".{target.name}.uiapi-lock")
     made = await settled(_make_folders, target.parent)
-    # Not of a thread: it is taken in one and given back in another.
+    # Not thread-local: it is acquired in one thread and released in another.
     lock = FileLock(path, thread_local=False)
     try:
         if not await settled(_take, lock, target):
@@ -44,7 +44,7 @@ async def target_lock(target: Path) -> AsyncIterator[None]:
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder; those that were not there, outermost first."""
+    """Create a folder and its parents; returns those that did not exist, outermost first."""
     missing = [folder, *folder.parents]
     made = [path for path in missing if not path.exists()][::-1]
     try:
@@ -61,7 +61,7 @@ def _take(lock: FileLock, target: Path) -> bool:
         return False
     except OSError as error:
         raise disk_error(error, target) from error
-    # Whoever had it before removed its file; a lock on a file that has no name any more keeps nobody out.
+    # The previous holder may have removed the lock file; a lock on a removed file protects nothing.
     if _is_current(lock):
         return True
     lock.release()
@@ -80,7 +80,7 @@ def _is_current(lock: FileLock) -> bool:
 
 def _leave(lock: FileLock, path: Path, made: list[Path]) -> None:
     if lock.is_locked:
-        # Removed while it is held, so that nobody can take it in between; Windows refuses and removes it on release.
+        # Removed while locked, so that it cannot be acquired in between; Windows refuses and removes it on release.
         with contextlib.suppress(OSError):
             path.unlink()
         lock.release()

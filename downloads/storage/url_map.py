@@ -1,7 +1,7 @@
-"""The URL map: where each model was fetched from or the person said it can be, kept in ComfyUI's user directory.
+"""The URL map: the saved URLs of models, a file in ComfyUI's user directory.
 
-The file is `{"version": 1, "urls": {name: url | definition}}`, a definition being a dict with one source at least,
-such as `{"url": …, "ckpt_type": folder}`. Names may hold a folder (`loras/x.safetensors`) where two files share a name.
+The file is `{"version": 1, "urls": {name: url | definition}}`, where a definition is a dict with at least one source,
+such as `{"url": …, "ckpt_type": directory}`. A name may include its directory (`loras/x.safetensors`).
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ from ...common.json_store import Damaged, read_json, write_json
 
 UrlMap = dict[str, "str | dict[str, Any]"]
 
-# Where the map is; server.setup points it into ComfyUI's user directory.
+# Path of the file; server.setup moves it into ComfyUI's user directory.
 DEFAULT_PATH = Path.home() / ".comfyui-uiapi" / "model_urls.json"
 path: Path = DEFAULT_PATH
 
-# Saves are read-modify-write, so they take turns: one lock for each event loop, as asyncio wants it.
+# Saves are read-modify-write, so they are serialized, with one lock for each event loop.
 _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 def use_directory(directory: Path) -> None:
-    """Keep the map in that folder from now on."""
+    """Keep the map in `directory` from now on."""
     global path
     path = directory / "model_urls.json"
 
 
 async def load_stored_urlmap() -> UrlMap:
-    """Every saved address by model name: a URL, or a dict with a source and `ckpt_type`.
+    """All saved URLs by model name: a URL, or a dict with a source and `ckpt_type`.
 
     Raises:
-        UiapiError: `storage_failed` when the file cannot be read or is of a newer version. A file that is
-            not such a map is set aside and the map is empty.
+        UiapiError: `storage_failed` if the file cannot be read or has a newer version. A file that is not a
+            URL map is set aside, and the map is empty.
     """
-    return {name: value for name, value in (await _entries()).items() if _is_address(value)}
+    return {name: value for name, value in (await _entries()).items() if _is_usable(value)}
 
 
 async def save_model_urls(urls: UrlMap) -> None:
-    """Add addresses to the map, replacing those of the same names.
+    """Add URLs to the map, replacing those of the same names.
 
     Raises:
-        UiapiError: `storage_failed`; the map on disk is then what it was.
+        UiapiError: `storage_failed`; the map on disk is then unchanged.
     """
     async with _lock():
         await write_json(path, {"urls": {**await _entries(), **urls}})
 
 
 async def remove_model_url(name: str) -> bool:
-    """Take a name out of the map; whether it was there. UiapiError `storage_failed`."""
+    """Remove a name from the map; returns whether it was present. UiapiError `storage_failed`."""
     async with _lock():
         urls = await _entries()
         if urls.pop(name, None) is None:
@@ -60,7 +60,7 @@ async def remove_model_url(name: str) -> bool:
 
 
 async def _entries() -> dict[str, Any]:
-    """All that is in the file, also what somebody's editing or a later version put there and nobody here can use."""
+    """All entries of the file, including those that this version cannot use."""
     try:
         data = await read_json(path, _check)
     except Damaged:
@@ -73,8 +73,8 @@ def _check(data: dict[str, Any]) -> None:
         raise ValueError("it has no object of urls")
 
 
-def _is_address(value: Any) -> bool:
-    # At first use: ComfyUI waits for every extension to import, and this file is imported at once.
+def _is_usable(value: Any) -> bool:
+    # Imported at first use: ComfyUI waits for every extension to import, and this file is imported at startup.
     from ...model_defs import SOURCE_KINDS
 
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Which hosts a download may reach: the list, the schemes, and public addresses only, pinned once resolved.
+"""Decides which hosts downloads may reach: listed hosts, over https, at public IP addresses only.
 
-Every hop of a redirect passes `HostGuard.check`; every connection is made to an address that `PinnedResolver`
-let through, so that a name cannot resolve to one address when it is checked and to another when it is used.
+`HostGuard.check` is called for every hop of a redirect. Connections are made only to addresses that `PinnedResolver`
+has checked, so that a name cannot resolve to one address when it is checked and to another when it is used.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ...common.errors import UiapiError
 from ..common.settings import Settings
 from ..common.urls import shown
 
-# The hosts models come from, and the storage their downloads redirect to. Those of CivitAI's buckets are pinned to
-# its account: anyone may name a bucket. github.com serves release files, where upscale models are published.
+# Model hosts, and the storage hosts that their downloads redirect to. CivitAI's bucket is listed with its account,
+# since anyone can create a bucket. github.com serves release files, where upscale models are published.
 BUILT_IN_HOSTS = (
     "huggingface.co",
     "*.huggingface.co",
@@ -44,13 +44,13 @@ BUILT_IN_HOSTS = (
 
 # Seconds a name may take to resolve.
 RESOLVE_TIMEOUT = 15.0
-# The prefix under which IPv6-only networks reach IPv4 addresses (RFC 6052), and what is given to the open internet
-# of IPv6 so far (RFC 4291, 2.4); all else there is local, or stands for addresses that may be.
+# The prefix under which IPv6-only networks reach IPv4 addresses (RFC 6052), and the global unicast addresses of IPv6
+# (RFC 4291, 2.4); all others are local, or may stand for local addresses.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _OPEN_IPV6 = ipaddress.ip_network("2000::/3")
-# An IPv4 address as operating systems read it: one to four numbers, decimal, octal or hexadecimal.
+# An IPv4 address as operating systems parse it: one to four numbers, decimal, octal or hexadecimal.
 _NUMERIC = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+)){0,3}")
-# A name as DNS has it; any other makes resolving fail in ways of its own.
+# A valid DNS name; resolving other names fails in unexpected ways.
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -58,7 +58,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True)
 class NamedHost:
-    """A host the operator named; `port` None stands for any."""
+    """A host that the operator allows; `port` is None for any port."""
 
     host: str
     port: int | None
@@ -80,30 +80,30 @@ class HostGuard:
             url = URL(endpoint)
             named.append(NamedHost(_plain(url.host or ""), url.port))
         self.named = tuple(named)
-        # What the person at the browser allows while ComfyUI runs; held to the same rules as the built-in ones.
+        # Hosts allowed by the person while ComfyUI runs; the same rules apply as for the built-in ones.
         self._allowed: set[str] = set()
 
     def allow(self, name: str) -> None:
-        """Let models come from a host. UiapiError `host_refused` for what is no public host's name."""
+        """Allow downloads from a host. UiapiError `host_refused` unless it is the name of a public host."""
         host = _plain(name)
         if _address(host) is not None or is_loopback_name(host) or "." not in host:
-            raise UiapiError("host_refused", f"{name[:100]} is no host on the internet; the operator can allow it.")
+            raise UiapiError("host_refused", f"{name[:100]} is not a public host name; only the operator can allow it.")
         self._allowed.add(host)
 
     def check(self, url: URL, *, reached_by: str = "") -> None:
-        """UiapiError `invalid` or `host_refused` unless `url` may be requested.
+        """Raise UiapiError `invalid` or `host_refused` unless `url` may be requested.
 
         Args:
-            reached_by: the host whose redirect led there, for the message.
+            reached_by: the host that redirected there, for the message.
         """
         by = f", where {reached_by} redirects to," if reached_by else ""
         if not url.raw_host or url.scheme not in ("http", "https"):
-            raise UiapiError("invalid", f"{shown(url)}{by} is not an https address.")
+            raise UiapiError("invalid", f"{shown(url)}{by} is not an https URL.")
         if not _is_host(url.raw_host):
-            raise UiapiError("invalid", f"{ascii(url.raw_host)[:100]}{by} is no host's name; check the address.")
+            raise UiapiError("invalid", f"{ascii(url.raw_host)[:100]}{by} is not a valid host name; check the URL.")
         host = _plain(url.host or "")
         if url.user is not None or url.password is not None:
-            raise UiapiError("invalid", f"Leave user name and password out of the address of {host}.")
+            raise UiapiError("invalid", f"Remove the user name and password from the URL of {host}.")
         named = any(rule.matches(host, url.port) for rule in self.named)
         if not named and not self._built_in(host, url):
             where = host if url.is_default_port() else f"{host}:{url.port}"
@@ -115,14 +115,14 @@ class HostGuard:
             )
         loopback = named and is_loopback_name(host)
         if url.scheme != "https" and not loopback:
-            raise UiapiError("host_refused", f"{host}{by} is asked for over plain http; use https.", {"host": host})
+            raise UiapiError("host_refused", f"{host}{by} would be reached over plain http; use https.", {"host": host})
         address = _address(host)
-        # aiohttp asks no resolver about an address, so that this is the one look at it.
+        # aiohttp does not pass IP addresses to the resolver, so they are checked here.
         if address is not None and not loopback and not is_public(address):
             raise _private(host, by)
 
     def allows_address(self, host: str, port: int, address: IpAddress) -> bool:
-        """Whether a name that resolved to `address` may be connected to there."""
+        """Whether a host name may be connected to at an address that it resolved to."""
         if is_public(address):
             return True
         host = _plain(host)
@@ -135,7 +135,7 @@ class HostGuard:
 
 
 class PinnedResolver(AbstractResolver):
-    """Resolves names for aiohttp, which connects to exactly the addresses answered here."""
+    """Resolves names for aiohttp, which connects only to the addresses returned here."""
 
     def __init__(self, guard: HostGuard) -> None:
         self._guard = guard
@@ -143,7 +143,7 @@ class PinnedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The allowed addresses of `host`; UiapiError `host_refused` when it has only others."""
+        """The allowed addresses of `host`; UiapiError `host_refused` if it has none."""
         loop = asyncio.get_running_loop()
         lookup = loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
         try:
@@ -169,11 +169,11 @@ class PinnedResolver(AbstractResolver):
         return answers
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing; no resources are held."""
 
 
 def is_public(address: IpAddress) -> bool:
-    """Whether an address is of the open internet, also when it wraps an IPv4 address."""
+    """Whether an address is public; an IPv6 address that embeds an IPv4 address is judged by that."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if inner is None and address in _NAT64:
@@ -186,7 +186,7 @@ def is_public(address: IpAddress) -> bool:
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether a host name or literal can only mean this machine."""
+    """Whether a host name or address always means this machine."""
     address = _address(host)
     return address.is_loopback if address is not None else host == "localhost"
 
@@ -194,7 +194,7 @@ def is_loopback_name(host: str) -> bool:
 def _private(host: str, by: str) -> UiapiError:
     return UiapiError(
         "host_refused",
-        f"{host}{by} leads to a private or local address; downloads only go to public ones.",
+        f"{host}{by} leads to a private or local address; only public addresses are allowed.",
         {"host": host},
     )
 
@@ -209,14 +209,14 @@ def _is_host(host: str) -> bool:
 
 def _address(host: str) -> IpAddress | None:
     try:
-        # Only an address of IPv6 may name the interface it is reached by.
+        # Only IPv6 addresses may have a zone.
         return ipaddress.ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
         pass
     if not _NUMERIC.fullmatch(host):
         return None
     try:
-        # As operating systems read 127.1, 0177.0.0.1, 0x7f000001 and 2130706433.
+        # As operating systems parse 127.1, 0177.0.0.1, 0x7f000001 and 2130706433.
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except OSError:
         return None

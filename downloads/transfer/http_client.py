@@ -1,4 +1,4 @@
-"""Requests to model hosts: each hop of a redirect checked, tokens only to whom they belong, refusals understood."""
+"""The HTTP client for model hosts: checks each redirect, limits where tokens are sent, and explains refusals."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ else:
     # aiohttp needs it there as well.
     from async_timeout import timeout
 
-# CivitAI answers a browser with a page where it answers a program with JSON.
+# CivitAI sends JSON to programs and a page to browsers.
 USER_AGENT = "comfyui-uiapi"
 # Redirects followed for one request.
 MOST_HOPS = 8
-# Seconds to connect, and the longest silence before a connection counts as cut.
+# Seconds to connect, and the longest silence before a connection is considered broken.
 CONNECT_TIMEOUT = 15.0
 SILENCE_TIMEOUT = 30.0
-# Seconds for all headers of an answer, those of the redirects before it among them, and for all of an answer that is
-# short: what trickles is never silent.
+# Seconds for all headers of a response, including the redirects before it, and for the whole of a short response.
+# They also end a response that trickles, which is never silent.
 HEADERS_TIMEOUT = 30.0
 ANSWER_TIMEOUT = 60.0
-# Responses such as 100 Continue that may come before the one that answers.
+# Interim responses, such as 100 Continue, allowed before the final response.
 MOST_INTERIM = 16
-# Bytes that the head of one response may have.
+# The most bytes of one response's head.
 LONGEST_HEAD = 64 << 10
-# Bytes aiohttp reads ahead of us, and connections one host may have of us at a time.
+# Bytes that aiohttp reads ahead, and simultaneous connections per host.
 READ_AHEAD = 1 << 20
 CONNECTIONS_PER_HOST = 16
-# Bytes of an error page that are read for its message, and of a metadata answer.
+# Bytes read of an error page for its message, and of a metadata response.
 ERROR_BYTES = 16 << 10
 ANSWER_BYTES = 8 << 20
 
@@ -57,9 +57,9 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522
 
 
 class Transient(Exception):
-    """A failure that may pass; `error` is what to say if it does not, `after` the seconds the host asked for.
+    """A temporary failure: `error` is raised if retries do not help, `after` is the wait in seconds the host asked for.
 
-    `refused` tells a host that answered "not now" from a connection that broke.
+    `refused` distinguishes a host that answered "not now" from a broken connection.
     """
 
     def __init__(self, error: UiapiError, after: float | None = None, *, refused: bool = False) -> None:
@@ -70,7 +70,7 @@ class Transient(Exception):
 
 
 class Interim:
-    """Counts the interim responses that a host sends before the one that was asked for."""
+    """Counts the interim responses that a host sends before the final one."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -78,7 +78,7 @@ class Interim:
         self._over = False
 
     def too_many(self, data: bytes) -> bool:
-        """Whether these further bytes make more than MOST_INTERIM of them, or a head longer than any."""
+        """Whether these bytes exceed MOST_INTERIM interim responses, or LONGEST_HEAD bytes of one head."""
         if self._over:
             return False
         self._rest += data
@@ -96,12 +96,12 @@ class Interim:
 
 
 class _Response(aiohttp.ClientResponse):
-    """A response whose headers have to be there in time, counted from when the request was sent.
+    """A response with a time limit for its headers, counted from when the request was sent.
 
-    A request may have to wait for its turn before that, for as long as other transfers from its host take.
+    The time a request waits for a free connection to its host does not count.
     """
 
-    # Seconds that its headers took.
+    # Seconds until its headers had arrived.
     took = 0.0
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
@@ -118,7 +118,7 @@ class _Response(aiohttp.ClientResponse):
             else:
                 receive(data)
 
-        # aiohttp reads interim responses without an end, ten thousand at a time and before anybody else has a turn.
+        # aiohttp reads any number of interim responses, ten thousand at a time without yielding to the loop.
         vars(protocol)["data_received"] = look_and_receive
         try:
             async with timeout(HEADERS_TIMEOUT):
@@ -129,7 +129,7 @@ class _Response(aiohttp.ClientResponse):
 
 
 class Web:
-    """Requests on behalf of downloads. To be made, used and closed on one event loop.
+    """Sends the requests of downloads. Create, use and close it on one event loop.
 
     Args:
         guard: which hosts may be reached.
@@ -157,11 +157,11 @@ class Web:
     async def get(
         self, url: URL, *, secret: Secret | None = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response to a GET, redirects followed; its status may be any other.
+        """The response to a GET, after redirects; its status may be an error.
 
         Raises:
-            UiapiError: `host_refused` or `invalid` for a URL, first or reached, that may not be requested.
-            Transient: no connection.
+            UiapiError: `host_refused` or `invalid` if the URL, or one it redirects to, may not be requested.
+            Transient: the connection failed.
         """
         response = await self._follow("GET", url, secret, headers or {})
         try:
@@ -171,7 +171,7 @@ class Web:
 
     @asynccontextmanager
     async def head(self, url: URL, *, secret: Secret | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response to a HEAD, a redirect to another host being one. Otherwise as `get`."""
+        """The response to a HEAD; redirects to another host are returned, not followed. Otherwise as `get`."""
         response = await self._follow("HEAD", url, secret, {})
         try:
             yield response
@@ -179,7 +179,7 @@ class Web:
             response.close()
 
     async def json(self, url: URL, *, secret: Secret | None = None) -> tuple[int, Any]:
-        """The status and decoded JSON of a metadata answer; None for what is not JSON. As `get`."""
+        """The status and decoded JSON of a metadata response; None if it is not JSON. Raises as `get`."""
         async with self.get(url, secret=secret, headers={"Accept": "application/json"}) as response:
             if response.status in TRANSIENT_STATUSES:
                 raise transient(response)
@@ -205,7 +205,7 @@ class Web:
                 raise _broken(url, asyncio.TimeoutError())
             by = url.host or ""
             try:
-                # As it came: signed addresses do not survive being encoded anew.
+                # Not re-encoded: that would break signed URLs.
                 target = url.join(read_url(location, encoded=True))
                 elsewhere = origin(target) != origin(url)
                 usable = location.isprintable()
@@ -213,19 +213,19 @@ class Web:
                 usable = False
             if not usable:
                 response.close()
-                raise UiapiError("source_failed", f"{by} redirects to something that is no address.")
+                raise UiapiError("source_failed", f"{by} redirects to something that is not a URL; try again later.")
             if elsewhere and method == "HEAD":
                 return response
             response.release()
             url = target
-        raise UiapiError("source_failed", f"{by} redirects more than {MOST_HOPS} times; the address leads nowhere.")
+        raise UiapiError("source_failed", f"{by} redirects more than {MOST_HOPS} times; check the URL.")
 
 
 def transient(response: aiohttp.ClientResponse) -> Transient:
-    """What a status that may pass means."""
+    """The Transient for a temporary error status."""
     host, after = response.url.host, retry_after(response.headers.get("Retry-After"))
     if response.status == 429:
-        error = UiapiError("rate_limited", f"{host} limits how often it may be asked; try again later.")
+        error = UiapiError("rate_limited", f"{host} limits the rate of requests; try again later.")
     else:
         error = UiapiError("source_failed", f"{host} is not available now (status {response.status}); try again later.")
     if after is not None:
@@ -234,7 +234,7 @@ def transient(response: aiohttp.ClientResponse) -> Transient:
 
 
 async def refusal(response: aiohttp.ClientResponse) -> UiapiError | Transient:
-    """What a status other than success means."""
+    """The exception for a response with an error status."""
     if response.status in TRANSIENT_STATUSES:
         return transient(response)
     said = redact(message_of(decode(await read_most(response, ERROR_BYTES))))
@@ -242,13 +242,13 @@ async def refusal(response: aiohttp.ClientResponse) -> UiapiError | Transient:
 
 
 def refused(status: int, url: URL, said: str = "", headers: Mapping[str, str] | None = None) -> UiapiError:
-    """A final status of a host as an error with its own code; `said` is the host's own message."""
+    """The error for a final error status; `said` is the host's own message."""
     where, tail = shown(url), f" ({said})" if said else ""
     host = url.host or ""
     gated = (headers or {}).get("X-Error-Code") == "GatedRepo"
     details: dict[str, Any] = {"host": host, "http_status": status}
     if status == 401:
-        return UiapiError("login_required", f"{host} wants a login for {where}{tail}; {token_hint(host)}.", details)
+        return UiapiError("login_required", f"{host} requires a login for {where}{tail}; {token_hint(host)}.", details)
     if status == 403 and gated:
         return UiapiError(
             "gated", f"{where} is gated{tail}; accept its terms on its page with the token's account.", details
@@ -256,11 +256,9 @@ def refused(status: int, url: URL, said: str = "", headers: Mapping[str, str] | 
     if status == 403 and "early access" in said.lower():
         return UiapiError("early_access", f"{where} is in early access{tail}; buy it there or wait.", details)
     if status == 403:
-        return UiapiError(
-            "login_required", f"{host} refuses {where}{tail}; check access with {token_hint(host)}.", details
-        )
+        return UiapiError("login_required", f"{host} refuses access to {where}{tail}; {token_hint(host)}.", details)
     if status == 404:
-        return UiapiError("not_at_source", f"There is no {where}{tail}; check the address.", details)
+        return UiapiError("not_at_source", f"{where} does not exist{tail}; check the URL.", details)
     if status == 410:
         return UiapiError("gone_at_source", f"{where} was taken down{tail}; find another source.", details)
     return UiapiError("source_failed", f"{host} answered {status} for {where}{tail}.", details)
@@ -272,11 +270,11 @@ def token_hint(host: str) -> str:
         return "set CIVITAI_API_TOKEN or write the token to ~/.civitai_token"
     if host.endswith(("huggingface.co", "hf.co")):
         return "set HF_TOKEN or log in with `hf auth login`"
-    return "a token of that host in HF_TOKEN or CIVITAI_API_TOKEN if it is a mirror named there"
+    return "if it is a mirror, set its token in HF_TOKEN or CIVITAI_API_TOKEN"
 
 
 def message_of(data: Any) -> str:
-    """The sentence in a host's JSON error."""
+    """The message in a host's JSON error; empty if it has none."""
     if isinstance(data, dict):
         for key in ("message", "error"):
             said = data.get(key)
@@ -288,7 +286,7 @@ def message_of(data: Any) -> str:
 
 
 def line_of(text: object, most: int = 300) -> str:
-    """A host's text as one line that can be shown and sent, what cannot being a question mark; empty for no text."""
+    """A host's text as one printable line, with question marks for other characters; empty if it is not a text."""
     if not isinstance(text, str):
         return ""
     line = " ".join(text[: 4 * most].split())[:most]
@@ -296,7 +294,7 @@ def line_of(text: object, most: int = 300) -> str:
 
 
 def decode(body: bytes) -> Any:
-    """JSON, or None for anything else, nested beyond reason included."""
+    """Decoded JSON, or None if it is invalid or nested too deeply."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -304,7 +302,7 @@ def decode(body: bytes) -> Any:
 
 
 async def read_most(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Up to `most` bytes of a body. Transient when the connection breaks, or they take too long."""
+    """Up to `most` bytes of a body. Transient if the connection breaks or is too slow."""
     body = bytearray()
     try:
         async with timeout(ANSWER_TIMEOUT):
@@ -318,7 +316,7 @@ async def read_most(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 async def pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """A body as it comes in. Transient when the connection breaks, or too little comes."""
+    """The pieces of a body as they arrive. Transient if the connection breaks or is too slow."""
     pace = Pace()
     try:
         while True:
@@ -336,15 +334,15 @@ async def pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 def _broken(url: URL, error: BaseException) -> Transient:
     host = url.host or "The host"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        text = f"{host} was not found; check the address and the network"
+        text = f"{host} was not found; check the URL and the network"
     elif isinstance(error, (ssl.SSLError, aiohttp.ClientSSLError)):
         text = f"{host} could not be verified (TLS: {type(error).__name__}); check the system's certificates and clock"
     elif isinstance(error, asyncio.TimeoutError):
-        text = f"{host} was silent, or slow, for too long"
+        text = f"{host} was silent, or too slow, for too long"
     else:
         text = f"The connection to {host} failed ({type(error).__name__})"
     return Transient(UiapiError("source_failed", f"{text}.", {"host": host}))
 
 
-# What a login page, a consent form or an API's error come as; no model file does.
+# Content types of login pages, consent forms and API errors; model files never have them.
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/json", "application/problem+json"})

@@ -1,11 +1,11 @@
-"""One file's bytes from a host to their place on disk: blocks in parallel, resumed, verified, then renamed.
+"""Transfers one file from a host to the disk: in parallel blocks, resumable, verified, and renamed at the end.
 
 The steps of a transfer:
-1. Look for a partial that an earlier one left, and what it is a partial of.
-2. Ask for the first block. Its answer says the file's length, its version and whether the host gives parts.
-3. Set the space aside; have several connections claim blocks in the file's order (a host that gives no parts
-   is read in one go); hash behind them; note in the journal what is safely on the disk.
-4. Check the format as soon as the first bytes are there, the length and the SHA256 at the end.
+1. Look for a partial file that an earlier transfer left, and check that it is of the same file.
+2. Request the first block. The response gives the file's length, its version and whether the host supports ranges.
+3. Reserve the space; several connections claim blocks in the file's order (without ranges, the file is read in one
+   go). The file is hashed meanwhile, and the journal lists what is safely on the disk.
+4. Check the format as soon as the first bytes have arrived; check the length and the SHA-256 at the end.
 5. Sync, rename.
 
 It runs on the transfer thread's event loop.
@@ -36,15 +36,15 @@ from ..storage.open_folder import Check
 from .http_client import PAGE_TYPES, Transient, Web, pieces, refusal
 from .turns import Rest
 
-# Bytes of the first block, and the range of those after it, which are as long as a connection takes BLOCK_SECONDS
-# for: long enough that asking costs little. Towards the end they get shorter, so that all connections end together
-# and the hash, which follows the first gap, is not left behind.
+# Bytes of the first block, and the bounds of later blocks, which are sized to take a connection BLOCK_SECONDS: long
+# enough that requests cost little. Towards the end blocks get shorter, so that all connections end together and the
+# hash, which stops at the first gap, does not fall behind.
 FIRST_BLOCK = 4 << 20
 SMALLEST_BLOCK = 2 << 20
 LARGEST_BLOCK = 64 << 20
 BLOCK_SECONDS = 4.0
-# Seconds between two notes in the journal, or bytes after which it is written earlier: the disk is never so far
-# behind that a fast transfer would have to wait for it at the end.
+# Seconds between two writes of the journal, and bytes after which it is written earlier, so that a fast transfer does
+# not have to wait for the disk at the end.
 JOURNAL_INTERVAL = 2.0
 JOURNAL_BYTES = 256 << 20
 JOURNAL_LOOKS = 10
@@ -54,7 +54,7 @@ MOST_RESTARTS = 3
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 # Failures after which nothing of a partial is worth keeping.
 _SPOILED = frozenset({"not_a_model", "size_mismatch", "hash_mismatch"})
-# What a signed address that has expired answers.
+# Errors that may mean that a signed URL has expired.
 _EXPIRED = frozenset({"login_required", "gated", "not_at_source", "gone_at_source"})
 
 
@@ -63,13 +63,13 @@ class Order:
     """One file to fetch.
 
     Attributes:
-        url: where from.
+        url: its URL.
         target: the final path, already checked.
-        secret: sent to the hosts it belongs to only.
-        size: bytes it must have, None if nobody said.
-        sha256: lower-case hexadecimal digest it must have, likewise.
+        secret: sent only to the hosts it belongs to.
+        size: bytes it must have, None if unknown.
+        sha256: lower-case hexadecimal digest it must have, None if unknown.
         overwrite: whether a file of that name is replaced.
-        check: asked about the target's folder once it is held open.
+        check: called with the target's folder once it is open.
     """
 
     url: URL
@@ -82,20 +82,20 @@ class Order:
 
 
 class Changed(Exception):
-    """The file is not the one that was begun; start over."""
+    """The file changed at its source; the transfer starts over."""
 
 
 class Transfer:
-    """Fetches one order.
+    """Fetches one file.
 
     Args:
-        web: requests, on the loop this runs on.
-        bandwidth: the cap it shares with other transfers.
-        order: what to fetch.
-        progress: kept up to date.
-        segments: connections used at most.
-        rest: lets connections pause.
-        backoff: makes the pauses between tries.
+        web: the HTTP client, on the same event loop.
+        bandwidth: the cap shared with other transfers.
+        order: the file to fetch.
+        progress: updated during the transfer.
+        segments: the most connections to use.
+        rest: pauses connections.
+        backoff: creates the pauses between retries.
     """
 
     def __init__(
@@ -115,12 +115,12 @@ class Transfer:
         self._rest = rest
         self._new_backoff = backoff
         self._sink = Sink(order.target, order.sha256, order.overwrite, progress, order.check)
-        # Whether the host gives parts, as far as is known.
+        # Whether the host supports ranges, as far as is known.
         self._parts = True
         self._shown = shown(order.url)
-        # Where the file was found to be, after redirects.
+        # The URL after redirects.
         self._address = order.url
-        # Bytes per second of one connection, and connections at work.
+        # Bytes per second of one connection, and the number of active connections.
         self._rate = 0.0
         self._alive = 0
 
@@ -128,7 +128,7 @@ class Transfer:
         """Fetch, verify and rename.
 
         Raises:
-            UiapiError: as said by its code; only what can be resumed is left on disk.
+            UiapiError: the transfer failed; a partial file is left on the disk only if it can be resumed.
         """
         for _ in range(MOST_RESTARTS + 1):
             try:
@@ -136,7 +136,9 @@ class Transfer:
                 return
             except Changed:
                 await self._sink.put_away(keep=False)
-        raise UiapiError("source_failed", f"{shown(self._order.url)} changes while it is fetched; try again later.")
+        raise UiapiError(
+            "source_failed", f"{shown(self._order.url)} keeps changing during the download; try again later."
+        )
 
     async def _attempt(self) -> None:
         keep = True
@@ -155,20 +157,20 @@ class Transfer:
             await self._sink.put_away(keep=keep and self._parts)
 
     def _still_missing(self, left: Identity, gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """What to ask for of a partial; where no digest vouches for a whole one, a byte tells if it is still that."""
+        """The ranges to request; for a complete partial file without a digest, its last byte, to check the version."""
         if gaps or self._order.sha256 is not None or not left.size:
             return gaps
         return [(left.size - 1, left.size)]
 
     async def _begin(self) -> None:
-        """Fetch from nothing; the first answer decides how."""
+        """Fetch from the start; the first response decides whether in blocks."""
         backoff = self._new_backoff()
         while True:
             try:
                 await self._discover()
                 return
             except Transient as error:
-                # Without parts every try begins at the first byte, so bytes that came are no step forward.
+                # Without ranges every retry starts at the first byte, so received bytes do not count as progress.
                 pause = backoff.next_pause(error.after)
                 if pause is None:
                     raise error.error from None
@@ -184,7 +186,9 @@ class Transfer:
             _check_kind(response)
             span = _content_range(response)
             if span is not None and (span[0] != 0 or not 0 <= span[1] < span[2]):
-                raise UiapiError("source_failed", f"{response.url.host} sent another part than the first; try later.")
+                raise UiapiError(
+                    "source_failed", f"{response.url.host} sent a wrong part of the file; try again later."
+                )
             total = self._check_size(span[2] if span else response.content_length)
             self._parts = span is not None
             identity = Identity(total, _validator(response), self._order.sha256, self._shown)
@@ -211,22 +215,22 @@ class Transfer:
             ledger.release(block)
 
     def _check_end(self, response: aiohttp.ClientResponse, length: int) -> None:
-        """Whether a body whose length nobody announced is whole. Transient for one that was cut."""
+        """Check that a body of unannounced length is complete. Transient if it was cut off."""
         if "chunked" in response.headers.get("Transfer-Encoding", "").lower():
             return
-        # It ended with its connection, which a cut does as well.
+        # It ended by closing the connection, which looks the same as a broken connection.
         whole = self._sink.expected
         if whole is not None and length < whole:
             raise _cut(response)
         if whole is None and self._order.sha256 is None:
             raise UiapiError(
                 "source_failed",
-                f"{response.url.host} does not say how long the file is, so that nothing tells whether it is whole; "
+                f"{response.url.host} does not send the length of the file, so it cannot be checked for completeness; "
                 "give its sha256.",
             )
 
     async def _crowd(self, workers: list[Coroutine[Any, Any, None]]) -> None:
-        """Run workers until every block is there, and the journal beside them; the first error ends them all."""
+        """Run the workers and the journal until every block is fetched; the first error ends them all."""
         self._alive = len(workers)
         running = {asyncio.ensure_future(worker) for worker in workers}
         journal = asyncio.ensure_future(self._keep_journal())
@@ -252,7 +256,7 @@ class Transfer:
             await self._sink.note()
 
     async def _worker(self, response: aiohttp.ClientResponse | None = None, block: Block | None = None) -> None:
-        """Fetch blocks, the first of them from `response`, until none is left or the host wants fewer connections."""
+        """Fetch blocks, the first from `response`, until none is left or the host allows fewer connections."""
         ledger, backoff = self._sink.ledger, self._new_backoff()
         renewed = False
         try:
@@ -273,7 +277,7 @@ class Transfer:
                         raise error.error from None
                     await self._rest.pause(pause, self._alive)
                 except UiapiError as error:
-                    # A signed address expires; the one we were given leads to a new one.
+                    # A signed URL may have expired; the original URL redirects to a new one.
                     if error.code not in _EXPIRED or renewed or self._address == self._order.url:
                         raise
                     self._address, renewed = self._order.url, True
@@ -296,7 +300,7 @@ class Transfer:
                 raise await refusal(response)
             span, same = _content_range(response), _validator(response) == identity.validator
             if span is None:
-                # The whole file: it changed, or this host gives no parts after all.
+                # The whole file: it changed, or the host does not support ranges after all.
                 self._parts = not same
                 raise Changed
             if span[0] != start or span[2] != identity.size or not (same or identity.validator is None):
@@ -308,7 +312,7 @@ class Transfer:
         self._rate = (block.position - start) / max(time.monotonic() - began, 1e-3)
 
     async def _pour(self, response: aiohttp.ClientResponse, block: Block, backoff: Backoff | None = None) -> None:
-        """Write a body to its place until the block is full or the body ends."""
+        """Write a body to the file until the block is full or the body ends."""
         coming = pieces(response)
         while True:
             async with self._rest.patiently(self._at_work):
@@ -345,12 +349,12 @@ class Transfer:
         return max(SMALLEST_BLOCK, min(by_rate, half_share))
 
     def _check_size(self, total: int | None) -> int | None:
-        """`total`, held against the size the order gives."""
+        """Return `total`. UiapiError `size_mismatch` if it is not the size that the order gives."""
         wanted = self._order.size
         if total is not None and wanted is not None and total != wanted:
             raise UiapiError(
                 "size_mismatch",
-                f"{shown(self._order.url)} has {total} bytes and should have {wanted}; the source has another file.",
+                f"{shown(self._order.url)} has {total} bytes but should have {wanted}; the source has another file.",
                 {"size": total, "expected": wanted},
             )
         return total
@@ -362,10 +366,13 @@ def _check_kind(response: aiohttp.ClientResponse) -> None:
         raise UiapiError(
             "not_a_model",
             f"{host} sent a page ({response.content_type}) instead of a file; "
-            "check the address, or whether a login is needed.",
+            "check the URL, or whether a login is needed.",
         )
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise UiapiError("source_failed", f"{host} sends the file compressed, which cannot be resumed or verified.")
+        raise UiapiError(
+            "source_failed",
+            f"{host} sends the file compressed, so it cannot be resumed or verified; use another source.",
+        )
 
 
 def _check_filled(response: aiohttp.ClientResponse, block: Block) -> None:
@@ -374,7 +381,11 @@ def _check_filled(response: aiohttp.ClientResponse, block: Block) -> None:
 
 
 def _cut(response: aiohttp.ClientResponse) -> Transient:
-    return Transient(UiapiError("source_failed", f"{response.url.host} ended the file before its end."))
+    return Transient(
+        UiapiError(
+            "source_failed", f"{response.url.host} closed the connection before the end of the file; try again later."
+        )
+    )
 
 
 def _content_range(response: aiohttp.ClientResponse) -> tuple[int, int, int] | None:
@@ -383,7 +394,9 @@ def _content_range(response: aiohttp.ClientResponse) -> tuple[int, int, int] | N
         return None
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if match is None:
-        raise UiapiError("source_failed", f"{response.url.host} sent a part without saying which.")
+        raise UiapiError(
+            "source_failed", f"{response.url.host} sent a part of the file without its range; try again later."
+        )
     return int(match[1]), int(match[2]), int(match[3])
 
 

@@ -1,8 +1,8 @@
-"""The transfer thread: an event loop of its own, so that bytes by the gigabyte never pass through ComfyUI's.
+"""The transfer thread: runs downloads on an event loop of its own, so that they do not slow down ComfyUI's.
 
-A thread is enough for that: reading, writing and hashing let go of the interpreter lock, and tests/bench measures
-that ComfyUI answers as fast while a file comes in as it does when idle. Work is handed over from ComfyUI's loop with
-`run`, which waits for it there and, when it is cancelled, until the work has put its files away.
+A thread is enough: reading, writing and hashing release the interpreter lock, and tests/bench measures that ComfyUI
+responds as fast during a download as when idle. `run` hands work over from ComfyUI's loop and waits for it; when
+cancelled, it returns only once the work has closed its files.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 
 class Engine:
-    """Owns the thread, its connections and the limits all transfers share.
+    """Owns the thread, its connections and the limits that all transfers share.
 
     Args:
         settings: the operator's limits.
-        guard: which hosts may be reached.
-        backoff: makes the pauses between tries of one connection.
+        guard: decides which hosts may be reached.
+        backoff: creates the pauses between the retries of a connection.
     """
 
     def __init__(self, settings: Settings, guard: HostGuard, backoff: Callable[[], Backoff] = Backoff) -> None:
@@ -47,12 +47,12 @@ class Engine:
         self._works: set[asyncio.Task[Any]] = set()
 
     async def fetch(self, order: Order, progress: Progress, turn: Turn | None = None) -> None:
-        """Fetch one order; cancelled when its file has its name already, it is done all the same.
+        """Fetch one file; if cancelled after the file was renamed, it succeeds regardless.
 
         Args:
-            order: what to fetch.
-            progress: kept up to date.
-            turn: given back while the transfer only waits for its host, None for one that needs no turn.
+            order: the file to fetch.
+            progress: updated during the transfer.
+            turn: given back while the transfer only waits for its host; None if it needs no turn.
 
         Raises:
             UiapiError: as Transfer.run.
@@ -61,7 +61,7 @@ class Engine:
         rest = Rest(turn, asyncio.get_running_loop())
 
         async def work(web: Web) -> None:
-            assert self._bandwidth is not None  # noqa: S101 - made with the web
+            assert self._bandwidth is not None  # noqa: S101 - created together with web
             segments = self._settings.segments
             await Transfer(web, self._bandwidth, order, progress, segments, rest, self._backoff).run()
 
@@ -72,9 +72,12 @@ class Engine:
                 raise
 
     async def run(self, work: Callable[[Web], Coroutine[Any, Any, T]]) -> T:
-        """Have `work(web)` carried out on the transfer thread and answer what it does.
+        """Run `work(web)` on the transfer thread and return its result.
 
-        A cancelled caller is let go only when the work has ended.
+        A cancelled caller waits until the work has ended.
+
+        Raises:
+            UiapiError: `shutting_down` if the thread is closed, or as the work.
         """
         loop = self._start()
         outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
@@ -115,7 +118,7 @@ class Engine:
             raise
 
     async def close(self) -> None:
-        """End the thread; what still runs is cancelled first."""
+        """Cancel the running work and end the thread."""
         self._closed = True
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:

@@ -1,4 +1,4 @@
-"""Which fetches are at work: a few at a time, the hosts taking turns, and none of them while it only waits."""
+"""Limits how many fetches run at a time, shared fairly among hosts; a fetch that only waits gives up its turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-# Seconds of silence after which a host is waited for without a turn.
+# Seconds of silence from a host after which a fetch gives up its turn.
 PATIENCE = 5.0
 
 
@@ -19,24 +19,24 @@ class _Waiting:
 
 
 class Turns:
-    """Hands out turns. A free one goes to the host that has the fewest, and among those was served longest ago.
+    """Hands out turns. A free one goes to the host with the fewest turns, and of those to the one served longest ago.
 
     Args:
-        most: turns taken at a time.
+        most: turns in use at a time.
     """
 
     def __init__(self, most: int) -> None:
         self._free = most
         self._taken: Counter[str] = Counter()
-        # In the order in which they came.
+        # In order of arrival.
         self._waiting: list[_Waiting] = []
-        # The number of the last turn that a host got, of those that have or want one.
+        # The number of the last turn that each host got, of the hosts that have or want one.
         self._served: dict[str, int] = {}
         self._number = 0
 
     @asynccontextmanager
     async def turn(self, host: str) -> AsyncIterator[Turn]:
-        """A turn for a fetch from `host`, waited for, and given back at the end."""
+        """Wait for a turn for a fetch from `host`; it is given back at the end."""
         turn = Turn(self, host)
         await turn.take()
         try:
@@ -66,7 +66,7 @@ class Turns:
 
     def _grant(self) -> None:
         while self._free and self._waiting:
-            # The first of those that are equal, which has waited longest.
+            # `min` returns the first of equals, which has waited longest.
             chosen = min(self._waiting, key=lambda one: (self._taken[one.host], self._served.get(one.host, 0)))
             self._waiting.remove(chosen)
             self._free -= 1
@@ -80,7 +80,7 @@ class Turns:
 
 
 class Turn:
-    """One fetch's turn, which it may give back and take again while it has more to do."""
+    """The turn of one fetch, which may give it back and take it again later."""
 
     def __init__(self, turns: Turns, host: str) -> None:
         self._turns = turns
@@ -89,34 +89,34 @@ class Turn:
         self._taking = asyncio.Lock()
 
     async def take(self) -> None:
-        """Wait for a turn unless it is held."""
+        """Wait for the turn, unless it is held already."""
         async with self._taking:
             if not self._held:
                 await self._turns.acquire(self._host)
                 self._held = True
 
     def give_back(self) -> None:
-        """Let others have it, if it is held."""
+        """Give the turn back, if it is held."""
         if self._held:
             self._held = False
             self._turns.release(self._host)
 
     async def pause(self, seconds: float) -> None:
-        """Sleep while others have the turn."""
+        """Give the turn back, sleep, and take it again."""
         self.give_back()
         await asyncio.sleep(seconds)
         await self.take()
 
     @asynccontextmanager
     async def patiently(self) -> AsyncIterator[None]:
-        """Wait for a host inside of this, without the turn once that lasts, and with it again afterwards."""
+        """A context for waiting for a host: after PATIENCE seconds the turn is given back, and at the end retaken."""
         tired = asyncio.get_running_loop().call_later(PATIENCE, self.give_back)
         try:
             yield
         except asyncio.CancelledError:
             raise
         except Exception:
-            # There may be another source to ask.
+            # The caller may try another source.
             await self.take()
             raise
         finally:
@@ -125,9 +125,9 @@ class Turn:
 
 
 class Rest:
-    """Lets the connections of a transfer pause, on the transfer's loop, by a turn that belongs to another loop.
+    """Pauses the connections of a transfer, which run on another event loop than its turn.
 
-    The turn is given back once all of them pause, and taken again before one goes on.
+    The turn is given back once all connections pause, and taken again before one of them continues.
 
     Args:
         turn: the turn, None for a transfer that needs none.
@@ -140,12 +140,12 @@ class Rest:
         self._pausing = 0
 
     def remain(self, connections: int) -> None:
-        """Have `connections` at work, those that pause among them: the turn is given back if all of them do."""
+        """Set the number of connections, including pausing ones; the turn is given back if all of them pause."""
         if self._turn is not None and self._loop is not None and 0 < connections <= self._pausing:
             self._loop.call_soon_threadsafe(self._turn.give_back)
 
     async def pause(self, seconds: float, connections: int) -> None:
-        """Have one of `connections` that are at work pause for so many seconds."""
+        """Pause one of `connections` connections for `seconds`."""
         self._pausing += 1
         try:
             self.remain(connections)
@@ -156,7 +156,7 @@ class Rest:
 
     @asynccontextmanager
     async def patiently(self, connections: Callable[[], int]) -> AsyncIterator[None]:
-        """Wait for a host inside of this; one of the connections at work counts as pausing once that lasts."""
+        """A context for waiting for a host: after PATIENCE seconds the connection counts as pausing."""
         silent = False
 
         def tire() -> None:

@@ -35,7 +35,7 @@ class Analysis:
         """A workflow's needs, and what is there of each. UiapiError `invalid`, `too_large`."""
         return await asyncio.to_thread(self._read, workflow)
 
-    async def tell(self, workflow: Any) -> list[dict[str, Any]]:
+    async def describe(self, workflow: Any) -> list[dict[str, Any]]:
         """A workflow's needs as analyze_workflow answers them. UiapiError as `needs`."""
         needs, found = await self.needs(workflow)
         damages = await self._presence.damages(

@@ -94,9 +94,9 @@ def test_a_folder_is_held_by_what_it_is_and_not_by_its_path(room: Room) -> None:
         folder.move_without_replacing("a", "b")
         folder.replace("b", "c")
         assert os.listdir(room.path("moved")) == ["c"] and os.listdir(code) == []
-        with pytest.raises(OSError, match="exchanged"):
+        with pytest.raises(OSError, match="replaced by another"):
             folder.check_still_there()
     finally:
         folder.close()
-    with pytest.raises(UiapiError, match="no folder for models"):
+    with pytest.raises(UiapiError, match="not a folder for models"):
         Folder(room.path("sub"), room.downloads.places.check_folder)

@@ -27,8 +27,8 @@ BROKEN = {
     "empty.safetensors": (b"", "is empty"),
     "pointer.safetensors": (POINTER, "LFS"),
     "page.safetensors": (PAGE, "page"),
-    "cut.safetensors": (MODEL[:-1], f"{SIZE - 1} bytes where its own header says {SIZE}"),
-    "longer.safetensors": (MODEL + b"x", f"{SIZE + 1} bytes where its own header says {SIZE}"),
+    "cut.safetensors": (MODEL[:-1], f"{SIZE - 1} bytes but its header implies {SIZE}"),
+    "longer.safetensors": (MODEL + b"x", f"{SIZE + 1} bytes but its header implies {SIZE}"),
     "head.safetensors": (MODEL[:40], "header"),
     "zeros.sft": (bytes(SIZE), "start"),
     "zeros.gguf": (bytes(SIZE), "start"),
@@ -65,7 +65,7 @@ async def test_a_file_that_cannot_be_used_is_damaged_for_everyone_who_asks(room:
     content, why = BROKEN[name]
     path = put(room, name, content)
     wanted = workflow((name, "checkpoints", host.url("/new")))
-    [need] = await room.downloads.analysis.tell(wanted)
+    [need] = await room.downloads.analysis.describe(wanted)
     assert (need["exists"], need["path"], need["size"]) == (False, str(path), len(content))
     assert need["reason"] == "damaged" and why in need["damage"] and "overwrite" in need["damage"]
     plan = await room.downloads.plan(wanted, {})
@@ -87,7 +87,7 @@ async def test_a_file_that_cannot_be_used_is_damaged_for_everyone_who_asks(room:
 async def test_a_file_that_can_be_used_is_present_for_everyone_who_asks(room: Room, name: str) -> None:
     path = put(room, name, GOOD[name])
     wanted = workflow((name, "checkpoints", None))
-    [need] = await room.downloads.analysis.tell(wanted)
+    [need] = await room.downloads.analysis.describe(wanted)
     assert (need["exists"], need["reason"], need["damage"]) == (True, None, None)
     assert (await room.downloads.plan(wanted, {}))["models"][0]["action"] == "present"
     entry = (await room.ended(await room.downloads.begin(wanted, {})))["progress"][name]
@@ -115,7 +115,7 @@ async def test_a_damaged_file_is_replaced_with_the_persons_word_once_the_new_one
     entry = (await room.ended(await room.downloads.begin(wanted, {}, overwrite=True)))["progress"]["x.safetensors"]
     assert entry["status"] == "success" and path.read_bytes() == MODEL and set(seen) == {PAGE}
     assert (good.stat().st_mtime_ns, good.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
-    [need, _] = await room.downloads.analysis.tell(wanted)
+    [need, _] = await room.downloads.analysis.describe(wanted)
     assert need["exists"] is True
 
 
@@ -160,7 +160,7 @@ async def test_another_file_than_the_one_that_is_known_by_its_digest_is_told_fro
 
     async def said(digest: str) -> dict[str, Any]:
         record = {"hash": digest, "hash_type": "SHA256"}
-        [need] = await room.downloads.analysis.tell(workflow(("x.safetensors", "checkpoints", None), **record))
+        [need] = await room.downloads.analysis.describe(workflow(("x.safetensors", "checkpoints", None), **record))
         return need
 
     assert (await said(sha256(MODEL)))["exists"] is True
@@ -202,7 +202,7 @@ async def test_a_file_is_looked_into_once_for_each_change_of_it(room: Room, monk
     for content in (MODEL, PAGE):
         path.write_bytes(content)
         for _ in range(3):
-            await room.downloads.analysis.tell(wanted)
+            await room.downloads.analysis.describe(wanted)
             await room.downloads.plan(wanted, {})
     assert looked == ["x.safetensors"] * 2
 

@@ -27,7 +27,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
 
 
 async def analysed(reader: Reader, *nodes: Node) -> dict[str, dict[str, Any]]:
-    found = await reader.analysis.tell(graph(*nodes))
+    found = await reader.analysis.describe(graph(*nodes))
     return {need["name"]: need for need in found}
 
 

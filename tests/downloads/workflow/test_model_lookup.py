@@ -27,7 +27,7 @@ SPELLINGS = ["ltx\\some.safetensors", "LTX/some.safetensors", "Ltx\\Some.SafeTen
 async def test_another_spelling_than_the_listed_one_is_not_present(reader: Reader, kind: str, held: str) -> None:
     path = put(reader, "checkpoints", "ltx/some.safetensors")
     workflow = graph(node(kind, [held]))
-    [need] = await reader.analysis.tell(workflow)
+    [need] = await reader.analysis.describe(workflow)
     assert (need["exists"], need["state"], need["reason"], need["listed"]) == (
         False,
         "spelled_differently",
@@ -48,9 +48,9 @@ async def test_forward_slashes_are_another_spelling_where_comfyui_lists_backslas
 ) -> None:
     put(reader, "checkpoints", "ltx/some.safetensors")
     monkeypatch.setattr(reader.folders, "get_filename_list", lambda name: ["ltx\\some.safetensors"])
-    [need] = await reader.analysis.tell(graph(node("Checkpoint", ["ltx/some.safetensors"])))
+    [need] = await reader.analysis.describe(graph(node("Checkpoint", ["ltx/some.safetensors"])))
     assert (need["state"], need["listed"]) == ("spelled_differently", "ltx\\some.safetensors")
-    [need] = await reader.analysis.tell(graph(node("Checkpoint", ["ltx\\some.safetensors"])))
+    [need] = await reader.analysis.describe(graph(node("Checkpoint", ["ltx\\some.safetensors"])))
     assert (need["state"], need["listed"], need["exists"]) == ("present", None, True)
 
 
@@ -60,22 +60,22 @@ async def test_a_file_of_that_name_in_another_folder_than_the_one_that_is_named_
     put(reader, "loras", "a.safetensors")
     record = {"models": [{"name": "a.safetensors", "directory": "vae"}]}
     unknown = node("NotInstalled", ["a.safetensors"], properties=record)
-    assert [need["state"] for need in await reader.analysis.tell(graph(unknown))] == ["missing"]
+    assert [need["state"] for need in await reader.analysis.describe(graph(unknown))] == ["missing"]
     bare = node("NotInstalled", ["a.safetensors"])
-    assert [need["state"] for need in await reader.analysis.tell(graph(bare))] == ["present"]
+    assert [need["state"] for need in await reader.analysis.describe(graph(bare))] == ["present"]
 
 
 async def test_a_file_of_the_same_letter_case_goes_before_one_of_another(reader: Reader) -> None:
     for name in ("a/X.safetensors", "a/x.safetensors"):
         put(reader, "checkpoints", name)
-    [need] = await reader.analysis.tell(graph(node("Checkpoint", ["a\\x.safetensors"])))
+    [need] = await reader.analysis.describe(graph(node("Checkpoint", ["a\\x.safetensors"])))
     assert need["listed"] == "a/x.safetensors"
 
 
 async def test_every_use_says_its_own_spelling_and_those_that_are_right_stay(reader: Reader) -> None:
     put(reader, "checkpoints", "ltx/some.safetensors")
     nodes = [node("Checkpoint", [held], at) for at, held in enumerate(["ltx/some.safetensors", SPELLINGS[0]], 1)]
-    [need] = await reader.analysis.tell(graph(*nodes))
+    [need] = await reader.analysis.describe(graph(*nodes))
     assert need["state"] == "spelled_differently"
     assert [use["listed"] for use in need["nodes"]] == [None, "ltx/some.safetensors"]
 
@@ -83,7 +83,7 @@ async def test_every_use_says_its_own_spelling_and_those_that_are_right_stay(rea
 async def test_a_wrong_spelling_that_does_not_run_is_none_for_the_run(reader: Reader) -> None:
     put(reader, "checkpoints", "ltx/some.safetensors")
     nodes = [node("Checkpoint", ["ltx/some.safetensors"]), node("Checkpoint", [SPELLINGS[0]], 2, mode=4)]
-    [need] = await reader.analysis.tell(graph(*nodes))
+    [need] = await reader.analysis.describe(graph(*nodes))
     assert (need["state"], need["reason"]) == ("present", None)
     assert len(await reader.analysis.respelled(graph(*nodes))) == 1
 

@@ -368,7 +368,7 @@ async def test_the_analysis_says_what_is_there_and_which_widgets_have_no_file(re
     )
     presence = Presence(Hashes(tmp_path / "hashes.json", reader.places))
     analysis = Analysis(reader.places, reader.inputs, presence)
-    found = {need["name"]: need for need in await analysis.tell(workflow)}
+    found = {need["name"]: need for need in await analysis.describe(workflow)}
     assert [*found] == ["there.safetensors", "sub/gone.safetensors", "far.safetensors"]
     use = {"id": "1", "type": "Checkpoint", "path": "#1.ckpt_name", "widget": "ckpt_name"}
     assert found["there.safetensors"] == {

@@ -147,6 +147,6 @@ async def test_no_line_of_the_log_can_be_forged(program: Program, alone: Alone) 
     await tabs.close()
     logged = alone.logged()
     # It did reach the log, three times.
-    assert logged.count("too late") == 2 and "is not remembered" in logged
+    assert logged.count("too late") == 2 and "is not saved" in logged
     assert [line for line in logged.splitlines() if line.startswith("[forged]")] == []
     assert secret not in logged

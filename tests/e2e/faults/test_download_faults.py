@@ -158,7 +158,7 @@ async def test_a_busy_host_is_retried_after_the_time_it_asks_for(program: Progra
     [
         (401, "login_required", "login"),
         (403, "login_required", "refuses"),
-        (404, "not_at_source", "check the address"),
+        (404, "not_at_source", "check the URL"),
         (410, "gone_at_source", "taken down"),
     ],
 )
