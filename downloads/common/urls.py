@@ -26,9 +26,9 @@ def shown(url: URL | str) -> str:
     try:
         url = read_url(url) if isinstance(url, str) else url
         if not url.host:
-            return str(url.with_query(None).with_fragment(None)) if url.path else "That address"
+            return str(url.with_query(None).with_fragment(None)) if url.path else "That URL"
     except ValueError:
-        return "That address"
+        return "That URL"
     port = "" if url.is_default_port() or url.port is None else f":{url.port}"
     host = f"[{url.host}]" if ":" in url.host else url.host
     return f"{url.scheme}://{host}{port}{url.path}"

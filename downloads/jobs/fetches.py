@@ -1,6 +1,6 @@
-"""One file brought to its place, whoever asks: sources tried in turn, a copy on disk linked, else transferred.
+"""Fetches single files: tries their sources in turn, links an existing copy on the disk, or transfers the file.
 
-Tasks with the same wish share one Fetch; it ends when nobody wants it any more. Other wishes for its target wait.
+Callers with the same wish share one Fetch, which is cancelled when all of them are. Other wishes for its target wait.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from ..transfer.transfer import Order
 from ..transfer.transfer_thread import Engine
 from ..transfer.turns import Turn, Turns
 
-# Failures that another source would not help.
+# Errors after which no other source is tried.
 _FINAL = frozenset({"disk_full", "storage_failed", "conflict", "shutting_down"})
-# Failures to say what there is that may pass.
+# Errors of a lookup after which it is retried.
 _PASSING = frozenset({"source_failed", "rate_limited"})
-# Seconds between looks whether another process is done with a target.
+# Seconds between checks whether another process has released a target.
 LOOK_INTERVAL = 0.5
 
 
 @dataclass(frozen=True)
 class Agreed:
-    """What the person has been shown of a file, which it must keep to: its length if known, and what it replaces."""
+    """What the person was shown of a file and agreed to: its size, if known, and whether it replaces another."""
 
     size: int | None
     replaces: bool
@@ -48,15 +48,15 @@ class Agreed:
 
 @dataclass(frozen=True)
 class Wish:
-    """One file that somebody wants.
+    """One file to fetch.
 
     Attributes:
-        directory: its ComfyUI folder.
+        directory: its ComfyUI directory.
         name: its name there, with its subfolder.
-        model: where it can be had.
-        sha256: the digest it must have, None if nobody said.
-        overwrite: whether a file that is there is replaced.
-        size: the length in bytes that the person has agreed to, None if they were not asked or nobody knew it.
+        model: its sources.
+        sha256: the digest it must have, None if unknown.
+        overwrite: whether an existing file is replaced.
+        size: the size in bytes that the person agreed to, None if they were not asked or it was unknown.
     """
 
     directory: str
@@ -67,12 +67,12 @@ class Wish:
     size: int | None = None
 
     def target(self, places: Places, settings: Settings) -> Path:
-        """Where the file is to be written. Blocks; UiapiError as Places.target."""
+        """The path the file is to be written to. Blocks; UiapiError as Places.target."""
         return places.target(self.directory, self.name, allow_pickle=settings.allow_pickle, replace=self.overwrite)
 
 
 class Fetch:
-    """A wish being fulfilled. `phase` is queued, resolving, waiting, connecting, downloading, verifying."""
+    """A file being fetched. Its phase is queued, resolving, waiting, connecting, downloading or verifying."""
 
     def __init__(self, target: Path, wish: Wish) -> None:
         self.target = target
@@ -82,27 +82,27 @@ class Fetch:
         self.address: str | None = None
         self.wanted_by = 0
         self.keep_partial = True
-        # Nobody wanted it any more, so it is being ended and cannot be joined.
+        # It is being cancelled, since no caller wants it any more, and cannot be joined.
         self.leaving = False
         self.task: asyncio.Task[Path] | None = None
 
     def serves(self, wish: Wish) -> bool:
-        """Whether whoever has that wish can wait for this one: another source or digest may be another file."""
+        """Whether a caller with `wish` can share this fetch; another source or digest may be another file."""
         return self.wish == wish and not self.leaving and self.task is not None and not self.task.done()
 
 
 class Fetches:
-    """Every fetch under way.
+    """All fetches in progress.
 
     Args:
-        engine: carries bytes.
+        engine: transfers files.
         places: the model folders.
-        sources: says what there is behind a reference.
-        hashes: finds files that are there under another name.
-        presence: looks at files that are there.
-        settings: how many at a time.
-        landed: awaited with (folder, path) when a new file is there.
-        backoff: makes the pauses between questions to a host that does not answer.
+        sources: looks up references.
+        hashes: finds files present under another name.
+        presence: checks existing files.
+        settings: the operator's limits.
+        landed: awaited with (directory, path) when a new file is complete.
+        backoff: creates the pauses between retries of a lookup.
     """
 
     def __init__(
@@ -128,13 +128,13 @@ class Fetches:
         self._running: dict[Path, Fetch] = {}
 
     async def begin(self, wish: Wish) -> Fetch:
-        """Begin to fulfil a wish, or join the fetch that does so. Every `begin` needs a `finish`.
+        """Start a fetch, or join one with the same wish. Every `begin` needs a `finish`.
 
-        A fetch of the same target by another wish is waited for; what it leaves there is then looked at.
+        A fetch of the same target with another wish is waited for first.
 
         Raises:
             UiapiError: `bad_path`, `unknown_folder`, `unsupported_type` or `pickle_refused` for a wish that is
-                not fulfilled; nothing has been made then.
+                refused; nothing has been created then.
         """
         target = await asyncio.to_thread(wish.target, self._places, self._settings)
         while (fetch := self._running.get(target)) is not None and not fetch.serves(wish):
@@ -150,18 +150,18 @@ class Fetches:
         return fetch
 
     async def finish(self, fetch: Fetch, *, keep_partial: Callable[[], bool]) -> Path:
-        """The path of the file once it is there. Cancelled, the fetch goes on while others want it.
+        """Wait for a fetch and return the path of its file. If cancelled, the fetch continues while others want it.
 
-        Cancelled too late, when the file has its name already, it answers all the same.
+        If cancelled after the file was renamed, the path is returned regardless.
 
         Args:
-            keep_partial: asked, if this was the last who wanted it and is cancelled, whether the bytes that came stay.
+            keep_partial: called if the last caller is cancelled; returns whether the partial file is kept.
 
         Raises:
-            UiapiError: why it could not be had.
+            UiapiError: the fetch failed.
         """
         task = fetch.task
-        assert task is not None  # noqa: S101 - begin made it
+        assert task is not None  # noqa: S101 - set by begin
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -175,13 +175,13 @@ class Fetches:
         finally:
             fetch.wanted_by -= 1
             if task.done() and not task.cancelled():
-                # Looked at, so that a failure nobody waited for is not reported as forgotten.
+                # Retrieved, so that asyncio does not log an exception that was never retrieved.
                 task.exception()
             if task.done() and self._running.get(fetch.target) is fetch:
                 del self._running[fetch.target]
 
     async def discard(self, directory: str | None, name: str) -> None:
-        """Take away what came of a file, unless somebody is at it, here or in another process."""
+        """Remove a file's partial file, unless this or another process is fetching it."""
         if directory is None:
             return
         with suppress(Held, UiapiError):
@@ -197,7 +197,7 @@ class Fetches:
                 with suppress(Held):
                     async with target_lock(fetch.target):
                         return await self._held(fetch, wish, turn)
-            # Somebody else is at it, which must not keep others from their turn.
+            # Another process is fetching it; the turn is given up meanwhile.
             fetch.progress.phase = "waiting"
             await asyncio.sleep(LOOK_INTERVAL)
 
@@ -237,7 +237,7 @@ class Fetches:
                 if error.code in _FINAL:
                     break
         if not failures:
-            raise UiapiError("invalid", f"Nothing says where {wish.name} can be had; give a url.")
+            raise UiapiError("invalid", f"{wish.name} has no source; give a URL.")
         raise failures[0] if failures[-1].code not in _FINAL else failures[-1]
 
     async def _look_up(self, kind: str, text: str, name: str, turn: Turn) -> Offer | LocalOffer:
@@ -263,8 +263,8 @@ class Fetches:
             if found is not None:
                 raise UiapiError(
                     "hash_mismatch",
-                    f"{offer.path.name} on the disk is another file than the one wanted as {wish.name}: their SHA256 "
-                    "differ; check the digest, or choose another name.",
+                    f"{offer.path.name} on the disk does not match the SHA-256 expected for {wish.name}; "
+                    "check the digest, or choose another name.",
                     {"sha256": found, "expected": wish.sha256},
                 )
             await link_or_copy(offer.path, fetch.target, fetch.progress, check, overwrite=wish.overwrite)
@@ -286,22 +286,22 @@ class Fetches:
         except UiapiError as error:
             raise explained(error, offer) from error
         if sha256 is not None:
-            # The file is there, whatever becomes of remembering its digest.
+            # The file is complete, even if its digest cannot be saved.
             with suppress(OSError):
                 await self._hashes.note(fetch.target, sha256)
 
     async def _other_digest(self, wish: Wish, path: Path) -> str | None:
-        """The digest of a file on the disk that is not the one that is wanted; UiapiError `storage_failed`."""
+        """The digest of a file on the disk if it is not the wanted one, else None. UiapiError `storage_failed`."""
         if wish.sha256 is None:
             return None
         found = await self._hashes.of(path)
         if found is None:
-            raise UiapiError("storage_failed", f"{path.name} cannot be read to verify it; mend its permissions.")
+            raise UiapiError("storage_failed", f"{path.name} cannot be read to verify it; check its permissions.")
         return found if found != wish.sha256.lower() else None
 
 
 def _host_of(wish: Wish) -> str:
-    """Whose turn a fetch takes: the host of its first source, or the kind of that where it names none."""
+    """The host whose turn a fetch takes: that of its first source, or the source's kind if it names no host."""
     for kind, text in wish.model.sources:
         with suppress(ValueError):
             return read_url(text).host or kind
@@ -310,7 +310,7 @@ def _host_of(wish: Wish) -> str:
 
 
 def agreed_size(wish: Wish, size: int | None) -> int | None:
-    """The length a file must have. UiapiError `size_mismatch` when the source's is not the one that was agreed to."""
+    """The size a file must have. UiapiError `size_mismatch` if the source's size is not the one agreed to."""
     if wish.size is not None and size is not None and size != wish.size:
         raise UiapiError(
             "size_mismatch",
@@ -322,12 +322,12 @@ def agreed_size(wish: Wish, size: int | None) -> int | None:
 
 
 def agreed_sha256(wish: Wish, offer: Offer) -> str | None:
-    """The digest a file must have. UiapiError `hash_mismatch` when the source's own is not the one that is wanted."""
+    """The digest a file must have. UiapiError `hash_mismatch` if the source's digest is another one."""
     wanted = wish.sha256.lower() if wish.sha256 else None
     if wanted is not None and offer.sha256 is not None and wanted != offer.sha256:
         raise UiapiError(
             "hash_mismatch",
-            f"{offer.shown} is another file than the one wanted as {wish.name}: their SHA256 differ.",
+            f"{offer.shown} does not match the SHA-256 expected for {wish.name}; check the digest or the source.",
             {"sha256": offer.sha256, "expected": wanted},
         )
     return wanted or offer.sha256

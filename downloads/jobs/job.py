@@ -1,4 +1,4 @@
-"""One download as asked for: its models side by side, its state for download_status, cancel, pause and resume."""
+"""Runs downloads: fetches the models of a download in parallel, and keeps their state for status, pause and resume."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from . import registry
 from .fetches import Agreed, Fetch, Fetches, Wish
 from .source_choice import Choice, chosen
 
-# States of a model from which it can be begun again.
+# States of a model that can be resumed.
 RESUMABLE = frozenset({"paused", "error", "cancelled"})
-# States in which nothing more happens to it by itself.
+# States of a model that has stopped.
 ENDED = RESUMABLE | {"success"}
-# Seconds between two measurements of a model's speed, however often it is asked for, and the newest one's weight.
+# Seconds between two measurements of a model's speed, and the weight of the newest measurement.
 _SPEED_INTERVAL = 0.4
 _SMOOTHING = 0.3
 
@@ -35,10 +35,10 @@ class Item:
     """One model of a download.
 
     Attributes:
-        key: its name in the progress; with its folder where two models share a name.
+        key: its name in the progress, with its directory if two models share a name.
         need: the file.
-        choice: where it is to be had, None until the person says it.
-        entry: its part of the progress, as download_status tells it.
+        choice: its source, None until the person gives one.
+        entry: its progress, as download_status returns it.
     """
 
     key: str
@@ -48,9 +48,9 @@ class Item:
     task: asyncio.Task[None] | None = None
     fetch: Fetch | None = None
     failure: UiapiError | None = None
-    # What the person was shown of it, if they were asked.
+    # What the person agreed to, if they were asked.
     agreed: Agreed | None = None
-    # How it is to end before its time: "paused" or "cancelled"; empty while it goes on.
+    # "paused" or "cancelled" if it is being stopped, otherwise empty.
     ending: str = ""
     measured: tuple[float, int] = (0.0, 0)
 
@@ -61,7 +61,7 @@ class Item:
 
     @property
     def directory(self) -> str | None:
-        """Its ComfyUI folder; None when nothing tells."""
+        """Its ComfyUI directory, None if unknown."""
         return self.need.directory or (self.choice.directory if self.choice else None)
 
     @property
@@ -71,13 +71,13 @@ class Item:
 
     @property
     def unfinished(self) -> bool:
-        """Whether something is still to happen to it by itself."""
+        """Whether it is being fetched or is waiting to be."""
         return self.busy or self.state == "pending"
 
 
 @dataclass
 class Run:
-    """One download; `entry` is what the register and download_status hold of it."""
+    """One download; `entry` is its state in the registry, as download_status returns it."""
 
     id: str
     entry: dict[str, Any]
@@ -88,12 +88,12 @@ class Run:
 
     @property
     def busy(self) -> bool:
-        """Whether it is being carried out."""
+        """Whether it is running."""
         return self.task is not None and not self.task.done()
 
     @property
     def concluded(self) -> bool:
-        """Whether it has come to its end or a pause."""
+        """Whether it has ended or is paused."""
         return bool(self.entry["completed"] or self.entry["resumable"])
 
     def item(self, name: str) -> Item:
@@ -109,24 +109,24 @@ class Run:
 
 
 class AskUrls(Protocol):
-    """Asks the person at the tab for addresses; UiapiError declined, no_webui or timeout."""
+    """Asks the person at the tab for URLs; UiapiError `declined`, `no_webui` or `timeout`."""
 
     def __call__(
         self, names: list[str], models: list[dict[str, Any]], timeout: float
     ) -> Awaitable[Mapping[str, str]]: ...
 
 
-# Asks the person for the addresses of models; answers those they gave, by the needs' names.
+# Asks the person for the URLs of models; returns those they gave, by the needs' names.
 Ask = Callable[[list[Need]], Awaitable[dict[str, ModelDef | str]]]
 
 
 class Runner:
-    """Carries out one run at a time it is told to.
+    """Runs downloads.
 
     Args:
-        fetches: brings files.
-        ask: asks the person for addresses.
-        changed: called whenever a run's state changed in a way others are told of at once.
+        fetches: fetches files.
+        ask: asks the person for URLs.
+        changed: called when a run's state has changed and subscribers should be notified.
     """
 
     def __init__(self, fetches: Fetches, ask: Ask, changed: Callable[[Run], None]) -> None:
@@ -135,7 +135,7 @@ class Runner:
         self._changed = changed
 
     async def carry_out(self, run: Run) -> None:
-        """Fetch every model of the run that is pending; its entry says how it ended."""
+        """Fetch all pending models of a run; the result is in its entry."""
         while any(item.unfinished for item in run.items):
             pending = [item for item in run.items if item.state == "pending" and not item.busy]
             for item in pending:
@@ -154,16 +154,16 @@ class Runner:
         self.conclude(run)
 
     def begin(self, run: Run, item: Item) -> None:
-        """Begin to fetch one model whose source is known."""
+        """Start fetching one model whose source is known."""
         item.ending, item.measured = "", (0.0, 0)
         item.task = asyncio.create_task(self._one(run, item), name=f"uiapi download {run.id} {item.key}")
 
     def stop(self, run: Run, items: list[Item], ending: str) -> None:
-        """End transfers as "paused" (their bytes are kept) or "cancelled" (they are not)."""
+        """Stop models as "paused" (their partial files are kept) or "cancelled" (they are removed)."""
         for item in items:
             if item.state in ("success", "error"):
                 continue
-            # What is ending already is putting its files away; cancelled again it would leave them as they are.
+            # A model already being stopped is closing its files, which a second cancellation would interrupt.
             leaving, item.ending = bool(item.ending), ending
             item.entry.update(status=ending, speed=None, eta=None)
             if item.busy and item.task is not None and not leaving:
@@ -183,19 +183,19 @@ class Runner:
             item.entry.update(status=item.ending or "cancelled", speed=None, eta=None)
         except UiapiError as error:
             fail(item, error)
-        except Exception as error:  # The last line of defence: one model's failure, and never begun again by itself.
+        except Exception as error:  # The last line of defence: it fails this model only, which is not retried.
             fail(item, unforeseen(f"The download of {item.key}", error))
-        # It has an error's traceback, and this whatever was in hand.
+        # The fetch may hold an exception, whose traceback keeps its frames alive.
         item.fetch = None
         self._changed(run)
 
     def _wish(self, run: Run, item: Item) -> Wish:
         need, choice, directory = item.need, item.choice, item.directory
-        assert choice is not None  # noqa: S101 - only begun with one
+        assert choice is not None  # noqa: S101 - begin is only called with a known source
         if directory is None:
             raise UiapiError(
                 "unknown_folder",
-                f"Nothing tells which folder {need.name} belongs to; give it with its directory, such as 'loras'.",
+                f"The directory of {need.name} is unknown; give it, such as 'loras'.",
             )
         agreed = item.agreed or Agreed(None, run.overwrite)
         return Wish(directory, need.name, choice.model, choice.sha256, agreed.replaces, agreed.size)
@@ -208,11 +208,11 @@ class Runner:
         self._changed(run)
         try:
             answers = await self._ask([item.need for item in asked])
-            refused = UiapiError("declined", "The person gave no address for it.")
+            refused = UiapiError("declined", "The person gave none.")
         except UiapiError as error:
             answers, refused = {}, error
-        except Exception as error:  # The last line of defence: else those asked for would wait for ever.
-            answers, refused = {}, unforeseen("The question for addresses", error)
+        except Exception as error:  # The last line of defence: otherwise the models would wait forever.
+            answers, refused = {}, unforeseen("The request for URLs", error)
         finally:
             registry.pending_downloads.pop(run.id, None)
         for item in asked:
@@ -220,7 +220,7 @@ class Runner:
             if item.state != "waiting_for_url":
                 continue
             if answer is None:
-                fail(item, UiapiError(refused.code, f"No address of {item.need.name}: {refused.message}"))
+                fail(item, UiapiError(refused.code, f"No URL for {item.need.name}: {refused.message}"))
             else:
                 item.choice = chosen(item.need, answer, "person")
                 item.entry.update(status="pending")
@@ -231,10 +231,13 @@ class Runner:
         self._changed(run)
 
     def conclude(self, run: Run) -> None:
-        """Set the run's own status by its models'."""
+        """Set the run's status by the states of its models."""
         for item in run.items:
             if item.state not in ENDED:
-                fail(item, UiapiError("internal", f"{item.key} was left {item.state}; fetch it again and report it."))
+                fail(
+                    item,
+                    UiapiError("internal", f"{item.key} was left {item.state}; download it again and report this."),
+                )
         states = [item.state for item in run.items]
         if "paused" in states:
             run.entry.update(status="paused", resumable=True)
@@ -249,7 +252,7 @@ class Runner:
 
 
 def new_run(overwrite: bool) -> Run:
-    """A download that is not begun, without models."""
+    """A download that has not started, without models."""
     run = Run(uuid4().hex[:12], {}, overwrite=overwrite)
     run.entry.update(
         status="initializing",
@@ -266,17 +269,17 @@ def new_run(overwrite: bool) -> Run:
 
 
 def resumable(run: Run, model: str | None) -> list[Item]:
-    """The models of a run, or the one of that name, that can be gone on with. UiapiError `unknown_model`."""
+    """The models of a run, or the one of that name, that can be resumed. UiapiError `unknown_model`."""
     return [item for item in ([run.item(model)] if model is not None else run.items) if item.state in RESUMABLE]
 
 
 def items_of(
     needs: Iterable[tuple[Need, str | None, Choice | None, UiapiError | None]], *, overwrite: bool
 ) -> list[Item]:
-    """The models of a download that is not begun: what is there has ended, the others are pending.
+    """The models of a download that has not started: models that are present have ended, the others are pending.
 
     Args:
-        needs: each with the path it is at, where it is to be had, and what is wrong with the file that is there.
+        needs: each with the path of an existing file, its source, and the error of a damaged file.
         overwrite: whether damaged files, and those of models whose source the request gives, are replaced.
     """
     items: list[Item] = []
@@ -290,14 +293,14 @@ def items_of(
         if damage is not None:
             item.entry["path"] = path
             fail(item, damage)
-        # A file whose digest the request itself gives is hashed, however long that takes.
+        # A file whose digest the request itself gives is always hashed, so it stays pending.
         elif choice is None or not requested or choice.sha256 is None:
             item.entry.update(status="success", path=path, model_number="existing")
     return items
 
 
 def new_item(need: Need, choice: Choice | None, taken: set[str]) -> Item:
-    """A model of a download that is not begun; its key is one that is not taken."""
+    """A model of a download that has not started; its key is not in `taken`."""
     key = plain(need.name)
     if key in taken:
         key = plain(f"{need.directory}/{need.name}")
@@ -317,7 +320,7 @@ def new_item(need: Need, choice: Choice | None, taken: set[str]) -> Item:
     if item.directory is not None:
         entry["directory"] = plain(item.directory)
     if choice is not None and choice.model.url:
-        # What is no address says so itself once it is asked for, and keeps no other model from being fetched.
+        # An invalid URL is reported when it is looked up, and must not stop other models.
         with suppress(ValueError):
             entry["url"] = plain(shown(choice.model.url) if "://" in choice.model.url else choice.model.url)
     try:
@@ -328,7 +331,7 @@ def new_item(need: Need, choice: Choice | None, taken: set[str]) -> Item:
 
 
 def measure(item: Item) -> None:
-    """Bring a model's progress up to date: bytes, and by them speed (bytes/s) and what is left (seconds)."""
+    """Update a model's progress: bytes, speed in bytes per second, and remaining time in seconds."""
     fetch = item.fetch
     if fetch is None or item.state in ENDED or not item.busy:
         return
@@ -350,7 +353,7 @@ def measure(item: Item) -> None:
 
 
 def fail(item: Item, error: UiapiError) -> None:
-    """A model could not be had."""
+    """Mark a model as failed."""
     item.failure = error = presentable(error)
     item.entry.update(status="error", error=error.message, code=error.code, speed=None, eta=None)
     if error.details:

@@ -1,4 +1,4 @@
-"""Unfinished downloads on disk: what is kept of each until it has ended, and read back when ComfyUI starts again."""
+"""The journal of unfinished downloads: a file from which they are loaded when ComfyUI starts again."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Journal:
     """The file of unfinished downloads.
 
     Args:
-        path: where it is.
+        path: its path.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = asyncio.Lock()
-        # Records that this version cannot read, which stay in the file; why nothing of the file can be used.
+        # Records that this version cannot read, which stay in the file; and why the whole file is unusable, if it is.
         self._unread: dict[str, Any] = {}
         self._unusable = ""
 
     async def load(self) -> list[Run]:
-        """What an earlier ComfyUI left unfinished; what cannot be read of it is reported and left out."""
+        """Load the unfinished downloads; records that cannot be read are logged and skipped."""
         try:
             kept = (await read_json(self._path, _check) or {}).get("downloads", {})
         except UiapiError as error:
@@ -50,7 +50,7 @@ class Journal:
         return runs
 
     async def keep(self, runs: Iterable[Run]) -> None:
-        """Have the disk know of those that are unfinished, and of no other. UiapiError `storage_failed`."""
+        """Save the unfinished downloads of `runs`, and remove all others. UiapiError `storage_failed`."""
         async with self._lock:
             if self._unusable:
                 await set_aside(self._path, self._unusable)
@@ -66,7 +66,7 @@ def _check(data: dict[str, Any]) -> None:
 
 
 def to_record(run: Run) -> dict[str, Any]:
-    """What is kept of a run on disk until it has ended."""
+    """The record of a run in the journal."""
     return {
         "start_time": run.entry["start_time"],
         "overwrite": run.overwrite,
@@ -85,11 +85,11 @@ def to_record(run: Run) -> dict[str, Any]:
 
 
 def from_record(run_id: str, record: dict[str, Any]) -> Run:
-    """A run that an earlier ComfyUI left unfinished, paused.
+    """The paused run that a record describes.
 
     Raises:
-        UiapiError: for a definition that is none.
-        AttributeError, LookupError, TypeError, ValueError: for what is no record at all.
+        UiapiError: an invalid model definition.
+        AttributeError, LookupError, TypeError, ValueError: an invalid record.
     """
     run = Run(run_id, {}, overwrite=bool(record["overwrite"]))
     taken: set[str] = set()
@@ -109,6 +109,6 @@ def from_record(run_id: str, record: dict[str, Any]) -> Run:
         total_models=len(run.items),
         current_model=0,
         progress={item.key: item.entry for item in run.items},
-        message="ComfyUI stopped before it was done; resume it with download_resume.",
+        message="ComfyUI stopped before the download was complete; resume it with download_resume.",
     )
     return run

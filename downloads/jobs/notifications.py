@@ -1,4 +1,4 @@
-"""What others are told of downloads: how far they are, to subscribers, and what landed, to ComfyUI's lists and tabs."""
+"""Notifications about downloads: progress events to subscribers, and new files to ComfyUI's lists and open tabs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .job import Run, measure
 
 log = logging.getLogger("uiapi")
 
-# Seconds in which all changes of a download are told together: hundreds of its models may end at once.
+# Seconds over which the changes of a download are sent as one event: hundreds of its models may end at once.
 TELL_INTERVAL = 0.1
-# Seconds in which files that land are told to the tabs together.
+# Seconds over which new files are reported to the tabs together.
 LANDED_INTERVAL = 0.5
 
 
 class News:
-    """Tells of downloads.
+    """Sends notifications.
 
     Args:
-        places: whose lists are made fresh.
-        publish: tells subscribers of an event.
-        models_changed: has open tabs read their file lists anew.
+        places: the model folders, whose lists are reloaded.
+        publish: sends an event to subscribers.
+        models_changed: makes open tabs reload their file lists.
     """
 
     def __init__(
@@ -45,58 +45,58 @@ class News:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def changed(self, run: Run) -> None:
-        """Have subscribers told soon how far a download is."""
+        """Schedule a progress event of a download."""
         if run.id not in self._due:
-            timer = asyncio.get_running_loop().call_later(TELL_INTERVAL, self._tell, run)
+            timer = asyncio.get_running_loop().call_later(TELL_INTERVAL, self._send_progress, run)
             self._due[run.id] = run, timer
 
     async def landed(self, directory: str, path: Path) -> None:
-        """Tell of a new file."""
+        """Report a new file."""
         self._places.changed(directory)
         self._send("model_landed", {"directory": directory, "path": str(path)})
         if not self._refresh_due:
             self._refresh_due = True
-            task = asyncio.create_task(self._tell_tabs(), name="uiapi refresh models")
+            task = asyncio.create_task(self._refresh_tabs(), name="uiapi refresh models")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Tell subscribers what is due, and nothing more."""
+        """Send the events that are due, and stop."""
         for run, timer in [*self._due.values()]:
             timer.cancel()
-            self._tell(run)
+            self._send_progress(run)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _tell(self, run: Run) -> None:
+    def _send_progress(self, run: Run) -> None:
         self._due.pop(run.id, None)
         try:
             measure_all(run)
-        except Exception as error:  # The last line of defence: the download itself is none the worse.
+        except Exception as error:  # The last line of defence: the download itself continues.
             log_defect(f"Measuring the download {run.id}", error)
         self._send("download_progress", {"download_id": run.id, **run.entry})
 
     def _send(self, event: str, data: dict[str, Any]) -> None:
         try:
             self._publish(event, data)
-        except Exception as error:  # The last line of defence: whoever listens must not make a download fail.
-            log_defect(f"Telling of {event}", error)
+        except Exception as error:  # The last line of defence: a subscriber must not make a download fail.
+            log_defect(f"Sending {event}", error)
 
-    async def _tell_tabs(self) -> None:
-        # Files that land together are told together.
+    async def _refresh_tabs(self) -> None:
+        # Files that are complete at about the same time are reported together.
         await asyncio.sleep(LANDED_INTERVAL)
         self._refresh_due = False
         try:
             await self._models_changed()
         except UiapiError as error:
-            log.info("Open tabs were not told of new models: %r", error.message)
-        except Exception as error:  # The last line of defence: nobody waits for this task.
-            log_defect("Telling open tabs of new models", error)
+            log.info("Open tabs were not notified of new models: %r", error.message)
+        except Exception as error:  # The last line of defence: no caller waits for this task.
+            log_defect("Notifying open tabs of new models", error)
 
 
 def measure_all(run: Run) -> None:
-    """Bring a download's progress up to date."""
+    """Update the progress of a download."""
     for item in run.items:
         measure(item)
     entry = run.entry

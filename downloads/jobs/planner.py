@@ -1,4 +1,4 @@
-"""What a download would do, before any byte: sizes, hashes, what stands in the way, and whether the disks have room."""
+"""Plans downloads without downloading: sizes, hashes, obstacles, and whether the disks have enough space."""
 
 from __future__ import annotations
 
@@ -25,25 +25,24 @@ from ..workflow.required_models import Need
 from .fetches import Wish, agreed_sha256
 from .source_choice import Choice, choose, wanted_sha256
 
-# Hosts asked at a time.
+# Lookups at a time.
 QUESTIONS = 8
 
-# What becomes of a need: it is there, is there and cannot be used, would be fetched, would be linked to a copy under
-# another name, cannot be had as things are, is unknown where to be had, or is not needed for a run now; or it is
-# SPELLED_DIFFERENTLY.
+# The actions of a plan: a model is present, is damaged, would be downloaded, would be linked to a copy under another
+# name, cannot be downloaded, has no known source, or is not needed for a run now. SPELLED_DIFFERENTLY is one as well.
 PRESENT, DAMAGED, DOWNLOAD, LINK = "present", "damaged", "download", "link"
 BLOCKED, UNKNOWN, UNNEEDED = "blocked", "no_url", "not_needed"
 
 
 class Planner:
-    """Looks ahead.
+    """Makes plans.
 
     Args:
         places: the model folders.
-        sources: asked what there is.
+        sources: looks up references.
         hashes: finds copies under another name.
-        presence: looks at the files that are there.
-        settings: what is allowed.
+        presence: checks existing files.
+        settings: the operator's settings.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class Planner:
         *,
         overwrite: bool = False,
     ) -> dict[str, Any]:
-        """Every need with what would become of it, the sums, and a verdict for each disk.
+        """The action for every need, the totals, the space on each disk, and a verdict.
 
         Args:
             overwrite: whether damaged files, and those of models in the table, would be replaced.
@@ -119,7 +118,7 @@ class Planner:
             return await self._decided(model, need, directory, choice, located, overwrite)
         except UiapiError as error:
             failure = presentable(error)
-        except Exception as error:  # The last line of defence: the plan tells of the others all the same.
+        except Exception as error:  # The last line of defence: the plan still covers the other models.
             failure = unforeseen(f"The plan for {need.name}", error)
         gated = True if failure.code == "gated" else None
         reason = {"code": failure.code, "message": failure.message}
@@ -148,24 +147,24 @@ class Planner:
         if damage is not None and not overwrite:
             return await self._of_damaged(model, need, directory, choice, damage)
         if choice is None:
-            message = f"Nothing says where {model['name']} can be had; give its url, or the person will be asked."
+            message = f"{model['name']} has no known source; give its URL, or the person will be asked."
             return {**model, "reason": {"code": "no_url", "message": message}}
         if directory is None:
-            raise UiapiError("unknown_folder", f"Nothing tells the folder of {need.name}; give its directory.")
+            raise UiapiError("unknown_folder", f"The directory of {need.name} is unknown; give it, such as 'loras'.")
         wish = Wish(directory, need.name, choice.model, choice.sha256, overwrite=found is not None)
         return await self._of_wish(model, wish)
 
     async def _of_damaged(
         self, model: dict[str, Any], need: Need, directory: str | None, choice: Choice | None, damage: UiapiError
     ) -> dict[str, Any]:
-        """What is wrong with a file, and what would be fetched in its place with the person's word."""
+        """The plan for a damaged file: what is wrong with it, and what would replace it with overwrite."""
         message = damage.message
         if choice is not None and directory is not None:
             wish = Wish(directory, need.name, choice.model, choice.sha256, overwrite=True)
             try:
                 model = {**model, **await self._of_wish(model, wish)}
             except UiapiError as error:
-                message = f"{message} As things are it cannot be had: {presentable(error).message}"
+                message = f"{message} It cannot be downloaded again at present: {presentable(error).message}"
         return {**model, "action": DAMAGED, "reason": {"code": damage.code, "message": message}}
 
     async def _of_wish(self, model: dict[str, Any], wish: Wish) -> dict[str, Any]:
@@ -188,7 +187,7 @@ class Planner:
         return {**model, "action": DOWNLOAD, "remaining": missing}
 
     async def first_offer(self, wish: Wish) -> Offer | LocalOffer:
-        """What there is of a wish at the first of its sources that has it. UiapiError why none has."""
+        """The offer of the first source that has the file. UiapiError if none has it."""
         failures: list[UiapiError] = []
         for kind, text in wish.model.sources:
             try:
@@ -196,7 +195,7 @@ class Planner:
                 if isinstance(offer, LocalOffer):
                     return offer
                 try:
-                    # Hugging Face has said it all; of the others only asking for the file tells whether it is given.
+                    # The metadata of Hugging Face is complete; other hosts show only on request whether they allow it.
                     return offer if offer.source == "huggingface" else await self._sources.probe(offer)
                 except UiapiError as error:
                     raise explained(error, offer) from error
@@ -223,10 +222,10 @@ class Planner:
 
 
 def _spelling(located: Located) -> dict[str, Any]:
-    """What is different of a model that ComfyUI lists by another name than a widget has."""
+    """The plan's changes for a model that ComfyUI lists under another spelling than the widget has."""
     if located.state != SPELLED_DIFFERENTLY:
         return {}
     listed = plain(located.listed or "")
-    message = f"ComfyUI lists it as {listed}; relink_models sets the widgets to that."
+    message = f"ComfyUI lists it as {listed}; use relink_models to correct the widgets."
     reason = {"code": SPELLED_DIFFERENTLY, "message": message}
     return {"action": SPELLED_DIFFERENTLY, "listed": listed, "reason": reason}

@@ -1,4 +1,4 @@
-"""The register of downloads: every task's state as download_status tells it, and how long it is kept."""
+"""The registry of downloads: the state of each as download_status returns it, and when it expires."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ...common.clock import steady_time
 from ..common.credentials import redact
 from ..common.error_report import log_defect
 
-# Seconds a finished download stays in the register.
+# Seconds a finished download stays in the registry.
 TASK_CLEANUP_AGE = 3600
 
 # By download_id: {status, completed, progress, start_time, total_models, current_model, …}.
 download_tasks: dict[str, dict[str, Any]] = {}
-# By download_id: downloads that wait for the person to give a URL: {timestamp, names}.
+# By download_id: downloads that wait for URLs from the person: {timestamp, task_id, names}.
 pending_downloads: dict[str, dict[str, Any]] = {}
 
 
 def cleanup_old_tasks() -> None:
-    """Forget downloads that ended more than TASK_CLEANUP_AGE ago; one that has not ended is never forgotten."""
+    """Remove downloads that ended more than TASK_CLEANUP_AGE ago; unfinished downloads are never removed."""
     now = steady_time()
     for task_id, task in [*download_tasks.items()]:
         ended = task.get("completed_at") or task.get("start_time") or 0.0
@@ -28,7 +28,7 @@ def cleanup_old_tasks() -> None:
 
 
 def cleanup_old_pending_downloads() -> None:
-    """Forget questions for URLs that were put more than TASK_CLEANUP_AGE ago."""
+    """Remove requests for URLs made more than TASK_CLEANUP_AGE ago."""
     now = steady_time()
     for task_id, pending in [*pending_downloads.items()]:
         asked = pending.get("timestamp") or pending.get("start_time") or 0.0
@@ -37,14 +37,14 @@ def cleanup_old_pending_downloads() -> None:
 
 
 def counts() -> tuple[int, int]:
-    """Downloads under way, and those that wait for the person; forgets what is too old."""
+    """The numbers of downloads in progress and of those waiting for the person; expired ones are removed."""
     cleanup_old_tasks()
     cleanup_old_pending_downloads()
     return sum(not task.get("completed") for task in download_tasks.values()), len(pending_downloads)
 
 
 def finish(task: dict[str, Any], status: str, error: str | None = None) -> None:
-    """Set a task's end: its status, and when it was."""
+    """Mark a task as completed, with its final status and the time."""
     now = steady_time()
     task.update(status=status, completed=True, completed_at=now)
     if "start_time" in task:
@@ -54,7 +54,7 @@ def finish(task: dict[str, Any], status: str, error: str | None = None) -> None:
 
 
 def _handle_task_exception(task: asyncio.Task[Any], task_id: str) -> None:
-    """What every background download calls when it ends: one that failed unforeseen says so in its status."""
+    """The done callback of background downloads: records an unexpected error in the download's status."""
     entry = download_tasks.get(task_id)
     if task.cancelled():
         if entry is not None and not entry.get("completed"):

@@ -1,4 +1,4 @@
-"""Where a need is to be had: the request's table, the saved map, what the workflow says, else nothing yet."""
+"""Chooses the source of a model: the request's table, then the saved URLs, then the workflow's own URLs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Entry = str | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Choice:
-    """Where a model is to be had and belongs.
+    """The chosen source of a model.
 
     Attributes:
         model: its sources.
-        directory: its folder; None when nothing tells.
-        origin: who said so: request, saved, workflow or person.
-        sha256: the digest the file must have, where its origin gives one.
-        key: the name under which the table or the map has it.
+        directory: its directory, None if unknown.
+        origin: where the source is from: request, saved, workflow or person.
+        sha256: the digest the file must have, if its origin gives one.
+        key: its name in the table or the map.
     """
 
     model: ModelDef
@@ -36,7 +36,7 @@ class Choice:
 
 
 def choose(need: Need, table: Mapping[str, ModelDef | str], saved: Mapping[str, ModelDef | str]) -> Choice | None:
-    """The source with the highest precedence, or None when the person must be asked."""
+    """The source with the highest precedence, or None if the person must be asked."""
     for origin, entries in (("request", table), ("saved", saved)):
         for key in _keys(need):
             entry = entries.get(key)
@@ -48,19 +48,19 @@ def choose(need: Need, table: Mapping[str, ModelDef | str], saved: Mapping[str, 
 
 
 def chosen(need: Need, entry: ModelDef | str, origin: str, key: str = "") -> Choice:
-    """A need with the source somebody gave for it."""
+    """The choice of a given source for a need."""
     if isinstance(entry, str):
         return Choice(ModelDef(url=entry), need.directory, origin, key=key)
     return Choice(entry, need.directory or entry.ckpt_type, origin, entry.sha256, key)
 
 
 def wanted_sha256(need: Need, choice: Choice | None) -> str | None:
-    """The digest a need's file must have; None if nobody says."""
+    """The digest a need's file must have, None if unknown."""
     return choice.sha256 if choice is not None and choice.sha256 else need.sha256
 
 
 def read_table(table: Mapping[str, Entry]) -> dict[str, ModelDef | str]:
-    """A table with its dicts read as definitions. UiapiError `invalid` names the entry that cannot be read."""
+    """A table with its dicts parsed as model definitions. UiapiError `invalid` names the invalid entry."""
     read: dict[str, ModelDef | str] = {}
     for name, entry in table.items():
         try:
@@ -71,7 +71,7 @@ def read_table(table: Mapping[str, Entry]) -> dict[str, ModelDef | str]:
 
 
 def read_saved(saved: Mapping[str, Entry]) -> dict[str, ModelDef | str]:
-    """The saved map; an entry that a person's editing spoilt does not count."""
+    """The saved map with its dicts parsed; invalid entries, as from manual edits, are skipped."""
     read: dict[str, ModelDef | str] = {}
     for name, entry in saved.items():
         try:
@@ -82,12 +82,12 @@ def read_saved(saved: Mapping[str, Entry]) -> dict[str, ModelDef | str]:
 
 
 def cleaned(model: ModelDef) -> dict[str, Any]:
-    """A definition as it may be kept on disk: without what in its address would let somebody in."""
+    """A definition that is safe to save: without credentials in its URLs."""
     return _cleaned(model.to_dict())
 
 
 def cleaned_entry(entry: Entry) -> str | dict[str, Any]:
-    """An entry of the map of URLs as it may be kept and answered."""
+    """An entry of the URL map that is safe to save and return."""
     return clean(entry) if isinstance(entry, str) else _cleaned(entry)
 
 
@@ -96,13 +96,13 @@ def _cleaned(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unused(table: Iterable[str], choices: Iterable[Choice | None]) -> list[str]:
-    """Names of a table that no need used."""
+    """The names in a table that no need uses."""
     used = {choice.key for choice in choices if choice is not None and choice.origin == "request"}
     return sorted(set(table) - used)
 
 
 def _keys(need: Need) -> list[str]:
-    """The names a need may go by, the most exact first."""
+    """The keys under which a need may be listed, the most specific first."""
     name = same_name(need.name)
     base = name.rpartition("/")[2]
     folders = [f"{need.directory}/{name}"] if need.directory else []

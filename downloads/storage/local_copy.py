@@ -47,29 +47,29 @@ def _bring(
     source: Path, target: Path, progress: Progress, stop: threading.Event, check: Check | None, *, overwrite: bool
 ) -> None:
     partial = Partial(target)
-    beside = partial.copy
+    temporary = partial.copy
     folder = None
     try:
         folder = Folder(target.parent, check)
         # Left by a killed process; it may be a hard link to a model, so it is removed and not written to.
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         size = source.stat().st_size
         check_file(source, target.name)
         progress.bytes, progress.total = 0, size
         try:
-            folder.link_from(os.path.realpath(source), beside.name)
+            folder.link_from(os.path.realpath(source), temporary.name)
         except OSError:
             check_space(target, size)
-            _copy(source, folder, beside.name, progress, stop)
+            _copy(source, folder, temporary.name, progress, stop)
             if progress.bytes != size and not stop.is_set():
                 raise UiapiError("conflict", f"{source.name} changed while it was copied; download it again.") from None
         if stop.is_set():
             return
         folder.check_still_there()
         if overwrite:
-            folder.replace(beside.name, target.name)
+            folder.replace(temporary.name, target.name)
         else:
-            folder.move_without_replacing(beside.name, target.name)
+            folder.move_without_replacing(temporary.name, target.name)
         progress.bytes, progress.landed = size, True
         sync_directory(target.parent)
         # An earlier partial file is of no use now.
@@ -80,7 +80,7 @@ def _bring(
         raise disk_error(error, target) from error
     finally:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
         if folder is not None:
             folder.close()
 

@@ -154,16 +154,16 @@ class Partial:
             "address": identity.address,
             "missing": missing,
         }
-        beside = self._new_journal
+        new = self._new_journal
         try:
             # Created anew each time, so that a planted link cannot redirect the journal.
-            beside.unlink(missing_ok=True)
-            with beside.open("x", encoding="utf-8") as file:
+            new.unlink(missing_ok=True)
+            with new.open("x", encoding="utf-8") as file:
                 file.write(json.dumps(data))
                 file.flush()
                 # Without this, a power cut may leave an empty journal, and everything would be downloaded again.
                 os.fsync(file.fileno())
-            os.replace(beside, self.journal)
+            os.replace(new, self.journal)
         except OSError as error:
             raise disk_error(error, self.target) from error
 

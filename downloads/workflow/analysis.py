@@ -1,4 +1,4 @@
-"""What a workflow needs and what of it is there: the needs, joined with the disk, as analyze_workflow answers."""
+"""Analyzes workflows: the models they need, and which of them are present, as analyze_workflow returns them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .required_models import Need, Needs, node_types
 
 
 class Analysis:
-    """Reads workflows off the event loop.
+    """Analyzes workflows off the event loop.
 
     Args:
         places: the model folders.
-        inputs: what is known of node classes; it learns those it meets.
-        presence: looks at the files that are there.
+        inputs: the inputs of node classes; classes of the workflow are added to it.
+        presence: checks existing files.
     """
 
     def __init__(self, places: Places, inputs: NodeInputs, presence: Presence) -> None:
@@ -32,24 +32,24 @@ class Analysis:
         self._needs = Needs(places, inputs)
 
     async def needs(self, workflow: Any) -> tuple[list[Need], list[Located]]:
-        """A workflow's needs, and what is there of each. UiapiError `invalid`, `too_large`."""
+        """A workflow's needs, and what was found for each. UiapiError `invalid`, `too_large`."""
         return await asyncio.to_thread(self._read, workflow)
 
     async def describe(self, workflow: Any) -> list[dict[str, Any]]:
-        """A workflow's needs as analyze_workflow answers them. UiapiError as `needs`."""
+        """A workflow's needs as analyze_workflow returns them. UiapiError as `needs`."""
         needs, found = await self.needs(workflow)
         damages = await self._presence.damages(
             [(located.path, need.sha256) for need, located in zip(needs, found, strict=True)]
         )
-        told = zip(needs, found, damages, strict=True)
-        return await asyncio.to_thread(lambda: [self._one(*one) for one in told])
+        models = zip(needs, found, damages, strict=True)
+        return await asyncio.to_thread(lambda: [self._one(*model) for model in models])
 
     async def absent(self, workflow: Any) -> list[dict[str, Any]]:
-        """The widgets whose model file is not there, as the tab clears them. UiapiError as `needs`."""
+        """The widgets whose model is missing, for the tab to clear. UiapiError as `needs`."""
         return await asyncio.to_thread(self._absent, workflow)
 
     async def respelled(self, workflow: Any) -> list[dict[str, Any]]:
-        """The widgets that hold another spelling than they offer, as the tab sets them. UiapiError as `needs`."""
+        """The widgets that hold another spelling than their list, for the tab to correct. UiapiError as `needs`."""
         return await asyncio.to_thread(self._respelled, workflow)
 
     def _read(self, workflow: Any) -> tuple[list[Need], list[Located]]:
@@ -58,7 +58,7 @@ class Analysis:
         return needs, [lookup.of(need) for need in needs]
 
     def _uses(self, workflow: Any) -> Iterator[tuple[Use, Found]]:
-        """The uses whose name is all that a widget of a known name holds."""
+        """The uses in widgets with a known name that hold nothing but the model's name."""
         needs, looked = self._read(workflow)
         for need, located in zip(needs, looked, strict=True):
             for use, found in zip(need.uses, located.uses, strict=True):
@@ -95,7 +95,7 @@ class Analysis:
             "path": path,
             "size": os.path.getsize(path) if path is not None else None,
             "sha256": need.sha256,
-            # Only the host knows; plan_downloads asks it.
+            # Known only to the host, which plan_downloads asks.
             "gated": None,
             "needed": need.reason is None,
             "reason": need.reason or wrong,

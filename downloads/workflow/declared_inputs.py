@@ -1,8 +1,8 @@
-"""What a node class says of its inputs, copied into plain data: the one place that touches what foreign code returns.
+"""Copies the declared inputs of a node class into plain data, without trusting the types that its code returns.
 
-INPUT_TYPES belongs to whoever wrote the node. Its names and types may be subclasses of str that cannot be hashed or
-are equal to everything, its dicts may answer for keys they do not have, its lists may be huge. Only what has the right
-type, up to a bound, is copied, into types of Python's own; nothing foreign is compared, hashed or kept.
+INPUT_TYPES is third-party code. Its names and types may be subclasses of str that cannot be hashed or are equal to
+everything, its dicts may return values for missing keys, and its lists may be huge. Values of the expected types are
+copied, up to a limit, into built-in types; foreign objects are never compared, hashed or kept.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-# Inputs of a class, and choices of an input, that are read. Real classes have hundreds, and tens of thousands.
+# The most inputs of a class, and the most choices of an input. Real classes have hundreds and tens of thousands.
 MOST_INPUTS = 10_000
 MOST_CHOICES = 200_000
 
-# The options that matter for where a widget's value stands and what its choices are.
+# The options that affect the position of a widget's value and its choices.
 UPLOADS = frozenset({"image_upload", "video_upload", "audio_upload", "animated_image_upload"})
 _OPTIONS = UPLOADS | {"forceInput", "rawLink", "control_after_generate", "remote"}
 
 
 class Listing(list[str]):
-    """A folder's files that know their folder, also when others are put before or behind them."""
+    """A list of a folder's files that keeps the folder's name, also when other entries are added to it."""
 
     def __init__(self, folder: str, files: Iterable[str]) -> None:
         super().__init__(files)
@@ -45,9 +45,9 @@ class Input:
     Attributes:
         name: its name.
         kind: its type; COMBO for a list of choices.
-        choices: what a combo offers, None where it has no list or is no combo.
-        folder: the model folder of a list that knows it.
-        options: which of the options that matter here are set.
+        choices: the choices of a combo; None if it has no list or is not a combo.
+        folder: the model folder that the choices are from, None if unknown.
+        options: the options that are set, of those that matter here.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Input:
 
 
 def declared_inputs(node_class: Any) -> list[Input]:
-    """Every input of a class, in the frontend's order. Raises whatever the class's own code does."""
+    """All inputs of a class, in the frontend's order. Raises what the class's own code raises."""
     declared = node_class.INPUT_TYPES()
     found: list[Input] = []
     for group in ("required", "optional"):
@@ -92,5 +92,5 @@ def _texts(members: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str | None:
-    """A text as Python's own type, whatever its class makes of comparing and hashing; None for anything else."""
+    """A string as a plain `str`, never as a subclass with its own comparison or hash; None for anything else."""
     return str.__str__(value) if isinstance(value, str) else None

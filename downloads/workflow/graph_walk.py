@@ -1,8 +1,8 @@
-"""Every node of a workflow that would run, subgraphs included, with the values its widgets have there.
+"""Walks all nodes of a workflow, including those in subgraphs, with the values of their widgets.
 
-In UI JSON a node whose type is the id of a definition in `definitions.subgraphs` stands for that graph, at any depth
-and as often as it is placed. Its own `widgets_values` are those of the definition's inputs that lead to widgets, in
-order, and take the place of what the inner widgets hold. Formats: the frontend's workflow schema 0.4 and 1.0.
+In UI JSON a node whose type is the id of a definition in `definitions.subgraphs` is an instance of that graph, at any
+depth and any number of times. Its own `widgets_values` are those of the definition's inputs that lead to widgets, in
+order, and override the values of the inner widgets. Formats: the frontend's workflow schema 0.4 and 1.0.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from ...common.errors import UiapiError
 
 # LiteGraph's modes of a node that does not run.
 _REASONS = {2: "muted", 4: "bypassed"}
-# Nodes looked at for one workflow; a few nested subgraphs can stand for more than anyone could run.
+# The most nodes of one workflow; a few nested subgraphs can unfold to more than can ever run.
 MOST_NODES = 100_000
-# Subgraphs inside one another; people nest a few, and each costs the walk a level of the interpreter's stack.
+# The deepest nesting of subgraphs; each level costs the walk one of the interpreter's stack.
 MOST_DEPTH = 64
-# The id links inside a subgraph have where they come from its inputs.
+# The origin id, inside a subgraph, of links that come from the subgraph's inputs.
 _INPUT_NODE = "-10"
 _LINK_KEYS = ("origin_id", "origin_slot", "target_id", "target_slot")
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A node where it stands.
+    """A node at its place in the workflow.
 
     Attributes:
         id: its id, with those of the subgraph nodes around it: "12:3".
-        type: its class name, None where the workflow does not know it.
+        type: its class name, None if the workflow does not give it.
         reason: why it does not run ("muted", "bypassed"), None if it does.
-        widgets: its widget values, as a list in their order or by name.
+        widgets: its widget values, as a list in order or a dict by name.
         models: the entries of its `properties.models` that have a name.
-        given: values by widget name that come from the subgraph node around it.
-        inputs: its inputs as the workflow has them.
+        given: values by widget name, from the subgraph node around it.
+        inputs: its inputs, as in the workflow.
     """
 
     id: str
@@ -47,10 +47,10 @@ class Placed:
     inputs: Any = None
 
     def values(self, order: tuple[str | None, ...]) -> list[tuple[str | None, str]]:
-        """Its text values with their widgets' names, None where nothing tells it.
+        """Its string values with their widgets' names, None where unknown.
 
         Args:
-            order: the names of its class's widgets as `widgets_values` has them; empty for an unknown class.
+            order: the names of its class's widgets in the order of `widgets_values`; empty for an unknown class.
         """
         given = self.given or {}
         if isinstance(self.widgets, dict):
@@ -68,18 +68,18 @@ class Placed:
         return texts + missing
 
     def rows(self) -> Iterator[tuple[str, bool]]:
-        """Rows {lora, on} or {name, active} of nodes that keep a list of LoRAs: the name, and whether it is used."""
+        """The rows {lora, on} or {name, active} of nodes with a list of LoRAs: the name, and whether it is active."""
         held = self.widgets.values() if isinstance(self.widgets, dict) else self.widgets
         for value in held if isinstance(self.widgets, (dict, list)) else ():
             if isinstance(value, list):
                 yield from _rows(value)
             elif isinstance(value, dict):
-                # In an API export a list that is no link is wrapped.
+                # An API export wraps lists that are not links.
                 wrapped = value.get("__value__")
                 yield from _rows(wrapped if isinstance(wrapped, list) else [value])
 
     def is_fed(self, widget: str) -> bool:
-        """Whether a link from another node takes the place of what the widget holds."""
+        """Whether a link from another node overrides the widget's value."""
         if self.given and widget in self.given:
             return False
         return any(
@@ -92,7 +92,7 @@ class Placed:
 
 
 def walk(workflow: dict[str, Any]) -> Iterator[Placed]:
-    """Every node of UI JSON, depth first. UiapiError `too_large` for one that unfolds without bounds."""
+    """All nodes of UI JSON, depth first. UiapiError `too_large` if they are too many or nested too deeply."""
     definitions: dict[str, _Definition] = {}
     _collect(workflow, definitions, 0)
     budget = [MOST_NODES]
@@ -124,11 +124,11 @@ class _Definition:
         self.widget_slots = sorted(set(self.fed.values()))
 
     def values_from(self, host: dict[str, Any], given: dict[str, str]) -> dict[int, str]:
-        """The values a host gives, by the definition's input.
+        """The values that a host passes, by the index of the definition's input.
 
         Args:
-            host: the node that stands for this subgraph.
-            given: what the host's own inputs are given from the graph around it, by name.
+            host: the node that is an instance of this subgraph.
+            given: the values of the host's own inputs from the graph around it, by name.
         """
         values = host.get("widgets_values")
         found: dict[int, Any] = {}
@@ -189,8 +189,10 @@ def _walk(
 
 
 def too_many_nodes() -> UiapiError:
-    """What a workflow of more than MOST_NODES is told."""
-    return UiapiError("too_large", f"The workflow has, or unfolds to, more than {MOST_NODES} nodes; simplify it.")
+    """The error for a workflow of more than MOST_NODES nodes."""
+    return UiapiError(
+        "too_large", f"The workflow has more than {MOST_NODES} nodes, including those in subgraphs; simplify it."
+    )
 
 
 def _check_depth(depth: int) -> None:
@@ -199,7 +201,7 @@ def _check_depth(depth: int) -> None:
 
 
 def _text(value: Any) -> str:
-    """An id or a name as text; empty for what is neither, whose text could be of any size."""
+    """An id or a name as text; empty for other types, whose text could be of any size."""
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
@@ -220,7 +222,7 @@ def _entries(models: Any) -> list[dict[str, Any]]:
 
 
 def _links(links: Any) -> Iterator[tuple[str, int, str, int]]:
-    """(origin node, origin slot, target node, target slot) of links written as objects or as lists."""
+    """(origin node, origin slot, target node, target slot) of links, which may be objects or lists."""
     for link in links if isinstance(links, list) else ():
         if isinstance(link, dict):
             origin, slot, target, at = (link.get(key) for key in _LINK_KEYS)

@@ -1,4 +1,4 @@
-"""Where a node names models: in the record it carries, in its widgets, in rows of LoRAs, and in its texts."""
+"""Finds the models that a node names: in its model record, its widgets, its rows of LoRAs, and its texts."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from .prompt_texts import embeddings_of, loras_of
 
 _LORAS, _EMBEDDINGS = "loras", "embeddings"
 
-# How a use names its model: the node's own record says so, its widget lists a model folder, its widget offers choices
-# without this one, the node's type is not installed, a row of LoRAs, `<lora:name:1>` and `embedding:name` in a text.
+# How a use names its model: in the node's own record, in a widget that lists a model folder, in a widget whose choices
+# lack it, in a node whose type is not installed, in a row of LoRAs, as `<lora:name:1>` or `embedding:name` in a text.
 RECORD, LOADER, COMBO, UNKNOWN_NODE = "record", "loader", "combo", "unknown_node"
 ROW, LORA_TAG, EMBEDDING = "row", "lora_tag", "embedding"
 
-# Of a name that has no suffix, any file of that name will do; one that is fetched gets the usual one.
+# A name without suffix matches a file with any suffix; a downloaded file gets this one.
 _SUFFIX = ".safetensors"
 
 Values = list[tuple[str | None, str]]
+Seen = set[tuple[str | None, str]]
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class Use:
 
     Attributes:
         node: the node's id; "12:3" is node 3 inside the subgraph node 12.
-        type: the node's class name, None where the workflow does not know it.
-        widget: the widget's name, None where it is not known.
-        value: the name as it stands there, with the separators it has.
-        reason: why it is not needed for a run now ("muted", "bypassed", "off"), None if it is.
-        folder: the ComfyUI folder the widget lists, None where it is not known.
-        named_in: how it names the model, one of the words above.
-        choices: what the widget offers, where its class makes that list itself.
+        type: the node's class name, None if the workflow does not give it.
+        widget: the widget's name, None if unknown.
+        value: the name exactly as written, including its separators.
+        reason: why it is not needed for a run now ("muted", "bypassed", "off"), None if it is needed.
+        folder: the ComfyUI directory that the widget lists, None if unknown.
+        named_in: how it names the model, one of the constants above.
+        choices: the widget's choices, if its class makes that list itself.
     """
 
     node: str
@@ -50,11 +51,11 @@ class Use:
 
     @property
     def is_part(self) -> bool:
-        """Whether the name is a part of what the widget holds; whatever reads such a name takes it without suffix."""
+        """Whether the name is only a part of the widget's value; it may then lack its suffix."""
         return self.named_in in (ROW, LORA_TAG, EMBEDDING)
 
     def to_dict(self) -> dict[str, Any]:
-        """As analyze_workflow tells it, with the field path that reads or sets the widget."""
+        """The use as analyze_workflow returns it, with the field path of the widget."""
         path = f"#{self.node}" + (f".{self.widget}" if self.widget else "")
         return {"id": self.node, "type": self.type, "path": path, "widget": self.widget}
 
@@ -65,9 +66,9 @@ class Mention:
 
     Attributes:
         name: the file's name, with its subfolder.
-        directory: the ComfyUI folder, None where nothing tells.
+        directory: the ComfyUI directory, None if unknown.
         use: where it is named.
-        record: what the node itself says of it (url, hash, hash_type).
+        record: the node's own record of it (url, hash, hash_type).
     """
 
     name: str
@@ -81,7 +82,7 @@ class Mentions:
 
     Args:
         places: ComfyUI's folders.
-        choices: what a class's own lists offer now, by input; asked once at most for each class.
+        choices: returns the current choices of a class's own lists, by input; called at most once for each class.
     """
 
     def __init__(self, places: Places, choices: Callable[[str], Mapping[str, tuple[str, ...]]]) -> None:
@@ -90,48 +91,46 @@ class Mentions:
         self._choices: dict[str, Mapping[str, tuple[str, ...]]] = {}
 
     def of(self, placed: Placed, known: ClassInputs | None) -> Iterator[Mention]:
-        """Every model that a node names; `known` is None for a class this ComfyUI does not have."""
+        """All models that a node names; `known` is None for a class that is not installed."""
         values = placed.values(known.widgets if known else ())
-        # What was mentioned, by widget and name; with None for the widget, by name alone.
-        told: set[tuple[str | None, str]] = set()
+        # The names mentioned so far, by widget and name; with None for the widget, by name alone.
+        seen: Seen = set()
         if placed.models:
-            yield from self._recorded(placed, values, known.folders if known else {}, told)
+            yield from self._recorded(placed, values, known.folders if known else {}, seen)
         for widget, value in values:
             name = same_name(value)
-            if (widget, name) in told or (widget is None and (None, name) in told):
+            if (widget, name) in seen or (widget is None and (None, name) in seen):
                 continue
-            mention = self._held(placed, widget, value, known, (None, name) in told)
+            mention = self._held(placed, widget, value, known, (None, name) in seen)
             if mention is not None:
                 yield mention
         for name, is_on in placed.rows():
-            if is_model_name(name) and (None, same_name(name)) not in told:
-                told.add((None, same_name(name)))
+            if is_model_name(name) and (None, same_name(name)) not in seen:
+                seen.add((None, same_name(name)))
                 reason = placed.reason or (None if is_on else "off")
                 yield _part(placed, None, name, reason, _LORAS, ROW)
-        yield from self._written(placed, values, told)
+        yield from self._written(placed, values, seen)
 
-    def _recorded(
-        self, placed: Placed, values: Values, folders: Mapping[str, str], told: set[tuple[str | None, str]]
-    ) -> Iterator[Mention]:
-        """The entries of the node's record that one of its widgets still holds."""
+    def _recorded(self, placed: Placed, values: Values, folders: Mapping[str, str], seen: Seen) -> Iterator[Mention]:
+        """The entries of the node's record whose name one of its widgets still holds."""
         for model in placed.models:
             wanted = same_name(model["name"])
             widget, value = _holder(values, wanted, folders, model.get("directory"))
-            # A widget that is empty names no model, whatever is recorded of one without a name.
+            # An empty widget names no model, even if the record has an entry with an empty name.
             if value is None or not wanted:
                 continue
             listed = folders.get(widget or "")
             directory = model.get("directory")
             if not isinstance(directory, str) or not directory:
                 directory = listed
-            told.update({(widget, wanted), (None, wanted)})
+            seen.update({(widget, wanted), (None, wanted)})
             use = Use(placed.id, placed.type, widget, value, placed.reason, listed, RECORD)
             yield Mention(model["name"], directory, use, model)
 
     def _held(
         self, placed: Placed, widget: str | None, value: str, known: ClassInputs | None, recorded: bool
     ) -> Mention | None:
-        """The model whose name is the whole of what a widget holds."""
+        """The model whose name is the whole value of a widget."""
         if known is None:
             if recorded or extension_of(value) not in MODEL_EXTENSIONS:
                 return None
@@ -145,14 +144,14 @@ class Mentions:
         if widget not in known.lists or extension_of(value) not in MODEL_EXTENSIONS:
             return None
         offered = {} if placed.type is None else self._offered(placed.type)
-        # Of any of its lists, since widgets that only the page knows of may have moved the names of the others.
+        # In any of its lists, since widgets known only to the page may have shifted the names of the others.
         if any(value in choices for choices in offered.values()):
             return None
         use = Use(placed.id, placed.type, widget, value, placed.reason, None, COMBO, offered.get(widget or "", ()))
         return Mention(value, None, use)
 
-    def _written(self, placed: Placed, values: Values, told: set[tuple[str | None, str]]) -> Iterator[Mention]:
-        """The models that the node's texts name, unless the text itself comes from another node."""
+    def _written(self, placed: Placed, values: Values, seen: Seen) -> Iterator[Mention]:
+        """The models that the node's texts name, except texts that come from another node."""
         for widget, value in values:
             if "<" not in value and "embedding:" not in value:
                 continue
@@ -161,8 +160,8 @@ class Mentions:
             for kind, folder, names in ((LORA_TAG, _LORAS, loras_of), (EMBEDDING, _EMBEDDINGS, embeddings_of)):
                 for name in names(value):
                     key = f"{folder}/{same_name(name)}"
-                    if is_model_name(name) and not told & {(None, key), (None, same_name(name))}:
-                        told.add((None, key))
+                    if is_model_name(name) and not seen & {(None, key), (None, same_name(name))}:
+                        seen.add((None, key))
                         yield _part(placed, widget, name, placed.reason, folder, kind)
 
     def _offered(self, kind: str) -> Mapping[str, tuple[str, ...]]:
@@ -171,13 +170,13 @@ class Mentions:
         return self._choices[kind]
 
     def _is_file(self, directory: str, value: str) -> bool:
-        # Some lists hold words beside files: "taesd" among the VAEs, "[None]" among the LoRAs.
+        # Some lists also contain words: "taesd" among the VAEs, "[None]" among the LoRAs.
         endings = self._places.extensions(directory) or MODEL_EXTENSIONS
         return extension_of(value) in endings | MODEL_EXTENSIONS and bool(extension_of(value))
 
 
 def is_model_name(name: str) -> bool:
-    """Whether a name that may lack its suffix can be a model's, and is none of the words for none."""
+    """Whether a name, which may lack its suffix, can be a model's; words for "none" are not."""
     return name.strip("[]").lower() != "none" and local_name(name) is not None
 
 
@@ -187,7 +186,7 @@ def _part(placed: Placed, widget: str | None, name: str, reason: str | None, fol
 
 
 def _holder(values: Values, wanted: str, folders: Mapping[str, str], directory: Any) -> tuple[str | None, str | None]:
-    """The widget that holds a model's name, rather one that lists the model's folder, and what it holds exactly."""
+    """The widget that holds a model's name, preferably one that lists its folder, and the widget's exact value."""
     holders = [(widget, value) for widget, value in values if same_name(value) == wanted]
     fitting = [pair for pair in holders if pair[0] is not None and folders.get(pair[0]) == directory]
     listing = [pair for pair in holders if pair[0] in folders]

@@ -1,7 +1,7 @@
-"""Whether a needed model is there, and whether ComfyUI lists it by the very name that the widgets hold.
+"""Looks up needed models on the disk, and whether ComfyUI lists them by the same spelling as the widgets.
 
-ComfyUI refuses a name that is not in its list, though the file could be found by it: with the other platform's
-separators, or in another letter case.
+ComfyUI rejects a name that is not in its list, even if a file could be found by it, as with another platform's
+separators or in another letter case.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..storage.model_folders import MODEL_EXTENSIONS, Places, extension_of, same
 from .mentions import COMBO, Use
 from .required_models import Need
 
-# Whether such a file can be used is said in presence.py.
+# Whether a file is usable is checked in storage/file_presence.py.
 PRESENT, SPELLED_DIFFERENTLY, MISSING = "present", "spelled_differently", "missing"
 
 
@@ -24,8 +24,8 @@ class Found:
 
     Attributes:
         state: present, spelled_differently or missing.
-        path: the file, None where it is missing.
-        listed: the spelling that the widget offers, where it holds another one.
+        path: the file, None if it is missing.
+        listed: the spelling in the widget's list, if the widget holds another one.
     """
 
     state: str
@@ -38,9 +38,9 @@ class Located:
     """What was found for a need.
 
     Attributes:
-        state: present, spelled_differently or missing, as it is for a run now.
-        path: the file, None where it is missing.
-        listed: the spelling that ComfyUI lists, where a use has another one.
+        state: present, spelled_differently or missing, for a run now.
+        path: the file, None if it is missing.
+        listed: the spelling that ComfyUI lists, if a use has another one.
         uses: what was found for each of its uses.
     """
 
@@ -51,7 +51,7 @@ class Located:
 
 
 class Lookup:
-    """Looks for models. It reads each folder's list once, so make a new one for each question.
+    """Looks up models. It reads each folder's list only once, so create a new one for each request.
 
     Args:
         places: ComfyUI's folders.
@@ -62,15 +62,15 @@ class Lookup:
         self._lists: dict[str, _Names] = {}
 
     def of(self, need: Need, directory: str | None = None) -> Located:
-        """Where a model is, `directory` being its folder where the workflow names none. Asks the disk."""
+        """Look up a model; `directory` is used if the workflow gives none. Blocks on the disk."""
         directory = need.directory or directory
         own = self._places.find(directory, need.name) if directory else None
-        # Where nothing tells the folder, a file of that name in any will do.
+        # If the folder is unknown, a file of that name in any folder matches.
         plain = Found(PRESENT, own) if own is not None else Found(MISSING) if directory else None
         uses = [self._of_use(use, need.name, plain) for use in need.uses]
         pairs = [*zip(need.uses, uses, strict=True)]
         active = [pair for pair in pairs if pair[0].reason is None] or pairs
-        # A combo that does not offer it makes ComfyUI refuse the run, whatever there is elsewhere.
+        # ComfyUI rejects the run if a combo does not list the name, even if the file exists elsewhere.
         if any(use.named_in == COMBO and found.state == MISSING for use, found in active):
             return Located(MISSING, None, None, uses)
         path = own or next((found.path for found in uses if found.path is not None), None)
@@ -108,7 +108,7 @@ class Lookup:
 
 
 class _Names:
-    """Names of files as a combo offers them."""
+    """The file names in a combo's list."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = dict.fromkeys(names)
@@ -117,11 +117,11 @@ class _Names:
         return name in self._names
 
     def spelled(self, name: str) -> str | None:
-        """The listed name of the same file, or None; one of the same letter case rather than one of another."""
+        """The listed name of the same file, preferably in the same letter case, or None."""
         return self._by_slashes.get(same_name(name)) or self._by_case.get(same_name(name).casefold())
 
     def meant(self, name: str) -> str | None:
-        """The listed name that is meant by one that may lack its suffix, its subfolder, or both."""
+        """The listed name that matches a name without its suffix, its subfolder, or both; None if none does."""
         return self._by_end.get(same_name(name))
 
     @cached_property
@@ -138,7 +138,7 @@ class _Names:
     @cached_property
     def _by_end(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        # As ComfyUI does: a whole name before a part of one, and .safetensors before the others.
+        # As in ComfyUI: whole names take precedence over parts, and .safetensors over other suffixes.
         names = sorted(self._names, key=lambda name: extension_of(name) != ".safetensors")
         for name in names:
             for whole in _with_and_without_suffix(same_name(name)):

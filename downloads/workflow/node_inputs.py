@@ -1,8 +1,8 @@
-"""Which model folder each input of a node class lists, asked of the class itself while it lists it.
+"""Finds the model folder that each input of a node class lists, by watching the class build its lists.
 
-A loader offers `folder_paths.get_filename_list(folder)` as an input's choices. With empty folders all such lists
-look the same, so the class is asked for its inputs while that function answers lists that know their folder. A
-class that builds a new list from it is asked a second time with lists that hold a marker.
+A loader uses `folder_paths.get_filename_list(folder)` as an input's choices. The lists of empty folders all look the
+same, so the class is asked for its inputs while that function returns lists that carry their folder's name. A class
+that builds a new list from them is asked again, with lists that contain a marker.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from .declared_inputs import UPLOADS, Input, Listing, declared_inputs
 
 log = logging.getLogger("uiapi")
 
-# Input types the frontend makes a widget for.
+# Input types for which the frontend creates a widget.
 _WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 _MARKER = "uiapi marks the folder "
 
-# Only one class is asked at a time: the function being watched is shared by all of ComfyUI.
+# Only one class is asked at a time, since the function being replaced is shared by all of ComfyUI.
 _watching = threading.Lock()
 
 
 @dataclass(frozen=True)
 class ClassInputs:
-    """What is known of a node class.
+    """The inputs of a node class.
 
     Attributes:
         folders: the model folder by input name, for inputs that list one.
-        widgets: the names of its widgets in the order of `widgets_values`; None where the frontend keeps a value
-            of its own (what happens to a seed after a run, an upload button).
-        lists: the names of its combos with any other list, uploads left out.
-        readable: whether the class has said what it takes; if not, it is as good as one that is not installed.
+        widgets: the names of its widgets in the order of `widgets_values`; None for values that the frontend adds
+            (what happens to a seed after a run, an upload button).
+        lists: the names of its combos with other lists, except uploads.
+        readable: whether its inputs could be read; if not, it is treated like a class that is not installed.
     """
 
     folders: Mapping[str, str] = field(default_factory=dict)
@@ -46,27 +46,27 @@ class ClassInputs:
 
 
 class NodeInputs:
-    """Knows node classes; each is asked once.
+    """Caches the inputs of node classes; each class is asked once.
 
     Args:
         folder_paths: ComfyUI's module, whose get_filename_list is watched.
-        node_classes: answers the mapping of class name to node class as it is now.
+        node_classes: returns the current mapping of class name to node class.
     """
 
     def __init__(self, folder_paths: Any, node_classes: Callable[[], Mapping[str, type]]) -> None:
         self._folder_paths = folder_paths
         self._node_classes = node_classes
-        # With the class each is known of, since a name may get another one; a class itself need not have a hash.
+        # With the class itself, since a name may be given another class. Not a key, since classes may be unhashable.
         self._known: dict[str, tuple[object, ClassInputs]] = {}
         self._failed: set[str] = set()
 
     def unknown(self, types: Iterable[str]) -> list[str]:
-        """Those of the class names that were not asked yet."""
+        """The class names among `types` that have not been asked yet."""
         classes = self._node_classes()
         return [name for name in types if name in classes and self._of(name, classes[name]) is None]
 
     def learn(self, types: Iterable[str]) -> None:
-        """Ask classes. Blocks for as long as they take, so call it in a thread."""
+        """Ask classes for their inputs. Blocks for as long as they take, so call it in a thread."""
         classes = self._node_classes()
         for name in self.unknown(types):
             node_class = classes.get(name)
@@ -74,11 +74,11 @@ class NodeInputs:
                 self._known[name] = (node_class, self._ask(name, node_class))
 
     def of(self, name: str) -> ClassInputs | None:
-        """What is known of a class that was learnt; None for one this ComfyUI does not have."""
+        """The inputs of a class that was asked; None for one that is not installed."""
         return self._of(name, self._node_classes().get(name))
 
     def choices(self, name: str) -> dict[str, tuple[str, ...]]:
-        """What a class's lists offer now, by input: the class is asked anew. Nothing for one that does not say."""
+        """The current choices of a class's lists, by input; the class is asked again. Empty if it fails."""
         node_class = self._node_classes().get(name)
         inputs = self._declared(name, node_class) if node_class is not None else None
         return {one.name: one.choices for one in inputs or () if one.choices is not None}
@@ -109,7 +109,7 @@ class NodeInputs:
         )
 
     def _declared(self, name: str, node_class: Any) -> list[Input] | None:
-        """A class's inputs; None, and a line in the log the first time, where its own code fails."""
+        """A class's inputs; None if its own code fails, which is logged the first time."""
         try:
             return declared_inputs(node_class)
         except BaseException as error:
@@ -117,12 +117,12 @@ class NodeInputs:
             if name not in self._failed:
                 self._failed.add(name)
                 kind = type(error).__name__
-                log.warning("The class %s does not say what it takes (%s).", name, kind, exc_info=True)
+                log.warning("The inputs of the node class %s cannot be read (%s).", name, kind, exc_info=True)
             return None
 
     @contextmanager
     def _watch(self, answer: Callable[[str, list[str]], list[str]]) -> Iterator[list[str]]:
-        """Have get_filename_list answer by `answer` on this thread; gives the folders that were listed."""
+        """Make get_filename_list return the result of `answer` on this thread; yields the folders that were listed."""
         listed: list[str] = []
         mine = threading.get_ident()
         with _watching:

@@ -1,4 +1,4 @@
-"""The models that texts name: `<lora:name:1>`, as packs read it, and `embedding:name`, as ComfyUI's own encoders do."""
+"""Finds models named in texts: `<lora:name:1>`, as node packs use it, and `embedding:name`, as ComfyUI uses it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator
 
 _LORA = re.compile(r"<lora:([^:<>\n]{1,300})(?::[^<>\n]*)?>", re.IGNORECASE)
 _EMBEDDING = "embedding:"
-# An embedding begins a piece of the text, or stands behind a blank or the end of a line.
+# An embedding starts a piece of the text, or follows a blank or a line break.
 _NEXT_EMBEDDING = re.compile(r"[ \n]embedding:")
 _WEIGHT = re.compile(r":\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*$")
 _PARENTHESES = re.compile(r"(\\?[()])")
-# What the page leaves out of a text before it runs, and the alternatives of which it takes one.
+# The comments that the page removes from a text before a run, and the alternatives of which it picks one.
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _ALTERNATIVES = re.compile(r"[{|}]")
 
 
 def without_comments(text: str) -> str:
-    """A text without the comments that the page takes out before a run."""
+    """A text without the comments that the page removes before a run."""
     return _COMMENT.sub("", text) if "/" in text else text
 
 
 def loras_of(text: str) -> Iterator[str]:
-    """The names of a text's LoRA tags, which may lack their suffix."""
+    """The names in a text's LoRA tags, which may lack their suffix."""
     if "<" in text:
         for found in _LORA.finditer(without_comments(text)):
             yield found[1].strip()
@@ -31,8 +31,8 @@ def loras_of(text: str) -> Iterator[str]:
 def embeddings_of(text: str) -> Iterator[str]:
     """The names of a text's embeddings, which may lack their suffix.
 
-    A name ends at a blank or at the parenthesis around it, of which a weight is no part, and commas at its ends do
-    not count; a full stop does.
+    A name ends at a blank, or at the parenthesis around it, whose weight is not part of the name. Commas at its ends
+    are removed; a full stop is kept.
     """
     if _EMBEDDING not in text:
         return
@@ -47,7 +47,7 @@ def embeddings_of(text: str) -> Iterator[str]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """What stands between parentheses that are not escaped, without the weights they end in."""
+    """The parts of a text between unescaped parentheses, without the weights at their ends."""
     depth, piece = 0, ""
     for part in _PARENTHESES.split(text):
         if part == "(":

@@ -1,9 +1,9 @@
-"""Which models a workflow needs: from the browser's own format (UI JSON) or from an API export, and how to tell.
+"""Lists the models that a workflow needs, from the browser's own format (UI JSON) or from an API export.
 
-A need is a file: its folder and its name with its subfolder; the name alone does not identify one. Nodes carry what
-is known of their models in `properties.models` (name, url, directory, hash, hash_type); an entry counts while one of
-the node's widgets still holds that name. Where a node carries nothing, its class says which folder an input lists;
-where and how a node names models is in mentions.py.
+A need is a file, identified by its directory and its name with its subfolder. Nodes may describe their models in
+`properties.models` (name, url, directory, hash, hash_type); an entry counts while one of the node's widgets still
+holds that name. For other nodes, the class determines which directory an input lists. How nodes name models is in
+mentions.py.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .graph_walk import MOST_NODES, Placed, too_many_nodes, walk
 from .mentions import Mention, Mentions, Use
 from .node_inputs import NodeInputs
 
-# Nodes of the frontend alone: what they hold is text for people, or mirrored in the node they feed.
+# Nodes that exist only in the frontend: they hold text for people, or values repeated in the node they feed.
 _NOT_RUN = frozenset({"Note", "MarkdownNote", "PrimitiveNode", "Reroute"})
 
 
-# Some of a workflow's models, by name; None stands for all.
+# Names of some of a workflow's models; None for all models.
 Names = Collection[str] | None
 
 
@@ -33,11 +33,11 @@ class Need:
     """A model file a workflow names.
 
     Attributes:
-        name: with its subfolder, as the workflow has it.
-        directory: the ComfyUI folder, None where nothing tells.
-        urls: where the workflow itself says it can be had.
+        name: its name with its subfolder, as in the workflow.
+        directory: the ComfyUI directory, None if unknown.
+        urls: the URLs that the workflow gives.
         sha256: lower-case hexadecimal digest, if the workflow gives one.
-        uses: every widget that names it.
+        uses: all widgets that name it.
     """
 
     name: str
@@ -47,18 +47,18 @@ class Need:
     uses: list[Use] = field(default_factory=list)
 
     def among(self, names: Names) -> bool:
-        """Whether it is one of these, by its name alone or after its folder's."""
+        """Whether it is one of `names`, by its name alone or with its directory."""
         own = {same_name(self.name), same_name(self.in_folder)}
         return names is None or not own.isdisjoint(map(same_name, names))
 
     @property
     def in_folder(self) -> str:
-        """Its name after its folder's, which tells it from one of the same name in another."""
+        """Its name with its directory, which distinguishes it from models of the same name in other directories."""
         return f"{self.directory}/{self.name}"
 
     @property
     def reason(self) -> str | None:
-        """Why it is not needed for a run now; None if it is."""
+        """Why it is not needed for a run now, None if it is needed."""
         reasons = [use.reason for use in self.uses]
         return None if None in reasons or not reasons else reasons[0]
 
@@ -68,7 +68,7 @@ class Needs:
 
     Args:
         places: ComfyUI's folders.
-        inputs: what is known of node classes; those of a workflow are to be learnt before it is read.
+        inputs: the inputs of node classes; those of a workflow must be learned before it is read.
     """
 
     def __init__(self, places: Places, inputs: NodeInputs) -> None:
@@ -76,12 +76,12 @@ class Needs:
         self._inputs = inputs
 
     def read(self, workflow: Any) -> list[Need]:
-        """Every need of a workflow in either format, in the order the nodes have.
+        """All needs of a workflow in either format, in the order of its nodes.
 
-        Asks neither disk nor network, but for classes with a list of their own that does not offer what a node holds.
+        Uses neither disk nor network, except that a class is asked again if its own list lacks a node's value.
 
         Raises:
-            UiapiError: `invalid` when it is in neither format.
+            UiapiError: `invalid` if it is in neither format.
         """
         workflow = plain_workflow(workflow)
         found: dict[tuple[str | None, str], Need] = {}
@@ -116,7 +116,7 @@ def node_types(workflow: Any) -> set[str]:
 
 
 def plain_workflow(workflow: Any) -> dict[str, Any]:
-    """The workflow itself, also out of what get_workflow answers ({workflow, output}). UiapiError `invalid`."""
+    """The workflow itself, unwrapped if it is a response of get_workflow ({workflow, output}). UiapiError `invalid`."""
     if isinstance(workflow, dict) and "nodes" not in workflow:
         inner = workflow.get("workflow")
         if isinstance(inner, dict) and isinstance(inner.get("nodes"), list):

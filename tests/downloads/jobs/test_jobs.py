@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.jobs import registry
+from comfyui_uiapi.downloads.jobs.fetches import Agreed
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.tests.downloads.conftest import Person, Room
 from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
@@ -346,3 +347,15 @@ async def test_a_register_on_disk_that_cannot_be_read_does_not_keep_the_room_fro
         await again.start()
         assert again.listed() == {}
         await again.close()
+
+
+async def test_only_the_models_the_person_agreed_to_are_resumed(room: Room, host: Host) -> None:
+    for name in "ab":
+        host.offer(f"/{name}", model_bytes(SIZE), refusals=[404])
+    wanted = workflow(("a.safetensors", "vae", host.url("/a")), ("b.safetensors", "vae", host.url("/b")))
+    run = await room.downloads.begin(wanted, {})
+    await room.ended(run)
+    await room.downloads.resume(run.id, None, {"a.safetensors": Agreed(SIZE, replaces=False)})
+    await room.ended(run)
+    assert {item.key: item.state for item in run.items} == {"a.safetensors": "success", "b.safetensors": "error"}
+    assert len(host.asked("/b")) == 1

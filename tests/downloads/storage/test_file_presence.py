@@ -143,7 +143,9 @@ async def test_a_plan_says_what_would_come_in_a_damaged_files_place_or_why_nothi
     )
     here, gone = plan["models"]
     assert (here["action"], here["size"], here["remaining"], here["url"]) == ("damaged", SIZE, SIZE, host.url("/x"))
-    assert (gone["action"], gone["url"]) == ("damaged", None) and "cannot be had" in gone["reason"]["message"]
+    assert (gone["action"], gone["url"]) == ("damaged", None) and "cannot be downloaded again" in gone["reason"][
+        "message"
+    ]
     assert plan["totals"]["bytes"] == 0 and plan["disks"] == []
 
 

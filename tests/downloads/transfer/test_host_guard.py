@@ -208,4 +208,4 @@ def test_an_address_is_shown_without_what_may_be_secret() -> None:
 
 @pytest.mark.parametrize("url", ["https://[bad/x?token=abc", "https://u:secret@h:99999/x", "https://h:bad/x"])
 def test_what_is_no_address_is_shown_as_nothing_of_it(url: str) -> None:
-    assert urls.shown(url) == "That address"
+    assert urls.shown(url) == "That URL"

@@ -275,6 +275,19 @@ async def test_a_host_that_goes_on_after_its_pause_waits_for_its_turn(
         assert run.items[0].state == state, run.items[0].entry
 
 
+async def test_a_turn_given_back_while_a_host_was_silent_is_taken_again_once_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.0)
+    handed_out = Turns(1)
+    async with handed_out.turn("a") as turn:
+        async with turn.patiently():
+            await settle()
+            assert handed_out._free == 1
+        assert handed_out._free == 0
+    assert handed_out._free == 1
+
+
 async def test_what_is_cancelled_while_it_pauses_leaves_no_turn_taken(
     room: Room, host: Host, eventually: Eventually
 ) -> None:

@@ -163,5 +163,5 @@ def test_a_class_that_fails_is_named_in_the_log_once(reader: Reader, caplog: pyt
     for _ in range(3):
         reader.read({"nodes": [{"id": 1, "type": "Broken", "widgets_values": []}]})
     assert [record.getMessage() for record in caplog.records] == [
-        "The class Broken does not say what it takes (RuntimeError)."
+        "The inputs of the node class Broken cannot be read (RuntimeError)."
     ]
