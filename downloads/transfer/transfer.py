@@ -36,15 +36,13 @@ from ..storage.open_folder import Check
 from .http_client import PAGE_TYPES, Transient, Web, pieces, refusal
 from .turns import Rest
 
-# Bytes of the first block, and the bounds of later blocks, which are sized to take a connection BLOCK_SECONDS: long
-# enough that requests cost little. Towards the end blocks get shorter, so that all connections end together and the
-# hash, which stops at the first gap, does not fall behind.
+# Bytes of the first block, and the bounds of later blocks, which take a connection about BLOCK_SECONDS. Towards the end
+# they get shorter, so that all connections end together and the hash, which stops at the first gap, keeps up.
 FIRST_BLOCK = 4 << 20
 SMALLEST_BLOCK = 2 << 20
 LARGEST_BLOCK = 64 << 20
 BLOCK_SECONDS = 4.0
-# Seconds between two writes of the journal, and bytes after which it is written earlier, so that a fast transfer does
-# not have to wait for the disk at the end.
+# Seconds between two writes of the journal, and bytes after which it is written earlier.
 JOURNAL_INTERVAL = 2.0
 JOURNAL_BYTES = 256 << 20
 JOURNAL_LOOKS = 10
@@ -225,8 +223,7 @@ class Transfer:
         if whole is None and self._order.sha256 is None:
             raise UiapiError(
                 "source_failed",
-                f"{response.url.host} does not send the length of the file, so it cannot be checked for completeness; "
-                "give its sha256.",
+                f"{response.url.host} does not send the length of the file, so it may be incomplete; give its sha256.",
             )
 
     async def _crowd(self, workers: list[Coroutine[Any, Any, None]]) -> None:
@@ -371,7 +368,7 @@ def _check_kind(response: aiohttp.ClientResponse) -> None:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise UiapiError(
             "source_failed",
-            f"{host} sends the file compressed, so it cannot be resumed or verified; use another source.",
+            f"{host} sends the file compressed, which cannot be resumed or verified.",
         )
 
 
@@ -381,11 +378,7 @@ def _check_filled(response: aiohttp.ClientResponse, block: Block) -> None:
 
 
 def _cut(response: aiohttp.ClientResponse) -> Transient:
-    return Transient(
-        UiapiError(
-            "source_failed", f"{response.url.host} closed the connection before the end of the file; try again later."
-        )
-    )
+    return Transient(UiapiError("source_failed", f"{response.url.host} cut the file off; try again later."))
 
 
 def _content_range(response: aiohttp.ClientResponse) -> tuple[int, int, int] | None:
@@ -394,9 +387,7 @@ def _content_range(response: aiohttp.ClientResponse) -> tuple[int, int, int] | N
         return None
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if match is None:
-        raise UiapiError(
-            "source_failed", f"{response.url.host} sent a part of the file without its range; try again later."
-        )
+        raise UiapiError("source_failed", f"{response.url.host} sent a part without its range; try again later.")
     return int(match[1]), int(match[2]), int(match[3])
 
 
