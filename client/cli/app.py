@@ -17,10 +17,12 @@ from ..protocol.inputs import workflow_of
 from .arguments import assignment, hoisted, json_of, json_value, object_in, outputs_for, target_of, text_of, writes_of
 from .terminal import EXIT_CODES, Terminal, bytes_shown, exit_code, shown
 
-ENDS = ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+ENDS = ", ".join(
+    f"{code} {meaning}" for code, meaning in sorted({0: "success", 2: "usage error", **EXIT_CODES}.items())
+)
 app = typer.Typer(
     help="Drive the workflow that is open in ComfyUI's browser tab.",
-    epilog=f"Exit codes: 0 success, 2 usage error, {ENDS}.",
+    epilog=f"Exit codes: {ENDS}.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -15,7 +15,7 @@ from playwright.async_api import Playwright
 from ..tools import build
 from .runner import Row
 
-PROBE = Path(__file__).with_name("analysis_probe.py")
+PROBE = Path(__file__).parent / "support" / "analysis_probe.py"
 # Seconds for ComfyUI's modules to be imported and all templates to be read.
 DEADLINE = 300.0
 

@@ -10,8 +10,8 @@ from playwright.async_api import Playwright
 
 from ..harness.comfy import ComfyProcess
 from ..tools import build
-from .opened import opened_tab
 from .runner import Row, percentile, ratio
+from .support.opened import opened_tab
 
 WRITES = 100
 TIMES = 20

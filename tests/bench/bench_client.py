@@ -15,8 +15,8 @@ from ..harness.browser.tab import Tab
 from ..tools import build
 from ..tools.demo import WORKFLOW
 from .bench_roundtrip import FIELDS, Block, alternate
-from .opened import opened_tab
 from .runner import Row, percentile, ratio
+from .support.opened import opened_tab
 
 # The frames of an animation, one run after the other.
 RUNS = 24

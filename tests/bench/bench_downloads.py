@@ -18,8 +18,8 @@ from playwright.async_api import Playwright
 
 from ..harness.comfy import ComfyProcess
 from ..tools import build
-from .nginx import Nginx, tool
 from .runner import Row, percentile, ratio
+from .support.nginx import Nginx, tool
 
 BIG, LONG, LIMITED = 2_000_000_000, 5_000_000_000, 800_000_000
 SEGMENTS = 8

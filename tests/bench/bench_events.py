@@ -12,8 +12,8 @@ from playwright.async_api import Playwright
 from ..harness.program import MAX_FRAME
 from ..tools import build
 from .bench_roundtrip import GRAPH, Block, alternate, echo_server, pipelined
-from .opened import opened_tab
 from .runner import Row, percentile, ratio
+from .support.opened import opened_tab
 
 WRITES, ROUNDS = 500, 6
 # Seconds for the last event of a round.

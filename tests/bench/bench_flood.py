@@ -14,8 +14,8 @@ from playwright.async_api import Playwright
 from ..harness.program import MAX_FRAME
 from ..tools import build
 from .bench_roundtrip import FIELDS, GRAPH
-from .opened import opened_tab
 from .runner import Row, percentile
+from .support.opened import opened_tab
 
 # Concurrent requests of the flooding program, and the seconds of the flood.
 UNDER_WAY, SECONDS = 2000, 8.0

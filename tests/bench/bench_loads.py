@@ -22,10 +22,10 @@ from playwright.async_api import Playwright
 from ..harness import children
 from ..harness.browser.tab import until
 from ..harness.comfy import ComfyProcess
-from ..harness.model_host import Answer, Host, model_bytes
+from ..harness.models.model_host import Answer, Host, model_bytes
 from ..harness.program import MAX_FRAME, PATIENCE, Program
-from . import latency
 from .runner import Row, percentile
+from .support import latency
 
 # Seconds of a load and of the rest before it; how often they alternate.
 SECONDS, TURNS = 5.0, 3

@@ -8,8 +8,8 @@ from playwright.async_api import Playwright
 
 from ..harness.comfy import PACKAGE_NAME
 from ..tools import build
-from .opened import opened_tab
 from .runner import Row, percentile
+from .support.opened import opened_tab
 
 KEPT = 0.95
 # Turns of each, and milliseconds of one. As on the server, the log is updated at most 10 times a second, downloads

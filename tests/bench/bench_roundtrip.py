@@ -18,9 +18,9 @@ from ..harness import children
 from ..harness.browser.tab import Tab, until
 from ..harness.comfy import ComfyProcess, free_port, is_taken
 from ..tools import build
-from . import echo
-from .opened import opened_tab
 from .runner import Row, percentile, ratio
+from .support import echo
+from .support.opened import opened_tab
 
 # Round trips in a block; the compared blocks alternate, so that other load on the machine affects both.
 BLOCK, BLOCKS = 50, 30

@@ -20,7 +20,7 @@ from comfyui_uiapi.downloads.common.throttle import Backoff
 from comfyui_uiapi.downloads.jobs import registry
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.tests.bridge.conftest import FakePromptServer, House, served
-from comfyui_uiapi.tests.harness.model_host import Host
+from comfyui_uiapi.tests.harness.models.model_host import Host
 
 # Without it huggingface_hub asks its own host what program it is used by.
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -14,7 +14,7 @@ from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.sources.references import CivitaiFile, HfFile, LocalFile, read_reference
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.downloads.storage.model_folders import local_name, same_name
-from comfyui_uiapi.tests.harness.node_reader import Reader
+from comfyui_uiapi.tests.harness.models.node_reader import Reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

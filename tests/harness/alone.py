@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from comfyui_uiapi.tests.harness.comfy import ComfyProcess
-from comfyui_uiapi.tests.harness.model_host import Host
+from comfyui_uiapi.tests.harness.models.model_host import Host
 from comfyui_uiapi.tests.harness.program import Program
 
 # The custom node that reports how many tasks, files and entries a ComfyUI holds.

@@ -27,7 +27,7 @@ from playwright.async_api import Playwright, async_playwright
 
 from ..harness.browser.tab import Chromium, Tab, until
 from ..harness.comfy import ComfyProcess
-from ..harness.model_host import Host, model_bytes, sha256
+from ..harness.models.model_host import Host, model_bytes, sha256
 from ..harness.program import PATIENCE, Program
 from ..harness.workflows import photo, picture
 from ..tools import build

@@ -24,7 +24,7 @@ from playwright.async_api import Playwright, async_playwright
 
 from ..harness.browser.tab import Chromium, Tab
 from ..harness.comfy import ComfyProcess
-from ..harness.model_host import Host, model_bytes
+from ..harness.models.model_host import Host, model_bytes
 from ..harness.program import PATIENCE, Program
 from ..harness.workflows import picture
 from ..tools.steps import Stop, say

@@ -15,7 +15,7 @@ from playwright.async_api import async_playwright
 
 from ..harness.browser.tab import Chromium, Tab
 from ..harness.comfy import ComfyProcess
-from ..harness.model_host import Host
+from ..harness.models.model_host import Host
 from . import build, moving_picture
 from .demo import WORKFLOW
 from .steps import say

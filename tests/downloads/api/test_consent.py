@@ -14,8 +14,8 @@ from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.model_defs import ModelDef
 from comfyui_uiapi.tests.bridge.conftest import House, Person
 from comfyui_uiapi.tests.downloads.conftest import finished
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
-from comfyui_uiapi.tests.harness.model_sites import workflow
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
 SIZE = 200_000
 

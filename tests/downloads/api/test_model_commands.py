@@ -12,8 +12,8 @@ from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.policy.access import Guard
 from comfyui_uiapi.tests.bridge.conftest import House
 from comfyui_uiapi.tests.downloads.conftest import finished
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
-from comfyui_uiapi.tests.harness.model_sites import workflow
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 SIZE = 200_000

@@ -11,7 +11,7 @@ from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage.url_map import load_stored_urlmap
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
 # A request in each spelling of its parameters: the one that is documented, and what existing programs send.
 SPELLINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [

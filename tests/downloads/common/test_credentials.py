@@ -10,8 +10,8 @@ from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.jobs.source_choice import cleaned_entry
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host
-from comfyui_uiapi.tests.harness.model_sites import workflow
+from comfyui_uiapi.tests.harness.models.model_host import Host
+from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
 
 @pytest.fixture

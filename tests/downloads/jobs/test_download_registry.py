@@ -22,7 +22,7 @@ from comfyui_uiapi.downloads.jobs.registry import (
     pending_downloads,
 )
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 

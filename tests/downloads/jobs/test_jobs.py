@@ -13,8 +13,8 @@ from comfyui_uiapi.downloads.jobs import registry
 from comfyui_uiapi.downloads.jobs.fetches import Agreed
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.tests.downloads.conftest import Person, Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
-from comfyui_uiapi.tests.harness.model_sites import workflow
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 SIZE = 300_000

@@ -10,8 +10,8 @@ from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.storage import hash_cache, ledger, partial_file
 from comfyui_uiapi.downloads.storage.file_check import sha256_of
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
-from comfyui_uiapi.tests.harness.model_sites import civitai_file, civitai_version, hub_file, workflow
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.model_sites import civitai_file, civitai_version, hub_file, workflow
 
 SIZE = 300_000
 

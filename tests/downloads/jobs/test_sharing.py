@@ -13,8 +13,8 @@ from comfyui_uiapi.downloads.storage.ledger import Identity
 from comfyui_uiapi.downloads.storage.partial_file import Partial
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.lock_holder import hold_lock
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.lock_holder import hold_lock
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 

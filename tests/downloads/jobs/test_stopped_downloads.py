@@ -19,9 +19,9 @@ from comfyui_uiapi.downloads.storage.hash_cache import Hashes
 from comfyui_uiapi.downloads.storage.open_folder import Folder
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.lock_holder import hold_lock
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
-from comfyui_uiapi.tests.harness.model_sites import workflow
+from comfyui_uiapi.tests.harness.models.lock_holder import hold_lock
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 

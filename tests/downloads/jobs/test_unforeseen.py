@@ -19,8 +19,8 @@ from comfyui_uiapi.downloads.jobs import journal, notifications, registry
 from comfyui_uiapi.downloads.jobs.fetches import Fetches
 from comfyui_uiapi.downloads.sources.resolver import Sources
 from comfyui_uiapi.tests.downloads.conftest import Person, Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
-from comfyui_uiapi.tests.harness.model_sites import workflow
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 SIZE = 200_000

@@ -9,8 +9,8 @@ import pytest
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.sources import gdrive
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
-from comfyui_uiapi.tests.harness.model_sites import hub_file
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_sites import hub_file
 
 SIZE = 300_000
 

@@ -11,8 +11,8 @@ from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.sources import civitai
 from comfyui_uiapi.downloads.sources.references import CivitaiFile, read_reference
 from comfyui_uiapi.tests.downloads.conftest import Pauses, Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
-from comfyui_uiapi.tests.harness.model_sites import COMMIT, civitai_file, civitai_version, hub_file
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.model_sites import COMMIT, civitai_file, civitai_version, hub_file
 
 SIZE = 300_000
 

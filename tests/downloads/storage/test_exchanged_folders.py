@@ -13,7 +13,7 @@ from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage import file_check, local_copy
 from comfyui_uiapi.downloads.storage.open_folder import Folder
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 SIZE = 300_000

@@ -14,8 +14,8 @@ from comfyui_uiapi.downloads.storage import file_check, hash_cache
 from comfyui_uiapi.downloads.storage import file_presence as presence
 from comfyui_uiapi.downloads.storage.model_folders import MODEL_EXTENSIONS
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
-from comfyui_uiapi.tests.harness.model_sites import workflow
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
 SIZE = 20_000
 MODEL = model_bytes(SIZE)

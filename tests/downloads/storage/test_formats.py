@@ -11,7 +11,7 @@ from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage import file_check, onnx
 from comfyui_uiapi.downloads.storage.file_check import MAX_HEADER, HeadCheck, check_file
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, field_bytes, model_bytes, onnx_bytes, sha256
+from comfyui_uiapi.tests.harness.models.model_host import Host, field_bytes, model_bytes, onnx_bytes, sha256
 
 
 def checked(name: str, data: bytes, total: int | None = None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 Span = tuple[int, int]

@@ -9,7 +9,7 @@ from comfyui_uiapi.common.errors import STATUS, UiapiError
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.storage.model_folders import BESIDE, Places
 from comfyui_uiapi.tests.downloads.conftest import FolderPaths, Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, onnx_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, onnx_bytes
 
 BAD_NAMES = [
     "../x.safetensors",

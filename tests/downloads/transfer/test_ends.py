@@ -11,7 +11,7 @@ from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage import file_writer, ledger, partial_file
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 

@@ -13,7 +13,7 @@ from comfyui_uiapi.downloads.common import throttle
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.transfer import http_client
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
 # -- what never ends --------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
 SMALL = 200_000
 

@@ -12,7 +12,7 @@ import pytest
 from comfyui_uiapi.downloads.storage import disk, partial_file
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Pauses, Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 

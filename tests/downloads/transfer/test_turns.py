@@ -13,7 +13,7 @@ from comfyui_uiapi.downloads.common.throttle import SLOW_SECONDS, SLOWEST, Backo
 from comfyui_uiapi.downloads.transfer import http_client, turns
 from comfyui_uiapi.downloads.transfer.turns import Rest, Turn, Turns
 from comfyui_uiapi.tests.downloads.conftest import Pauses, Room
-from comfyui_uiapi.tests.harness.model_host import Answer, Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Answer, Host, model_bytes
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 

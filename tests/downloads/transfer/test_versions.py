@@ -14,8 +14,8 @@ from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.storage import ledger, partial_file
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes, sha256
-from comfyui_uiapi.tests.harness.model_sites import workflow
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 

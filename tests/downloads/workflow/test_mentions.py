@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.downloads.workflow.prompt_texts import embeddings_of, loras_of
-from comfyui_uiapi.tests.harness.node_reader import Listed, Reader, graph, node, put
+from comfyui_uiapi.tests.harness.models.node_reader import Listed, Reader, graph, node, put
 
 Node = dict[str, Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.tests.downloads.conftest import Room
-from comfyui_uiapi.tests.harness.model_host import model_bytes
-from comfyui_uiapi.tests.harness.node_reader import Listed, Reader, classes_of, graph, node, put
+from comfyui_uiapi.tests.harness.models.model_host import model_bytes
+from comfyui_uiapi.tests.harness.models.node_reader import Listed, Reader, classes_of, graph, node, put
 
 
 @pytest.fixture

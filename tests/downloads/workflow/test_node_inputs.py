@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.tests.harness.node_reader import Reader
+from comfyui_uiapi.tests.harness.models.node_reader import Reader
 
 
 @pytest.fixture

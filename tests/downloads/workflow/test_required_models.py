@@ -13,8 +13,8 @@ from comfyui_uiapi.downloads.storage.hash_cache import Hashes
 from comfyui_uiapi.downloads.workflow.analysis import Analysis
 from comfyui_uiapi.downloads.workflow.graph_walk import walk
 from comfyui_uiapi.downloads.workflow.required_models import Needs, node_types
-from comfyui_uiapi.tests.harness.model_host import model_bytes
-from comfyui_uiapi.tests.harness.node_reader import Reader
+from comfyui_uiapi.tests.harness.models.model_host import model_bytes
+from comfyui_uiapi.tests.harness.models.node_reader import Reader
 
 SUBGRAPH = "b0e5ca93-2731-42b9-8e0a-d28ea851ff81"
 INNER = "7f1e7d3c-0c5f-4a8e-9a52-3f4d8a3f0a11"

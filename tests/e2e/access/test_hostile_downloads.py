@@ -9,7 +9,7 @@ import pytest_asyncio
 from comfyui_uiapi.tests.harness.alone import OWN_NAME, PRIVATE, WENT_OUT, Alone
 from comfyui_uiapi.tests.harness.browser.tab import until
 from comfyui_uiapi.tests.harness.disk import Disk
-from comfyui_uiapi.tests.harness.model_host import Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from comfyui_uiapi.tests.harness.program import PATIENCE, Program
 from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs
 

@@ -16,7 +16,7 @@ from comfyui_uiapi.tests.bridge.conftest import FakeTab
 from comfyui_uiapi.tests.harness.alone import Alone
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.disk import Disk
-from comfyui_uiapi.tests.harness.model_host import model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import model_bytes
 from comfyui_uiapi.tests.harness.program import PATIENCE, Program
 from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs
 from comfyui_uiapi.tests.harness.workflows import picture

@@ -17,7 +17,7 @@ from comfyui_uiapi.downloads.storage.file_check import MAX_HEADER
 from comfyui_uiapi.tests.bridge.conftest import FakeTab
 from comfyui_uiapi.tests.harness.alone import Alone
 from comfyui_uiapi.tests.harness.browser.tab import until
-from comfyui_uiapi.tests.harness.model_host import Answer, Host, model_bytes, onnx_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Answer, Host, model_bytes, onnx_bytes
 from comfyui_uiapi.tests.harness.program import PATIENCE, Program
 from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs
 

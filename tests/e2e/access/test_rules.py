@@ -14,7 +14,7 @@ import pytest_asyncio
 from comfyui_uiapi.tests.bridge.conftest import FakeTab
 from comfyui_uiapi.tests.harness.alone import Alone
 from comfyui_uiapi.tests.harness.comfy import ComfyProcess
-from comfyui_uiapi.tests.harness.model_host import model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import model_bytes
 from comfyui_uiapi.tests.harness.program import PATIENCE, Program
 from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab
-from comfyui_uiapi.tests.harness.model_host import model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import model_bytes
 
 from ....harness.browser.graphs import node, ui
 from ..conftest import Ask

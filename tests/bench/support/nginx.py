@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from ..harness import children
-from ..harness.comfy import free_port, is_taken
-from ..tools.steps import Stop
+from ...harness import children
+from ...harness.comfy import free_port, is_taken
+from ...tools.steps import Stop
 
 CONFIG = """
 daemon off;

@@ -13,7 +13,7 @@ from comfyui_uiapi.downloads.workflow.analysis import Analysis
 from comfyui_uiapi.downloads.workflow.node_inputs import NodeInputs
 from comfyui_uiapi.downloads.workflow.required_models import Needs, node_types
 from comfyui_uiapi.tests.downloads.conftest import FolderPaths
-from comfyui_uiapi.tests.harness.model_host import model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import model_bytes
 
 
 def classes_of(folders: FolderPaths) -> dict[str, type]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from comfyui_uiapi.tests.harness.model_host import Host, sha256
+from comfyui_uiapi.tests.harness.models.model_host import Host, sha256
 
 COMMIT = "a" * 40
 

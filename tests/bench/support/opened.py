@@ -9,8 +9,8 @@ from pathlib import Path
 
 from playwright.async_api import Playwright
 
-from ..harness.browser.tab import Chromium, Tab
-from ..harness.comfy import ComfyProcess
+from ...harness.browser.tab import Chromium, Tab
+from ...harness.comfy import ComfyProcess
 
 
 @asynccontextmanager
