@@ -110,9 +110,7 @@ async def test_a_tab_can_be_addressed_wherever_the_option_stands(tab: Any, house
 async def test_any_command_can_be_called_by_its_name(tab: Any, uiapi: Uiapi) -> None:
     assert json.loads((await uiapi("call", "get_fields", '{"fields": ["a"]}')).out) == {"a": 64}
     assert json.loads((await uiapi("call", "get_fields", "-", stdin='{"fields": ["a"]}')).out) == {"a": 64}
-    assert (
-        "Read fields" in (await uiapi("commands")).out and "field paths" in (await uiapi("commands", "get_fields")).out
-    )
+    assert "Read fields" in (await uiapi("commands")).out and "Paths" in (await uiapi("commands", "get_fields")).out
 
 
 async def test_a_batch_is_read_from_a_file_or_from_standard_input(tab: Any, uiapi: Uiapi, tmp_path: Path) -> None:
