@@ -1,4 +1,4 @@
-"""A models room with a small ComfyUI around it: folders on disk, node classes, a person, a scripted host."""
+"""A download service with a small ComfyUI around it: folders on disk, node classes, a person, a scripted host."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class FolderPaths:
 
 
 class Person:
-    """Who is asked for addresses: gives `urls`, or declines."""
+    """The person who is asked for URLs: gives `urls`, or declines."""
 
     def __init__(self) -> None:
         self.urls: dict[str, str] | UiapiError = UiapiError("no_webui", "No tab is open; open ComfyUI in a browser.")
@@ -178,7 +178,7 @@ def fresh_register() -> Iterator[None]:
 
 @pytest.fixture
 async def host() -> AsyncIterator[Host]:
-    """A host that the settings name."""
+    """A host that the settings allow."""
     host = await Host().start()
     yield host
     await host.close()
@@ -186,7 +186,7 @@ async def host() -> AsyncIterator[Host]:
 
 @pytest.fixture
 async def other_host() -> AsyncIterator[Host]:
-    """A host that nobody named."""
+    """A host that is not allowed."""
     host = await Host().start()
     yield host
     await host.close()

@@ -1,4 +1,4 @@
-"""What a model is, to and from a dict, and where its CivitAI token is found."""
+"""Model definitions: conversion to and from dicts, and where the CivitAI token is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the person is shown before a program's downloads, and that nothing else is fetched once they agree."""
+"""The preview a person sees before a program's downloads, and that nothing else is downloaded once they agree."""
 
 from __future__ import annotations
 

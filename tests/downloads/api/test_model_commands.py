@@ -1,4 +1,4 @@
-"""The commands about models as a program meets them, over HTTP, with a scripted tab."""
+"""The commands about models over HTTP, with a scripted tab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each parameter about models has one name, and the older spellings that existing programs send mean the same."""
+"""Each parameter about models has one name, and the older spellings of existing programs still work."""
 
 from __future__ import annotations
 

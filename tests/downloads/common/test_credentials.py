@@ -1,4 +1,4 @@
-"""Tokens of a download: given to the host they belong to, and told, logged and kept nowhere."""
+"""Tokens for downloads: sent only to their host, and never returned, logged or saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The register of downloads: what is kept and for how long, under the names of the front door."""
+"""The registry of downloads: what it keeps and for how long, under its public names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A download of a workflow's models: where each is had from, what its status tells, and what a restart finds."""
+"""Downloads of a workflow's models: their sources, their status, and what a restart finds."""
 
 from __future__ import annotations
 

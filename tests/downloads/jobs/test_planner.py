@@ -1,4 +1,4 @@
-"""What a download would do, told before a byte is fetched."""
+"""Plans: what a download would do, without downloading."""
 
 from __future__ import annotations
 

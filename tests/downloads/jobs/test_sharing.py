@@ -1,4 +1,4 @@
-"""Cancelled, paused, wanted twice, there already: what becomes of a file and of its partial."""
+"""Files that are cancelled, paused, requested twice or present already, and their partial files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stopped at an awkward moment: while it is copied, renamed, put away or queued, and beside another that goes on."""
+"""Downloads stopped at awkward moments: while copied, renamed, closed or queued, and next to others that continue."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_a_copy_that_is_cancelled_is_stopped_and_nothing_lands(
     await eventually(gate.reached.is_set)
     stopping = asyncio.create_task(room.downloads.stop(run.id, None, "cancelled"))
     await eventually(lambda: run.entry["progress"]["x.safetensors"]["status"] == "cancelled")
-    # The target is still held, so that nobody else begins to write there.
+    # The target is still locked, so that no other fetch starts to write there.
     assert [file for file in partials(room) if file.endswith("uiapi-lock")]
     gate.go.set()
     await stopping

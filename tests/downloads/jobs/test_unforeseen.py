@@ -1,4 +1,4 @@
-"""What nobody foresaw: it is one model's failure, is told as such, and neither spins, hangs nor spoils the others."""
+"""Unexpected errors: each is reported as the failure of one model, and affects no other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIZE = 200_000
 
 
 def break_for(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, bad: str) -> list[str]:
-    """Have a coroutine method fail unforeseen where its arguments tell of `bad`; the calls that did."""
+    """Make a coroutine method fail if its arguments contain `bad`; returns those calls."""
     really, failed = getattr(owner, method), []
 
     async def broken(self: Any, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The search of a Hugging Face repository for a model's name: whom it asks, who sees the token, and how it ends."""
+"""The search of a Hugging Face repository for a model's name: its requests, its use of the token, and its limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def unlisted() -> AsyncIterator[Host]:
-    """A host that nobody named."""
+    """A host that is not allowed."""
     host = await Host().start()
     yield host
     await host.close()

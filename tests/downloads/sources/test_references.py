@@ -1,4 +1,4 @@
-"""Every way people write where a model is, told apart."""
+"""Parsing of all kinds of references to models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What model hosts say, and what becomes of it: Hugging Face and CivitAI."""
+"""Lookups at Hugging Face and CivitAI: metadata, and the errors of each refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders that are exchanged for others between a check and a write."""
+"""Folders that are replaced by others between a check and a write."""
 
 from __future__ import annotations
 

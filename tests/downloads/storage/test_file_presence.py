@@ -1,4 +1,4 @@
-"""A file that is there counts only if it can be used, whoever meets it, and is replaced only with the person's word."""
+"""A model file counts as present only if it is usable, and is replaced only with overwrite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work on the disk in threads, when whoever asked for it is cancelled."""
+"""Disk work in threads whose caller is cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats: what is no model of its kind is recognised by its first bytes and its fields, within bounds."""
+"""Formats: files of another kind are recognized by their first bytes and fields, within limits."""
 
 from __future__ import annotations
 

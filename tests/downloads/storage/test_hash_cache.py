@@ -1,4 +1,4 @@
-"""Hashing of what is on the disk: whose threads it takes, how often it is done, and when it ends."""
+"""Hashing of files on the disk: its threads, how often it is done, and when it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIGEST = "0" * 64
 
 
 class SlowDisk:
-    """Stands for hashing: begins, and ends when it is told to or when nobody wants it any more."""
+    """Replaces hashing: it starts, and ends when released or when all its callers are cancelled."""
 
     def __init__(self) -> None:
         self.begun: list[Path] = []

@@ -1,4 +1,4 @@
-"""A process that is killed in the middle of a transfer: what it had noted, and how much is fetched a second time."""
+"""A process killed during a transfer: what its journal lists, and how much is downloaded again."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_a_killed_download_fetches_again_only_what_came_since_the_last_not
     host: Host, tmp_path: Path, eventually: Eventually
 ) -> None:
     data = model_bytes(SIZE)
-    # Slow beside the journal, and never near the bytes after which it is written whatever the time.
+    # Slow compared with the journal, and far below the bytes after which it is written early.
     answer = host.offer("/x", data, rate=1_500_000)
     target = tmp_path / "x.safetensors"
 

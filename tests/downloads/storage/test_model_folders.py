@@ -1,4 +1,4 @@
-"""Names and folders that lead elsewhere are refused before anything is made; the others go where ComfyUI looks."""
+"""Names and folders that lead elsewhere are refused before anything is created; others go where ComfyUI looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The URL map on disk: whole at every moment, never silently empty."""
+"""The URL map on disk: always complete, and never silently empty."""
 
 from __future__ import annotations
 

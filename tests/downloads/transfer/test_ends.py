@@ -1,4 +1,4 @@
-"""Whether what came is all of it and the file that was wanted: bodies without a length, odd parts, old partials."""
+"""Whether a file is complete and the wanted one: bodies without a length, odd parts, old partial files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which hosts and addresses a download may reach."""
+"""Which hosts and IP addresses a download may reach."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_public_addresses_are_public(address: str) -> None:
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> PinnedResolver:
-    """A resolver for which every name has these addresses."""
+    """A resolver that returns these addresses for every name."""
 
     def getaddrinfo(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]

@@ -1,4 +1,4 @@
-"""What a host sends that means harm, or makes no sense: said in a sentence, kept out of everything else, and over."""
+"""Malicious or nonsensical responses of hosts: each ends as a clear error, and affects nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a download may be led, and who gets to see a token."""
+"""Where redirects may lead, and which hosts receive a token."""
 
 from __future__ import annotations
 

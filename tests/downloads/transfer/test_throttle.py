@@ -1,4 +1,4 @@
-"""Limits: bandwidth, connections, files at a time, pauses between tries, and the settings they come from."""
+"""Limits: bandwidth, connections, files at a time, pauses between retries, and the settings for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may go wrong while a file is fetched, and how it must end."""
+"""Faults during a transfer, and how each must end."""
 
 from __future__ import annotations
 
@@ -283,5 +283,5 @@ async def test_an_expired_signed_address_is_asked_for_anew(room: Room, host: Hos
     signed.on_request = expire
     entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     assert entry["status"] == "success", entry
-    # Each of the four connections may begin a part before the first has brought the new address.
+    # Each of the four connections may start a part before the first has received the new URL.
     assert 2 <= len(host.asked("/x.safetensors")) <= 5

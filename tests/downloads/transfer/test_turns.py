@@ -1,4 +1,4 @@
-"""Turns: a few fetches at a time, none of which keeps others from theirs while it only waits for its host."""
+"""Turns: a few fetches run at a time, and one that only waits for its host does not block others."""
 
 from __future__ import annotations
 

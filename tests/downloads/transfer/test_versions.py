@@ -1,4 +1,4 @@
-"""Versions of a file: parts of two of them are never put together, whatever a host says of them or leaves out."""
+"""Versions of a file: parts of two versions are never combined, whatever a host reports."""
 
 from __future__ import annotations
 
@@ -132,11 +132,11 @@ async def test_a_journal_that_makes_sense_is_gone_on_with(room: Room, host: Host
     assert host.sent["/x"] == 2_000_000
 
 
-# -- addresses that expire ----------------------------------------------------------------------------------------
+# -- URLs that expire ---------------------------------------------------------------------------------------------
 
 
 class Signed:
-    """A file behind an address that is signed anew with each question, and holds for some requests."""
+    """A file behind a signed URL that changes with each redirect and is valid for some requests."""
 
     def __init__(self, host: Host, holds: int) -> None:
         self._host = host

@@ -1,4 +1,4 @@
-"""Against a real ComfyUI: its node classes on the official templates, and a kill in the middle of a download."""
+"""On a real ComfyUI: its node classes with the official templates, and a kill during a download."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Nodes = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def host_port() -> int:
-    """Where a model host will listen that ComfyUI is told of at its start."""
+    """The port of the model host, which ComfyUI is started to allow."""
     return free_port()
 
 
@@ -58,7 +58,7 @@ def all_nodes(workflow: dict[str, Any]) -> Nodes:
 
 
 def records(workflow: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
-    """The addresses by (name, folder) of a workflow's properties.models."""
+    """The URLs by (name, directory) of a workflow's properties.models."""
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for node in all_nodes(workflow):
         for model in (node.get("properties") or {}).get("models") or []:

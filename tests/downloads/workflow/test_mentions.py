@@ -1,4 +1,4 @@
-"""Models that a workflow names otherwise than in a loader's widget: lists of a class's own, rows, and texts."""
+"""Models that a workflow names outside of loader widgets: in a class's own lists, in rows, and in texts."""
 
 from __future__ import annotations
 

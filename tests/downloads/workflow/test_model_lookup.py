@@ -1,4 +1,4 @@
-"""Whether a model counts as there: only under the name that ComfyUI lists it by."""
+"""A model counts as present only under the name that ComfyUI lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node class tells of its inputs when it is asked while it lists folders."""
+"""The inputs of node classes, and the folders they list."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ class Lying(dict[str, Any]):
 
 
 class Endless(dict[str, Any]):
-    """Never ends to tell what it has."""
+    """Yields keys without end."""
 
     def items(self) -> Any:
         return ((f"name_{number}", ("STRING",)) for number in itertools.count())
 
 
 class Throwing:
-    """Throws whatever is asked of it."""
+    """Raises on every access."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError(name)

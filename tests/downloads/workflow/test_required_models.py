@@ -1,4 +1,4 @@
-"""Which models a workflow needs, from either format, and which mentions are no needs."""
+"""The models that a workflow needs, in either format, and mentions that are not needs."""
 
 from __future__ import annotations
 
