@@ -23,10 +23,13 @@ NewChromium = Callable[[], Awaitable[Chromium]]
 TOLD_WITHIN = 1.0
 # A page that runs only the real transport, so that it loads fast.
 LIGHT_PAGE = f"""async () => {{
-    const {{createTransport}} = await import('/extensions/{PACKAGE_NAME}/connection/transport.js')
     const nothing = () => null
+    const of = name => import(`/extensions/{PACKAGE_NAME}/connection/${{name}}.js`)
+    const [{{createTransport}}, {{createPageKey}}] = await Promise.all([of('transport'), of('page_key')])
+    const pageKey = createPageKey({{url: () => '/uiapi/page_key', token: nothing}})
+    await pageKey.renew()
     const means = {{
-        url: () => `ws://${{location.host}}/uiapi/ws`, info: () => ({{browser: 'light'}}), capabilities: [],
+        pageKey, url: () => `ws://${{location.host}}/uiapi/ws`, info: () => ({{browser: 'light'}}), capabilities: [],
         page: window, random: Math.random,
     }}
     createTransport(new Proxy(means, {{get: (own, name) => own[name] ?? nothing}})).start()

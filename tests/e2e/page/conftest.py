@@ -55,9 +55,16 @@ def refused(ask: Ask) -> Ask:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def played_page(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[Played]:
-    """The page that `played` reuses between tests."""
+    """The page that `played` reuses between tests.
+
+    It has a User-Agent of its own: the server takes any websocket of the same browser for one of a page that has only
+    ComfyUI's websocket, and this page stays open while other tests open pages like that.
+    """
     server = FakeServer()
     page = await browser.open(comfy, connected=False)
+    devtools = await page.page.context.new_cdp_session(page.page)
+    agent = await page.page.evaluate("navigator.userAgent")
+    await devtools.send("Network.setUserAgentOverride", {"userAgent": f"{agent} Played"})
     await server.take_over(page)
     yield server, page
     await page.close()
