@@ -154,7 +154,7 @@ async def _serve_webui(bridge: Bridge, connection: Connection, hello: Hello, man
     try:
         bridge.webuis.connect(manager, transport)
         bridge.watch(manager)
-        bridge.panel.tell(manager)
+        bridge.panel.send_state(manager)
         await Conversation(bridge, connection, f"tab {manager.client_id}", manager).run()
     finally:
         manager.disconnect(transport)
@@ -255,7 +255,7 @@ class Conversation:
         kind = frame.get("type")
         if kind == "response" and self._manager is not None:
             error = frame if frame.get("status") == "error" else None
-            self._manager.respond(str(frame.get("id")), frame.get("response"), error, _told(frame))
+            self._manager.respond(str(frame.get("id")), frame.get("response"), error, _extras(frame))
         elif kind == "request":
             self._take_request(frame)
         elif kind == "cancel":
@@ -272,7 +272,7 @@ class Conversation:
             manager.info.update(page_info(data))
             self._bridge.panel.changed()
         elif event == "submitting" and isinstance(data.get("part"), dict):
-            manager.submitting(str(data.get("request")), part=data["part"], told=_told(data))
+            manager.submitting(str(data.get("request")), part=data["part"], extras=_extras(data))
         elif event == "changes":
             self._bridge.activity.take_changes(data, manager.client_id)
         elif event == "snapshot":
@@ -339,6 +339,6 @@ class Conversation:
         return emit
 
 
-def _told(frame: dict[str, Any]) -> dict[str, Any]:
+def _extras(frame: dict[str, Any]) -> dict[str, Any]:
     """Return the keys that a tab sends along with an answer."""
     return {key: frame[key] for key in ("revision", "workflow_tab") if isinstance(frame.get(key), str)}

@@ -113,8 +113,8 @@ class Call:
         self.prepare(webui, pending)
         answer = await webui.ask(pending)
         self.answered_by = pending.owner
-        self.revision = pending.told.get("revision", self.revision)
-        self.workflow_tab = pending.told.get("workflow_tab", self.workflow_tab)
+        self.revision = pending.extras.get("revision", self.revision)
+        self.workflow_tab = pending.extras.get("workflow_tab", self.workflow_tab)
         return COMMANDS[name].check_answer(answer)
 
     def facts(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Panel:
         """Return the state that every panel shows: rules, pause, connected tabs, the main tab and programs' runs."""
         bridge = self._bridge
         return {
-            **bridge.approvals.told(),
+            **bridge.approvals.state(),
             "main_webui_id": bridge.webuis.main_id,
             "webuis": [bridge.webuis.describe(manager) for manager in bridge.webuis.connected()],
             "runs": bridge.activity.running(),
@@ -66,7 +66,7 @@ class Panel:
         if self._soon is None and not self._bridge.closing:
             self._soon = asyncio.get_running_loop().call_soon(self._tell_all)
 
-    def tell(self, manager: WebuiManager) -> None:
+    def send_state(self, manager: WebuiManager) -> None:
         """Send the state to one tab."""
         self._send([manager], "panel_state", self.state())
 

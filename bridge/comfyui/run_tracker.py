@@ -56,7 +56,7 @@ class Run:
     backlog: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     preview: Preview | None = None
 
-    def tell(self, event: str, data: dict[str, Any]) -> None:
+    def report(self, event: str, data: dict[str, Any]) -> None:
         """Send an event, or keep it until the prompt is claimed."""
         if self.emit is not None:
             self.emit(event, data)
@@ -168,7 +168,7 @@ class Runs:
         run.emit = emit
         backlog, run.backlog = run.backlog, []
         for event, data in backlog:
-            run.tell(event, data)
+            run.report(event, data)
         if run.preview is not None and emit is not None:
             self._previews.show(run.prompt_id, run.preview, [emit])
         run.preview = None
@@ -201,7 +201,7 @@ class Runs:
                     run.started = when
                 elif event.startswith("execution_") and event != "execution_cached":
                     run.ended = when
-                run.tell(EVENTS[event], data)
+                run.report(EVENTS[event], data)
             self._subscriptions.publish(EVENTS[event], data)
 
     def _run_of(self, prompt_id: str) -> Run | None:

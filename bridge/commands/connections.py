@@ -217,12 +217,12 @@ async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
         )
     approvals, program = call.bridge.approvals, call.caller.program
 
-    def tell(event: str, data: dict[str, Any]) -> None:
+    def send(event: str, data: dict[str, Any]) -> None:
         # The person may have changed the rule since the subscription began.
         if approvals.reads(program):
             emit(event, data)
 
-    subscriber = call.bridge.subscriptions.add(tell, request.events, request.paths)
+    subscriber = call.bridge.subscriptions.add(send, request.events, request.paths)
     call.caller.subscriptions[call.caller.request_id] = subscriber
     return {"subscription": call.caller.request_id}
 

@@ -211,8 +211,8 @@ async def _queue_some(queue: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[d
     try:
         return await queue(), None
     except UiapiError as error:
-        told = error.details.get("prompt_ids")
-        prompt_ids = [item for item in told if isinstance(item, str)] if isinstance(told, list) else []
+        named = error.details.get("prompt_ids")
+        prompt_ids = [item for item in named if isinstance(item, str)] if isinstance(named, list) else []
         # After a timeout the page goes on queueing, so the ids are not complete.
         if not prompt_ids or error.code == "timeout":
             raise

@@ -109,13 +109,13 @@ async def validate(call: Call, request: Validate) -> dict[str, Any]:
     comfy = call.bridge.comfy
     runs, idle = without_idle(prompt, comfy.node_classes)
     types = {node["class_type"] for node in runs.values() if node.get("class_type") is not None}
-    told = {"missing_node_types": sorted(types - set(comfy.node_classes)), "warnings": left_out(prompt, idle)}
+    findings = {"missing_node_types": sorted(types - set(comfy.node_classes)), "warnings": left_out(prompt, idle)}
     unknown = unknown_needed(runs)
     if unknown is not None:
         error = {"type": "unknown_node_type", "message": unknown.message, "details": "", "extra_info": {}}
-        return {"valid": False, "error": error, "node_errors": {}, **told}
+        return {"valid": False, "error": error, "node_errors": {}, **findings}
     valid, error, node_errors = await comfy.validate(uuid4().hex, runs)
-    return {"valid": valid, "error": error, "node_errors": node_errors, **told}
+    return {"valid": valid, "error": error, "node_errors": node_errors, **findings}
 
 
 @command("queue", response=QueueContents, risk=Risk.READ, method="GET")

@@ -58,7 +58,7 @@ class Program:
         """Commands per second over the last RATE_OVER seconds."""
         return sum(count for second, count in self.seconds if now - second <= RATE_OVER) / RATE_OVER
 
-    def told(self, now: float) -> dict[str, Any]:
+    def as_json(self, now: float) -> dict[str, Any]:
         """Return it for the panel; times in seconds of Unix time, rate in commands per second."""
         return {
             "name": self.name,
@@ -88,7 +88,7 @@ class Entry:
     changes_total: int = 0
     about: str = ""
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return it for the panel; times in seconds of Unix time."""
         return {
             "id": self.id,
@@ -253,11 +253,11 @@ class Activity:
     def news(self) -> dict[str, Any]:
         """Return the entries that have changed since the last call, and all programs."""
         fresh, self._fresh = self._fresh, {}
-        return {"entries": [entry.told() for entry in fresh.values()], "programs": self._programs()}
+        return {"entries": [entry.as_json() for entry in fresh.values()], "programs": self._programs()}
 
     def everything(self) -> dict[str, Any]:
         """Return the whole log and all programs."""
-        return {"entries": [entry.told() for entry in self.entries], "programs": self._programs()}
+        return {"entries": [entry.as_json() for entry in self.entries], "programs": self._programs()}
 
     def busy(self) -> bool:
         """Whether a rate will change without further commands."""
@@ -266,7 +266,7 @@ class Activity:
 
     def _programs(self) -> list[dict[str, Any]]:
         now = self._clock()
-        return [program.told(now) for program in self.programs.values()]
+        return [program.as_json(now) for program in self.programs.values()]
 
     def _add(self, name: str, kind: Kind, command: Command, now: float) -> Entry:
         self._last_id += 1

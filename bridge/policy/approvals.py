@@ -157,8 +157,8 @@ class Approvals:
             if self._unusable:
                 await set_aside(self._path(), "it could not be read, and the rules were set again")
                 self._unusable = False
-            told = self.told()
-            await write_json(self._path(), {"rules": told["rules"], "paused": told["paused"]})
+            state = self.state()
+            await write_json(self._path(), {"rules": state["rules"], "paused": state["paused"]})
         if self.problem is not None:
             self.problem = None
             self._changed()
@@ -170,7 +170,7 @@ class Approvals:
                 del self.answers[known]
         self._changed()
 
-    def told(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """Return the rules, the pause and the answers for the panel."""
         return {
             "paused": self.paused,
@@ -302,7 +302,7 @@ class Approvals:
             "kinds": [kind.value for kind in kinds],
             "command": entry.command,
             "doc": call.command.doc,
-            "about": entry.told()["about"],
+            "about": entry.as_json()["about"],
             **_writes(call.request),
             "files": None if preview is None else preview.files,
             "once": once,

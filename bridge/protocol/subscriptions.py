@@ -25,7 +25,7 @@ TAB_EVENTS = frozenset(
     }
 )
 
-Tell = Callable[[str, dict[str, Any]], None]
+Send = Callable[[str, dict[str, Any]], None]
 
 
 # Characters of a path in a subscription.
@@ -44,7 +44,7 @@ class Subscriber:
     names: frozenset[str]
     beginnings: tuple[str, ...]
     paths: frozenset[str]
-    tell: Tell
+    send: Send
     end: Callable[[], None]
 
     def wants(self, event: str) -> bool:
@@ -70,14 +70,14 @@ class Subscriptions:
     def __len__(self) -> int:
         return len(self._subscribers)
 
-    def add(self, tell: Tell, events: Sequence[str] = ("*",), paths: Sequence[str] = ()) -> Subscriber:
-        """Call `tell(event, data)` for the named events until `end()` of the returned subscriber is called.
+    def add(self, send: Send, events: Sequence[str] = ("*",), paths: Sequence[str] = ()) -> Subscriber:
+        """Call `send(event, data)` for the named events until `end()` of the returned subscriber is called.
 
         A name that ends in `*` is a prefix.
         """
         beginnings = tuple(name[:-1] for name in events if name.endswith("*"))
         lower = frozenset(path.lower() for path in paths)
-        subscriber = Subscriber(frozenset(events), beginnings, lower, tell, lambda: self._remove(subscriber))
+        subscriber = Subscriber(frozenset(events), beginnings, lower, send, lambda: self._remove(subscriber))
         self._subscribers[subscriber] = None
         self._count(subscriber, 1)
         return subscriber
@@ -109,7 +109,7 @@ class Subscriptions:
         for subscriber in [*self._for(event)]:
             if places is None or not subscriber.paths or not places.isdisjoint(subscriber.paths):
                 try:
-                    subscriber.tell(event, data)
+                    subscriber.send(event, data)
                 except Exception:  # The last line of defence: the other subscribers must still get the event.
                     log.exception("The event %s could not be sent to a subscriber.", event)
 

@@ -13,8 +13,8 @@ from ...common.errors import UiapiError
 # The commands a snapshot can answer.
 READABLE = frozenset({"get_workflow", "get_workflow_api", "get_fields", "query_fields"})
 # The keys of a node in a snapshot: those that are always returned, and all.
-ALWAYS_TOLD = frozenset({"id", "type", "title", "inputs", "outputs"})
-TOLD = ALWAYS_TOLD | {"widgets", "path", "mode", "subgraph"}
+ALWAYS_RETURNED = frozenset({"id", "type", "title", "inputs", "outputs"})
+RETURNED = ALWAYS_RETURNED | {"widgets", "path", "mode", "subgraph"}
 
 # A node and a widget of it.
 Place = tuple[dict[str, Any], dict[str, Any]]
@@ -72,7 +72,7 @@ def _pieces(
     Raises UiapiError `invalid` for parameters that need a tab.
     """
     beyond = [key for key, value in other.items() if value is not None]
-    beyond += [f"want: {name[:80]}" for name in want or () if name not in TOLD]
+    beyond += [f"want: {name[:80]}" for name in want or () if name not in RETURNED]
     if beyond:
         raise UiapiError(
             "invalid", f"No tab is connected, and the snapshot has no data for {beyond[0]}; leave that out."
@@ -87,9 +87,9 @@ def _pieces(
     ]
     start = offset or 0
     end = len(fitting) if limit is None else start + limit
-    keys = None if want is None else {*ALWAYS_TOLD, *want}
-    told = [node if keys is None else {key: node[key] for key in node if key in keys} for node in fitting[start:end]]
-    answer = {"nodes": told, "total": len(fitting)}
+    keys = None if want is None else {*ALWAYS_RETURNED, *want}
+    entries = [node if keys is None else {key: node[key] for key in node if key in keys} for node in fitting[start:end]]
+    answer = {"nodes": entries, "total": len(fitting)}
     return {**answer, "next_offset": end} if end < len(fitting) else answer
 
 

@@ -21,14 +21,14 @@ class Submission:
     Attributes:
         count: how many prompts it has to queue.
         part: the tab's part of the answer; None until it has begun to submit.
-        told: the revision and workflow tab that the tab reports with it.
+        extras: the revision and workflow tab that the tab reports with it.
         accepted: ComfyUI's answers, in the order of the prompts.
         abandoned: the tab has disconnected and will add nothing.
     """
 
     count: int
     part: dict[str, Any] | None = None
-    told: dict[str, Any] = field(default_factory=dict)
+    extras: dict[str, Any] = field(default_factory=dict)
     accepted: list[dict[str, Any]] = field(default_factory=list)
     abandoned: bool = False
 

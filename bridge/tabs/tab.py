@@ -65,7 +65,7 @@ class PendingRequest:
         owner: the tab, or the lobby, that holds it now.
         webui: the only tab it may be sent to while it waits in the lobby; None for any.
         conditions: keys sent along with the data (if_revision, workflow_tab, by).
-        told: keys that came along with the answer (revision, workflow_tab).
+        extras: keys that came along with the answer (revision, workflow_tab).
         submission: the state of its run; None unless it is an `execute`.
     """
 
@@ -76,7 +76,7 @@ class PendingRequest:
     owner: WebuiManager
     webui: int | None = None
     conditions: dict[str, Any] = field(default_factory=dict)
-    told: dict[str, Any] = field(default_factory=dict)
+    extras: dict[str, Any] = field(default_factory=dict)
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     sent: bool = False
     submission: Submission | None = None
@@ -201,7 +201,7 @@ class WebuiManager:
         request_id: str,
         answer: Any,
         error: dict[str, Any] | None = None,
-        told: dict[str, Any] | None = None,
+        extras: dict[str, Any] | None = None,
     ) -> bool:
         """Handle the tab's answer, or its error envelope. Returns False if the request is not pending."""
         pending = self._pending_requests.pop(request_id, None)
@@ -211,7 +211,7 @@ class WebuiManager:
             log.info("Tab %s answered request %.40r too late or twice; ignored.", self.client_id, request_id)
             self._late.offer(request_id, error or {"status": "ok", "response": answer})
             return False
-        pending.told = told or {}
+        pending.extras = extras or {}
         if error is not None:
             failure = _tab_error(pending.command, error)
             pending.fail(failure if pending.submission is None else pending.submission.explain(failure))
@@ -219,11 +219,11 @@ class WebuiManager:
             pending.answer(answer)
         return True
 
-    def submitting(self, request_id: str, part: dict[str, Any], told: dict[str, Any]) -> None:
+    def submitting(self, request_id: str, part: dict[str, Any], extras: dict[str, Any]) -> None:
         """Handle the tab's part of the answer of a run that it submits."""
         pending = self._pending_requests.get(request_id)
         if pending is not None and pending.submission is not None:
-            pending.submission.part, pending.submission.told = part, told
+            pending.submission.part, pending.submission.extras = part, extras
             self._join(pending)
 
     def accepted(self, pending: PendingRequest, queued: dict[str, Any]) -> None:
@@ -241,7 +241,7 @@ class WebuiManager:
         if submission is not None and submission.complete:
             self._pending_requests.pop(pending.request_id, None)
             self._submitted.append(pending.request_id)
-            pending.told = submission.told
+            pending.extras = submission.extras
             pending.answer(submission.answer())
 
     def _abandon(self, pending: PendingRequest, submission: Submission) -> None:
@@ -330,9 +330,9 @@ class WebuiManager:
             self._on_cleanup(self)
 
 
-def page_info(told: dict[str, Any]) -> dict[str, Any]:
+def page_info(info: dict[str, Any]) -> dict[str, Any]:
     """Return the keys that are kept of a page's description of itself."""
-    return {key: told[key][:MAX_INFO] for key in INFO if isinstance(told.get(key), str)}
+    return {key: info[key][:MAX_INFO] for key in INFO if isinstance(info.get(key), str)}
 
 
 def _expire(pending: PendingRequest) -> None:

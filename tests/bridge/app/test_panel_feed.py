@@ -157,7 +157,7 @@ async def test_requests_that_share_a_question_keep_their_own_timeouts(
     assert (status, body["code"], body["details"]) == (504, "timeout", {"delivered": False})
     await person.respond(question["id"], {"allowed": True})
     assert (await asyncio.wait_for(patient, 5))[0] == 200
-    assert house.bridge.approvals.told()["asked"] == 0
+    assert house.bridge.approvals.state()["asked"] == 0
 
 
 async def test_a_question_moves_to_the_next_main_tab(house: House, person: Person) -> None:
@@ -207,7 +207,7 @@ async def test_the_log_the_programs_and_their_texts_are_bounded() -> None:
     assert len(everything["entries"]) == MAX_ENTRIES and len(everything["programs"]) == MAX_PROGRAMS
     assert len(activity.news()["entries"]) == MAX_ENTRIES
     entry = activity.entries[-1]
-    assert len(entry.told()["about"]) < 4 * MAX_TEXT
+    assert len(entry.as_json()["about"]) < 4 * MAX_TEXT
     activity.sent("r", entry)
     many = [{"kind": "widget_changed", "path": "p", "before": "b" * 5000, "after": 1}] * 100
     activity.take_changes({"request": "r", "changes": many, "total": 100}, 1)

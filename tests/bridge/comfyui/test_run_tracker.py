@@ -344,7 +344,7 @@ async def test_only_a_run_is_answered_by_comfyuis_response(house: Any) -> None:
     asked = asyncio.create_task(house.post("get_fields", {"fields": ["a"]}))
     request = await tab.next()
     manager = house.bridge.webuis.find()
-    manager.submitting(request["id"], part={}, told={})
+    manager.submitting(request["id"], part={}, extras={})
     manager.accepted(manager._pending_requests[request["id"]], {"prompt_id": "forged"})
     assert house.bridge.webuis.submitting == {}
     await tab.respond(request["id"], {"a": 1})

@@ -64,12 +64,12 @@ async def test_damaged_rules_pause_programs_until_the_person_decides_and_the_fil
     assert approvals.paused and set(approvals.rules.values()) == {Rule.ONCE}
     [kept] = set_aside(tmp_path)
     assert kept.read_bytes() == content
-    assert kept.name in str(approvals.told()["problem"])
+    assert kept.name in str(approvals.state()["problem"])
     await approvals.decide(paused=False)
-    assert approvals.told()["problem"] is None
+    assert approvals.state()["problem"] is None
     again = fresh(tmp_path, house)
     await again.start()
-    assert not again.paused and again.told()["problem"] is None
+    assert not again.paused and again.state()["problem"] is None
 
 
 async def test_rules_of_a_newer_version_are_not_lost_to_the_next_decision(house: House, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_one_question_covers_all_that_a_request_makes_use_of(house: House,
     assert question["kinds"] == ["change", "run"] and question["once"] is False
     assert question["writes"] == [{"path": "Canvas.width", "value": "640"}]
     # Only answers with the rule `once` are remembered.
-    assert house.bridge.approvals.told()["answers"] == []
+    assert house.bridge.approvals.state()["answers"] == []
 
 
 async def test_a_rule_made_stricter_while_the_person_is_asked_holds(

@@ -165,7 +165,7 @@ async def test_a_tab_without_the_key_decides_nothing(house: House, person: Perso
     for command in (name for name, command in COMMANDS.items() if command.panel):
         body = {"paused": False, "rules": {"change": "allow"}, "main": tab, "client_id": tab, "webui": tab}
         assert (await house.post(command, body))[0] == 404, command
-    assert house.bridge.approvals.paused and house.bridge.approvals.told()["rules"]["change"] == "refuse"
+    assert house.bridge.approvals.paused and house.bridge.approvals.state()["rules"]["change"] == "refuse"
     assert house.bridge.webuis.main_id == person.client_id
 
 

@@ -113,7 +113,7 @@ async def test_a_question_waits_300_seconds_or_as_long_as_its_program_does_if_th
     rule(desk, Rule.ALWAYS)
     _, page = desk.tab("panel")
     asked = await desk.wants(timeout=timeout)
-    assert len(page.requests) == desk.approvals.told()["asked"] == 1
+    assert len(page.requests) == desk.approvals.state()["asked"] == 1
     await clock.passes(limit - 0.5)
     assert not asked.done()
     await clock.passes(1)
@@ -121,7 +121,7 @@ async def test_a_question_waits_300_seconds_or_as_long_as_its_program_does_if_th
         await asked
     assert (caught.value.code, caught.value.details) == ("timeout", {"delivered": False})
     await turns()
-    assert page.cancelled in ([], [page.requests[0].request_id]) and desk.approvals.told()["asked"] == 0
+    assert page.cancelled in ([], [page.requests[0].request_id]) and desk.approvals.state()["asked"] == 0
     assert limit <= DEFAULT_TIMEOUT == 300
 
 
@@ -156,7 +156,7 @@ async def test_a_question_without_requests_is_withdrawn_and_asked_again_later(de
     asked = await desk.wants()
     asked.cancel()
     await turns()
-    assert page.cancelled == [page.requests[0].request_id] and desk.approvals.told()["asked"] == 0
+    assert page.cancelled == [page.requests[0].request_id] and desk.approvals.state()["asked"] == 0
     await desk.wants()
     assert len(page.requests) == 2
 
@@ -166,7 +166,7 @@ async def test_64_questions_wait_at_a_time_and_no_more(desk: Desk) -> None:
     manager, page = desk.tab("panel")
     for _ in range(MAX_ASKED):
         await desk.wants()
-    assert len(page.requests) == MAX_ASKED == desk.approvals.told()["asked"] == 64
+    assert len(page.requests) == MAX_ASKED == desk.approvals.state()["asked"] == 64
     assert await code_of(await desk.wants()) == "too_many"
     manager.respond(page.requests[0].request_id, {"allowed": True})
     assert await code_of(desk.programs[0]) == "passes"
@@ -278,7 +278,7 @@ async def test_an_answer_given_once_holds_for_that_program_and_kind(desk: Desk, 
     expected = "passes" if allowed else "refused_by_person"
     assert await code_of(asked) == await code_of(await desk.wants()) == expected
     assert desk.changes > before
-    assert desk.approvals.told()["answers"] == [{"program": "Blender", "kind": "change", "allowed": allowed}]
+    assert desk.approvals.state()["answers"] == [{"program": "Blender", "kind": "change", "allowed": allowed}]
     assert not (await desk.wants("Krita")).done()
     both = await desk.wants(kinds=CHANGE | {Kind.RUN})
     # A refused kind needs no question; if one kind was allowed, only the other is asked about.
