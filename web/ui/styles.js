@@ -49,8 +49,7 @@ const RULES = `
 .uiapi-bar { height: 0.375rem; border-radius: 0.25rem; background: var(--comfy-input-bg); border: 1px solid var(--border-color); overflow: hidden; }
 .uiapi-bar > div { height: 100%; background: var(--input-text); transform-origin: left; }
 .uiapi-table { border-collapse: collapse; width: 100%; }
-.uiapi-files td:nth-child(2), .uiapi-models td:nth-child(2) { min-width: 7rem; }
-.uiapi-models td:nth-child(3) { min-width: 9rem; }
+.uiapi-files td:nth-child(2) { min-width: 7rem; }
 .uiapi-files td:nth-child(4) { white-space: nowrap; }
 .uiapi-table th { text-align: left; font-weight: 600; }
 .uiapi-table th, .uiapi-table td { padding: 0.25rem 0.5rem 0.25rem 0; vertical-align: top; overflow-wrap: anywhere; border-bottom: 1px solid var(--border-color); }
@@ -72,9 +71,9 @@ const RULES = `
   padding: 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--border-color); background: var(--comfy-menu-bg); color: var(--input-text); font-size: 0.8125rem; max-width: 24rem; }
 .uiapi-models { table-layout: fixed; }
 .uiapi-models th { font-weight: 600; }
-.uiapi-models th:nth-child(1) { width: 27%; }
-.uiapi-models th:nth-child(2) { width: 15%; }
-.uiapi-models th:nth-child(3) { width: 18%; }
+.uiapi-models th:nth-child(1) { width: 25%; }
+.uiapi-models th:nth-child(2) { width: 17%; }
+.uiapi-models th:nth-child(3) { width: 22.5%; }
 .uiapi-models th:nth-child(5) { width: 3rem; }
 .uiapi-dialog form { display: contents; }
 .uiapi-dialog .uiapi-actions { align-items: center; }
