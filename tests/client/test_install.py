@@ -104,7 +104,17 @@ def test_the_registrys_archive_contains_the_code_and_no_tests() -> None:
     left_out = [line for line in lines if line and not line.startswith("#")]
     assert not [name for name in left_out if not (ROOT / name).exists()]
     assert {"tests/", "dev.py", ".ci/", ".github/"} <= set(left_out)
-    runs = ("__init__.py", "server.py", "bridge", "downloads", "web", "client", "pyproject.toml", "requirements.txt")
+    runs = (
+        "__init__.py",
+        "server.py",
+        "common",
+        "bridge",
+        "downloads",
+        "web",
+        "client",
+        "pyproject.toml",
+        "requirements.txt",
+    )
     assert not [name for name in left_out if name.startswith(runs)]
 
 

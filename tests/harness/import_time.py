@@ -28,7 +28,7 @@ print(f"uiapi was imported in {{time.thread_time() - started:.4f}} s", flush=Tru
 # packages are compiled, as they are from ComfyUI's second start on.
 MEASURE = "import time; started = time.process_time(); import aiohttp.web; print(time.process_time() - started)"
 SHARE = 0.4
-CODE = ("__init__.py", "server.py", "model_defs.py", "bridge", "downloads")
+CODE = ("__init__.py", "server.py", "model_defs.py", "common", "bridge", "downloads")
 
 
 def fresh_aiohttp() -> float:
@@ -43,8 +43,10 @@ def own_import(base: Path, *, compiled: bool = True) -> float:
         compile_all = [str(build.PYTHON), "-m", "compileall", "-q", *CODE]
         subprocess.run(compile_all, cwd=build.ROOT, check=True)  # noqa: S603 - our own files
     else:
-        for folder in (build.ROOT, build.ROOT / "bridge", build.ROOT / "downloads"):
-            shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+        shutil.rmtree(build.ROOT / "__pycache__", ignore_errors=True)
+        for room in ("common", "bridge", "downloads"):
+            for compiled_files in [*(build.ROOT / room).rglob("__pycache__")]:
+                shutil.rmtree(compiled_files, ignore_errors=True)
     comfy = ComfyProcess(base, package=None)
     node = TIMED_NODE.format(entry=str(build.ROOT / "__init__.py"), root=str(build.ROOT))
     (base / "custom_nodes" / "timed.py").write_text(node)
