@@ -31,10 +31,12 @@ TRACES = """() => {
     return JSON.stringify([
         app.rootGraph.serialize(), activeWorkflow.isModified, activeWorkflow.changeTracker.undoQueue.length,
         app.extensionManager.lastNodeErrors ?? app.lastNodeErrors, app.queueItems.length, app.processingQueue,
-        document.querySelectorAll('.p-toast-message').length,
+        document.querySelectorAll('.p-toast-message:not([data-earlier])').length,
     ])
 }"""
+# Toasts of earlier tests go away by themselves, so that only those that are new may be counted.
 EVENTS = """() => {
+    for (const toast of document.querySelectorAll('.p-toast-message')) toast.dataset.earlier = ''
     window.heard = []
     for (const event of ['promptQueueing', 'promptQueued']) app.api.addEventListener(event, () => heard.push(event))
 }"""
