@@ -39,13 +39,17 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("common", "bridge/comfyui", "downloads/common", "downloads/storage"),
         "downloads/sources",
     ),
+    "downloads/finding": (
+        *("common", "downloads/common", "downloads/storage", "downloads/transfer", "downloads/sources"),
+        "downloads/workflow",
+    ),
     "downloads/jobs": (
         *("common", "models' definitions", "downloads/common", "downloads/storage", "downloads/transfer"),
-        *("downloads/sources", "downloads/workflow"),
+        *("downloads/sources", "downloads/workflow", "downloads/finding"),
     ),
     "downloads/api": (
         *("common", "models' definitions", "bridge/protocol", "bridge/app", "downloads/common", "downloads/storage"),
-        *("downloads/transfer", "downloads/sources", "downloads/workflow", "downloads/jobs"),
+        *("downloads/transfer", "downloads/sources", "downloads/workflow", "downloads/finding", "downloads/jobs"),
     ),
     ".": (
         *("bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy", "bridge/app", "bridge/api"),
