@@ -8,7 +8,7 @@ from comfyui_uiapi.downloads.workflow.required_models import Need
 URL = "https://huggingface.co/maker/repo/resolve/main/one.safetensors"
 
 
-async def test_the_urls_of_the_workflow_itself_come_first_with_their_digest():
+async def test_the_urls_of_the_workflow_itself_come_first_with_their_digest() -> None:
     catalog = Catalog()
     await catalog.warm()
     need = Need("sub\\one.safetensors", "loras", [URL], "a" * 64)
