@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command line; exits with a sentence if one of its packages is missing."""
     try:
-        from .cli.app import run
+        from .cli.main import run
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 from comfyui_uiapi.client import AsyncClient, Client
-from comfyui_uiapi.client.cli import app as command_line
+from comfyui_uiapi.client.cli import main as command_line
 from comfyui_uiapi.client.protocol.encoding import png
 from comfyui_uiapi.tests.bridge.conftest import House, folders, guard, house
 from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted

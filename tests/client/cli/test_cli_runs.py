@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from comfyui_uiapi.client.cli import app
+from comfyui_uiapi.client.cli import app, main
 from comfyui_uiapi.tests.client.conftest import Ended
 from comfyui_uiapi.tests.harness.installed_client import environment
 from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
@@ -196,7 +196,7 @@ async def test_ctrl_c_while_it_starts_ends_with_130(uiapi: Uiapi, monkeypatch: p
     def interrupt(words: list[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "app", interrupt)
+    monkeypatch.setattr(main, "app", interrupt)
     assert (await uiapi("status")).code == 130
 
 
