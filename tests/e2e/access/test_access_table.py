@@ -278,7 +278,7 @@ async def test_a_real_page_from_another_port_gets_nowhere(
     open_to_all = OPEN[0] in SERVERS[where][0]
     asks_first: dict[str, Any] = dict.fromkeys(("json", "token"), 403) if open_to_all else {}
     expected = {"text": 403, "blind": 403, "form": 403, "socket": 403, **asks_first}
-    assert await tried.told(expected) == expected
+    assert await tried.reported(expected) == expected
     readable = "cross_origin" if open_to_all else "nothing"
     assert tried.seen == {
         **dict.fromkeys(("json", "token", "text"), readable),
@@ -294,7 +294,7 @@ async def test_a_real_page_under_a_rebound_name_gets_nowhere(comfy: tuple[str, C
     assert await page.evaluate("origin") == own
     tried = await Attempts().of(page, own, TOKEN)
     expected = dict.fromkeys((*WAYS, "form", "socket"), 403)
-    assert await tried.told(expected) == expected
+    assert await tried.reported(expected) == expected
     assert tried.seen == {**dict.fromkeys(WAYS, "foreign_host"), "socket": "nothing"}
 
 
@@ -321,7 +321,7 @@ async def test_comfyuis_own_page_is_let_in_as_the_table_says(
     # The page's own requests; 422 means that the request was admitted.
     usual = 403 if has_token else 422
     expected = {**dict.fromkeys((*WAYS, "form"), usual), "token": 422, "socket": 101}
-    assert await tried.told(expected) == expected
+    assert await tried.reported(expected) == expected
     assert tried.seen["token"] == "invalid"  # noqa: S105 - what became of it
     written = "invalid" if disk == "let in" else disk
     assert tried.seen["socket"] == {"type": "welcome", "drive": "invalid", "disk": written}

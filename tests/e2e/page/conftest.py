@@ -1,4 +1,4 @@
-"""Fixtures for the JS extension in a real page: commands of programs, and a server that is played by the test."""
+"""Fixtures for the JS extension in a real page: commands of programs, and a fake server in place of the real one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from playwright.async_api import expect
 
 from ...harness.browser.fake_server import FakeServer
 
-Ask = Callable[..., Awaitable[dict[str, Any]]]
+Send = Callable[..., Awaitable[dict[str, Any]]]
 Played = tuple[FakeServer, Tab]
 
 
 @pytest.fixture
-def ask(tab: Tab) -> Ask:
-    """`await ask(command, **data)`: the whole envelope of a command to the tab, over HTTP."""
+def attempt(tab: Tab) -> Send:
+    """`await attempt(command, **data)` sends a command over HTTP that may fail, and returns the whole envelope."""
 
     async def post(command: str, **data: Any) -> dict[str, Any]:
         answer: dict[str, Any] = await asyncio.to_thread(tab.comfy.post, f"/uiapi/{command}", data)
@@ -30,11 +30,11 @@ def ask(tab: Tab) -> Ask:
 
 
 @pytest.fixture
-def tell(ask: Ask) -> Ask:
-    """`await tell(command, **data)`: the response of a command that must succeed."""
+def send(attempt: Send) -> Send:
+    """`await send(command, **data)` sends a command that must succeed, and returns its response."""
 
     async def post(command: str, **data: Any) -> Any:
-        envelope = await ask(command, **data)
+        envelope = await attempt(command, **data)
         assert envelope["status"] == "ok", envelope
         return envelope.get("response", envelope)
 
@@ -42,11 +42,11 @@ def tell(ask: Ask) -> Ask:
 
 
 @pytest.fixture
-def refused(ask: Ask) -> Ask:
-    """`await refused(command, **data)`: the error envelope of a command that must fail."""
+def refused(attempt: Send) -> Send:
+    """`await refused(command, **data)` sends a command that must fail, and returns its error envelope."""
 
     async def post(command: str, **data: Any) -> dict[str, Any]:
-        envelope = await ask(command, **data)
+        envelope = await attempt(command, **data)
         assert envelope["status"] == "error", envelope
         return envelope
 

@@ -20,17 +20,17 @@ class FakeServer:
 
     Attributes:
         hellos: the hello of every socket so far, in order.
-        events: the data of every "info" event the tab sent.
+        infos: the data of every "info" event the tab sent.
         messages: how many messages the tab sent, of one frame or of several.
-        told: every other event the tab sent, as (name, data).
+        events: every other event the tab sent, as (name, data).
         welcome: what the next hello is answered with; None to leave it unanswered.
     """
 
     def __init__(self) -> None:
         self.hellos: list[dict[str, Any]] = []
-        self.events: list[dict[str, Any]] = []
+        self.infos: list[dict[str, Any]] = []
         self.messages = 0
-        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.events: list[tuple[str, dict[str, Any]]] = []
         self.welcome: dict[str, Any] | None = {"type": "welcome", "protocol": 1, "client_id": 7, "session": "s"}
         self.refusal: tuple[dict[str, Any], int] | None = None
         self._socket: WebSocketRoute | None = None
@@ -65,9 +65,9 @@ class FakeServer:
         elif frame["type"] == "response":
             self._answers.setdefault(frame["id"], asyncio.get_running_loop().create_future()).set_result(frame)
         elif frame["type"] == "event" and frame["event"] == "info":
-            self.events.append(frame["data"])
+            self.infos.append(frame["data"])
         elif frame["type"] == "event":
-            self.told.append((frame["event"], frame["data"]))
+            self.events.append((frame["event"], frame["data"]))
         self._changed.set()
 
     async def hello(self, count: int) -> dict[str, Any]:
@@ -90,10 +90,10 @@ class FakeServer:
         assert self._socket is not None
         self._socket.send(frame if isinstance(frame, str) else json.dumps(frame))
 
-    def request(self, command: str, beside: dict[str, Any] | None = None, **data: Any) -> str:
-        """Send a request and return its id; `beside` are its conditions on the graph."""
+    def request(self, command: str, conditions: dict[str, Any] | None = None, **data: Any) -> str:
+        """Send a request and return its id; `conditions` are its conditions on the graph."""
         frame = self._request(command, data)
-        self.send({**frame, **(beside or {})})
+        self.send({**frame, **(conditions or {})})
         return str(frame["id"])
 
     def request_together(self, requests: list[tuple[str, dict[str, Any]]]) -> list[str]:
@@ -112,9 +112,9 @@ class FakeServer:
         """Wait for the response to a request, and return it."""
         return await asyncio.wait_for(self._answers[ident], DEADLINE)
 
-    async def ask(self, command: str, beside: dict[str, Any] | None = None, **data: Any) -> dict[str, Any]:
+    async def call(self, command: str, conditions: dict[str, Any] | None = None, **data: Any) -> dict[str, Any]:
         """Send a command and return the response."""
-        return await self.answer(self.request(command, beside, **data))
+        return await self.answer(self.request(command, conditions, **data))
 
     def watch(self, *events: str) -> None:
         """Subscribe to these events."""

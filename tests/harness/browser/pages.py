@@ -20,20 +20,20 @@ TRY = """async ([url, token]) => {
     const seen = (way, options) => fetch(to(way), {method: 'POST', body, ...options})
         .then(async answer => answer.type === 'opaque' ? 'opaque' : (await answer.json()).code, () => 'nothing')
     const json = {'Content-Type': 'application/json'}
-    const socket = new Promise(tell => {
-        const ws = new WebSocket(url.replace('http', 'ws') + '/uiapi/ws?by=socket'), told = {}
+    const socket = new Promise(resolve => {
+        const ws = new WebSocket(url.replace('http', 'ws') + '/uiapi/ws?by=socket'), answers = {}
         const ask = (id, command) => ws.send(JSON.stringify({type: 'request', id, command, data: {nonsense: 1}}))
         ws.onopen = () => ws.send(JSON.stringify({type: 'hello', role: 'client', protocol: 1, token}))
-        ws.onerror = () => tell('nothing')
+        ws.onerror = () => resolve('nothing')
         ws.onmessage = ({data}) => {
             const frame = JSON.parse(data)
-            if (told.type === undefined) {
-                told.type = frame.type
-                if (frame.type !== 'welcome') return tell(told)
+            if (answers.type === undefined) {
+                answers.type = frame.type
+                if (frame.type !== 'welcome') return resolve(answers)
                 ask('drive', 'load_workflow')
                 ask('disk', 'add_model_url')
-            } else if (frame.type === 'response') told[frame.id] = frame.code
-            if ('drive' in told && 'disk' in told) tell(told)
+            } else if (frame.type === 'response') answers[frame.id] = frame.code
+            if ('drive' in answers && 'disk' in answers) resolve(answers)
         }
     })
     const frame = document.createElement('iframe')
@@ -44,7 +44,7 @@ TRY = """async ([url, token]) => {
     Object.assign(input, {name: '{"nonsense": 1, "client_id": "', value: '"}'})
     form.append(input)
     document.documentElement.append(frame, form)
-    const sent = new Promise(tell => (frame.onload = tell))
+    const sent = new Promise(resolve => (frame.onload = resolve))
     form.submit()
     await sent
     return {
@@ -87,7 +87,7 @@ class Attempts:
         """The status of each way, as the browser saw it; missing ways were never sent."""
         return {way: self._codes[ident] for ident, way in self._ways.items() if ident in self._codes}
 
-    async def told(self, ways: Iterable[str]) -> dict[str, int]:
+    async def reported(self, ways: Iterable[str]) -> dict[str, int]:
         """The statuses, once those of these ways are known; the browser may report them later than the page."""
 
         async def known() -> bool:

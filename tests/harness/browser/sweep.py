@@ -28,7 +28,7 @@ UNDO = """async () => {
 }"""
 
 # Sends one command with its data and returns the response of the envelope.
-Tell = Callable[..., Awaitable[Any]]
+Send = Callable[..., Awaitable[Any]]
 
 
 def templates(known: set[str]) -> list[Path]:
@@ -67,26 +67,26 @@ def sample(paths: list[Path], count: int) -> list[Path]:
     return [paths[index * len(paths) // count] for index in range(count)]
 
 
-async def sweep(tell: Tell, tab: Tab, workflow: Json) -> list[str]:
+async def sweep(send: Send, tab: Tab, workflow: Json) -> list[str]:
     """Load a workflow into a tab, read every widget, write one in each node, read it back and undo it.
 
     Returns:
         What was not as it should be, in words; empty if all was.
     """
     wrong: list[str] = []
-    await tell("load_workflow", workflow=workflow)
-    nodes = (await tell("query_fields"))["nodes"]
-    before = content((await tell("get_workflow"))["workflow"])
+    await send("load_workflow", workflow=workflow)
+    nodes = (await send("query_fields"))["nodes"]
+    before = content((await send("get_workflow"))["workflow"])
     fields = {field_path(node, widget): widget["value"] for node in nodes for widget in node["widgets"]}
-    read = await tell("get_fields", fields=list(fields))
+    read = await send("get_fields", fields=list(fields))
     for name, value in fields.items():
         if read[name] != value:
             wrong.append(f"{name} reads {read[name]!r}, but is listed with {value!r}")
 
     writes = list(_writes(nodes))
     if writes:
-        written = await tell("set_fields", fields=writes)
-        again = await tell("get_fields", fields=[name for name, _ in writes])
+        written = await send("set_fields", fields=writes)
+        again = await send("get_fields", fields=[name for name, _ in writes])
         for name, value in writes:
             held = written[name]["value"]
             # Responses only contain the beginning of a long text.
@@ -94,24 +94,24 @@ async def sweep(tell: Tell, tab: Tab, workflow: Json) -> list[str]:
                 wrong.append(f"{name} holds {held!r} instead of {value!r} without a word")
             if cut(again[name]) != held:
                 wrong.append(f"{name} reads {again[name]!r} after it was answered to hold {held!r}")
-        done = await tell("undo")
+        done = await send("undo")
         if done["done"] != 1:
             wrong.append(f"{done['done']} steps were undone instead of 1")
-    after = content((await tell("get_workflow"))["workflow"])
-    if after != before and after == await _undone_by_the_page(tell, tab, workflow):
+    after = content((await send("get_workflow"))["workflow"])
+    if after != before and after == await _undone_by_the_page(send, tab, workflow):
         return wrong
     return wrong + [f"after undo: {line}" for line in differences(before, after)]
 
 
-async def _undone_by_the_page(tell: Tell, tab: Tab, workflow: Json) -> Json:
+async def _undone_by_the_page(send: Send, tab: Tab, workflow: Json) -> Json:
     """The result of the page's own Undo in a workflow without writes.
 
     1.32 puts the promoted inputs of some subgraphs in another order whenever it loads what it saved itself, and makes
     room for a picture in a node that has none.
     """
-    await tell("load_workflow", workflow=workflow)
+    await send("load_workflow", workflow=workflow)
     await tab.page.evaluate(UNDO)
-    return content((await tell("get_workflow"))["workflow"])
+    return content((await send("get_workflow"))["workflow"])
 
 
 def field_path(node: Json, widget: Json) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ....harness.browser.graphs import empty_to_save, nested, node, ui
-from ..conftest import Ask
+from ..conftest import Send
 
 
 def several() -> dict[str, Any]:
@@ -55,28 +55,28 @@ FORMS: dict[str, Any] = {
 }
 
 
-async def test_every_form_of_a_path_reaches_its_field(tell: Ask) -> None:
-    await tell("load_workflow", workflow=several())
-    assert await tell("get_fields", fields=list(FORMS)) == FORMS
+async def test_every_form_of_a_path_reaches_its_field(send: Send) -> None:
+    await send("load_workflow", workflow=several())
+    assert await send("get_fields", fields=list(FORMS)) == FORMS
 
 
 @pytest.mark.parametrize("path", ["Twin.width", "EmptyImage.width", "width", "Twin", "Text"])
-async def test_an_ambiguous_path_names_candidates_that_work(tell: Ask, refused: Ask, path: str) -> None:
-    await tell("load_workflow", workflow=several())
+async def test_an_ambiguous_path_names_candidates_that_work(send: Send, refused: Send, path: str) -> None:
+    await send("load_workflow", workflow=several())
     error = await refused("get_fields", fields=[path])
     assert error["code"] == "ambiguous_path"
     assert error["details"]["path"] == path
     candidates = error["details"]["candidates"]
     assert len(candidates) > 1
     assert candidates[0] in error["error"]
-    values = await tell("get_fields", fields=candidates)
+    values = await send("get_fields", fields=candidates)
     assert len(values) == len(set(candidates))
 
 
-async def test_candidates_lead_to_different_fields(tell: Ask, refused: Ask) -> None:
-    await tell("load_workflow", workflow=several())
+async def test_candidates_lead_to_different_fields(send: Send, refused: Send) -> None:
+    await send("load_workflow", workflow=several())
     candidates = (await refused("get_fields", fields=["Twin.width"]))["details"]["candidates"]
-    assert sorted((await tell("get_fields", fields=candidates)).values()) == [21, 31]
+    assert sorted((await send("get_fields", fields=candidates)).values()) == [21, 31]
 
 
 @pytest.mark.parametrize(
@@ -95,42 +95,42 @@ async def test_candidates_lead_to_different_fields(tell: Ask, refused: Ask) -> N
     ],
 )
 async def test_an_unknown_path_names_the_nearest_that_work(
-    tell: Ask, refused: Ask, path: str, meant: str | None
+    send: Send, refused: Send, path: str, meant: str | None
 ) -> None:
-    await tell("load_workflow", workflow=several())
+    await send("load_workflow", workflow=several())
     error = await refused("get_fields", fields=[path])
     assert error["code"] == "unknown_path"
     nearest = error["details"]["nearest"]
     assert 0 < len(nearest) <= 5
     # Quoted, because another node is called Picture.width.
     assert meant is None or nearest[0].replace('"', "") == meant
-    assert len(await tell("get_fields", fields=nearest)) == len(nearest)
+    assert len(await send("get_fields", fields=nearest)) == len(nearest)
 
 
-async def test_one_bad_path_among_good_ones_fails_the_request(tell: Ask, refused: Ask) -> None:
-    await tell("load_workflow", workflow=several())
+async def test_one_bad_path_among_good_ones_fails_the_request(send: Send, refused: Send) -> None:
+    await send("load_workflow", workflow=several())
     assert (await refused("get_fields", fields=["Picture.width", "Picture.nothing"]))["code"] == "unknown_path"
 
 
-async def test_an_empty_workflow_has_no_fields_to_propose(refused: Ask) -> None:
+async def test_an_empty_workflow_has_no_fields_to_propose(refused: Send) -> None:
     error = await refused("get_fields", fields=["KSampler.seed"])
     assert (error["code"], error["details"]["nearest"]) == ("unknown_path", [])
 
 
-async def test_every_node_is_listed_with_a_path_that_addresses_it(tell: Ask) -> None:
-    await tell("load_workflow", workflow=several())
-    nodes = (await tell("query_fields"))["nodes"]
+async def test_every_node_is_listed_with_a_path_that_addresses_it(send: Send) -> None:
+    await send("load_workflow", workflow=several())
+    nodes = (await send("query_fields"))["nodes"]
     assert {item["id"] for item in nodes} == {str(number) for number in range(1, 10)}
     for item in nodes:
         paths = [f"{item['path']}.{widget['name']}" for widget in item["widgets"]]
-        assert await tell("get_fields", fields=paths) == dict(
+        assert await send("get_fields", fields=paths) == dict(
             zip(paths, (widget["value"] for widget in item["widgets"]), strict=True)
         )
 
 
-async def test_nodes_are_listed_with_names_of_slots_and_choices_of_combos(tell: Ask) -> None:
-    await tell("load_workflow", workflow=several())
-    scale = next(item for item in (await tell("query_fields"))["nodes"] if item["id"] == "5")
+async def test_nodes_are_listed_with_names_of_slots_and_choices_of_combos(send: Send) -> None:
+    await send("load_workflow", workflow=several())
+    scale = next(item for item in (await send("query_fields"))["nodes"] if item["id"] == "5")
     assert scale["type"] == "ImageScaleBy"
     assert scale["inputs"] == ["image", "upscale_method", "scale_by"]
     assert scale["outputs"] == ["IMAGE"]
@@ -139,11 +139,11 @@ async def test_nodes_are_listed_with_names_of_slots_and_choices_of_combos(tell: 
     assert factor["value"] == 2.5
 
 
-async def test_an_input_returns_its_link(tell: Ask) -> None:
+async def test_an_input_returns_its_link(send: Send) -> None:
     workflow = empty_to_save()
     workflow["1"]["_meta"] = {"title": "Canvas"}
-    await tell("load_workflow", workflow=workflow)
-    answer = await tell("get_fields", fields=["SaveImage.inputs[0]", "EmptyImage.outputs[0]"])
+    await send("load_workflow", workflow=workflow)
+    answer = await send("get_fields", fields=["SaveImage.inputs[0]", "EmptyImage.outputs[0]"])
     origin = answer["SaveImage.inputs[0]"]
     assert (origin["node"], origin["title"], origin["slot"], origin["name"]) == ("1", "Canvas", 0, "IMAGE")
     assert [target["node"] for target in answer["EmptyImage.outputs[0]"]] == ["2"]
@@ -164,14 +164,14 @@ NESTED = {
 }
 
 
-async def test_paths_lead_into_subgraphs_at_any_depth(tell: Ask) -> None:
-    await tell("load_workflow", workflow=nested())
-    assert await tell("get_fields", fields=list(NESTED)) == NESTED
+async def test_paths_lead_into_subgraphs_at_any_depth(send: Send) -> None:
+    await send("load_workflow", workflow=nested())
+    assert await send("get_fields", fields=list(NESTED)) == NESTED
 
 
-async def test_nodes_in_subgraphs_are_listed_by_the_id_they_run_under(tell: Ask) -> None:
-    await tell("load_workflow", workflow=nested())
-    listed = {item["id"]: item["path"] for item in (await tell("query_fields"))["nodes"]}
+async def test_nodes_in_subgraphs_are_listed_by_the_id_they_run_under(send: Send) -> None:
+    await send("load_workflow", workflow=nested())
+    listed = {item["id"]: item["path"] for item in (await send("query_fields"))["nodes"]}
     assert listed == {
         "3": "Save",
         "5": "Outer",
@@ -181,22 +181,22 @@ async def test_nodes_in_subgraphs_are_listed_by_the_id_they_run_under(tell: Ask)
     }
 
 
-async def test_a_path_without_its_subgraph_is_led_there(tell: Ask, refused: Ask) -> None:
-    await tell("load_workflow", workflow=nested())
+async def test_a_path_without_its_subgraph_is_led_there(send: Send, refused: Send) -> None:
+    await send("load_workflow", workflow=nested())
     error = await refused("get_fields", fields=["Inner Image.color"])
     assert error["details"]["nearest"][0] == "Outer/Deep/Inner Image.color"
 
 
-async def test_links_are_made_by_slot_by_name_and_by_widget(tell: Ask) -> None:
+async def test_links_are_made_by_slot_by_name_and_by_widget(send: Send) -> None:
     primitive = node(3, "PrimitiveInt", values=[48, "fixed"])
     workflow = ui([node(1, "EmptyImage", "Canvas"), node(2, "SaveImage"), primitive])
-    await tell("load_workflow", workflow=workflow)
-    made = await tell("set_connection", field=["EmptyImage.outputs[0]", "SaveImage.inputs[0]"])
+    await send("load_workflow", workflow=workflow)
+    made = await send("set_connection", field=["EmptyImage.outputs[0]", "SaveImage.inputs[0]"])
     assert made["type"] == "IMAGE"
     assert (made["from"]["path"], made["to"]["path"]) == ("Canvas.outputs[0]", "Save Image.inputs[0]")
-    assert (await tell("set_connection", field=["EmptyImage", "SaveImage.images"]))["to"]["name"] == "images"
-    await tell("set_connection", field=["PrimitiveInt", "EmptyImage.height"])
-    exported = (await tell("get_workflow_api"))["output"]
+    assert (await send("set_connection", field=["EmptyImage", "SaveImage.images"]))["to"]["name"] == "images"
+    await send("set_connection", field=["PrimitiveInt", "EmptyImage.height"])
+    exported = (await send("get_workflow_api"))["output"]
     assert exported["2"]["inputs"]["images"] == ["1", 0]
     assert exported["1"]["inputs"]["height"] == ["3", 0]
 
@@ -212,18 +212,18 @@ async def test_links_are_made_by_slot_by_name_and_by_widget(tell: Ask) -> None:
     ],
 )
 async def test_a_link_that_does_not_fit_is_refused_and_leaves_the_others(
-    tell: Ask, refused: Ask, ends: list[str], code: str
+    send: Send, refused: Send, ends: list[str], code: str
 ) -> None:
-    await tell(
+    await send(
         "load_workflow", workflow={**empty_to_save(), "3": {"class_type": "PrimitiveInt", "inputs": {"value": 1}}}
     )
-    before = (await tell("get_workflow_api"))["output"]
+    before = (await send("get_workflow_api"))["output"]
     assert (await refused("set_connection", field=ends))["code"] == code
-    assert (await tell("get_workflow_api"))["output"] == before
+    assert (await send("get_workflow_api"))["output"] == before
 
 
-async def test_links_are_made_inside_subgraphs_but_not_across_their_rim(tell: Ask, refused: Ask) -> None:
-    await tell("load_workflow", workflow=nested())
+async def test_links_are_made_inside_subgraphs_but_not_across_their_rim(send: Send, refused: Send) -> None:
+    await send("load_workflow", workflow=nested())
     assert (await refused("set_connection", field=["Outer/Scale", "Save.inputs[0]"]))["code"] == "invalid"
-    made = await tell("set_connection", field=["Outer/Deep.outputs[0]", "Outer/Scale.image"])
+    made = await send("set_connection", field=["Outer/Deep.outputs[0]", "Outer/Scale.image"])
     assert made["from"]["node"] == "5:4"

@@ -11,29 +11,29 @@ from comfyui_uiapi.tests.harness.browser.tab import Tab
 from comfyui_uiapi.tests.harness.models.model_host import model_bytes
 
 from ....harness.browser.graphs import node, ui
-from ..conftest import Ask
+from ..conftest import Send
 
 LOST = "lost.safetensors"
 # Types without a hash, inputs returned only once, dicts that contain every key, a list made by the class itself.
 ODD = ("LabShowAny", "LabThrowingInputs", "LabRebuilt", "LabRows", "LabDynamicCombo", "LabLoraTexts")
 
 
-async def test_no_node_class_however_odd_stops_what_is_asked_about_models(tell: Ask) -> None:
+async def test_no_node_class_however_odd_stops_what_is_asked_about_models(send: Send) -> None:
     nodes = [node(at, kind) for at, kind in enumerate(ODD, 2)]
-    await tell("load_workflow", workflow=ui([node(1, "CheckpointLoaderSimple", "Loader", [LOST]), *nodes]))
-    [need] = (await tell("analyze_workflow"))["models"]
+    await send("load_workflow", workflow=ui([node(1, "CheckpointLoaderSimple", "Loader", [LOST]), *nodes]))
+    [need] = (await send("analyze_workflow"))["models"]
     assert (need["name"], need["directory"], need["exists"]) == (LOST, "checkpoints", False)
-    plan: dict[str, Any] = await tell("plan_downloads")
+    plan: dict[str, Any] = await send("plan_downloads")
     assert [(model["name"], model["action"]) for model in plan["models"]] == [(LOST, "no_url")]
-    begun = await tell("download_models", only=[])
+    begun = await send("download_models", only=[])
     assert begun["download_id"]
-    assert (await tell("clear_nonexistant_models"))["cleared_fields"] == ["Loader.ckpt_name"]
+    assert (await send("clear_nonexistant_models"))["cleared_fields"] == ["Loader.ckpt_name"]
 
 
 # -- models that no list of ComfyUI contains -----------------------------------------------------------------------
 
 
-async def test_models_are_needs_in_whatever_way_a_node_names_them(tell: Ask) -> None:
+async def test_models_are_needs_in_whatever_way_a_node_names_them(send: Send) -> None:
     rows = [{"name": "row", "strength": 1.0, "active": True}, {"name": "off", "strength": 1.0, "active": False}]
     nodes = [
         node(1, "LabListedCheckpoint", "Own list", ["sub/own.safetensors"]),
@@ -42,7 +42,7 @@ async def test_models_are_needs_in_whatever_way_a_node_names_them(tell: Ask) -> 
         node(4, "Note", "A note", ["<lora:note:1> embedding:note"]),
         node(5, "LabText", "Muted", ["<lora:muted:1>"], mode=2),
     ]
-    models = (await tell("analyze_workflow", workflow=ui(nodes)))["models"]
+    models = (await send("analyze_workflow", workflow=ui(nodes)))["models"]
     assert {(need["name"], need["directory"], need["named_in"], need["reason"]) for need in models} == {
         ("sub/own.safetensors", None, "combo", None),
         ("row.safetensors", "loras", "row", None),
@@ -52,7 +52,7 @@ async def test_models_are_needs_in_whatever_way_a_node_names_them(tell: Ask) -> 
         ("gone.safetensors", "embeddings", "embedding", None),
         ("muted.safetensors", "loras", "lora_tag", "muted"),
     }
-    plan = await tell("plan_downloads", workflow=ui(nodes))
+    plan = await send("plan_downloads", workflow=ui(nodes))
     assert {model["action"] for model in plan["models"]} == {"no_url", "not_needed"}
 
 
@@ -73,7 +73,7 @@ def listed(tab: Tab) -> Iterator[Path]:
 
 
 async def test_models_of_another_spelling_are_relinked_in_one_undo_step_and_comfyui_takes_them(
-    tell: Ask, listed: Path
+    send: Send, listed: Path
 ) -> None:
     held = ["ltx\\Some.safetensors", "LTX/some.safetensors", LISTED]
     paths = ["Inside.model_name", "Upscaler.model_name", "Right.model_name"]
@@ -81,22 +81,22 @@ async def test_models_of_another_spelling_are_relinked_in_one_undo_step_and_comf
         node(at, "UpscaleModelLoader", path.partition(".")[0], [name])
         for at, (path, name) in enumerate(zip(paths, held, strict=True), 1)
     ]
-    await tell("load_workflow", workflow=ui(nodes))
-    await tell("convert_to_subgraph", nodes=["Inside"])
-    paths[0] = next(node["path"] for node in (await tell("query_fields"))["nodes"] if node["title"] == "Inside")
+    await send("load_workflow", workflow=ui(nodes))
+    await send("convert_to_subgraph", nodes=["Inside"])
+    paths[0] = next(node["path"] for node in (await send("query_fields"))["nodes"] if node["title"] == "Inside")
     paths[0] += ".model_name"
-    found = {need["name"]: need for need in (await tell("analyze_workflow"))["models"]}
+    found = {need["name"]: need for need in (await send("analyze_workflow"))["models"]}
     assert [(need["state"], need["listed"], need["exists"]) for need in found.values()] == [
         ("spelled_differently", LISTED, False)
     ] * 2
-    assert (await tell("clear_nonexistant_models"))["cleared_count"] == 0
+    assert (await send("clear_nonexistant_models"))["cleared_count"] == 0
     before = dict(zip(paths, held, strict=True))
     for dry_run in (True, False):
-        assert await tell("get_fields", fields=paths) == before
-        answer = await tell("relink_models", dry_run=dry_run)
+        assert await send("get_fields", fields=paths) == before
+        answer = await send("relink_models", dry_run=dry_run)
         assert {(one["previous"], one["value"]) for one in answer["relinked"]} == {(name, LISTED) for name in held[:2]}
-    assert await tell("get_fields", fields=paths) == dict.fromkeys(paths, LISTED)
-    assert [need["state"] for need in (await tell("analyze_workflow"))["models"]] == ["present"]
-    assert (await tell("relink_models"))["relinked"] == []
-    await tell("undo")
-    assert await tell("get_fields", fields=paths) == before
+    assert await send("get_fields", fields=paths) == dict.fromkeys(paths, LISTED)
+    assert [need["state"] for need in (await send("analyze_workflow"))["models"]] == ["present"]
+    assert (await send("relink_models"))["relinked"] == []
+    await send("undo")
+    assert await send("get_fields", fields=paths) == before

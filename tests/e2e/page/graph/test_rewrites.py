@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....harness.browser.graphs import node, ui
-from ..conftest import Ask
+from ..conftest import Send
 
 DYNAMIC = ["a red cube", "a // b", "http://example.org/a", "/* all */ it", r"\{a\}", "{only}", "a } b", "ends \\"]
 WORKFLOW = ui(
@@ -18,11 +18,11 @@ WORKFLOW = ui(
 )
 
 
-async def test_a_text_that_the_page_rewrites_is_warned_about_with_what_will_run(tell: Ask) -> None:
-    await tell("load_workflow", workflow=WORKFLOW)
+async def test_a_text_that_the_page_rewrites_is_warned_about_with_what_will_run(send: Send) -> None:
+    await send("load_workflow", workflow=WORKFLOW)
     for text in DYNAMIC:
-        warnings = (await tell("set_fields", fields=[["Dynamic.text", text]]))["Dynamic.text"]["warnings"]
-        runs = await exported(tell, "1", "text")
+        warnings = (await send("set_fields", fields=[["Dynamic.text", text]]))["Dynamic.text"]["warnings"]
+        runs = await exported(send, "1", "text")
         if runs == text:
             assert warnings == []
         else:
@@ -30,28 +30,28 @@ async def test_a_text_that_the_page_rewrites_is_warned_about_with_what_will_run(
             assert f'uses "{escaped(runs)}" instead' in warning
 
 
-async def test_a_choice_is_warned_about_wherever_it_is_set(tell: Ask, ask: Ask) -> None:
-    await tell("load_workflow", workflow=WORKFLOW)
+async def test_a_choice_is_warned_about_wherever_it_is_set(send: Send, attempt: Send) -> None:
+    await send("load_workflow", workflow=WORKFLOW)
     text = "{red|blue} cube // or ball"
-    written = await tell("set_fields", fields=[["Dynamic.text", text], ["Plain.string_a", text]])
+    written = await send("set_fields", fields=[["Dynamic.text", text], ["Plain.string_a", text]])
     assert "drawn at random and removes the comments" in only(written["Dynamic.text"])
     assert written["Plain.string_a"]["warnings"] == []
-    assert await exported(tell, "1", "text") in ("red cube ", "blue cube ")
-    assert await exported(tell, "2", "string_a") == text
-    added = await tell("add_node", type="LabText", fields=[["text", text]])
+    assert await exported(send, "1", "text") in ("red cube ", "blue cube ")
+    assert await exported(send, "2", "string_a") == text
+    added = await send("add_node", type="LabText", fields=[["text", text]])
     assert "drawn at random" in only(added["set"]["text"])
-    batched = await tell("batch", commands=[{"command": "set_fields", "data": {"fields": [["Dynamic.text", text]]}}])
+    batched = await send("batch", commands=[{"command": "set_fields", "data": {"fields": [["Dynamic.text", text]]}}])
     assert "drawn at random" in only(batched["results"][0]["Dynamic.text"])
-    ran = await tell("run", fields=[["Dynamic.text", text]], workflow=shown(), wait=False)
+    ran = await send("run", fields=[["Dynamic.text", text]], workflow=shown(), wait=False)
     assert "drawn at random" in only(ran["set"]["Dynamic.text"])
 
 
-async def test_placeholders_in_a_files_name_are_warned_about_with_what_they_are_now(tell: Ask) -> None:
-    await tell("load_workflow", workflow=WORKFLOW)
-    written = await tell("set_fields", fields=[["Save.filename_prefix", "x-%Canvas.width%"]])
-    assert await exported(tell, "3", "filename_prefix") == "x-64"
+async def test_placeholders_in_a_files_name_are_warned_about_with_what_they_are_now(send: Send) -> None:
+    await send("load_workflow", workflow=WORKFLOW)
+    written = await send("set_fields", fields=[["Save.filename_prefix", "x-%Canvas.width%"]])
+    assert await exported(send, "3", "filename_prefix") == "x-64"
     assert 'now it would be "x-64"' in only(written["Save.filename_prefix"])
-    written = await tell("set_fields", fields=[["Save.filename_prefix", "x_%batch_num%"]])
+    written = await send("set_fields", fields=[["Save.filename_prefix", "x_%batch_num%"]])
     assert written["Save.filename_prefix"]["warnings"] == []
 
 
@@ -63,9 +63,9 @@ def shown() -> dict[str, Any]:
     }
 
 
-async def exported(tell: Ask, ident: str, name: str) -> str:
+async def exported(send: Send, ident: str, name: str) -> str:
     """The value of an input in the page's export."""
-    value: str = (await tell("get_workflow_api"))["output"][ident]["inputs"][name]
+    value: str = (await send("get_workflow_api"))["output"][ident]["inputs"][name]
     return value
 
 

@@ -11,7 +11,7 @@ from comfyui_uiapi.tests.harness.browser.tab import Tab
 from PIL import Image
 
 from ....harness.browser.graphs import Json, node, ui
-from ..conftest import Ask
+from ..conftest import Send
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 GLOWS = "glows => Boolean(app.rootGraph.nodes[0].strokeStyles?.uiapi) === glows"
@@ -45,39 +45,39 @@ def share(picture: Image.Image, color: tuple[int, int, int]) -> float:
     return sum(near) / size
 
 
-async def test_a_picture_shows_the_pictures_on_nodes(tell: Ask) -> None:
+async def test_a_picture_shows_the_pictures_on_nodes(send: Send) -> None:
     inputs = {"width": 64, "height": 64, "batch_size": 1, "color": 0xFF0000}
     workflow = {
         "1": {"class_type": "EmptyImage", "inputs": inputs},
         "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}, "_meta": {"title": "Preview"}},
         "3": {"class_type": "LoadImage", "inputs": {"image": "example.png"}, "_meta": {"title": "Photo"}},
     }
-    await tell("load_workflow", workflow=workflow)
-    await tell("set_fields", fields=[["Photo.image", plain(GREEN)]])
-    await tell("execute", wait=True)
-    assert share(opened(await tell("screenshot", nodes=["Photo"])), GREEN) > 0.02
-    assert share(opened(await tell("screenshot", nodes=["Preview"])), RED) > 0.02
+    await send("load_workflow", workflow=workflow)
+    await send("set_fields", fields=[["Photo.image", plain(GREEN)]])
+    await send("execute", wait=True)
+    assert share(opened(await send("screenshot", nodes=["Photo"])), GREEN) > 0.02
+    assert share(opened(await send("screenshot", nodes=["Preview"])), RED) > 0.02
 
 
-async def test_a_picture_shows_no_glow(tell: Ask, tab: Tab) -> None:
-    await tell("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
-    await tell("set_fields", fields=[["Canvas.width", 128]])
+async def test_a_picture_shows_no_glow(send: Send, tab: Tab) -> None:
+    await send("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
+    await send("set_fields", fields=[["Canvas.width", 128]])
     await tab.page.wait_for_function(GLOWS, arg=True)
-    glowing = opened(await tell("screenshot", nodes=["Canvas"]))
+    glowing = opened(await send("screenshot", nodes=["Canvas"]))
     await tab.page.wait_for_function(GLOWS, arg=False)
-    assert glowing.tobytes() == opened(await tell("screenshot", nodes=["Canvas"])).tobytes()
+    assert glowing.tobytes() == opened(await send("screenshot", nodes=["Canvas"])).tobytes()
 
 
-async def test_a_canvas_that_is_not_shown_is_no_picture_but_its_nodes_are(tell: Ask, refused: Ask, tab: Tab) -> None:
-    await tell("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
-    before = opened(await tell("screenshot", nodes=["Canvas"]))
+async def test_a_canvas_that_is_not_shown_is_no_picture_but_its_nodes_are(send: Send, refused: Send, tab: Tab) -> None:
+    await send("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
+    before = opened(await send("screenshot", nodes=["Canvas"]))
     if not await tab.page.evaluate(APP_MODE):
         pytest.skip("this frontend has no App mode")
     try:
         await tab.page.wait_for_function(CANVAS_IS_SHOWN, arg=False)
         answer = await refused("screenshot")
         assert answer["code"] == "conflict" and "App mode" in answer["error"]
-        assert opened(await tell("screenshot", nodes=["Canvas"])).tobytes() == before.tobytes()
+        assert opened(await send("screenshot", nodes=["Canvas"])).tobytes() == before.tobytes()
     finally:
         await tab.page.evaluate(APP_MODE)
         await tab.page.wait_for_function(CANVAS_IS_SHOWN, arg=True)

@@ -11,7 +11,7 @@ import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 
 from ....harness.browser.graphs import Json, node, seeded, seeded_by_primitive, seeded_inside, ui
-from ..conftest import Ask
+from ..conftest import Send
 
 CONTROLS = ("randomize", "increment", "decrement", "fixed")
 # By kind: the workflow, the path of the seed, and the id of the node that gets it.
@@ -62,47 +62,47 @@ async def mode(request: pytest.FixtureRequest, tab: Tab) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_run_uses_the_seed_that_was_set_before_it(
-    tell: Ask, tab: Tab, seeds: Submitted, mode: str, kind: str
+    send: Send, tab: Tab, seeds: Submitted, mode: str, kind: str
 ) -> None:
     make, path, ident = KINDS[kind]
     wanted: dict[str, int] = {}
     for number, control in enumerate(CONTROLS):
-        await tell("load_workflow", workflow=make(control))
+        await send("load_workflow", workflow=make(control))
         for seed in range(number * 1000 + 100, number * 1000 + 400, 100):
-            assert (await tell("set_fields", fields=[[path, seed]]))[path]["value"] == seed
-            wanted[(await tell("execute"))["prompt_id"]] = seed
+            assert (await send("set_fields", fields=[[path, seed]]))[path]["value"] == seed
+            wanted[(await send("execute"))["prompt_id"]] = seed
             # A second run between, so that the control has acted once more.
-            await tell("run", wait=False)
-            found = await tell("get_fields", fields=[path])
+            await send("run", wait=False)
+            found = await send("get_fields", fields=[path])
             await tab.page.evaluate("() => new Promise(resolve => setTimeout(resolve))")
-            assert await tell("get_fields", fields=[path]) == found
+            assert await send("get_fields", fields=[path]) == found
     await tab.page.wait_for_function("count => sent.length === count", arg=2 * len(wanted))
     used = await seeds(ident)
     assert {prompt: used[prompt] for prompt in wanted} == wanted
 
 
 async def test_a_control_goes_on_after_the_run_of_a_written_seed(
-    tell: Ask, tab: Tab, seeds: Submitted, mode: str
+    send: Send, tab: Tab, seeds: Submitted, mode: str
 ) -> None:
-    await tell("load_workflow", workflow=seeded("increment"))
-    await tell("execute")
-    await tell("set_fields", fields=[["Slow.seed", 100]])
-    await tell("execute", batch_count=2)
-    await tell("run", fields=[["Slow.seed", 200]], wait=False)
+    await send("load_workflow", workflow=seeded("increment"))
+    await send("execute")
+    await send("set_fields", fields=[["Slow.seed", 100]])
+    await send("execute", batch_count=2)
+    await send("run", fields=[["Slow.seed", 200]], wait=False)
     await tab.page.evaluate("() => app.queuePrompt(0, 1)")
     await tab.page.wait_for_function("sent.length === 5")
     assert list((await seeds("2")).values()) == [5, 100, 101, 200, 201]
 
 
 async def test_programs_and_the_person_at_once_each_run_with_their_own_seed(
-    tell: Ask, tab: Tab, seeds: Submitted, mode: str
+    send: Send, tab: Tab, seeds: Submitted, mode: str
 ) -> None:
-    await tell("load_workflow", workflow=seeded("randomize"))
+    await send("load_workflow", workflow=seeded("randomize"))
     wanted: dict[str, int] = {}
 
     async def program(first: int) -> None:
         for seed in range(first, first + 4):
-            wanted[(await tell("run", fields=[["Slow.seed", seed]], wait=False))["prompt_id"]] = seed
+            wanted[(await send("run", fields=[["Slow.seed", seed]], wait=False))["prompt_id"]] = seed
 
     async def person() -> None:
         for _ in range(4):
@@ -114,13 +114,13 @@ async def test_programs_and_the_person_at_once_each_run_with_their_own_seed(
     assert {prompt: used[prompt] for prompt in wanted} == wanted
 
 
-async def test_a_run_comes_next_however_fast_the_person_presses_run(tell: Ask, tab: Tab, seeds: Submitted) -> None:
-    await tell("load_workflow", workflow=seeded("randomize"))
+async def test_a_run_comes_next_however_fast_the_person_presses_run(send: Send, tab: Tab, seeds: Submitted) -> None:
+    await send("load_workflow", workflow=seeded("randomize"))
     await tab.page.evaluate("() => { window.pressing = setInterval(() => app.queuePrompt(0, 1), 5) }")
     wanted: dict[str, int] = {}
     try:
         for seed in (100, 200, 300):
-            wanted[(await tell("run", fields=[["Slow.seed", seed]], wait=False))["prompt_id"]] = seed
+            wanted[(await send("run", fields=[["Slow.seed", seed]], wait=False))["prompt_id"]] = seed
     finally:
         await tab.page.evaluate("() => { clearInterval(pressing); app.queueItems.length = 0 }")
     await tab.page.wait_for_function("!app.processingQueue")
@@ -130,6 +130,6 @@ async def test_a_run_comes_next_however_fast_the_person_presses_run(tell: Ask, t
     assert {prompt: used[prompt] for prompt in wanted} == wanted
 
 
-async def test_a_seed_whose_control_a_pack_has_removed_is_set_without_a_warning(tell: Ask) -> None:
-    await tell("load_workflow", workflow=ui([node(1, "LabSeed", "Seed", [1, ""])]))
-    assert (await tell("set_fields", fields=[["Seed.seed", 7]]))["Seed.seed"]["warnings"] == []
+async def test_a_seed_whose_control_a_pack_has_removed_is_set_without_a_warning(send: Send) -> None:
+    await send("load_workflow", workflow=ui([node(1, "LabSeed", "Seed", [1, ""])]))
+    assert (await send("set_fields", fields=[["Seed.seed", 7]]))["Seed.seed"]["warnings"] == []

@@ -8,19 +8,19 @@ from typing import Any
 from comfyui_uiapi.tests.harness.browser.sweep import sample, sweep, templates, workflow_of
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 
-from ..conftest import Ask
+from ..conftest import Send
 
 # `dev.py bench templates` takes all of them.
 COUNT = 60
 
 
-async def test_a_sample_of_the_template_workflows_is_read_written_and_undone(tell: Ask, tab: Tab) -> None:
+async def test_a_sample_of_the_template_workflows_is_read_written_and_undone(send: Send, tab: Tab) -> None:
     known: set[str] = set(await asyncio.to_thread(tab.comfy.get, "/object_info"))
     paths = sample(templates(known), COUNT)
     assert len(paths) == COUNT
     wrong: dict[str, Any] = {}
     for path in paths:
-        found = await sweep(tell, tab, workflow_of(path))
+        found = await sweep(send, tab, workflow_of(path))
         if found:
             wrong[path.name] = found[:5]
         await tab.clear()

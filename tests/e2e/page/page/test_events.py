@@ -25,16 +25,16 @@ async def opened(open_tab: Callable[..., Awaitable[Tab]], comfy: ComfyProcess) -
     tab = await open_tab(comfy, connected=False)
     await server.take_over(tab)
     picture = node(1, "EmptyImage", "Picture", [64, 64, 1, 0])
-    await server.ask("load_workflow", workflow=ui([picture, node(2, "CLIPTextEncode", "Prompt", ["a cat"])]))
+    await server.call("load_workflow", workflow=ui([picture, node(2, "CLIPTextEncode", "Prompt", ["a cat"])]))
     return server, tab
 
 
-def heard(server: FakeServer) -> list[tuple[str, Json]]:
-    return [(name, data) for name, data in server.told if name != "snapshot"]
+def received(server: FakeServer) -> list[tuple[str, Json]]:
+    return [(name, data) for name, data in server.events if name != "snapshot"]
 
 
 def named(server: FakeServer, name: str) -> list[Json]:
-    return [data for event, data in heard(server) if event == name]
+    return [data for event, data in received(server) if event == name]
 
 
 async def test_a_thousand_writes_are_a_thousand_events_in_order(opened: Opened) -> None:
@@ -83,7 +83,7 @@ async def test_a_selection_that_a_program_ends_is_attributed_to_the_program(open
     x, y = await tab.page.evaluate(TITLE_AT, "Picture")
     await tab.page.mouse.click(x, y)
     await server.until(lambda: ["1"] in [event["nodes"] for event in named(server, "selection_changed")])
-    await server.ask("remove_node", {"by": "editor"}, nodes=["Picture"])
+    await server.call("remove_node", {"by": "editor"}, nodes=["Picture"])
     last = named(server, "selection_changed")[-1]
     assert (last["nodes"], last["by"]["program"]) == ([], "editor")
 
@@ -100,10 +100,10 @@ async def test_edits_links_and_tabs_are_each_reported_once(opened: Opened) -> No
         ("new_tab", {"name": "another"}),
     ]
     for command, data in steps:
-        answer = await server.ask(command, {"by": "editor"}, **data)
+        answer = await server.call(command, {"by": "editor"}, **data)
         assert answer["status"] == "ok", answer
-    told = [(name, data) for name, data in heard(server) if name != "selection_changed"]
-    assert [name for name, _ in told] == [
+    events = [(name, data) for name, data in received(server) if name != "selection_changed"]
+    assert [name for name, _ in events] == [
         "node_added",
         "link_added",
         "node_renamed",
@@ -112,38 +112,38 @@ async def test_edits_links_and_tabs_are_each_reported_once(opened: Opened) -> No
         "tab_switched",
         "graph_loaded",
     ]
-    assert {data["by"]["program"] for _, data in told} == {"editor"}
-    assert (told[1][1]["from"], told[1][1]["to"]) == ("Picture.outputs[0]", "Save.inputs[0]")
-    assert (told[2][1]["old"], told[2][1]["new"]) == ("Save", "Safe")
-    assert told[5][1]["name"] == "another"
+    assert {data["by"]["program"] for _, data in events} == {"editor"}
+    assert (events[1][1]["from"], events[1][1]["to"]) == ("Picture.outputs[0]", "Save.inputs[0]")
+    assert (events[2][1]["old"], events[2][1]["new"]) == ("Save", "Safe")
+    assert events[5][1]["name"] == "another"
 
 
 async def test_no_event_is_sent_to_a_server_without_subscribers(opened: Opened) -> None:
     server, _ = opened
-    await server.ask("set_fields", fields=[["Picture.width", 8]])
+    await server.call("set_fields", fields=[["Picture.width", 8]])
     server.watch("node_added")
-    await server.ask("set_fields", fields=[["Picture.width", 9]])
-    await server.ask("add_node", type="EmptyImage")
+    await server.call("set_fields", fields=[["Picture.width", 9]])
+    await server.call("add_node", type="EmptyImage")
     server.watch()
-    await server.ask("add_node", type="EmptyImage")
-    assert [name for name, _ in heard(server)] == ["node_added"]
+    await server.call("add_node", type="EmptyImage")
+    assert [name for name, _ in received(server)] == ["node_added"]
 
 
 async def test_the_graph_is_sent_after_a_change_and_not_again_without_one(opened: Opened) -> None:
     server, _ = opened
-    await server.until(lambda: any(name == "snapshot" for name, _ in server.told))
-    await server.ask("set_fields", fields=[["Picture.width", 77]])
+    await server.until(lambda: any(name == "snapshot" for name, _ in server.events))
+    await server.call("set_fields", fields=[["Picture.width", 77]])
 
     def latest() -> Any:
-        return [data for name, data in server.told if name == "snapshot"][-1]
+        return [data for name, data in server.events if name == "snapshot"][-1]
 
     await server.until(lambda: latest()["output"]["1"]["inputs"]["width"] == 77)
     sent = latest()
     assert {item["title"] for item in sent["nodes"]} == {"Picture", "Prompt"}
-    assert sent["revision"] == (await server.ask("get_fields", fields=[]))["revision"]
-    count = len(server.told)
+    assert sent["revision"] == (await server.call("get_fields", fields=[]))["revision"]
+    count = len(server.events)
     await asyncio.sleep(1.5)
-    assert len(server.told) == count
+    assert len(server.events) == count
 
 
 async def test_the_response_is_sent_even_after_a_cancel(opened: Opened) -> None:

@@ -9,7 +9,7 @@ from comfyui_uiapi.tests.harness.browser.sweep import sample, templates, workflo
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 
 from ....harness.browser.graphs import node, seeded, seeded_inside, ui
-from ..conftest import Ask
+from ..conftest import Send
 
 # A run as by the Run button, up to the submission, which is not sent to ComfyUI.
 WOULD_SUBMIT = """async () => {
@@ -37,8 +37,8 @@ TRACES = """() => {
 # Toasts of earlier tests go away by themselves, so that only those that are new may be counted.
 EVENTS = """() => {
     for (const toast of document.querySelectorAll('.p-toast-message')) toast.dataset.earlier = ''
-    window.heard = []
-    for (const event of ['promptQueueing', 'promptQueued']) app.api.addEventListener(event, () => heard.push(event))
+    window.events = []
+    for (const event of ['promptQueueing', 'promptQueued']) app.api.addEventListener(event, () => events.push(event))
 }"""
 
 
@@ -63,37 +63,37 @@ def everywhere() -> dict[str, Any]:
     )
 
 
-async def test_links_that_a_pack_adds_to_a_run_are_in_every_export(tell: Ask, tab: Tab) -> None:
-    await tell("load_workflow", workflow=everywhere())
-    output = (await tell("get_workflow_api"))["output"]
+async def test_links_that_a_pack_adds_to_a_run_are_in_every_export(send: Send, tab: Tab) -> None:
+    await send("load_workflow", workflow=everywhere())
+    output = (await send("get_workflow_api"))["output"]
     assert output["3"]["inputs"] == {"image": ["1", 0]}
-    whole = (await tell("get_workflow"))["workflow"]
+    whole = (await send("get_workflow"))["workflow"]
     assert whole["output"] == output
     assert [link[:5] for link in whole["workflow"]["links"]] == [[1, 1, 0, 2, 0], [2, 3, 0, 4, 0]]
-    assert (await tell("validate"))["valid"]
+    assert (await send("validate"))["valid"]
     assert await tab.page.evaluate(WOULD_SUBMIT) == output
 
 
-async def test_an_export_leaves_no_trace_in_the_page_and_queues_nothing(tell: Ask, ask: Ask, tab: Tab) -> None:
-    await tell("load_workflow", workflow=everywhere())
+async def test_an_export_leaves_no_trace_in_the_page_and_queues_nothing(send: Send, attempt: Send, tab: Tab) -> None:
+    await send("load_workflow", workflow=everywhere())
     # A change that can be undone, and an output with red marks next to one that runs.
-    await tell("add_node", type="LabShowText")
-    assert (await tell("run"))["node_errors"] != {}
+    await send("add_node", type="LabShowText")
+    assert (await send("run"))["node_errors"] != {}
     # ComfyUI may finish a run before the page does.
     await tab.page.wait_for_function("!app.processingQueue")
     await tab.page.evaluate(EVENTS)
     before = await tab.page.evaluate(TRACES)
-    revision = (await ask("query_fields"))["revision"]
+    revision = (await attempt("query_fields"))["revision"]
     queued = await asyncio.to_thread(tab.comfy.get, "/queue")
     for command in ("get_workflow", "get_workflow_api", "validate"):
-        await tell(command)
+        await send(command)
     assert await tab.page.evaluate(TRACES) == before
-    assert (await ask("query_fields"))["revision"] == revision
+    assert (await attempt("query_fields"))["revision"] == revision
     assert await asyncio.to_thread(tab.comfy.get, "/queue") == queued
-    assert await tab.page.evaluate("heard") == []
+    assert await tab.page.evaluate("events") == []
 
 
-async def test_an_export_is_what_a_run_right_after_it_submits(tell: Ask, tab: Tab) -> None:
+async def test_an_export_is_what_a_run_right_after_it_submits(send: Send, tab: Tab) -> None:
     packs = ["LabRebuilt", "LabRetyped", "LabHiddenCombos", "LabRows", "LabSeed", "LabSlow", "LabText", "LabShowText"]
     workflows = [ui([node(ident, kind) for ident, kind in enumerate(packs, 1)])]
     workflows += [seeded("randomize"), seeded_inside("randomize")]
@@ -101,8 +101,8 @@ async def test_an_export_is_what_a_run_right_after_it_submits(tell: Ask, tab: Ta
     workflows += [workflow_of(path) for path in sample(templates(known), 6)]
     different = []
     for number, workflow in enumerate(workflows):
-        await tell("load_workflow", workflow=workflow)
-        output = (await tell("get_workflow_api"))["output"]
+        await send("load_workflow", workflow=workflow)
+        output = (await send("get_workflow_api"))["output"]
         if await tab.page.evaluate(WOULD_SUBMIT) != output:
             different.append(number)
         await tab.clear()

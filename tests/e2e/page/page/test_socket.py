@@ -10,7 +10,7 @@ from comfyui_uiapi.tests.harness.comfy import ComfyProcess
 from playwright.async_api import expect
 
 from ....harness.browser.graphs import Json, empty_to_save
-from ..conftest import Ask, Played
+from ..conftest import Played, Send
 
 
 async def test_a_tab_says_who_it_is_and_comes_back_as_the_same(played: Played) -> None:
@@ -35,19 +35,19 @@ async def test_strange_frames_do_not_disturb_the_tab(played: Played) -> None:
     for frame in ("not json", "null", "[]", "[null, 7, []]", "7", '{"type": "dance"}', unknown_cancel):
         server.send(frame)
     server.send({"type": "error", "id": None, "error": "you sent nonsense", "code": "malformed"})
-    unknown = await server.ask("fly_to_the_moon")
+    unknown = await server.call("fly_to_the_moon")
     assert (unknown["status"], unknown["code"]) == ("error", "tab_failed")
-    assert (await server.ask("constructor"))["code"] == "tab_failed"
+    assert (await server.call("constructor"))["code"] == "tab_failed"
     for broken in ({}, {"fields": 7}, {"fields": [[1]]}, {"fields": [None]}):
-        assert (await server.ask("get_fields", **broken))["status"] == "error"
-        assert (await server.ask("set_fields", **broken))["status"] == "error"
-    assert (await server.ask("get_fields", fields=[]))["response"] == {}
+        assert (await server.call("get_fields", **broken))["status"] == "error"
+        assert (await server.call("set_fields", **broken))["status"] == "error"
+    assert (await server.call("get_fields", fields=[]))["response"] == {}
     assert len(server.hellos) == count
 
 
 async def test_requests_that_come_as_one_are_carried_out_in_order_and_answered_as_one(played: Played) -> None:
     server, _ = played
-    await server.ask("load_workflow", workflow=empty_to_save())
+    await server.call("load_workflow", workflow=empty_to_save())
     asked: list[tuple[str, Json]] = [("set_fields", {"fields": [["EmptyImage.width", size]]}) for size in (8, 16, 24)]
     asked.append(("get_fields", {"fields": ["EmptyImage.width"]}))
     asked.append(("get_fields", {"fields": ["Nowhere.width"]}))
@@ -62,16 +62,16 @@ async def test_requests_that_come_as_one_are_carried_out_in_order_and_answered_a
 
 async def test_the_name_of_the_workflow_is_sent_when_it_changes(played: Played) -> None:
     server, tab = played
-    await server.ask("load_workflow", workflow=empty_to_save(), name="Another name")
-    await server.until(lambda: any(event["workflow_name"] == "Another name" for event in server.events))
-    count = len(server.events)
+    await server.call("load_workflow", workflow=empty_to_save(), name="Another name")
+    await server.until(lambda: any(event["workflow_name"] == "Another name" for event in server.infos))
+    count = len(server.infos)
     await tab.page.evaluate("""async () => {
         const {workflow} = app.extensionManager
         const other = workflow.openWorkflows.find(one => one.path !== workflow.activeWorkflow.path)
         await app.loadGraphData(other.activeState, true, true, other)
     }""")
-    await server.until(lambda: len(server.events) > count)
-    assert server.events[-1]["workflow_name"] != "Another name"
+    await server.until(lambda: len(server.infos) > count)
+    assert server.infos[-1]["workflow_name"] != "Another name"
 
 
 async def test_a_token_is_asked_for_once_and_kept(played: Played) -> None:
@@ -100,18 +100,18 @@ async def test_a_token_is_asked_for_once_and_kept(played: Played) -> None:
     await tab.page.evaluate("localStorage.removeItem('ComfyUI-uiapi.token')")
 
 
-async def test_a_tab_comes_back_after_comfyui_restarts_without_a_reload(tab: Tab, tell: Ask) -> None:
-    await tell("load_workflow", workflow=empty_to_save(width=72))
+async def test_a_tab_comes_back_after_comfyui_restarts_without_a_reload(tab: Tab, send: Send) -> None:
+    await send("load_workflow", workflow=empty_to_save(width=72))
     await tab.page.evaluate("() => (window.marked = true)")
     await asyncio.to_thread(tab.comfy.restart)
     tab.webui = await tab.wait_connected(set())
     assert await tab.page.evaluate("window.marked")
-    assert await tell("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 72}
+    assert await send("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 72}
     # Chromium reports every failed connection to the console.
     tab.errors = [error for error in tab.errors if "ERR_CONNECTION_" not in error]
 
 
-async def test_duplicated_tabs_get_ids_of_their_own(tab: Tab, tell: Ask) -> None:
+async def test_duplicated_tabs_get_ids_of_their_own(tab: Tab, send: Send) -> None:
     known = await tab.webuis()
     # Like Duplicate in a browser: session storage and window name are copied.
     async with tab.page.context.expect_page() as opening:
@@ -124,9 +124,9 @@ async def test_duplicated_tabs_get_ids_of_their_own(tab: Tab, tell: Ask) -> None
     try:
         twin.webui = await twin.wait_connected(known)
         assert await twin.webuis() == {tab.webui, twin.webui}
-        await tell("load_workflow", workflow=empty_to_save(width=88), webui=twin.webui)
-        assert await tell("get_fields", fields=["EmptyImage.width"], webui=twin.webui) == {"EmptyImage.width": 88}
-        assert (await tell("query_fields", webui=tab.webui))["nodes"] == []
+        await send("load_workflow", workflow=empty_to_save(width=88), webui=twin.webui)
+        assert await send("get_fields", fields=["EmptyImage.width"], webui=twin.webui) == {"EmptyImage.width": 88}
+        assert (await send("query_fields", webui=tab.webui))["nodes"] == []
     finally:
         await page.close()
         await twin.wait_gone()
@@ -138,10 +138,10 @@ async def test_a_closed_page_is_gone_at_once(open_tab: Callable[..., Awaitable[T
     await tab.wait_gone()
 
 
-async def test_what_is_loaded_right_after_connecting_is_not_replaced_by_the_last_workflow(tab: Tab, tell: Ask) -> None:
-    await tell("load_workflow", workflow=empty_to_save(width=40))
+async def test_what_is_loaded_right_after_connecting_is_not_replaced_by_the_last_workflow(tab: Tab, send: Send) -> None:
+    await send("load_workflow", workflow=empty_to_save(width=40))
     await tab.page.wait_for_function("sessionStorage.length > 0 || localStorage.length > 0")
     await tab.load(clear=False)
-    await tell("load_workflow", workflow=empty_to_save(width=56))
+    await send("load_workflow", workflow=empty_to_save(width=56))
     await asyncio.sleep(1)
-    assert await tell("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 56}
+    assert await send("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 56}

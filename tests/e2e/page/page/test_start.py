@@ -12,7 +12,7 @@ from comfyui_uiapi.tests.tools import build
 from playwright.async_api import expect
 
 from ....harness.browser.graphs import Json
-from ..conftest import Ask
+from ..conftest import Send
 
 # A file of the extension that fails because the page is not as expected.
 BROKEN = "export function createRevisions() { throw new Error('there is no graph in this page') }"
@@ -31,7 +31,9 @@ async def no_webui(tab: Tab, words: str) -> Json:
     return got
 
 
-async def test_a_page_that_cannot_serve_programs_reports_why_to_the_person_and_to_programs(tab: Tab, ask: Ask) -> None:
+async def test_a_page_that_cannot_serve_programs_reports_why_to_the_person_and_to_programs(
+    tab: Tab, attempt: Send
+) -> None:
     await tab.page.route("**/revisions.js", lambda route: route.fulfill(content_type="text/javascript", body=BROKEN))
     await tab.load(clear=False, connected=False)
     got = await no_webui(tab, "failed to start")

@@ -102,8 +102,8 @@ async def test_nothing_in_the_dialogs_keeps_anybody_out(house: Tab) -> None:
         asked = asyncio.create_task(post(house, command, data))
         await examine(house, dialog, ".uiapi-dialog", name)
         await house.page.keyboard.press("Escape")
-        told = await asked
-        assert {key: told.get(key) for key in closed} == closed
+        answer = await asked
+        assert {key: answer.get(key) for key in closed} == closed
         await expect(dialog).to_have_count(0)
     await house.page.evaluate(SET, ["Comfy.Workflow.ShowMissingModelsWarning", False])
     await post(house, "load_workflow", {"workflow": missing})

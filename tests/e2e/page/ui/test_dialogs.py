@@ -65,7 +65,7 @@ async def test_an_offered_workflow_is_not_opened_when_the_person_declines(played
 async def test_an_offered_workflow_is_shown_as_what_it_changes(played: Played, kind: str) -> None:
     server, tab = played
     before = ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0]), node(2, "CLIPTextEncode", "Prompt", ["a cat"])])
-    await server.ask("load_workflow", workflow=before)
+    await server.call("load_workflow", workflow=before)
     offered = ui([node(1, "EmptyImage", "Canvas", [512, 64, 1, 0]), node(3, "SaveImage", "Result", ["new"])])
     if kind == "API format":
         inputs = {"width": 512, "height": 64, "batch_size": 1, "color": 0}
@@ -104,7 +104,7 @@ async def test_what_a_program_writes_is_shown_as_text(played: Played) -> None:
 
 async def test_what_is_no_workflow_is_refused_before_the_person_is_asked(played: Played) -> None:
     server, _ = played
-    answer = await server.ask("send_workflow", workflow={"no": "workflow"}, title=None, message=None)
+    answer = await server.call("send_workflow", workflow={"no": "workflow"}, title=None, message=None)
     assert (answer["status"], answer["code"]) == ("error", "invalid")
 
 
@@ -116,7 +116,7 @@ async def test_a_cancelled_question_is_closed(played: Played) -> None:
         await expect(dialog(tab)).to_have_count(1)
         server.cancel(ident)
         await expect(dialog(tab)).to_have_count(0)
-        await server.ask("get_fields", fields=[])
+        await server.call("get_fields", fields=[])
         assert not server.answered(ident)
     assert await tab.page.evaluate(SHOWN) == []
 
@@ -175,7 +175,7 @@ async def test_a_question_waits_while_the_page_asks_something_itself(played: Pla
     }""")
     await expect(dialog(tab)).to_contain_text("The page asks")
     ident = server.request("get_model_url", ckpt_name="model.safetensors")
-    await server.ask("get_fields", fields=[])
+    await server.call("get_fields", fields=[])
     await expect(dialog(tab)).to_have_count(1)
     await press(tab, "Confirm")
     await expect(dialog(tab)).to_contain_text("model.safetensors")
@@ -188,7 +188,7 @@ async def test_the_address_of_a_model_is_asked_with_its_folder(played: Played) -
     server, tab = played
     models = [{"name": "model.safetensors", "directory": "checkpoints"}]
     workflow = ui([node(1, "CheckpointLoaderSimple", values=["model.safetensors"], properties={"models": models})])
-    await server.ask("load_workflow", workflow=workflow)
+    await server.call("load_workflow", workflow=workflow)
     ident = server.request("get_model_url", ckpt_name="model.safetensors")
     await expect(dialog(tab)).to_contain_text("checkpoints")
     await fill(tab, "  https://example.com/model.safetensors ")
@@ -226,7 +226,7 @@ async def test_what_is_no_address_is_asked_for_again(played: Played) -> None:
 async def test_several_addresses_are_asked_in_one_table_and_may_be_skipped(played: Played) -> None:
     server, tab = played
     workflow = ui([node(1, "CheckpointLoaderSimple", "Loader", ["a.safetensors"])])
-    await server.ask("load_workflow", workflow=workflow)
+    await server.call("load_workflow", workflow=workflow)
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors", "c.safetensors"])
     await expect(dialog(tab).get_by_role("row").nth(1)).to_contain_text("Loader.ckpt_name")
     await expect(dialog(tab).get_by_role("textbox", name="URL of a.safetensors")).to_be_focused()
@@ -284,7 +284,7 @@ async def test_an_offer_names_its_program_before_the_title_that_it_gives_itself(
 
 async def test_a_question_shows_every_value_it_is_about(played: Played) -> None:
     server, tab = played
-    await server.ask("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
+    await server.call("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
     writes = [{"path": "Canvas.width", "value": str(number)} for number in range(250)]
     wish: dict[str, Any] = {"program": "Blender", "kind": "change", "kinds": ["change", "run"], "command": "run"}
     wish |= {"doc": "Run it.", "about": "", "writes": writes, "writes_left_out": 3, "once": False}

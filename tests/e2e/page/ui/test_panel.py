@@ -20,7 +20,7 @@ from playwright.async_api import Locator, expect
 
 from ....harness.browser.graphs import node, seeded, ui
 from ....harness.browser.scripts import GRAPH, SET, TOGGLE
-from ..conftest import Ask
+from ..conftest import Send
 
 SCREENS = build.STACK / "screens"
 HOSTILE = '<img src=x onerror="window.hacked = true">'
@@ -145,7 +145,7 @@ async def keep(request: pytest.FixtureRequest, tab: Tab) -> None:
 
 
 async def test_the_log_shows_a_change_and_takes_it_back(
-    panel: Locator, tab: Tab, ask_as: As, tell: Ask, request: pytest.FixtureRequest
+    panel: Locator, tab: Tab, ask_as: As, send: Send, request: pytest.FixtureRequest
 ) -> None:
     assert (await ask_as("Blender", "set_fields", fields=[["Canvas.width", 640]]))[0] == 200
     log = panel.get_by_role("list", name="Log")
@@ -157,7 +157,7 @@ async def test_the_log_shows_a_change_and_takes_it_back(
     selected = "() => [...app.canvas.selectedItems].map(({ title }) => title)"
     assert await tab.page.evaluate(selected) == ["Canvas"]
     await entry.get_by_role("button", name="Undo this").click()
-    assert (await tell("get_fields", fields=["Canvas.width"]))["Canvas.width"] == 64
+    assert (await send("get_fields", fields=["Canvas.width"]))["Canvas.width"] == 64
     await expect(entry.get_by_role("button", name="Undo this")).to_have_count(0)
 
 

@@ -70,7 +70,7 @@ async def ask_and_answer(server: FakeServer, tab: Tab) -> None:
     await expect(box).to_be_focused()
     # A dialog may take the focus once it is open, late on a busy machine; another test covers that.
     await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
-    assert (await server.ask("get_fields", fields=[]))["response"] == {}
+    assert (await server.call("get_fields", fields=[]))["response"] == {}
     await tab.page.keyboard.type("https://example.com/a")
     second = ours(tab).get_by_role("textbox", name="URL of b.safetensors")
     await second.click()
@@ -108,7 +108,7 @@ async def test_a_question_over_a_dialog_of_the_page_leaves_both_usable(
         await expect(box).to_have_value("x")
     await close(tab)
     await expect(theirs).to_have_count(0)
-    assert (await server.ask("get_fields", fields=[]))["response"] == {}
+    assert (await server.call("get_fields", fields=[]))["response"] == {}
 
 
 # The element that the page's dialog focuses once it is open, which is late on a busy machine.
