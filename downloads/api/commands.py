@@ -20,6 +20,7 @@ from ...bridge.protocol.command_spec import (
 )
 from ...common.clock import steady_time
 from ...common.errors import UiapiError
+from ..jobs.states import ItemState
 from ..storage import url_map
 from ..storage.url_map import load_stored_urlmap
 from . import schemas
@@ -148,7 +149,7 @@ async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]
         run = await room(call).launch(plan.run, plan.agreed)
     else:
         run = await room(call).launch(await _prepared(call, request))
-    return {"message": "Download task started", "download_id": run.id, "unused": run.entry["unused"]}
+    return {"message": "Download task started", "download_id": run.id, "unused": run.unused or []}
 
 
 @command(
@@ -193,15 +194,15 @@ async def downloads(call: Call, request: Request) -> dict[str, Any]:
 @command("download_cancel", response=schemas.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
 async def download_cancel(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Cancel a download or one of its models, and delete its partial files."""
-    run = await room(call).stop(request.download_id, request.model_name, "cancelled")
-    return {"download_id": run.id, "state": run.entry["status"]}
+    run = await room(call).stop(request.download_id, request.model_name, ItemState.CANCELLED)
+    return {"download_id": run.id, "state": run.state.value}
 
 
 @command("download_pause", response=schemas.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
 async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Pause a download or one of its models, and keep its partial files."""
-    run = await room(call).stop(request.download_id, request.model_name, "paused")
-    return {"download_id": run.id, "state": run.entry["status"]}
+    run = await room(call).stop(request.download_id, request.model_name, ItemState.PAUSED)
+    return {"download_id": run.id, "state": run.state.value}
 
 
 @command(
@@ -216,7 +217,7 @@ async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Resume a download or one of its models that was paused, cancelled, failed, or interrupted by a restart."""
     plan = _agreed(call)
     run = await room(call).resume(request.download_id, request.model_name, None if plan is None else plan.agreed)
-    return {"download_id": run.id, "state": run.entry["status"]}
+    return {"download_id": run.id, "state": run.state.value}
 
 
 @command(
@@ -248,11 +249,11 @@ async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
     if fetched is None:
         return {"status": "not_found", "exists": False, **there}
     run, item = fetched
-    began = run.entry["start_time"]
+    began = run.started
     return {
         "status": "downloading",
         "exists": False,
-        "progress": item.entry,
+        "progress": item.to_dict(),
         "download_id": run.id,
         "started": began,
         "elapsed": steady_time() - began,
@@ -373,6 +374,6 @@ async def ended(run: Run, timeout: float) -> dict[str, Any]:
             raise UiapiError("timeout", f"{item.key} is still being downloaded; see download_status/{run.id}.")
     if item.failure is not None:
         raise item.failure.anew()
-    if item.state != "success":
+    if item.state is not ItemState.SUCCESS:
         raise UiapiError("cancelled", f"The download of {item.key} was {item.state}.", {"download_id": run.id})
-    return {"status": "success", "path": item.entry["path"], "download_id": run.id}
+    return {"status": "success", "path": item.path, "download_id": run.id}

@@ -12,6 +12,7 @@ from ..common.settings import Settings
 from ..jobs.fetches import Agreed, Wish
 from ..jobs.job import Item, Run, resumable
 from ..jobs.planner import QUESTIONS, Planner
+from ..jobs.states import ItemState
 from ..sources.resolver import hosts_of
 from ..storage.model_folders import Places
 
@@ -43,7 +44,7 @@ class Consent:
 
     async def of_new(self, run: Run) -> Preview:
         """The preview of a download that has not started."""
-        return await self._of(run, [item for item in run.items if item.state == "pending"])
+        return await self._of(run, [item for item in run.items if item.state is ItemState.PENDING])
 
     async def of_rest(self, run: Run, model: str | None) -> Preview:
         """The preview of the rest of a download, or of one of its models. UiapiError `unknown_model`."""

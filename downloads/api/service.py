@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ...bridge.protocol.command_spec import DEFAULT_TIMEOUT
-from ...common.clock import steady_time
 from ...common.errors import UiapiError
 from ...common.json_store import sweep
 from ...model_defs import ModelDef
@@ -18,11 +17,13 @@ from ..common.settings import Settings
 from ..common.throttle import Backoff
 from ..jobs import registry
 from ..jobs.fetches import Agreed, Fetches, Wish
-from ..jobs.job import ENDED, AskUrls, Item, Run, Runner, items_of, new_item, new_run, resumable
+from ..jobs.job import Item, Run, items_of, new_item, new_run, resumable
 from ..jobs.journal import Journal
-from ..jobs.notifications import News, measure_all
+from ..jobs.notifications import News
 from ..jobs.planner import Planner
+from ..jobs.runner import AskUrls, Runner
 from ..jobs.source_choice import Choice, Entry, choose, cleaned_entry, read_saved, read_table, unused, wanted_sha256
+from ..jobs.states import ENDED, ItemState, RunState
 from ..sources.resolver import Sources, check_sources
 from ..storage import url_map
 from ..storage.file_presence import Presence
@@ -101,7 +102,7 @@ class Downloads:
         await asyncio.to_thread(sweep, self._state)
         for run in await self._journal.load():
             self._runs[run.id] = run
-            registry.download_tasks[run.id] = run.entry
+            registry.jobs.add(run)
         self._spawn(self._watch(), "watch downloads")
         self._spawn(self._clean_up(), "clean up downloads")
 
@@ -110,7 +111,7 @@ class Downloads:
         self._hashes.close()
         for run in self._runs.values():
             if run.busy:
-                self._runner.stop(run, [item for item in run.items if item.state not in ENDED], "paused")
+                self._runner.stop(run, [item for item in run.items if item.state not in ENDED], ItemState.PAUSED)
         running = [run.task for run in self._runs.values() if run.task is not None and run.busy]
         if running:
             await asyncio.wait(running, timeout=CLOSE_TIMEOUT)
@@ -123,7 +124,7 @@ class Downloads:
     def forget_old(self) -> None:
         """Remove expired downloads."""
         registry.counts()
-        for run_id in [run_id for run_id in self._runs if run_id not in registry.download_tasks]:
+        for run_id in [run_id for run_id in self._runs if run_id not in registry.jobs.runs]:
             del self._runs[run_id]
 
     # -- downloads ----------------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ class Downloads:
         paths = [one.path for one in located]
         _check_number([need for need in needs if need.among(only)])
         run = new_run(overwrite)
-        run.entry["status"] = "checking"
+        run.change(RunState.CHECKING)
         saved = read_saved(await url_map.load_stored_urlmap())
         choices = [choose(need, entries, saved) for need in needs]
         wanted = map(wanted_sha256, needs, choices)
@@ -178,7 +179,7 @@ class Downloads:
         run.items = items_of(
             [model for model in models if model[0].reason is None and model[0].among(only)], overwrite=overwrite
         )
-        run.entry["unused"] = unused(entries, choices)
+        run.unused = unused(entries, choices)
         return run
 
     async def prepare_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
@@ -196,9 +197,9 @@ class Downloads:
         if (damage := await self.presence.damage(found, model.sha256)) is not None:
             raise damage.anew()
         if found is not None and model.sha256 is None:
-            item.entry.update(status="success", path=found, model_number="existing")
+            item.exists(found)
         else:
-            item.entry["path"] = str(target)
+            item.path = str(target)
         return run
 
     def run(self, run_id: str) -> Run:
@@ -212,24 +213,24 @@ class Downloads:
     def status(self, run_id: str) -> dict[str, Any]:
         """A download's entry as it is now. UiapiError `unknown_download`."""
         self.forget_old()
+        if run_id in self._runs:
+            self._runs[run_id].measure()
         entry = registry.download_tasks.get(run_id)
         if entry is None:
             raise UiapiError("unknown_download", f"There is no download {run_id[:80]!r}; it may have ended long ago.")
-        if run_id in self._runs:
-            measure_all(self._runs[run_id])
         return entry
 
     def listed(self) -> dict[str, dict[str, Any]]:
         """All downloads by id."""
         self.forget_old()
-        return {run_id: self.status(run_id) for run_id in [*registry.download_tasks]}
+        return {run_id: self.status(run_id) for run_id in [*registry.jobs.runs]}
 
     def find_item(self, name: str) -> tuple[Run, Item] | None:
         """The model of that name that is being downloaded, or None."""
         for run in self._runs.values():
             for item in run.items:
                 if item.busy and name in (item.key, item.need.name, f"{item.need.directory}/{item.need.name}"):
-                    measure_all(run)
+                    run.measure()
                     return run, item
         return None
 
@@ -239,18 +240,18 @@ class Downloads:
         Raises:
             UiapiError: `unknown_download`, `unknown_model`, or `conflict` when there is nothing to stop.
         """
-        run = self.run(run_id)
+        run, ending = self.run(run_id), ItemState(ending)
         wanted = [run.item(model)] if model is not None else run.items
-        items = [item for item in wanted if item.state not in ("success", "error", "cancelled", ending)]
+        items = [item for item in wanted if item.stoppable and item.state not in (ItemState.CANCELLED, ending)]
         if not items:
             raise UiapiError("conflict", f"{model or run_id} is not in progress and cannot be {ending}.")
         self._runner.stop(run, items, ending)
         await _ended(items)
         for item in items:
             # Including models that were paused earlier, or resumed but not yet started.
-            if item.state == "cancelled":
+            if item.state is ItemState.CANCELLED:
                 await self._fetches.discard(item.directory, item.need.name)
-        if not any(item.unfinished or item.state == "waiting_for_url" for item in run.items):
+        if not any(item.unfinished or item.state is ItemState.WAITING_FOR_URL for item in run.items):
             if run.task is not None and run.busy:
                 await asyncio.wait({run.task}, timeout=CLOSE_TIMEOUT)
             else:
@@ -269,14 +270,8 @@ class Downloads:
                 "conflict", f"Nothing in {model or run_id} is paused, cancelled or failed, so nothing can be resumed."
             )
         for item in items:
-            item.agreed = agreed[item.key] if agreed is not None else item.agreed
-            item.failure, item.ending = None, ""
-            item.entry.update(status="pending", error=None)
-            item.entry.pop("code", None)
-            item.entry.pop("details", None)
-        for key in ("completed_at", "error", "message"):
-            run.entry.pop(key, None)
-        run.entry.update(completed=False, resumable=False)
+            item.again(agreed[item.key] if agreed is not None else None)
+        run.again()
         if run.busy:
             for item in items:
                 if item.choice is not None:
@@ -306,22 +301,16 @@ class Downloads:
 
     async def launch(self, run: Run, agreed: Mapping[str, Agreed] | None = None) -> Run:
         """Start a prepared download, within the limits the person agreed to if asked. UiapiError `storage_failed`."""
-        run.entry["start_time"] = steady_time()
-        wanted = [item for item in run.items if item.entry["model_number"] != "existing"]
-        for item in wanted:
+        for item in run.begin():
             item.agreed = (agreed or {}).get(item.key)
-        for number, item in enumerate(wanted, 1):
-            item.entry["model_number"] = f"{number}/{len(wanted)}"
-        run.entry["progress"] = {item.key: item.entry for item in run.items}
-        run.entry["total_models"] = len(wanted)
         self._runs[run.id] = run
-        registry.download_tasks[run.id] = run.entry
+        registry.jobs.add(run)
         try:
             await self._journal.keep(self._runs.values())
         except BaseException:
             # The request fails or was cancelled, so its caller never learns the id.
             del self._runs[run.id]
-            registry.download_tasks.pop(run.id, None)
+            registry.jobs.remove(run.id)
             raise
         self._start(run)
         return run

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+# What a fetch is doing.
+Phase = Literal["queued", "resolving", "waiting", "connecting", "downloading", "verifying"]
 
 
 @dataclass
@@ -10,13 +14,13 @@ class Progress:
     """The progress of a transfer; written on its thread, read on any.
 
     Attributes:
-        phase: connecting, downloading or verifying.
+        phase: what the fetch is doing.
         bytes: bytes present so far.
         total: bytes of the whole file, None while unknown.
         landed: whether the file has its final name; from then on it is no longer cancelled.
     """
 
-    phase: str = "connecting"
+    phase: Phase = "connecting"
     bytes: int = 0
     total: int | None = None
     landed: bool = False

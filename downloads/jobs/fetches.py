@@ -72,7 +72,7 @@ class Wish:
 
 
 class Fetch:
-    """A file being fetched. Its phase is queued, resolving, waiting, connecting, downloading or verifying."""
+    """A file being fetched."""
 
     def __init__(self, target: Path, wish: Wish) -> None:
         self.target = target

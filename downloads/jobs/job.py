@@ -1,63 +1,87 @@
-"""Runs downloads: fetches the models of a download in parallel, and keeps their state for status, pause and resume."""
+"""A download and its models: their state, every change of it, and the dict in which programs see it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from ...common.clock import steady_time
 from ...common.errors import UiapiError
 from ...model_defs import ModelDef
-from ..common.error_report import plain, presentable, unforeseen
+from ..common.error_report import plain, presentable
+from ..common.progress import Phase
 from ..common.urls import shown
 from ..storage.model_folders import check_names
 from ..workflow.required_models import Need
-from . import registry
-from .fetches import Agreed, Fetch, Fetches, Wish
+from .fetches import Agreed, Fetch
 from .source_choice import Choice, chosen
+from .states import ENDED, RESUMABLE, ItemState, RunState
 
-# States of a model that can be resumed.
-RESUMABLE = frozenset({"paused", "error", "cancelled"})
-# States of a model that has stopped.
-ENDED = RESUMABLE | {"success"}
 # Seconds between two measurements of a model's speed, and the weight of the newest measurement.
 _SPEED_INTERVAL = 0.4
 _SMOOTHING = 0.3
+# The number of a model that was present before its download started.
+EXISTING = "existing"
+# The state of a model by the phase of its fetch.
+_BY_PHASE: dict[Phase, ItemState] = {
+    "queued": ItemState.PENDING,
+    "resolving": ItemState.RESOLVING,
+    "waiting": ItemState.WAITING,
+    "connecting": ItemState.DOWNLOADING,
+    "downloading": ItemState.DOWNLOADING,
+    "verifying": ItemState.VERIFYING,
+}
 
 
 @dataclass
 class Item:
-    """One model of a download.
+    """One model of a download. Its state is changed by its methods only.
 
     Attributes:
         key: its name in the progress, with its directory if two models share a name.
         need: the file.
         choice: its source, None until the person gives one.
-        entry: its progress, as download_status returns it.
+        number: its place among the models of the download, such as "2/5", or EXISTING.
+        path: the path of the file, None while unknown.
+        url: where it is downloaded from, None while unknown.
+        source: the kind of that place, None while unknown.
+        bytes: bytes present so far.
+        total: bytes of the whole file, None while unknown.
+        speed: bytes per second, None unless it is being downloaded.
+        eta: the remaining time in seconds, None unless it is known.
+        failure: why it failed.
+        agreed: what the person agreed to, None if they were not asked.
+        ending: paused or cancelled if it is being stopped, otherwise None.
     """
 
     key: str
     need: Need
     choice: Choice | None
-    entry: dict[str, Any]
+    number: str | None = None
+    path: str | None = None
+    url: str | None = None
+    source: str | None = None
+    bytes: int = 0
+    total: int | None = None
+    speed: float | None = None
+    eta: float | None = None
+    failure: UiapiError | None = None
+    agreed: Agreed | None = None
+    ending: ItemState | None = None
     task: asyncio.Task[None] | None = None
     fetch: Fetch | None = None
-    failure: UiapiError | None = None
-    # What the person agreed to, if they were asked.
-    agreed: Agreed | None = None
-    # "paused" or "cancelled" if it is being stopped, otherwise empty.
-    ending: str = ""
-    measured: tuple[float, int] = (0.0, 0)
+    _state: ItemState = ItemState.PENDING
+    _measured: tuple[float, int] = (0.0, 0)
 
     @property
-    def state(self) -> str:
-        """Its status in the progress."""
-        return str(self.entry["status"])
+    def state(self) -> ItemState:
+        """Its state."""
+        return self._state
 
     @property
     def directory(self) -> str | None:
@@ -72,19 +96,156 @@ class Item:
     @property
     def unfinished(self) -> bool:
         """Whether it is being fetched or is waiting to be."""
-        return self.busy or self.state == "pending"
+        return self.busy or self._state is ItemState.PENDING
+
+    @property
+    def stoppable(self) -> bool:
+        """Whether it can be paused or cancelled: it has neither succeeded nor failed."""
+        return self._state not in (ItemState.SUCCESS, ItemState.ERROR)
+
+    def begin(self, task: asyncio.Task[None]) -> None:
+        """Note the task that fetches it."""
+        self.ending, self._measured, self.task = None, (0.0, 0), task
+
+    def wait_for_url(self) -> None:
+        """Wait for the person to give a URL."""
+        self._change(ItemState.WAITING_FOR_URL)
+
+    def given(self, answer: ModelDef | str) -> None:
+        """Take the source that the person gave."""
+        self.choice = chosen(self.need, answer, "person")
+        self._change(ItemState.PENDING)
+
+    def again(self, agreed: Agreed | None) -> None:
+        """Have it fetched once more, within the limits the person agreed to if asked."""
+        self.agreed = agreed or self.agreed
+        self.failure, self.ending = None, None
+        self._change(ItemState.PENDING)
+
+    def exists(self, path: str) -> None:
+        """Note that the file was present before the download started."""
+        self.path, self.number = path, EXISTING
+        self._change(ItemState.SUCCESS)
+
+    def succeed(self, path: str, source: str | None) -> None:
+        """Note that the file is complete."""
+        self.path, self.source = path, source
+        self._change(ItemState.SUCCESS)
+
+    def fail(self, error: UiapiError) -> None:
+        """Note that it failed."""
+        self.failure = presentable(error)
+        self._change(ItemState.ERROR)
+
+    def stop(self, ending: ItemState) -> bool:
+        """Mark it as paused or cancelled. Returns whether its task is to be cancelled.
+
+        A model already being stopped is closing its files, which a second cancellation would interrupt.
+        """
+        leaving, self.ending = self.ending is not None, ending
+        self._change(ending)
+        return self.busy and not leaving
+
+    def stopped(self) -> None:
+        """Note that its task was cancelled."""
+        self._change(self.ending or ItemState.CANCELLED)
+
+    def paused(self) -> None:
+        """Note that it was unfinished when ComfyUI stopped."""
+        self._change(ItemState.PAUSED)
+
+    def measure(self) -> None:
+        """Update its progress from that of its fetch."""
+        fetch = self.fetch
+        if fetch is None or self._state in ENDED or not self.busy:
+            return
+        progress, now = fetch.progress, time.monotonic()
+        done, total = progress.bytes, progress.total
+        then, before = self._measured
+        if now - then >= _SPEED_INTERVAL:
+            if then and done >= before:
+                speed = (done - before) / (now - then)
+                last = self.speed or speed
+                self.speed = round(last + _SMOOTHING * (speed - last), 1)
+            self._measured = (now, done)
+        self.bytes, self.total = done, total
+        self.eta = round((total - done) / self.speed, 1) if total is not None and self.speed else None
+        if fetch.address is not None:
+            self.url, self.source = fetch.address, fetch.source
+        self._change(_BY_PHASE[progress.phase])
+
+    def _change(self, state: ItemState) -> None:
+        self._state = state
+        if state in ENDED:
+            self.speed = self.eta = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its progress as `download_status` returns it."""
+        failure = self.failure
+        entry: dict[str, Any] = {
+            "status": self._state.value,
+            "path": self.path,
+            "model_number": self.number,
+            "error": failure.message if failure else None,
+            "bytes": self.bytes,
+            "total": self.total,
+            "speed": self.speed,
+            "eta": self.eta,
+            "directory": plain(self.directory) if self.directory is not None else None,
+        }
+        if self.url is not None:
+            entry["url"] = self.url
+        # A file that went through the download has its source, even if that is unknown.
+        if self.source is not None or (self._state is ItemState.SUCCESS and self.number != EXISTING):
+            entry["source"] = self.source
+        if failure is not None:
+            entry["code"] = failure.code
+            if failure.details:
+                entry["details"] = failure.details
+        return entry
 
 
 @dataclass
 class Run:
-    """One download; `entry` is its state in the registry, as download_status returns it."""
+    """One download. Its state is changed by its methods only; times are in seconds.
+
+    Attributes:
+        id: its id.
+        items: its models.
+        overwrite: whether existing files are replaced.
+        started: when it started.
+        elapsed: how long it has been running, None while that is unknown.
+        ended: when it ended, None if it has not.
+        completed: whether it has ended.
+        resumable: whether it was paused.
+        total_models: how many models it downloads, without those that were present.
+        current_model: how many of these have begun.
+        unused: names in the request's table that it does not need, None if it is not known.
+        error: why it failed as a whole.
+        message: what else is to be said of it.
+    """
 
     id: str
-    entry: dict[str, Any]
     items: list[Item] = field(default_factory=list)
     overwrite: bool = False
+    started: float = field(default_factory=steady_time)
+    elapsed: float | None = None
+    ended: float | None = None
+    completed: bool = False
+    resumable: bool = False
+    total_models: int = 0
+    current_model: int = 0
+    unused: list[str] | None = None
+    error: str | None = None
+    message: str | None = None
     task: asyncio.Task[None] | None = None
     asking: asyncio.Task[None] | None = None
+    _state: RunState = RunState.INITIALIZING
+
+    @property
+    def state(self) -> RunState:
+        """Its state."""
+        return self._state
 
     @property
     def busy(self) -> bool:
@@ -94,7 +255,12 @@ class Run:
     @property
     def concluded(self) -> bool:
         """Whether it has ended or is paused."""
-        return bool(self.entry["completed"] or self.entry["resumable"])
+        return self.completed or self.resumable
+
+    @property
+    def over_since(self) -> float | None:
+        """When it ended, None if it has not."""
+        return (self.ended or self.started) if self.completed else None
 
     def item(self, name: str) -> Item:
         """The model of that name. UiapiError `unknown_model`."""
@@ -107,165 +273,81 @@ class Run:
             {"models": [item.key for item in self.items]},
         )
 
+    def change(self, state: RunState) -> None:
+        """Note how far it is; its end is noted by `pause` or `finish`."""
+        self._state = state
 
-class AskUrls(Protocol):
-    """Asks the person at the tab for URLs; UiapiError `declined`, `no_webui` or `timeout`."""
+    def begin(self) -> list[Item]:
+        """Note that it starts now, and number the models to download, which are returned."""
+        self.started = steady_time()
+        wanted = [item for item in self.items if item.number != EXISTING]
+        for number, item in enumerate(wanted, 1):
+            item.number = f"{number}/{len(wanted)}"
+        self.total_models = len(wanted)
+        return wanted
 
-    def __call__(
-        self, names: list[str], models: list[dict[str, Any]], timeout: float
-    ) -> Awaitable[Mapping[str, str]]: ...
+    def pause(self) -> None:
+        """Note that it is paused."""
+        self._state, self.resumable = RunState.PAUSED, True
 
+    def finish(self, state: RunState, error: str | None = None) -> None:
+        """Note that it has ended, with its final state and the time."""
+        now = steady_time()
+        self._state, self.completed, self.ended, self.elapsed = state, True, now, now - self.started
+        if error is not None:
+            self.error = error
 
-# Asks the person for the URLs of models; returns those they gave, by the needs' names.
-Ask = Callable[[list[Need]], Awaitable[dict[str, ModelDef | str]]]
-
-
-class Runner:
-    """Runs downloads.
-
-    Args:
-        fetches: fetches files.
-        ask: asks the person for URLs.
-        changed: called when a run's state has changed and subscribers should be notified.
-    """
-
-    def __init__(self, fetches: Fetches, ask: Ask, changed: Callable[[Run], None]) -> None:
-        self._fetches = fetches
-        self._ask = ask
-        self._changed = changed
-
-    async def carry_out(self, run: Run) -> None:
-        """Fetch all pending models of a run; the result is in its entry."""
-        while any(item.unfinished for item in run.items):
-            pending = [item for item in run.items if item.state == "pending" and not item.busy]
-            for item in pending:
-                if item.choice is not None:
-                    self.begin(run, item)
-            asked = [item for item in pending if item.choice is None]
-            if asked:
-                self._set(run, "waiting_for_url")
-                run.asking = asyncio.create_task(self._ask_for(run, asked), name=f"uiapi ask for {run.id}")
-                await asyncio.wait({run.asking})
-                if not run.asking.cancelled():
-                    run.asking.result()
-            self._set(run, "downloading")
-            while busy := [item.task for item in run.items if item.busy and item.task is not None]:
-                await asyncio.wait(busy)
-        self.conclude(run)
-
-    def begin(self, run: Run, item: Item) -> None:
-        """Start fetching one model whose source is known."""
-        item.ending, item.measured = "", (0.0, 0)
-        item.task = asyncio.create_task(self._one(run, item), name=f"uiapi download {run.id} {item.key}")
-
-    def stop(self, run: Run, items: list[Item], ending: str) -> None:
-        """Stop models as "paused" (their partial files are kept) or "cancelled" (they are removed)."""
-        for item in items:
-            if item.state in ("success", "error"):
-                continue
-            # A model already being stopped is closing its files, which a second cancellation would interrupt.
-            leaving, item.ending = bool(item.ending), ending
-            item.entry.update(status=ending, speed=None, eta=None)
-            if item.busy and item.task is not None and not leaving:
-                item.task.cancel()
-        waits = any(item.state == "waiting_for_url" for item in run.items)
-        if run.asking is not None and not run.asking.done() and not waits:
-            run.asking.cancel()
-        self._changed(run)
-
-    async def _one(self, run: Run, item: Item) -> None:
-        try:
-            item.fetch = await self._fetches.begin(self._wish(run, item))
-            path = await self._fetches.finish(item.fetch, keep_partial=lambda: item.ending == "paused")
-            measure(item)
-            item.entry.update(status="success", path=str(path), speed=None, eta=None, source=item.fetch.source)
-        except asyncio.CancelledError:
-            item.entry.update(status=item.ending or "cancelled", speed=None, eta=None)
-        except UiapiError as error:
-            fail(item, error)
-        except Exception as error:  # The last line of defence: it fails this model only, which is not retried.
-            fail(item, unforeseen(f"The download of {item.key}", error))
-        # The fetch may hold an exception, whose traceback keeps its frames alive.
-        item.fetch = None
-        self._changed(run)
-
-    def _wish(self, run: Run, item: Item) -> Wish:
-        need, choice, directory = item.need, item.choice, item.directory
-        assert choice is not None  # noqa: S101 - begin is only called with a known source
-        if directory is None:
-            raise UiapiError(
-                "unknown_folder",
-                f"The directory of {need.name} is unknown; give it, such as 'loras'.",
-            )
-        agreed = item.agreed or Agreed(None, run.overwrite)
-        return Wish(directory, need.name, choice.model, choice.sha256, agreed.replaces, agreed.size)
-
-    async def _ask_for(self, run: Run, asked: list[Item]) -> None:
-        for item in asked:
-            item.entry["status"] = "waiting_for_url"
-        names = [item.need.name for item in asked]
-        registry.pending_downloads[run.id] = {"timestamp": steady_time(), "task_id": run.id, "names": names}
-        self._changed(run)
-        try:
-            answers = await self._ask([item.need for item in asked])
-            refused = UiapiError("declined", "The person gave none.")
-        except UiapiError as error:
-            answers, refused = {}, error
-        except Exception as error:  # The last line of defence: otherwise the models would wait forever.
-            answers, refused = {}, unforeseen("The request for URLs", error)
-        finally:
-            registry.pending_downloads.pop(run.id, None)
-        for item in asked:
-            answer = answers.get(item.need.in_folder) or answers.get(item.need.name)
-            if item.state != "waiting_for_url":
-                continue
-            if answer is None:
-                fail(item, UiapiError(refused.code, f"No URL for {item.need.name}: {refused.message}"))
-            else:
-                item.choice = chosen(item.need, answer, "person")
-                item.entry.update(status="pending")
-                self.begin(run, item)
-
-    def _set(self, run: Run, status: str) -> None:
-        run.entry["status"] = status
-        self._changed(run)
-
-    def conclude(self, run: Run) -> None:
-        """Set the run's status by the states of its models."""
-        for item in run.items:
-            if item.state not in ENDED:
-                fail(
-                    item,
-                    UiapiError("internal", f"{item.key} was left {item.state}; download it again and report this."),
-                )
-        states = [item.state for item in run.items]
-        if "paused" in states:
-            run.entry.update(status="paused", resumable=True)
-        elif states and all(state == "cancelled" for state in states):
-            registry.finish(run.entry, "cancelled")
-        elif states and not any(state == "success" for state in states):
-            errors = [item.entry["error"] for item in run.items if item.state == "error"]
-            registry.finish(run.entry, "error", errors[0])
+    def conclude(self) -> None:
+        """Set its state by the states of its models, which have all stopped."""
+        states = [item.state for item in self.items]
+        if ItemState.PAUSED in states:
+            self.pause()
+        elif states and all(state is ItemState.CANCELLED for state in states):
+            self.finish(RunState.CANCELLED)
+        elif states and ItemState.SUCCESS not in states:
+            failures = [item.failure for item in self.items if item.state is ItemState.ERROR]
+            self.finish(RunState.ERROR, failures[0].message if failures[0] else None)
         else:
-            registry.finish(run.entry, "completed")
-        self._changed(run)
+            self.finish(RunState.COMPLETED)
+
+    def again(self) -> None:
+        """Note that some of its models are to be fetched once more."""
+        self.completed = self.resumable = False
+        self.ended = self.error = self.message = None
+
+    def measure(self) -> None:
+        """Update its progress and that of its models."""
+        for item in self.items:
+            item.measure()
+        waiting = (ItemState.PENDING, ItemState.WAITING_FOR_URL)
+        self.current_model = sum(item.state not in waiting for item in self.items if item.task is not None)
+        if not self.completed:
+            self.elapsed = steady_time() - self.started
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its state as `download_status` returns it."""
+        entry: dict[str, Any] = {
+            "status": self._state.value,
+            "completed": self.completed,
+            "resumable": self.resumable,
+            "start_time": self.started,
+            "total_models": self.total_models,
+            "current_model": self.current_model,
+            "progress": {item.key: item.to_dict() for item in self.items},
+        }
+        sometimes = {
+            "elapsed_time": self.elapsed,
+            "unused": self.unused,
+            "completed_at": self.ended,
+            "error": self.error,
+            "message": self.message,
+        }
+        return {**entry, **{key: value for key, value in sometimes.items() if value is not None}}
 
 
 def new_run(overwrite: bool) -> Run:
     """A download that has not started, without models."""
-    run = Run(uuid4().hex[:12], {}, overwrite=overwrite)
-    run.entry.update(
-        status="initializing",
-        completed=False,
-        resumable=False,
-        start_time=steady_time(),
-        elapsed_time=0.0,
-        total_models=0,
-        current_model=0,
-        progress={},
-        unused=[],
-    )
-    return run
+    return Run(uuid4().hex[:12], overwrite=overwrite, elapsed=0.0, unused=[])
 
 
 def resumable(run: Run, model: str | None) -> list[Item]:
@@ -291,11 +373,11 @@ def items_of(
         if path is None or (overwrite and (requested or damage is not None)):
             continue
         if damage is not None:
-            item.entry["path"] = path
-            fail(item, damage)
+            item.path = path
+            item.fail(damage)
         # A file whose digest the request itself gives is always hashed, so it stays pending.
         elif choice is None or not requested or choice.sha256 is None:
-            item.entry.update(status="success", path=path, model_number="existing")
+            item.exists(path)
     return items
 
 
@@ -305,56 +387,13 @@ def new_item(need: Need, choice: Choice | None, taken: set[str]) -> Item:
     if key in taken:
         key = plain(f"{need.directory}/{need.name}")
     taken.add(key)
-    entry: dict[str, Any] = {
-        "status": "pending",
-        "path": None,
-        "model_number": None,
-        "error": None,
-        "bytes": 0,
-        "total": None,
-        "speed": None,
-        "eta": None,
-        "directory": None,
-    }
-    item = Item(key, need, choice, entry)
-    if item.directory is not None:
-        entry["directory"] = plain(item.directory)
+    item = Item(key, need, choice)
     if choice is not None and choice.model.url:
         # An invalid URL is reported when it is looked up, and must not stop other models.
         with suppress(ValueError):
-            entry["url"] = plain(shown(choice.model.url) if "://" in choice.model.url else choice.model.url)
+            item.url = plain(shown(choice.model.url) if "://" in choice.model.url else choice.model.url)
     try:
         check_names([need.name])
     except UiapiError as error:
-        fail(item, error)
+        item.fail(error)
     return item
-
-
-def measure(item: Item) -> None:
-    """Update a model's progress: bytes, speed in bytes per second, and remaining time in seconds."""
-    fetch = item.fetch
-    if fetch is None or item.state in ENDED or not item.busy:
-        return
-    entry, progress, now = item.entry, fetch.progress, time.monotonic()
-    done, total = progress.bytes, progress.total
-    then, before = item.measured
-    if now - then >= _SPEED_INTERVAL:
-        if then and done >= before:
-            speed = (done - before) / (now - then)
-            last = entry.get("speed") or speed
-            entry["speed"] = round(last + _SMOOTHING * (speed - last), 1)
-        item.measured = (now, done)
-    left = total - done if total is not None else None
-    eta = round(left / entry["speed"], 1) if left is not None and entry.get("speed") else None
-    state = "downloading" if progress.phase == "connecting" else progress.phase
-    entry.update(status="pending" if state == "queued" else state, bytes=done, total=total, eta=eta)
-    if fetch.address is not None:
-        entry.update(url=fetch.address, source=fetch.source)
-
-
-def fail(item: Item, error: UiapiError) -> None:
-    """Mark a model as failed."""
-    item.failure = error = presentable(error)
-    item.entry.update(status="error", error=error.message, code=error.code, speed=None, eta=None)
-    if error.details:
-        item.entry["details"] = error.details

@@ -14,6 +14,7 @@ from ...model_defs import ModelDef
 from ..workflow.required_models import Need
 from .job import Run, new_item
 from .source_choice import Choice, cleaned
+from .states import ItemState
 
 log = logging.getLogger("uiapi")
 
@@ -55,7 +56,7 @@ class Journal:
             if self._unusable:
                 await set_aside(self._path, self._unusable)
                 self._unusable = ""
-            unfinished = [run for run in runs if not run.entry["completed"] and run.items]
+            unfinished = [run for run in runs if not run.completed and run.items]
             records = {run.id: to_record(run) for run in unfinished}
             await write_json(self._path, {"downloads": {**self._unread, **records}})
 
@@ -68,7 +69,7 @@ def _check(data: dict[str, Any]) -> None:
 def to_record(run: Run) -> dict[str, Any]:
     """The record of a run in the journal."""
     return {
-        "start_time": run.entry["start_time"],
+        "start_time": run.started,
         "overwrite": run.overwrite,
         "models": [
             {
@@ -79,7 +80,7 @@ def to_record(run: Run) -> dict[str, Any]:
                 "sha256": item.choice.sha256 if item.choice else item.need.sha256,
             }
             for item in run.items
-            if item.state != "success"
+            if item.state is not ItemState.SUCCESS
         ],
     }
 
@@ -91,7 +92,7 @@ def from_record(run_id: str, record: dict[str, Any]) -> Run:
         UiapiError: an invalid model definition.
         AttributeError, LookupError, TypeError, ValueError: an invalid record.
     """
-    run = Run(run_id, {}, overwrite=bool(record["overwrite"]))
+    run = Run(run_id, overwrite=bool(record["overwrite"]))
     taken: set[str] = set()
     for data in record["models"]:
         need = Need(data["name"], data["directory"], sha256=data["sha256"])
@@ -99,16 +100,9 @@ def from_record(run_id: str, record: dict[str, Any]) -> Run:
         if data["source"]:
             choice = Choice(ModelDef.from_dict(data["source"]), data["directory"], data["origin"], data["sha256"])
         item = new_item(need, choice, taken)
-        item.entry["status"] = "paused"
+        item.paused()
         run.items.append(item)
-    run.entry.update(
-        status="paused",
-        completed=False,
-        resumable=True,
-        start_time=float(record["start_time"]),
-        total_models=len(run.items),
-        current_model=0,
-        progress={item.key: item.entry for item in run.items},
-        message="ComfyUI stopped before the download was complete; resume it with download_resume.",
-    )
+    run.started, run.total_models = float(record["start_time"]), len(run.items)
+    run.message = "ComfyUI stopped before the download was complete; resume it with download_resume."
+    run.pause()
     return run

@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from ...common.clock import steady_time
 from ...common.errors import UiapiError
 from ..common.error_report import log_defect
 from ..storage.model_folders import Places
-from .job import Run, measure
+from .job import Run
 
 log = logging.getLogger("uiapi")
 
@@ -72,10 +71,10 @@ class News:
     def _send_progress(self, run: Run) -> None:
         self._due.pop(run.id, None)
         try:
-            measure_all(run)
+            run.measure()
         except Exception as error:  # The last line of defence: the download itself continues.
             log_defect(f"Measuring the download {run.id}", error)
-        self._send("download_progress", {"download_id": run.id, **run.entry})
+        self._send("download_progress", {"download_id": run.id, **run.to_dict()})
 
     def _send(self, event: str, data: dict[str, Any]) -> None:
         try:
@@ -93,15 +92,3 @@ class News:
             log.info("Open tabs were not notified of new models: %r", error.message)
         except Exception as error:  # The last line of defence: no caller waits for this task.
             log_defect("Notifying open tabs of new models", error)
-
-
-def measure_all(run: Run) -> None:
-    """Update the progress of a download."""
-    for item in run.items:
-        measure(item)
-    entry = run.entry
-    entry["current_model"] = sum(
-        item.state not in ("pending", "waiting_for_url") for item in run.items if item.task is not None
-    )
-    if not entry["completed"]:
-        entry["elapsed_time"] = steady_time() - entry["start_time"]

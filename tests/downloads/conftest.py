@@ -147,13 +147,13 @@ class Room:
         definition = {"url": url} if isinstance(url, str) else url
         run = await self.downloads.fetch_one(name, definition, **how)
         await self.ended(run)
-        return run.items[0].entry
+        return run.items[0].to_dict()
 
     async def ended(self, run: Any) -> dict[str, Any]:
         """Wait for a download's end."""
         if run.task is not None:
             await asyncio.wait_for(asyncio.wait({run.task}), 60)
-        entry: dict[str, Any] = run.entry
+        entry: dict[str, Any] = run.to_dict()
         return entry
 
     def everything(self) -> list[Path]:

@@ -12,7 +12,7 @@ import pytest
 from comfyui_uiapi import server
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.common.credentials import Secret
-from comfyui_uiapi.downloads.jobs import registry
+from comfyui_uiapi.downloads.jobs import job, registry
 from comfyui_uiapi.downloads.jobs.registry import (
     TASK_CLEANUP_AGE,
     _handle_task_exception,
@@ -21,6 +21,7 @@ from comfyui_uiapi.downloads.jobs.registry import (
     download_tasks,
     pending_downloads,
 )
+from comfyui_uiapi.downloads.jobs.states import RunState
 from comfyui_uiapi.tests.downloads.conftest import Room
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
@@ -32,7 +33,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = time.time()
-        monkeypatch.setattr(registry, "steady_time", lambda: self.now)
+        for module in (registry, job):
+            monkeypatch.setattr(module, "steady_time", lambda: self.now)
 
 
 @pytest.fixture
@@ -85,11 +87,11 @@ def test_a_question_nobody_answered_is_forgotten_after_an_hour(clock: Clock) -> 
 
 def test_ten_thousand_tasks_leave_none_older_than_an_hour_and_running_ones_stay(clock: Clock) -> None:
     for number in range(10_000):
-        entry: dict[str, Any] = {"completed": False, "start_time": clock.now, "progress": {}}
-        download_tasks[f"task-{number}"] = entry
-        pending_downloads[f"task-{number}"] = {"timestamp": clock.now}
+        run = job.Run(f"task-{number}", started=clock.now)
+        registry.jobs.add(run)
+        registry.jobs.ask(run.id, [])
         if number % 100:
-            registry.finish(entry, "completed")
+            run.finish(RunState.COMPLETED)
         clock.now += 2.0
         if number % 50 == 0:
             registry.counts()
@@ -98,6 +100,24 @@ def test_ten_thousand_tasks_leave_none_older_than_an_hour_and_running_ones_stay(
     assert (active, len(running)) == (100, 100) and pending <= TASK_CLEANUP_AGE / 2
     ended = [task["completed_at"] for task in download_tasks.values() if task["completed"]]
     assert clock.now - min(ended) <= TASK_CLEANUP_AGE and len(ended) <= TASK_CLEANUP_AGE / 2
+
+
+def test_a_dict_that_is_entered_is_kept_as_it_is_and_one_of_a_download_is_a_copy() -> None:
+    mine: dict[str, Any] = {"status": "completed", "completed": True}
+    download_tasks["mine"] = mine
+    pending_downloads["mine"] = mine
+    assert download_tasks["mine"] is mine and pending_downloads["mine"] is mine
+    run = job.new_run(overwrite=False)
+    registry.jobs.add(run)
+    download_tasks[run.id]["status"] = "completed"
+    assert download_tasks == {"mine": mine, run.id: run.to_dict()} and run.state is RunState.INITIALIZING
+    # Neither says when it ended, so both are old.
+    assert registry.counts() == (1, 0) and pending_downloads == {}
+    download_tasks.update(mine=mine)
+    assert [*download_tasks] == [run.id, "mine"] and download_tasks.pop("mine") is mine
+    assert "mine" not in download_tasks and download_tasks.get("mine") is None
+    download_tasks.clear()
+    assert not download_tasks and registry.jobs.runs == {}
 
 
 async def test_the_room_forgets_what_the_register_forgot(room: Room, host: Host, clock: Clock) -> None:

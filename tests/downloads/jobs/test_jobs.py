@@ -33,7 +33,7 @@ async def test_every_model_of_a_workflow_that_is_missing_is_fetched(room: Room, 
         ),
         {},
     )
-    assert run.entry["status"] in ("checking", "downloading", "initializing") and not run.entry["completed"]
+    assert run.to_dict()["status"] in ("checking", "downloading", "initializing") and not run.to_dict()["completed"]
     status = await room.ended(run)
     assert (status["status"], status["completed"], status["total_models"]) == ("completed", True, 2)
     assert status["elapsed_time"] >= 0 and status["completed_at"] >= status["start_time"]
@@ -64,7 +64,7 @@ async def test_progress_is_told_by_events_in_bytes(room: Room, host: Host) -> No
     run = await room.downloads.fetch_one("a.safetensors", {"url": host.url("/a.safetensors")})
     seen: list[dict[str, Any]] = []
 
-    while not run.entry["completed"]:
+    while not run.to_dict()["completed"]:
         await asyncio.sleep(0.05)
         entry = room.downloads.status(run.id)["progress"]["a.safetensors"]
         seen.append({**entry})
@@ -175,10 +175,10 @@ async def test_the_person_is_asked_once_for_all_and_their_answers_are_saved(
     person.urls = {"a.safetensors": host.url("/a"), "c.safetensors": "https://elsewhere.example/c"}
     person.thinks = asyncio.Event()
     run = await room.downloads.begin(workflow(*((f"{name}.safetensors", "checkpoints", None) for name in "abc")), {})
-    await eventually(lambda: run.entry["status"] == "waiting_for_url")
+    await eventually(lambda: run.to_dict()["status"] == "waiting_for_url")
     assert registry.pending_downloads[run.id]["names"] == ["a.safetensors", "b.safetensors", "c.safetensors"]
     assert registry.counts() == (1, 1)
-    assert {entry["status"] for entry in run.entry["progress"].values()} == {"waiting_for_url"}
+    assert {entry["status"] for entry in run.to_dict()["progress"].values()} == {"waiting_for_url"}
     person.thinks.set()
     status = await room.ended(run)
     assert registry.pending_downloads == {}
@@ -212,7 +212,7 @@ async def test_models_with_a_known_address_do_not_wait_for_the_person(
         workflow(("a.safetensors", "checkpoints", host.url("/a")), ("b.safetensors", "checkpoints", None)), {}
     )
     await eventually(lambda: room.path("a.safetensors").exists())
-    assert run.entry["status"] == "waiting_for_url"
+    assert run.to_dict()["status"] == "waiting_for_url"
     person.thinks.set()
     await room.ended(run)
 
@@ -235,7 +235,7 @@ async def test_a_download_that_waits_for_the_person_can_be_ended(
     run = await room.downloads.begin(workflow(("a.safetensors", "checkpoints", None)), {})
     await eventually(lambda: run.id in registry.pending_downloads)
     await room.downloads.stop(run.id, None, ending)
-    assert run.entry["status"] == ending and registry.pending_downloads == {}
+    assert run.to_dict()["status"] == ending and registry.pending_downloads == {}
 
 
 # -- cancel, pause, resume of one ---------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ async def test_cancelling_what_was_paused_drops_its_bytes(room: Room, host: Host
     await room.downloads.stop(run.id, None, "paused")
     assert any("uiapi-part" in file for file in room.folders.files())
     await room.downloads.stop(run.id, None, "cancelled")
-    assert run.entry["status"] == "cancelled"
+    assert run.to_dict()["status"] == "cancelled"
     assert room.folders.files() == ["user/__uiapi/downloads.json"]
 
 
@@ -312,14 +312,14 @@ async def test_an_unfinished_download_survives_a_restart_and_resumes(
     )
     await eventually(lambda: host.sent.get("/a", 0) > 3_000_000 and room.path("b.safetensors", "loras").exists())
     await room.downloads.close()
-    assert run.entry["status"] == "paused"
+    assert run.to_dict()["status"] == "paused"
     registry.download_tasks.clear()
     again = room.make()
     await again.start()
     try:
         entry = again.listed()[run.id]
         assert (entry["status"], entry["completed"], entry["resumable"]) == ("paused", False, True)
-        assert entry["start_time"] == run.entry["start_time"]
+        assert entry["start_time"] == run.to_dict()["start_time"]
         assert [*entry["progress"]] == ["a.safetensors"]
         answer.rate, already = None, host.sent["/a"]
         resumed = await again.resume(run.id, None)

@@ -35,7 +35,7 @@ async def test_a_cancelled_file_leaves_nothing(room: Room, host: Host, eventuall
     run = await room.downloads.fetch_one("sub/x.safetensors", {"url": host.url("/x.safetensors")})
     await eventually(lambda: host.sent.get("/x.safetensors", 0) > 1_000_000)
     await room.downloads.stop(run.id, None, "cancelled")
-    assert run.entry["status"] == "cancelled" and run.entry["completed"]
+    assert run.to_dict()["status"] == "cancelled" and run.to_dict()["completed"]
     assert room.folders.files() == ["user/__uiapi/downloads.json"]
     assert not room.path("sub").exists()
 
@@ -46,11 +46,11 @@ async def test_a_paused_file_goes_on_where_it_was(room: Room, host: Host, eventu
     run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     await eventually(lambda: host.sent.get("/x.safetensors", 0) > 4_000_000)
     await room.downloads.stop(run.id, None, "paused")
-    assert (run.entry["status"], run.entry["completed"], run.entry["resumable"]) == ("paused", False, True)
+    assert (run.to_dict()["status"], run.to_dict()["completed"], run.to_dict()["resumable"]) == ("paused", False, True)
     assert not room.path("x.safetensors").exists()
     already, answer.rate = host.sent["/x.safetensors"], None
     await room.ended(await room.downloads.resume(run.id, None))
-    assert run.entry["status"] == "completed"
+    assert run.to_dict()["status"] == "completed"
     assert room.path("x.safetensors").read_bytes() == data
     # What was on the wire when it was paused is fetched again, nothing else.
     assert host.sent["/x.safetensors"] - already < LARGE - 2_000_000
@@ -110,7 +110,7 @@ async def test_one_target_wanted_by_two_comfyuis_is_fetched_once(room: Room, hos
     try:
         for run in runs:
             await room.ended(run)
-            assert run.items[0].state == "success", run.items[0].entry
+            assert run.items[0].state == "success", run.items[0].to_dict()
     finally:
         await other.close()
     assert host.sent["/x.safetensors"] == LARGE
@@ -149,7 +149,7 @@ async def test_a_file_that_appears_meanwhile_is_not_overwritten(room: Room, host
     await eventually(lambda: host.sent.get("/x.safetensors", 0) > 500_000)
     room.path("x.safetensors").write_bytes(b"mine")
     await room.ended(run)
-    assert run.items[0].entry["code"] == "conflict"
+    assert run.items[0].to_dict()["code"] == "conflict"
     assert room.path("x.safetensors").read_bytes() == b"mine"
 
 

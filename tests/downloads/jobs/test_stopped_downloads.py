@@ -101,12 +101,12 @@ async def test_a_copy_that_is_cancelled_is_stopped_and_nothing_lands(
     run = await room.downloads.fetch_one("x.safetensors", {"local": str(elsewhere)})
     await eventually(gate.reached.is_set)
     stopping = asyncio.create_task(room.downloads.stop(run.id, None, "cancelled"))
-    await eventually(lambda: run.entry["progress"]["x.safetensors"]["status"] == "cancelled")
+    await eventually(lambda: run.to_dict()["progress"]["x.safetensors"]["status"] == "cancelled")
     # The target is still locked, so that no other fetch starts to write there.
     assert [file for file in partials(room) if file.endswith("uiapi-lock")]
     gate.go.set()
     await stopping
-    assert run.entry["status"] == "cancelled" and not room.path("x.safetensors").exists()
+    assert run.to_dict()["status"] == "cancelled" and not room.path("x.safetensors").exists()
     assert partials(room) == []
 
 
@@ -142,7 +142,7 @@ async def test_a_file_that_changes_while_it_is_copied_does_not_land(
     os.truncate(elsewhere, SMALL // 2)
     gate.go.set()
     await room.ended(run)
-    assert run.items[0].entry["code"] == "conflict" and not room.path("x.safetensors").exists()
+    assert run.items[0].to_dict()["code"] == "conflict" and not room.path("x.safetensors").exists()
     assert partials(room) == []
 
 
@@ -186,10 +186,10 @@ async def test_what_is_cancelled_while_it_gets_its_name_is_there_and_says_so(
     run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     await eventually(gate.reached.is_set)
     stopping = asyncio.create_task(room.downloads.stop(run.id, None, "cancelled"))
-    await eventually(lambda: run.entry["progress"]["x.safetensors"]["status"] == "cancelled")
+    await eventually(lambda: run.to_dict()["progress"]["x.safetensors"]["status"] == "cancelled")
     gate.go.set()
     await stopping
-    assert (run.entry["status"], run.items[0].state) == ("completed", "success")
+    assert (run.to_dict()["status"], run.items[0].state) == ("completed", "success")
     assert room.path("x.safetensors").exists() and partials(room) == []
     landed = [data for event, data in room.events if event == "model_landed"]
     assert landed == [{"directory": "checkpoints", "path": str(room.path("x.safetensors"))}]
@@ -210,7 +210,7 @@ async def test_what_is_cancelled_while_its_digest_is_noted_is_there_and_says_so(
     run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x"), "sha256": sha256(data)})
     await asyncio.wait_for(noting.wait(), 20)
     await room.downloads.stop(run.id, None, "cancelled")
-    assert (run.entry["status"], run.items[0].state) == ("completed", "success")
+    assert (run.to_dict()["status"], run.items[0].state) == ("completed", "success")
     assert [event for event, _ in room.events if event == "model_landed"] == ["model_landed"]
 
 
@@ -243,10 +243,10 @@ async def test_cancelling_a_paused_download_leaves_the_transfer_of_another_alone
     already = host.sent["/x"]
     await eventually(lambda: host.sent["/x"] > already + 500_000)
     await room.downloads.stop(first.id, None, "cancelled")
-    assert first.entry["status"] == "cancelled" and partials(room)
+    assert first.to_dict()["status"] == "cancelled" and partials(room)
     answer.rate = None
     await room.ended(second)
-    assert second.items[0].state == "success", second.items[0].entry
+    assert second.items[0].state == "success", second.items[0].to_dict()
     assert room.path("x.safetensors").read_bytes() == data and partials(room) == []
 
 
@@ -263,7 +263,7 @@ async def test_cancelling_what_is_still_being_paused_leaves_nothing(
     await eventually(lambda: run.items[0].state == "cancelled")
     gate.go.set()
     await asyncio.gather(pausing, cancelling)
-    assert run.entry["status"] == "cancelled" and room.folders.files() == NOTHING
+    assert run.to_dict()["status"] == "cancelled" and room.folders.files() == NOTHING
 
 
 async def test_what_was_cancelled_is_not_paused(room: Room, host: Host) -> None:
@@ -272,7 +272,7 @@ async def test_what_was_cancelled_is_not_paused(room: Room, host: Host) -> None:
     await room.downloads.stop(run.id, None, "cancelled")
     with pytest.raises(UiapiError) as caught:
         await room.downloads.stop(run.id, None, "paused")
-    assert (caught.value.code, run.entry["status"]) == ("conflict", "cancelled")
+    assert (caught.value.code, run.to_dict()["status"]) == ("conflict", "cancelled")
 
 
 async def test_what_is_resumed_while_it_is_still_being_paused_goes_on(
@@ -306,7 +306,7 @@ async def test_stopping_waits_no_longer_than_it_says(
     assert run.items[0].state == "paused" and run.items[0].busy
     gate.go.set()
     await room.ended(run)
-    assert run.entry["status"] == "paused"
+    assert run.to_dict()["status"] == "paused"
 
 
 class TestOneFileAtATime:
@@ -349,7 +349,7 @@ async def test_a_download_of_a_thousand_models_is_cancelled_in_one_breath(room: 
     host.offer("/x", model_bytes(SMALL), held=asyncio.Event())
     run = await room.downloads.begin(workflow(*needs), {})
     await asyncio.wait_for(room.downloads.stop(run.id, None, "cancelled"), 10)
-    assert run.entry["status"] == "cancelled" and room.folders.files() == NOTHING
+    assert run.to_dict()["status"] == "cancelled" and room.folders.files() == NOTHING
 
 
 # -- one target, two wishes ---------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ async def test_another_file_wanted_under_the_same_name_does_not_pass_for_it(
     for run in (first, second, third):
         await room.ended(run)
     assert [run.items[0].state for run in (first, second, third)] == ["success", "error", "success"]
-    assert second.items[0].entry["code"] == "damaged" and "another version" in second.items[0].entry["error"]
+    assert second.items[0].to_dict()["code"] == "damaged" and "another version" in second.items[0].to_dict()["error"]
     assert room.path("x.safetensors").read_bytes() == a and not host.asked("/b")
 
 

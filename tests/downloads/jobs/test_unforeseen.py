@@ -72,7 +72,7 @@ async def test_a_download_of_one_model_that_fails_unforeseen_says_so(
     with pytest.raises(UiapiError) as caught:
         await ended(run, 20)
     assert caught.value.code == "internal"
-    assert (run.entry["status"], run.entry["completed"]) == ("error", True)
+    assert (run.to_dict()["status"], run.to_dict()["completed"]) == ("error", True)
 
 
 async def test_a_question_to_the_person_that_fails_unforeseen_ends(
@@ -260,11 +260,11 @@ async def test_a_download_resumed_while_its_failure_is_being_noted_goes_on(
 ) -> None:
     run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     disk = SlowDisk(monkeypatch)
-    await eventually(lambda: run.entry["completed"] and disk.writing)
-    assert run.entry["status"] == "error"
+    await eventually(lambda: run.to_dict()["completed"] and disk.writing)
+    assert run.to_dict()["status"] == "error"
     host.offer("/x", model_bytes(SIZE))
     resuming = asyncio.create_task(room.downloads.resume(run.id, None))
-    await eventually(lambda: not run.entry["completed"])
+    await eventually(lambda: not run.to_dict()["completed"])
     disk.go.set()
     await resuming
     status = await room.ended(run)

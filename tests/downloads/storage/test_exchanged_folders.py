@@ -57,7 +57,7 @@ async def test_a_folder_exchanged_while_a_file_comes_gets_none_of_it(
     code = exchange(room)
     go.set()
     await room.ended(run)
-    assert run.items[0].entry["code"] == "storage_failed", run.items[0].entry
+    assert run.items[0].to_dict()["code"] == "storage_failed", run.items[0].to_dict()
     assert not (code / "x.safetensors").exists() and not (room.path("moved") / "x.safetensors").exists()
     await eventually(lambda: descriptors() <= before + 3)
 

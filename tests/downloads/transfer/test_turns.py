@@ -245,7 +245,7 @@ async def test_a_host_that_was_silent_goes_on_once_it_has_a_turn_again(
     going.set()
     for run in (late, *others):
         await room.ended(run)
-        assert run.items[0].state == "success", run.items[0].entry
+        assert run.items[0].state == "success", run.items[0].to_dict()
     assert handed_out._free == 2
 
 
@@ -272,7 +272,7 @@ async def test_a_host_that_goes_on_after_its_pause_waits_for_its_turn(
     go.set()
     for run, state in zip(runs, ("success", "cancelled", "success", "success"), strict=True):
         await room.ended(run)
-        assert run.items[0].state == state, run.items[0].entry
+        assert run.items[0].state == state, run.items[0].to_dict()
 
 
 async def test_a_turn_given_back_while_a_host_was_silent_is_taken_again_once_it_answers(

@@ -105,4 +105,4 @@ async def test_the_plan_and_the_download_say_so_and_fetch_nothing(
     assert (plan["verdict"], plan["totals"]["spelled_differently"], plan["totals"]["download"]) == ("ready", 1, 0)
     run = await room.downloads.begin(workflow, {})
     await room.ended(run)
-    assert [(item.entry["status"], item.entry["path"]) for item in run.items] == [("success", str(path))]
+    assert [(item.to_dict()["status"], item.to_dict()["path"]) for item in run.items] == [("success", str(path))]
