@@ -94,10 +94,10 @@ function start(opened) {
       const unsettled = workflows.loading() ? workflows.idle() : queueing.unsettled();
       return unsettled ? unlessCancelled(unsettled, call.signal).then(carryOut) : carryOut();
     },
-    beside: () => ({ revision: revisions.revision(), workflow_tab: revisions.activeTab() }),
-    hear(event, data) {
+    graphState: () => ({ revision: revisions.revision(), workflow_tab: revisions.activeTab() }),
+    onEvent(event, data) {
       if (event === "watch") events.watch(data?.events);
-      else state.hear(event, data);
+      else state.receive(event, data);
       if (event === "panel_state") settings.show(data.rules, frontend);
     },
     closed() {
@@ -157,8 +157,8 @@ function giveUp(opened, reason) {
     handle() {
       throw new CommandError("tab_failed", reason);
     },
-    beside: () => ({}),
-    hear() {},
+    graphState: () => ({}),
+    onEvent() {},
     greeted() {},
   });
   window.addEventListener("pagehide", transport.stop);

@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from ...common.errors import STATUS
 from ...common.version import VERSION
 from ..protocol.command_spec import COMMANDS, Command, Risk
-from ..protocol.schemas import Told
+from ..protocol.schemas import GraphEnvelope
 
 REFERENCE = "#/components/schemas/{model}"
 DESCRIPTION = (
@@ -89,7 +89,7 @@ def _schemas(commands: list[Command]) -> tuple[dict[tuple[str, str], Any], dict[
         wanted.append(((command.name, "request"), "validation", TypeAdapter(command.request)))
         # In validation mode, since answers are plain data and may leave out keys that have a default.
         wanted.append(((command.name, "response"), "validation", TypeAdapter(command.response)))
-    wanted.append((("", ""), "validation", TypeAdapter(dict[str, Told])))
+    wanted.append((("", ""), "validation", TypeAdapter(dict[str, GraphEnvelope])))
     found, rest = TypeAdapter.json_schemas(wanted, ref_template=REFERENCE, schema_generator=Schemas)
     return {key: schema for (key, _), schema in found.items()}, dict(rest.get("$defs", {}))
 
@@ -137,7 +137,7 @@ def _answer(command: Command, schema: Any, components: dict[str, Any]) -> dict[s
     else:
         properties, required = {"status": ok, "response": schema}, ["status", "response"]
     if "no_webui" in command.codes:
-        properties = {**properties, **components["Told"]["properties"]}
+        properties = {**properties, **components["GraphEnvelope"]["properties"]}
     envelope = {"type": "object", "properties": properties, "required": required}
     name = "".join(word.capitalize() for word in command.name.split("_")) + "Answer"
     components[name] = envelope

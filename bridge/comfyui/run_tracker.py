@@ -243,7 +243,7 @@ class Runs:
         if run is not None and run.on_end is None:
             run.preview = (picture, dict(about))
         emits = [run.emit] if run is not None and run.emit is not None else []
-        if self._subscriptions.hears("preview"):
+        if self._subscriptions.has_subscriber("preview"):
             emits.append(self._subscriptions.publish)
         if emits:
             self._previews.show(prompt_id, (picture, dict(about)), emits)

@@ -21,7 +21,7 @@ class Done(Answer):
     """No keys besides the status."""
 
 
-class Told(Answer):
+class GraphEnvelope(Answer):
     """Keys that an answer about the graph may have on the level of its status."""
 
     revision: str | None = Field(None, description="The graph's revision, for if_revision.")

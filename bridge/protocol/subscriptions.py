@@ -98,7 +98,7 @@ class Subscriptions:
         """Return the tab events that have a subscriber."""
         return sorted(event for event, count in self._wanted.items() if count)
 
-    def hears(self, event: str) -> bool:
+    def has_subscriber(self, event: str) -> bool:
         """Whether an event has a subscriber."""
         return bool(self._for(event))
 

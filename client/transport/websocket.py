@@ -67,13 +67,13 @@ def _frame(text: str) -> dict[str, Any]:
 def _noting(prompt_ids: dict[str, None], listener: Listener) -> Listener:
     """Returns a listener that also adds the prompts of its events to `prompt_ids`."""
 
-    def heard(event: Event) -> None:
+    def note(event: Event) -> None:
         prompt_id = event.data.get("prompt_id")
         if isinstance(prompt_id, str):
             prompt_ids[prompt_id] = None
         listener(event)
 
-    return heard
+    return note
 
 
 class Socket:

@@ -22,7 +22,7 @@ CLOSED_FOLDERS = frozenset({"custom_nodes", "configs"})
 # The most bytes of one part of a name, unless the file system allows fewer.
 MAX_PART = 255
 # How many bytes longer the names of temporary files are than the file's own: ".", ".uiapi-json-new".
-BESIDE = 16
+TEMPORARY_EXTRA = 16
 # The most bytes of a whole name, and of a path unless the file system allows fewer.
 MAX_NAME = 1000
 MAX_PATH = 4095
@@ -183,10 +183,10 @@ class Places:
     def _check_lengths(self, path: Path, root: str) -> None:
         """Raise UiapiError `bad_path` unless the disk allows names as long as the file's and its temporary files'."""
         part, whole = _limits(root)
-        lengths = [(len(os.fsencode(path.name)) + BESIDE, part, "file name")]
+        lengths = [(len(os.fsencode(path.name)) + TEMPORARY_EXTRA, part, "file name")]
         lengths += [(len(os.fsencode(folder)), part, "folder name") for folder in path.relative_to(root).parts[:-1]]
         if len(os.fsencode(root)) < whole:
-            lengths.append((len(os.fsencode(path)) + BESIDE, whole, "path"))
+            lengths.append((len(os.fsencode(path)) + TEMPORARY_EXTRA, whole, "path"))
         for length, most, what in lengths:
             if length > most:
                 raise UiapiError(

@@ -29,23 +29,25 @@ async def measure(playwright: Playwright) -> list[Row]:
             await tab.load_workflow(GRAPH)
             port = await echo_server(stack, tab)
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            writer, hearer = [
+            writer, receiver = [
                 await session.ws_connect(f"{tab.comfy.url}/uiapi/ws", max_msg_size=MAX_FRAME) for _ in range(2)
             ]
-            for socket in (writer, hearer):
+            for socket in (writer, receiver):
                 await socket.send_json({"type": "hello", "role": "client", "protocol": 1})
                 await socket.receive_json()
             subscription = {"events": ["widget_changed"]}
-            await hearer.send_json({"type": "request", "id": 0, "command": "subscribe", "data": subscription})
-            await hearer.receive_json()
+            await receiver.send_json({"type": "request", "id": 0, "command": "subscribe", "data": subscription})
+            await receiver.receive_json()
             bare = await session.ws_connect(f"http://127.0.0.1:{port}/echo")
-            mine, floor = await alternate(heard(writer, hearer), pipelined(bare), count=WRITES, blocks=ROUNDS)
+            mine, floor = await alternate(
+                events_of_writes(writer, receiver), pipelined(bare), count=WRITES, blocks=ROUNDS
+            )
             rate, echoes = (1e3 * WRITES / percentile(times, 50) for times in (mine, floor))
             rows.append(ratio(f"events of writes / bare echoes, {frontend}", rate, echoes, None, unit="/s"))
     return rows
 
 
-def heard(writer: aiohttp.ClientWebSocketResponse, hearer: aiohttp.ClientWebSocketResponse) -> Block:
+def events_of_writes(writer: aiohttp.ClientWebSocketResponse, receiver: aiohttp.ClientWebSocketResponse) -> Block:
     """Return the milliseconds from the first write until the other program has received the last event."""
     width = 64
 
@@ -58,7 +60,7 @@ def heard(writer: aiohttp.ClientWebSocketResponse, hearer: aiohttp.ClientWebSock
             frame = {"type": "request", "id": number, "command": "set_fields", "data": data}
             await writer.send_str(json.dumps(frame))
         for _ in range(count):
-            event = await hearer.receive_json(timeout=PATIENCE)
+            event = await receiver.receive_json(timeout=PATIENCE)
             if event["type"] != "event":
                 raise RuntimeError(str(event)[:300])
         took = (time.perf_counter() - started) * 1e3

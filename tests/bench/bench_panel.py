@@ -30,10 +30,10 @@ COUNT = """async ([base, turns, turn]) => {
         time: 1e9 + id, count: 1, state: 'done', code: null, changes: [change], changes_total: 1})
     const programs = at => Array.from({length: 20}, (_, n) =>
         ({name: `p${n}`, last: at + n, connections: n % 2, command: 'set_fields', rate: at % 7}))
-    const download = (n, bytes) => state.hear('download_progress', {download_id: `d${n}`, start_time: n, progress:
+    const download = (n, bytes) => state.receive('download_progress', {download_id: `d${n}`, start_time: n, progress:
         {[`m${n}.safetensors`]: {status: 'downloading', bytes, total: 1e9, speed: 1e7, eta: 9, model_number: '1'}}})
     let last = 1000
-    const update = () => state.hear('activity', {entries: [entry(++last)], programs: programs(last)})
+    const update = () => state.receive('activity', {entries: [entry(++last)], programs: programs(last)})
     const fetch = () => { for (let n = 0; n < 50; n++) download(n, last * 1e4) }
     const frames = async () => {
         let count = 0, going = true
@@ -50,8 +50,8 @@ COUNT = """async ([base, turns, turn]) => {
         found.bare.push(await frames())
         place.hidden = false
         render(place)
-        state.hear('panel_state', {paused: false, rules: {}, answers: [], runs: [], webuis: [], main_webui_id: 1})
-        state.hear('activity', {entries: Array.from({length: 1000}, (_, n) => entry(n + 1)), programs: programs(0)})
+        state.receive('panel_state', {paused: false, rules: {}, answers: [], runs: [], webuis: [], main_webui_id: 1})
+        state.receive('activity', {entries: Array.from({length: 1000}, (_, n) => entry(n + 1)), programs: programs(0)})
         fetch()
         place.querySelectorAll('[role=tab]')[at % 2].click()
         const timers = [setInterval(update, 100), setInterval(fetch, 500)]

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
-from comfyui_uiapi import server
+from comfyui_uiapi import server as extension
 from comfyui_uiapi.bridge.app.bridge import Bridge
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.policy.access import Guard
@@ -67,7 +67,7 @@ class FakePromptServer:
         """Send an event, as ComfyUI's executor thread does; only the tap listens."""
 
 
-class House:
+class Server:
     """A served bridge and a client for it."""
 
     def __init__(self, prompt_server: FakePromptServer, bridge: Bridge, http: TestServer, folders: Any) -> None:
@@ -185,9 +185,9 @@ PROMPT = {"9": {"class_type": "SaveImage", "inputs": {}, "_meta": {"title": "Res
 class Executor:
     """Changes the fake queue as ComfyUI's executor does, also from a thread."""
 
-    def __init__(self, house: Any) -> None:
-        self.server = house.comfy
-        self.queue = house.comfy.prompt_queue
+    def __init__(self, server: Any) -> None:
+        self.server = server.comfy
+        self.queue = server.comfy.prompt_queue
 
     def put(self, prompt_id: str = "p1") -> None:
         self.queue.waiting.append((1, prompt_id, PROMPT, {}, []))
@@ -245,54 +245,54 @@ def folders(tmp_path: Any) -> SimpleNamespace:
 
 
 @asynccontextmanager
-async def served(prompt_server: FakePromptServer, bridge: Bridge, folders: Any) -> AsyncIterator[House]:
+async def served(prompt_server: FakePromptServer, bridge: Bridge, folders: Any) -> AsyncIterator[Server]:
     """A bridge on a free port; closed at the end."""
-    server.add_routes(prompt_server.routes, bridge)
+    extension.add_routes(prompt_server.routes, bridge)
     prompt_server.app.add_routes(prompt_server.routes)
     http = TestServer(prompt_server.app)
     await http.start_server()
     await bridge.start()
-    house = House(prompt_server, bridge, http, folders)
-    yield house
-    for tab in house.tabs:
+    server = Server(prompt_server, bridge, http, folders)
+    yield server
+    for tab in server.tabs:
         await tab.close()
-    await house.session.close()
+    await server.session.close()
     await bridge.close()
     await http.close()
 
 
 @pytest.fixture
-async def house(guard: Guard, folders: SimpleNamespace) -> AsyncIterator[House]:
+async def server(guard: Guard, folders: SimpleNamespace) -> AsyncIterator[Server]:
     """The bridge, served."""
     prompt_server = FakePromptServer()
-    async with served(prompt_server, Bridge(Comfy(prompt_server, folders), guard), folders) as house:
-        yield house
+    async with served(prompt_server, Bridge(Comfy(prompt_server, folders), guard), folders) as server:
+        yield server
 
 
 @pytest.fixture
-def executor(house: Any) -> Executor:
+def executor(server: Any) -> Executor:
     """The executor of the fake queue."""
-    return Executor(house)
+    return Executor(server)
 
 
 class Person(FakeTab):
     """A tab with a panel, which sends requests and records events."""
 
-    async def ask(self, command: str, **data: Any) -> dict[str, Any]:
+    async def send(self, command: str, **data: Any) -> dict[str, Any]:
         self.count = getattr(self, "count", 0) + 1
         await self.ws.send_json({"type": "request", "id": f"own {self.count}", "command": command, "data": data})
         return await self.next("response")
 
-    async def told(self, event: str, fits: Callable[[dict[str, Any]], Any] = bool) -> dict[str, Any]:
+    async def event(self, name: str, fits: Callable[[dict[str, Any]], Any] = bool) -> dict[str, Any]:
         while True:
             frame = await self.next("event")
-            if frame["event"] == event and fits(frame["data"]):
+            if frame["event"] == name and fits(frame["data"]):
                 return dict(frame["data"])
 
 
 @pytest.fixture
-async def person(house: House) -> Person:
-    tab = await house.tab(capabilities=["panel", "watch"])
+async def person(server: Server) -> Person:
+    tab = await server.tab(capabilities=["panel", "watch"])
     tab.__class__ = Person
     assert isinstance(tab, Person)
     tab.on("get_fields", {"Canvas.width": 64})

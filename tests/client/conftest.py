@@ -14,10 +14,10 @@ import pytest
 from comfyui_uiapi.client import AsyncClient, Client
 from comfyui_uiapi.client.cli import main as command_line
 from comfyui_uiapi.client.protocol.encoding import png
-from comfyui_uiapi.tests.bridge.conftest import House, folders, guard, house
+from comfyui_uiapi.tests.bridge.conftest import Server, folders, guard, server
 from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
 
-__all__ = ["folders", "guard", "house"]
+__all__ = ["folders", "guard", "server"]
 
 T = TypeVar("T")
 # A PNG of one pixel.
@@ -35,16 +35,16 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def client(house: House) -> Iterator[Client]:
+def client(server: Server) -> Iterator[Client]:
     """A client of the served bridge. Its methods block, so call them with `blocking`."""
-    with Client(house.url("").rstrip("/"), reconnect=5) as client:
+    with Client(server.url("").rstrip("/"), reconnect=5) as client:
         yield client
 
 
 @pytest.fixture
-async def async_client(house: House) -> AsyncIterator[AsyncClient]:
+async def async_client(server: Server) -> AsyncIterator[AsyncClient]:
     """An AsyncClient of the served bridge."""
-    async with AsyncClient(house.url("").rstrip("/"), reconnect=5) as client:
+    async with AsyncClient(server.url("").rstrip("/"), reconnect=5) as client:
         yield client
 
 
@@ -71,9 +71,9 @@ class Ended:
 
 
 @pytest.fixture
-def uiapi(house: House, blocking: Blocking, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[Ended]]:
+def uiapi(server: Server, blocking: Blocking, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[Ended]]:
     """Runs a command line with the served bridge: `await uiapi("get", "Title.widget")`."""
-    monkeypatch.setenv("COMFYUI_URL", house.url("").rstrip("/"))
+    monkeypatch.setenv("COMFYUI_URL", server.url("").rstrip("/"))
     monkeypatch.setenv("COLUMNS", "200")
 
     async def carry_out(*words: str, stdin: str = "") -> Ended:

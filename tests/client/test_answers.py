@@ -102,7 +102,7 @@ async def test_a_run_that_had_events_before_comfyui_died_is_named_by_its_prompt(
     event = {"type": "event", "event": "execution_start", "data": {"prompt_id": "p1"}}
     scripted.streams["run"] = lambda frame: [{**event, "request": frame["id"]}, {"type": "bye"}]
     with pytest.raises(Unreachable, match=r"had started p1.*restarted.*lost.*/history/p1") as failed:
-        await ask("run", on_event=lambda heard: None, of={"reconnect": 5})
+        await ask("run", on_event=lambda received: None, of={"reconnect": 5})
     assert (failed.value.code, failed.value.details) == ("connection_lost", {"prompt_ids": ["p1"]})
     assert scripted.commands() == ["run"]
 

@@ -28,9 +28,9 @@ def written(data: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_one_field_is_read_as_its_value_and_several_by_their_paths(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking
 ) -> None:
-    tab = await house.tab()
+    tab = await server.tab()
     tab.on("get_fields", lambda data: {path: len(path) for path in data["fields"]})
     assert await blocking(client.get, "A.b") == 3 == await async_client.get("A.b")
     assert await blocking(client.get, ["A.b", "c"]) == {"A.b": 3, "c": 1} == await async_client.get(["A.b", "c"])
@@ -38,9 +38,9 @@ async def test_one_field_is_read_as_its_value_and_several_by_their_paths(
 
 
 async def test_one_field_is_written_or_several_at_once(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking
 ) -> None:
-    tab = await house.tab()
+    tab = await server.tab()
     tab.on("set_fields", written)
     assert await blocking(client.set, "A.b", 5) == WRITTEN == await async_client.set("A.b", 5)
     assert await blocking(client.set, "A.b", None) == {"requested": None, "value": None, "warnings": []}
@@ -53,24 +53,24 @@ async def test_one_field_is_written_or_several_at_once(
 
 
 async def test_a_warning_about_a_written_field_is_a_python_warning(
-    house: Any, client: Client, blocking: Blocking
+    server: Any, client: Client, blocking: Blocking
 ) -> None:
-    tab = await house.tab()
+    tab = await server.tab()
     tab.on("set_fields", {"seed": {"requested": 5, "value": 5, "warnings": ["it will be randomised"]}})
     with pytest.warns(UiapiWarning, match="seed: it will be randomised"):
         await blocking(client.__setitem__, "seed", 5)
 
 
-async def test_a_picture_lands_in_comfyuis_input_folder(house: Any, client: Client, blocking: Blocking) -> None:
-    tab = await house.tab()
+async def test_a_picture_lands_in_comfyuis_input_folder(server: Any, client: Client, blocking: Blocking) -> None:
+    tab = await server.tab()
     tab.on("set_fields", written)
     answer = await blocking(client.set, "Photo.image", numpy.zeros((2, 3, 3), numpy.uint8))
     assert answer["value"].startswith("INPUT_Photo_")
-    assert (Path(house.folders.get_input_directory()) / answer["value"]).read_bytes().startswith(b"\x89PNG")
+    assert (Path(server.folders.get_input_directory()) / answer["value"]).read_bytes().startswith(b"\x89PNG")
 
 
-async def test_nan_and_infinity_reach_no_tab(house: Any, client: Client, async_client: AsyncClient) -> None:
-    tab = await house.tab()
+async def test_nan_and_infinity_reach_no_tab(server: Any, client: Client, async_client: AsyncClient) -> None:
+    tab = await server.tab()
     for value in (float("nan"), numpy.float32("inf")):
         with pytest.raises(UiapiError, match=r"A\.b"):
             client.set("A.b", value)
@@ -79,19 +79,19 @@ async def test_nan_and_infinity_reach_no_tab(house: Any, client: Client, async_c
     assert tab.requests == []
 
 
-async def test_another_tab_than_the_main_one_can_be_addressed(house: Any, blocking: Blocking) -> None:
-    main, other = await house.tab(), await house.tab()
+async def test_another_tab_than_the_main_one_can_be_addressed(server: Any, blocking: Blocking) -> None:
+    main, other = await server.tab(), await server.tab()
     main.on("get_fields", {"a": "main"})
     other.on("get_fields", {"a": "other"})
-    with Client(house.url("").rstrip("/"), webui=other.client_id) as client:
+    with Client(server.url("").rstrip("/"), webui=other.client_id) as client:
         assert await blocking(client.get, "a") == "other"
         assert (await blocking(client.status))["active_clients"] == 2
 
 
 async def test_a_write_can_depend_on_the_graphs_revision(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking
 ) -> None:
-    tab = await house.tab(capabilities=["revisions"])
+    tab = await server.tab(capabilities=["revisions"])
     for asked, of in ((blocking(client.get, "a"), client), (async_client.get("a"), async_client)):
         asking = asyncio.ensure_future(asked)
         await tab.respond((await tab.next())["id"], {"a": 1}, revision="r7")
@@ -102,9 +102,9 @@ async def test_a_write_can_depend_on_the_graphs_revision(
 
 
 async def test_a_workflow_is_loaded_from_a_dict_a_text_or_a_file(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking, tmp_path: Path
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking, tmp_path: Path
 ) -> None:
-    tab = await house.tab()
+    tab = await server.tab()
     tab.on("load_workflow", lambda data: {"loaded": data["workflow"] == {"1": {}}, "message": str(data.get("name"))})
     (tmp_path / "w.json").write_text('{"1": {}}')
     sources: list[Any] = [{"1": {}}, '{"1": {}}', tmp_path / "w.json", str(tmp_path / "w.json")]
@@ -121,9 +121,9 @@ def test_an_invalid_workflow_is_refused_before_it_is_sent(source: str) -> None:
 
 
 async def test_the_open_workflow_is_saved_in_either_format(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking, tmp_path: Path
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking, tmp_path: Path
 ) -> None:
-    tab = await house.tab()
+    tab = await server.tab()
     tab.on("get_workflow", {"workflow": {"workflow": {"nodes": []}, "output": {"1": {}}}})
     assert await blocking(client.save, tmp_path / "ui.json") == {"nodes": []}
     assert await async_client.save(tmp_path / "api.json", api=True) == {"1": {}}
@@ -134,7 +134,7 @@ async def test_the_open_workflow_is_saved_in_either_format(
 
 
 @pytest.fixture
-def comfy(house: Any) -> Any:
+def comfy(server: Any) -> Any:
     """A ComfyUI that finishes a prompt as soon as a tab queues it, and serves the picture."""
 
     class Comfy:
@@ -147,11 +147,11 @@ def comfy(house: Any) -> Any:
             prompt = [0, prompt_id, {"3": {"class_type": "SaveImage", "_meta": {"title": "Result"}}}, {}, []]
             status = {"status_str": "success", "messages": []}
             entry = {"prompt": prompt, "outputs": {"3": {"images": images}}, "status": status}
-            send = house.comfy.send_sync
+            send = server.comfy.send_sync
             send("execution_start", {"prompt_id": prompt_id})
             send("progress", {"prompt_id": prompt_id, "value": 1, "max": 2, "node": "3"})
             send("execution_success", {"prompt_id": prompt_id})
-            house.comfy.prompt_queue.history[prompt_id] = entry
+            server.comfy.prompt_queue.history[prompt_id] = entry
             send("status", {})
             return {"prompt_id": prompt_id, "number": 1, "node_errors": {}}
 
@@ -164,22 +164,22 @@ async def view(request: web.Request) -> web.Response:
 
 @pytest.fixture
 def viewed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ComfyUI's own /view, on the server that `house` starts."""
-    from comfyui_uiapi import server
+    """ComfyUI's own /view, on the server that `server` starts."""
+    from comfyui_uiapi import server as extension
 
-    add_routes = server.add_routes
+    add_routes = extension.add_routes
 
     def with_view(routes: web.RouteTableDef, bridge: Any) -> None:
         routes.get("/view")(view)
         add_routes(routes, bridge)
 
-    monkeypatch.setattr(server, "add_routes", with_view)
+    monkeypatch.setattr(extension, "add_routes", with_view)
 
 
 async def test_a_run_answers_its_pictures_as_bytes_and_arrays(
-    viewed: None, house: Any, comfy: Any, client: Client, async_client: AsyncClient, blocking: Blocking, tmp_path: Path
+    viewed: None, server: Any, comfy: Any, client: Client, async_client: AsyncClient, blocking: Blocking, tmp_path: Path
 ) -> None:
-    tab = await house.tab(capabilities=["execute.fields"])
+    tab = await server.tab(capabilities=["execute.fields"])
     tab.on("execute", comfy.execute)
     for done in (await blocking(client.run, {"A.b": 1}), await async_client.run({"A.b": 1})):
         assert done.execution_time is not None and done.prompt_id.startswith("p")
@@ -190,27 +190,27 @@ async def test_a_run_answers_its_pictures_as_bytes_and_arrays(
 
 
 async def test_a_run_reports_its_progress_in_order_on_the_calling_thread(
-    viewed: None, house: Any, comfy: Any, client: Client, async_client: AsyncClient, blocking: Blocking
+    viewed: None, server: Any, comfy: Any, client: Client, async_client: AsyncClient, blocking: Blocking
 ) -> None:
-    tab = await house.tab()
+    tab = await server.tab()
     tab.on("execute", comfy.execute)
-    heard: list[tuple[str, int]] = []
+    received: list[tuple[str, int]] = []
 
     def run() -> int:
-        client.run(on_event=lambda event: heard.append((event.name, threading.get_ident())))
+        client.run(on_event=lambda event: received.append((event.name, threading.get_ident())))
         return threading.get_ident()
 
     thread = await blocking(run)
-    assert heard == [(name, thread) for name in ("execution_start", "progress", "execution_success")]
+    assert received == [(name, thread) for name in ("execution_start", "progress", "execution_success")]
     names: list[str] = []
     await async_client.run(on_event=lambda event: names.append(event.name))
     assert names == ["execution_start", "progress", "execution_success"]
 
 
 async def test_a_file_can_be_fetched_later_and_one_that_is_gone_says_so(
-    viewed: None, house: Any, comfy: Any, client: Client, blocking: Blocking
+    viewed: None, server: Any, comfy: Any, client: Client, blocking: Blocking
 ) -> None:
-    tab = await house.tab()
+    tab = await server.tab()
     tab.on("execute", comfy.execute)
     done = await blocking(client.run, fetch=False)
     with pytest.raises(UiapiError, match="fetch"):
@@ -225,9 +225,9 @@ async def test_a_file_can_be_fetched_later_and_one_that_is_gone_says_so(
 
 
 async def test_an_error_carries_its_code_its_sentence_and_paths_that_would_work(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking
 ) -> None:
-    tab = await house.tab()
+    tab = await server.tab()
     asking = [asyncio.ensure_future(blocking(client.get, "A.x")), asyncio.ensure_future(async_client.get("A.x"))]
     for _ in asking:
         await tab.ws.send_json({"type": "response", "id": (await tab.next())["id"], **UNKNOWN})
@@ -238,7 +238,7 @@ async def test_an_error_carries_its_code_its_sentence_and_paths_that_would_work(
         assert (error.code, error.status, error.candidates) == ("unknown_path", 404, ["A.b", "A.c"])
 
 
-async def test_without_a_tab_the_error_says_so_at_once(house: Any, client: Client, blocking: Blocking) -> None:
+async def test_without_a_tab_the_error_says_so_at_once(server: Any, client: Client, blocking: Blocking) -> None:
     with pytest.raises(UiapiError) as failed:
         await blocking(client.get, "A.b")
     assert (failed.value.code, failed.value.status) == ("no_webui", 503)
@@ -298,16 +298,16 @@ class TestWithAToken:
     def guard(self) -> Guard:
         return Guard(beyond_loopback=True, token="secret")  # noqa: S106
 
-    async def test_the_token_opens_http_and_websocket(self, house: Any, blocking: Blocking) -> None:
-        url = house.url("").rstrip("/")
+    async def test_the_token_opens_http_and_websocket(self, server: Any, blocking: Blocking) -> None:
+        url = server.url("").rstrip("/")
         async with AsyncClient(url, "secret") as client:
             assert await client.webuis() == []
             (await client.on("webui_*", lambda event: None))()
         with Client(url, "secret") as blocked:
             assert await blocking(blocked.webuis) == []
 
-    async def test_without_the_token_both_are_refused_with_advice(self, house: Any) -> None:
-        async with AsyncClient(house.url("").rstrip("/")) as client:
+    async def test_without_the_token_both_are_refused_with_advice(self, server: Any) -> None:
+        async with AsyncClient(server.url("").rstrip("/")) as client:
             for asking in (client.webuis(), client.on("*", lambda event: None)):
                 with pytest.raises(UiapiError, match="UIAPI_TOKEN") as failed:
                     await asking

@@ -13,13 +13,13 @@ from comfyui_uiapi.bridge.app.bridge import Bridge
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.policy.access import Guard
 from comfyui_uiapi.common.errors import UiapiError
-from comfyui_uiapi.downloads.api.lazy_loader import Room as Entrance
+from comfyui_uiapi.downloads.api.lazy_loader import Room as LazyDownloads
 from comfyui_uiapi.downloads.api.service import Downloads
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.common.throttle import Backoff
 from comfyui_uiapi.downloads.jobs import registry
 from comfyui_uiapi.downloads.storage import url_map
-from comfyui_uiapi.tests.bridge.conftest import FakePromptServer, House, served
+from comfyui_uiapi.tests.bridge.conftest import FakePromptServer, Server, served
 from comfyui_uiapi.tests.harness.models.model_host import Host
 
 # Without it huggingface_hub asks its own host what program it is used by.
@@ -233,22 +233,22 @@ def guard() -> Guard:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, host: Host, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+async def server(tmp_path: Path, host: Host, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     """The bridge with its models room, served."""
     monkeypatch.setenv("UIAPI_ALLOWED_HOSTS", host.authority)
     folders = FolderPaths(tmp_path)
     folders.get_user_directory = lambda: str(tmp_path / "user")  # type: ignore[attr-defined]
     prompt_server = FakePromptServer()
     bridge = Bridge(Comfy(prompt_server, folders), guard)
-    bridge.downloads = Entrance(bridge)
-    async with served(prompt_server, bridge, folders) as house:
-        yield house
+    bridge.downloads = LazyDownloads(bridge)
+    async with served(prompt_server, bridge, folders) as server:
+        yield server
 
 
-async def finished(house: House, download_id: str) -> dict[str, Any]:
+async def finished(server: Server, download_id: str) -> dict[str, Any]:
     """The status once it says completed, as a program polls it."""
     for _ in range(400):
-        status, body = await house.get(f"download_status/{download_id}")
+        status, body = await server.get(f"download_status/{download_id}")
         assert status == 200
         if body["completed"]:
             return body

@@ -9,11 +9,11 @@ from typing import Any
 
 import aiohttp
 from aiohttp.test_utils import TestServer
-from comfyui_uiapi import server
+from comfyui_uiapi import server as extension
 from comfyui_uiapi.bridge.app.bridge import Bridge
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.policy.access import Guard
-from comfyui_uiapi.tests.bridge.conftest import FakePromptServer, House
+from comfyui_uiapi.tests.bridge.conftest import FakePromptServer, Server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,9 +42,9 @@ MESSAGES = FRAMES.map(json.dumps) | st.lists(FRAMES | JSON, max_size=3).map(json
 HELLOS = st.sampled_from([{"type": "hello", "protocol": 1, "role": role} for role in ("client", "webui")])
 
 
-async def exchange(house: House, hello: dict[str, Any], messages: list[str]) -> None:
+async def exchange(server: Server, hello: dict[str, Any], messages: list[str]) -> None:
     """Send a hello and these messages, then a valid request; a closed socket must have received an error."""
-    ws = await house.socket(hello)
+    ws = await server.socket(hello)
     assert (await ws.receive_json(timeout=10))["type"] == "welcome"
     for message in messages:
         try:
@@ -53,7 +53,7 @@ async def exchange(house: House, hello: dict[str, Any], messages: list[str]) -> 
             break
     await ws.close()
     assert ws.close_code != aiohttp.WSCloseCode.INTERNAL_ERROR
-    status, body = await house.get("connection_status")
+    status, body = await server.get("connection_status")
     assert status == 200 and body["status"] == "ok"
 
 
@@ -62,28 +62,28 @@ def test_any_frames_are_answered_or_refused_and_the_bridge_keeps_serving(
 ) -> None:
     loop = asyncio.new_event_loop()
 
-    async def begin() -> House:
+    async def begin() -> Server:
         folders = SimpleNamespace(**{f"get_{name}_directory": lambda: str(tmp_path) for name in FOLDERS})
         prompt_server = FakePromptServer()
         bridge = Bridge(Comfy(prompt_server, folders), Guard(beyond_loopback=False))
-        server.add_routes(prompt_server.routes, bridge)
+        extension.add_routes(prompt_server.routes, bridge)
         prompt_server.app.add_routes(prompt_server.routes)
         http = TestServer(prompt_server.app)
         await http.start_server()
         await bridge.start()
-        return House(prompt_server, bridge, http, folders)
+        return Server(prompt_server, bridge, http, folders)
 
-    house = loop.run_until_complete(begin())
+    server = loop.run_until_complete(begin())
 
     @examples
     @given(HELLOS, st.lists(MESSAGES, max_size=4))
     def holds(hello: dict[str, Any], messages: list[str]) -> None:
-        loop.run_until_complete(exchange(house, hello, messages))
+        loop.run_until_complete(exchange(server, hello, messages))
 
     async def end() -> None:
-        await house.session.close()
-        await house.bridge.close()
-        await house.http.close()
+        await server.session.close()
+        await server.bridge.close()
+        await server.http.close()
 
     try:
         holds()

@@ -222,11 +222,11 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     createNode: (type) => page.create(type),
     isValidConnection: (gives, takes) => gives === takes,
   };
-  const heard = {};
+  const listeners = {};
   const window = {
     performance: { now: () => page.clock ?? performance.now() },
     setTimeout,
-    addEventListener: (name, hear) => void (heard[name] ??= []).push(hear),
+    addEventListener: (name, listener) => void (listeners[name] ??= []).push(listener),
     requestAnimationFrame: NOTHING,
     Element: class {},
     LiteGraph,
@@ -258,7 +258,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
       app.rootGraph.nodes.find((one) => one.title === title).widgets.find((widget) => widget.name === name).value,
 
     /** An action of the person on the page. */
-    hand: (type, more = {}) => heard[type]?.forEach((hear) => hear({ type, ...more })),
+    hand: (type, more = {}) => listeners[type]?.forEach((listener) => listener({ type, ...more })),
 
     revision: () => means.revisions.revision(),
 

@@ -14,8 +14,8 @@
  * @property {string[]} capabilities
  * @property {string} [unserved] a sentence that says why this page can't handle commands
  * @property {(command: string, data: any, call: Call) => any} handle carries out a command; returns its result or a promise of it
- * @property {() => {revision?: string, workflow_tab?: string}} beside the state of the graph, which is added to every response
- * @property {(event: string, data: any) => void} hear called with events of the server
+ * @property {() => {revision?: string, workflow_tab?: string}} graphState the state of the graph, which is added to every response
+ * @property {(event: string, data: any) => void} onEvent called with events of the server
  * @property {() => void} greeted called after every welcome
  * @property {() => void} [closed] called after every disconnect
  * @property {(wrong: boolean) => Promise<string | null>} askToken
@@ -40,7 +40,7 @@ const OPEN = 1;
  * @param {Options} options
  */
 export function createTransport(options) {
-  const { url, info, sid, capabilities, unserved, handle, beside, hear, greeted, askToken, token, pageKey } = options;
+  const { url, info, sid, capabilities, unserved, handle, graphState, onEvent, greeted, askToken, token, pageKey } = options;
   const { closed = () => {}, page = globalThis, random = Math.random } = options;
   /** @type {WebSocket | null} */
   let socket = null;
@@ -112,7 +112,7 @@ export function createTransport(options) {
     if (frame.type === "request") answer(own, frame);
     else if (frame.type === "cancel") cancel(frame.id);
     else if (frame.type === "response") settle(frame);
-    else if (frame.type === "event") hear(frame.event, frame.data);
+    else if (frame.type === "event") onEvent(frame.event, frame.data);
     else if (frame.type === "welcome") {
       page.clearTimeout(timer);
       identity = { client_id: frame.client_id, session: frame.session };
@@ -190,7 +190,7 @@ export function createTransport(options) {
     const answered = new Promise((resume) => (sent = resume));
     const submitting = (/** @type {Record<string, any>} */ part) => {
       if (own.readyState !== OPEN) return;
-      send(own, JSON.stringify({ type: "event", event: "submitting", data: { request: id, part, ...beside() } }));
+      send(own, JSON.stringify({ type: "event", event: "submitting", data: { request: id, part, ...graphState() } }));
     };
     const call = {
       id,
@@ -245,7 +245,7 @@ export function createTransport(options) {
     if (own.readyState !== OPEN) return;
     let text;
     try {
-      text = JSON.stringify({ ...frame, ...beside() });
+      text = JSON.stringify({ ...frame, ...graphState() });
     } catch (error) {
       text = JSON.stringify(failed(frame.id, error));
     }

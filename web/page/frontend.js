@@ -46,7 +46,7 @@ export function createFrontend(app, api, page) {
   const dialogStore = () => manager()?._p?._s?.get("dialog");
 
   /** @type {Set<(history: any) => void>} */
-  const stepHearers = new Set();
+  const stepListeners = new Set();
 
   /** @returns {any} the undo history of the shown workflow */
   const tracker = () => workflows()?.activeWorkflow?.changeTracker;
@@ -82,7 +82,7 @@ export function createFrontend(app, api, page) {
     }
     if (history.changeCount === 1 && app.rootGraph.subgraphs?.size > 0) state();
     history.afterChange();
-    for (const hear of stepHearers) hear(history);
+    for (const listener of stepListeners) listener(history);
   }
 
   return {
@@ -95,8 +95,8 @@ export function createFrontend(app, api, page) {
     state,
     noteStep,
 
-    /** @param {(history: any) => void} hear called when a step of this extension was captured */
-    onStep: (hear) => void stepHearers.add(hear),
+    /** @param {(history: any) => void} listener called when a step of this extension was captured */
+    onStep: (listener) => void stepListeners.add(listener),
 
     /** @returns {Graph} */
     rootGraph: () => app.rootGraph,

@@ -42,15 +42,15 @@ export function createEvents({ frontend, workflows, revisions, sendEvent }, page
   /** @param {Look} look */
   function changed({ revision, tab, before, after, switched, by }) {
     if (wanted.size === 0) return;
-    const beside = { by, workflow_tab: tab, revision };
+    const shared = { by, workflow_tab: tab, revision };
     if (switched) {
-      say("tab_switched", { name: workflows.active()?.filename ?? "", ...beside });
-      say("graph_loaded", { nodes: after.nodes.size, ...beside });
+      say("tab_switched", { name: workflows.active()?.filename ?? "", ...shared });
+      say("graph_loaded", { nodes: after.nodes.size, ...shared });
       return;
     }
     for (const change of differences(before, after, false)) {
       const [event, data] = eventOf(change);
-      if (event) say(event, { ...data, ...beside });
+      if (event) say(event, { ...data, ...shared });
     }
     checkSelection(by);
   }
@@ -76,7 +76,7 @@ export function createEvents({ frontend, workflows, revisions, sendEvent }, page
     soon = false;
     look();
   };
-  revisions.onHand(() => {
+  revisions.onInput(() => {
     if (wanted.size === 0) return;
     // The previous event has taken effect; report it before this one.
     if (soon) return look();

@@ -61,7 +61,7 @@ export function createLastSeen({ frontend, workflows, revisions, queueing, sendE
 
   revisions.onChange(later);
   // Edits by the person are checked for once the input pauses.
-  revisions.onHand(later);
+  revisions.onInput(later);
 
   return {
     /** Sends the graph soon, changed or not, after a (re)connect. */

@@ -49,9 +49,9 @@ export function createRevisions(frontend, workflows, page) {
   /** @type {Map<string, Kept>} */
   const kept = new Map();
   /** @type {Set<(look: Look) => void>} */
-  const hearers = new Set();
+  const listeners = new Set();
   /** @type {Set<() => void>} */
-  const handHearers = new Set();
+  const inputListeners = new Set();
   let count = 0;
   // Keystrokes in text boxes that may not have become a value yet, and presses of the pointer.
   let edits = 0;
@@ -94,7 +94,7 @@ export function createRevisions(frontend, workflows, page) {
       presses++;
     } else if (event.type === "pointerup") pressed = false;
     else if (event.type === "input" && event.target instanceof page.Element && inGraph(event.target)) edits++;
-    for (const hear of handHearers) hear();
+    for (const listener of inputListeners) listener();
   }
 
   /** @param {any} target */
@@ -136,7 +136,7 @@ export function createRevisions(frontend, workflows, page) {
     const { picture: before, tab: old } = current;
     current = keep(after);
     const found = { revision: current.revision, tab, before, after, switched: tab !== old, by: causer };
-    for (const hear of hearers) hear(found);
+    for (const listener of listeners) listener(found);
   }
 
   /** @param {Kept} base */
@@ -149,11 +149,11 @@ export function createRevisions(frontend, workflows, page) {
   }
 
   return {
-    /** @param {(look: Look) => void} hear called with every new revision */
-    onChange: (hear) => void hearers.add(hear),
+    /** @param {(look: Look) => void} listener called with every new revision */
+    onChange: (listener) => void listeners.add(listener),
 
-    /** @param {() => void} hear called at every input event, before it takes effect */
-    onHand: (hear) => void handHearers.add(hear),
+    /** @param {() => void} listener called at every input event, before it takes effect */
+    onInput: (listener) => void inputListeners.add(listener),
 
     /** Checks the graph now if there are hints of a change. */
     lookIfHinted() {

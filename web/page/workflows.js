@@ -40,7 +40,7 @@ export function createWorkflows(frontend, page) {
     return () => {
       if (ended) return;
       ended = true;
-      if (--loads === 0) for (const hear of loaded) hear();
+      if (--loads === 0) for (const listener of loaded) listener();
     };
   }
 
@@ -137,8 +137,8 @@ export function createWorkflows(frontend, page) {
 
     undisturbed,
 
-    /** @param {() => void} hear called whenever the page has loaded a graph */
-    onLoaded: (hear) => void loaded.add(hear),
+    /** @param {() => void} listener called whenever the page has loaded a graph */
+    onLoaded: (listener) => void loaded.add(listener),
 
     /** @returns {any} the shown workflow */
     active: () => store()?.activeWorkflow ?? null,

@@ -18,31 +18,31 @@ NO_OBJECTS = [b"no json", b"[]", b"7", b'"x"', b"null", b"\xff\xfe", b'{"a": NaN
 
 
 @pytest.mark.parametrize("body", NO_OBJECTS)
-async def test_anything_but_a_json_object_is_malformed(house: Any, body: bytes) -> None:
-    tab = await house.tab()
+async def test_anything_but_a_json_object_is_malformed(server: Any, body: bytes) -> None:
+    tab = await server.tab()
     headers = {"Content-Type": "application/json"}
-    async with house.session.post(house.url("/uiapi/get_fields"), data=body, headers=headers) as response:
+    async with server.session.post(server.url("/uiapi/get_fields"), data=body, headers=headers) as response:
         envelope = await response.json()
     assert (response.status, envelope["code"]) == (400, "malformed")
     assert tab.requests == []
 
 
-async def test_deeply_nested_json_is_refused_like_any_other(house: Any) -> None:
+async def test_deeply_nested_json_is_refused_like_any_other(server: Any) -> None:
     headers = {"Content-Type": "application/json"}
     body = b'{"fields":' + b"[" * 100_000
-    async with house.session.post(house.url("/uiapi/get_fields"), data=body, headers=headers) as response:
+    async with server.session.post(server.url("/uiapi/get_fields"), data=body, headers=headers) as response:
         assert response.status == 400
 
 
-async def test_a_form_is_refused_with_a_hint_to_send_json(house: Any) -> None:
-    async with house.session.post(house.url("/uiapi/get_fields"), data={"fields": "a"}) as response:
+async def test_a_form_is_refused_with_a_hint_to_send_json(server: Any) -> None:
+    async with server.session.post(server.url("/uiapi/get_fields"), data={"fields": "a"}) as response:
         envelope = await response.json()
     assert (response.status, envelope["code"]) == (415, "unsupported_type")
 
 
 @pytest.mark.parametrize("kind", [b"a/\xff", b"\xff", b"application/json; charset=\xff"])
-async def test_a_type_that_is_no_text_is_a_refusal_or_ignored_and_never_a_defect(house: Any, kind: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
+async def test_a_type_that_is_no_text_is_a_refusal_or_ignored_and_never_a_defect(server: Any, kind: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.http.port)
     head = b"POST /uiapi/get_fields HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 2\r\n"
     writer.write(head + b"Content-Type: " + kind + b"\r\n\r\n{}")
     answer = await asyncio.wait_for(reader.read(), 5)
@@ -50,31 +50,31 @@ async def test_a_type_that_is_no_text_is_a_refusal_or_ignored_and_never_a_defect
     assert b'"unsupported_type"' in answer or b'"invalid"' in answer
 
 
-async def test_a_string_posted_by_a_page_is_read_as_json(house: Any) -> None:
-    (await house.tab()).on("get_fields", {"a": 1})
+async def test_a_string_posted_by_a_page_is_read_as_json(server: Any) -> None:
+    (await server.tab()).on("get_fields", {"a": 1})
     headers = {"Content-Type": "text/plain;charset=UTF-8"}
-    async with house.session.post(
-        house.url("/uiapi/get_fields"), data=json.dumps({"fields": ["a"]}), headers=headers
+    async with server.session.post(
+        server.url("/uiapi/get_fields"), data=json.dumps({"fields": ["a"]}), headers=headers
     ) as response:
         assert (await response.json())["response"] == {"a": 1}
 
 
-async def test_a_body_of_100_mb_is_too_large_however_it_comes(house: Any) -> None:
+async def test_a_body_of_100_mb_is_too_large_however_it_comes(server: Any) -> None:
     async def chunks() -> Any:
         for _ in range(100):
             yield b" " * 2**20
 
     headers = {"Content-Type": "application/json"}
     for data in (io.BytesIO(b" " * (100 * 2**20)), chunks()):
-        async with house.session.post(house.url("/uiapi/get_fields"), data=data, headers=headers) as response:
+        async with server.session.post(server.url("/uiapi/get_fields"), data=data, headers=headers) as response:
             assert (response.status, (await response.json())["code"]) == (413, "too_large")
 
 
-async def test_json_of_nothing_but_values_is_refused_before_it_is_read(house: Any) -> None:
+async def test_json_of_nothing_but_values_is_refused_before_it_is_read(server: Any) -> None:
     body = b'{"fields": [' + b"{}," * 1_000_000 + b"{}]}"
-    async with house.session.post(house.url("/uiapi/get_fields"), data=io.BytesIO(body)) as response:
+    async with server.session.post(server.url("/uiapi/get_fields"), data=io.BytesIO(body)) as response:
         assert (response.status, (await response.json())["code"]) == (413, "too_large")
-    program = await house.program()
+    program = await server.program()
     await program.send_str(body.decode())
     answer = await program.receive_json(timeout=5)
     assert (answer["type"], answer["code"]) == ("error", "too_large")
@@ -83,76 +83,76 @@ async def test_json_of_nothing_but_values_is_refused_before_it_is_read(house: An
 
 
 @pytest.mark.parametrize("nested", [False, True])
-async def test_a_flood_of_unknown_keys_is_refused_without_reading_or_listing_them(house: Any, nested: bool) -> None:
+async def test_a_flood_of_unknown_keys_is_refused_without_reading_or_listing_them(server: Any, nested: bool) -> None:
     flood = {f"key {number}": 1 for number in range(101)}
     command, body = ("batch", {"commands": [flood]}) if nested else ("get_fields", flood)
-    status, envelope = await house.post(command, body)
+    status, envelope = await server.post(command, body)
     assert (status, envelope["code"]) == (422, "invalid")
     [problem] = envelope["details"]["problems"]
     assert "100 keys" in problem["message"] and "100 keys" in envelope["error"]
 
 
-async def test_reported_problems_and_their_field_names_are_limited(house: Any) -> None:
-    status, envelope = await house.post("get_fields", {"fields": [1] * 1000})
+async def test_reported_problems_and_their_field_names_are_limited(server: Any) -> None:
+    status, envelope = await server.post("get_fields", {"fields": [1] * 1000})
     details = envelope["details"]
     assert (status, len(details["problems"]), details["problems_total"]) == (422, MAX_PROBLEMS, 1000)
-    status, envelope = await house.post("get_fields", {"fields": [], "x" * 100_000: 1})
+    status, envelope = await server.post("get_fields", {"fields": [], "x" * 100_000: 1})
     assert status == 422 and len(json.dumps(envelope)) < 2000
 
 
-async def test_an_unknown_command_is_a_404_in_the_envelope(house: Any) -> None:
+async def test_an_unknown_command_is_a_404_in_the_envelope(server: Any) -> None:
     for method in ("get", "post", "put", "delete"):
-        async with house.session.request(method, house.url("/uiapi/nonsense")) as response:
+        async with server.session.request(method, server.url("/uiapi/nonsense")) as response:
             assert (response.status, (await response.json())["code"]) == (404, "unknown_command")
 
 
 @pytest.mark.parametrize("name", ["no%0Acommand", "%0A", "%C2%85%0D%0A/further"])
-async def test_a_path_of_several_lines_is_answered_in_the_envelope_too(house: Any, name: str) -> None:
-    async with house.session.get(URL(house.url("/uiapi/") + name, encoded=True)) as response:
+async def test_a_path_of_several_lines_is_answered_in_the_envelope_too(server: Any, name: str) -> None:
+    async with server.session.get(URL(server.url("/uiapi/") + name, encoded=True)) as response:
         assert (response.status, (await response.json())["code"]) == (404, "unknown_command")
 
 
-async def test_the_wrong_method_is_a_405_that_names_the_right_one(house: Any) -> None:
-    status, body = await house.get("get_fields")
+async def test_the_wrong_method_is_a_405_that_names_the_right_one(server: Any) -> None:
+    status, body = await server.get("get_fields")
     assert (status, body["code"]) == (405, "wrong_method") and "POST /uiapi/get_fields" in body["error"]
-    status, body = await house.post("webuis")
+    status, body = await server.post("webuis")
     assert (status, body["code"]) == (405, "wrong_method") and "GET /uiapi/webuis" in body["error"]
 
 
-async def test_keys_that_older_clients_send_are_accepted_and_stay_here(house: Any) -> None:
-    tab = await house.tab()
+async def test_keys_that_older_clients_send_are_accepted_and_stay_here(server: Any) -> None:
+    tab = await server.tab()
     tab.on("query_fields", {"nodes": []})
-    status, body = await house.post("query_fields", {"client_id": "a-uuid", "verbose": False})
+    status, body = await server.post("query_fields", {"client_id": "a-uuid", "verbose": False})
     assert (status, body["response"]) == (200, {"nodes": []})
     assert tab.requests[0]["data"] == {}
 
 
-async def test_a_body_may_be_empty_where_nothing_is_needed(house: Any) -> None:
-    (await house.tab()).on("get_workflow_api", {"output": {}})
-    async with house.session.post(house.url("/uiapi/get_workflow_api")) as response:
+async def test_a_body_may_be_empty_where_nothing_is_needed(server: Any) -> None:
+    (await server.tab()).on("get_workflow_api", {"output": {}})
+    async with server.session.post(server.url("/uiapi/get_workflow_api")) as response:
         assert (response.status, (await response.json())["response"]) == (200, {"output": {}})
 
 
 async def test_an_internal_error_has_an_envelope_with_a_reference_and_no_details_of_it(
-    house: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken() -> Any:
         raise ZeroDivisionError("a secret path")
 
-    monkeypatch.setattr(house.bridge.webuis, "connected", broken)
-    status, body = await house.get("webuis")
+    monkeypatch.setattr(server.bridge.webuis, "connected", broken)
+    status, body = await server.get("webuis")
     assert (status, body["code"]) == (500, "internal")
     assert "secret" not in json.dumps(body) and body["details"]["reference"] in caplog.text
     monkeypatch.undo()
-    assert (await house.get("webuis"))[0] == 200
+    assert (await server.get("webuis"))[0] == 200
 
 
-async def test_flat_answers_are_on_the_level_of_the_status_and_others_under_response(house: Any) -> None:
-    tab = await house.tab()
+async def test_flat_answers_are_on_the_level_of_the_status_and_others_under_response(server: Any) -> None:
+    tab = await server.tab()
     tab.on("load_workflow", {"loaded": True, "message": "done"})
-    _status, body = await house.post("load_workflow", {"workflow": {"nodes": []}})
+    _status, body = await server.post("load_workflow", {"workflow": {"nodes": []}})
     assert body == {"status": "ok", "loaded": True, "message": "done"}
-    _status, body = await house.get("connection_status")
+    _status, body = await server.get("connection_status")
     assert body["status"] == "ok" and body["active_clients"] == 1 and body["main_webui_id"] == tab.client_id
 
 
@@ -168,29 +168,29 @@ def test_every_command_is_described_in_a_sentence() -> None:
 # -- callers at the limits, and callers that stall ----------------------------------------------------------------
 
 
-async def unfinished(house: Any, sent: bytes = b'{"fields"') -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def unfinished(server: Any, sent: bytes = b'{"fields"') -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Send a request whose body stalls."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.http.port)
     head = "POST /uiapi/get_fields HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     writer.write(f"{head}Content-Length: {len(sent) + 1000}\r\n\r\n".encode() + sent)
     await writer.drain()
     return reader, writer
 
 
-async def test_a_body_that_does_not_go_on_is_given_up(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_go_on_is_given_up(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "BODY_PAUSE", 0.05)
-    reader, writer = await unfinished(house)
+    reader, writer = await unfinished(server)
     status = await asyncio.wait_for(reader.readline(), 20)
     assert b" 400 " in status and b"malformed" in await asyncio.wait_for(reader.read(10_000), 20)
     writer.close()
-    assert not house.bridge.loads.requests
+    assert not server.bridge.loads.requests
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"deflate"])
 async def test_a_body_that_cannot_be_unpacked_is_malformed(
-    house: Any, caplog: pytest.LogCaptureFixture, coding: bytes
+    server: Any, caplog: pytest.LogCaptureFixture, coding: bytes
 ) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.http.port)
     head = b"POST /uiapi/get_fields HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     writer.write(head + b"Content-Encoding: " + coding + b"\r\nContent-Length: 10\r\n\r\n\xff123456789")
     answer = await asyncio.wait_for(reader.read(10_000), 5)
@@ -200,37 +200,37 @@ async def test_a_body_that_cannot_be_unpacked_is_malformed(
 
 
 async def test_a_caller_that_disconnects_within_a_body_is_no_internal_error(
-    house: Any, eventually: Any, caplog: pytest.LogCaptureFixture
+    server: Any, eventually: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, writer = await unfinished(house)
-    await eventually(lambda: house.bridge.loads.bytes)
+    _, writer = await unfinished(server)
+    await eventually(lambda: server.bridge.loads.bytes)
     writer.transport.abort()
-    await eventually(lambda: not house.bridge.loads.requests)
+    await eventually(lambda: not server.bridge.loads.requests)
     assert not caplog.records
 
 
 async def test_an_address_has_no_more_requests_under_way_than_it_may(
-    house: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+    server: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_limits, "MAX_REQUESTS", 2)
-    waiting = [await unfinished(house) for _ in range(2)]
-    await eventually(lambda: sum(house.bridge.loads.requests.values()) == 2)
-    status, envelope = await house.get("webuis")
+    waiting = [await unfinished(server) for _ in range(2)]
+    await eventually(lambda: sum(server.bridge.loads.requests.values()) == 2)
+    status, envelope = await server.get("webuis")
     assert (status, envelope["code"]) == (429, "too_many")
     for _, writer in waiting:
         writer.close()
-    await eventually(lambda: not house.bridge.loads.requests)
-    assert (await house.get("webuis"))[0] == 200
+    await eventually(lambda: not server.bridge.loads.requests)
+    assert (await server.get("webuis"))[0] == 200
 
 
 async def test_the_bodies_of_an_address_take_no_more_memory_than_they_may(
-    house: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+    server: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_limits, "MAX_BYTES", 1000)
-    _, writer = await unfinished(house, b" " * 990)
-    await eventually(lambda: sum(house.bridge.loads.bytes.values()) == 990)
-    status, envelope = await house.post("get_fields", {"fields": ["a.b"]})
+    _, writer = await unfinished(server, b" " * 990)
+    await eventually(lambda: sum(server.bridge.loads.bytes.values()) == 990)
+    status, envelope = await server.post("get_fields", {"fields": ["a.b"]})
     assert (status, envelope["code"]) == (429, "too_many")
     writer.close()
-    await eventually(lambda: not house.bridge.loads.bytes and not house.bridge.loads.requests)
-    assert (await house.post("get_fields", {"fields": ["a.b"]}))[0] == 503
+    await eventually(lambda: not server.bridge.loads.bytes and not server.bridge.loads.requests)
+    assert (await server.post("get_fields", {"fields": ["a.b"]}))[0] == 503

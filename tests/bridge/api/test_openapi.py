@@ -21,14 +21,14 @@ from pydantic import TypeAdapter
 ROUTES = [command for command in COMMANDS.values() if command.route]
 
 
-async def test_the_complete_document_is_served(house: Any) -> None:
-    status, body = await house.get("openapi.json")
+async def test_the_complete_document_is_served(server: Any) -> None:
+    status, body = await server.get("openapi.json")
     assert status == 200 and body == document()
 
 
-async def test_a_page_from_elsewhere_gets_neither_document_nor_page(house: Any) -> None:
+async def test_a_page_from_elsewhere_gets_neither_document_nor_page(server: Any) -> None:
     for path in ("openapi.json", "docs"):
-        status, body = await house.get(path, headers={"Origin": "https://elsewhere.example"})
+        status, body = await server.get(path, headers={"Origin": "https://elsewhere.example"})
         assert (status, body["code"]) == (403, "cross_origin")
 
 
@@ -46,8 +46,8 @@ def test_nothing_the_server_alone_may_ask_of_a_tab_is_in_the_document() -> None:
 def test_a_documented_error_has_the_status_of_the_table(command: Any) -> None:
     responses = document()["paths"][document_path(command)][command.method.lower()]["responses"]
     refusals = {int(status): one["description"].split(", ") for status, one in responses.items() if status != "200"}
-    told = {code: status for status, codes in refusals.items() for code in codes}
-    assert told == {code: STATUS[code] for code in command.codes}
+    statuses = {code: status for status, codes in refusals.items() for code in codes}
+    assert statuses == {code: STATUS[code] for code in command.codes}
 
 
 @pytest.mark.parametrize("command", [one for one in ROUTES if one.example], ids=lambda command: command.name)
@@ -105,8 +105,8 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-async def test_the_page_lists_every_command_and_loads_nothing(house: Any) -> None:
-    async with house.session.get(house.url("/uiapi/docs")) as response:
+async def test_the_page_lists_every_command_and_loads_nothing(server: Any) -> None:
+    async with server.session.get(server.url("/uiapi/docs")) as response:
         assert response.status == 200 and response.content_type == "text/html"
         reader = Reader()
         reader.feed(await response.text())
@@ -115,19 +115,19 @@ async def test_the_page_lists_every_command_and_loads_nothing(house: Any) -> Non
     assert "url(" not in page() and "@import" not in page()
 
 
-async def test_making_the_document_does_not_stall_other_requests(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_making_the_document_does_not_stall_other_requests(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     def slowly() -> str:
-        house.comfy.loop.call_soon_threadsafe(begun.set)
-        asyncio.run_coroutine_threadsafe(go_on.wait(), house.comfy.loop).result(5)
+        server.comfy.loop.call_soon_threadsafe(begun.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), server.comfy.loop).result(5)
         return "{}"
 
-    handler = http.page_handler(house.bridge, slowly, "application/json")
+    handler = http.page_handler(server.bridge, slowly, "application/json")
     request: Any = type("Request", (), {"headers": {}})()
     asking = asyncio.ensure_future(handler(request))
     await asyncio.wait_for(begun.wait(), 5)
-    assert (await house.get("webuis"))[0] == 200 and not asking.done()
+    assert (await server.get("webuis"))[0] == 200 and not asking.done()
     go_on.set()
     answer: Any = await asking
     assert answer.text == "{}"

@@ -13,95 +13,95 @@ from comfyui_uiapi.bridge.policy.approvals import Approvals, Rule
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS, Kind
 from comfyui_uiapi.bridge.protocol.summaries import MAX_TEXT
 
-from ..conftest import House, Person
+from ..conftest import Person, Server
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 BLENDER = {"headers": {"User-Agent": "Blender"}}
 WRITE = {"fields": [["Canvas.width", 640]]}
 
 
-async def test_the_panel_gets_programs_with_their_commands_and_rates(house: House, person: Person) -> None:
-    assert (await person.ask("panel_watch"))["response"]["entries"] == []
+async def test_the_panel_gets_programs_with_their_commands_and_rates(server: Server, person: Person) -> None:
+    assert (await person.send("panel_watch"))["response"]["entries"] == []
     for _ in range(3):
-        await house.post("get_fields", {"fields": ["Canvas.width"]}, **BLENDER)
-    heard = await person.told("activity", lambda data: data["entries"] and data["entries"][0]["count"] == 3)
-    [read] = heard["entries"]
+        await server.post("get_fields", {"fields": ["Canvas.width"]}, **BLENDER)
+    update = await person.event("activity", lambda data: data["entries"] and data["entries"][0]["count"] == 3)
+    [read] = update["entries"]
     assert (read["program"], read["kind"], read["about"], read["state"]) == ("Blender", "read", "Canvas.width", "done")
-    [program] = heard["programs"]
+    [program] = update["programs"]
     assert (program["name"], program["command"], program["calls"]) == ("Blender", "get_fields", 3)
     assert program["rate"] == pytest.approx(0.3)
 
 
-async def test_the_log_has_the_previous_value_of_a_change(house: House, person: Person) -> None:
-    await person.ask("panel_watch")
-    await house.post("set_fields", WRITE, **BLENDER)
+async def test_the_log_has_the_previous_value_of_a_change(server: Server, person: Person) -> None:
+    await person.send("panel_watch")
+    await server.post("set_fields", WRITE, **BLENDER)
     request = next(frame for frame in person.requests if frame["command"] == "set_fields")
     assert request["by"] == "Blender"
     change: dict[str, Any] = {"kind": "widget_changed", "path": "Canvas.width", "node": "1", "what": "width"}
     change |= {"before": 64, "after": 640}
-    told = {"request": request["id"], "changes": [change, {"kind": "nonsense"}], "total": 1}
-    await person.ws.send_json({"type": "event", "event": "changes", "data": told})
-    heard = await person.told("activity", lambda data: any(entry["changes"] for entry in data["entries"]))
-    [entry] = heard["entries"]
+    data = {"request": request["id"], "changes": [change, {"kind": "nonsense"}], "total": 1}
+    await person.ws.send_json({"type": "event", "event": "changes", "data": data})
+    update = await person.event("activity", lambda data: any(entry["changes"] for entry in data["entries"]))
+    [entry] = update["entries"]
     assert entry["changes"] == [{**change, "webui": person.client_id, "tab": "", "cut": False}]
-    assert (await person.ask("panel_watch"))["response"]["entries"][-1]["changes"] == entry["changes"]
+    assert (await person.send("panel_watch"))["response"]["entries"][-1]["changes"] == entry["changes"]
 
 
-async def test_the_log_has_the_code_of_a_failure(house: House, person: Person) -> None:
-    await house.get("connection_status", **BLENDER)
-    await house.post("node_info", {"type": "NoSuchNode"}, **BLENDER)
-    [entry] = (await person.ask("panel_watch"))["response"]["entries"]
+async def test_the_log_has_the_code_of_a_failure(server: Server, person: Person) -> None:
+    await server.get("connection_status", **BLENDER)
+    await server.post("node_info", {"type": "NoSuchNode"}, **BLENDER)
+    [entry] = (await person.send("panel_watch"))["response"]["entries"]
     assert (entry["command"], entry["state"], entry["code"]) == ("node_info", "failed", "unknown_node_type")
 
 
-async def test_a_pause_refuses_writes_and_lets_reads_pass_until_it_is_released(house: House, person: Person) -> None:
-    assert (await person.ask("panel_decide", paused=True))["response"]["paused"] is True
-    status, refused = await house.post("set_fields", WRITE)
+async def test_a_pause_refuses_writes_and_lets_reads_pass_until_it_is_released(server: Server, person: Person) -> None:
+    assert (await person.send("panel_decide", paused=True))["response"]["paused"] is True
+    status, refused = await server.post("set_fields", WRITE)
     assert (status, refused["code"]) == (423, "paused") and refused["error"].count(".") == 1
-    assert (await house.post("run", {}))[0] == 423
-    assert (await house.post("get_fields", {"fields": ["Canvas.width"]}))[0] == 200
+    assert (await server.post("run", {}))[0] == 423
+    assert (await server.post("get_fields", {"fields": ["Canvas.width"]}))[0] == 200
     assert not [frame for frame in person.requests if frame["command"] == "set_fields"]
-    await person.ask("panel_decide", paused=False)
-    assert (await house.post("set_fields", WRITE))[0] == 200
+    await person.send("panel_decide", paused=False)
+    assert (await server.post("set_fields", WRITE))[0] == 200
 
 
-async def test_every_open_panel_shows_the_pause(house: House, person: Person) -> None:
-    other = await house.tab(capabilities=["panel"])
+async def test_every_open_panel_shows_the_pause(server: Server, person: Person) -> None:
+    other = await server.tab(capabilities=["panel"])
     other.__class__ = Person
     assert isinstance(other, Person)
-    await person.ask("panel_decide", paused=True)
-    assert (await other.told("panel_state", lambda state: state["paused"]))["main_webui_id"] == person.client_id
-    await person.ask("panel_main", main=other.client_id)
-    await other.told("panel_state", lambda state: state["main_webui_id"] == other.client_id)
-    assert house.bridge.webuis.find().client_id == other.client_id
+    await person.send("panel_decide", paused=True)
+    assert (await other.event("panel_state", lambda state: state["paused"]))["main_webui_id"] == person.client_id
+    await person.send("panel_main", main=other.client_id)
+    await other.event("panel_state", lambda state: state["main_webui_id"] == other.client_id)
+    assert server.bridge.webuis.find().client_id == other.client_id
 
 
-async def test_a_program_can_neither_release_itself_nor_look_at_the_log(house: House, person: Person) -> None:
-    await person.ask("panel_decide", paused=True)
-    program = await house.program(name="sly")
+async def test_a_program_can_neither_release_itself_nor_look_at_the_log(server: Server, person: Person) -> None:
+    await person.send("panel_decide", paused=True)
+    program = await server.program(name="sly")
     for number, command in enumerate(name for name, command in COMMANDS.items() if command.panel):
-        assert (await house.post(command, {"paused": False}))[0] == 404
+        assert (await server.post(command, {"paused": False}))[0] == 404
         await program.send_json({"type": "request", "id": number, "command": command, "data": {"paused": False}})
         assert (await program.receive_json(timeout=5))["code"] == "unknown_command"
     await program.send_json({"type": "event", "event": "changes", "data": {}})
     assert (await program.receive_json(timeout=5))["code"] == "malformed"
-    assert house.bridge.approvals.paused
+    assert server.bridge.approvals.paused
     assert {command.name for command in COMMANDS.values() if command.panel} >= {"panel_decide", "panel_watch"}
 
 
-async def test_a_kind_that_is_refused_is_a_403(house: House, person: Person) -> None:
-    await person.ask("panel_decide", rules={"change": "refuse"})
-    status, refused = await house.post("set_fields", WRITE)
+async def test_a_kind_that_is_refused_is_a_403(server: Server, person: Person) -> None:
+    await person.send("panel_decide", rules={"change": "refuse"})
+    status, refused = await server.post("set_fields", WRITE)
     assert (status, refused["code"]) == (403, "refused_by_person")
-    assert (await house.post("get_fields", {"fields": ["Canvas.width"]}))[0] == 200
+    assert (await server.post("get_fields", {"fields": ["Canvas.width"]}))[0] == 200
 
 
-async def test_always_asking_names_program_and_change_and_takes_each_answer(house: House, person: Person) -> None:
-    await person.ask("panel_decide", rules={"change": "always"})
+async def test_always_asking_names_program_and_change_and_takes_each_answer(server: Server, person: Person) -> None:
+    await person.send("panel_decide", rules={"change": "always"})
     answers = iter([True, False])
     person.on("approve", lambda data: {"allowed": next(answers)})
-    assert (await house.post("set_fields", WRITE, **BLENDER))[0] == 200
-    status, refused = await house.post("set_fields", WRITE, **BLENDER)
+    assert (await server.post("set_fields", WRITE, **BLENDER))[0] == 200
+    status, refused = await server.post("set_fields", WRITE, **BLENDER)
     assert (status, refused["code"]) == (403, "refused_by_person")
     asked = [frame["data"] for frame in person.requests if frame["command"] == "approve"]
     assert len(asked) == 2 and asked[0]["program"] == "Blender" and asked[0]["kind"] == "change"
@@ -109,27 +109,27 @@ async def test_always_asking_names_program_and_change_and_takes_each_answer(hous
 
 
 async def test_asking_once_is_once_per_program_whatever_comes_at_a_time(
-    house: House, person: Person, eventually: Eventually
+    server: Server, person: Person, eventually: Eventually
 ) -> None:
-    await person.ask("panel_decide", rules={"change": "once"})
-    first = asyncio.create_task(house.post("set_fields", WRITE, **BLENDER))
-    second = asyncio.create_task(house.post("set_fields", WRITE, **BLENDER))
-    await eventually(lambda: [entry.state for entry in house.bridge.activity.entries] == ["asking", "asking"])
+    await person.send("panel_decide", rules={"change": "once"})
+    first = asyncio.create_task(server.post("set_fields", WRITE, **BLENDER))
+    second = asyncio.create_task(server.post("set_fields", WRITE, **BLENDER))
+    await eventually(lambda: [entry.state for entry in server.bridge.activity.entries] == ["asking", "asking"])
     while (question := await person.next("request"))["command"] != "approve":
         pass
     await person.respond(question["id"], {"allowed": True})
     assert [(await asked)[0] for asked in (first, second)] == [200, 200]
-    assert (await house.post("set_fields", WRITE, **BLENDER))[0] == 200
+    assert (await server.post("set_fields", WRITE, **BLENDER))[0] == 200
     assert len([frame for frame in person.requests if frame["command"] == "approve"]) == 1
     person.on("approve", {"allowed": False})
-    assert (await house.post("set_fields", WRITE, headers={"User-Agent": "Krita"}))[0] == 403
-    await person.ask("panel_forget", program="Blender")
-    assert (await house.post("set_fields", WRITE, **BLENDER))[0] == 403
+    assert (await server.post("set_fields", WRITE, headers={"User-Agent": "Krita"}))[0] == 403
+    await person.send("panel_forget", program="Blender")
+    assert (await server.post("set_fields", WRITE, **BLENDER))[0] == 403
 
 
-async def test_a_question_is_taken_back_when_its_program_has_gone(house: House, person: Person) -> None:
-    await person.ask("panel_decide", rules={"change": "always"})
-    program = await house.program(name="brief")
+async def test_a_question_is_taken_back_when_its_program_has_gone(server: Server, person: Person) -> None:
+    await person.send("panel_decide", rules={"change": "always"})
+    program = await server.program(name="brief")
     await program.send_json({"type": "request", "id": 1, "command": "set_fields", "data": WRITE})
     while (asked := await person.next("request"))["command"] != "approve":
         pass
@@ -137,64 +137,64 @@ async def test_a_question_is_taken_back_when_its_program_has_gone(house: House, 
     assert (await person.next("cancel"))["id"] == asked["id"]
 
 
-async def test_an_unanswered_question_times_out_and_changes_nothing(house: House, person: Person) -> None:
-    await person.ask("panel_decide", rules={"change": "always"})
-    status, refused = await house.post("set_fields", {**WRITE, "timeout": 0.05})
+async def test_an_unanswered_question_times_out_and_changes_nothing(server: Server, person: Person) -> None:
+    await person.send("panel_decide", rules={"change": "always"})
+    status, refused = await server.post("set_fields", {**WRITE, "timeout": 0.05})
     assert (status, refused["code"]) == (504, "timeout")
     assert not [frame for frame in person.requests if frame["command"] == "set_fields"]
 
 
 async def test_requests_that_share_a_question_keep_their_own_timeouts(
-    house: House, person: Person, eventually: Eventually
+    server: Server, person: Person, eventually: Eventually
 ) -> None:
-    await person.ask("panel_decide", rules={"change": "once"})
-    hasty = asyncio.create_task(house.post("set_fields", {**WRITE, "timeout": 0.3}, **BLENDER))
+    await person.send("panel_decide", rules={"change": "once"})
+    hasty = asyncio.create_task(server.post("set_fields", {**WRITE, "timeout": 0.3}, **BLENDER))
     while (question := await person.next("request"))["command"] != "approve":
         pass
-    patient = asyncio.create_task(house.post("set_fields", {**WRITE, "timeout": 60}, **BLENDER))
-    await eventually(lambda: [entry.state for entry in house.bridge.activity.entries] == ["asking", "asking"])
+    patient = asyncio.create_task(server.post("set_fields", {**WRITE, "timeout": 60}, **BLENDER))
+    await eventually(lambda: [entry.state for entry in server.bridge.activity.entries] == ["asking", "asking"])
     status, body = await hasty
     assert (status, body["code"], body["details"]) == (504, "timeout", {"delivered": False})
     await person.respond(question["id"], {"allowed": True})
     assert (await asyncio.wait_for(patient, 5))[0] == 200
-    assert house.bridge.approvals.state()["asked"] == 0
+    assert server.bridge.approvals.state()["asked"] == 0
 
 
-async def test_a_question_moves_to_the_next_main_tab(house: House, person: Person) -> None:
-    await person.ask("panel_decide", rules={"change": "always"})
-    other = await house.tab(capabilities=["panel"])
+async def test_a_question_moves_to_the_next_main_tab(server: Server, person: Person) -> None:
+    await person.send("panel_decide", rules={"change": "always"})
+    other = await server.tab(capabilities=["panel"])
     other.on("approve", {"allowed": True})
     other.on("set_fields", {"Canvas.width": {"requested": 640, "value": 640, "warnings": []}})
-    asked = asyncio.create_task(house.post("set_fields", WRITE))
+    asked = asyncio.create_task(server.post("set_fields", WRITE))
     while (await person.next("request"))["command"] != "approve":
         pass
     await person.close()
     assert (await asyncio.wait_for(asked, 5))[0] == 200
 
 
-async def test_rules_hold_after_a_restart(house: House, person: Person) -> None:
-    await person.ask("panel_decide", rules={"run": "refuse"}, paused=True)
-    kept = json.loads((house.bridge.comfy.state_directory() / "rules.json").read_text())
+async def test_rules_hold_after_a_restart(server: Server, person: Person) -> None:
+    await person.send("panel_decide", rules={"run": "refuse"}, paused=True)
+    kept = json.loads((server.bridge.comfy.state_directory() / "rules.json").read_text())
     assert kept["rules"]["run"] == "refuse" and kept["paused"] is True
-    again = Approvals(house.bridge.comfy.state_directory, lambda: None, house.bridge.spawn, house.bridge.webuis)
+    again = Approvals(server.bridge.comfy.state_directory, lambda: None, server.bridge.spawn, server.bridge.webuis)
     await again.start()
     assert again.paused and again.rules[Kind.RUN] is Rule.REFUSE and again.rules[Kind.CHANGE] is Rule.ALLOW
 
 
-async def test_rules_that_cannot_be_read_pause_programs(house: House, tmp_path: Any) -> None:
+async def test_rules_that_cannot_be_read_pause_programs(server: Server, tmp_path: Any) -> None:
     (tmp_path / "rules.json").write_text('{"version": 99}')
-    approvals = Approvals(lambda: tmp_path, lambda: None, house.bridge.spawn, house.bridge.webuis)
+    approvals = Approvals(lambda: tmp_path, lambda: None, server.bridge.spawn, server.bridge.webuis)
     await approvals.start()
     assert approvals.paused
 
 
-async def test_a_run_that_goes_on_unattended_is_shown_until_comfyui_has_done_it(house: House, person: Person) -> None:
-    house.comfy.prompt_queue.waiting.append((1, "p1", {}, {}, []))
+async def test_a_run_that_goes_on_unattended_is_shown_until_comfyui_has_done_it(server: Server, person: Person) -> None:
+    server.comfy.prompt_queue.waiting.append((1, "p1", {}, {}, []))
     person.on("execute", {"prompt_id": "p1", "number": 1, "node_errors": {}})
-    await house.post("execute", {}, **BLENDER)
-    await person.told("panel_state", lambda state: state["runs"] == ["Blender"])
-    house.comfy.prompt_queue.waiting.clear()
-    await person.told("panel_state", lambda state: state["runs"] == [])
+    await server.post("execute", {}, **BLENDER)
+    await person.event("panel_state", lambda state: state["runs"] == ["Blender"])
+    server.comfy.prompt_queue.waiting.clear()
+    await person.event("panel_state", lambda state: state["runs"] == [])
 
 
 async def test_the_log_the_programs_and_their_texts_are_bounded() -> None:

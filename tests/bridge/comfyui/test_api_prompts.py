@@ -89,8 +89,8 @@ def test_numbers_that_json_has_not_are_refused_elsewhere(text: str) -> None:
     assert caught.value.code == "malformed"
 
 
-async def test_a_workflow_with_nan_reaches_the_tab_as_json_with_null(house: Any) -> None:
-    tab = await house.tab()
+async def test_a_workflow_with_nan_reaches_the_tab_as_json_with_null(server: Any) -> None:
+    tab = await server.tab()
     seen: list[Any] = []
 
     def answer(data: Any) -> Any:
@@ -100,26 +100,26 @@ async def test_a_workflow_with_nan_reaches_the_tab_as_json_with_null(house: Any)
     tab.on("load_workflow", answer)
     headers = {"Content-Type": "application/json"}
     body = f'{{"workflow": {NAN}}}'
-    async with house.session.post(house.url("/uiapi/load_workflow"), data=body, headers=headers) as response:
+    async with server.session.post(server.url("/uiapi/load_workflow"), data=body, headers=headers) as response:
         assert (response.status, seen) == (200, [READ]), await response.text()
 
 
-async def test_a_run_without_a_tab_leaves_out_unneeded_nodes_with_a_warning(house: Any, queued: Any) -> None:
-    status, body = await house.post("run", {"workflow": export("1"), "wait": False})
+async def test_a_run_without_a_tab_leaves_out_unneeded_nodes_with_a_warning(server: Any, queued: Any) -> None:
+    status, body = await server.post("run", {"workflow": export("1"), "wait": False})
     assert (status, sorted(queued[0])) == (200, ["1", "3", "4"])
     assert 'node #29:8 "Lost"' in body["response"]["warnings"][0]
 
 
 async def test_a_run_without_a_tab_that_needs_a_node_of_unknown_type_is_refused_by_its_name(
-    house: Any, queued: Any
+    server: Any, queued: Any
 ) -> None:
-    status, body = await house.post("run", {"workflow": export("3"), "wait": False})
+    status, body = await server.post("run", {"workflow": export("3"), "wait": False})
     assert (status, body["code"], queued) == (422, "invalid", [])
     assert 'node #29:8 "Lost"' in body["error"]
 
 
 async def test_validate_names_a_node_of_unknown_type_only_where_an_output_needs_it(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked: list[Any] = []
 
@@ -128,10 +128,10 @@ async def test_validate_names_a_node_of_unknown_type_only_where_an_output_needs_
         return True, None, {}
 
     monkeypatch.setattr(Comfy, "validate", validate)
-    body = (await house.post("validate", {"workflow": export("1")}))[1]["response"]
+    body = (await server.post("validate", {"workflow": export("1")}))[1]["response"]
     assert (body["valid"], checked, body["missing_node_types"]) == (True, [["1", "3", "4"]], [])
     assert "#29:8" in body["warnings"][0]
-    body = (await house.post("validate", {"workflow": export("3")}))[1]["response"]
+    body = (await server.post("validate", {"workflow": export("3")}))[1]["response"]
     assert (body["valid"], len(checked), body["missing_node_types"]) == (False, 1, [])
     assert 'node #29:8 "Lost"' in body["error"]["message"]
 
@@ -142,7 +142,7 @@ def classes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def queued(house: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+async def queued(server: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The prompt that was queued."""
     seen: list[Any] = []
 

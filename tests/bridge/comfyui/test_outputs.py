@@ -95,9 +95,9 @@ def test_texts_are_limited_together_and_omitted_ones_are_counted(text: str, monk
 
 
 async def test_a_text_that_is_larger_than_any_answer_does_not_cost_the_run_its_answer(
-    house: Any, executor: Executor, tmp_path: Any
+    server: Any, executor: Executor, tmp_path: Any
 ) -> None:
-    tab, program = await house.tab(), await house.program()
+    tab, program = await server.tab(), await server.program()
     (tmp_path / "output" / "s").mkdir()
     (tmp_path / "output" / "s" / "a_1.png").write_bytes(b"picture")
     shown = {"text": ["x" * (100 * 2**20)]}
@@ -118,13 +118,13 @@ async def test_a_text_that_is_larger_than_any_answer_does_not_cost_the_run_its_a
 
 
 async def test_files_come_as_base64_when_asked_and_never_from_outside(
-    house: Any, executor: Executor, tmp_path: Any
+    server: Any, executor: Executor, tmp_path: Any
 ) -> None:
-    (await house.tab()).on("execute", lambda data: QUEUED)
+    (await server.tab()).on("execute", lambda data: QUEUED)
     (tmp_path / "output" / "s").mkdir()
     (tmp_path / "output" / "s" / "a_1.png").write_bytes(b"picture")
     executor.put()
-    asked = asyncio.create_task(house.post("run", {"outputs": "base64"}))
+    asked = asyncio.create_task(server.post("run", {"outputs": "base64"}))
     executor.finish()
     status, body = await asked
     (file,) = body["response"]["outputs"]
@@ -132,26 +132,26 @@ async def test_files_come_as_base64_when_asked_and_never_from_outside(
     (tmp_path / "secret").write_bytes(b"secret")
     executor.put()
     outside = [{"filename": "secret", "subfolder": "..", "type": "output"}]
-    house.comfy.prompt_queue.history.clear()
-    asked = asyncio.create_task(house.post("run", {"outputs": "base64"}))
+    server.comfy.prompt_queue.history.clear()
+    asked = asyncio.create_task(server.post("run", {"outputs": "base64"}))
     executor.finish(images=outside)
     status, body = await asked
     assert (status, body["code"]) == (403, "forbidden")
 
 
 async def test_files_that_would_not_fit_one_answer_are_too_large_for_base64(
-    house: Any, executor: Executor, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    server: Any, executor: Executor, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert outputs.MAX_INLINE < MAX_FRAME
-    (await house.tab()).on("execute", lambda data: QUEUED)
+    (await server.tab()).on("execute", lambda data: QUEUED)
     (tmp_path / "output" / "s").mkdir()
     # Nine bytes are twelve characters.
     (tmp_path / "output" / "s" / "a_1.png").write_bytes(b"picture 1")
     for limit, expected in ((12, (200, None)), (11, (413, "too_large"))):
         monkeypatch.setattr(outputs, "MAX_INLINE", limit)
-        house.comfy.prompt_queue.history.clear()
+        server.comfy.prompt_queue.history.clear()
         executor.put()
-        asked = asyncio.create_task(house.post("run", {"outputs": "base64"}))
+        asked = asyncio.create_task(server.post("run", {"outputs": "base64"}))
         executor.finish()
         status, body = await asyncio.wait_for(asked, 5)
         assert (status, body.get("code")) == expected

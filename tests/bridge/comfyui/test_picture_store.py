@@ -211,18 +211,18 @@ def test_a_picture_that_a_request_is_about_to_name_stays(store: PictureStore, tm
 
 
 async def test_the_bridge_keeps_pictures_of_queued_prompts_and_open_graphs(
-    house: Any, tmp_path: Path, eventually: Any
+    server: Any, tmp_path: Path, eventually: Any
 ) -> None:
-    store, folder = house.bridge.pictures, tmp_path / "input"
+    store, folder = server.bridge.pictures, tmp_path / "input"
     names = [keep(store, PNG + bytes([number])) for number in range(5)]
     prompts = [{"1": {"class_type": "LoadImage", "inputs": {"image": name}}} for name in names]
-    house.comfy.prompt_queue.running.append((0, "runs", prompts[0], {}, []))
-    house.comfy.prompt_queue.waiting.append((1, "waits", prompts[1], {}, []))
-    tab = await house.tab()
+    server.comfy.prompt_queue.running.append((0, "runs", prompts[0], {}, []))
+    server.comfy.prompt_queue.waiting.append((1, "waits", prompts[1], {}, []))
+    tab = await server.tab()
     nodes = [{"id": 1, "type": "LoadImage", "widgets_values": [names[2]]}]
     snapshot = {"workflow": {"nodes": nodes}, "output": prompts[3], "nodes": []}
     await tab.ws.send_json({"type": "event", "event": "snapshot", "data": snapshot})
-    await eventually(lambda: any(manager.snapshot for manager in house.bridge.webuis.connected()))
+    await eventually(lambda: any(manager.snapshot for manager in server.bridge.webuis.connected()))
     for name in names:
         age(folder / name, 1)
     assert await asyncio.to_thread(store.tidy) == 1

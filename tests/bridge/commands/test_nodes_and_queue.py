@@ -74,8 +74,8 @@ def test_a_class_without_a_hash_or_a_title_that_is_no_text_is_found_like_any_oth
 
 
 @pytest.mark.usefixtures("nodes")
-async def test_a_node_type_is_described_with_ranges_and_choices(house: Any) -> None:
-    status, body = await house.post("node_info", {"type": "Blur"})
+async def test_a_node_type_is_described_with_ranges_and_choices(server: Any) -> None:
+    status, body = await server.post("node_info", {"type": "Blur"})
     inputs = {item["name"]: item for item in body["response"]["inputs"]}
     assert status == 200 and body["response"]["outputs"] == [{"name": "IMAGE", "type": "IMAGE"}]
     assert inputs["radius"] == {"name": "radius", "type": "INT", "required": True, "default": 3, "min": 1, "max": 31}
@@ -88,41 +88,41 @@ async def test_a_node_type_is_described_with_ranges_and_choices(house: Any) -> N
 
 @pytest.mark.usefixtures("nodes")
 async def test_a_node_type_that_fails_to_describe_itself_is_named_in_the_error(
-    house: Any, caplog: pytest.LogCaptureFixture
+    server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    status, body = await house.post("node_info", {"type": "Broken"})
+    status, body = await server.post("node_info", {"type": "Broken"})
     assert (status, body["code"], body["details"]["exception_type"]) == (422, "execution_failed", "RuntimeError")
     assert "Broken" in body["error"] and "Traceback" in caplog.text
 
 
 @pytest.mark.usefixtures("nodes")
-async def test_an_unknown_node_type_is_a_404_with_the_nearest(house: Any) -> None:
-    status, body = await house.post("node_info", {"type": "blur"})
+async def test_an_unknown_node_type_is_a_404_with_the_nearest(server: Any) -> None:
+    status, body = await server.post("node_info", {"type": "blur"})
     assert (status, body["code"], body["details"]["nearest"]) == (404, "unknown_node_type", ["Blur"])
 
 
 @pytest.mark.usefixtures("nodes")
-async def test_the_search_is_limited_and_returns_the_total(house: Any) -> None:
-    _status, body = await house.post("search_nodes", {"limit": 1})
+async def test_the_search_is_limited_and_returns_the_total(server: Any) -> None:
+    _status, body = await server.post("search_nodes", {"limit": 1})
     assert (len(body["response"]["nodes"]), body["response"]["total"]) == (1, 2)
 
 
-async def test_the_queue_is_listed_in_the_order_it_will_run(house: Any) -> None:
-    queue = house.comfy.prompt_queue
+async def test_the_queue_is_listed_in_the_order_it_will_run(server: Any) -> None:
+    queue = server.comfy.prompt_queue
     queue.running = [(1, "now", {"1": {}}, {}, [])]
     queue.waiting = [(3, "last", {}, {}, []), (2, "next", {}, {}, [])]
-    _status, body = await house.get("queue")
+    _status, body = await server.get("queue")
     assert [item["prompt_id"] for item in body["response"]["waiting"]] == ["next", "last"]
     assert body["response"]["running"] == [{"prompt_id": "now", "number": 1, "nodes": 1}]
 
 
-async def test_a_prompt_that_does_not_run_cannot_be_interrupted(house: Any) -> None:
-    status, body = await house.post("interrupt", {"prompt_id": "other"})
+async def test_a_prompt_that_does_not_run_cannot_be_interrupted(server: Any) -> None:
+    status, body = await server.post("interrupt", {"prompt_id": "other"})
     assert (status, body["code"]) == (409, "conflict")
-    assert (await house.post("interrupt"))[1]["response"] == {"interrupted": []}
+    assert (await server.post("interrupt"))[1]["response"] == {"interrupted": []}
 
 
 @pytest.mark.parametrize("workflow", [{"1": []}, {"1": {"inputs": []}}, {"nodes": []}, {"1": {"class_type": []}}])
-async def test_a_workflow_in_another_format_is_refused_before_comfyui_gets_it(house: Any, workflow: Any) -> None:
-    status, body = await house.post("validate", {"workflow": workflow})
+async def test_a_workflow_in_another_format_is_refused_before_comfyui_gets_it(server: Any, workflow: Any) -> None:
+    status, body = await server.post("validate", {"workflow": workflow})
     assert (status, body["code"]) == (422, "invalid")

@@ -29,17 +29,17 @@ STALE = {"allow_stale": True}
 
 
 @pytest.fixture
-async def remembered(house: Any, eventually: Any) -> None:
+async def remembered(server: Any, eventually: Any) -> None:
     """A main tab that has sent its graph and closed."""
-    tab = await house.tab()
+    tab = await server.tab()
     await tab.ws.send_json({"type": "event", "event": "snapshot", "data": SNAPSHOT})
-    await eventually(lambda: house.bridge.webuis.find().snapshot)
+    await eventually(lambda: server.bridge.webuis.find().snapshot)
     await tab.close()
-    await eventually(lambda: not house.bridge.webuis.connected())
+    await eventually(lambda: not server.bridge.webuis.connected())
 
 
 @pytest.fixture
-async def queued(house: Any) -> Any:
+async def queued(server: Any) -> Any:
     """ComfyUI's /prompt, which records the requests."""
     seen: list[Any] = []
 
@@ -58,22 +58,22 @@ async def queued(house: Any) -> Any:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    house.comfy.address, house.comfy.port = runner.addresses[0][:2]
-    house.comfy.client_session = aiohttp.ClientSession()
+    server.comfy.address, server.comfy.port = runner.addresses[0][:2]
+    server.comfy.client_session = aiohttp.ClientSession()
     yield seen
-    await house.comfy.client_session.close()
+    await server.comfy.client_session.close()
     await runner.cleanup()
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_a_read_without_a_tab_is_refused_unless_staleness_is_allowed(house: Any) -> None:
-    assert (await house.post("get_fields", {"fields": ["Canvas.width"]}))[0] == 503
-    status, body = await house.post("get_fields", {"fields": ["canvas.WIDTH", "#2.filename_prefix"], **STALE})
+async def test_a_read_without_a_tab_is_refused_unless_staleness_is_allowed(server: Any) -> None:
+    assert (await server.post("get_fields", {"fields": ["Canvas.width"]}))[0] == 503
+    status, body = await server.post("get_fields", {"fields": ["canvas.WIDTH", "#2.filename_prefix"], **STALE})
     assert (status, body["response"]) == (200, {"canvas.WIDTH": 64, "#2.filename_prefix": "a"})
     assert body["stale"] is True and body["snapshot_time"] > 0
-    assert (await house.post("get_workflow_api", STALE))[1]["response"] == {"output": OUTPUT}
-    assert (await house.post("query_fields", STALE))[1]["response"] == {"nodes": NODES, "total": 3}
-    assert (await house.post("get_workflow", STALE))[1]["response"]["workflow"]["output"] == OUTPUT
+    assert (await server.post("get_workflow_api", STALE))[1]["response"] == {"output": OUTPUT}
+    assert (await server.post("query_fields", STALE))[1]["response"] == {"nodes": NODES, "total": 3}
+    assert (await server.post("get_workflow", STALE))[1]["response"]["workflow"]["output"] == OUTPUT
 
 
 @pytest.mark.usefixtures("remembered")
@@ -89,34 +89,34 @@ async def test_a_read_without_a_tab_is_refused_unless_staleness_is_allowed(house
     ],
 )
 async def test_a_stale_reading_in_pieces_answers_the_pieces(
-    house: Any, asked: dict[str, Any], ids: list[str], more: dict[str, Any]
+    server: Any, asked: dict[str, Any], ids: list[str], more: dict[str, Any]
 ) -> None:
-    status, body = await house.post("query_fields", {**asked, **STALE})
+    status, body = await server.post("query_fields", {**asked, **STALE})
     answer = body["response"]
     assert (status, [node["id"] for node in answer.pop("nodes")], answer) == (200, ids, more)
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_a_stale_read_returns_the_wanted_keys_of_each_node(house: Any) -> None:
-    _status, body = await house.post("query_fields", {"want": ["path"], "limit": 1, **STALE})
+async def test_a_stale_read_returns_the_wanted_keys_of_each_node(server: Any) -> None:
+    _status, body = await server.post("query_fields", {"want": ["path"], "limit": 1, **STALE})
     [node] = body["response"]["nodes"]
     assert (node["path"], node["title"]) == ("Canvas", "Canvas") and "widgets" not in node
 
 
 @pytest.mark.usefixtures("remembered")
 @pytest.mark.parametrize("asked", [{"near": "Canvas"}, {"distance": 2}, {"want": ["links"]}, {"want": ["pos"]}])
-async def test_a_stale_read_that_needs_a_tab_is_refused(house: Any, asked: dict[str, Any]) -> None:
-    status, body = await house.post("query_fields", {**asked, **STALE})
+async def test_a_stale_read_that_needs_a_tab_is_refused(server: Any, asked: dict[str, Any]) -> None:
+    status, body = await server.post("query_fields", {**asked, **STALE})
     assert (status, body["code"]) == (422, "invalid") and next(iter(asked)) in body["error"]
 
 
 @pytest.mark.usefixtures("remembered")
 @pytest.mark.parametrize("meant", [{"webui": 7}, {"workflow_tab": "another"}])
 async def test_a_request_for_one_tab_is_not_answered_from_anothers_snapshot(
-    house: Any, queued: Any, meant: dict[str, Any]
+    server: Any, queued: Any, meant: dict[str, Any]
 ) -> None:
     for command, body in (("get_fields", {"fields": ["Canvas.width"]}), ("query_fields", {}), ("run", {"wait": False})):
-        status, answer = await house.post(command, {**body, **meant, **STALE})
+        status, answer = await server.post(command, {**body, **meant, **STALE})
         assert (status, answer["code"]) == (503, "no_webui")
     assert queued == []
 
@@ -138,67 +138,67 @@ def test_many_paths_of_a_large_snapshot_are_looked_up_in_a_moment() -> None:
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_a_write_without_a_tab_is_a_503_whatever_is_allowed(house: Any) -> None:
-    status, body = await house.post("set_fields", {"fields": [["Canvas.width", 1]], **STALE})
+async def test_a_write_without_a_tab_is_a_503_whatever_is_allowed(server: Any) -> None:
+    status, body = await server.post("set_fields", {"fields": [["Canvas.width", 1]], **STALE})
     assert (status, body["code"]) == (503, "no_webui")
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_an_open_tab_is_read_itself_even_where_staleness_is_allowed(house: Any) -> None:
-    (await house.tab()).on("get_fields", {"Canvas.width": 5})
-    _status, body = await house.post("get_fields", {"fields": ["Canvas.width"], **STALE})
+async def test_an_open_tab_is_read_itself_even_where_staleness_is_allowed(server: Any) -> None:
+    (await server.tab()).on("get_fields", {"Canvas.width": 5})
+    _status, body = await server.post("get_fields", {"fields": ["Canvas.width"], **STALE})
     assert body["response"] == {"Canvas.width": 5} and "stale" not in body
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_the_remembered_graph_runs_with_fields_set_when_staleness_is_allowed(house: Any, queued: Any) -> None:
+async def test_the_remembered_graph_runs_with_fields_set_when_staleness_is_allowed(server: Any, queued: Any) -> None:
     body = {"fields": [["Canvas.width", 32]], "wait": False}
-    assert (await house.post("run", body))[0] == 503
-    status, envelope = await house.post("run", {**body, **STALE})
+    assert (await server.post("run", body))[0] == 503
+    status, envelope = await server.post("run", {**body, **STALE})
     assert (status, envelope["stale"], envelope["response"]["prompt_id"]) == (200, True, "p1")
     assert queued[0]["1"]["inputs"]["width"] == 32 and OUTPUT["1"]["inputs"]["width"] == 64
-    status, envelope = await house.post("run", {"fields": [["Muted.width", 1]], **STALE})
+    status, envelope = await server.post("run", {"fields": [["Muted.width", 1]], **STALE})
     assert (status, envelope["code"]) == (404, "unknown_path") and len(queued) == 1
 
 
 async def test_an_api_workflow_runs_without_any_tab_and_its_results_are_awaited(
-    house: Any, queued: Any, eventually: Any
+    server: Any, queued: Any, eventually: Any
 ) -> None:
-    asked = asyncio.create_task(house.post("run", {"workflow": OUTPUT, "fields": [["EmptyImage.width", 16]]}))
-    house.comfy.prompt_queue.waiting.append((1, "p1", OUTPUT, {}, []))
-    await eventually(lambda: house.bridge.runs._runs.get("p1"))
+    asked = asyncio.create_task(server.post("run", {"workflow": OUTPUT, "fields": [["EmptyImage.width", 16]]}))
+    server.comfy.prompt_queue.waiting.append((1, "p1", OUTPUT, {}, []))
+    await eventually(lambda: server.bridge.runs._runs.get("p1"))
     images = [{"filename": "a.png", "subfolder": "", "type": "output"}]
     entry = {"prompt": (1, "p1", OUTPUT), "outputs": {"2": {"images": images}}, "status": {"status_str": "success"}}
-    house.comfy.prompt_queue.history["p1"] = entry
-    house.comfy.send_sync("status", {})
+    server.comfy.prompt_queue.history["p1"] = entry
+    server.comfy.send_sync("status", {})
     status, body = await asyncio.wait_for(asked, 5)
     assert status == 200 and [file["filename"] for file in body["response"]["outputs"]] == ["a.png"]
     assert queued[0]["1"]["inputs"]["width"] == 16
 
 
-async def test_a_ui_workflow_needs_a_tab(house: Any, queued: Any) -> None:
-    status, body = await house.post("run", {"workflow": {"nodes": []}})
+async def test_a_ui_workflow_needs_a_tab(server: Any, queued: Any) -> None:
+    status, body = await server.post("run", {"workflow": {"nodes": []}})
     assert (status, body["code"]) == (503, "no_webui") and queued == []
 
 
-async def test_a_prompt_that_comfyui_refuses_without_a_tab_is_an_execution_failure(house: Any, queued: Any) -> None:
+async def test_a_prompt_that_comfyui_refuses_without_a_tab_is_an_execution_failure(server: Any, queued: Any) -> None:
     workflow = {"bad": {"class_type": "Nope", "inputs": {}}}
-    status, body = await house.post("run", {"workflow": workflow})
+    status, body = await server.post("run", {"workflow": workflow})
     assert (status, body["code"], body["details"]["node_errors"]) == (422, "execution_failed", {"bad": {}})
 
 
 @pytest.mark.parametrize("odd", [{"_meta": "x"}, {"_meta": {"title": 3}}, {"_meta": None}])
 async def test_a_workflow_with_odd_notes_on_its_nodes_runs_as_comfyui_runs_it(
-    house: Any, queued: Any, odd: dict[str, Any]
+    server: Any, queued: Any, odd: dict[str, Any]
 ) -> None:
     workflow = {"1": {**OUTPUT["1"], **odd}, "2": {"class_type": [], "inputs": "none"}}
     body = {"workflow": workflow, "fields": [["EmptyImage.width", 2]], "wait": False}
-    assert (await house.post("run", body))[0] == 200
+    assert (await server.post("run", body))[0] == 200
     assert queued[0]["1"]["inputs"]["width"] == 2
 
 
-async def test_a_workflow_that_comfyui_fails_over_is_an_execution_failure(house: Any, queued: Any) -> None:
-    status, body = await house.post("run", {"workflow": {"broken": {"class_type": [], "inputs": {}}}})
+async def test_a_workflow_that_comfyui_fails_over_is_an_execution_failure(server: Any, queued: Any) -> None:
+    status, body = await server.post("run", {"workflow": {"broken": {"class_type": [], "inputs": {}}}})
     assert (status, body["code"]) == (422, "execution_failed") and "500" in body["details"]["reason"]
 
 
@@ -218,19 +218,19 @@ def test_of_several_nodes_of_one_name_a_number_picks_one() -> None:
     assert Fields(NODES).find("EmptyImage[1].width")[0]["id"] == "3"
 
 
-async def test_an_answer_after_its_timeout_can_be_fetched_by_the_requests_id(house: Any) -> None:
-    tab = await house.tab()
-    status, body = await house.post("get_fields", {"fields": ["a"], "timeout": 0.05})
+async def test_an_answer_after_its_timeout_can_be_fetched_by_the_requests_id(server: Any) -> None:
+    tab = await server.tab()
+    status, body = await server.post("get_fields", {"fields": ["a"], "timeout": 0.05})
     request_id = body["details"]["request_id"]
-    status, late = await house.post("late_result", {"request_id": request_id})
+    status, late = await server.post("late_result", {"request_id": request_id})
     assert late["response"] == {"answered": False, "answer": None}
     await tab.respond(request_id, {"a": 1})
     await tab.respond(request_id, {"a": 2})
     tab.on("get_fields", {"a": 3})
-    await house.post("get_fields", {"fields": ["a"]})
-    status, late = await house.post("late_result", {"request_id": request_id})
+    await server.post("get_fields", {"fields": ["a"]})
+    status, late = await server.post("late_result", {"request_id": request_id})
     assert late["response"] == {"answered": True, "answer": {"status": "ok", "response": {"a": 1}}}
-    status, body = await house.post("late_result", {"request_id": "another"})
+    status, body = await server.post("late_result", {"request_id": "another"})
     assert (status, body["code"]) == (404, "unknown_request")
 
 
@@ -265,7 +265,7 @@ def test_late_answers_take_no_more_memory_than_they_may_and_the_newest_stay(monk
 
 @pytest.mark.parametrize("field", ["image", "text"])
 async def test_without_a_tab_a_text_that_is_a_picture_is_one_where_the_node_takes_pictures(
-    house: Any, queued: Any, monkeypatch: pytest.MonkeyPatch, field: str
+    server: Any, queued: Any, monkeypatch: pytest.MonkeyPatch, field: str
 ) -> None:
     class Node:
         @classmethod
@@ -276,6 +276,6 @@ async def test_without_a_tab_a_text_that_is_a_picture_is_one_where_the_node_take
     picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(300)).decode()
     workflow = {"1": {"class_type": "Load", "inputs": {"image": "a.png", "text": ""}}}
     asked = {"workflow": workflow, "fields": [[f"#1.{field}", picture]], "wait": False}
-    assert (await house.post("run", asked))[0] == 200
+    assert (await server.post("run", asked))[0] == 200
     written = queued[0]["1"]["inputs"][field]
     assert written.startswith("INPUT_1_") if field == "image" else written == picture

@@ -123,9 +123,9 @@ def test_a_token_is_demanded_of_every_program(authorization: str | None, expecte
     assert code == expected
 
 
-async def raw_get(house: Any, header: bytes, path: bytes = b"/uiapi/webuis") -> tuple[int, dict[str, Any]]:
+async def raw_get(server: Any, header: bytes, path: bytes = b"/uiapi/webuis") -> tuple[int, dict[str, Any]]:
     """Send a header as raw bytes, which aiohttp's client would refuse."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.http.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.http.port)
     writer.write(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s\r\n\r\n" % (path, header))
     head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
     writer.close()
@@ -138,26 +138,26 @@ class TestServed:
     @pytest.mark.parametrize("path", [b"/uiapi/webuis", b"/uiapi/nonsense", b"/uiapi/openapi.json", b"/uiapi/ws"])
     @pytest.mark.parametrize("header", [b"Origin: http://\xff", b"Sec-Fetch-Site: \xff"])
     async def test_bytes_that_are_no_text_are_a_page_from_elsewhere_too(
-        self, house: Any, path: bytes, header: bytes
+        self, server: Any, path: bytes, header: bytes
     ) -> None:
-        status, body = await raw_get(house, header, path)
+        status, body = await raw_get(server, header, path)
         assert (status, body["code"]) == (403, "cross_origin")
 
-    async def test_a_program_may_name_itself_in_bytes_that_are_no_text(self, house: Any) -> None:
-        assert (await raw_get(house, b"User-Agent: \xff\xfe", b"/uiapi/queue"))[0] == 200
-        [program] = house.bridge.activity.programs
+    async def test_a_program_may_name_itself_in_bytes_that_are_no_text(self, server: Any) -> None:
+        assert (await raw_get(server, b"User-Agent: \xff\xfe", b"/uiapi/queue"))[0] == 200
+        [program] = server.bridge.activity.programs
         assert program == "unnamed program"
 
     @pytest.mark.parametrize("path", ["/uiapi/webuis", "/uiapi/connection_status", "/uiapi/nonsense", "/uiapi/ws"])
-    async def test_a_page_from_elsewhere_gets_403_on_every_path(self, house: Any, path: str) -> None:
+    async def test_a_page_from_elsewhere_gets_403_on_every_path(self, server: Any, path: str) -> None:
         for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "same-site"}):
-            async with house.session.get(house.url(path), headers=headers) as response:
+            async with server.session.get(server.url(path), headers=headers) as response:
                 assert response.status == 403
                 assert (await response.json())["code"] in ("cross_origin", "foreign_host")
 
-    async def test_a_websocket_from_a_foreign_origin_is_refused_before_the_upgrade(self, house: Any) -> None:
+    async def test_a_websocket_from_a_foreign_origin_is_refused_before_the_upgrade(self, server: Any) -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await house.socket(headers={"Origin": "http://evil.example"})
+            await server.socket(headers={"Origin": "http://evil.example"})
         assert caught.value.status == 403
 
 
@@ -168,25 +168,25 @@ class TestServedWithAToken:
     def guard(self) -> Guard:
         return Guard(beyond_loopback=True, token=TOKEN)
 
-    async def test_programs_need_the_token(self, house: Any) -> None:
-        status, body = await house.get("webuis")
+    async def test_programs_need_the_token(self, server: Any) -> None:
+        status, body = await server.get("webuis")
         assert (status, body["code"]) == (403, "token_required") and "Authorization: Bearer" in body["error"]
-        assert (await house.get("webuis", headers={"Authorization": "Bearer wrong"}))[1]["code"] == "wrong_token"
-        assert (await house.get("webuis", headers={"Authorization": "Bearer secret"}))[0] == 200
+        assert (await server.get("webuis", headers={"Authorization": "Bearer wrong"}))[1]["code"] == "wrong_token"
+        assert (await server.get("webuis", headers={"Authorization": "Bearer secret"}))[0] == 200
 
-    async def test_a_tab_gives_the_token_in_its_hello(self, house: Any) -> None:
-        ws = await house.socket({"role": "webui"})
+    async def test_a_tab_gives_the_token_in_its_hello(self, server: Any) -> None:
+        ws = await server.socket({"role": "webui"})
         answer = await ws.receive_json(timeout=5)
         assert (answer["type"], answer["code"]) == ("error", "token_required")
         await ws.receive(timeout=5)
         assert ws.close_code == 4403
-        assert house.bridge.webuis.managers == {}
-        assert (await house.tab(token=TOKEN)).client_id == 1
+        assert server.bridge.webuis.managers == {}
+        assert (await server.tab(token=TOKEN)).client_id == 1
 
-    async def test_a_program_may_give_it_in_the_upgrade_or_the_hello(self, house: Any) -> None:
-        ws = await house.socket({"role": "client"}, headers={"Authorization": "Bearer secret"})
+    async def test_a_program_may_give_it_in_the_upgrade_or_the_hello(self, server: Any) -> None:
+        ws = await server.socket({"role": "client"}, headers={"Authorization": "Bearer secret"})
         assert (await ws.receive_json(timeout=5))["type"] == "welcome"
-        ws = await house.socket({"role": "client", "token": "wrong"}, headers={"Authorization": "Bearer secret"})
+        ws = await server.socket({"role": "client", "token": "wrong"}, headers={"Authorization": "Bearer secret"})
         assert (await ws.receive_json(timeout=5))["code"] == "wrong_token"
 
 
@@ -197,10 +197,10 @@ class TestServedWithATokenBeyondAscii:
     def guard(self) -> Guard:
         return Guard(beyond_loopback=True, token="sécret")  # noqa: S106
 
-    async def test_only_the_token_passes_and_nothing_else_is_a_defect(self, house: Any) -> None:
-        assert (await raw_get(house, "Authorization: Bearer sécret".encode()))[0] == 200
+    async def test_only_the_token_passes_and_nothing_else_is_a_defect(self, server: Any) -> None:
+        assert (await raw_get(server, "Authorization: Bearer sécret".encode()))[0] == 200
         for wrong in (b"\xff", "sécret".encode("latin-1")):
-            status, body = await raw_get(house, b"Authorization: Bearer " + wrong)
+            status, body = await raw_get(server, b"Authorization: Bearer " + wrong)
             assert (status, body["code"]) == (403, "wrong_token")
 
 
@@ -211,29 +211,29 @@ class TestServedWithoutAToken:
     def guard(self) -> Guard:
         return Guard(beyond_loopback=True)
 
-    async def test_graph_commands_are_as_open_as_comfyui_itself(self, house: Any) -> None:
-        (await house.tab()).on("get_fields", {"a": 1})
-        assert (await house.post("get_fields", {"fields": ["a"]}))[0] == 200
+    async def test_graph_commands_are_as_open_as_comfyui_itself(self, server: Any) -> None:
+        (await server.tab()).on("get_fields", {"a": 1})
+        assert (await server.post("get_fields", {"fields": ["a"]}))[0] == 200
 
 
 @pytest.mark.parametrize("hello", [{"role": "nobody"}, {"role": "webui", "protocol": 2}, {"role": "webui", "info": 3}])
-async def test_a_hello_that_does_not_fit_is_answered_and_closed(house: Any, hello: dict[str, Any]) -> None:
-    ws = await house.socket(hello)
+async def test_a_hello_that_does_not_fit_is_answered_and_closed(server: Any, hello: dict[str, Any]) -> None:
+    ws = await server.socket(hello)
     assert (await ws.receive_json(timeout=5))["code"] == "malformed"
     await ws.receive(timeout=5)
     assert ws.close_code == 4000
-    assert house.bridge.webuis.managers == {}
+    assert server.bridge.webuis.managers == {}
 
 
-async def test_a_websocket_without_a_hello_is_closed(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_websocket_without_a_hello_is_closed(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("comfyui_uiapi.bridge.api.websocket.HELLO_TIMEOUT", 0.05)
-    ws = await house.socket()
+    ws = await server.socket()
     assert (await ws.receive_json(timeout=5))["code"] == "malformed"
     await ws.receive(timeout=5)
     assert ws.close_code == 4000
 
 
-async def test_the_name_a_program_gives_itself_cannot_begin_a_line_of_the_log(house: Any) -> None:
-    await house.program(name="x\r\n[forged] line\x85\u2028\x1b[31m")
-    [connection] = house.bridge.connections
+async def test_the_name_a_program_gives_itself_cannot_begin_a_line_of_the_log(server: Any) -> None:
+    await server.program(name="x\r\n[forged] line\x85\u2028\x1b[31m")
+    [connection] = server.bridge.connections
     assert connection.name.startswith("program x") and connection.name.isprintable()

@@ -107,14 +107,14 @@ async def test_a_change_of_the_queue_is_looked_at_once_for_all_runs_that_are_awa
 
 
 async def test_with_many_pending_runs_the_next_is_tracked_from_its_start() -> None:
-    runs, heard = Runs(comfy_with(CountedQueue(MAX_UNCLAIMED + 3)), Subscriptions()), []
+    runs, received = Runs(comfy_with(CountedQueue(MAX_UNCLAIMED + 3)), Subscriptions()), []
     runs.wait([f"p{number}" for number in range(MAX_UNCLAIMED + 1)], None, 60)
     new = [f"p{MAX_UNCLAIMED + 1}", f"p{MAX_UNCLAIMED + 2}"]
     with runs.expecting():
         for prompt_id in new:
             runs._on_event("execution_start", {"prompt_id": prompt_id}, 1.0)
-        runs.wait(new, lambda event, data: heard.append(data["prompt_id"]), 60)
+        runs.wait(new, lambda event, data: received.append(data["prompt_id"]), 60)
         for number in range(MAX_UNCLAIMED * 2):
             runs._on_event("execution_start", {"prompt_id": f"somebody else's {number}"}, 1.0)
         assert sum(run.on_end is None for run in runs._runs.values()) == MAX_UNCLAIMED
-    assert heard == new
+    assert received == new

@@ -17,56 +17,56 @@ QUEUED = {"prompt_id": "p1", "number": 1, "node_errors": {}}
 ONCE = {"idempotency_key": "k"}
 
 
-async def test_a_repeat_is_answered_with_the_first_result_and_reaches_no_tab(house: Any) -> None:
-    tab = await house.tab()
+async def test_a_repeat_is_answered_with_the_first_result_and_reaches_no_tab(server: Any) -> None:
+    tab = await server.tab()
     tab.on("execute", QUEUED)
-    first = await house.post("execute", ONCE)
-    second = await house.post("execute", ONCE)
+    first = await server.post("execute", ONCE)
+    second = await server.post("execute", ONCE)
     assert second == (200, {**first[1], "repeated": True})
     assert len(tab.requests) == 1
 
 
-async def test_a_repeat_that_comes_while_the_first_is_under_way_waits_for_it(house: Any) -> None:
-    tab = await house.tab()
-    both = [asyncio.create_task(house.post("execute", ONCE)) for _ in range(2)]
+async def test_a_repeat_that_comes_while_the_first_is_under_way_waits_for_it(server: Any) -> None:
+    tab = await server.tab()
+    both = [asyncio.create_task(server.post("execute", ONCE)) for _ in range(2)]
     request = await tab.next()
     await tab.respond(request["id"], QUEUED)
     assert [status for status, _ in await asyncio.gather(*both)] == [200, 200]
     assert len(tab.requests) == 1
 
 
-async def test_a_caller_that_lost_its_connection_gets_the_result_by_coming_again(house: Any) -> None:
-    tab = await house.tab()
+async def test_a_caller_that_lost_its_connection_gets_the_result_by_coming_again(server: Any) -> None:
+    tab = await server.tab()
     with pytest.raises(asyncio.TimeoutError):
-        await house.post("execute", ONCE, timeout=aiohttp.ClientTimeout(total=0.1))
+        await server.post("execute", ONCE, timeout=aiohttp.ClientTimeout(total=0.1))
     request = await tab.next()
     await asyncio.sleep(0.6)
-    again = asyncio.create_task(house.post("execute", ONCE))
+    again = asyncio.create_task(server.post("execute", ONCE))
     await tab.respond(request["id"], QUEUED)
     status, body = await again
     assert (status, body["response"], body["repeated"]) == (200, QUEUED, True)
     assert len(tab.requests) == 1
 
 
-async def test_a_key_used_for_another_request_is_a_conflict(house: Any) -> None:
-    (await house.tab()).on("execute", QUEUED)
-    await house.post("execute", ONCE)
-    status, body = await house.post("execute", {**ONCE, "batch_count": 2})
+async def test_a_key_used_for_another_request_is_a_conflict(server: Any) -> None:
+    (await server.tab()).on("execute", QUEUED)
+    await server.post("execute", ONCE)
+    status, body = await server.post("execute", {**ONCE, "batch_count": 2})
     assert (status, body["code"]) == (409, "conflict")
 
 
-async def test_a_refusal_for_want_of_a_tab_is_tried_again(house: Any) -> None:
-    assert (await house.post("execute", ONCE))[0] == 503
-    (await house.tab()).on("execute", QUEUED)
-    assert (await house.post("execute", ONCE))[0] == 200
+async def test_a_refusal_for_want_of_a_tab_is_tried_again(server: Any) -> None:
+    assert (await server.post("execute", ONCE))[0] == 503
+    (await server.tab()).on("execute", QUEUED)
+    assert (await server.post("execute", ONCE))[0] == 200
 
 
-async def test_a_failure_that_may_have_had_an_effect_is_not_tried_again(house: Any) -> None:
-    tab = await house.tab()
-    status, first = await house.post("execute", {**ONCE, "timeout": 0.05})
+async def test_a_failure_that_may_have_had_an_effect_is_not_tried_again(server: Any) -> None:
+    tab = await server.tab()
+    status, first = await server.post("execute", {**ONCE, "timeout": 0.05})
     assert (status, first["code"]) == (504, "timeout")
     tab.on("execute", QUEUED)
-    status, second = await house.post("execute", {**ONCE, "timeout": 0.05})
+    status, second = await server.post("execute", {**ONCE, "timeout": 0.05})
     assert (status, second["code"]) == (504, "timeout")
     assert len(tab.requests) == 1
 
@@ -178,14 +178,14 @@ async def test_a_repeat_gets_the_same_error_and_its_request_is_not_kept(eventual
         watched.append(weakref.ref(picture))
         raise UiapiError("unknown_path", f"No {picture[:1]}.", {"nearest": ["y"]})
 
-    async def told() -> dict[str, Any]:
+    async def caller() -> dict[str, Any]:
         with pytest.raises(UiapiError) as caught:
             await repeats.once("p", "k", "run", {}, work)
         return caught.value.envelope()
 
     for _ in range(3):
         # In a separate task: before Python 3.11 a coroutine that caught an error keeps its frames while it runs.
-        envelope = await asyncio.create_task(told())
+        envelope = await asyncio.create_task(caller())
         assert envelope["details"] == {"nearest": ["y"]}
         assert (envelope["code"], envelope["error"]) == ("unknown_path", "No x.")
     gc.collect()
@@ -254,19 +254,19 @@ async def test_a_key_costs_the_same_with_thousands_of_others_as_with_few(monkeyp
     assert len(looks) < 100 * len(under_way)
 
 
-async def test_a_key_is_its_programs_own(house: Any) -> None:
-    tab = await house.tab()
+async def test_a_key_is_its_programs_own(server: Any) -> None:
+    tab = await server.tab()
     for number, program in enumerate(("A", "B")):
         tab.on("execute", {**QUEUED, "prompt_id": program})
         for repeated in (None, True):
-            status, body = await house.post("execute", ONCE, headers={"User-Agent": program})
+            status, body = await server.post("execute", ONCE, headers={"User-Agent": program})
             assert (status, body["response"]["prompt_id"], body.get("repeated")) == (200, program, repeated)
         assert len(tab.requests) == number + 1
 
 
-async def test_a_demand_on_the_graph_goes_to_the_tab_and_its_revision_comes_back(house: Any) -> None:
-    tab = await house.tab(capabilities=["revisions", "tabs", "watch"])
-    asked = asyncio.create_task(house.post("get_fields", {"fields": ["a"], "if_revision": "r1", "workflow_tab": "t1"}))
+async def test_a_demand_on_the_graph_goes_to_the_tab_and_its_revision_comes_back(server: Any) -> None:
+    tab = await server.tab(capabilities=["revisions", "tabs", "watch"])
+    asked = asyncio.create_task(server.post("get_fields", {"fields": ["a"], "if_revision": "r1", "workflow_tab": "t1"}))
     request = await tab.next()
     assert (request["if_revision"], request["workflow_tab"]) == ("r1", "t1")
     await tab.respond(request["id"], {"a": 1}, revision="r2", workflow_tab="t1")
@@ -274,9 +274,9 @@ async def test_a_demand_on_the_graph_goes_to_the_tab_and_its_revision_comes_back
     assert (body["response"], body["revision"], body["workflow_tab"]) == ({"a": 1}, "r2", "t1")
 
 
-async def test_a_changed_revision_is_a_409_with_the_changes(house: Any) -> None:
-    tab = await house.tab(capabilities=["revisions"])
-    asked = asyncio.create_task(house.post("set_fields", {"fields": [["a", 1]], "if_revision": "r1"}))
+async def test_a_changed_revision_is_a_409_with_the_changes(server: Any) -> None:
+    tab = await server.tab(capabilities=["revisions"])
+    asked = asyncio.create_task(server.post("set_fields", {"fields": [["a", 1]], "if_revision": "r1"}))
     request = await tab.next()
     details = {"revision": "r2", "changed": ["a"]}
     await tab.respond(request["id"], status="error", error="It changed.", code="revision_changed", details=details)
@@ -284,23 +284,23 @@ async def test_a_changed_revision_is_a_409_with_the_changes(house: Any) -> None:
     assert (status, body["code"], body["details"]) == (409, "revision_changed", details)
 
 
-async def test_a_page_that_cannot_check_a_revision_is_not_asked_to_write(house: Any) -> None:
-    tab = await house.tab()
-    status, body = await house.post("set_fields", {"fields": [["a", 1]], "if_revision": "r1"})
+async def test_a_page_that_cannot_check_a_revision_is_not_asked_to_write(server: Any) -> None:
+    tab = await server.tab()
+    status, body = await server.post("set_fields", {"fields": [["a", 1]], "if_revision": "r1"})
     assert (status, body["code"]) == (422, "invalid") and tab.requests == []
 
 
-async def test_a_demand_on_the_graph_does_not_wait_for_a_tab_that_may_not_check_it(house: Any) -> None:
+async def test_a_demand_on_the_graph_does_not_wait_for_a_tab_that_may_not_check_it(server: Any) -> None:
     body = {"fields": [["a", 1]], "if_revision": "r1", "wait_for_webui": True}
-    status, envelope = await house.post("set_fields", body)
+    status, envelope = await server.post("set_fields", body)
     assert (status, envelope["code"]) == (422, "invalid")
-    assert house.bridge.webuis.lobby.pending_count == 0
+    assert server.bridge.webuis.lobby.pending_count == 0
 
 
-async def test_a_run_that_loads_first_goes_on_in_the_workflow_tab_it_loaded_into(house: Any) -> None:
-    tab = await house.tab(capabilities=["revisions", "tabs", "execute.fields"])
+async def test_a_run_that_loads_first_goes_on_in_the_workflow_tab_it_loaded_into(server: Any) -> None:
+    tab = await server.tab(capabilities=["revisions", "tabs", "execute.fields"])
     body = {"workflow": {"nodes": []}, "wait": False, "if_revision": "r1"}
-    asked = asyncio.create_task(house.post("run", body))
+    asked = asyncio.create_task(server.post("run", body))
     load = await tab.next()
     await tab.respond(load["id"], {"loaded": True, "message": ""}, revision="r2", workflow_tab="t2")
     execute = await tab.next()

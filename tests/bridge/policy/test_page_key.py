@@ -9,48 +9,48 @@ from comfyui_uiapi.bridge.policy.access import FORWARDED, Guard, is_local
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
 from comfyui_uiapi.common.errors import UiapiError
 
-from ..conftest import House, Person
+from ..conftest import Person, Server
 
 LAN = {"Host": "192.168.1.5:8188"}
 # The public name of a TLS proxy that forwards the Host header unchanged.
 PROXY = {"Host": "comfy.example.org", "Origin": "https://comfy.example.org"}
 
 
-async def ask_for_key(house: House, **headers: str) -> tuple[int, dict[str, Any]]:
-    return await house.post("page_key", headers=headers)
+async def ask_for_key(server: Server, **headers: str) -> tuple[int, dict[str, Any]]:
+    return await server.post("page_key", headers=headers)
 
 
-def own(house: House) -> str:
+def own(server: Server) -> str:
     """The Origin of a page of this server."""
-    return str(house.http.make_url("/").origin())
+    return str(server.http.make_url("/").origin())
 
 
 @pytest.mark.parametrize("given", [{"page_key": None}, {"page_key": ""}, {"page_key": "guessed"}, {"page_key": "clé"}])
 @pytest.mark.parametrize("hello", [{}, {"unserved": "no graph"}, {"client_id": 7, "session": "s"}])
 async def test_a_program_that_calls_itself_a_tab_is_refused_and_is_none(
-    house: House, given: dict[str, Any], hello: dict[str, Any]
+    server: Server, given: dict[str, Any], hello: dict[str, Any]
 ) -> None:
-    ws = await house.socket({"role": "webui", **hello, **given})
+    ws = await server.socket({"role": "webui", **hello, **given})
     answer = await ws.receive_json(timeout=5)
     assert (answer["type"], answer["code"]) == ("error", "wrong_page") and answer["error"].count(".") == 1
     await ws.receive(timeout=5)
     assert ws.close_code == 4403
-    assert house.bridge.webuis.managers == {}
-    assert "details" not in (await house.post("get_fields", {"fields": ["a"]}))[1]
+    assert server.bridge.webuis.managers == {}
+    assert "details" not in (await server.post("get_fields", {"fields": ["a"]}))[1]
 
 
-async def test_a_script_of_the_servers_own_page_gets_the_key_and_joins_with_it(house: House) -> None:
-    status, body = await ask_for_key(house, Origin=own(house))
+async def test_a_script_of_the_servers_own_page_gets_the_key_and_joins_with_it(server: Server) -> None:
+    status, body = await ask_for_key(server, Origin=own(server))
     assert (status, body["status"]) == (200, "ok")
-    assert (await house.tab(page_key=body["response"]["page_key"])).client_id == 1
+    assert (await server.tab(page_key=body["response"]["page_key"])).client_id == 1
 
 
-async def test_the_key_is_kept_in_no_cache(house: House) -> None:
-    async with house.session.post(house.url("/uiapi/page_key"), headers={"Origin": own(house)}) as response:
+async def test_the_key_is_kept_in_no_cache(server: Server) -> None:
+    async with server.session.post(server.url("/uiapi/page_key"), headers={"Origin": own(server)}) as response:
         assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
 
 
-async def test_no_other_page_or_program_gets_the_key(house: House) -> None:
+async def test_no_other_page_or_program_gets_the_key(server: Server) -> None:
     refused = {
         "a program": ({}, "wrong_page"),
         "a page from elsewhere": ({"Origin": "https://elsewhere.example"}, "cross_origin"),
@@ -59,11 +59,11 @@ async def test_no_other_page_or_program_gets_the_key(house: House) -> None:
         "a page under a rebound name": ({"Host": "evil.example", "Origin": "http://evil.example"}, "foreign_host"),
     }
     for what, (headers, code) in refused.items():
-        status, body = await ask_for_key(house, **headers)
+        status, body = await ask_for_key(server, **headers)
         assert (status, body["code"]) == (403, code), what
     # Requests that a page can make without an Origin.
-    status, body = await house.get("page_key", headers={"Origin": own(house)})
-    assert (status, house.bridge.guard.page_key in str(body)) == (404, False)
+    status, body = await server.get("page_key", headers={"Origin": own(server)})
+    assert (status, server.bridge.guard.page_key in str(body)) == (404, False)
 
 
 def test_a_key_that_is_no_text_is_a_wrong_one() -> None:
@@ -86,11 +86,11 @@ class TestBeyondLoopback:
 
     @pytest.mark.parametrize("headers", [{**LAN, "Origin": "http://192.168.1.5:8188"}, PROXY])
     async def test_pages_opened_over_the_network_or_a_proxy_get_the_key(
-        self, house: House, headers: dict[str, str]
+        self, server: Server, headers: dict[str, str]
     ) -> None:
-        assert await ask_for_key(house, **headers) == (
+        assert await ask_for_key(server, **headers) == (
             200,
-            {"status": "ok", "response": {"page_key": house.bridge.guard.page_key}},
+            {"status": "ok", "response": {"page_key": server.bridge.guard.page_key}},
         )
 
     @pytest.mark.parametrize(
@@ -98,15 +98,15 @@ class TestBeyondLoopback:
         [LAN, {"Host": PROXY["Host"]}, *({header: "198.51.100.7"} for header in FORWARDED)],
     )
     async def test_a_page_on_the_second_transport_needs_the_key_unless_it_is_on_this_machine(
-        self, house: House, headers: dict[str, str]
+        self, server: Server, headers: dict[str, str]
     ) -> None:
         for given in ({}, {"page_key": "guessed"}):
-            status, body = await house.post("webui_ready", given, headers=headers)
+            status, body = await server.post("webui_ready", given, headers=headers)
             assert (status, body["code"]) == (403, "wrong_page")
-        assert house.bridge.webuis.managers == {}
-        key = house.bridge.guard.page_key
-        assert (await house.post("webui_ready", {"page_key": key}, headers=headers))[0] == 200
-        assert house.bridge.webuis.find().has_key
+        assert server.bridge.webuis.managers == {}
+        key = server.bridge.guard.page_key
+        assert (await server.post("webui_ready", {"page_key": key}, headers=headers))[0] == 200
+        assert server.bridge.webuis.find().has_key
 
 
 class TestWithAToken:
@@ -116,16 +116,16 @@ class TestWithAToken:
     def guard(self) -> Guard:
         return Guard(beyond_loopback=True, token="secret")  # noqa: S106
 
-    async def test_the_key_requires_the_token_if_one_is_set(self, house: House) -> None:
-        origin = own(house)
-        assert (await ask_for_key(house, Origin=origin))[1]["code"] == "token_required"
-        assert (await ask_for_key(house, Origin=origin, Authorization="Bearer wrong"))[1]["code"] == "wrong_token"
-        assert (await ask_for_key(house, Origin=origin, Authorization="Bearer secret"))[0] == 200
+    async def test_the_key_requires_the_token_if_one_is_set(self, server: Server) -> None:
+        origin = own(server)
+        assert (await ask_for_key(server, Origin=origin))[1]["code"] == "token_required"
+        assert (await ask_for_key(server, Origin=origin, Authorization="Bearer wrong"))[1]["code"] == "wrong_token"
+        assert (await ask_for_key(server, Origin=origin, Authorization="Bearer secret"))[0] == 200
 
-    async def test_the_key_does_not_stand_in_for_the_token_nor_the_token_for_the_key(self, house: House) -> None:
-        ws = await house.socket({"role": "webui"})
+    async def test_the_key_does_not_stand_in_for_the_token_nor_the_token_for_the_key(self, server: Server) -> None:
+        ws = await server.socket({"role": "webui"})
         assert (await ws.receive_json(timeout=5))["code"] == "token_required"
-        ws = await house.socket({"role": "webui", "token": "secret", "page_key": None})
+        ws = await server.socket({"role": "webui", "token": "secret", "page_key": None})
         assert (await ws.receive_json(timeout=5))["code"] == "wrong_page"
 
 
@@ -152,51 +152,51 @@ def test_a_caller_counts_as_local_only_if_all_signs_agree(
 # -- a page of another package on this machine: it is served, but does not decide -----------------------------------
 
 
-async def ready(house: House, **told: Any) -> int:
+async def ready(server: Server, **info: Any) -> int:
     """Connect a page that has no key."""
-    status, body = await house.post("webui_ready", told)
+    status, body = await server.post("webui_ready", info)
     assert status == 200
     return int(body["client_id"])
 
 
-async def test_a_tab_without_the_key_decides_nothing(house: House, person: Person) -> None:
-    await person.ask("panel_decide", paused=True, rules={"change": "refuse"})
-    tab = await ready(house)
+async def test_a_tab_without_the_key_decides_nothing(server: Server, person: Person) -> None:
+    await person.send("panel_decide", paused=True, rules={"change": "refuse"})
+    tab = await ready(server)
     for command in (name for name, command in COMMANDS.items() if command.panel):
         body = {"paused": False, "rules": {"change": "allow"}, "main": tab, "client_id": tab, "webui": tab}
-        assert (await house.post(command, body))[0] == 404, command
-    assert house.bridge.approvals.paused and house.bridge.approvals.state()["rules"]["change"] == "refuse"
-    assert house.bridge.webuis.main_id == person.client_id
+        assert (await server.post(command, body))[0] == 404, command
+    assert server.bridge.approvals.paused and server.bridge.approvals.state()["rules"]["change"] == "refuse"
+    assert server.bridge.webuis.main_id == person.client_id
 
 
-async def test_a_tab_without_the_key_is_never_the_main_one_while_another_has_it(house: House) -> None:
-    before = await ready(house)
-    assert house.bridge.webuis.main_id == before
-    first = await house.tab()
-    assert (house.bridge.webuis.main_id, first.welcome["is_main"]) == (first.client_id, True)
-    between = await ready(house)
-    second = await house.tab()
+async def test_a_tab_without_the_key_is_never_the_main_one_while_another_has_it(server: Server) -> None:
+    before = await ready(server)
+    assert server.bridge.webuis.main_id == before
+    first = await server.tab()
+    assert (server.bridge.webuis.main_id, first.welcome["is_main"]) == (first.client_id, True)
+    between = await ready(server)
+    second = await server.tab()
     assert not second.welcome["is_main"]
     await first.close()
-    assert house.bridge.webuis.main_id == second.client_id
+    assert server.bridge.webuis.main_id == second.client_id
     await second.close()
-    assert house.bridge.webuis.main_id in (before, between)
+    assert server.bridge.webuis.main_id in (before, between)
 
 
-async def test_a_question_to_the_person_goes_to_no_tab_without_the_key(house: House, person: Person) -> None:
-    await person.ask("panel_decide", rules={"change": "always"})
-    await ready(house)
+async def test_a_question_to_the_person_goes_to_no_tab_without_the_key(server: Server, person: Person) -> None:
+    await person.send("panel_decide", rules={"change": "always"})
+    await ready(server)
     await person.close()
-    status, body = await house.post("set_fields", {"fields": [["Canvas.width", 640]]})
+    status, body = await server.post("set_fields", {"fields": [["Canvas.width", 640]]})
     assert (status, body["code"]) == (503, "no_webui")
 
 
-async def test_a_tab_without_the_key_does_not_come_back_as_one_that_had_it(house: House, person: Person) -> None:
-    lost = house.bridge.webuis.find()
+async def test_a_tab_without_the_key_does_not_come_back_as_one_that_had_it(server: Server, person: Person) -> None:
+    lost = server.bridge.webuis.find()
     await person.close()
     # Kept for a moment, in case its page reconnects.
-    assert not lost.connected and lost.client_id in house.bridge.webuis.managers
-    posing = await ready(house, client_id=person.client_id)
+    assert not lost.connected and lost.client_id in server.bridge.webuis.managers
+    posing = await ready(server, client_id=person.client_id)
     assert posing != person.client_id
-    other = house.bridge.webuis.managers[posing]
+    other = server.bridge.webuis.managers[posing]
     assert (other.has_key, other.capabilities) == (False, frozenset())

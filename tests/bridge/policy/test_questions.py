@@ -357,7 +357,7 @@ def test_nothing_is_free_before_the_rules_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule_of_read", "answer", "hears"),
+    ("rule_of_read", "answer", "receives"),
     [
         (Rule.ALLOW, None, True),
         (Rule.ALLOW, False, True),
@@ -368,13 +368,13 @@ def test_nothing_is_free_before_the_rules_are_read(tmp_path: Path) -> None:
         (Rule.REFUSE, True, False),
     ],
 )
-async def test_a_program_goes_on_hearing_until_it_is_refused(
-    desk: Desk, rule_of_read: Rule, answer: bool | None, hears: bool
+async def test_a_program_receives_events_until_it_is_refused(
+    desk: Desk, rule_of_read: Rule, answer: bool | None, receives: bool
 ) -> None:
     rule(desk, rule_of_read, Kind.READ)
     if answer is not None:
         desk.approvals.answers["a", Kind.READ] = answer
-    assert desk.approvals.reads("a") is hears
+    assert desk.approvals.reads("a") is receives
 
 
 async def test_a_decision_that_cannot_be_kept_holds_all_the_same(desk: Desk, tmp_path: Path) -> None:

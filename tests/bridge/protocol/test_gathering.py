@@ -10,7 +10,7 @@ from comfyui_uiapi.bridge.tabs.websocket_transport import GATHERED_BYTES
 COUNT = 100
 
 
-async def pipelined(house: Any, program: Any) -> list[dict[str, Any]]:
+async def pipelined(server: Any, program: Any) -> list[dict[str, Any]]:
     """Send COUNT requests at once, and return their answers in the order received."""
     for number in range(COUNT):
         data = {"fields": [f"A.field{number}"]}
@@ -20,35 +20,35 @@ async def pipelined(house: Any, program: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("capabilities", [["gather"], []])
 async def test_many_requests_at_once_reach_the_tab_in_order_and_each_gets_its_own_answer(
-    house: Any, capabilities: list[str]
+    server: Any, capabilities: list[str]
 ) -> None:
-    tab = await house.tab(capabilities=capabilities)
+    tab = await server.tab(capabilities=capabilities)
     tab.on("get_fields", lambda data: {data["fields"][0]: data["fields"][0]})
-    answers = await pipelined(house, await house.program())
+    answers = await pipelined(server, await server.program())
     assert [frame["data"]["fields"] for frame in tab.requests] == [[f"A.field{number}"] for number in range(COUNT)]
     for answer in answers:
         name = f"A.field{answer['id']}"
         assert answer["response"] == {name: name}
 
 
-async def test_only_a_page_that_takes_several_frames_as_one_is_sent_them(house: Any) -> None:
-    new = await house.tab(capabilities=["gather"])
+async def test_only_a_page_that_takes_several_frames_as_one_is_sent_them(server: Any) -> None:
+    new = await server.tab(capabilities=["gather"])
     new.on("get_fields", {})
-    program = await house.program()
-    await pipelined(house, program)
+    program = await server.program()
+    await pipelined(server, program)
     assert max(new.messages) > 1
     assert len(new.messages) < COUNT
     await new.close()
-    old = await house.tab()
+    old = await server.tab()
     old.on("get_fields", {})
-    await pipelined(house, program)
+    await pipelined(server, program)
     assert set(old.messages) == {1}
 
 
-async def test_gathered_frames_never_exceed_the_frame_limit(house: Any) -> None:
-    tab = await house.tab(capabilities=["gather"])
+async def test_gathered_frames_never_exceed_the_frame_limit(server: Any) -> None:
+    tab = await server.tab(capabilities=["gather"])
     tab.on("load_workflow", {"loaded": True})
-    program = await house.program()
+    program = await server.program()
     for number in range(12):
         data = {"workflow": {"x": "y" * (GATHERED_BYTES // 3)}}
         await program.send_json({"type": "request", "id": number, "command": "load_workflow", "data": data})
@@ -57,17 +57,17 @@ async def test_gathered_frames_never_exceed_the_frame_limit(house: Any) -> None:
     assert max(tab.messages) <= 3
 
 
-async def test_a_single_request_waits_for_no_others(house: Any) -> None:
-    tab = await house.tab(capabilities=["gather"])
+async def test_a_single_request_waits_for_no_others(server: Any) -> None:
+    tab = await server.tab(capabilities=["gather"])
     tab.on("get_fields", {})
     for _ in range(3):
-        assert (await house.post("get_fields", {"fields": []}))[0] == 200
+        assert (await server.post("get_fields", {"fields": []}))[0] == 200
     assert tab.messages == [1, 1, 1]
 
 
-async def test_answers_that_come_as_one_are_each_taken_and_a_strange_one_spoils_none(house: Any) -> None:
-    tab = await house.tab(capabilities=["gather"])
-    program = await house.program()
+async def test_answers_that_come_as_one_are_each_taken_and_a_strange_one_spoils_none(server: Any) -> None:
+    tab = await server.tab(capabilities=["gather"])
+    program = await server.program()
     for number in range(2):
         await program.send_json({"type": "request", "id": number, "command": "get_fields", "data": {"fields": []}})
     first, second = [(await tab.next())["id"] for _ in range(2)]
@@ -77,7 +77,7 @@ async def test_answers_that_come_as_one_are_each_taken_and_a_strange_one_spoils_
     assert (await tab.next("error"))["code"] == "malformed"
 
 
-async def test_a_program_sends_one_frame_at_a_time(house: Any) -> None:
-    program = await house.program()
+async def test_a_program_sends_one_frame_at_a_time(server: Any) -> None:
+    program = await server.program()
     await program.send_json([{"type": "request", "id": 1, "command": "connection_status"}])
     assert (await program.receive_json(timeout=5))["code"] == "malformed"

@@ -7,75 +7,75 @@ from typing import Any
 from comfyui_uiapi.bridge.protocol.subscriptions import Subscriptions
 
 
-async def subscribed(house: Any, **data: Any) -> Any:
-    program = await house.program()
+async def subscribed(server: Any, **data: Any) -> Any:
+    program = await server.program()
     await program.send_json({"type": "request", "id": "s", "command": "subscribe", "data": data})
     assert (await program.receive_json(timeout=5))["status"] == "ok"
     return program
 
 
-async def tell(tab: Any, event: str, **data: Any) -> None:
+async def send(tab: Any, event: str, **data: Any) -> None:
     await tab.ws.send_json({"type": "event", "event": event, "data": data})
 
 
-async def test_a_tab_gets_the_events_that_have_subscribers_and_their_end(house: Any) -> None:
-    tab = await house.tab(capabilities=["watch"])
+async def test_a_tab_gets_the_events_that_have_subscribers_and_their_end(server: Any) -> None:
+    tab = await server.tab(capabilities=["watch"])
     assert (await tab.next("event"))["data"] == {"events": []}
-    program = await subscribed(house, events=["widget_*", "webui_connected"])
+    program = await subscribed(server, events=["widget_*", "webui_connected"])
     assert (await tab.next("event"))["data"] == {"events": ["widget_changed"]}
-    late = await house.tab(capabilities=["watch"])
+    late = await server.tab(capabilities=["watch"])
     assert (await late.next("event"))["data"] == {"events": ["widget_changed"]}
     await program.close()
     assert (await tab.next("event"))["data"] == {"events": []}
 
 
-async def test_a_thousand_changes_arrive_as_a_thousand_events_in_order(house: Any) -> None:
-    tab = await house.tab(capabilities=["watch"])
-    program = await subscribed(house, events=["widget_changed"])
+async def test_a_thousand_changes_arrive_as_a_thousand_events_in_order(server: Any) -> None:
+    tab = await server.tab(capabilities=["watch"])
+    program = await subscribed(server, events=["widget_changed"])
     for number in range(1000):
-        await tell(tab, "widget_changed", path="A.b", new=number, by="person")
-    heard = [await program.receive_json(timeout=5) for _ in range(1000)]
-    assert [frame["data"]["new"] for frame in heard] == [*range(1000)]
-    assert heard[0]["data"]["webui"] == tab.client_id and heard[0]["data"]["by"] == "person"
+        await send(tab, "widget_changed", path="A.b", new=number, by="person")
+    received = [await program.receive_json(timeout=5) for _ in range(1000)]
+    assert [frame["data"]["new"] for frame in received] == [*range(1000)]
+    assert received[0]["data"]["webui"] == tab.client_id and received[0]["data"]["by"] == "person"
 
 
-async def test_a_subscriber_to_paths_gets_events_of_these_fields_and_nodes_only(house: Any) -> None:
-    tab = await house.tab()
-    program = await subscribed(house, events=["widget_changed"], paths=["KSampler", "Prompt.text"])
+async def test_a_subscriber_to_paths_gets_events_of_these_fields_and_nodes_only(server: Any) -> None:
+    tab = await server.tab()
+    program = await subscribed(server, events=["widget_changed"], paths=["KSampler", "Prompt.text"])
     for path in ("Other.x", "ksampler.seed", "KSampler2.seed", "prompt.TEXT", "Prompt.texture", "KSampler/Inner.x"):
-        await tell(tab, "widget_changed", path=path)
-    heard = [(await program.receive_json(timeout=5))["data"]["path"] for _ in range(3)]
-    assert heard == ["ksampler.seed", "prompt.TEXT", "KSampler/Inner.x"]
+        await send(tab, "widget_changed", path=path)
+    received = [(await program.receive_json(timeout=5))["data"]["path"] for _ in range(3)]
+    assert received == ["ksampler.seed", "prompt.TEXT", "KSampler/Inner.x"]
 
 
-async def test_a_tab_cannot_send_events_of_the_server(house: Any) -> None:
-    tab = await house.tab()
-    program = await subscribed(house, events=["*"])
-    await tell(tab, "webui_disconnected", id=99)
+async def test_a_tab_cannot_send_events_of_the_server(server: Any) -> None:
+    tab = await server.tab()
+    program = await subscribed(server, events=["*"])
+    await send(tab, "webui_disconnected", id=99)
     assert (await tab.next("error"))["code"] == "malformed"
-    await tell(tab, "node_added", node={"id": "1"})
+    await send(tab, "node_added", node={"id": "1"})
     assert (await program.receive_json(timeout=5))["event"] == "node_added"
 
 
-async def test_subscribers_hear_of_runs_that_they_did_not_start(house: Any, eventually: Any) -> None:
-    program = await subscribed(house, events=["progress", "execution_error"])
-    house.comfy.send_sync("progress", {"prompt_id": "the person's", "value": 1, "max": 2})
+async def test_subscribers_hear_of_runs_that_they_did_not_start(server: Any, eventually: Any) -> None:
+    program = await subscribed(server, events=["progress", "execution_error"])
+    server.comfy.send_sync("progress", {"prompt_id": "the person's", "value": 1, "max": 2})
     frame = await program.receive_json(timeout=5)
     assert (frame["event"], frame["data"]["prompt_id"]) == ("progress", "the person's")
-    assert house.bridge.runs._runs == {}
+    assert server.bridge.runs._runs == {}
 
 
-async def test_a_subscriber_gets_the_cached_nodes_of_a_run(house: Any) -> None:
-    program = await subscribed(house, events=["execution_cached"])
-    house.comfy.send_sync("execution_start", {"prompt_id": "p1"})
-    house.comfy.send_sync("execution_cached", {"prompt_id": "p1", "nodes": ["3", "4"], "timestamp": 1})
+async def test_a_subscriber_gets_the_cached_nodes_of_a_run(server: Any) -> None:
+    program = await subscribed(server, events=["execution_cached"])
+    server.comfy.send_sync("execution_start", {"prompt_id": "p1"})
+    server.comfy.send_sync("execution_cached", {"prompt_id": "p1", "nodes": ["3", "4"], "timestamp": 1})
     frame = await program.receive_json(timeout=5)
     data = frame["data"]
     assert (frame["event"], data["prompt_id"], data["nodes"]) == ("execution_cached", "p1", ["3", "4"])
 
 
-async def test_the_paths_of_a_websocket_are_limited(house: Any) -> None:
-    program = await house.program()
+async def test_the_paths_of_a_websocket_are_limited(server: Any) -> None:
+    program = await server.program()
     for number, paths in enumerate(([f"N{n}" for n in range(600)], [f"M{n}" for n in range(400)], ["one more"])):
         data = {"events": ["widget_changed"], "paths": paths}
         await program.send_json({"type": "request", "id": number, "command": "subscribe", "data": data})
@@ -99,14 +99,14 @@ def test_an_event_costs_as_little_with_a_million_paths_as_with_few() -> None:
         def lower(self) -> Watched:
             return self
 
-    heard: list[str] = []
+    received: list[str] = []
     subscriptions = Subscriptions()
     for number in range(20):
         paths = [Watched(f"node{number}x{n}.width") for n in range(500)]
-        subscriptions.add(lambda event, data: heard.append(data["path"]), ["widget_changed"], paths)
+        subscriptions.add(lambda event, data: received.append(data["path"]), ["widget_changed"], paths)
     looks.clear()
     subscriptions.publish("widget_changed", {"path": "Node7x3.width"})
-    assert heard == ["Node7x3.width"]
+    assert received == ["Node7x3.width"]
     assert len(looks) < 40
 
 
@@ -116,13 +116,13 @@ def test_the_last_to_leave_an_event_is_noticed_however_often_it_leaves() -> None
     other = subscriptions.add(lambda event, data: None, ["widget_changed", "preview"])
     one.end()
     one.end()
-    assert subscriptions.wanted() == ["widget_changed"] and subscriptions.hears("preview")
+    assert subscriptions.wanted() == ["widget_changed"] and subscriptions.has_subscriber("preview")
     other.end()
-    assert subscriptions.wanted() == [] and not subscriptions.hears("preview") and len(subscriptions) == 0
+    assert subscriptions.wanted() == [] and not subscriptions.has_subscriber("preview") and len(subscriptions) == 0
 
 
 def test_a_path_of_nothing_but_separators_is_looked_at_no_further_than_anybody_may_ask() -> None:
-    subscriptions, heard = Subscriptions(), []
-    subscriptions.add(lambda event, data: heard.append(event), ["widget_changed"], ["a"])
+    subscriptions, received = Subscriptions(), []
+    subscriptions.add(lambda event, data: received.append(event), ["widget_changed"], ["a"])
     subscriptions.publish("widget_changed", {"path": "a" + "." * 1_000_000})
-    assert heard == ["widget_changed"]
+    assert received == ["widget_changed"]

@@ -83,18 +83,18 @@ async def test_the_tab_that_comes_back_is_itself_and_the_one_that_guesses_is_ano
 
 
 async def test_the_first_tab_is_the_main_one_and_the_next_when_it_goes() -> None:
-    heard: list[tuple[str, Any]] = []
-    webuis = Webuis(lambda event, data: heard.append((event, data)))
+    events: list[tuple[str, Any]] = []
+    webuis = Webuis(lambda event, data: events.append((event, data)))
     (first, _), (second, _), (third, _) = (connected(webuis) for _ in range(3))
     assert webuis.find() is first
-    assert [data["is_main"] for _, data in heard] == [True, False, False]
+    assert [data["is_main"] for _, data in events] == [True, False, False]
     webuis.make_main(third.client_id)
     assert webuis.find() is third and webuis.find(second.client_id) is second
     second.disconnect()
     assert webuis.find() is third
     third.disconnect()
     assert webuis.find() is first
-    assert heard[-1] == ("webui_disconnected", {"id": third.client_id, "main_webui_id": first.client_id})
+    assert events[-1] == ("webui_disconnected", {"id": third.client_id, "main_webui_id": first.client_id})
     assert code_of(lambda: webuis.make_main(third.client_id)) == "unknown_webui"
     assert code_of(lambda: webuis.find(third.client_id, wait=True)) == "unknown_webui"
     first.disconnect()
@@ -157,8 +157,8 @@ async def test_a_connection_is_closed_once_with_a_reason() -> None:
 
 
 async def test_known_texts_of_a_pages_description_are_kept_within_limits() -> None:
-    told = {"browser": "b" * 1000, "platform": 7, "frontend_version": "1.58.1", "else": "x"}
-    assert page_info(told) == {"browser": "b" * MAX_INFO, "frontend_version": "1.58.1"}
+    info = {"browser": "b" * 1000, "platform": 7, "frontend_version": "1.58.1", "else": "x"}
+    assert page_info(info) == {"browser": "b" * MAX_INFO, "frontend_version": "1.58.1"}
 
 
 class TestAskAll:

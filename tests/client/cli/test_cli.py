@@ -35,9 +35,9 @@ def written(data: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def tab(house: Any) -> Any:
+async def tab(server: Any) -> Any:
     """A tab that responds to most commands."""
-    tab = await house.tab()
+    tab = await server.tab()
     tab.on("get_fields", lambda data: {path: 64 for path in data["fields"]})
     tab.on("set_fields", written)
     tab.on("query_fields", {"nodes": NODES})
@@ -80,10 +80,10 @@ async def test_what_was_written_is_shown_with_its_warnings(tab: Any, uiapi: Uiap
     assert "a" in json.loads((await uiapi("set", "-", "--json", stdin='{"a": null}')).out)
 
 
-async def test_a_picture_is_sent_by_its_file(tab: Any, uiapi: Uiapi, tmp_path: Path, house: Any) -> None:
+async def test_a_picture_is_sent_by_its_file(tab: Any, uiapi: Uiapi, tmp_path: Path, server: Any) -> None:
     (tmp_path / "p.png").write_bytes(PNG)
     shown = (await uiapi("set", f"Photo.image=@{tmp_path / 'p.png'}")).out
-    [stored] = await asyncio.to_thread(lambda: [*Path(house.folders.get_input_directory()).iterdir()])
+    [stored] = await asyncio.to_thread(lambda: [*Path(server.folders.get_input_directory()).iterdir()])
     assert stored.name.startswith("INPUT_Photo_") and stored.name in shown and stored.read_bytes() == PNG
 
 
@@ -101,8 +101,8 @@ async def test_connections_are_shown(tab: Any, uiapi: Uiapi) -> None:
     assert json.loads((await uiapi("webuis", "--json")).out)[0]["id"] == tab.client_id
 
 
-async def test_a_tab_can_be_addressed_wherever_the_option_stands(tab: Any, house: Any, uiapi: Uiapi) -> None:
-    other = await house.tab()
+async def test_a_tab_can_be_addressed_wherever_the_option_stands(tab: Any, server: Any, uiapi: Uiapi) -> None:
+    other = await server.tab()
     other.on("get_fields", {"a": "other"})
     assert (await uiapi("get", "a", "--webui", str(other.client_id))).out == "other\n"
 
@@ -128,18 +128,18 @@ async def test_the_canvas_is_written_as_a_picture(tab: Any, uiapi: Uiapi, tmp_pa
     assert (tmp_path / "s.png").read_bytes() == b"hello" and tab.requests[-1]["data"] == {"nodes": ["Canvas"]}
 
 
-async def test_events_are_shown_as_they_happen(house: Any, uiapi: Uiapi, eventually: Any) -> None:
+async def test_events_are_shown_as_they_happen(server: Any, uiapi: Uiapi, eventually: Any) -> None:
     watching = asyncio.ensure_future(uiapi("watch", "a_*", "--count", "2", "--json"))
-    await eventually(lambda: len(house.bridge.subscriptions) == 1)
+    await eventually(lambda: len(server.bridge.subscriptions) == 1)
     for name in ("a_1", "b", "a_2"):
-        house.bridge.publish(name, {"n": 1})
+        server.bridge.publish(name, {"n": 1})
     lines = [json.loads(line) for line in (await watching).out.splitlines()]
     assert lines == [{"event": "a_1", "data": {"n": 1}}, {"event": "a_2", "data": {"n": 1}}]
     assert (await uiapi("watch", "--timeout", "0.01")).out == ""
 
 
-async def test_texts_of_a_workflow_are_never_read_as_markup(house: Any, uiapi: Uiapi) -> None:
-    tab = await house.tab()
+async def test_texts_of_a_workflow_are_never_read_as_markup(server: Any, uiapi: Uiapi) -> None:
+    tab = await server.tab()
     tab.on("get_fields", lambda data: {path: "[red]x[/nope]" for path in data["fields"]})
     assert (await uiapi("get", "a")).out == "[red]x[/nope]\n"
     assert "[red]x[/nope]" in (await uiapi("get", "a", "b")).out
@@ -157,16 +157,16 @@ async def answer(tab: Any, code: str, message: str) -> None:
     ("code", "ends"),
     [("unknown_path", 4), ("ambiguous_path", 6), ("invalid", 7), ("execution_failed", 8), ("tab_failed", 10)],
 )
-async def test_an_error_ends_with_the_exit_code_of_its_kind(house: Any, uiapi: Uiapi, code: str, ends: int) -> None:
-    tab = await house.tab()
+async def test_an_error_ends_with_the_exit_code_of_its_kind(server: Any, uiapi: Uiapi, code: str, ends: int) -> None:
+    tab = await server.tab()
     asking = asyncio.ensure_future(uiapi("get", "a"))
     await answer(tab, code, "Try [A.b] instead.")
     ended = await asking
     assert (ended.code, ended.out, ended.err) == (ends, "", "Try [A.b] instead.\n")
 
 
-async def test_a_script_gets_the_error_as_json(house: Any, uiapi: Uiapi) -> None:
-    tab = await house.tab()
+async def test_a_script_gets_the_error_as_json(server: Any, uiapi: Uiapi) -> None:
+    tab = await server.tab()
     asking = asyncio.ensure_future(uiapi("get", "a", "--json"))
     await answer(tab, "unknown_path", "no")
     assert json.loads((await asking).err) == {

@@ -14,7 +14,7 @@ from aiohttp import web
 from comfyui_uiapi.bridge.commands.editing import BATCHABLE
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
 from comfyui_uiapi.client import AsyncClient, UiapiError
-from comfyui_uiapi.client.mcp.server import server
+from comfyui_uiapi.client.mcp.server import server as mcp_server
 from comfyui_uiapi.client.mcp.tools import MAX_SIDE, MAX_TEXT, PAGE, TOOLS, carry_out, small
 from comfyui_uiapi.tests.client.conftest import PNG
 from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
@@ -30,7 +30,7 @@ async def agent(async_client: AsyncClient) -> AsyncIterator[Agent]:
     enough = asyncio.Event()
 
     async def hold() -> None:
-        async with Agent(server(async_client)) as agent:
+        async with Agent(mcp_server(async_client)) as agent:
             connected.set_result(agent)
             await enough.wait()
 
@@ -68,8 +68,8 @@ async def test_a_tool_that_only_reads_says_so(agent: Agent) -> None:
     assert hints["query_fields"] and hints["validate"] and not hints["batch"] and not hints["run"]
 
 
-async def test_query_fields_returns_a_page_with_the_revision(house: Any, agent: Agent) -> None:
-    tab = await house.tab(capabilities=["revisions"])
+async def test_query_fields_returns_a_page_with_the_revision(server: Any, agent: Agent) -> None:
+    tab = await server.tab(capabilities=["revisions"])
     asking = asyncio.ensure_future(agent.call_tool("query_fields", {}))
     frame = await tab.next()
     await tab.respond(frame["id"], {"nodes": []}, revision="r1")
@@ -77,23 +77,23 @@ async def test_query_fields_returns_a_page_with_the_revision(house: Any, agent: 
     assert json.loads(text(await asking)) == {"nodes": [], "revision": "r1"}
 
 
-async def test_a_dry_run_is_passed_on_and_answered(house: Any, agent: Agent) -> None:
-    tab = await house.tab()
+async def test_a_dry_run_is_passed_on_and_answered(server: Any, agent: Agent) -> None:
+    tab = await server.tab()
     tab.on("batch", lambda data: {"results": [], "applied": not data["dry_run"], "changes": [{"kind": "node_added"}]})
     commands = [{"command": "add_node", "data": {"type": "EmptyImage"}}]
     answer = json.loads(text(await agent.call_tool("batch", {"commands": commands, "dry_run": True})))
     assert answer["applied"] is False and answer["changes"] == [{"kind": "node_added"}]
 
 
-async def test_a_screenshot_is_answered_as_a_picture(house: Any, agent: Agent) -> None:
-    tab = await house.tab()
+async def test_a_screenshot_is_answered_as_a_picture(server: Any, agent: Agent) -> None:
+    tab = await server.tab()
     tab.on("screenshot", {"png": base64.b64encode(PNG).decode(), "width": 1, "height": 1})
     [picture] = (await agent.call_tool("screenshot", {})).content
     assert picture.type == "image" and picture.mime_type == "image/png" and base64.b64decode(picture.data) == PNG
 
 
-async def test_an_error_names_what_would_work(house: Any, agent: Agent) -> None:
-    tab = await house.tab()
+async def test_an_error_names_what_would_work(server: Any, agent: Agent) -> None:
+    tab = await server.tab()
     asking = asyncio.ensure_future(agent.call_tool("get_fields", {"fields": ["A.x"]}))
     frame = await tab.next()
     details = {"nearest": ["A.b"], "path": "A.x"}
@@ -115,7 +115,7 @@ async def test_an_error_names_what_would_work(house: Any, agent: Agent) -> None:
     ],
 )
 async def test_a_wrong_call_is_an_error_and_the_session_continues(
-    house: Any, agent: Agent, name: str, arguments: dict[str, Any], says: str
+    server: Any, agent: Agent, name: str, arguments: dict[str, Any], says: str
 ) -> None:
     result = await agent.call_tool(name, arguments)
     assert result.is_error and says in text(result)
@@ -123,13 +123,13 @@ async def test_a_wrong_call_is_an_error_and_the_session_continues(
 
 
 async def test_without_comfyui_the_tools_say_what_to_do() -> None:
-    async with AsyncClient("http://127.0.0.1:1") as client, Agent(server(client)) as agent:
+    async with AsyncClient("http://127.0.0.1:1") as client, Agent(mcp_server(client)) as agent:
         result = await agent.call_tool("connection_status", {})
     assert result.is_error and "COMFYUI_URL" in text(result)
 
 
-async def test_an_answer_that_is_too_long_is_cut_and_says_how_to_ask_for_less(house: Any, agent: Agent) -> None:
-    tab = await house.tab()
+async def test_an_answer_that_is_too_long_is_cut_and_says_how_to_ask_for_less(server: Any, agent: Agent) -> None:
+    tab = await server.tab()
     tab.on("get_fields", {"a": "x" * 2 * MAX_TEXT})
     answer = text(await agent.call_tool("get_fields", {"fields": ["a"]}))
     assert len(answer) < 1.1 * MAX_TEXT and "ask for less" in answer

@@ -58,13 +58,13 @@ async def test_requests_to_another_machine_use_the_environments_proxy(
 async def test_requests_to_another_machine_over_tls_use_a_tunnel_through_the_proxy(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     hung_up = asyncio.Event()
 
     async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        received.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        heard.append(await reader.read(4096))
+        received.append(await reader.read(4096))
         writer.close()
         hung_up.set()
 
@@ -74,7 +74,7 @@ async def test_requests_to_another_machine_over_tls_use_a_tunnel_through_the_pro
         with pytest.raises(Unreachable):
             await ask("set", {"a": 1}, of={"url": "https://studio.example", **SECRET})
         await asyncio.wait_for(hung_up.wait(), 5)
-    asked, inside = heard[:2]
+    asked, inside = received[:2]
     assert asked.startswith(b"CONNECT studio.example:443 HTTP/1.")
     # A TLS handshake.
     assert inside[:1] == b"\x16" and b"s3cr3t" not in asked + inside

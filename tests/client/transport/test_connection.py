@@ -116,98 +116,98 @@ async def test_the_programs_name_is_sent_to_the_server(flaky: Flaky, blocking: B
 
 
 async def test_listeners_are_called_in_order_with_their_events_until_they_end(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
 ) -> None:
-    heard: list[tuple[str, int]] = []
-    end = await blocking(client.on, "a_*", lambda event: heard.append((event.name, event.data["n"])))
+    received: list[tuple[str, int]] = []
+    end = await blocking(client.on, "a_*", lambda event: received.append((event.name, event.data["n"])))
     also: list[int] = []
     await async_client.on(["a_1", "b"], lambda event: also.append(event.data["n"]))
     for number in range(100):
-        house.bridge.publish("a_1", {"n": number})
-    house.bridge.publish("b", {"n": -1})
-    await eventually(lambda: len(heard) == 100 and len(also) == 101)
-    assert heard == [("a_1", number) for number in range(100)] and also == [*range(100), -1]
+        server.bridge.publish("a_1", {"n": number})
+    server.bridge.publish("b", {"n": -1})
+    await eventually(lambda: len(received) == 100 and len(also) == 101)
+    assert received == [("a_1", number) for number in range(100)] and also == [*range(100), -1]
     end()
-    await eventually(lambda: len(house.bridge.subscriptions) == 1)
-    house.bridge.publish("a_1", {"n": 100})
+    await eventually(lambda: len(server.bridge.subscriptions) == 1)
+    server.bridge.publish("a_1", {"n": 100})
     await eventually(lambda: len(also) == 102)
-    assert len(heard) == 100
+    assert len(received) == 100
 
 
 async def test_a_listener_with_paths_is_called_only_for_those_nodes(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
 ) -> None:
-    heard: list[str] = []
-    await blocking(client.on, "changed", lambda event: heard.append(event.data["path"]), paths=["A"])
-    await async_client.on("changed", lambda event: heard.append(event.data["path"]), paths=["A.b"])
+    received: list[str] = []
+    await blocking(client.on, "changed", lambda event: received.append(event.data["path"]), paths=["A"])
+    await async_client.on("changed", lambda event: received.append(event.data["path"]), paths=["A.b"])
     for path in ("A.b", "B.b", "A.c"):
-        house.bridge.publish("changed", {"path": path})
-    await eventually(lambda: len(heard) == 3)
-    assert sorted(heard) == ["A.b", "A.b", "A.c"]
+        server.bridge.publish("changed", {"path": path})
+    await eventually(lambda: len(received) == 3)
+    assert sorted(received) == ["A.b", "A.b", "A.c"]
 
 
 async def test_a_listener_that_fails_is_logged_and_the_next_event_arrives(
-    house: Any, client: Client, blocking: Blocking, eventually: Any, caplog: pytest.LogCaptureFixture
+    server: Any, client: Client, blocking: Blocking, eventually: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    heard: list[int] = []
+    received: list[int] = []
 
     def listener(event: Any) -> None:
-        heard.append(event.data["n"])
+        received.append(event.data["n"])
         raise ValueError("mine")
 
     await blocking(client.on, "a", listener)
     for number in range(2):
-        house.bridge.publish("a", {"n": number})
-    await eventually(lambda: heard == [0, 1])
+        server.bridge.publish("a", {"n": number})
+    await eventually(lambda: received == [0, 1])
     assert "mine" in caplog.text
 
 
-async def test_a_listener_may_use_the_client(house: Any, client: Client, blocking: Blocking, eventually: Any) -> None:
-    tab = await house.tab()
+async def test_a_listener_may_use_the_client(server: Any, client: Client, blocking: Blocking, eventually: Any) -> None:
+    tab = await server.tab()
     tab.on("get_fields", {"a": 1})
-    heard: list[int] = []
-    await blocking(client.on("b"), lambda event: heard.append(client.get("a")))
-    house.bridge.publish("b", {})
-    await eventually(lambda: heard == [1])
+    received: list[int] = []
+    await blocking(client.on("b"), lambda event: received.append(client.get("a")))
+    server.bridge.publish("b", {})
+    await eventually(lambda: received == [1])
 
 
 async def test_subscriptions_are_renewed_after_the_connection_broke(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
 ) -> None:
-    heard: list[str] = []
-    await blocking(client.on, "a", lambda event: heard.append("sync"))
-    await async_client.on("a", lambda event: heard.append("async"))
-    for handler in [*house.http.handler.connections]:
+    received: list[str] = []
+    await blocking(client.on, "a", lambda event: received.append("sync"))
+    await async_client.on("a", lambda event: received.append("async"))
+    for handler in [*server.http.handler.connections]:
         if handler.transport is not None:
             handler.transport.abort()
-    await eventually(lambda: len(house.bridge.subscriptions) == 0)
-    await eventually(lambda: len(house.bridge.subscriptions) == 2)
-    house.bridge.publish("a", {})
-    await eventually(lambda: sorted(heard) == ["async", "sync"])
+    await eventually(lambda: len(server.bridge.subscriptions) == 0)
+    await eventually(lambda: len(server.bridge.subscriptions) == 2)
+    server.bridge.publish("a", {})
+    await eventually(lambda: sorted(received) == ["async", "sync"])
 
 
 async def test_events_can_be_iterated(
-    house: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
+    server: Any, client: Client, async_client: AsyncClient, blocking: Blocking, eventually: Any
 ) -> None:
     def first_two() -> list[str]:
         return [event.name for event, _ in zip(client.events("a_*"), range(2), strict=False)]
 
     waiting = asyncio.ensure_future(blocking(first_two))
     async with async_client.events() as events:
-        await eventually(lambda: len(house.bridge.subscriptions) == 2)
+        await eventually(lambda: len(server.bridge.subscriptions) == 2)
         for name in ("b", "a_1", "a_2", "a_3"):
-            house.bridge.publish(name, {})
+            server.bridge.publish(name, {})
         assert [(await anext(events)).name for _ in range(4)] == ["b", "a_1", "a_2", "a_3"]
     assert await waiting == ["a_1", "a_2"]
 
 
-async def test_closing_leaves_no_thread_and_no_connection(house: Any, blocking: Blocking, eventually: Any) -> None:
+async def test_closing_leaves_no_thread_and_no_connection(server: Any, blocking: Blocking, eventually: Any) -> None:
     threads = {*threading.enumerate()}
-    client = Client(house.url("").rstrip("/"))
+    client = Client(server.url("").rstrip("/"))
     await blocking(client.on, "*", lambda event: None)
     await blocking(client.close)
     assert not [thread for thread in {*threading.enumerate()} - threads if thread.name.startswith("uiapi")]
-    await eventually(lambda: len(house.bridge.subscriptions) == 0)
+    await eventually(lambda: len(server.bridge.subscriptions) == 0)
 
 
 # -- models -----------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class TestDownloads:
     """A server with scripted downloads."""
 
     @pytest.fixture
-    async def server(self) -> Any:
+    async def download_server(self) -> Any:
         states = [
             {"status": "downloading", "completed": False, "progress": {"a": {"status": "downloading", "bytes": 1}}},
             {"status": "completed", "completed": True, "progress": {"a": {"status": "success", "path": "/m/a"}}},
@@ -243,13 +243,13 @@ class TestDownloads:
                 web.post("/uiapi/download_cancel", cancel),
             ]
         )
-        server = TestServer(app)
-        await server.start_server()
-        yield str(server.make_url("")).rstrip("/"), states, asked
-        await server.close()
+        download_server = TestServer(app)
+        await download_server.start_server()
+        yield str(download_server.make_url("")).rstrip("/"), states, asked
+        await download_server.close()
 
-    async def test_models_are_waited_for_with_their_progress(self, server: Any, blocking: Blocking) -> None:
-        url, _states, asked = server
+    async def test_models_are_waited_for_with_their_progress(self, download_server: Any, blocking: Blocking) -> None:
+        url, _states, asked = download_server
         seen: list[str] = []
         with Client(url) as client:
             done = await blocking(
@@ -258,8 +258,8 @@ class TestDownloads:
         assert done == {"a": {"status": "success", "path": "/m/a"}} and seen == ["downloading", "completed"]
         assert asked == [{"download_table": {"a": "https://h/a"}}]
 
-    async def test_a_model_that_cannot_be_downloaded_is_an_error_with_its_reason(self, server: Any) -> None:
-        url, states, _ = server
+    async def test_a_model_that_cannot_be_downloaded_is_an_error_with_its_reason(self, download_server: Any) -> None:
+        url, states, _ = download_server
         failed = {"status": "error", "error": "Log in first."}
         states[:] = [{"status": "error", "completed": True, "error": "Log in first.", "progress": {"a": failed}}]
         async with AsyncClient(url) as client:
@@ -267,8 +267,8 @@ class TestDownloads:
                 await client.download_models()
         assert error.value.code == "download_failed" and error.value.details["failed"] == {"a": failed}
 
-    async def test_a_download_beyond_its_timeout_is_cancelled(self, server: Any) -> None:
-        url, states, asked = server
+    async def test_a_download_beyond_its_timeout_is_cancelled(self, download_server: Any) -> None:
+        url, states, asked = download_server
         states[:] = states[:1]
         async with AsyncClient(url) as client:
             with pytest.raises(UiapiError) as error:
@@ -277,11 +277,11 @@ class TestDownloads:
 
 
 async def test_waiting_until_ready_ends_with_the_first_tab(
-    house: Any, client: Client, blocking: Blocking, eventually: Any
+    server: Any, client: Client, blocking: Blocking, eventually: Any
 ) -> None:
     waiting = asyncio.ensure_future(blocking(client.wait_until_ready, 10))
-    await eventually(lambda: house.bridge.webuis.lobby.pending_count)
+    await eventually(lambda: server.bridge.webuis.lobby.pending_count)
     assert not waiting.done()
-    tab = await house.tab()
+    tab = await server.tab()
     tab.on("get_fields", {})
     await waiting

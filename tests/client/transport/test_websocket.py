@@ -36,7 +36,7 @@ class Iterating:
         except UiapiError as error:
             self.error = error
 
-    async def hears(self, scripted: Scripted, eventually: Callable[..., Any]) -> None:
+    async def subscribed(self, scripted: Scripted, eventually: Callable[..., Any]) -> None:
         """Wait until it is subscribed, which an event shows that the server sends afterwards."""
         await eventually(lambda: "subscribe" in scripted.commands())
         await scripted.say({"type": "event", "event": "first", "request": scripted.frames[-1]["id"]})
@@ -52,7 +52,7 @@ async def test_events_end_when_the_client_is_closed(
 ) -> None:
     client = Client(scripted.url)
     iterating = Iterating(client, "a")
-    await iterating.hears(scripted, eventually)
+    await iterating.subscribed(scripted, eventually)
     await blocking(client.close)
     assert await iterating.ended() and iterating.error is None
 
@@ -77,7 +77,7 @@ async def test_events_end_with_an_error_if_a_reconnection_is_refused(
 ) -> None:
     with Client(scripted.url) as client:
         iterating = Iterating(client, "a")
-        await iterating.hears(scripted, eventually)
+        await iterating.subscribed(scripted, eventually)
         scripted.greeting = REFUSED
         scripted.drop()
         assert await iterating.ended()
@@ -134,14 +134,14 @@ async def test_one_refused_listener_does_not_silence_the_others(
     refused = {"status": "error", "code": "invalid", "error": "No event has that name."}
     unwelcome = {"bad"}
     scripted.streams["subscribe"] = lambda frame: [refused] if unwelcome & {*frame["data"]["events"]} else OK
-    heard: list[str] = []
+    received: list[str] = []
     with Client(scripted.url) as client:
         with pytest.raises(UiapiError, match="No event"):
             await blocking(client.on, "bad", print)
         late = Iterating(client, "later refused")
         await eventually(lambda: len(scripted.frames) == 2)
-        await late.hears(scripted, eventually)
-        await blocking(client.on, "good", lambda event: heard.append(event.name))
+        await late.subscribed(scripted, eventually)
+        await blocking(client.on, "good", lambda event: received.append(event.name))
         unwelcome.add("later refused")
         scripted.frames.clear()
         scripted.drop()
@@ -149,7 +149,7 @@ async def test_one_refused_listener_does_not_silence_the_others(
         assert [frame["data"].get("events") for frame in scripted.frames[:2]] == [["later refused"], ["good"]]
         [good] = [frame["id"] for frame in scripted.frames if frame["data"].get("events") == ["good"]]
         await scripted.say({"type": "event", "event": "good", "request": good, "data": {}})
-        await eventually(lambda: heard == ["good"])
+        await eventually(lambda: received == ["good"])
         assert await late.ended() and late.error is not None and late.error.code == "invalid"
         await blocking(client.close)
 
@@ -164,12 +164,12 @@ async def test_one_refused_listener_does_not_silence_the_others(
 async def test_an_invalid_frame_is_ignored(
     scripted: Scripted, blocking: Blocking, eventually: Callable[..., Any], frame: str
 ) -> None:
-    heard: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     with Client(scripted.url) as client:
-        await blocking(client.on, "a", lambda event: heard.append(event.data))
+        await blocking(client.on, "a", lambda event: received.append(event.data))
         await scripted.say(frame)
         await scripted.say({"type": "event", "event": "a", "request": scripted.frames[0]["id"], "data": {"n": 1}})
-        await eventually(lambda: {"n": 1} in heard)
+        await eventually(lambda: {"n": 1} in received)
         assert len(scripted.heads) == 1
         await blocking(client.close)
 

@@ -12,7 +12,7 @@ from comfyui_uiapi.downloads.api import consent
 from comfyui_uiapi.downloads.jobs.fetches import Wish, agreed_size
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.model_defs import ModelDef
-from comfyui_uiapi.tests.bridge.conftest import House, Person
+from comfyui_uiapi.tests.bridge.conftest import Person, Server
 from comfyui_uiapi.tests.downloads.conftest import finished
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
@@ -21,13 +21,13 @@ SIZE = 200_000
 
 
 @pytest.fixture
-async def person(house: House) -> Person:
+async def person(server: Server) -> Person:
     """At the main tab; they want to be asked before each download."""
-    tab = await house.tab(capabilities=["panel", "watch"])
+    tab = await server.tab(capabilities=["panel", "watch"])
     tab.__class__ = Person
     assert isinstance(tab, Person)
     tab.on("refresh_models", {"refreshed": True})
-    await tab.ask("panel_decide", rules={"download": "always"})
+    await tab.send("panel_decide", rules={"download": "always"})
     return tab
 
 
@@ -43,7 +43,7 @@ async def allow(person: Person, asked: dict[str, Any]) -> None:
 
 
 async def test_every_file_is_shown_with_its_folder_host_and_size(
-    house: House, person: Person, host: Host, tmp_path: Path
+    server: Server, person: Person, host: Host, tmp_path: Path
 ) -> None:
     names = [f"{number}.safetensors" for number in range(30)]
     for name in names:
@@ -53,7 +53,7 @@ async def test_every_file_is_shown_with_its_folder_host_and_size(
     (tmp_path / "models/loras/1.safetensors").write_bytes(model_bytes(SIZE, 2))
     wanted = workflow(*((name, "loras", host.url(f"/{name}")) for name in names), ("who.safetensors", "vae", None))
     request = {"workflow": wanted, "download_table": {"1.safetensors": host.url("/1.safetensors")}, "overwrite": True}
-    begun = asyncio.create_task(house.post("download_models", request))
+    begun = asyncio.create_task(server.post("download_models", request))
     asked = await question(person)
     await person.respond(asked["id"], {"allowed": False})
     assert (await begun)[1]["code"] == "refused_by_person"
@@ -64,19 +64,19 @@ async def test_every_file_is_shown_with_its_folder_host_and_size(
         {**file, "name": "29.safetensors", "size": None},
         {**file, "name": "who.safetensors", "folder": "vae", "hosts": [], "size": None},
     ]
-    assert asked["program"] and (await house.get("downloads"))[1]["response"]["downloads"] == []
+    assert asked["program"] and (await server.get("downloads"))[1]["response"]["downloads"] == []
 
 
 async def test_what_the_person_agreed_to_is_fetched_though_the_workflow_and_the_map_are_others_by_then(
-    house: House, person: Person, host: Host, other_host: Host, tmp_path: Path
+    server: Server, person: Person, host: Host, other_host: Host, tmp_path: Path
 ) -> None:
     host.offer("/x", model_bytes(SIZE))
-    await person.ask("panel_decide", rules={"download": "allow"})
-    await house.post("add_model_url", {"model_name": "x.safetensors", "url": host.url("/x")})
-    await person.ask("panel_decide", rules={"download": "always"})
+    await person.send("panel_decide", rules={"download": "allow"})
+    await server.post("add_model_url", {"model_name": "x.safetensors", "url": host.url("/x")})
+    await person.send("panel_decide", rules={"download": "always"})
     opened = workflow(("x.safetensors", "vae", None))
     person.on("get_workflow", {"workflow": {"workflow": opened, "output": {}}})
-    begun = asyncio.create_task(house.post("download_models", {}))
+    begun = asyncio.create_task(server.post("download_models", {}))
     asked = await question(person)
     assert [(file["name"], file["folder"], file["hosts"]) for file in asked["files"]] == [
         ("x.safetensors", "vae", [host.authority])
@@ -85,7 +85,7 @@ async def test_what_the_person_agreed_to_is_fetched_though_the_workflow_and_the_
     person.on("get_workflow", {"workflow": {"workflow": another, "output": {}}})
     await url_map.save_model_urls({"x.safetensors": host.url("/evil")})
     await allow(person, asked)
-    done = await finished(house, (await begun)[1]["download_id"])
+    done = await finished(server, (await begun)[1]["download_id"])
     assert [*done["progress"]] == ["x.safetensors"] and done["status"] == "completed"
     assert (tmp_path / "models/vae/x.safetensors").read_bytes() == model_bytes(SIZE)
     assert host.asked("/evil") == []
@@ -93,18 +93,18 @@ async def test_what_the_person_agreed_to_is_fetched_though_the_workflow_and_the_
 
 @pytest.mark.parametrize("command", ["download_model", "download_models"])
 async def test_a_file_whose_size_is_another_than_was_agreed_to_is_not_fetched(
-    house: House, person: Person, host: Host, tmp_path: Path, command: str
+    server: Server, person: Person, host: Host, tmp_path: Path, command: str
 ) -> None:
     host.offer("/x", model_bytes(SIZE))
     one = {"model_name": "x.safetensors", "model_def": {"url": host.url("/x"), "ckpt_type": "vae"}}
     several = {"workflow": workflow(("x.safetensors", "vae", host.url("/x")))}
-    begun = asyncio.create_task(house.post(command, one if command == "download_model" else several))
+    begun = asyncio.create_task(server.post(command, one if command == "download_model" else several))
     asked = await question(person)
     host.offer("/x", model_bytes(SIZE * 2))
     await allow(person, asked)
     answer = (await begun)[1]
     if command == "download_models":
-        answer = (await finished(house, answer["download_id"]))["progress"]["x.safetensors"]
+        answer = (await finished(server, answer["download_id"]))["progress"]["x.safetensors"]
     assert answer["code"] == "size_mismatch"
     assert not (tmp_path / "models/vae/x.safetensors").exists()
 
@@ -119,13 +119,13 @@ def test_what_a_host_says_before_its_file_comes_is_held_to_the_size_that_was_agr
 
 
 async def test_a_file_that_came_after_the_question_is_not_replaced(
-    house: House, person: Person, host: Host, tmp_path: Path
+    server: Server, person: Person, host: Host, tmp_path: Path
 ) -> None:
     host.offer("/x", model_bytes(SIZE))
     target = tmp_path / "models/vae/x.safetensors"
     definition = {"url": host.url("/x"), "ckpt_type": "vae"}
     request = {"model_name": "x.safetensors", "model_def": definition, "overwrite": True}
-    begun = asyncio.create_task(house.post("download_model", request))
+    begun = asyncio.create_task(server.post("download_model", request))
     asked = await question(person)
     assert asked["files"][0]["replaces"] is False
     target.write_bytes(own := model_bytes(SIZE, 7))
@@ -135,30 +135,30 @@ async def test_a_file_that_came_after_the_question_is_not_replaced(
 
 
 async def test_what_is_resumed_is_shown_and_just_that_goes_on(
-    house: House, person: Person, host: Host, tmp_path: Path
+    server: Server, person: Person, host: Host, tmp_path: Path
 ) -> None:
     host.offer("/a", model_bytes(SIZE))
     wanted = workflow(("a.safetensors", "vae", host.url("/a")), ("b.safetensors", "vae", host.url("/gone")))
-    await person.ask("panel_decide", rules={"download": "allow"})
+    await person.send("panel_decide", rules={"download": "allow"})
     host.answers["/a"].refusals = [404]
-    download = {"download_id": (await house.post("download_models", {"workflow": wanted}))[1]["download_id"]}
-    await finished(house, download["download_id"])
-    await person.ask("panel_decide", rules={"download": "always"})
-    resumed = asyncio.create_task(house.post("download_resume", {**download, "model": "a.safetensors"}))
+    download = {"download_id": (await server.post("download_models", {"workflow": wanted}))[1]["download_id"]}
+    await finished(server, download["download_id"])
+    await person.send("panel_decide", rules={"download": "always"})
+    resumed = asyncio.create_task(server.post("download_resume", {**download, "model": "a.safetensors"}))
     asked = await question(person)
     assert [(file["name"], file["size"]) for file in asked["files"]] == [("a.safetensors", SIZE)]
     await allow(person, asked)
     assert (await resumed)[0] == 200
-    done = await finished(house, download["download_id"])
+    done = await finished(server, download["download_id"])
     assert {name: one["status"] for name, one in done["progress"].items()} == {
         "a.safetensors": "success",
         "b.safetensors": "error",
     }
 
 
-async def test_an_address_to_be_remembered_is_shown_with_its_host(house: House, person: Person) -> None:
+async def test_an_address_to_be_remembered_is_shown_with_its_host(server: Server, person: Person) -> None:
     request = {"model_name": "x.safetensors", "url": "https://civitai.com/models/1", "model_type": "loras"}
-    added = asyncio.create_task(house.post("add_model_url", request))
+    added = asyncio.create_task(server.post("add_model_url", request))
     asked = await question(person)
     [shown] = asked["files"]
     assert (shown["name"], shown["folder"], shown["hosts"][0]) == ("x.safetensors", "loras", "civitai.com")
@@ -167,19 +167,19 @@ async def test_an_address_to_be_remembered_is_shown_with_its_host(house: House, 
 
 
 async def test_a_host_that_is_silent_holds_the_question_up_no_longer_than_its_time(
-    house: House, person: Person, host: Host, monkeypatch: pytest.MonkeyPatch
+    server: Server, person: Person, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consent, "LOOK_TIMEOUT", 0.1)
     host.offer("/x", model_bytes(SIZE), silent=True)
     request = {"model_name": "x.safetensors", "model_def": {"url": host.url("/x")}}
-    begun = asyncio.create_task(house.post("download_model", request))
+    begun = asyncio.create_task(server.post("download_model", request))
     asked = await question(person)
     assert (asked["files"][0]["hosts"], asked["files"][0]["size"]) == ([host.authority], None)
     await person.respond(asked["id"], {"allowed": False})
     assert (await begun)[1]["code"] == "refused_by_person"
 
 
-async def test_what_would_be_refused_anyway_raises_no_question(house: House, person: Person) -> None:
+async def test_what_would_be_refused_anyway_raises_no_question(server: Server, person: Person) -> None:
     request = {"model_name": "x.safetensors", "model_def": {"url": "https://elsewhere.example/x"}}
-    assert (await house.post("download_model", request))[1]["code"] == "host_refused"
+    assert (await server.post("download_model", request))[1]["code"] == "host_refused"
     assert [frame["command"] for frame in person.requests] == []

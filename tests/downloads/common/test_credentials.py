@@ -49,10 +49,10 @@ async def test_no_token_is_in_any_address_log_line_status_error_or_file(
     assert {*(await url_map.load_stored_urlmap())["b.safetensors"]} == {*pasted}
     assert any(seen.headers.get("authorization") == "Bearer pasted-sesame" for seen in other_host.seen)
     kept = [path.read_text() for path in room.state.iterdir()]
-    told = [json.dumps(room.events, default=str), json.dumps(status), caplog.text, *kept]
+    reported = [json.dumps(room.events, default=str), json.dumps(status), caplog.text, *kept]
     paths = [seen.path for seen in (*host.seen, *other_host.seen) if not seen.path.startswith("/bucket")]
     for secret in secrets:
-        assert not [text for text in [*told, *paths] if secret in text]
+        assert not [text for text in [*reported, *paths] if secret in text]
 
 
 SIGNED = "https://huggingface.co/a/b/resolve/main/x.safetensors"

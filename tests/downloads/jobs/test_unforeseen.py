@@ -121,7 +121,7 @@ async def test_what_fails_unforeseen_spoils_no_plan(room: Room, host: Host, monk
 # -- letters that UTF-8 has not -----------------------------------------------------------------------------------
 
 
-async def test_half_a_character_in_a_hosts_message_can_be_told(room: Room, host: Host) -> None:
+async def test_half_a_character_in_a_hosts_message_is_reported(room: Room, host: Host) -> None:
     host.offer("/x", b'{"message": "sorry \\ud800"}', status=404, content_type="application/json")
     run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     with pytest.raises(UiapiError) as caught:
@@ -151,17 +151,17 @@ async def test_a_listener_that_fails_makes_no_failure_of_a_download(
     room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.offer("/a", model_bytes(4_000_000), rate=4e6)
-    told: list[str] = []
+    events: list[str] = []
 
     def publish(event: str, data: dict[str, Any]) -> None:
-        told.append(event)
+        events.append(event)
         raise RuntimeError("Nobody foresaw this.")
 
     monkeypatch.setattr(room.downloads._news, "_publish", publish)
     monkeypatch.setattr(service, "MEASURE_INTERVAL", 0.01)
     assert (await room.fetch("a.safetensors", host.url("/a")))["status"] == "success"
     # The look at how far it is went on after it had failed.
-    assert told.count("download_progress") > 2 and "model_landed" in told
+    assert events.count("download_progress") > 2 and "model_landed" in events
 
 
 def full_disk(monkeypatch: pytest.MonkeyPatch, after: int) -> None:

@@ -94,7 +94,7 @@ async def test_datasets_and_spaces_are_searched_where_they_are(room: Room, host:
     assert entry["code"] == "not_at_source" and len(host.asked(f"/api/{kind}/org/repo/tree/main")) == 1
 
 
-async def test_several_files_of_the_name_are_told(room: Room, host: Host) -> None:
+async def test_several_files_of_the_name_are_listed(room: Room, host: Host) -> None:
     listing(host, "a/x.safetensors", "b\ud800/x.safetensors", "c.txt")
     entry = await room.fetch("x.safetensors", {"huggingface": "org/repo"})
     assert entry["code"] == "conflict"

@@ -87,7 +87,7 @@ async def test_a_repository_alone_is_searched_for_the_models_name(room: Room, ho
 
 
 @pytest.mark.parametrize(
-    ("status", "error_code", "code", "tells"),
+    ("status", "error_code", "code", "says"),
     [
         (403, "GatedRepo", "gated", "accept its terms at"),
         (401, "GatedRepo", "gated", "accept its terms at"),
@@ -100,13 +100,13 @@ async def test_a_repository_alone_is_searched_for_the_models_name(room: Room, ho
     ],
 )
 async def test_each_refusal_of_the_hub_has_its_own_code(
-    room: Room, host: Host, status: int, error_code: str | None, code: str, tells: str
+    room: Room, host: Host, status: int, error_code: str | None, code: str, says: str
 ) -> None:
     headers = {"X-Error-Code": error_code} if error_code else {}
     host.offer("/org/repo/resolve/main/x.safetensors", status=status, headers=headers)
     entry = await room.fetch("x.safetensors", {"huggingface": "org/repo/x.safetensors"})
     assert (entry["status"], entry["code"]) == ("error", code), entry
-    assert tells in entry["error"]
+    assert says in entry["error"]
     assert room.folders.files() == ["user/__uiapi/downloads.json"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from comfyui_uiapi.common.errors import STATUS, UiapiError
 from comfyui_uiapi.downloads.common.settings import Settings
-from comfyui_uiapi.downloads.storage.model_folders import BESIDE, Places
+from comfyui_uiapi.downloads.storage.model_folders import TEMPORARY_EXTRA, Places
 from comfyui_uiapi.tests.downloads.conftest import FolderPaths, Room
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, onnx_bytes
 
@@ -153,7 +153,7 @@ async def test_a_name_that_is_too_long_says_so_before_anything_is_asked_for(
 def test_a_path_that_is_too_long_for_the_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = FolderPaths(tmp_path)
     places = Places(folders)
-    room_for = len(str(folders.root("loras") / "x.safetensors")) + BESIDE
+    room_for = len(str(folders.root("loras") / "x.safetensors")) + TEMPORARY_EXTRA
     monkeypatch.setattr("comfyui_uiapi.downloads.storage.model_folders.MAX_PATH", room_for)
     assert places.target("loras", "x.safetensors", allow_pickle=False)
     with pytest.raises(UiapiError, match="1 bytes too long"):

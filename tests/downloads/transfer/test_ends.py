@@ -159,7 +159,7 @@ async def test_a_whole_partial_that_no_digest_vouches_for_is_compared_with_its_s
 # -- a disk that fails --------------------------------------------------------------------------------------------
 
 
-async def test_a_disk_that_cannot_be_read_is_the_reason_told(
+async def test_a_disk_that_cannot_be_read_is_reported_as_the_reason(
     room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = model_bytes(SIZE)

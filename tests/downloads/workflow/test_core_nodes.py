@@ -75,11 +75,11 @@ def test_every_need_of_the_official_templates_is_found_with_its_folder_and_addre
     workflows = templates()
     wanted: set[tuple[str, str]] = set()
     for name, workflow in workflows:
-        told = records(workflow)
+        recorded = records(workflow)
         needs = {(need["name"], need["directory"]): need for need in analysed(comfy, workflow)}
-        assert needs.keys() == told.keys(), name
-        assert all(urls & set(needs[key]["urls"]) for key, urls in told.items()), name
-        wanted |= {(name, model) for model, _ in told}
+        assert needs.keys() == recorded.keys(), name
+        assert all(urls & set(needs[key]["urls"]) for key, urls in recorded.items()), name
+        wanted |= {(name, model) for model, _ in recorded}
     assert (len(workflows), len(wanted)) == (644, 999)
 
 

@@ -158,8 +158,8 @@ def test_embeddings_are_read_as_comfyui_reads_them(text: str, names: list[str]) 
 async def test_what_texts_name_is_needed_with_or_without_suffix(reader: Reader) -> None:
     path = put(reader, "embeddings", "sub/there.pt")
     found = await analysed(reader, node("Encoder", ["(embedding:there:1.1), embedding:gone.pt, hands <lora:l:1>"]))
-    told = {name: (need["directory"], need["state"], need["named_in"], need["path"]) for name, need in found.items()}
-    assert told == {
+    listed = {name: (need["directory"], need["state"], need["named_in"], need["path"]) for name, need in found.items()}
+    assert listed == {
         "l.safetensors": ("loras", "missing", "lora_tag", None),
         "there.safetensors": ("embeddings", "present", "embedding", str(path)),
         "gone.pt": ("embeddings", "missing", "embedding", None),

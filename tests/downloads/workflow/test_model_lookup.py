@@ -99,8 +99,8 @@ async def test_the_plan_and_the_download_say_so_and_fetch_nothing(
     workflow = graph(node("Checkpoint", [held]))
     plan = await room.downloads.plan(workflow, {})
     [model] = plan["models"]
-    told: dict[str, Any] = {key: model[key] for key in ("action", "listed", "path", "size")}
-    assert told == {"action": "spelled_differently", "listed": "ltx/some.safetensors", "path": str(path), "size": 200}
+    fields: dict[str, Any] = {key: model[key] for key in ("action", "listed", "path", "size")}
+    assert fields == {"action": "spelled_differently", "listed": "ltx/some.safetensors", "path": str(path), "size": 200}
     assert model["reason"]["code"] == "spelled_differently" and "relink_models" in model["reason"]["message"]
     assert (plan["verdict"], plan["totals"]["spelled_differently"], plan["totals"]["download"]) == ("ready", 1, 0)
     run = await room.downloads.begin(workflow, {})

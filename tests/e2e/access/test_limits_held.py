@@ -295,8 +295,8 @@ async def test_a_change_reaches_the_sockets_that_subscribed_to_as_much_as_they_m
     for path in ("Node 7.other", "Node 7.w3", "Node 100.w3", "Node 99.w0"):
         await tab.ws.send_json({"type": "event", "event": "widget_changed", "data": {"path": path, "new": 1}})
     for ws in hearers:
-        heard = [await ws.receive_json(timeout=PATIENCE) for _ in range(2)]
-        assert [frame["data"]["path"] for frame in heard] == ["Node 7.w3", "Node 99.w0"]
+        received = [await ws.receive_json(timeout=PATIENCE) for _ in range(2)]
+        assert [frame["data"]["path"] for frame in received] == ["Node 7.w3", "Node 99.w0"]
         await ws.close()
 
 

@@ -106,8 +106,8 @@ async def test_when_the_browser_is_killed_its_requests_are_answered_and_the_run_
     status, envelope = await program.post("get_fields", {"fields": ["Canvas.width"]})
     assert (status, envelope["code"]) == (503, "no_webui")
     assert time.monotonic() - asked < TOLD_WITHIN
-    heard = len(socket.events)
-    await socket.event(lambda event: event["event"] == "progress" and event in socket.events[heard:])
+    received = len(socket.events)
+    await socket.event(lambda event: event["event"] == "progress" and event in socket.events[received:])
     assert not run.done()
     await program.comfy_post("/interrupt")
     assert (await asyncio.wait_for(run, PATIENCE))["code"] == "execution_interrupted"

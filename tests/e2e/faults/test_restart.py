@@ -117,8 +117,8 @@ async def test_a_stop_answers_all_requests_and_after_a_restart_everything_contin
 ) -> None:
     tab = await open_tab(comfy)
     async with Program(comfy) as program, AsyncClient(comfy.url) as client:
-        heard: list[Any] = []
-        await client.on("widget_changed", lambda event: heard.append(event.data["new"]))
+        received: list[Any] = []
+        await client.on("widget_changed", lambda event: received.append(event.data["new"]))
         socket, (bare, _) = await program.socket(), await program.raw_socket()
         await program.ok("load_workflow", {"workflow": picture(width=88)})
         # A page that is busy answers nothing before ComfyUI has stopped.
@@ -146,11 +146,11 @@ async def test_a_stop_answers_all_requests_and_after_a_restart_everything_contin
         left = {path.name for path in (comfy.base / "models" / "checkpoints").iterdir() if MODEL in path.name}
         assert left == {f".{MODEL}.uiapi-json", f".{MODEL}.uiapi-part"}
 
-        await back(comfy, tab, client, heard)
+        await back(comfy, tab, client, received)
         await goes_on(comfy, host, program)
 
 
-async def back(comfy: ComfyProcess, tab: Tab, client: AsyncClient, heard: list[Any]) -> None:
+async def back(comfy: ComfyProcess, tab: Tab, client: AsyncClient, received: list[Any]) -> None:
     """Start ComfyUI again; the tab, its graph and the program's events return in time."""
     comfy.kill()
     await asyncio.to_thread(comfy.start)
@@ -158,12 +158,12 @@ async def back(comfy: ComfyProcess, tab: Tab, client: AsyncClient, heard: list[A
     assert await tab.wait_connected(set()) == tab.webui
     assert await client.get("Canvas.width") == 88
 
-    async def received() -> bool:
-        await client.set({"Canvas.height": 40 + len(heard) + int(10 * time.monotonic()) % 100})
-        return bool(heard)
+    async def event_arrived() -> bool:
+        await client.set({"Canvas.height": 40 + len(received) + int(10 * time.monotonic()) % 100})
+        return bool(received)
 
-    heard.clear()
-    await until(received, "the program's events", PATIENCE)
+    received.clear()
+    await until(event_arrived, "the program's events", PATIENCE)
     assert time.monotonic() - answers < BACK_WITHIN
     # Chromium itself reports every try that met no server.
     tab.errors[:] = [error for error in tab.errors if "ERR_CONNECTION_" not in error]

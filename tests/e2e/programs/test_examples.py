@@ -123,10 +123,10 @@ async def test_a_slider_and_a_field_follow_each_other_without_an_echo(demo: Tab)
             }"""
         )
 
-        async def heard() -> bool:
+        async def received() -> bool:
             return bool(moved)
 
-        await until(heard, "the change at the browser", 30)
+        await until(received, "the change at the browser", 30)
         assert (moved, knob.value) == ([256], 256)
         await asyncio.to_thread(knob.close)
 

@@ -233,10 +233,10 @@ async def test_a_run_timeout_says_how_to_fetch_the_result(program: Program) -> N
     assert f"/history/{running}" in envelope["error"]
 
 
-# -- what is heard meanwhile ----------------------------------------------------------------------------------------
+# -- events of a run ----------------------------------------------------------------------------------------------
 
 
-async def test_the_program_that_asked_hears_of_its_run_step_by_step_and_nobody_else_does(program: Program) -> None:
+async def test_only_the_program_that_requested_a_run_receives_each_of_its_events(program: Program) -> None:
     await program.ok("load_workflow", {"workflow": upscaled(3)})
     asking, other = await program.socket(), await program.socket()
     answer = await asyncio.wait_for(asking.start("run", {}, "the run"), PATIENCE)

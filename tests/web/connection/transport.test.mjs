@@ -84,8 +84,8 @@ function setUp({ early = false, ...options } = {}) {
       current: () => state.key,
       renew: () => new Promise((resume) => state.renewals.push(resume)),
     },
-    beside: () => ({}),
-    hear() {},
+    graphState: () => ({}),
+    onEvent() {},
     greeted() {},
     page: { WebSocket, setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout },
     random: () => 1,
@@ -440,11 +440,11 @@ test("changed facts are sent once, and unchanged ones only to detect a dead sock
 test("an unreadable graph is an error for its request, and does not affect other responses", () => {
   const odd = new TypeError("title.toLowerCase is not a function");
   let broken = true;
-  const beside = () => {
+  const graphState = () => {
     if (broken) throw odd;
     return {};
   };
-  const { sockets, transport } = setUp({ handle: () => 1, beside, hear: () => (broken = false) });
+  const { sockets, transport } = setUp({ handle: () => 1, graphState, onEvent: () => (broken = false) });
   transport.start();
   sockets[0].welcome();
   const request = (id) => ({ type: "request", id, command: "c", data: {} });
@@ -460,10 +460,10 @@ test("an unreadable graph is an error for its request, and does not affect other
 
 test("news the page can't take costs none of the requests that came with them", (context) => {
   context.mock.method(console, "error", () => {});
-  const hear = () => {
+  const onEvent = () => {
     throw new Error("no such tab");
   };
-  const { sockets, transport } = setUp({ handle: () => 1, hear });
+  const { sockets, transport } = setUp({ handle: () => 1, onEvent });
   transport.start();
   sockets[0].welcome();
   sockets[0].say([{ type: "event", event: "e", data: {} }, { type: "request", id: "q", command: "c", data: {} }]);

@@ -23,9 +23,9 @@ const graph = (...nodes) => ({ nodes, links: [], groups: [], extra: {} });
 
 /** A page that shows a graph of one node, after a program's step. */
 function shown({ how } = {}) {
-  const hear = {};
-  const window = { addEventListener: (name, listener) => (hear[name] = listener) };
-  const page = { now: graph(node(1, [1])), tracker: new Tracker(graph(node(1, [1]))), hear };
+  const listeners = {};
+  const window = { addEventListener: (name, listener) => (listeners[name] = listener) };
+  const page = { now: graph(node(1, [1])), tracker: new Tracker(graph(node(1, [1]))), listeners };
   const frontend = { tracker: () => page.tracker, state: () => structuredClone(page.now), onStep: (note) => (page.note = note) };
   page.effects = createAfterEffects(frontend, window);
   if (how === "load") page.effects.follow(page.tracker, true);
@@ -71,7 +71,7 @@ for (const [what, now] of Object.entries(PERSONS)) {
 test("changes after an input event may be the person's", () => {
   const page = shown();
   page.now = graph(node(1, [1, "late"]));
-  page.hear.pointerdown();
+  page.listeners.pointerdown();
   assert.deepEqual(page.tracker.activeState, page.now);
   page.now = graph(node(1, [7, "late"]));
   assert.equal(page.effects.settle(), false);

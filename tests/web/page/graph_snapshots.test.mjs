@@ -8,9 +8,9 @@ import { graph, node } from "../graphs.mjs";
 
 /** The copies that are sent of a graph, and the number of exports. */
 async function snapshotOf(root) {
-  const told = [];
-  let tell;
-  const sent = new Promise((resume) => (tell = (event, data) => resume(told.push(data))));
+  const sent = [];
+  let sendEvent;
+  const first = new Promise((resume) => (sendEvent = (event, data) => resume(sent.push(data))));
   let exports = 0;
   const exported = async () => {
     exports++;
@@ -18,13 +18,13 @@ async function snapshotOf(root) {
   };
   const frontend = { rootGraph: () => root, info: () => ({ workflow_name: "one" }), state: () => ({ nodes: ["all"] }), exports: { both: exported } };
   const queueing = { alone: (work) => work() };
-  const revisions = { revision: () => "r-1", activeTab: () => "tab-1", onChange() {}, onHand() {} };
+  const revisions = { revision: () => "r-1", activeTab: () => "tab-1", onChange() {}, onInput() {} };
   const page = { performance: { now: () => 0 }, setTimeout: (action) => setImmediate(action), clearTimeout() {}, console };
-  const lastSeen = createLastSeen({ frontend, workflows: { loading: () => null }, queueing, revisions, sendEvent: tell }, page);
+  const lastSeen = createLastSeen({ frontend, workflows: { loading: () => null }, queueing, revisions, sendEvent }, page);
   lastSeen.anew();
-  await sent;
-  assert.equal(told.length, 1);
-  return { ...told[0], exports };
+  await first;
+  assert.equal(sent.length, 1);
+  return { ...sent[0], exports };
 }
 
 const asked = () => assert.fail("asked for what it has for a run");

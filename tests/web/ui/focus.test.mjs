@@ -5,10 +5,10 @@ import { test } from "node:test";
 
 import { keepFocus } from "../../../web/ui/focus.js";
 
-/** A page with a dialog of two boxes, and a button of the page's own beside it. The first box has the focus. */
+/** A page with a dialog of two boxes, and a button of the page's own next to it. The first box has the focus. */
 function shown({ onTop = () => true } = {}) {
-  const heard = {};
-  const emit = (name, event = {}) => heard[name]?.forEach((hear) => hear(event));
+  const listeners = {};
+  const emit = (name, event = {}) => listeners[name]?.forEach((listener) => listener(event));
   const box = () => ({
     selectionStart: 3,
     selectionEnd: 3,
@@ -26,9 +26,9 @@ function shown({ onTop = () => true } = {}) {
   const page = { emit, over, first: box(), second: box(), theirs: box(), focuses: 0 };
   globalThis.document = {
     activeElement: page.first,
-    addEventListener(name, hear, { signal }) {
-      (heard[name] ??= new Set()).add(hear);
-      signal.addEventListener("abort", () => heard[name].delete(hear));
+    addEventListener(name, listener, { signal }) {
+      (listeners[name] ??= new Set()).add(listener);
+      signal.addEventListener("abort", () => listeners[name].delete(listener));
     },
   };
   keepFocus({ contains: (one) => one === page.first || one === page.second }, onTop, over.signal);

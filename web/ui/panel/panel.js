@@ -178,7 +178,7 @@ function tabbed(tabs) {
   return {
     elements: [list, ...bodies],
     shown: () => shown,
-    onSwitch: (/** @type {() => void} */ hear) => void (switched = hear),
+    onSwitch: (/** @type {() => void} */ listener) => void (switched = listener),
     update() {
       tabs.forEach(({ id, label }, at) => {
         const own = id === shown;

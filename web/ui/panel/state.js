@@ -57,7 +57,7 @@ const HEARD = ["download_progress"];
  */
 export function createState(transport, page) {
   /** @type {Set<() => void>} */
-  const hearers = new Set();
+  const listeners = new Set();
   /** @type {Map<number, LogEntry>} */
   const entries = new Map();
   /** @type {Map<string, any>} */
@@ -80,7 +80,7 @@ export function createState(transport, page) {
   function changed() {
     frame ||= page.requestAnimationFrame(() => {
       frame = 0;
-      for (const hear of hearers) hear();
+      for (const listener of listeners) listener();
     });
   }
 
@@ -140,12 +140,12 @@ export function createState(transport, page) {
     },
 
     /**
-     * @param {() => void} hear called once per frame with changes
+     * @param {() => void} listener called once per frame with changes
      * @returns {() => void} removes the listener
      */
-    onChange(hear) {
-      hearers.add(hear);
-      return () => hearers.delete(hear);
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
 
     changed,
@@ -157,7 +157,7 @@ export function createState(transport, page) {
      * @param {string} event
      * @param {any} data
      */
-    hear(event, data) {
+    receive(event, data) {
       if (event === "panel_state") {
         const first = state.server === null;
         state.server = data;

@@ -27,7 +27,7 @@ BEYOND = """part => [...part.querySelectorAll('*:not(.uiapi-log *)')].filter(ele
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def house(tab: Tab) -> AsyncIterator[Tab]:
+async def full_tab(tab: Tab) -> AsyncIterator[Tab]:
     """A tab with content in each part of the open panel."""
     await tab.load_workflow(GRAPH)
     await tab.page.evaluate(TOGGLE)
@@ -72,16 +72,16 @@ async def examine(tab: Tab, part: Locator, selector: str, name: str) -> None:
     assert found == []
 
 
-async def test_nothing_in_the_panel_keeps_anybody_out(house: Tab) -> None:
-    panel = house.page.locator(".uiapi")
+async def test_nothing_in_the_panel_keeps_anybody_out(full_tab: Tab) -> None:
+    panel = full_tab.page.locator(".uiapi")
     for name in ("Activity", "Downloads", "URLs"):
         await panel.get_by_role("tab", name=name).click()
-        await examine(house, panel, ".uiapi", name)
+        await examine(full_tab, panel, ".uiapi", name)
 
 
-async def test_nothing_in_the_dialogs_keeps_anybody_out(house: Tab) -> None:
+async def test_nothing_in_the_dialogs_keeps_anybody_out(full_tab: Tab) -> None:
     missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
-    dialog = house.page.get_by_role("dialog")
+    dialog = full_tab.page.get_by_role("dialog")
     gift = {"workflow": empty_to_save(), "title": "A gift", "message": "From a program"}
     # The request, and its result when the person closes the question.
     questions: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -97,14 +97,14 @@ async def test_nothing_in_the_dialogs_keeps_anybody_out(house: Tab) -> None:
             {"status": "error", "code": "refused_by_person"},
         ),
     }
-    await house.page.evaluate(SET, ["uiapi.rules.change", "always"])
+    await full_tab.page.evaluate(SET, ["uiapi.rules.change", "always"])
     for name, (command, data, closed) in questions.items():
-        asked = asyncio.create_task(post(house, command, data))
-        await examine(house, dialog, ".uiapi-dialog", name)
-        await house.page.keyboard.press("Escape")
+        asked = asyncio.create_task(post(full_tab, command, data))
+        await examine(full_tab, dialog, ".uiapi-dialog", name)
+        await full_tab.page.keyboard.press("Escape")
         answer = await asked
         assert {key: answer.get(key) for key in closed} == closed
         await expect(dialog).to_have_count(0)
-    await house.page.evaluate(SET, ["Comfy.Workflow.ShowMissingModelsWarning", False])
-    await post(house, "load_workflow", {"workflow": missing})
-    await examine(house, house.page.locator(".uiapi-notice"), ".uiapi-notice", "notice")
+    await full_tab.page.evaluate(SET, ["Comfy.Workflow.ShowMissingModelsWarning", False])
+    await post(full_tab, "load_workflow", {"workflow": missing})
+    await examine(full_tab, full_tab.page.locator(".uiapi-notice"), ".uiapi-notice", "notice")

@@ -46,7 +46,9 @@ async def host() -> AsyncIterator[Host]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def kitchen(frontend: str, host: Host, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ComfyProcess]:
+async def comfy_with_host(
+    frontend: str, host: Host, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ComfyProcess]:
     """A ComfyUI that may download from the host."""
     comfy = ComfyProcess(
         tmp_path_factory.mktemp("missing"), frontend=frontend, env={"UIAPI_ALLOWED_HOSTS": host.authority}
@@ -56,11 +58,11 @@ async def kitchen(frontend: str, host: Host, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def needy(kitchen: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
+async def tab_without_models(comfy_with_host: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
     """A tab of it that reports missing models, without any models."""
-    for file in (kitchen.base / "models").rglob("*.safetensors"):
+    for file in (comfy_with_host.base / "models").rglob("*.safetensors"):
         file.unlink()
-    tab = await open_tab(kitchen)
+    tab = await open_tab(comfy_with_host)
     await tab.page.evaluate(SETTINGS)
     return tab
 
@@ -85,82 +87,88 @@ async def keep(tab: Tab, name: str) -> None:
     await tab.screenshot(SCREENS / f"missing-{name}-{version}.png")
 
 
-async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_reload(needy: Tab, host: Host) -> None:
-    model = offered(host, needy)
+async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_reload(
+    tab_without_models: Tab, host: Host
+) -> None:
+    model = offered(host, tab_without_models)
     model.held = asyncio.Event()
-    await needy.page.evaluate("() => { window.samePage = true }")
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": NEEDY})
-    await expect(notice(needy)).to_contain_text("1 model is missing")
-    await keep(needy, "notice")
-    await notice(needy).get_by_role("button", name="Get models").click()
-    dialog = needy.page.get_by_role("dialog").filter(has_text="Missing model")
+    await tab_without_models.page.evaluate("() => { window.samePage = true }")
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": NEEDY})
+    await expect(notice(tab_without_models)).to_contain_text("1 model is missing")
+    await keep(tab_without_models, "notice")
+    await notice(tab_without_models).get_by_role("button", name="Get models").click()
+    dialog = tab_without_models.page.get_by_role("dialog").filter(has_text="Missing model")
     row = dialog.get_by_role("row").filter(has_text=UPSCALER)
     await expect(row).to_contain_text("upscale_models")
     await expect(row).to_contain_text("Upscaler.model_name")
     model.held.set()
     await row.get_by_role("textbox").fill(host.url(f"/{UPSCALER}"))
     await expect(row).to_contain_text("kB")
-    await keep(needy, "dialog")
+    await keep(tab_without_models, "dialog")
     model.held = asyncio.Event()
     await dialog.get_by_role("button", name="Download").click()
-    await expect(notice(needy)).to_contain_text("Downloading models")
-    await keep(needy, "download")
+    await expect(notice(tab_without_models)).to_contain_text("Downloading models")
+    await keep(tab_without_models, "download")
     model.held.set()
-    await expect(notice(needy)).to_contain_text("All models are present")
-    await keep(needy, "done")
-    await notice(needy).get_by_role("button", name="Run").click()
+    await expect(notice(tab_without_models)).to_contain_text("All models are present")
+    await keep(tab_without_models, "done")
+    await notice(tab_without_models).get_by_role("button", name="Run").click()
 
     async def pictures() -> list[Path]:
-        return [*needy.comfy.output.rglob("needy*.png")]
+        return [*tab_without_models.comfy.output.rglob("needy*.png")]
 
     assert len(await until(pictures, "the picture of the run", 60.0)) == 1
     combo = "() => app.rootGraph.nodes.find(n => n.type === 'UpscaleModelLoader').widgets[0].options.values"
-    assert UPSCALER in await needy.page.evaluate(combo)
-    assert await needy.page.evaluate("window.samePage") is True
-    await expect(notice(needy)).to_be_hidden()
+    assert UPSCALER in await tab_without_models.page.evaluate(combo)
+    assert await tab_without_models.page.evaluate("window.samePage") is True
+    await expect(notice(tab_without_models)).to_be_hidden()
 
 
-async def test_only_what_is_not_skipped_is_fetched(needy: Tab, host: Host) -> None:
-    offered(host, needy)
+async def test_only_what_is_not_skipped_is_fetched(tab_without_models: Tab, host: Host) -> None:
+    offered(host, tab_without_models)
     url = host.url(f"/{UPSCALER}")
     models = [{"name": name, "directory": "upscale_models", "url": url} for name in (UPSCALER, OTHER)]
     nodes = [
         node(at, "UpscaleModelLoader", model["name"], [model["name"]], properties={"models": [model]})
         for at, model in enumerate(models, 1)
     ]
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
-    await expect(notice(needy)).to_contain_text("2 models")
-    await notice(needy).get_by_role("button", name="Get models").click()
-    dialog = needy.page.get_by_role("dialog").filter(has_text="Missing model")
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
+    await expect(notice(tab_without_models)).to_contain_text("2 models")
+    await notice(tab_without_models).get_by_role("button", name="Get models").click()
+    dialog = tab_without_models.page.get_by_role("dialog").filter(has_text="Missing model")
     await expect(dialog.get_by_role("row").filter(has_text=OTHER)).to_contain_text("kB")
     await dialog.get_by_role("checkbox", name=f"Skip {OTHER}").check()
     await expect(dialog).to_contain_text("1 model ·")
     await dialog.get_by_role("button", name="Download").click()
-    await expect(notice(needy)).to_contain_text("still missing")
-    assert [path.name for path in (needy.comfy.base / "models").rglob("*.safetensors")] == [UPSCALER]
+    await expect(notice(tab_without_models)).to_contain_text("still missing")
+    assert [path.name for path in (tab_without_models.comfy.base / "models").rglob("*.safetensors")] == [UPSCALER]
 
 
-async def test_a_damaged_file_is_shown_as_such_and_replaced_once_the_person_says_so(needy: Tab, host: Host) -> None:
-    model = offered(host, needy)
-    file = needy.comfy.base / "models" / "upscale_models" / UPSCALER
+async def test_a_damaged_file_is_shown_as_such_and_replaced_once_the_person_says_so(
+    tab_without_models: Tab, host: Host
+) -> None:
+    model = offered(host, tab_without_models)
+    file = tab_without_models.comfy.base / "models" / "upscale_models" / UPSCALER
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64
     file.write_bytes(pointer)
     record = {"name": UPSCALER, "directory": "upscale_models", "url": host.url(f"/{UPSCALER}")}
     loader = node(1, "UpscaleModelLoader", "Upscaler", [UPSCALER], properties={"models": [record]})
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui([loader])})
-    await expect(notice(needy)).to_contain_text("1 model is damaged")
-    await notice(needy).get_by_role("button", name="Get models").click()
-    dialog = needy.page.get_by_role("dialog").filter(has_text="Missing model")
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": ui([loader])})
+    await expect(notice(tab_without_models)).to_contain_text("1 model is damaged")
+    await notice(tab_without_models).get_by_role("button", name="Get models").click()
+    dialog = tab_without_models.page.get_by_role("dialog").filter(has_text="Missing model")
     row = dialog.get_by_role("row").filter(has_text=UPSCALER)
     await expect(row).to_contain_text("is damaged: it is a Git LFS pointer")
     await expect(row).to_contain_text("kB")
     assert await row.get_by_role("textbox").count() == 0 and file.read_bytes() == pointer
     await dialog.get_by_role("button", name="Download").click()
-    await expect(notice(needy)).to_contain_text("All models are present")
+    await expect(notice(tab_without_models)).to_contain_text("All models are present")
     assert file.read_bytes() == model.data
 
 
-async def test_two_models_of_one_file_name_each_get_the_address_that_was_given_for_them(needy: Tab, host: Host) -> None:
+async def test_two_models_of_one_file_name_each_get_the_address_that_was_given_for_them(
+    tab_without_models: Tab, host: Host
+) -> None:
     folders = {"VAELoader": "vae", "UpscaleModelLoader": "upscale_models"}
     data = {folder: model_bytes(20_000, seed) for seed, folder in enumerate(folders.values())}
     for folder, content in data.items():
@@ -169,69 +177,73 @@ async def test_two_models_of_one_file_name_each_get_the_address_that_was_given_f
         node(at, kind, kind, [TWIN], properties={"models": [{"name": TWIN, "directory": folder, "url": ""}]})
         for at, (kind, folder) in enumerate(folders.items(), 1)
     ]
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
-    await expect(notice(needy)).to_contain_text("2 models")
-    await notice(needy).get_by_role("button", name="Get models").click()
-    dialog = needy.page.get_by_role("dialog").filter(has_text="Missing model")
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
+    await expect(notice(tab_without_models)).to_contain_text("2 models")
+    await notice(tab_without_models).get_by_role("button", name="Get models").click()
+    dialog = tab_without_models.page.get_by_role("dialog").filter(has_text="Missing model")
     for kind, folder in folders.items():
         row = dialog.get_by_role("row").filter(has_text=kind)
         await row.get_by_role("textbox").fill(host.url(f"/{folder}/{TWIN}"))
         await expect(row).to_contain_text("kB")
     await dialog.get_by_role("button", name="Download").click()
-    await expect(notice(needy)).to_contain_text("All models are present")
-    models = needy.comfy.base / "models"
+    await expect(notice(tab_without_models)).to_contain_text("All models are present")
+    models = tab_without_models.comfy.base / "models"
     assert {folder: (models / folder / TWIN).read_bytes() for folder in data} == data
 
 
 async def test_the_notice_stays_away_once_it_was_dismissed_or_turned_off_and_where_nothing_is_missing(
-    needy: Tab,
+    tab_without_models: Tab,
 ) -> None:
     async def post(command: str, **data: Any) -> None:
-        await asyncio.to_thread(needy.comfy.post, f"/uiapi/{command}", data)
+        await asyncio.to_thread(tab_without_models.comfy.post, f"/uiapi/{command}", data)
 
     def missing(name: str) -> Json:
         return ui([node(1, "UpscaleModelLoader", "Upscaler", [name])])
 
     await post("load_workflow", workflow=missing("gone.safetensors"), name="dismissed")
-    await expect(notice(needy)).to_be_visible()
-    await notice(needy).get_by_role("button", name="Don't show this again").click()
-    await expect(notice(needy)).to_be_hidden()
+    await expect(notice(tab_without_models)).to_be_visible()
+    await notice(tab_without_models).get_by_role("button", name="Don't show this again").click()
+    await expect(notice(tab_without_models)).to_be_hidden()
     await post("load_workflow", workflow=missing("away.safetensors"), name="another")
-    await expect(notice(needy)).to_be_visible()
+    await expect(notice(tab_without_models)).to_be_visible()
     # Only a new analysis hides the notice, so that this one has taken place once the notice is hidden.
     await post("switch_tab", tab="dismissed")
-    await expect(notice(needy)).to_be_hidden()
+    await expect(notice(tab_without_models)).to_be_hidden()
     await post("switch_tab", tab="another")
-    await expect(notice(needy)).to_be_visible()
+    await expect(notice(tab_without_models)).to_be_visible()
     await post("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas")]))
-    await expect(notice(needy)).to_be_hidden()
-    await needy.page.evaluate("() => app.extensionManager.setting.set('uiapi.missingModels', false)")
+    await expect(notice(tab_without_models)).to_be_hidden()
+    await tab_without_models.page.evaluate("() => app.extensionManager.setting.set('uiapi.missingModels', false)")
     await post("load_workflow", workflow=missing("gone.safetensors"))
     await asyncio.sleep(1.5)
-    await expect(notice(needy)).to_be_hidden()
+    await expect(notice(tab_without_models)).to_be_hidden()
 
 
-async def test_the_notice_of_the_workflow_before_does_not_stay_when_an_analysis_fails(needy: Tab) -> None:
+async def test_the_notice_of_the_workflow_before_does_not_stay_when_an_analysis_fails(tab_without_models: Tab) -> None:
     missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
-    await expect(notice(needy)).to_be_visible()
-    await needy.page.evaluate(ANALYSIS_FAILS)
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
+    await expect(notice(tab_without_models)).to_be_visible()
+    await tab_without_models.page.evaluate(ANALYSIS_FAILS)
     whole = ui([node(1, "EmptyImage", "Canvas")])
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": whole})
-    await expect(notice(needy)).to_be_hidden()
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": whole})
+    await expect(notice(tab_without_models)).to_be_hidden()
 
 
-async def test_a_model_of_another_spelling_is_set_to_the_listed_one_by_one_click(needy: Tab) -> None:
-    path = needy.comfy.base / "models" / "upscale_models" / "sub" / OTHER
+async def test_a_model_of_another_spelling_is_set_to_the_listed_one_by_one_click(tab_without_models: Tab) -> None:
+    path = tab_without_models.comfy.base / "models" / "upscale_models" / "sub" / OTHER
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model_bytes(200))
     held = ui([node(1, "UpscaleModelLoader", "Upscaler", [f"sub\\{OTHER}"])])
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/load_workflow", {"workflow": held})
-    await expect(notice(needy)).to_contain_text("1 model is installed under a different spelling")
-    await notice(needy).get_by_role("button", name="Use installed names").click()
-    await expect(notice(needy)).to_be_hidden()
-    answer = await asyncio.to_thread(needy.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]})
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": held})
+    await expect(notice(tab_without_models)).to_contain_text("1 model is installed under a different spelling")
+    await notice(tab_without_models).get_by_role("button", name="Use installed names").click()
+    await expect(notice(tab_without_models)).to_be_hidden()
+    answer = await asyncio.to_thread(
+        tab_without_models.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]}
+    )
     assert answer["response"] == {"Upscaler.model_name": f"sub/{OTHER}"}
-    await asyncio.to_thread(needy.comfy.post, "/uiapi/undo", {})
-    answer = await asyncio.to_thread(needy.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]})
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/undo", {})
+    answer = await asyncio.to_thread(
+        tab_without_models.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]}
+    )
     assert answer["response"] == {"Upscaler.model_name": f"sub\\{OTHER}"}

@@ -42,7 +42,7 @@ TIMED = """async base => {
     const place = document.body.appendChild(document.createElement('div'))
     place.style.cssText = 'position: fixed; inset: 0; width: 320px; z-index: 9999'
     render(place)
-    state.hear('panel_state', {paused: false, rules: {}, answers: [], runs: [], webuis: [], main_webui_id: 1})
+    state.receive('panel_state', {paused: false, rules: {}, answers: [], runs: [], webuis: [], main_webui_id: 1})
     await new Promise(resume => setTimeout(resume, 50))
     const change = before =>
         ({kind: 'widget_changed', path: 'Canvas.width', node: '1', what: 'width', before, after: 64,
@@ -52,7 +52,7 @@ TIMED = """async base => {
     const programs = at => Array.from({length: 20}, (_, n) =>
         ({name: `p${n}`, last: at + n, connections: n % 2, command: 'set_fields', rate: at % 7}))
     const model = (n, bytes) => ({status: 'downloading', bytes, total: 1e9, speed: 1e7, eta: 9, model_number: '1'})
-    const download = (n, bytes) => state.hear('download_progress',
+    const download = (n, bytes) => state.receive('download_progress',
         {download_id: `d${n}`, start_time: n, progress: {[`m${n}.safetensors`]: model(n, bytes)}})
     const update = () => {
         const began = performance.now()
@@ -75,12 +75,12 @@ TIMED = """async base => {
         return performance.now() - began
     }
     const times = {activity: [], downloads: [], plain: []}
-    state.hear('activity', {entries: Array.from({length: 1000}, (_, n) => entry(n + 1)), programs: programs(0)})
+    state.receive('activity', {entries: Array.from({length: 1000}, (_, n) => entry(n + 1)), programs: programs(0)})
     update()
     for (const [tab, into] of [[0, times.activity], [1, times.downloads]]) {
         place.querySelectorAll('[role=tab]')[tab].click()
         for (let round = 0; round < 40; round++) {
-            state.hear('activity', {entries: [entry(1001 + round + 100 * tab)], programs: programs(round)})
+            state.receive('activity', {entries: [entry(1001 + round + 100 * tab)], programs: programs(round)})
             for (let n = 0; n < 50; n++) download(n, 1e7 * round)
             into.push(update())
             times.plain.push(plain())

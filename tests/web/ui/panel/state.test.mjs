@@ -13,18 +13,18 @@ function setUp() {
   const asked = [];
   const request = (command) => new Promise((resolve, reject) => asked.push({ command, resolve, reject }));
   const state = createState({ clientId: () => 1, request }, { requestAnimationFrame: () => 1, console: { debug() {} } });
-  state.hear("panel_state", { rules: {} });
+  state.receive("panel_state", { rules: {} });
   const commands = () => asked.map(({ command }) => command);
   const answer = (command, response) => asked.findLast((one) => one.command === command).resolve(response);
   return { state, asked, commands, answer };
 }
 
-test("what is told between the answers is newer than they are", async () => {
+test("an event between two responses is newer than they are", async () => {
   const { state, answer } = setUp();
   state.watch(true);
   answer("panel_watch", { entries: [{ id: 1, state: "running" }, { id: 2, state: "running" }], programs: [] });
-  state.hear("activity", { entries: [{ id: 2, state: "done" }, { id: 3, state: "done" }], programs: [] });
-  state.hear("download_progress", { download_id: "d", completed: true });
+  state.receive("activity", { entries: [{ id: 2, state: "done" }, { id: 3, state: "done" }], programs: [] });
+  state.receive("download_progress", { download_id: "d", completed: true });
   answer("downloads", { downloads: [{ download_id: "c", completed: true }, { download_id: "d", completed: false }] });
   answer("subscribe", {});
   await settled();
@@ -32,7 +32,7 @@ test("what is told between the answers is newer than they are", async () => {
   assert.deepEqual([...state.downloads.values()].map((entry) => [entry.download_id, entry.completed]), [["c", true], ["d", true]]);
 });
 
-test("what an earlier server told is gone when the next one answers", async () => {
+test("the entries of an earlier server are removed when the next one responds", async () => {
   const { state, answer } = setUp();
   state.watch(true);
   const empty = () => {
@@ -43,7 +43,7 @@ test("what an earlier server told is gone when the next one answers", async () =
   empty();
   await settled();
   state.lost();
-  state.hear("panel_state", { rules: {} });
+  state.receive("panel_state", { rules: {} });
   answer("panel_watch", { entries: [{ id: 1 }], programs: [] });
   empty();
   await settled();
@@ -61,7 +61,7 @@ test("a page subscribes once per connection, however often its panel is opened",
   await state.listen();
   assert.equal(subscriptions(), 1);
   state.lost();
-  state.hear("panel_state", { rules: {} });
+  state.receive("panel_state", { rules: {} });
   const failed = state.listen();
   assert.equal(subscriptions(), 2);
   asked.at(-1).reject(new Error("gone"));
@@ -85,7 +85,7 @@ function settings() {
 
 const RULES = { read: "allow", change: "allow", run: "allow", download: "once", load: "allow" };
 
-test("a rule that is set while the server is away is told it when it is back, and stays set", () => {
+test("a rule that is set while the server is away is sent when it is back, and stays set", () => {
   const { values, decided, choose, show } = settings();
   choose("run", "allow");
   show(RULES);
