@@ -174,6 +174,9 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     if sys.version_info < (3, 11):
         sys.exit("dev.py needs Python 3.11 or newer; run it with a newer Python, for example python3.11 dev.py.")
+    # Packages are installed uncompiled. Where compiled modules are not kept, each start of ComfyUI compiles all of them
+    # again, which takes twice as long as the rest of the start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     steps = _tool("steps")
     importlib.import_module("comfyui_uiapi.tests.harness.children").end_on_signals()
     # pytest parses the arguments after `test`.
