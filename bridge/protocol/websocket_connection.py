@@ -45,6 +45,25 @@ def open_socket(heartbeat: float) -> web.WebSocketResponse:
     )
 
 
+def _write(ws: web.WebSocketResponse, text: bytes) -> bool:
+    """Put a frame into the buffer of the TCP connection at once. Returns whether it is there as a whole.
+
+    aiohttp offers a coroutine only. Of a websocket made by open_socket, which has neither compression nor a writer
+    limit, it never waits, so that it ends in its first step. A task that sends would cost each frame another turn of
+    the loop.
+    """
+    sending = ws.send_frame(text, WSMsgType.TEXT)
+    try:
+        sending.send(None)
+    except StopIteration:
+        return True
+    except ConnectionError:
+        # The connection is closing, which `receive` reports.
+        return True
+    sending.close()
+    return False
+
+
 class Connection:
     """A prepared websocket.
 
@@ -83,10 +102,9 @@ class Connection:
             log.warning("%s reads too slowly (%d bytes unread); disconnecting it.", self.name, backlog)
             self._tcp.abort()
             return
-        # Without compression and writer limit this coroutine never waits: it ends in its first step, with the frame
-        # in the TCP connection's buffer. A writer task would cost every frame another turn of the loop.
-        with contextlib.suppress(StopIteration, ConnectionError):
-            self.ws.send_frame(text, WSMsgType.TEXT).send(None)
+        if not _write(self.ws, text):
+            log.error("%s got part of a frame only; disconnecting it. This aiohttp makes senders wait.", self.name)
+            self._tcp.abort()
 
     def close(self, code: int, reason: str) -> asyncio.Task[bool]:
         """Close the connection after the frames sent so far; `receive` returns None then. Returns the closing task."""
