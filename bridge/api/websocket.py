@@ -1,6 +1,6 @@
 """The handler of the websocket /uiapi/ws: hello and welcome, then requests, answers, cancels and events.
 
-The frames are documented in docs/websocket.md; tabs and programs speak the same protocol.
+The frames are documented in docs/programs/websocket.md; tabs and programs speak the same protocol.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ async def _hello(connection: Connection) -> Hello | None:
     try:
         frame = await asyncio.wait_for(connection.receive(MAX_HELLO), HELLO_TIMEOUT)
     except asyncio.TimeoutError:
-        raise UiapiError("malformed", "Send a hello first; docs/websocket.md describes it.") from None
+        raise UiapiError("malformed", "Send a hello first; docs/programs/websocket.md describes it.") from None
     if frame is None:
         return None
     try:
@@ -265,7 +265,9 @@ class Conversation:
         elif kind == "event" and self._manager is not None and isinstance(frame.get("data"), dict):
             self._take_event(self._manager, str(frame.get("event")), frame["data"])
         else:
-            raise UiapiError("malformed", f"Unknown frame type {str(kind)[:40]!r}; docs/websocket.md lists the types.")
+            raise UiapiError(
+                "malformed", f"Unknown frame type {str(kind)[:40]!r}; docs/programs/websocket.md lists the types."
+            )
 
     def _take_event(self, manager: WebuiManager, event: str, data: dict[str, Any]) -> None:
         if event == "info":

@@ -1,6 +1,6 @@
 """A connection to the websocket /uiapi/ws that reconnects, for subscriptions and for requests with events.
 
-The frames are described in docs/websocket.md.
+The frames are described in docs/programs/websocket.md.
 """
 
 from __future__ import annotations

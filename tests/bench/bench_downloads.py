@@ -16,7 +16,7 @@ from typing import Any
 
 from playwright.async_api import Playwright
 
-from ..harness.comfy import ComfyProcess
+from ..harness.comfy.process import ComfyProcess
 from ..tools import build
 from .runner import Row, percentile, ratio
 from .support.nginx import Nginx, tool

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 from playwright.async_api import Playwright
 
-from ..harness.program import MAX_FRAME
+from ..harness.programs.program import MAX_FRAME
 from ..tools import build
 from .bench_roundtrip import GRAPH, Block, alternate, echo_server, pipelined
 from .runner import Row, percentile, ratio

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 from playwright.async_api import Playwright
 
-from ..harness.program import MAX_FRAME
+from ..harness.programs.program import MAX_FRAME
 from ..tools import build
 from .bench_roundtrip import FIELDS, GRAPH
 from .runner import Row, percentile

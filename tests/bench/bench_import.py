@@ -9,7 +9,7 @@ from statistics import median
 
 from playwright.async_api import Playwright
 
-from ..harness.import_time import SHARE, fresh_aiohttp, own_import
+from ..harness.comfy.import_time import SHARE, fresh_aiohttp, own_import
 from .runner import Row, ratio
 
 ROUNDS = 3

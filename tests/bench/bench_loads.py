@@ -21,9 +21,9 @@ from playwright.async_api import Playwright
 
 from ..harness import children
 from ..harness.browser.tab import until
-from ..harness.comfy import ComfyProcess
+from ..harness.comfy.process import ComfyProcess
 from ..harness.models.model_host import Answer, Host, model_bytes
-from ..harness.program import MAX_FRAME, PATIENCE, Program
+from ..harness.programs.program import MAX_FRAME, PATIENCE, Program
 from .runner import Row, percentile
 from .support import latency
 

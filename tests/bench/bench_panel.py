@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.async_api import Playwright
 
-from ..harness.comfy import PACKAGE_NAME
+from ..harness.comfy.process import PACKAGE_NAME
 from ..tools import build
 from .runner import Row, percentile
 from .support.opened import opened_tab

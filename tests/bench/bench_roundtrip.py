@@ -16,7 +16,7 @@ from playwright.async_api import Playwright
 
 from ..harness import children
 from ..harness.browser.tab import Tab, until
-from ..harness.comfy import ComfyProcess, free_port, is_taken
+from ..harness.comfy.process import ComfyProcess, free_port, is_taken
 from ..tools import build
 from .runner import Row, percentile, ratio
 from .support import echo

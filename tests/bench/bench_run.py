@@ -14,7 +14,7 @@ from typing import Any
 from playwright.async_api import Playwright
 
 from ..harness.browser.tab import Chromium
-from ..harness.comfy import ComfyProcess
+from ..harness.comfy.process import ComfyProcess
 from ..tools import build
 from .runner import Row, percentile
 

@@ -12,7 +12,7 @@ from playwright.async_api import Playwright
 
 from ..harness.browser.sweep import sweep, templates, workflow_of
 from ..harness.browser.tab import Chromium, Tab
-from ..harness.comfy import ComfyProcess
+from ..harness.comfy.process import ComfyProcess
 from ..tools import build
 from ..tools.steps import say
 from .runner import Row

@@ -15,7 +15,7 @@ from comfyui_uiapi.client import AsyncClient, Client
 from comfyui_uiapi.client.cli import main as command_line
 from comfyui_uiapi.client.protocol.encoding import png
 from comfyui_uiapi.tests.bridge.conftest import Server, folders, guard, server
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 __all__ = ["folders", "guard", "server"]
 

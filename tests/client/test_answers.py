@@ -20,7 +20,7 @@ from comfyui_uiapi.client.common.command_table import bound, route
 from comfyui_uiapi.client.common.errors import refusal
 from comfyui_uiapi.client.protocol import requests
 from comfyui_uiapi.tests.client.conftest import Ask, Blocking
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted, cut, silence
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted, cut, silence
 
 RUN = {"prompt_id": "p1", "outputs": [{"node_id": "3", "filename": "a.png", "url": "/view?filename=a.png"}]}
 

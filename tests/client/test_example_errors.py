@@ -14,8 +14,8 @@ import numpy
 import pytest
 from aiohttp import web
 from comfyui_uiapi.tests.client.conftest import PNG, Blocking
-from comfyui_uiapi.tests.harness import installed_client
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.programs import installed_client
 
 # After `installed_client`, which makes the client importable.
 from uiapi import Client  # isort: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import tomllib
-from comfyui_uiapi.tests.harness.installed_client import ROOT
+from comfyui_uiapi.tests.harness.programs.installed_client import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from comfyui_uiapi.tests.harness.alone import Alone
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
-from comfyui_uiapi.tests.harness.program import Program
-from comfyui_uiapi.tests.harness.wire import Ask
+from comfyui_uiapi.tests.harness.comfy.alone import Alone
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+from comfyui_uiapi.tests.harness.programs.program import Program
+from comfyui_uiapi.tests.harness.programs.wire import Ask
 from comfyui_uiapi.tests.tools import build, chromium, steps
 from playwright.async_api import Error, Playwright, async_playwright
 

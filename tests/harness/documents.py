@@ -55,5 +55,5 @@ class Page:
 
 
 README = Page(build.ROOT / "README.md")
-DOCS = {path.stem: Page(path) for path in sorted((build.ROOT / "docs").glob("*.md"))}
+DOCS = {path.stem: Page(path) for path in sorted((build.ROOT / "docs").rglob("*.md"))}
 PAGES = [README, *DOCS.values()]

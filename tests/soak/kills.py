@@ -26,10 +26,10 @@ from PIL import Image
 from playwright.async_api import Playwright, async_playwright
 
 from ..harness.browser.tab import Chromium, Tab, until
-from ..harness.comfy import ComfyProcess
+from ..harness.comfy.process import ComfyProcess
+from ..harness.comfy.workflows import photo, picture
 from ..harness.models.model_host import Host, model_bytes, sha256
-from ..harness.program import PATIENCE, Program
-from ..harness.workflows import photo, picture
+from ..harness.programs.program import PATIENCE, Program
 from ..tools import build
 from ..tools.steps import say
 

@@ -23,10 +23,10 @@ from typing import Any
 from playwright.async_api import Playwright, async_playwright
 
 from ..harness.browser.tab import Chromium, Tab
-from ..harness.comfy import ComfyProcess
+from ..harness.comfy.process import ComfyProcess
+from ..harness.comfy.workflows import picture
 from ..harness.models.model_host import Host, model_bytes
-from ..harness.program import PATIENCE, Program
-from ..harness.workflows import picture
+from ..harness.programs.program import PATIENCE, Program
 from ..tools.steps import Stop, say
 from . import chart
 

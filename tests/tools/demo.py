@@ -18,7 +18,7 @@ from typing import Any
 from playwright.async_api import async_playwright
 
 from ..harness.browser.tab import Chromium, Tab
-from ..harness.comfy import ComfyProcess
+from ..harness.comfy.process import ComfyProcess
 from . import build
 from .steps import Stop, say
 

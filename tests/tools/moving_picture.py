@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from comfyui_uiapi.tests.harness import installed_client  # noqa: F401 - makes `uiapi` importable
+from comfyui_uiapi.tests.harness.programs import installed_client  # noqa: F401 - makes `uiapi` importable
 from PIL import Image
 
 from ..harness.browser.tab import Tab

@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.async_api import async_playwright
 
 from ..harness.browser.tab import Chromium, Tab
-from ..harness.comfy import ComfyProcess
+from ..harness.comfy.process import ComfyProcess
 from ..harness.models.model_host import Host
 from . import build, moving_picture
 from .demo import WORKFLOW

@@ -33,7 +33,7 @@ def load(name: str, path: Path, *, package: bool = False) -> ModuleType:
 
 def comfyui(checkout: Path, folder: Path, base: str) -> tuple[Any, Any]:
     """Return ComfyUI's folder_paths and nodes modules, with all of its own node classes."""
-    main = load("comfy_main", checkout / "tests" / "stack" / "comfy_main.py")
+    main = load("comfy_main", checkout / "tests" / "harness" / "comfy" / "main.py")
     sys.modules["comfy_main"].declared = main.declare_missing_operators()  # type: ignore[attr-defined]
     sys.argv = ["main.py", "--cpu", "--disable-api-nodes", "--base-directory", base]
     sys.path[0] = str(folder)

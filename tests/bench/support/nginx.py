@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ...harness import children
-from ...harness.comfy import free_port, is_taken
+from ...harness.comfy.process import free_port, is_taken
 from ...tools.steps import Stop
 
 CONFIG = """

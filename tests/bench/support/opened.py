@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.async_api import Playwright
 
 from ...harness.browser.tab import Chromium, Tab
-from ...harness.comfy import ComfyProcess
+from ...harness.comfy.process import ComfyProcess
 
 
 @asynccontextmanager

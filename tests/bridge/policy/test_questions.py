@@ -16,7 +16,7 @@ from comfyui_uiapi.bridge.tabs.registry import Webuis
 from comfyui_uiapi.bridge.tabs.tab import WebuiManager
 from comfyui_uiapi.common.errors import UiapiError
 
-from ...harness.socketless_page import Page
+from ...harness.fakes.socketless_page import Page
 
 CHANGE = frozenset({Kind.CHANGE})
 

@@ -11,7 +11,7 @@ from comfyui_uiapi.bridge.tabs.registry import MAX_ID, MAX_TABS, Webuis
 from comfyui_uiapi.bridge.tabs.tab import MAX_INFO, MAX_PENDING, PendingRequest, WebuiManager, page_info
 from comfyui_uiapi.common.errors import UiapiError
 
-from ...harness.socketless_page import Page
+from ...harness.fakes.socketless_page import Page
 
 
 def code_of(work: Any) -> str:

@@ -15,8 +15,8 @@ import pytest
 from aiohttp import web
 from comfyui_uiapi.client.cli import app, main
 from comfyui_uiapi.tests.client.conftest import Ended
-from comfyui_uiapi.tests.harness.installed_client import environment
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.programs.installed_client import environment
 
 Uiapi = Callable[..., Awaitable[Ended]]
 

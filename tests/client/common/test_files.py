@@ -14,7 +14,7 @@ import pytest
 from comfyui_uiapi.client import OutputFile, UiapiError, Unreachable
 from comfyui_uiapi.client.common.files import write
 from comfyui_uiapi.tests.client.conftest import Ask
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from aiohttp import web
 from comfyui_uiapi.client import OutputFile, UiapiError
 from comfyui_uiapi.client.common.results import run_of
 from comfyui_uiapi.tests.client.conftest import Ask, Ended
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 Uiapi = Callable[..., Awaitable[Ended]]
 

@@ -17,7 +17,7 @@ from comfyui_uiapi.client import AsyncClient, UiapiError
 from comfyui_uiapi.client.mcp.server import server as mcp_server
 from comfyui_uiapi.client.mcp.tools import MAX_SIDE, MAX_TEXT, PAGE, TOOLS, carry_out, small
 from comfyui_uiapi.tests.client.conftest import PNG
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from jsonschema_rs import meta
 from mcp import Client as Agent
 from PIL import Image

@@ -11,7 +11,7 @@ from aiohttp import web
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable
 from comfyui_uiapi.client.protocol.address import Address
 from comfyui_uiapi.tests.client.conftest import Ask, Blocking
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 SECRET: dict[str, Any] = {"token": "s3cr3t"}
 RUN = {"prompt_id": "p1", "outputs": [{"node_id": "3", "filename": "a.png", "url": "/view?filename=a.png"}]}

@@ -13,7 +13,7 @@ from aiohttp import web
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable
 from comfyui_uiapi.client.transport import websocket
 from comfyui_uiapi.tests.client.conftest import Blocking
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 REFUSED = {"type": "error", "status": "error", "code": "wrong_token", "error": "This is not the token."}
 OK = [{"status": "ok", "response": {}}]

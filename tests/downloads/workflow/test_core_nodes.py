@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess, free_port
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess, free_port
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 from comfyui_uiapi.tests.tools import build
 

@@ -19,8 +19,8 @@ from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS, Risk
 from comfyui_uiapi.tests.harness.browser.pages import WAYS, Attempts
 from comfyui_uiapi.tests.harness.browser.person import answer_dialog
 from comfyui_uiapi.tests.harness.browser.tab import REBOUND, Chromium, Tab, until
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
-from comfyui_uiapi.tests.harness.program import PATIENCE
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from playwright.async_api import Page
 
 TOKEN = "correct-horse"  # noqa: S105 - a test's own

@@ -12,7 +12,7 @@ import pytest_asyncio
 from comfyui_uiapi.common.errors import STATUS
 from comfyui_uiapi.tests.harness.browser.person import FrameWatch
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest_asyncio
-from comfyui_uiapi.tests.harness.alone import OWN_NAME, PRIVATE, WENT_OUT, Alone
 from comfyui_uiapi.tests.harness.browser.tab import until
-from comfyui_uiapi.tests.harness.disk import Disk
+from comfyui_uiapi.tests.harness.comfy.alone import OWN_NAME, PRIVATE, WENT_OUT, Alone
+from comfyui_uiapi.tests.harness.comfy.disk import Disk
+from comfyui_uiapi.tests.harness.fakes.scripted_tabs import ScriptedTabs
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 GOOD = "good.safetensors"
 # Other spellings of private addresses and of hosts that are not allowed.

@@ -13,13 +13,13 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.bridge.conftest import FakeTab
-from comfyui_uiapi.tests.harness.alone import Alone
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
-from comfyui_uiapi.tests.harness.disk import Disk
+from comfyui_uiapi.tests.harness.comfy.alone import Alone
+from comfyui_uiapi.tests.harness.comfy.disk import Disk
+from comfyui_uiapi.tests.harness.comfy.workflows import picture
+from comfyui_uiapi.tests.harness.fakes.scripted_tabs import ScriptedTabs
 from comfyui_uiapi.tests.harness.models.model_host import model_bytes
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs
-from comfyui_uiapi.tests.harness.workflows import picture
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 from comfyui_uiapi.tests.tools import build
 
 GOOD = "https://huggingface.co/a/b/resolve/main/x.safetensors"

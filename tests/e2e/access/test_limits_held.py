@@ -15,11 +15,11 @@ from comfyui_uiapi.bridge.policy.idempotency import MAX_KEYS
 from comfyui_uiapi.bridge.tabs.registry import MAX_TABS
 from comfyui_uiapi.downloads.storage.file_check import MAX_HEADER
 from comfyui_uiapi.tests.bridge.conftest import FakeTab
-from comfyui_uiapi.tests.harness.alone import Alone
 from comfyui_uiapi.tests.harness.browser.tab import until
+from comfyui_uiapi.tests.harness.comfy.alone import Alone
+from comfyui_uiapi.tests.harness.fakes.scripted_tabs import ScriptedTabs
 from comfyui_uiapi.tests.harness.models.model_host import Answer, Host, model_bytes, onnx_bytes
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 SIZE = 100_000
 READ = {"fields": ["a.b"]}

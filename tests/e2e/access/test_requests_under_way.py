@@ -11,9 +11,9 @@ import pytest_asyncio
 from comfyui_uiapi.bridge.api.websocket import MAX_IN_PROGRESS
 from comfyui_uiapi.bridge.policy.request_limits import MAX_BYTES, MAX_REQUESTS
 from comfyui_uiapi.bridge.protocol.codec import MAX_FRAME
-from comfyui_uiapi.tests.harness.alone import Alone
 from comfyui_uiapi.tests.harness.browser.tab import until
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
+from comfyui_uiapi.tests.harness.comfy.alone import Alone
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 # Requests beyond the limit.
 SURPLUS = 5

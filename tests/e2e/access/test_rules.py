@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.bridge.conftest import FakeTab
-from comfyui_uiapi.tests.harness.alone import Alone
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.alone import Alone
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+from comfyui_uiapi.tests.harness.fakes.scripted_tabs import ScriptedTabs
 from comfyui_uiapi.tests.harness.models.model_host import model_bytes
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 ALLOWED = dict.fromkeys(("read", "change", "run", "download", "load"), "allow")
 WRITE = {"fields": [["Canvas.width", 640]]}

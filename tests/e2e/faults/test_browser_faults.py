@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab, until
-from comfyui_uiapi.tests.harness.comfy import PACKAGE_NAME, ComfyProcess
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.workflows import endless, picture, write_upscaler
+from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME, ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.workflows import endless, picture, write_upscaler
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 NewChromium = Callable[[], Awaitable[Chromium]]
 

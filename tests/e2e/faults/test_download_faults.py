@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from comfyui_uiapi.tests.harness.alone import CIVITAI_TOKEN, HF_TOKEN, Alone
 from comfyui_uiapi.tests.harness.browser.tab import until
+from comfyui_uiapi.tests.harness.comfy.alone import CIVITAI_TOKEN, HF_TOKEN, Alone
 from comfyui_uiapi.tests.harness.models.model_host import Host, Seen, model_bytes, sha256
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 SMALL, LARGE = 200_000, 12_000_000
 NAME = "x.safetensors"

@@ -19,9 +19,9 @@ import pytest
 import pytest_asyncio
 from comfyui_uiapi.downloads.storage.disk import DISK_RESERVE
 from comfyui_uiapi.tests.harness.browser.tab import until
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 SIZE = 12 << 20
 # Bytes of the small disk: what downloads leave free, and room for two models.

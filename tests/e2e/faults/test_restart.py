@@ -14,10 +14,10 @@ import pytest
 import pytest_asyncio
 from comfyui_uiapi.client.async_client import AsyncClient
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.workflows import picture
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.workflows import picture
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 from comfyui_uiapi.tests.tools import build
 
 # Stopping is the server's; one frontend will do.

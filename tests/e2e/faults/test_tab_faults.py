@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 from comfyui_uiapi.bridge.protocol.codec import MAX_FRAME
 from comfyui_uiapi.tests.bridge.conftest import FakeTab
-from comfyui_uiapi.tests.harness.alone import Alone, held
 from comfyui_uiapi.tests.harness.browser.tab import until
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.scripted_tabs import ScriptedTabs, pending
+from comfyui_uiapi.tests.harness.comfy.alone import Alone, held
+from comfyui_uiapi.tests.harness.fakes.scripted_tabs import ScriptedTabs, pending
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 READ = {"fields": ["a.b"]}
 # The timeout of requests that are meant to time out.

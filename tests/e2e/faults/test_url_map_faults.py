@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from comfyui_uiapi.tests.harness.alone import Alone
-from comfyui_uiapi.tests.harness.program import Program
+from comfyui_uiapi.tests.harness.comfy.alone import Alone
+from comfyui_uiapi.tests.harness.programs.program import Program
 
 HOUSE = "https://huggingface.co/a/b/resolve/main"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from comfyui_uiapi.tests.harness import children
 from comfyui_uiapi.tests.harness.browser.tab import Chromium
-from comfyui_uiapi.tests.harness.comfy import PACKAGE_NAME, ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME, ComfyProcess
 
 PICTURE = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 32, "height": 16, "batch_size": 1, "color": 255}},

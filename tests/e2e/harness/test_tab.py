@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab, until
-from comfyui_uiapi.tests.harness.comfy import PACKAGE_NAME, ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME, ComfyProcess
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 
 STATE = """() => {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from playwright.async_api import expect
 
 from ...harness.browser.fake_server import FakeServer

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from comfyui_uiapi.tests.harness import installed_client
 from comfyui_uiapi.tests.harness.browser.tab import Tab
+from comfyui_uiapi.tests.harness.programs import installed_client
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 from mcp import Client, StdioServerParameters
 from PIL import Image

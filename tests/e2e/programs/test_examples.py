@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy
 import pytest
-from comfyui_uiapi.tests.harness import installed_client
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.programs import installed_client
 from comfyui_uiapi.tests.tools import build
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 from PIL import Image

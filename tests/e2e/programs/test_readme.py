@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import tomllib
 from comfyui_uiapi.tests.bench import runner
-from comfyui_uiapi.tests.harness import installed_client
 from comfyui_uiapi.tests.harness.browser.tab import Tab
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess, free_port
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess, free_port
 from comfyui_uiapi.tests.harness.documents import DOCS, PAGES, Page
+from comfyui_uiapi.tests.harness.programs import installed_client
 from comfyui_uiapi.tests.tools import build
 
 # Commands with their own test below.

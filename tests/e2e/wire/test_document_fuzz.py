@@ -17,7 +17,7 @@ import schemathesis
 from comfyui_uiapi import server  # noqa: F401 - importing declares every command
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.tools import build
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 from hypothesis import HealthCheck, Phase, assume, given, settings

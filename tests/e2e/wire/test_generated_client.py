@@ -13,7 +13,7 @@ import comfyui_uiapi.server  # noqa: F401 - importing declares every command
 import pytest
 from comfyui_uiapi.bridge.api.openapi import document, document_text
 from comfyui_uiapi.tests.harness.browser.tab import Tab
-from comfyui_uiapi.tests.harness.program import Program
+from comfyui_uiapi.tests.harness.programs.program import Program
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from comfyui_uiapi.tests.harness.import_time import SHARE, fresh_aiohttp, own_import
+from comfyui_uiapi.tests.harness.comfy.import_time import SHARE, fresh_aiohttp, own_import
 
 
 def test_comfyui_waits_for_the_import_less_than_half_as_long_as_for_aiohttp(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from comfy_uiapi import ComfyClient  # type: ignore[import-untyped] # it has none
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
-from comfyui_uiapi.tests.harness.program import PATIENCE
-from comfyui_uiapi.tests.harness.workflows import RED, photo, picture
+from comfyui_uiapi.tests.harness.comfy.workflows import RED, photo, picture
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from PIL import Image
 
 Call = Callable[..., Any]

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab, until
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program, Socket
-from comfyui_uiapi.tests.harness.workflows import (
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.workflows import (
     BLUE,
     GREEN,
     RED,
@@ -29,6 +28,7 @@ from comfyui_uiapi.tests.harness.workflows import (
     upscaled,
     write_upscaler,
 )
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program, Socket
 from comfyui_uiapi.tests.tools import build
 from PIL import Image
 

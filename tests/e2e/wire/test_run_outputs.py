@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 from comfyui_uiapi.client import AsyncClient
 from comfyui_uiapi.tests.harness.browser.tab import Tab
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.workflows import BLUE, GREEN, all_kinds, failing, film, is_all, slow, texts
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.workflows import BLUE, GREEN, all_kinds, failing, film, is_all, slow, texts
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -11,9 +11,9 @@ import time
 from typing import Any
 
 from comfyui_uiapi.tests.harness.browser.tab import Tab
-from comfyui_uiapi.tests.harness.comfy import PACKAGE_NAME
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.workflows import BLUE, RED, is_all, picture, twins
+from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME
+from comfyui_uiapi.tests.harness.comfy.workflows import BLUE, RED, is_all, picture, twins
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 # The whole of such a page. It answers from window.answers; what is not there stays unanswered.
 BARE_PAGE = """async () => {

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from comfyui_uiapi.tests.harness.browser.person import answer_dialog, dialogs
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.wire import GRAPH, NUMBER, Ask, fail, fits, succeed
-from comfyui_uiapi.tests.harness.workflows import UPSCALER, picture, upscaled, write_upscaler
+from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER, picture, upscaled, write_upscaler
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
+from comfyui_uiapi.tests.harness.programs.wire import GRAPH, NUMBER, Ask, fail, fits, succeed
 
 # -- answers --------------------------------------------------------------------------------------------------------
 

@@ -6,9 +6,9 @@ import asyncio
 
 from comfyui_uiapi.tests.harness.browser.person import FrameWatch, dialogs
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
-from comfyui_uiapi.tests.harness.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.wire import GRAPH, Ask, fail, succeed
-from comfyui_uiapi.tests.harness.workflows import picture, throwing, twins, unconnected
+from comfyui_uiapi.tests.harness.comfy.workflows import picture, throwing, twins, unconnected
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
+from comfyui_uiapi.tests.harness.programs.wire import GRAPH, Ask, fail, succeed
 
 # -- errors ---------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from comfyui_uiapi.tests.harness.browser.tab import until
-from comfyui_uiapi.tests.harness.program import PATIENCE
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from playwright.async_api import Page
 
 # The ways of fetch: with and without a content type that makes the browser ask the server first, with a token, and

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comfyui_uiapi.tests.harness.workflows import UPSCALER
+from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER
 
 from .graphs import node, ui
 

@@ -15,7 +15,7 @@ from playwright.async_api import Browser, ConsoleMessage, Error, Page, Playwrigh
 from ...tools import chromium
 from ...tools.steps import Stop
 from .. import children
-from ..comfy import PACKAGE_NAME, ComfyProcess
+from ..comfy.process import PACKAGE_NAME, ComfyProcess
 
 # Seconds for Chromium to open its debugging port, for the frontend to load, and for a tab to say hello.
 BROWSER_DEADLINE = 60.0

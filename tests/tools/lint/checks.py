@@ -18,7 +18,7 @@ from pathlib import Path
 from .. import build, steps
 from ..build import PYTHON, ROOT, STACK
 from ..steps import say
-from . import architecture, suite
+from . import architecture, folders, suite
 
 MAX_LINES = 400
 JAVASCRIPT = STACK / "javascript"
@@ -52,6 +52,7 @@ def lint() -> int:
         "tsc": _tsc,
         "house": lambda: "\n".join(_house()),
         "rooms": lambda: "\n".join(architecture.PLAN.problems(ROOT)),
+        "folders": lambda: "\n".join(folders.problems(path.relative_to(ROOT) for path in files())),
         "tests": lambda: "\n".join(suite.problems(ROOT)),
     }
     failed = 0
@@ -59,7 +60,7 @@ def lint() -> int:
         started = time.monotonic()
         found = check().strip()
         failed += bool(found)
-        say(f"{name:6} {'FAILED' if found else 'ok'} ({time.monotonic() - started:.1f} s)")
+        say(f"{name:7} {'FAILED' if found else 'ok'} ({time.monotonic() - started:.1f} s)")
         if found:
             say(found)
     say(f"{len(checks) - failed} passed, {failed} failed")

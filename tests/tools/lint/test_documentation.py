@@ -89,7 +89,9 @@ def test_a_snippet_that_needs_an_extra_says_which(page: Page) -> None:
 
 
 def test_every_page_can_be_found_from_the_readme() -> None:
-    assert {f"docs/{name}.md" for name in DOCS} <= {link.partition("#")[0] for link in README.links}
+    assert {page.path.relative_to(build.ROOT).as_posix() for page in DOCS.values()} <= {
+        link.partition("#")[0] for link in README.links
+    }
 
 
 def test_the_readme_is_a_start_page() -> None:

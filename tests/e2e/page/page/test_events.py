@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Tab
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 
 from ....harness.browser.fake_server import FakeServer
 from ....harness.browser.graphs import Json, node, ui

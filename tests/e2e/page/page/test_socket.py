@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from comfyui_uiapi.tests.harness.browser.tab import Tab
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from playwright.async_api import expect
 
 from ....harness.browser.graphs import Json, empty_to_save

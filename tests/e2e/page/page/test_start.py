@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import expect
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from comfyui_uiapi.tests.harness.browser.tab import LARGE, SMALL, Tab
-from comfyui_uiapi.tests.harness.workflows import UPSCALER
+from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER, write_upscaler
 from comfyui_uiapi.tests.harness.models.model_host import Answer, Host, model_bytes
-from comfyui_uiapi.tests.harness.workflows import UPSCALER, write_upscaler
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import LARGE, SMALL, Tab
-from comfyui_uiapi.tests.harness.comfy import PACKAGE_NAME, ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME, ComfyProcess
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 

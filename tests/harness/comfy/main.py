@@ -1,6 +1,6 @@
 """Runs ComfyUI's main.py as it is, after making torchvision loadable.
 
-Usage: python comfy_main.py COMFYUI_FOLDER ARGUMENT...
+Usage: python main.py COMFYUI_FOLDER ARGUMENT...
 
 torchvision's compiled operators are built for one torch build (CUDA). With another build they do not load, and
 importing torchvision fails because it describes operators that are not declared. ComfyUI uses none of them at its

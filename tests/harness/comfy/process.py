@@ -19,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..tools import build
-from ..tools.steps import Stop
-from . import children
+from ...tools import build
+from ...tools.steps import Stop
+from .. import children
 
-MAIN = Path(__file__).with_name("comfy_main.py")
+MAIN = Path(__file__).with_name("main.py")
 # The package's directory in custom_nodes: with a hyphen, as `git clone` names it.
 PACKAGE_NAME = "ComfyUI-uiapi"
 # The test pack, whose nodes behave as those of popular packs do.

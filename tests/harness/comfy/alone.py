@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.harness.models.model_host import Host
-from comfyui_uiapi.tests.harness.program import Program
+from comfyui_uiapi.tests.harness.programs.program import Program
 
 # The custom node that reports how many tasks, files and entries a ComfyUI holds.
-PROBE = Path(__file__).parents[1] / "soak" / "probe.py"
+PROBE = Path(__file__).parents[2] / "soak" / "probe.py"
 # A custom node that refuses connections to other machines, even if a check of the package fails, and logs them.
 FENCE = """
 import asyncio.selector_events, ipaddress, logging, socket

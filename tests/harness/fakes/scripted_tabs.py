@@ -6,7 +6,7 @@ from typing import Any
 
 from comfyui_uiapi.tests.bridge.conftest import FakeTab
 from comfyui_uiapi.tests.harness.browser.tab import until
-from comfyui_uiapi.tests.harness.program import MAX_FRAME, PATIENCE, Program
+from comfyui_uiapi.tests.harness.programs.program import MAX_FRAME, PATIENCE, Program
 
 
 class ScriptedTabs:

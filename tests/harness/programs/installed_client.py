@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from ... import client
+from .... import client
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "client" / "examples"
 
 # The same module, so that an error raised by one is caught by the other.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from aiohttp import ClientSession, ClientTimeout, ClientWebSocketResponse, WSMsgType
 
-from .comfy import ComfyProcess
+from ..comfy.process import ComfyProcess
 
 # Seconds after which a test stops waiting and fails; not a limit of the package.
 PATIENCE = 60.0

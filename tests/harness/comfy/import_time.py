@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from comfyui_uiapi.tests.harness.comfy import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.tools import build
 
 # Takes the package's place in custom_nodes, imports it as ComfyUI does, and prints the processor time of the import,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from comfyui_uiapi.common.errors import STATUS
-from comfyui_uiapi.tests.harness.workflows import picture
+from comfyui_uiapi.tests.harness.comfy.workflows import picture
 
 # Sends one command and returns its HTTP status (None over the websocket) and its envelope.
 Ask = Callable[..., Coroutine[Any, Any, tuple[int | None, dict[str, Any]]]]
