@@ -87,6 +87,14 @@ class Call:
         """Whether the person may be asked because of this call."""
         return self.caller.asks
 
+    def notify_waiting(self, reason: str) -> None:
+        """Send `waiting_for_person` to the program, if it is on a websocket: its request waits for the person.
+
+        `reason` is approval, url (of a model) or offer (of a workflow).
+        """
+        if self.caller.emit is not None:
+            self.caller.emit("waiting_for_person", {"command": self.command.name, "reason": reason})
+
     def webui(self) -> WebuiManager:
         """The tab this call addresses.
 

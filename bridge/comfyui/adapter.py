@@ -186,6 +186,11 @@ class Comfy:
         running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()
         return [item[2] for item in (*running, *waiting)]
 
+    def prompt_of(self, prompt_id: str) -> dict[str, Any]:
+        """Return a running prompt in API format, empty if it is not running; do not change it."""
+        running, _ = self.prompt_server.prompt_queue.get_current_queue_volatile()
+        return next((item[2] for item in running if item[1] == prompt_id), {})
+
     def queued(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Return the running and the waiting prompts, each with prompt_id, number and its number of nodes."""
         running, waiting = self.prompt_server.prompt_queue.get_current_queue_volatile()

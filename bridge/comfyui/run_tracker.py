@@ -17,7 +17,7 @@ from typing import Any
 
 from ...common.errors import UiapiError
 from ..protocol.subscriptions import Subscriptions
-from .adapter import PREVIEW_IMAGE_WITH_METADATA, UNENCODED_PREVIEW_IMAGE, Comfy
+from .adapter import PREVIEW_IMAGE_WITH_METADATA, UNENCODED_PREVIEW_IMAGE, Comfy, names_of
 from .outputs import shortened
 from .previews import Emit, Preview, Previews
 
@@ -39,6 +39,8 @@ EVENTS = {
     "execution_error": "execution_error",
     "execution_interrupted": "execution_interrupted",
 }
+# The last event of a prompt is one of these.
+ENDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
 
 
 @dataclass(eq=False)
@@ -96,6 +98,8 @@ class Runs:
         self._previews = Previews(self._preview_sent)
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._expecting = 0
+        # The id and the nodes of the prompt that ran last.
+        self._running: tuple[str, dict[str, Any]] = ("", {})
         self._untap: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -195,6 +199,8 @@ class Runs:
                 return
             if event == "executed":
                 data = {**data, "output": shortened(data.get("output"))}
+            elif event == "executing":
+                data = {**data, **self._named(data["prompt_id"], data["node"])}
             run = self._run_of(data["prompt_id"])
             if run is not None:
                 if event == "execution_start":
@@ -203,6 +209,15 @@ class Runs:
                     run.ended = when
                 run.report(EVENTS[event], data)
             self._subscriptions.publish(EVENTS[event], data)
+            if event in ENDS:
+                self._running = ("", {})
+
+    def _named(self, prompt_id: str, node_id: Any) -> dict[str, Any]:
+        """Return the title and type of a node of the running prompt."""
+        if self._running[0] != prompt_id:
+            self._running = (prompt_id, self._comfy.prompt_of(prompt_id))
+        title, node_type = names_of(self._running[1].get(str(node_id)))
+        return {"title": title, "node_type": node_type}
 
     def _run_of(self, prompt_id: str) -> Run | None:
         run = self._runs.get(prompt_id)

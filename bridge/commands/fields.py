@@ -220,6 +220,7 @@ async def load_workflow(call: Call, request: LoadWorkflow) -> dict[str, Any]:
 )
 async def send_workflow(call: Call, request: SendWorkflow) -> dict[str, Any]:
     """Offer a workflow in all connected tabs; the first person to accept gets it."""
+    call.notify_waiting("offer")
     if request.webui is not None:
         answers = {request.webui: await call.tab("send_workflow", call.data())}
     else:

@@ -80,6 +80,9 @@ class AskedCall(Protocol):
     def may_ask(self) -> bool:
         """Whether the person may be asked because of it."""
 
+    def notify_waiting(self, reason: str) -> None:
+        """Notify its program that it waits for the person."""
+
 
 @dataclass(eq=False)
 class Question:
@@ -275,6 +278,7 @@ class Approvals:
             question.task.add_done_callback(lambda _: self._over(key, asked))
             self._changed()
         question.waiting += 1
+        call.notify_waiting("approval")
         limit = min(call.request.timeout or DEFAULT_TIMEOUT, DEFAULT_TIMEOUT)
         try:
             return await asyncio.wait_for(outcome(question.task), limit)

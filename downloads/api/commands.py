@@ -313,6 +313,7 @@ async def remove_model_url(call: Call, request: RemoveModelUrl) -> dict[str, Any
 )
 async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
     """Ask the person at the browser for the URLs of one or more models, and save them."""
+    call.notify_waiting("url")
     # Older pages know only the older spellings.
     if request.model_names:
         answer = await call.tab("get_model_url", {"ckpt_names": request.model_names})

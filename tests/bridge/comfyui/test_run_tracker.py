@@ -351,3 +351,20 @@ async def test_only_a_run_is_answered_by_comfyuis_response(server: Any) -> None:
     assert server.bridge.webuis.submitting == {}
     await tab.respond(request["id"], {"a": 1})
     assert (await asked)[1]["response"] == {"a": 1}
+
+
+async def test_a_node_that_runs_is_named_by_its_title_and_type(house: Any, executor: Executor) -> None:
+    tab, program = await house.tab(), await house.program()
+    await program.send_json({"type": "request", "id": 1, "command": "run"})
+    request = await tab.next()
+    executor.put()
+    [item] = executor.queue.waiting
+    executor.queue.running = [item]
+    await tab.respond(request["id"], QUEUED)
+    for node in ("9", "unknown"):
+        executor.say("executing", {"prompt_id": "p1", "node": node})
+    frames = [(await program.receive_json(timeout=5))["data"] for _ in range(2)]
+    assert [(data["title"], data["node_type"]) for data in frames] == [("Result", "SaveImage"), (None, None)]
+    executor.say("execution_success", {"prompt_id": "p1"})
+    await program.receive_json(timeout=5)
+    assert house.bridge.runs._running == ("", {})

@@ -205,3 +205,17 @@ async def test_a_get_raises_no_question_and_passes_once_its_program_may_read(ser
     assert (status, refused["code"]) == (403, "refused_by_person") and person.requests == []
     assert (await server.post("get_fields", {"fields": ["Canvas.width"]}, **page))[0] == 200
     assert (await server.get("queue", **page))[0] == 200
+
+
+async def test_a_program_is_notified_that_its_request_waits_for_the_person(
+    server: Server, person: Person, eventually: Eventually
+) -> None:
+    await server.bridge.approvals.decide(rules={Kind.CHANGE: Rule.ALWAYS})
+    program = await server.program()
+    await program.send_json({"type": "request", "id": 1, "command": "set_fields", "data": {"fields": [WRITE]}})
+    frame = await program.receive_json(timeout=5)
+    assert (frame["event"], frame["request"]) == ("waiting_for_person", 1)
+    assert frame["data"] == {"command": "set_fields", "reason": "approval"}
+    question = await person.next("request")
+    await person.respond(question["id"], {"allowed": True})
+    assert (await program.receive_json(timeout=5))["status"] == "ok"
