@@ -194,23 +194,26 @@ class Runs:
         elif event in (PREVIEW_IMAGE_WITH_METADATA, UNENCODED_PREVIEW_IMAGE):
             self._on_preview(event, data)
         elif event in EVENTS and isinstance(data, dict) and data.get("prompt_id"):
-            if event == "executing" and data.get("node") is None:
-                # ComfyUI's older end event. It comes after the end, and either before or after our answer.
-                return
-            if event == "executed":
-                data = {**data, "output": shortened(data.get("output"))}
-            elif event == "executing":
-                data = {**data, **self._named(data["prompt_id"], data["node"])}
-            run = self._run_of(data["prompt_id"])
-            if run is not None:
-                if event == "execution_start":
-                    run.started = when
-                elif event.startswith("execution_") and event != "execution_cached":
-                    run.ended = when
-                run.report(EVENTS[event], data)
-            self._subscriptions.publish(EVENTS[event], data)
-            if event in ENDS:
-                self._running = ("", {})
+            self._on_run_event(event, data, when)
+
+    def _on_run_event(self, event: str, data: dict[str, Any], when: float) -> None:
+        if event == "executing" and data.get("node") is None:
+            # ComfyUI's older end event. It comes after the end, and either before or after our answer.
+            return
+        if event == "executed":
+            data = {**data, "output": shortened(data.get("output"))}
+        elif event == "executing":
+            data = {**data, **self._named(data["prompt_id"], data["node"])}
+        run = self._run_of(data["prompt_id"])
+        if run is not None:
+            if event == "execution_start":
+                run.started = when
+            elif event.startswith("execution_") and event != "execution_cached":
+                run.ended = when
+            run.report(EVENTS[event], data)
+        self._subscriptions.publish(EVENTS[event], data)
+        if event in ENDS:
+            self._running = ("", {})
 
     def _named(self, prompt_id: str, node_id: Any) -> dict[str, Any]:
         """Return the title and type of a node of the running prompt."""

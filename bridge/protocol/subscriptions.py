@@ -25,6 +25,24 @@ TAB_EVENTS = frozenset(
     }
 )
 
+# All events; docs/events.md describes them.
+EVENTS = TAB_EVENTS | {
+    "execution_start",
+    "execution_cached",
+    "executing",
+    "progress",
+    "preview",
+    "output",
+    "execution_success",
+    "execution_error",
+    "execution_interrupted",
+    "webui_connected",
+    "webui_disconnected",
+    "waiting_for_person",
+    "download_progress",
+    "model_landed",
+}
+
 Send = Callable[[str, dict[str, Any]], None]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..client import Client
-from ..common.command_table import routes
+from ..common.command_table import routes, version
 from ..common.errors import UiapiError
 from ..protocol.inputs import workflow_of
 from .terminal import EXIT_CODES, Terminal
@@ -24,6 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+# Subcommands that show themselves what they wait for, or wait as long as the user likes.
+REPORTING = frozenset({"run", "download", "watch", "mcp"})
 
 
 class Context:
@@ -56,20 +60,30 @@ def names(incomplete: str) -> list[tuple[str, str]]:
 
 
 Ctx = typer.Context
-FieldPath = Annotated[list[str], typer.Argument(help="Field paths, for example Title.widget.", autocompletion=paths)]
-Writes = Annotated[
+FieldPath = Annotated[
+    list[str], typer.Argument(metavar="PATH", help="Field paths, for example Title.widget.", autocompletion=paths)
+]
+FieldWrites = Annotated[
     list[str],
     typer.Argument(
-        help="PATH=VALUE; the value is JSON, text, or @FILE for a picture. - reads {path: value} from standard input.",
+        metavar="PATH=VALUE",
+        help="The value is JSON, text, or @FILE for a picture. - reads {path: value} from standard input.",
         autocompletion=paths,
     ),
 ]
-OptionalWrites = Annotated[
-    list[str] | None, typer.Argument(help="PATH=VALUE to set first, as in uiapi set.", autocompletion=paths)
+OptionalFieldWrites = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PATH=VALUE]", help="Fields to set first, as in uiapi set.", autocompletion=paths),
 ]
 WorkflowFile = Annotated[
     Path | None, typer.Option("--workflow", "-w", help="Workflow file to use instead of the open workflow.")
 ]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"uiapi {version()}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -79,6 +93,9 @@ def common(
     token: Annotated[str | None, typer.Option(help="UIAPI_TOKEN of the server.", envvar="UIAPI_TOKEN")] = None,
     webui: Annotated[int | None, typer.Option(help="ID of the tab to use; uiapi webuis lists them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Options of every subcommand, accepted in any position."""
     if url is not None and not url.strip():
@@ -86,6 +103,8 @@ def common(
     client = Client(url, token, webui=webui, name="uiapi command line", reconnect=0)
     ctx.obj = Context(client, Terminal(as_json))
     ctx.call_on_close(client.close)
+    if ctx.invoked_subcommand not in REPORTING:
+        ctx.with_resource(ctx.obj.terminal.patient())
 
 
 def workflow_in(workflow: Path | None) -> dict[str, Any] | None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..common.errors import UiapiError
 from ..common.results import Run, save_all
+
+T = TypeVar("T")
 
 # Options of every subcommand, and whether a value follows.
 COMMON = {"--json": False, "--url": True, "--token": True, "--webui": True}
 # Quoted titles, which may contain any character, and other text without an equals sign.
 _PATH = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^="])*)=(.*)', re.DOTALL)
+# NAME=URL.
+_MODEL_URL = re.compile(r"[^=:?#]+=[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 def hoisted(words: Sequence[str]) -> list[str]:
@@ -27,25 +32,39 @@ def hoisted(words: Sequence[str]) -> list[str]:
     for word in left:
         if word == "--":
             return [*front, *rest, word, *left]
-        name = word.partition("=")[0]
+        name, equals, value = word.partition("=")
         if name not in COMMON:
             rest.append(word)
             continue
-        front.append(word)
-        if COMMON[name] and "=" not in word:
-            value = next(left, None)
-            if value is None:
+        given = [word]
+        if COMMON[name] and not equals:
+            following = next(left, None)
+            if following is None:
                 # Alone the option is refused for its missing value; at the front it would take another argument.
-                return front
-            front.append(value)
+                return [*front, word]
+            given.append(value := following)
+        # `uiapi download --url NAME=URL` names the URL of a model.
+        (rest if name == "--url" and _MODEL_URL.match(value) else front).extend(given)
     return [*front, *rest]
+
+
+def subcommand(words: Sequence[str]) -> str:
+    """Returns the first word of a command line from `hoisted` that is no common option, or an empty text."""
+    left = iter(words)
+    for word in left:
+        name, equals, _ = word.partition("=")
+        if name not in COMMON:
+            return word
+        if COMMON[name] and not equals:
+            next(left, None)
+    return ""
 
 
 def assignment(word: str) -> tuple[str, str]:
     """Parses PATH=VALUE into (path, value). Raises UiapiError `invalid`."""
     match = _PATH.fullmatch(word)
     if match is None or not match[1]:
-        raise UiapiError("invalid", f"Expected PATH=VALUE, got {word!r}.")
+        raise UiapiError("invalid", f"Expected PATH=VALUE, got {word!r}; put quotes around it if it contains blanks.")
     return match[1], match[2]
 
 
@@ -65,12 +84,39 @@ def json_of(text: str) -> Any:
         return text
 
 
-def writes_of(words: Sequence[str]) -> list[list[Any]]:
-    """Returns [path, value] pairs from PATH=VALUE arguments, or for a single - from {path: value} on standard input."""
-    if [*words] == ["-"]:
-        return [[path, value] for path, value in object_in().items()]
-    pairs = [assignment(word) for word in words]
-    return [[path, Path(value[1:]) if value.startswith("@") else json_of(value)] for path, value in pairs]
+class Writes:
+    """The writes in PATH=VALUE arguments, or for a single - in {path: value} on standard input.
+
+    Attributes:
+        pairs: [path, value] of each, with the value as JSON if it is JSON.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._texts: dict[str, str] = {}
+        if [*words] == ["-"]:
+            self.pairs = [[path, value] for path, value in object_in().items()]
+            return
+        self._texts = dict(map(assignment, words))
+        self.pairs = [
+            [path, Path(text[1:]) if text.startswith("@") else json_of(text)] for path, text in map(assignment, words)
+        ]
+
+    def send(self, send: Callable[[list[list[Any]]], T]) -> T:
+        """Returns `send(pairs)`. A value such as 123 is sent again as a text if its field takes only texts.
+
+        Nothing is written by a request that is refused, so that it can be repeated.
+        """
+        while True:
+            try:
+                return send(self.pairs)
+            except UiapiError as error:
+                path, expected = error.details.get("path"), error.details.get("expected")
+                if error.code != "invalid" or expected != "string" or not isinstance(path, str):
+                    raise
+                text = self._texts.pop(path, None)
+                if text is None:
+                    raise
+                self.pairs = [[name, text if name == path else value] for name, value in self.pairs]
 
 
 def text_of(name: str) -> str:
@@ -141,3 +187,9 @@ def _kind(suffix: str) -> str:
 def _is_special(target: Path) -> bool:
     """Returns whether the path is a pipe or a device, such as /dev/stdout."""
     return target.exists() and not target.is_file() and not target.is_dir()
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Returns a question with the most similar of the known names, or an empty text if none is similar."""
+    found = difflib.get_close_matches(name.lower(), [*known], 1, 0.6)
+    return f" Did you mean {found[0]}?" if found else ""

@@ -1,4 +1,4 @@
-"""The subcommands that read and edit the open graph."""
+"""The app that read and edit the open graph."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from .app import Ctx, FieldPath, Writes, app
-from .arguments import json_value, text_of, writes_of
+from .app import Ctx, FieldPath, FieldWrites, app
+from .arguments import Writes, json_value, text_of
+
+TOPIC = "Graph"
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi get Canvas.width Canvas.height")
 def get(ctx: Ctx, path: FieldPath) -> None:
     """Read fields."""
     found = ctx.obj.client.get(path)
@@ -19,15 +21,21 @@ def get(ctx: Ctx, path: FieldPath) -> None:
     ctx.obj.terminal.show(values, people)
 
 
-@app.command(name="set")
-def set_(ctx: Ctx, write: Writes) -> None:
-    """Write fields. If one cannot be written, none is."""
-    written = ctx.obj.client.set(writes_of(write))
+@app.command(
+    rich_help_panel=TOPIC, name="set", epilog='Example: uiapi set Canvas.width=640 "Result.filename_prefix=my picture"'
+)
+def set_(ctx: Ctx, write: FieldWrites) -> None:
+    """Write fields. If one cannot be written, none is.
+
+    A value is JSON, such as 12, true or "12", if the field accepts it, and text otherwise. The shell needs quotes
+    around a value with blanks.
+    """
+    written = Writes(write).send(ctx.obj.client.set)
     rows = [[path, one["value"]] for path, one in written.items()]
     ctx.obj.terminal.show(written, lambda: ctx.obj.terminal.table(["field", "value"], rows, ""))
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi query sampler")
 def query(
     ctx: Ctx,
     text: Annotated[str, typer.Argument(help="Text in the node's title or type, or in the field's name.")] = "",
@@ -44,7 +52,7 @@ def query(
     ctx.obj.terminal.show(fields, lambda: ctx.obj.terminal.table(["field", "value", "node"], rows, empty))
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog='Example: uiapi connect "Canvas.outputs[0]" "Result.inputs[0]"')
 def connect(ctx: Ctx, output: str, input: str) -> None:
     """Link an output to an input."""
     link = ctx.obj.client.connect(output, input)
@@ -52,7 +60,7 @@ def connect(ctx: Ctx, output: str, input: str) -> None:
     ctx.obj.terminal.show(link, lambda: ctx.obj.terminal.say(f"{ends[0]} feeds {ends[1]} ({link['type']})."))
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi batch edits.json --dry-run")
 def batch(
     ctx: Ctx,
     file: Annotated[str, typer.Argument(help="File with a JSON list of {command, data}, or - for standard input.")],
@@ -62,10 +70,19 @@ def batch(
     edits = json_value(text_of(file))
     done = ctx.obj.client.call("batch", {"commands": edits, "dry_run": dry_run})
     rows = [[change.pop("kind"), change] for change in map(dict, done["changes"])]
-    ctx.obj.terminal.show(done, lambda: ctx.obj.terminal.table(["change", ""], rows, "No changes."))
+    ctx.obj.terminal.show(done, lambda: ctx.obj.terminal.table(["", "change"], rows, "No changes."))
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi undo 2")
+def undo(ctx: Ctx, steps: Annotated[int, typer.Argument(help="Number of steps.", min=1, max=1000)] = 1) -> None:
+    """Undo changes of the open workflow, as Ctrl+Z does."""
+    done = ctx.obj.client.call("undo", {"steps": steps})
+    count = done["done"]
+    sentence = "There is nothing to undo." if not count else f"Undid {count} {'step' if count == 1 else 'steps'}."
+    ctx.obj.terminal.show(done, lambda: ctx.obj.terminal.say(sentence))
+
+
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi search invert --takes IMAGE")
 def search(
     ctx: Ctx,
     text: Annotated[str, typer.Argument(help="Words in the name, category or description.")],

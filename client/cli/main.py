@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import typer
+
+from ..common.command_table import routes
 from ..common.errors import UiapiError
 
-# Imported for the subcommands that they add; uiapi --help lists these in this order.
+# Imported for the subcommands that they add.
 from . import graph_commands, model_commands, run_commands, server_commands, workflow_commands  # noqa: F401
 from .app import app
-from .arguments import hoisted
+from .arguments import hoisted, subcommand
 from .terminal import Terminal, exit_code
 
 
@@ -18,6 +21,10 @@ def run(arguments: Sequence[str]) -> None:
     """Run a command line; raises SystemExit with its exit code."""
     words = hoisted(arguments)
     terminal = Terminal("--json" in words)
+    name = subcommand(words)
+    if name in routes() and name not in typer.main.get_group(app).commands:
+        typer.echo(f"{name} is a command of the server; use: uiapi call {name}", err=True)
+        sys.exit(2)
     try:
         app(words)
     except UiapiError as error:

@@ -1,17 +1,23 @@
-"""The subcommands about models."""
+"""The app about models."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
+from ..common.errors import UiapiError
 from .app import Ctx, WorkflowFile, app, workflow_in
-from .arguments import assignment, json_of
+from .arguments import assignment, json_of, nearest
 from .terminal import bytes_shown
 
+GOES_ON = "The download goes on in ComfyUI; uiapi call downloads shows it, and its id ends it with download_cancel."
 
-@app.command()
+TOPIC = "Models"
+
+
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi plan --workflow portrait.json")
 def plan(ctx: Ctx, workflow: WorkflowFile = None) -> None:
     """Show the models of the workflow, and what uiapi download would do."""
     found = ctx.obj.client.plan(workflow=workflow_in(workflow))
@@ -29,25 +35,45 @@ def plan(ctx: Ctx, workflow: WorkflowFile = None) -> None:
     terminal.show(found, people)
 
 
-@app.command()
+@app.command(
+    rich_help_panel=TOPIC,
+    epilog="Example: uiapi download upscaler.safetensors=https://example.com/upscaler.safetensors",
+)
 def download(
     ctx: Ctx,
     source: Annotated[list[str] | None, typer.Argument(help="NAME=URL for models without a known URL.")] = None,
     workflow: WorkflowFile = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which the download is cancelled.")] = None,
+    url: Annotated[list[str] | None, typer.Option("--url", help="NAME=URL, as the argument.")] = None,
 ) -> None:
     """Download the missing models of the workflow."""
-    table = dict(assignment(item) for item in source or ())
-    terminal = ctx.obj.terminal
+    client, terminal = ctx.obj.client, ctx.obj.terminal
+    table = {name: json_of(value) for name, value in map(assignment, [*(source or ()), *(url or ())])}
+    read = workflow_in(workflow)
+    if table:
+        _check_names(table, client.call("analyze_workflow", {} if read is None else {"workflow": read})["models"])
     with terminal.downloading() as progress:
-        done = ctx.obj.client.download_models(
-            {name: json_of(value) for name, value in table.items()} or None,
-            workflow_in(workflow),
-            on_progress=progress,
-            timeout=timeout,
-        )
+        try:
+            done = client.download_models(table or None, read, on_progress=progress, timeout=timeout)
+        except KeyboardInterrupt:
+            terminal.note(GOES_ON)
+            raise
     rows = [[name, model["status"], model["path"]] for name, model in done.items()]
     terminal.show(done, lambda: terminal.table(["model", "", "path"], rows, "No models are missing."))
+
+
+def _check_names(table: Iterable[str], models: list[dict[str, Any]]) -> None:
+    """Raise UiapiError `unknown_model` for a name that the workflow does not need."""
+    known = {
+        key
+        for model in models
+        for key in (model["name"], model["name"].rpartition("/")[2], f"{model['directory']}/{model['name']}")
+    }
+    for name in table:
+        if name.replace("\\", "/") not in known:
+            needed = ", ".join(model["name"] for model in models) or "no models"
+            sentence = f"The workflow does not need {name!r}.{nearest(name, known)} It needs {needed}."
+            raise UiapiError("unknown_model", sentence, status=404)
 
 
 def _reason(model: dict[str, Any]) -> str:

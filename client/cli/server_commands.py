@@ -1,29 +1,47 @@
-"""The subcommands about the server: connections, commands, events and agents."""
+"""The app about the server: connections, commands, events and agents."""
 
 from __future__ import annotations
 
+import fnmatch
 import sys
 from typing import Annotated
 
 import typer
 
-from ..common.command_table import route, routes
+from ..common.command_table import event_names, route, routes
 from ..common.errors import UiapiError
 from .app import Ctx, app, names
-from .arguments import json_value, text_of
-from .terminal import shown
+from .arguments import json_value, nearest, text_of
+from .terminal import duration, shown
+
+TOPIC = "Server"
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi status --json")
 def status(ctx: Ctx) -> None:
     """Show connections, requests and downloads."""
-    found = ctx.obj.client.status()
-    terminal = ctx.obj.terminal
-    rows = [[key.replace("_", " "), value] for key, value in found.items() if key not in ("status", "server_time")]
-    terminal.show(found, lambda: terminal.table(["", ""], rows, ""))
+    client, terminal = ctx.obj.client, ctx.obj.terminal
+    found = client.status()
+    connected = client.webuis() if found["webui_connected"] and not terminal.as_json else []
+    lines = [["ComfyUI", f"{client.url}, running for {duration(found.get('server_uptime') or 0)}"]]
+    for tab in connected:
+        facts = [tab["browser"], tab["frontend_version"] and f"frontend {tab['frontend_version']}"]
+        named = f"{tab['workflow_name'] or 'no workflow'} ({', '.join(filter(None, facts))})"
+        lines.append([f"tab {tab['id']}", f"{named}, the main tab" if tab["is_main"] else named])
+    lines.append(["requests", f"{found['pending_requests']} in progress"])
+    lines.append(["downloads", f"{found.get('active_downloads') or 0} in progress"])
+    if waiting := found.get("pending_downloads"):
+        lines.append(["", f"{waiting} waiting for the person at the tab to enter a URL"])
+
+    def people() -> None:
+        terminal.table(["", ""], lines, "")
+        if not connected:
+            terminal.say(f"No tab is connected: open {client.url} in a browser.")
+
+    terminal.show(found, people)
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi webuis")
 def webuis(ctx: Ctx) -> None:
     """List the connected tabs."""
     found = ctx.obj.client.webuis()
@@ -32,7 +50,7 @@ def webuis(ctx: Ctx) -> None:
     ctx.obj.terminal.show(found, lambda: ctx.obj.terminal.table(columns, rows, "No tab is connected."))
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog='Example: uiapi watch "execution_*" output')
 def watch(
     ctx: Ctx,
     event: Annotated[
@@ -41,8 +59,12 @@ def watch(
     count: Annotated[int | None, typer.Option(help="End after this number of events.", min=1)] = None,
     timeout: Annotated[float | None, typer.Option(help="End after this number of seconds.")] = None,
 ) -> None:
-    """Print events as they happen."""
+    """Print events as they happen, until Ctrl-C."""
     terminal = ctx.obj.terminal
+    for name in event or ():
+        if not fnmatch.filter(event_names(), name):
+            sentence = f"There is no event {name!r}.{nearest(name, event_names())} The events are "
+            raise UiapiError("invalid", f"{sentence}{', '.join(event_names())}.")
     for number, happened in enumerate(ctx.obj.client.events(*(event or ()), timeout=timeout), 1):
         line = {"event": happened.name, "data": happened.data}
         terminal.show(line, lambda: terminal.say(f"{happened.name}  {shown(happened.data)}"))  # noqa: B023 - at once
@@ -51,7 +73,7 @@ def watch(
             return
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog='Example: uiapi call node_info \'{"type": "KSampler"}\'')
 def call(
     ctx: Ctx,
     command: Annotated[str, typer.Argument(help="Command name; uiapi commands lists them.", autocompletion=names)],
@@ -61,10 +83,18 @@ def call(
     parameters = json_value(text_of(data) if data == "-" else data)
     if not isinstance(parameters, dict):
         raise typer.BadParameter("the parameters must be a JSON object")
-    ctx.obj.terminal.show(ctx.obj.client.call(command, parameters))
+    try:
+        answer = ctx.obj.client.call(command, parameters)
+    except UiapiError as error:
+        # The server may have commands that this client does not know, but has not this one.
+        if error.code != "unknown_command" and (error.code != "no_extension" or command in routes()):
+            raise
+        sentence = f"Unknown command {command!r}; uiapi commands lists all commands.{nearest(command, routes())}"
+        raise UiapiError("unknown_command", sentence, status=404) from None
+    ctx.obj.terminal.show(answer)
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi commands set_fields")
 def commands(ctx: Ctx, name: Annotated[str, typer.Argument(autocompletion=names)] = "") -> None:
     """List the commands of the server, or the parameters of one command."""
     terminal = ctx.obj.terminal
@@ -72,7 +102,9 @@ def commands(ctx: Ctx, name: Annotated[str, typer.Argument(autocompletion=names)
         known = route(name)
         if name not in routes():
             raise UiapiError(
-                "unknown_command", f"Unknown command {name!r}; uiapi commands lists all commands.", status=404
+                "unknown_command",
+                f"Unknown command {name!r}; uiapi commands lists all commands.{nearest(name, routes())}",
+                status=404,
             )
         rows = [[key, schema.get("description")] for key, schema in known.request["properties"].items()]
         terminal.show(known.request, lambda: terminal.table([name, known.doc], rows, ""))
@@ -81,7 +113,7 @@ def commands(ctx: Ctx, name: Annotated[str, typer.Argument(autocompletion=names)
     terminal.show([known.name for known in routes().values()], lambda: terminal.table(["command", ""], rows, ""))
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi mcp")
 def mcp(ctx: Ctx) -> None:
     """Serve the open workflow to agents: Model Context Protocol on standard input and output."""
     try:

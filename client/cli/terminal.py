@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -53,8 +55,16 @@ _BY_STATUS = {400: 7, 403: 5, 404: 4, 409: 6, 410: 4, 413: 7, 415: 7, 422: 7, 42
 
 # C0 except tab and line feed, DEL, and C1.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# Longer values are shortened in tables.
-MAX_SHOWN = 60
+# Values are never shortened to fewer characters than this, and never shown with more.
+MIN_SHOWN, MAX_SHOWN = 20, 2000
+# The columns of tables whose cells may be shortened; the others, such as paths and advice, are wrapped instead.
+SHORTENED = frozenset({"value", "change"})
+# The width of tables that are not printed to a terminal.
+PIPED_WIDTH = 100_000
+APPROVAL = "Waiting for the person at the ComfyUI tab to approve this."
+SLOW = "Waiting for ComfyUI. It may be busy, or the person at its tab may have to approve this."
+# Seconds without a response after which a person is notified.
+PATIENCE = 3.0
 
 
 def exit_code(error: UiapiError) -> int:
@@ -73,6 +83,9 @@ class Terminal:
         self.as_json = as_json
         # Titles and messages are not trusted, so markup in them is not interpreted.
         self._out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+        if not self._out.is_terminal:
+            # Each row of a table stays on one line, for grep and other tools.
+            self._out.width = PIPED_WIDTH
         # Errors and progress bars go to standard error, results to standard output.
         self._err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
@@ -104,12 +117,35 @@ class Terminal:
         if not rows:
             self.say(empty)
             return
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(printable(shown(cell)) for cell in row))
+        cells = [[printable(shown(cell)) for cell in row] for row in rows]
+        widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+        table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
+        for column, width in zip(columns, widths, strict=True):
+            if column in SHORTENED:
+                # Two columns are separated by two blanks.
+                room = self._out.width - sum(widths) + width - 2 * (len(widths) - 1)
+                table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=max(room, MIN_SHOWN))
+            else:
+                table.add_column(column, overflow="fold")
+        for row in cells:
+            table.add_row(*row)
         self._out.print(table)
+
+    def note(self, text: str) -> None:
+        """Print what a command is waiting for, or what goes on, to standard error; not with JSON output."""
+        if not self.as_json:
+            self._err.print(printable(text))
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Print a note if the block takes longer than a few seconds."""
+        timer = threading.Timer(PATIENCE, self.note, [SLOW])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def fail(self, error: UiapiError) -> None:
         """Print an error to standard error."""
@@ -123,13 +159,18 @@ class Terminal:
         """Show a progress bar for a run; yields a listener for its events."""
         with self._progress(BarColumn(), TimeElapsedColumn()) as bars:
             task = bars.add_task("queued", total=None)
+            names: dict[Any, str] = {}
 
             def take(event: Event) -> None:
-                if event.name == "progress":
+                node = event.data.get("node")
+                if event.name == "waiting_for_person":
+                    self.note(APPROVAL)
+                elif event.name == "progress":
                     done, total = event.data.get("value"), event.data.get("max")
-                    bars.update(task, completed=done, total=total, description=_node(event))
-                elif event.name == "executing" and event.data.get("node"):
-                    bars.update(task, completed=0, total=None, description=_node(event))
+                    bars.update(task, completed=done, total=total, description=names.get(node, f"node {node}"))
+                elif event.name == "executing" and node:
+                    names[node] = printable(event.data.get("title") or event.data.get("node_type") or f"node {node}")
+                    bars.update(task, completed=0, total=None, description=names[node])
 
             yield take
 
@@ -139,9 +180,16 @@ class Terminal:
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         with self._progress(*columns) as bars:
             tasks: dict[str, TaskID] = {}
+            waiting: set[str] = set()
 
             def take(state: Mapping[str, Any]) -> None:
                 for name, model in (state.get("progress") or {}).items():
+                    if model["status"] == "waiting_for_url" and name not in waiting:
+                        waiting.add(name)
+                        self.note(
+                            f"Waiting for a URL of {name} in the ComfyUI tab; to give it here, press Ctrl-C and use "
+                            f"uiapi download {name}=URL."
+                        )
                     if name not in tasks:
                         tasks[name] = bars.add_task("", total=None)
                     words = printable(name if model["status"] == "downloading" else f"{name}: {model['status']}")
@@ -187,10 +235,6 @@ def _json(value: Any, indent: int | None = None) -> str:
     return readable if readable == printable(readable) else json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
 
 
-def _node(event: Event) -> str:
-    return printable(f"node {event.data.get('node')}")
-
-
 def shown(value: Any) -> str:
     """Returns a value for a table cell: on one line and shortened."""
     if value is None:
@@ -209,3 +253,12 @@ def bytes_shown(number: float | None) -> str:
             return f"{number:.0f} {unit}"
         number /= 1000
     return f"{number:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration in words, in its two largest units."""
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    parts = [(days, "day"), (hours % 24, "hour"), (minutes % 60, "minute"), (int(seconds % 60), "second")]
+    first = next((at for at, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    words = [f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in parts[first : first + 2] if count]
+    return " ".join(words) or "0 seconds"

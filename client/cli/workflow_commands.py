@@ -1,4 +1,4 @@
-"""The subcommands about workflows as a whole: opening, saving, and pictures of them."""
+"""The app about workflows as a whole: opening, saving, and pictures of them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,48 @@ from typing import Annotated
 
 import typer
 
+from ..common.errors import UiapiError
 from .app import Ctx, app
 from .arguments import object_in
 
+TOPIC = "Workflows"
 
-@app.command()
+
+def files(incomplete: str) -> list[str]:
+    """Completes the path of a workflow file, folder by folder."""
+    folder, _, beginning = incomplete.rpartition("/")
+    place = Path(folder or ("/" if incomplete.startswith("/") else ".")).expanduser()
+    try:
+        found = sorted(path for path in place.iterdir() if path.name.startswith(beginning))
+    except OSError:
+        return []
+    before = incomplete[: len(incomplete) - len(beginning)]
+    return [
+        f"{before}{path.name}{'/' if path.is_dir() else ''}"
+        for path in found
+        if (path.is_dir() or path.suffix.lower() == ".json") and (beginning or not path.name.startswith("."))
+    ]
+
+
+@app.command(rich_help_panel=TOPIC, epilog='Example: uiapi load portrait.json --name "second try"')
 def load(
     ctx: Ctx,
-    file: Annotated[str, typer.Argument(help="Workflow file in UI or API format, or - for standard input.")],
-    name: Annotated[str | None, typer.Option(help="Name of the new workflow tab.")] = None,
+    file: Annotated[
+        str,
+        typer.Argument(help="Workflow file in UI or API format, or - for standard input.", autocompletion=files),
+    ],
+    name: Annotated[str | None, typer.Option(help="Name of the new workflow tab (default: that of the file).")] = None,
 ) -> None:
     """Open a workflow in a new workflow tab."""
-    source = object_in() if file == "-" else Path(file)
-    loaded = ctx.obj.client.load(source, name)
+    if file == "-":
+        loaded = ctx.obj.client.load(object_in(), name)
+    else:
+        path = Path(file)
+        loaded = ctx.obj.client.load(path, path.stem if name is None else name)
     ctx.obj.terminal.show(loaded, lambda: ctx.obj.terminal.say(loaded["message"]))
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi save workflow.json")
 def save(
     ctx: Ctx,
     file: Annotated[Path | None, typer.Argument(help="File to write (default: standard output).")] = None,
@@ -37,7 +62,7 @@ def save(
         ctx.obj.terminal.show({"path": str(file)}, lambda: ctx.obj.terminal.say(f"Saved to {file}."))
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi tabs --json")
 def tabs(ctx: Ctx) -> None:
     """List the workflow tabs of the page."""
     found = ctx.obj.client.call("list_tabs")["tabs"]
@@ -45,12 +70,14 @@ def tabs(ctx: Ctx) -> None:
     ctx.obj.terminal.show(found, lambda: ctx.obj.terminal.table(["id", "name", "", ""], rows, ""))
 
 
-@app.command()
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi shot nodes.png Sampler Result")
 def shot(
     ctx: Ctx,
     file: Annotated[Path, typer.Argument(help="PNG file to write.")],
     node: Annotated[list[str] | None, typer.Argument(help="Node paths (default: the whole canvas).")] = None,
 ) -> None:
     """Save a picture of the canvas or of some nodes."""
+    if file.suffix.lower() not in (".png", ""):
+        raise UiapiError("invalid", f"The picture is a PNG; name the file {file.with_suffix('.png')}.")
     ctx.obj.client.screenshot(file, node)
     ctx.obj.terminal.show({"path": str(file)}, lambda: ctx.obj.terminal.say(f"Saved {file}"))

@@ -75,6 +75,12 @@ def batchable() -> list[str]:
     return names
 
 
+def event_names() -> list[str]:
+    """Returns the names of all events that this client knows."""
+    names: list[str] = _table()["events"]
+    return names
+
+
 def component(name: str) -> dict[str, Any]:
     """Returns the schema of this name, which other schemas refer to."""
     schema: dict[str, Any] = _table()["components"][name]

@@ -20,6 +20,7 @@ from ... import server  # noqa: F401 - importing declares every command
 from ...bridge.api.openapi import REFERENCE, document, document_path
 from ...bridge.commands.editing import BATCHABLE
 from ...bridge.protocol.command_spec import COMMANDS, Command, Request
+from ...bridge.protocol.subscriptions import EVENTS
 from ...common.errors import STATUS
 from . import unasync
 
@@ -75,6 +76,7 @@ def table() -> str:
         "errors": errors,
         "commands": commands,
         "batchable": sorted(BATCHABLE),
+        "events": sorted(EVENTS),
         "components": needed,
     }
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"

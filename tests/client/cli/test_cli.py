@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.client.cli.arguments import assignment, hoisted, writes_of
+from comfyui_uiapi.client.cli.arguments import Writes, assignment, hoisted
 from comfyui_uiapi.client.common.errors import UiapiError
 from comfyui_uiapi.tests.client.conftest import PNG, Ended
 
@@ -28,6 +28,9 @@ NODES = [
         "widgets": [{"name": "width", "type": "number", "value": 64}, {"name": "[b]", "type": "text", "value": "a\nb"}],
     }
 ]
+
+
+REST = [["requests", "0"], ["downloads", "0"]]
 
 
 def written(data: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +100,13 @@ async def test_a_workflow_is_loaded_and_saved(tab: Any, uiapi: Uiapi, tmp_path: 
 
 
 async def test_connections_are_shown(tab: Any, uiapi: Uiapi) -> None:
-    assert "active clients" in (await uiapi("status")).out
+    lines = (await uiapi("status")).out.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["ComfyUI", lines[0].split()[1]],
+        ["tab", str(tab.client_id)],
+        *REST,
+    ]
+    assert json.loads((await uiapi("status", "--json")).out)["active_clients"] == 1
     assert json.loads((await uiapi("webuis", "--json")).out)[0]["id"] == tab.client_id
 
 
@@ -129,12 +138,12 @@ async def test_the_canvas_is_written_as_a_picture(tab: Any, uiapi: Uiapi, tmp_pa
 
 
 async def test_events_are_shown_as_they_happen(server: Any, uiapi: Uiapi, eventually: Any) -> None:
-    watching = asyncio.ensure_future(uiapi("watch", "a_*", "--count", "2", "--json"))
+    watching = asyncio.ensure_future(uiapi("watch", "webui_*", "--count", "2", "--json"))
     await eventually(lambda: len(server.bridge.subscriptions) == 1)
-    for name in ("a_1", "b", "a_2"):
+    for name in ("webui_1", "output", "webui_2"):
         server.bridge.publish(name, {"n": 1})
     lines = [json.loads(line) for line in (await watching).out.splitlines()]
-    assert lines == [{"event": "a_1", "data": {"n": 1}}, {"event": "a_2", "data": {"n": 1}}]
+    assert lines == [{"event": "webui_1", "data": {"n": 1}}, {"event": "webui_2", "data": {"n": 1}}]
     assert (await uiapi("watch", "--timeout", "0.01")).out == ""
 
 
@@ -226,7 +235,7 @@ def test_a_path_ends_at_the_first_equals_sign_outside_quotes(word: str, pair: tu
 @pytest.mark.parametrize("word", ["a", "=a", ""])
 def test_what_assigns_nothing_is_refused(word: str) -> None:
     with pytest.raises(UiapiError):
-        writes_of([word])
+        Writes([word])
 
 
 def test_without_typer_it_says_what_to_install(tmp_path: Path) -> None:

@@ -1,41 +1,22 @@
-"""The commands run, plan, download and watch of the command line, and the files they write."""
+"""The commands run, validate, stop and watch of the command line, and the files they write."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from comfyui_uiapi.client.cli import app, main
-from comfyui_uiapi.tests.client.conftest import Ended
+from comfyui_uiapi.client.cli import app
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.programs.installed_client import environment
 
-Uiapi = Callable[..., Awaitable[Ended]]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """An empty folder; other fixtures use tmp_path."""
-    (tmp_path / "place").mkdir()
-    return tmp_path / "place"
-
-
-@pytest.fixture
-def talk(scripted: Scripted, uiapi: Uiapi) -> Uiapi:
-    """Runs a command line with the scripted server: `await talk("run")`."""
-
-    async def carry_out(*words: str, stdin: str = "") -> Ended:
-        return await uiapi("--url", scripted.url, *words, stdin=stdin)
-
-    return carry_out
+from .conftest import Uiapi
 
 
 @pytest.fixture
@@ -159,134 +140,14 @@ async def test_a_timeout_ends_with_nine(scripted: Scripted, talk: Uiapi) -> None
 # -- Ctrl-C -----------------------------------------------------------------------------------------------------
 
 
-async def interrupted(scripted: Scripted, place: Path, *words: str, ready: Callable[[], bool]) -> int | None:
-    """Returns the exit code of a command line that receives Ctrl-C when it is ready."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "uiapi", *words, env=environment(place, scripted.url),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        if words == ("mcp",):
-            assert process.stdin is not None and process.stdout is not None
-            about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
-            hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
-            process.stdin.write(json.dumps(hello).encode() + b"\n")
-            assert b"serverInfo" in await asyncio.wait_for(process.stdout.readline(), 60)
-        for _ in range(1200):
-            if ready():
-                break
-            await asyncio.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        return await asyncio.wait_for(process.wait(), 20)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def test_ctrl_c_ends_the_wait_and_the_connection_with_130(
-    scripted: Scripted, place: Path, eventually: Callable[..., Any]
-) -> None:
-    scripted.streams["run"] = lambda frame: []
-    assert await interrupted(scripted, place, "run", ready=lambda: "run" in scripted.commands()) == 130
-    await eventually(lambda: scripted.sockets[0][0].closed)
-
-
-async def test_ctrl_c_while_it_starts_ends_with_130(uiapi: Uiapi, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(words: list[str]) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(main, "app", interrupt)
-    assert (await uiapi("status")).code == 130
-
-
-async def test_ctrl_c_ends_the_tools_for_agents_while_they_wait(scripted: Scripted, place: Path) -> None:
-    assert await interrupted(scripted, place, "mcp", ready=lambda: True) == -signal.SIGINT
-
-
-# -- plan and download ------------------------------------------------------------------------------------------
-
-PLAN = {
-    "verdict": "blocked",
-    "totals": {"download": 1, "bytes": 2_000_000},
-    "models": [
-        {"name": "a.safetensors", "directory": "vae", "action": "blocked", "size": 2_000_000,
-         "reason": {"message": "Log in first."}},
-        {"name": "b.safetensors", "directory": "loras", "action": "present", "size": None, "reason": None},
-    ],
-}  # fmt: skip
-
-
-async def test_a_plan_shows_its_obstacles(scripted: Scripted, talk: Uiapi, place: Path) -> None:
-    scripted.answers["plan_downloads"] = PLAN
-    (place / "w.json").write_text('\ufeff{"1": {}}', "utf-8")
-    ended = await talk("plan", "--workflow", str(place / "w.json"))
-    assert [line.split() for line in ended.out.splitlines()] == [
-        ["model", "folder", "size"],
-        ["a.safetensors", "vae", "blocked", "2", "MB", "Log", "in", "first."],
-        ["b.safetensors", "loras", "present", "?"],
-        ["1", "to", "download,", "2", "MB:", "blocked."],
-    ]
-    assert scripted.bodies[-1] == {"workflow": {"1": {}}}
-    assert json.loads((await talk("plan", "--json")).out) == PLAN
-
-
-def downloading(scripted: Scripted, *states: dict[str, Any]) -> None:
-    left = [*states]
-    scripted.answers |= {
-        "download_models": {"download_id": "d1"},
-        "d1": lambda request: web.json_response(left.pop(0) if len(left) > 1 else left[0]),
-    }
-
-
-HALF = {"status": "downloading", "bytes": 1, "total": 2}
-BEGUN = {"status": "downloading", "completed": False, "progress": {"a": HALF}}
-FAILED = {"status": "error", "error": "Log in."}
-THERE = {"status": "success", "path": "/m/a"}
-
-
-async def test_a_download_is_shown_with_the_paths_of_its_models(scripted: Scripted, talk: Uiapi) -> None:
-    downloading(scripted, BEGUN, {"status": "completed", "completed": True, "progress": {"a": THERE}})
-    ended = await talk("download", "a=https://h/a")
-    assert ended.code == 0 and ended.out.splitlines()[1].split() == ["a", "success", "/m/a"]
-    assert scripted.bodies[0] == {"download_table": {"a": "https://h/a"}}
-
-
-@pytest.mark.parametrize(
-    ("state", "ends", "says"),
-    [
-        ({"status": "paused", "completed": False, "progress": {}}, 1, "download_resume"),
-        ({"status": "cancelled", "completed": True, "progress": {}}, 1, "cancelled"),
-        ({"status": "completed", "completed": True, "progress": {"a": THERE, "b": {"status": "cancelled"}}}, 1, "b"),
-        ({"status": "error", "completed": True, "progress": {"a": FAILED}}, 8, "Log in."),
-        ({"status": "error", "completed": True, "error": "No room.", "progress": {}}, 8, "No room."),
-    ],
-)
-async def test_an_incomplete_download_is_an_error(
-    scripted: Scripted, talk: Uiapi, state: dict[str, Any], ends: int, says: str
-) -> None:
-    downloading(scripted, state)
-    ended = await talk("download")
-    assert ended.code == ends and says in ended.err and ended.out == ""
-
-
-async def test_a_download_that_takes_too_long_is_cancelled(scripted: Scripted, talk: Uiapi) -> None:
-    downloading(scripted, BEGUN)
-    assert (await talk("download", "--timeout", "0.01")).code == 9
-    assert scripted.seen[-1].path == "/uiapi/download_cancel" and scripted.bodies[-1] == {"download_id": "d1"}
-
-
-# -- watch and words --------------------------------------------------------------------------------------------
-
-
 async def test_watching_ends_after_its_timeout_with_the_subscription(
     scripted: Scripted, talk: Uiapi, eventually: Callable[..., Any]
 ) -> None:
-    watching = asyncio.ensure_future(talk("watch", "a_*", "--timeout", "0.4"))
+    watching = asyncio.ensure_future(talk("watch", "webui_*", "--timeout", "0.4"))
     await eventually(lambda: "subscribe" in scripted.commands())
-    await scripted.say({"type": "event", "event": "a_1", "request": scripted.frames[0]["id"], "data": {"n": 1}})
-    assert (await watching).out == 'a_1  {"n": 1}\n'
-    assert scripted.frames[0]["data"] == {"events": ["a_*"], "paths": []}
+    await scripted.say({"type": "event", "event": "webui_1", "request": scripted.frames[0]["id"], "data": {"n": 1}})
+    assert (await watching).out == 'webui_1  {"n": 1}\n'
+    assert scripted.frames[0]["data"] == {"events": ["webui_*"], "paths": []}
 
 
 @pytest.mark.parametrize(
@@ -376,3 +237,64 @@ async def test_completions_contain_no_paths_with_characters_special_in_a_shell(
     scripted.answers["query_fields"] = {"nodes": [{"path": title, "widgets": [{"name": "w"}]} for title in titles]}
     monkeypatch.setenv("COMFYUI_URL", scripted.url)
     assert await asyncio.to_thread(app.paths, "") == ["Größe 2.w", "A[1].w", "O/I.w"]
+
+
+async def test_a_run_that_waits_for_approval_says_so_also_when_piped(scripted: Scripted, talk: Uiapi) -> None:
+    answer = {"prompt_id": "p1", "execution_time": 1.5, "outputs": []}
+    scripted.streams["run"] = lambda frame: [
+        {"type": "event", "event": "waiting_for_person", "request": frame["id"], "data": {"reason": "approval"}},
+        {"status": "ok", "response": answer},
+    ]
+    ended = await talk("run")
+    assert ended.code == 0 and ended.err == "Waiting for the person at the ComfyUI tab to approve this.\n"
+
+
+async def test_a_number_for_a_text_field_is_sent_as_text_and_the_workflow_is_opened_once(
+    scripted: Scripted, talk: Uiapi, tmp_path: Path
+) -> None:
+    (tmp_path / "w.json").write_text('{"1": {}}')
+    wrong = {"status": "error", "code": "invalid", "error": "no", "details": {"path": "A.text", "expected": "string"}}
+    done = {"status": "ok", "response": {"prompt_id": "p1", "execution_time": None, "outputs": []}}
+    left = [wrong, done]
+    scripted.streams["run"] = lambda frame: [left.pop(0)]
+    assert (await talk("run", "A.text=123", "B.n=7", "-w", str(tmp_path / "w.json"))).code == 0
+    first, second = (frame["data"] for frame in scripted.frames)
+    assert (first["fields"], "workflow" in first) == ([["A.text", 123], ["B.n", 7]], True)
+    assert (second["fields"], "workflow" in second) == ([["A.text", "123"], ["B.n", 7]], False)
+
+
+async def test_a_field_that_takes_no_text_is_refused_after_one_request(scripted: Scripted, talk: Uiapi) -> None:
+    wrong = {"path": "A.n", "expected": "number"}
+    body = {"status": "error", "code": "invalid", "error": "A.n takes a number.", "details": wrong}
+    scripted.answers["set_fields"] = lambda request: web.json_response(body, status=422)
+    ended = await talk("set", "A.n=true")
+    assert (ended.code, ended.err, len(scripted.seen)) == (7, "A.n takes a number.\n", 1)
+
+
+async def test_an_invalid_workflow_ends_with_eight_and_its_reasons(scripted: Scripted, talk: Uiapi) -> None:
+    errors = {"3": {"class_type": "KSampler", "errors": [{"message": "Too large", "details": "cfg"}]}}
+    found = {"valid": False, "error": {}, "node_errors": errors, "missing_node_types": ["Odd"], "warnings": []}
+    scripted.answers["validate"] = found
+    ended = await talk("validate")
+    assert ended.code == 8
+    assert ended.out == "The node type Odd is not installed.\n#3 (KSampler) was not run: Too large: cfg\n"
+    scripted.answers["validate"] = {**found, "valid": True, "node_errors": {}, "missing_node_types": []}
+    ended = await talk("validate")
+    assert (ended.code, ended.out) == (0, "The workflow is valid.\n")
+
+
+async def test_stop_ends_the_run_and_with_all_also_those_that_wait(scripted: Scripted, talk: Uiapi) -> None:
+    scripted.answers |= {"interrupt": {"interrupted": ["p1"]}, "queue_clear": {"cancelled": ["p2"]}}
+    assert (await talk("stop")).out == "Stopping p1.\n"
+    scripted.seen.clear()
+    assert (await talk("stop", "--all")).out == "Removed p2 from the queue.\nStopping p1.\n"
+    assert [request.path for request in scripted.seen] == ["/uiapi/queue_clear", "/uiapi/interrupt"]
+    scripted.answers["interrupt"] = {"interrupted": []}
+    assert (await talk("stop")).out == "Nothing runs.\n"
+
+
+async def test_the_queue_and_the_steps_undone_are_shown(scripted: Scripted, talk: Uiapi) -> None:
+    waiting = [{"prompt_id": "p2", "number": 2, "nodes": 5}]
+    scripted.answers |= {"queue": {"running": [], "waiting": waiting}, "undo": {"done": 2}}
+    assert (await talk("queue")).out.splitlines()[1].split() == ["waiting", "p2", "5"]
+    assert (await talk("undo", "2")).out == "Undid 2 steps.\n" and scripted.bodies[-1] == {"steps": 2}
