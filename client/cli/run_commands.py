@@ -37,7 +37,7 @@ def run_(
     with terminal.running() as progress:
 
         def send(fields: list[list[Any]]) -> Run:
-            return client.run(
+            made: Run = client.run(
                 fields or None,
                 workflow=next(opened),
                 batch_count=count if count > 1 else None,
@@ -45,6 +45,7 @@ def run_(
                 fetch=output is not None,
                 on_event=progress,
             )
+            return made
 
         try:
             done = Writes(write or ()).send(send)

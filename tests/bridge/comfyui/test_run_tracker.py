@@ -353,8 +353,8 @@ async def test_only_a_run_is_answered_by_comfyuis_response(server: Any) -> None:
     assert (await asked)[1]["response"] == {"a": 1}
 
 
-async def test_a_node_that_runs_is_named_by_its_title_and_type(house: Any, executor: Executor) -> None:
-    tab, program = await house.tab(), await house.program()
+async def test_a_node_that_runs_is_named_by_its_title_and_type(server: Any, executor: Executor) -> None:
+    tab, program = await server.tab(), await server.program()
     await program.send_json({"type": "request", "id": 1, "command": "run"})
     request = await tab.next()
     executor.put()
@@ -367,4 +367,4 @@ async def test_a_node_that_runs_is_named_by_its_title_and_type(house: Any, execu
     assert [(data["title"], data["node_type"]) for data in frames] == [("Result", "SaveImage"), (None, None)]
     executor.say("execution_success", {"prompt_id": "p1"})
     await program.receive_json(timeout=5)
-    assert house.bridge.runs._running == ("", {})
+    assert server.bridge.runs._running == ("", {})
