@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from comfyui_uiapi.tests.client.conftest import Ended
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 Uiapi = Callable[..., Awaitable[Ended]]
 

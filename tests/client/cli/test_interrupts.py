@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.client.cli import main
-from comfyui_uiapi.tests.harness.installed_client import environment
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.programs.installed_client import environment
 
 from .conftest import Uiapi
 

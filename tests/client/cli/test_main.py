@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import typer
+from aiohttp import web
 from comfyui_uiapi.client.cli.app import app
 from comfyui_uiapi.client.cli.workflow_commands import files
-from comfyui_uiapi.client.common.command_table import event_names, version
+from comfyui_uiapi.client.common.command_table import version
 from comfyui_uiapi.tests.client.conftest import Ended
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 Uiapi = Callable[..., Awaitable[Ended]]
 
@@ -79,18 +79,6 @@ async def test_the_status_names_the_tab_or_says_how_to_open_one(scripted: Script
     assert "2 waiting" in lines[3] and lines[-1] == f"No tab is connected: open {scripted.url} in a browser."
     tab = {"id": 3, "browser": "Chrome", "frontend_version": "1.2", "workflow_name": "w", "is_main": True}
     scripted.answers["connection_status"] = {**known, "webui_connected": True}
-    scripted.answers["webuis"] = lambda request: _answer([tab])
+    scripted.answers["webuis"] = lambda request: web.json_response({"status": "ok", "response": [tab]})
     lines = (await uiapi("--url", scripted.url, "status")).out.splitlines()
     assert lines[1].rstrip().split(maxsplit=2) == ["tab", "3", "w (Chrome, frontend 1.2), the main tab"]
-
-
-def _answer(value: object) -> object:
-    from aiohttp import web
-
-    return web.Response(text=json.dumps({"status": "ok", "response": value}), content_type="application/json")
-
-
-def test_every_event_of_the_documentation_can_be_watched() -> None:
-    text = (Path(__file__).parents[3] / "docs").rglob("events.md")
-    table = "".join(path.read_text() for path in text)
-    assert [name for name in event_names() if f"`{name}`" not in table] == []

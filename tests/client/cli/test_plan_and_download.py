@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 from .conftest import Uiapi
 

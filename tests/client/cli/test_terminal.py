@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from comfyui_uiapi.client.cli.terminal import duration
-from comfyui_uiapi.tests.harness.installed_client import environment
-from comfyui_uiapi.tests.harness.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.programs.installed_client import environment
 
 ADVICE = "ComfyUI lists it as flux/detail.safetensors; use relink_models to correct the widgets of this workflow."
 PLAN = {
