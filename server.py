@@ -21,6 +21,7 @@ from .bridge.comfyui.adapter import Comfy
 from .bridge.policy.access import Guard
 from .bridge.protocol.command_spec import COMMANDS, DEFAULT_TIMEOUT
 from .bridge.tabs.tab import WebuiManager
+from .common.garbage import spare_startup_objects
 from .downloads.api.lazy_loader import Room
 from .downloads.jobs.registry import (
     TASK_CLEANUP_AGE,
@@ -57,6 +58,8 @@ def setup(prompt_server: Any) -> Bridge:
 
     async def start(_: web.Application) -> None:
         await bridge.start()
+        # Last, so that it includes what the start has loaded.
+        spare_startup_objects()
 
     async def close(_: web.Application) -> None:
         await bridge.close()

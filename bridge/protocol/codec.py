@@ -8,14 +8,15 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from ...common.errors import UiapiError
+from ...common.garbage import no_collection
 from .nonfinite import read_as_the_page_does
 
 # The largest frame or body in bytes, in both directions; a 4K image as base64 fits.
 MAX_FRAME = 64 * 1024 * 1024
 
 
-# Values in one frame or body. A picture is one value whatever its size, and a workflow of ten thousand nodes has about
-# a hundred thousand. Parsing JSON with many more would block ComfyUI's loop for seconds.
+# Values in one frame or body. A picture is one value whatever its size, and a workflow of two thousand nodes has two
+# hundred thousand. Decoding JSON with many more would block ComfyUI's loop for seconds.
 MAX_VALUES = 1_000_000
 
 
@@ -59,10 +60,11 @@ def _decode(text: str | bytes) -> Any:
     commas = text.count(b",") if isinstance(text, bytes) else text.count(",")
     if commas >= MAX_VALUES:
         raise UiapiError("too_large", f"A request may have at most {MAX_VALUES:,} values; send it in parts.")
-    try:
-        return from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        value = read_as_the_page_does(text)
-        if value is None:
-            raise UiapiError("malformed", f"Send valid JSON: {error}.") from None
-        return value
+    with no_collection():
+        try:
+            return from_json(text, allow_inf_nan=False)
+        except ValueError as error:
+            value = read_as_the_page_does(text)
+            if value is None:
+                raise UiapiError("malformed", f"Send valid JSON: {error}.") from None
+            return value

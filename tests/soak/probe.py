@@ -7,7 +7,6 @@ Finished downloads are remembered for `AGE` seconds instead of an hour, so that 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sys
 from typing import Any
@@ -21,14 +20,10 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {}
 AGE = 15
 
 
-def _one(name: str) -> Any:
-    """Return the instance of a class of the package; it is searched for once."""
-    if name not in _found:
-        _found[name] = next(thing for thing in gc.get_objects() if type(thing).__name__ == name)
-    return _found[name]
-
-
-_found: dict[str, Any] = {}
+def _bridge() -> Any:
+    """Return the package's Bridge, whose method is a hook of ComfyUI's web server."""
+    hooks = server.PromptServer.instance.app.on_response_prepare
+    return next(hook.__self__ for hook in hooks if type(getattr(hook, "__self__", None)).__name__ == "Bridge")
 
 
 def _registry() -> Any:
@@ -44,7 +39,8 @@ def _resident() -> float:
 
 async def probe(_: web.Request) -> web.Response:
     """Return one sample."""
-    bridge, downloads, registry = _one("Bridge"), _one("Downloads"), _registry()
+    bridge, registry = _bridge(), _registry()
+    downloads = bridge.downloads.service
     registry.TASK_CLEANUP_AGE = AGE
     managers = bridge.webuis.managers.values()
     held = {

@@ -45,15 +45,15 @@ loop.sock_connect, socket.socket = sock_connect, Fenced
 WENT_OUT = "WENT OUT"
 # A custom node that reads the person's rules again, as at a start.
 READ_RULES = """
-import gc
 from aiohttp import web
 import server
 
 NODE_CLASS_MAPPINGS = {}
 
 async def read_rules(_):
-    [approvals] = [thing for thing in gc.get_objects() if type(thing).__name__ == "Approvals"]
-    await approvals.start()
+    app = server.PromptServer.instance.app
+    [bridge] = [hook.__self__ for hook in app.on_response_prepare if hook.__name__ == "on_response_prepare"]
+    await bridge.approvals.start()
     return web.Response()
 
 server.PromptServer.instance.routes.post("/read_rules")(read_rules)
