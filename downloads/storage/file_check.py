@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 from typing import BinaryIO
 
 from ...common.errors import UiapiError
@@ -21,9 +22,12 @@ from .onnx import OnnxCheck
 
 # The safetensors library refuses longer headers, so no file has one.
 MAX_HEADER = 100_000_000
-# Bytes of a header held in memory at a time, and an upper bound for the length of an entry with its offsets.
-HEADER_PIECE = 1 << 20
+# Bytes of a header that are examined at a time, and an upper bound for the length of an entry with its offsets.
+HEADER_PIECE = 1 << 14
 LONGEST_OFFSETS = 256
+# Seconds between two pieces, in which other threads run: of a thread that only computes, each of their steps would have
+# to wait 5 ms.
+PAUSE = 50e-6
 # Bytes needed to recognize a format.
 SNIFF = 16
 # The magic numbers of a ZIP archive's start and of its end record, and the most bytes from there to the end: the
@@ -34,7 +38,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 HASH_CHUNK = 4 << 20
 
 # No real offset has more digits; Python refuses to parse numbers with thousands of digits.
-_OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*(\d{1,18})\s*,\s*(\d{1,18})\s*\]')
+_OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*\d{1,18}\s*,\s*(\d{1,18})\s*\]')
 _SAFETENSORS = frozenset({".safetensors", ".sft"})
 
 
@@ -104,8 +108,9 @@ class HeadCheck:
                 raise _not_a_model(self._extension, "it ends within its header")
             left -= len(piece)
             text = overlap + piece
-            end = max([end, *(int(match[2]) for match in _OFFSETS.finditer(text))])
+            end = max([end, *map(int, _OFFSETS.findall(text))])
             overlap = text[-LONGEST_OFFSETS:]
+            sleep(PAUSE)
         if not overlap.rstrip().endswith(b"}"):
             raise _not_a_model(self._extension, "its header is broken")
         return end

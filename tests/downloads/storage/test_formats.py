@@ -155,6 +155,31 @@ def test_offsets_are_found_wherever_a_header_is_cut_into_pieces(
         assert checked("x.safetensors", with_header(header, bytes(length + more))) == code
 
 
+class _Pieces(io.BytesIO):
+    """A file that notes what is read of it."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.steps: list[int | str] = []
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.steps.append(len(data))
+        return data
+
+
+def test_other_threads_get_a_turn_after_every_few_hundred_entries_of_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = b'"t%04d":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+    data = with_header(b"{" + b"".join(entry % number for number in range(5000))[:-1] + b"}", b"x")
+    file, check = _Pieces(data), HeadCheck("x.safetensors", len(data))
+    monkeypatch.setattr(file_check, "sleep", lambda seconds: file.steps.append("pause"))
+    while check.needed:
+        check.step(file)
+    _, *steps = file.steps
+    assert steps[1::2] == ["pause"] * (len(steps) // 2)
+    assert max(size for size in steps[::2] if isinstance(size, int)) < 500 * len(entry)
+
+
 def test_a_long_header_is_never_in_memory_at_once(tmp_path: Path) -> None:
     entry = b'"t%07d":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
     header = b"{" + b"".join(entry % number for number in range(200_000))[:-1] + b"}"
