@@ -223,17 +223,17 @@ class Conversation:
                 try:
                     frames = await self._receive()
                 except UiapiError as error:
-                    self._refuse(error)
                     await self._turns.take()
+                    self._refuse(error)
                     continue
                 if frames is None:
                     return
                 for frame in frames:
+                    await self._turns.take()
                     try:
                         self._take(frame)
                     except UiapiError as error:
                         self._refuse(error)
-                    await self._turns.take()
         finally:
             for subscriber in self._subscriptions.values():
                 subscriber.end()
@@ -280,7 +280,7 @@ class Conversation:
         elif event == "snapshot":
             manager.snapshot = Snapshot.of(data) or manager.snapshot
         elif event in TAB_EVENTS:
-            self._bridge.publish(event, {**data, "webui": manager.client_id})
+            self._turns.charge(self._bridge.publish(event, {**data, "webui": manager.client_id}))
         else:
             raise UiapiError("malformed", f"Unknown event {event[:40]!r} from a tab; reload the page.")
 

@@ -110,11 +110,11 @@ class Bridge:
         if pending is not None and queued is not None:
             pending.owner.accepted(pending, queued)
 
-    def publish(self, event: str, data: dict[str, Any]) -> None:
-        """Send an event to its subscribers."""
+    def publish(self, event: str, data: dict[str, Any]) -> int:
+        """Send an event to its subscribers and return how many it was sent to."""
         if event in PANEL_EVENTS:
             self.panel.changed()
-        self.subscriptions.publish(event, data)
+        return self.subscriptions.publish(event, data)
 
     def watch(self, only: WebuiManager | None = None) -> None:
         """Send the tabs, or one that has just connected, the events that have subscribers."""

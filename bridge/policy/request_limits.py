@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 
 from ...common.errors import UiapiError
 from ..protocol.codec import MAX_FRAME
@@ -20,8 +20,10 @@ MAX_REQUESTS = 4096
 MAX_BYTES = 8 * MAX_FRAME
 # Answers of fewer bytes are not tracked, since they fit into the operating system's buffers.
 SMALL = 1 << 18
-# Frames handled in one turn of the event loop, besides one per websocket; separate for programs and tabs.
+# Frames handled in one turn of the event loop, separate for programs and tabs; and the events sent to programs that
+# cost as much as a frame.
 FRAMES_A_TURN = 32
+EVENTS_A_FRAME = 8
 # Seconds until the first check, and between two checks, in which a caller has to read some of its answer.
 FIRST_LOOK, TAKE_PAUSE = 1.0, 20.0
 
@@ -106,20 +108,47 @@ class Load:
 
 
 class FrameTurns:
-    """Limits the frames handled in one turn of the event loop, so that other work is not delayed."""
+    """Limits the frames handled in one turn of the event loop, so that other work is not delayed.
+
+    Websockets that wait are served in the order in which they began to.
+    """
 
     def __init__(self) -> None:
+        # Below 0 if what was handled cost more than a turn has.
         self._left = FRAMES_A_TURN
         self._refilling = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def take(self) -> None:
-        """Count a frame; returns when its websocket may handle another."""
+        """Return when a frame may be handled."""
+        self._refill_soon()
+        if self._left > 0 and not self._waiting:
+            self._left -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def charge(self, events: int) -> None:
+        """Count the events that were sent because of a frame."""
+        if events >= EVENTS_A_FRAME:
+            self._left -= events // EVENTS_A_FRAME
+            self._refill_soon()
+
+    def _refill_soon(self) -> None:
         if not self._refilling:
             self._refilling = True
             asyncio.get_running_loop().call_soon(self._refill)
-        self._left -= 1
-        if self._left <= 0:
-            await asyncio.sleep(0)
 
     def _refill(self) -> None:
-        self._left, self._refilling = FRAMES_A_TURN, False
+        self._refilling = False
+        self._left = min(self._left, 0) + FRAMES_A_TURN
+        waited = bool(self._waiting)
+        while self._waiting and self._left > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._left -= 1
+        # After those that go on now, so that they have what is left of this turn.
+        if waited or self._left < 0:
+            self._refill_soon()

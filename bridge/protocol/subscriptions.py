@@ -120,16 +120,19 @@ class Subscriptions:
         """Whether an event has a subscriber."""
         return bool(self._for(event))
 
-    def publish(self, event: str, data: dict[str, Any]) -> None:
-        """Send an event to its subscribers."""
+    def publish(self, event: str, data: dict[str, Any]) -> int:
+        """Send an event to its subscribers and return how many it was sent to."""
         path = data.get("path")
+        count = 0
         places = _places(path.lower()) if isinstance(path, str) else None
         for subscriber in [*self._for(event)]:
             if places is None or not subscriber.paths or not places.isdisjoint(subscriber.paths):
+                count += 1
                 try:
                     subscriber.send(event, data)
                 except Exception:  # The last line of defence: the other subscribers must still get the event.
                     log.exception("The event %s could not be sent to a subscriber.", event)
+        return count
 
     def _for(self, event: str) -> list[Subscriber]:
         """The subscribers of an event."""

@@ -23,7 +23,7 @@ MAX_TABS = 64
 # The largest id a page may ask for; numbers in a page are exact up to 2**53.
 MAX_ID = 10**9
 
-Listener = Callable[[str, dict[str, Any]], None]
+Listener = Callable[[str, dict[str, Any]], object]
 
 
 class Webuis:

@@ -68,7 +68,7 @@ class Downloads:
         node_classes: Callable[[], Mapping[str, type]],
         state_directory: Path,
         ask_urls: AskUrls,
-        publish: Callable[[str, dict[str, Any]], None],
+        publish: Callable[[str, dict[str, Any]], object],
         models_changed: Callable[[], Awaitable[None]],
         settings: Settings | None = None,
         backoff: Callable[[], Backoff] = Backoff,

@@ -33,7 +33,7 @@ class News:
     def __init__(
         self,
         places: Places,
-        publish: Callable[[str, dict[str, Any]], None],
+        publish: Callable[[str, dict[str, Any]], object],
         models_changed: Callable[[], Awaitable[None]],
     ) -> None:
         self._places = places
