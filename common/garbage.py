@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collector from stopping ComfyUI: it examines neither what exists since the start nor fresh JSON.
+"""Keeps Python's garbage collector from blocking ComfyUI's event loop.
 
 A full collection examines every object and stops all threads meanwhile. Torch, ComfyUI and its nodes have half a
 million that live until ComfyUI ends, so each collection blocks the event loop for a third of a second, whatever caused

@@ -11,7 +11,7 @@ from typing import Any
 
 log = logging.getLogger("uiapi")
 
-Emit = Callable[[str, dict[str, Any]], None]
+Emit = Callable[[str, dict[str, Any]], object]
 # ComfyUI's (format, PIL image, longest side in pixels or None), and its metadata.
 Preview = tuple[tuple[str, Any, int | None], dict[str, Any]]
 

@@ -260,7 +260,7 @@ class Runs:
         run = self._run_of(prompt_id) if prompt_id else None
         if run is not None and run.on_end is None:
             run.preview = (picture, dict(about))
-        emits = [run.emit] if run is not None and run.emit is not None else []
+        emits: list[Emit] = [run.emit] if run is not None and run.emit is not None else []
         if self._subscriptions.has_subscriber("preview"):
             emits.append(self._subscriptions.publish)
         if emits:

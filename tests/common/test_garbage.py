@@ -1,4 +1,4 @@
-"""Tests of what the garbage collector examines: nothing that exists since the start, and no JSON while it is decoded."""
+"""Tests of what the garbage collector examines: nothing that exists since the start, and no JSON that is decoded."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("downloads/transfer", "downloads/sources", "downloads/workflow", "downloads/finding", "downloads/jobs"),
     ),
     ".": (
-        *("bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy", "bridge/app", "bridge/api"),
+        *("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy", "bridge/app", "bridge/api"),
         *("bridge/commands", "downloads/storage", "downloads/jobs", "downloads/api"),
     ),
     "client/common": (),
