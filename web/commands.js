@@ -190,6 +190,8 @@ export const commands = {
 
   approve: ({ frontend, dialogs }, wish, { signal }) => approve(frontend, dialogs, wish, signal),
 
+  page_types: ({ frontend }, { types }) => ({ types: types.filter(frontend.makesType) }),
+
   async refresh_models({ frontend }) {
     await frontend.refreshModels();
     return { refreshed: true };

@@ -14,6 +14,7 @@ from ...common.json_store import sweep
 from ...common.signals import close_on_signals
 from ..comfyui.adapter import Comfy
 from ..comfyui.node_catalog import Catalogue
+from ..comfyui.node_packs import NodePacks
 from ..comfyui.picture_store import BESIDE_PREFIX, GRACE, TIDY_EVERY, PictureStore
 from ..comfyui.run_tracker import Runs
 from ..policy.access import Guard
@@ -78,6 +79,7 @@ class Bridge:
         self.pictures = PictureStore(comfy.input_directory, self._naming_pictures)
         self.event_transports = EventTransports(comfy, self.webuis)
         self.catalogue = Catalogue()
+        self.packs = NodePacks(comfy)
         self.downloads: DownloadsRoom | None = None
         self.loads = Loads()
         # For programs and for tabs, so that many requests do not delay the answers.
@@ -138,6 +140,7 @@ class Bridge:
         """Start listening to ComfyUI; called on its loop when the application starts."""
         self._end_watch_for_signals = close_on_signals(self.close)
         self.runs.start()
+        self.packs.keep_errors()
         await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{BESIDE_PREFIX}*.tmp")
         self.spawn(self._tidy_pictures(), "tidy pictures")
         await self.approvals.start()

@@ -91,11 +91,19 @@ class Comfy:
         }.get(kind)
         return Path(getter()) if getter else None
 
+    def user_directory(self) -> Path:
+        """Return the directory of the settings and workflows of people and extensions."""
+        return Path(self.folder_paths.get_user_directory())
+
+    def pack_roots(self) -> list[Path]:
+        """Return the directories from which ComfyUI loads packs of custom nodes."""
+        return [Path(root) for root in self.folder_paths.get_folder_paths("custom_nodes")]
+
     def state_directory(self) -> Path:
         """Return this package's directory in ComfyUI's user directory, which ComfyUI does not serve over HTTP."""
         if hasattr(self.folder_paths, "get_system_user_directory"):
             return Path(self.folder_paths.get_system_user_directory("uiapi"))
-        return Path(self.folder_paths.get_user_directory()) / "__uiapi"
+        return self.user_directory() / "__uiapi"
 
     # -- ComfyUI's own websocket -------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Handles nodes of unknown type in API-format prompts that ComfyUI's frontend has exported.
+"""Tells the formats of workflows apart, and handles nodes of unknown type in API-format prompts.
 
 The frontend exports a node whose type is not installed with the class_type null (or, from the open page, without one).
 The node cannot run, but the outputs that do not need it can.
@@ -19,6 +19,28 @@ def is_api_node(node: Any) -> bool:
     if "class_type" in node:
         return isinstance(node["class_type"], (str, type(None)))
     return isinstance(node.get("inputs"), dict) and isinstance(node.get("_meta"), dict)
+
+
+def plain_workflow(workflow: Any) -> dict[str, Any]:
+    """The workflow itself, unwrapped if it is a response of get_workflow ({workflow, output}). UiapiError `invalid`."""
+    if isinstance(workflow, dict) and "nodes" not in workflow:
+        inner = workflow.get("workflow")
+        if isinstance(inner, dict) and isinstance(inner.get("nodes"), list):
+            workflow = inner
+        elif isinstance(workflow.get("output"), dict):
+            workflow = workflow["output"]
+        elif isinstance(workflow.get("prompt"), dict) and "class_type" not in workflow["prompt"]:
+            workflow = workflow["prompt"]
+    if not isinstance(workflow, dict):
+        raise UiapiError("invalid", "The workflow is not an object; send the JSON that ComfyUI saves or exports.")
+    if "nodes" in workflow:
+        if not isinstance(workflow["nodes"], list):
+            raise UiapiError("invalid", "The workflow's nodes are not a list; send the JSON that ComfyUI saves.")
+    elif not all(is_api_node(node) for node in workflow.values()):
+        raise UiapiError(
+            "invalid", "This is neither a saved workflow (nodes) nor an API export (class_type); send one of them."
+        )
+    return workflow
 
 
 def untyped(prompt: Mapping[str, Any]) -> list[str]:

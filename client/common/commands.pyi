@@ -163,6 +163,12 @@ class Picture(TypedDict):
     width: int
     height: int
 
+class MissingNodeTypes(TypedDict):
+    types: list[MissingNodeType]
+    total: int
+    manager: Literal["tasks", "batch", "queue"] | None
+    page_asked: bool
+
 class WebuiReadyAnswer(TypedDict):
     status: Literal["ok"]
     client_id: int
@@ -450,6 +456,13 @@ class Tab(TypedDict):
     active: bool
     modified: bool
 
+class MissingNodeType(TypedDict):
+    type: str | None
+    count: int
+    nodes: list[MissingNode]
+    packs: list[NodePack]
+    how: str
+
 class NeededModel(TypedDict):
     name: str
     directory: str | None
@@ -520,6 +533,19 @@ class Failure(TypedDict):
     code: str
     error: str
     details: NotRequired[dict[str, Any] | None]
+
+class MissingNode(TypedDict):
+    id: str
+    title: str | None
+
+class NodePack(TypedDict):
+    id: str | None
+    title: str
+    repository: str | None
+    version: str | None
+    origin: Literal["workflow", "manager"]
+    state: Literal["missing", "loaded", "failed", "disabled", "not_loaded"]
+    error: str | None
 
 class Reason(TypedDict):
     code: str
@@ -1160,6 +1186,20 @@ class Commands:
         idempotency_key: str | None = ...,
     ) -> Picture:
         """Take a picture of the canvas or of some nodes."""
+
+    def missing_nodes(
+        self,
+        *,
+        workflow: dict[str, Any] | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> MissingNodeTypes:
+        """List the node types of a workflow that ComfyUI does not have, and the packs that have them."""
 
     def webui_ready(
         self,
@@ -2096,6 +2136,20 @@ class AsyncCommands:
         idempotency_key: str | None = ...,
     ) -> Picture:
         """Take a picture of the canvas or of some nodes."""
+
+    async def missing_nodes(
+        self,
+        *,
+        workflow: dict[str, Any] | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> MissingNodeTypes:
+        """List the node types of a workflow that ComfyUI does not have, and the packs that have them."""
 
     async def webui_ready(
         self,

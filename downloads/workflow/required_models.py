@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...bridge.comfyui.api_prompts import is_api_node
-from ...common.errors import UiapiError
+from ...bridge.comfyui.api_prompts import plain_workflow
 from ..common.parsing import is_sha256
 from ..storage.model_folders import Places, same_name
 from .graph_walk import MOST_NODES, Placed, too_many_nodes, walk
@@ -113,28 +112,6 @@ def node_types(workflow: Any) -> set[str]:
     workflow = plain_workflow(workflow)
     nodes = walk(workflow) if isinstance(workflow.get("nodes"), list) else _api_nodes(workflow)
     return {node.type for node in nodes if node.type is not None}
-
-
-def plain_workflow(workflow: Any) -> dict[str, Any]:
-    """The workflow itself, unwrapped if it is a response of get_workflow ({workflow, output}). UiapiError `invalid`."""
-    if isinstance(workflow, dict) and "nodes" not in workflow:
-        inner = workflow.get("workflow")
-        if isinstance(inner, dict) and isinstance(inner.get("nodes"), list):
-            workflow = inner
-        elif isinstance(workflow.get("output"), dict):
-            workflow = workflow["output"]
-        elif isinstance(workflow.get("prompt"), dict) and "class_type" not in workflow["prompt"]:
-            workflow = workflow["prompt"]
-    if not isinstance(workflow, dict):
-        raise UiapiError("invalid", "The workflow is not an object; send the JSON that ComfyUI saves or exports.")
-    if "nodes" in workflow:
-        if not isinstance(workflow["nodes"], list):
-            raise UiapiError("invalid", "The workflow's nodes are not a list; send the JSON that ComfyUI saves.")
-    elif not all(is_api_node(node) for node in workflow.values()):
-        raise UiapiError(
-            "invalid", "This is neither a saved workflow (nodes) nor an API export (class_type); send one of them."
-        )
-    return workflow
 
 
 def _api_nodes(workflow: dict[str, Any]) -> Iterator[Placed]:

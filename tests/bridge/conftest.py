@@ -234,13 +234,14 @@ def guard() -> Guard:
 @pytest.fixture
 def folders(tmp_path: Any) -> SimpleNamespace:
     """The parts of ComfyUI's folder_paths that the bridge uses."""
-    for name in ("input", "output", "temp", "user"):
+    for name in ("input", "output", "temp", "user", "custom_nodes"):
         (tmp_path / name).mkdir()
     return SimpleNamespace(
         get_input_directory=lambda: str(tmp_path / "input"),
         get_output_directory=lambda: str(tmp_path / "output"),
         get_temp_directory=lambda: str(tmp_path / "temp"),
         get_user_directory=lambda: str(tmp_path / "user"),
+        get_folder_paths=lambda name: [str(tmp_path / name)],
     )
 
 

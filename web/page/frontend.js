@@ -197,6 +197,16 @@ export function createFrontend(app, api, page) {
      */
     knowsType: (type) => Object.hasOwn(page.LiteGraph?.registered_node_types ?? {}, type),
 
+    /**
+     * @param {string} type
+     * @returns {boolean} whether the page makes nodes of this type without ComfyUI, as notes and reroutes
+     */
+    makesType(type) {
+      const types = page.LiteGraph?.registered_node_types ?? {};
+      // ComfyUI may have lost a type that it described to this page.
+      return Object.hasOwn(types, type) && !types[type].nodeData?.python_module;
+    },
+
     /** Refreshes the file lists of combos. */
     async refreshModels() {
       if (typeof app.refreshMissingModels === "function") await app.refreshMissingModels({ silent: true });
