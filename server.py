@@ -23,7 +23,7 @@ from .bridge.policy.access import Guard
 from .bridge.protocol.command_spec import COMMANDS, DEFAULT_TIMEOUT
 from .bridge.tabs.tab import WebuiManager
 from .common.garbage import spare_startup_objects
-from .downloads.api.lazy_loader import Room
+from .downloads.api.lazy_loader import LazyDownloads
 from .downloads.jobs.registry import (
     TASK_CLEANUP_AGE,
     _handle_task_exception,
@@ -54,7 +54,7 @@ def setup(prompt_server: Any) -> Bridge:
     """Add /uiapi/* to a PromptServer whose application has not started yet."""
     comfy = Comfy(prompt_server)
     bridge = Bridge(comfy, Guard.from_environment(comfy.beyond_loopback))
-    bridge.downloads = Room(bridge)
+    bridge.downloads = LazyDownloads(bridge)
     add_routes(prompt_server.routes, bridge)
 
     async def start(_: web.Application) -> None:

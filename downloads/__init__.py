@@ -1,1 +1,1 @@
-"""The models room: what a workflow needs, where to get it, bytes to disk, and the register of downloads."""
+"""Model downloads: what a workflow needs, where to get it, bytes to disk, and the register of downloads."""

@@ -24,7 +24,7 @@ from ..jobs.states import ItemState
 from ..storage import url_map
 from ..storage.url_map import load_stored_urlmap
 from . import schemas
-from .lazy_loader import Room
+from .lazy_loader import LazyDownloads
 from .requests import (
     AddModelUrl,
     DownloadId,
@@ -67,12 +67,12 @@ tab_command(
 )
 
 
-def room(call: Call) -> Downloads:
+def downloads_of(call: Call) -> Downloads:
     """The download service of this bridge. UiapiError `shutting_down` before it has started."""
-    entrance = call.bridge.downloads
-    if not isinstance(entrance, Room):
+    downloads = call.bridge.downloads
+    if not isinstance(downloads, LazyDownloads):
         raise UiapiError("shutting_down", "The download service is unavailable.")
-    return entrance.service
+    return downloads.service
 
 
 async def workflow_of(call: Call, request: Workflow) -> Any:
@@ -85,29 +85,31 @@ async def workflow_of(call: Call, request: Workflow) -> Any:
 async def preview_models(call: Call, request: DownloadModels) -> Preview:
     """What `download_models` would fetch."""
     run = await _prepared(call, request)
-    return await room(call).consent.of_new(run)
+    return await downloads_of(call).consent.of_new(run)
 
 
 async def preview_model(call: Call, request: DownloadModel) -> Preview:
     """What `download_model` would fetch."""
-    run = await room(call).prepare_one(request.model_name, request.model_def, overwrite=request.overwrite)
-    return await room(call).consent.of_new(run)
+    run = await downloads_of(call).prepare_one(request.model_name, request.model_def, overwrite=request.overwrite)
+    return await downloads_of(call).consent.of_new(run)
 
 
 async def preview_resumed(call: Call, request: DownloadPart) -> Preview:
     """What `download_resume` would fetch."""
-    run = room(call).run(request.download_id)
-    return await room(call).consent.of_rest(run, request.model_name)
+    run = downloads_of(call).run(request.download_id)
+    return await downloads_of(call).consent.of_rest(run, request.model_name)
 
 
 async def preview_url(call: Call, request: AddModelUrl) -> Preview:
     """What `add_model_url` would save."""
-    return room(call).consent.of_url(request.model_name, request.directory, request.url)
+    return downloads_of(call).consent.of_url(request.model_name, request.directory, request.url)
 
 
 async def _prepared(call: Call, request: DownloadModels) -> Run:
     workflow = await workflow_of(call, request)
-    return await room(call).prepare(workflow, request.download_table, overwrite=request.overwrite, only=request.only)
+    return await downloads_of(call).prepare(
+        workflow, request.download_table, overwrite=request.overwrite, only=request.only
+    )
 
 
 def _agreed(call: Call) -> Plan | None:
@@ -118,7 +120,7 @@ def _agreed(call: Call) -> Plan | None:
 @command("analyze_workflow", response=schemas.Needs, risk=Risk.READ, errors={"too_large"} | TAB_COMMAND_CODES)
 async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
     """List every model a workflow needs: its directory, its URLs, whether it is present, and the nodes that use it."""
-    return {"models": await room(call).analysis.describe(await workflow_of(call, request))}
+    return {"models": await downloads_of(call).analysis.describe(await workflow_of(call, request))}
 
 
 @command(
@@ -132,7 +134,7 @@ async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
 async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
     """Report what download_models would do, without downloading: sizes, hashes, obstacles, free space on each disk."""
     workflow = await workflow_of(call, request)
-    return await room(call).plan(workflow, request.download_table, request.only, overwrite=request.overwrite)
+    return await downloads_of(call).plan(workflow, request.download_table, request.only, overwrite=request.overwrite)
 
 
 @command(
@@ -146,9 +148,9 @@ async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
 async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]:
     """Start downloading every missing model of a workflow; returns a download_id at once."""
     if (plan := _agreed(call)) is not None:
-        run = await room(call).launch(plan.run, plan.agreed)
+        run = await downloads_of(call).launch(plan.run, plan.agreed)
     else:
-        run = await room(call).launch(await _prepared(call, request))
+        run = await downloads_of(call).launch(await _prepared(call, request))
     return {"message": "Download task started", "download_id": run.id, "unused": run.unused or []}
 
 
@@ -164,9 +166,9 @@ async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]
 async def download_model(call: Call, request: DownloadModel) -> dict[str, Any]:
     """Download one model; returns when it is complete."""
     if (plan := _agreed(call)) is not None:
-        run = await room(call).launch(plan.run, plan.agreed)
+        run = await downloads_of(call).launch(plan.run, plan.agreed)
     else:
-        run = await room(call).fetch_one(request.model_name, request.model_def, overwrite=request.overwrite)
+        run = await downloads_of(call).fetch_one(request.model_name, request.model_def, overwrite=request.overwrite)
     return await ended(run, call.timeout)
 
 
@@ -181,27 +183,27 @@ async def download_model(call: Call, request: DownloadModel) -> dict[str, Any]:
 )
 async def download_status(call: Call, request: DownloadId) -> dict[str, Any]:
     """Return the progress of a download: sizes in bytes, speed in bytes per second, times in seconds."""
-    return {**room(call).status(request.download_id), "download_id": request.download_id}
+    return {**downloads_of(call).status(request.download_id), "download_id": request.download_id}
 
 
 @command("downloads", response=schemas.Downloads, risk=Risk.READ, method="GET")
 async def downloads(call: Call, request: Request) -> dict[str, Any]:
     """List all downloads, including those left unfinished when ComfyUI last stopped."""
-    listed = room(call).listed()
+    listed = downloads_of(call).listed()
     return {"downloads": [{"download_id": run_id, **entry} for run_id, entry in listed.items()]}
 
 
 @command("download_cancel", response=schemas.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
 async def download_cancel(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Cancel a download or one of its models, and delete its partial files."""
-    run = await room(call).stop(request.download_id, request.model_name, ItemState.CANCELLED)
+    run = await downloads_of(call).stop(request.download_id, request.model_name, ItemState.CANCELLED)
     return {"download_id": run.id, "state": run.state.value}
 
 
 @command("download_pause", response=schemas.DownloadState, risk=Risk.WRITE_DISK, flat=True, errors=STOP_CODES)
 async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Pause a download or one of its models, and keep its partial files."""
-    run = await room(call).stop(request.download_id, request.model_name, ItemState.PAUSED)
+    run = await downloads_of(call).stop(request.download_id, request.model_name, ItemState.PAUSED)
     return {"download_id": run.id, "state": run.state.value}
 
 
@@ -216,7 +218,9 @@ async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
 async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Resume a download or one of its models that was paused, cancelled, failed, or interrupted by a restart."""
     plan = _agreed(call)
-    run = await room(call).resume(request.download_id, request.model_name, None if plan is None else plan.agreed)
+    run = await downloads_of(call).resume(
+        request.download_id, request.model_name, None if plan is None else plan.agreed
+    )
     return {"download_id": run.id, "state": run.state.value}
 
 
@@ -231,7 +235,7 @@ async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
 )
 async def model_status(call: Call, request: ModelName) -> dict[str, Any]:
     """Report whether a model is present and usable, is being downloaded, or neither."""
-    service = room(call)
+    service = downloads_of(call)
     folder, _, rest = request.model_name.partition("/")
     found = await asyncio.to_thread(service.places.find_anywhere, request.model_name)
     if found is None and rest and service.places.is_known(folder):
@@ -283,7 +287,7 @@ async def model_urls(call: Call, request: Request) -> dict[str, Any]:
 async def add_model_url(call: Call, request: AddModelUrl) -> dict[str, Any]:
     """Save the URL of a model."""
     model_def = {"url": request.url, "directory": request.directory}
-    await room(call).save_urls({request.model_name: model_def})
+    await downloads_of(call).save_urls({request.model_name: model_def})
     return {"model_def": (await load_stored_urlmap())[request.model_name]}
 
 
@@ -318,14 +322,14 @@ async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
     if request.model_names:
         answer = await call.tab("get_model_url", {"ckpt_names": request.model_names})
         urls = {name: url for name, url in (answer.get("urls") or {}).items() if url}
-        await room(call).save_urls(urls)
+        await downloads_of(call).save_urls(urls)
         return {"urls": urls}
     if not request.model_name:
         raise UiapiError("invalid", "get_model_url: name the model in model_name, or several in model_names.")
     answer = await call.tab("get_model_url", {"ckpt_name": request.model_name})
     if not answer.get("url"):
         raise UiapiError("declined", f"The person gave no URL for {request.model_name}.")
-    await room(call).save_urls({request.model_name: answer["url"]})
+    await downloads_of(call).save_urls({request.model_name: answer["url"]})
     return {"url": answer["url"], "model_type": answer.get("model_type") or "checkpoints"}
 
 
@@ -341,7 +345,7 @@ async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
 async def clear_nonexistant_models(call: Call, request: Request) -> dict[str, Any]:
     """Clear the widgets of the open workflow whose model file is missing, as one undo step."""
     opened = (await call.tab("get_workflow"))["workflow"]
-    missing = await room(call).analysis.absent(opened)
+    missing = await downloads_of(call).analysis.absent(opened)
     if not missing:
         return {"message": "All models of the workflow are present.", "cleared_count": 0, "cleared_fields": []}
     answer: dict[str, Any] = await call.tab("clear_nonexistant_models", {"missing": missing})
@@ -359,7 +363,7 @@ async def clear_nonexistant_models(call: Call, request: Request) -> dict[str, An
 async def relink_models(call: Call, request: RelinkModels) -> dict[str, Any]:
     """Correct widgets whose model is present under another spelling to the one ComfyUI lists, as one undo step."""
     opened = (await call.tab("get_workflow"))["workflow"]
-    links = await room(call).analysis.respelled(opened)
+    links = await downloads_of(call).analysis.respelled(opened)
     if not links:
         return {"dry_run": request.dry_run, "relinked": []}
     answer: dict[str, Any] = await call.tab("relink_models", {"links": links, "dry_run": request.dry_run})

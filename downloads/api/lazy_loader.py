@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("uiapi")
 
 
-class Room:
+class LazyDownloads:
     """Holds the download service, which `start` imports and creates.
 
     ComfyUI imports its extensions one after the other before it serves, so slow imports are put off until then.

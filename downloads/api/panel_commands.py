@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ...bridge.app.dispatch import Call
 from ...bridge.protocol.command_spec import Kind, Request, Risk, command
-from .commands import room
+from .commands import downloads_of
 from .schemas import PlannedModel
 
 # The variables in which a host's own client, and this one, look for a token first.
@@ -41,7 +41,7 @@ class Address(Request):
 @command("panel_check_address", response=PlannedModel, risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True, timeout=60.0)
 async def panel_check_address(call: Call, request: Address) -> dict[str, Any]:
     """Report what downloading a model from a URL would do, while it is typed; nothing is saved."""
-    return await room(call).look_at(request.name, request.directory, request.url)
+    return await downloads_of(call).look_at(request.name, request.directory, request.url)
 
 
 @command("panel_host_token", risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True)
@@ -54,5 +54,5 @@ async def panel_host_token(call: Call, request: HostToken) -> dict[str, Any]:
 @command("panel_allow_host", risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True, errors={"host_refused"})
 async def panel_allow_host(call: Call, request: AllowHost) -> dict[str, Any]:
     """Allow downloads from this host, over https from a public address, until ComfyUI stops."""
-    room(call).guard.allow(request.host)
+    downloads_of(call).guard.allow(request.host)
     return {"host": request.host}

@@ -13,7 +13,7 @@ from comfyui_uiapi.bridge.app.bridge import Bridge
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.policy.access import Guard
 from comfyui_uiapi.common.errors import UiapiError
-from comfyui_uiapi.downloads.api.lazy_loader import Room as LazyDownloads
+from comfyui_uiapi.downloads.api.lazy_loader import LazyDownloads
 from comfyui_uiapi.downloads.api.service import Downloads
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.common.throttle import Backoff
@@ -109,8 +109,8 @@ class Pauses(list[float | None]):
         return Noted()
 
 
-class Room:
-    """The room and what surrounds it."""
+class Service:
+    """A download service with its folders and its person; records the events it publishes."""
 
     def __init__(
         self, base: Path, settings: Settings, person: Person, pauses: Pauses, classes: dict[str, type]
@@ -215,15 +215,15 @@ def classes() -> dict[str, type]:
 
 
 @pytest.fixture
-async def room(
+async def service(
     tmp_path: Path, settings: Settings, person: Person, pauses: Pauses, classes: dict[str, type]
-) -> AsyncIterator[Room]:
-    """The room, started."""
-    room = Room(tmp_path, settings, person, pauses, classes)
-    url_map.use_directory(room.state)
-    await room.downloads.start()
-    yield room
-    await room.downloads.close()
+) -> AsyncIterator[Service]:
+    """A running download service."""
+    service = Service(tmp_path, settings, person, pauses, classes)
+    url_map.use_directory(service.state)
+    await service.downloads.start()
+    yield service
+    await service.downloads.close()
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def guard() -> Guard:
 
 @pytest.fixture
 async def server(tmp_path: Path, host: Host, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
-    """The bridge with its models room, served."""
+    """A served bridge with a download service."""
     monkeypatch.setenv("UIAPI_ALLOWED_HOSTS", host.authority)
     folders = FolderPaths(tmp_path)
     folders.get_user_directory = lambda: str(tmp_path / "user")  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from comfyui_uiapi import server  # noqa: F401 - importing declares every comman
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage.url_map import load_stored_urlmap
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
 # A request in each spelling of its parameters: the one that is documented, and what existing programs send.
@@ -50,11 +50,11 @@ def test_a_model_is_called_by_the_same_parameters_everywhere() -> None:
     assert [one.name for one in about_models if older & set(one.request.model_fields)] == []
 
 
-async def test_a_models_folder_may_be_spelled_in_both_ways_and_is_kept_in_one(room: Room, host: Host) -> None:
+async def test_a_models_folder_may_be_spelled_in_both_ways_and_is_kept_in_one(service: Service, host: Host) -> None:
     host.offer("/x", model_bytes(200_000))
     url = host.url("/x")
     for spelling in ("directory", "ckpt_type"):
-        entry = await room.fetch(f"{spelling}.safetensors", {"url": url, spelling: "loras"})
+        entry = await service.fetch(f"{spelling}.safetensors", {"url": url, spelling: "loras"})
         assert Path(entry["path"]).parent.name == "loras"
-        await room.downloads.save_urls({"x.safetensors": {"url": url, spelling: "vae"}})
+        await service.downloads.save_urls({"x.safetensors": {"url": url, spelling: "vae"}})
         assert await load_stored_urlmap() == {"x.safetensors": {"url": url, "ckpt_type": "vae"}}

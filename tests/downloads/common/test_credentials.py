@@ -9,7 +9,7 @@ import pytest
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.jobs.source_choice import cleaned_entry
 from comfyui_uiapi.downloads.storage import url_map
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
@@ -20,7 +20,7 @@ def settings(host: Host, other_host: Host) -> Settings:
 
 
 async def test_no_token_is_in_any_address_log_line_status_error_or_file(
-    room: Room,
+    service: Service,
     host: Host,
     other_host: Host,
     monkeypatch: pytest.MonkeyPatch,
@@ -33,7 +33,7 @@ async def test_no_token_is_in_any_address_log_line_status_error_or_file(
     other_host.redirect("/pasted", other_host.url("/bucket?X-Amz-Signature=signed-sesame"))
     other_host.offer("/bucket", b'{"message": "bad token pasted-sesame"}', status=403, content_type="application/json")
     host.offer("/org/repo/resolve/main/x.safetensors", status=403, headers={"X-Error-Code": "GatedRepo"})
-    run = await room.downloads.begin(
+    run = await service.downloads.begin(
         workflow(*((f"{name}.safetensors", "checkpoints", None) for name in "abc")),
         {
             "a.safetensors": other_host.url("/pasted?token=pasted-sesame"),
@@ -41,15 +41,15 @@ async def test_no_token_is_in_any_address_log_line_status_error_or_file(
             "c.safetensors": {"civitai": "https://civitai.com/models/1?modelVersionId=2&token=pasted-sesame"},
         },
     )
-    status = await room.ended(run)
+    status = await service.ended(run)
     assert {entry["status"] for entry in status["progress"].values()} == {"error"}
-    await room.downloads.save_urls({"a.safetensors": other_host.url("/pasted?token=pasted-sesame")})
+    await service.downloads.save_urls({"a.safetensors": other_host.url("/pasted?token=pasted-sesame")})
     pasted = {"civitai": "https://civitai.com/models/1?modelVersionId=2&token=pasted-sesame", "ckpt_type": "vae"}
-    await room.downloads.save_urls({"b.safetensors": pasted})
+    await service.downloads.save_urls({"b.safetensors": pasted})
     assert {*(await url_map.load_stored_urlmap())["b.safetensors"]} == {*pasted}
     assert any(seen.headers.get("authorization") == "Bearer pasted-sesame" for seen in other_host.seen)
-    kept = [path.read_text() for path in room.state.iterdir()]
-    reported = [json.dumps(room.events, default=str), json.dumps(status), caplog.text, *kept]
+    kept = [path.read_text() for path in service.state.iterdir()]
+    reported = [json.dumps(service.events, default=str), json.dumps(status), caplog.text, *kept]
     paths = [seen.path for seen in (*host.seen, *other_host.seen) if not seen.path.startswith("/bucket")]
     for secret in secrets:
         assert not [text for text in [*reported, *paths] if secret in text]
@@ -69,9 +69,9 @@ SIGNED = "https://huggingface.co/a/b/resolve/main/x.safetensors"
         "download=true#access_token=sesame",
     ],
 )
-async def test_what_would_let_somebody_in_is_neither_saved_nor_answered(room: Room, query: str) -> None:
+async def test_what_would_let_somebody_in_is_neither_saved_nor_answered(service: Service, query: str) -> None:
     entries: dict[str, Any] = {"a.safetensors": f"{SIGNED}?{query}", "b.safetensors": {"url": f"{SIGNED}?{query}"}}
-    await room.downloads.save_urls(entries)
+    await service.downloads.save_urls(entries)
     saved = await url_map.load_stored_urlmap()
     assert saved == {"a.safetensors": f"{SIGNED}?download=true", "b.safetensors": {"url": f"{SIGNED}?download=true"}}
     # What an earlier version saved is not answered either.

@@ -22,7 +22,7 @@ from comfyui_uiapi.downloads.jobs.registry import (
     pending_downloads,
 )
 from comfyui_uiapi.downloads.jobs.states import RunState
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
@@ -120,18 +120,20 @@ def test_a_dict_that_is_entered_is_kept_as_it_is_and_one_of_a_download_is_a_copy
     assert not download_tasks and registry.jobs.runs == {}
 
 
-async def test_the_room_forgets_what_the_register_forgot(room: Room, host: Host, clock: Clock) -> None:
+async def test_the_service_forgets_downloads_that_the_registry_has_dropped(
+    service: Service, host: Host, clock: Clock
+) -> None:
     host.offer("/x.safetensors", model_bytes(1000))
     ids = []
     for number in range(5):
-        run = await room.downloads.fetch_one(f"x{number}.safetensors", {"url": host.url("/x.safetensors")})
-        await room.ended(run)
+        run = await service.downloads.fetch_one(f"x{number}.safetensors", {"url": host.url("/x.safetensors")})
+        await service.ended(run)
         ids.append(run.id)
-    assert all(room.downloads.status(run_id)["completed"] for run_id in ids)
+    assert all(service.downloads.status(run_id)["completed"] for run_id in ids)
     clock.now += TASK_CLEANUP_AGE + 1
-    assert room.downloads.listed() == {}
+    assert service.downloads.listed() == {}
     with pytest.raises(UiapiError, match="no download"):
-        room.downloads.run(ids[0])
+        service.downloads.run(ids[0])
 
 
 async def failing() -> None:

@@ -12,7 +12,7 @@ from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.jobs import registry
 from comfyui_uiapi.downloads.jobs.fetches import Agreed
 from comfyui_uiapi.downloads.storage import url_map
-from comfyui_uiapi.tests.downloads.conftest import Person, Room
+from comfyui_uiapi.tests.downloads.conftest import Person, Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
@@ -20,12 +20,12 @@ Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 SIZE = 300_000
 
 
-async def test_every_model_of_a_workflow_that_is_missing_is_fetched(room: Room, host: Host) -> None:
+async def test_every_model_of_a_workflow_that_is_missing_is_fetched(service: Service, host: Host) -> None:
     data = {name: model_bytes(SIZE, seed) for seed, name in enumerate(("a.safetensors", "b.safetensors"))}
     for name, content in data.items():
         host.offer(f"/{name}", content)
-    room.path("there.safetensors", "vae").write_bytes(mine := model_bytes(300))
-    run = await room.downloads.begin(
+    service.path("there.safetensors", "vae").write_bytes(mine := model_bytes(300))
+    run = await service.downloads.begin(
         workflow(
             ("a.safetensors", "checkpoints", host.url("/a.safetensors")),
             ("sub/b.safetensors", "loras", host.url("/b.safetensors")),
@@ -34,7 +34,7 @@ async def test_every_model_of_a_workflow_that_is_missing_is_fetched(room: Room, 
         {},
     )
     assert run.to_dict()["status"] in ("checking", "downloading", "initializing") and not run.to_dict()["completed"]
-    status = await room.ended(run)
+    status = await service.ended(run)
     assert (status["status"], status["completed"], status["total_models"]) == ("completed", True, 2)
     assert status["elapsed_time"] >= 0 and status["completed_at"] >= status["start_time"]
     progress = status["progress"]
@@ -42,41 +42,41 @@ async def test_every_model_of_a_workflow_that_is_missing_is_fetched(room: Room, 
         ("a.safetensors", "sub/b.safetensors", "there.safetensors"), "success"
     )
     assert [entry["model_number"] for entry in progress.values()] == ["1/2", "2/2", "existing"]
-    assert progress["sub/b.safetensors"]["path"] == str(room.path("sub/b.safetensors", "loras"))
+    assert progress["sub/b.safetensors"]["path"] == str(service.path("sub/b.safetensors", "loras"))
     assert (progress["a.safetensors"]["bytes"], progress["a.safetensors"]["total"]) == (SIZE, SIZE)
-    assert room.path("sub/b.safetensors", "loras").read_bytes() == data["b.safetensors"]
-    assert room.path("there.safetensors", "vae").read_bytes() == mine
+    assert service.path("sub/b.safetensors", "loras").read_bytes() == data["b.safetensors"]
+    assert service.path("there.safetensors", "vae").read_bytes() == mine
 
 
 async def test_comfyuis_lists_are_fresh_and_open_tabs_are_told_when_a_file_lands(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     host.offer("/a.safetensors", model_bytes(SIZE))
-    room.folders.filename_list_cache["checkpoints"] = ([], {}, 0)
-    await room.fetch("a.safetensors", host.url("/a.safetensors"))
-    assert "checkpoints" not in room.folders.filename_list_cache
-    await eventually(lambda: room.refreshed == 1)
-    assert ("model_landed", {"directory": "checkpoints", "path": str(room.path("a.safetensors"))}) in room.events
+    service.folders.filename_list_cache["checkpoints"] = ([], {}, 0)
+    await service.fetch("a.safetensors", host.url("/a.safetensors"))
+    assert "checkpoints" not in service.folders.filename_list_cache
+    await eventually(lambda: service.refreshed == 1)
+    assert ("model_landed", {"directory": "checkpoints", "path": str(service.path("a.safetensors"))}) in service.events
 
 
-async def test_progress_is_told_by_events_in_bytes(room: Room, host: Host) -> None:
+async def test_progress_is_told_by_events_in_bytes(service: Service, host: Host) -> None:
     host.offer("/a.safetensors", model_bytes(4_000_000), rate=2e6)
-    run = await room.downloads.fetch_one("a.safetensors", {"url": host.url("/a.safetensors")})
+    run = await service.downloads.fetch_one("a.safetensors", {"url": host.url("/a.safetensors")})
     seen: list[dict[str, Any]] = []
 
     while not run.to_dict()["completed"]:
         await asyncio.sleep(0.05)
-        entry = room.downloads.status(run.id)["progress"]["a.safetensors"]
+        entry = service.downloads.status(run.id)["progress"]["a.safetensors"]
         seen.append({**entry})
     downloading = [entry for entry in seen if entry["status"] == "downloading" and entry["bytes"]]
     assert downloading and all(entry["total"] == 4_000_000 for entry in downloading)
     assert any(entry["speed"] and entry["eta"] for entry in downloading)
     assert [entry["bytes"] for entry in downloading] == sorted(entry["bytes"] for entry in downloading)
-    assert {data["download_id"] for event, data in room.events if event == "download_progress"} == {run.id}
+    assert {data["download_id"] for event, data in service.events if event == "download_progress"} == {run.id}
 
 
 async def test_the_requests_table_comes_before_the_saved_map_and_that_before_the_workflow(
-    room: Room, host: Host, person: Person
+    service: Service, host: Host, person: Person
 ) -> None:
     names = ("table", "saved", "workflow", "asked")
     data = {name: model_bytes(SIZE, seed) for seed, name in enumerate(names)}
@@ -84,20 +84,20 @@ async def test_the_requests_table_comes_before_the_saved_map_and_that_before_the
         host.offer(f"/{name}", content)
     await url_map.save_model_urls({f"{name}.safetensors": host.url("/saved") for name in ("table", "saved")})
     person.urls = {"asked.safetensors": host.url("/asked")}
-    run = await room.downloads.begin(
+    run = await service.downloads.begin(
         workflow(
             *((f"{name}.safetensors", "checkpoints", host.url("/workflow")) for name in names[:3]),
             ("asked.safetensors", "checkpoints", None),
         ),
         {"table.safetensors": {"url": host.url("/table"), "ckpt_type": "loras"}},
     )
-    await room.ended(run)
+    await service.ended(run)
     for name, content in data.items():
-        assert room.path(f"{name}.safetensors").read_bytes() == content
+        assert service.path(f"{name}.safetensors").read_bytes() == content
     assert [asked["name"] for asked in person.asked] == ["asked.safetensors"]
 
 
-async def test_a_table_may_name_a_model_by_its_bare_name_or_with_its_folder(room: Room, host: Host) -> None:
+async def test_a_table_may_name_a_model_by_its_bare_name_or_with_its_folder(service: Service, host: Host) -> None:
     data = {name: model_bytes(SIZE, seed) for seed, name in enumerate(("bare", "one", "two"))}
     for name, content in data.items():
         host.offer(f"/{name}", content)
@@ -107,7 +107,7 @@ async def test_a_table_may_name_a_model_by_its_bare_name_or_with_its_folder(room
         "vae/y.safetensors": host.url("/two"),
         "unneeded.safetensors": host.url("/none"),
     }
-    run = await room.downloads.begin(
+    run = await service.downloads.begin(
         workflow(
             ("sub\\x.safetensors", "checkpoints", None),
             ("y.safetensors", "loras", None),
@@ -115,37 +115,37 @@ async def test_a_table_may_name_a_model_by_its_bare_name_or_with_its_folder(room
         ),
         table,
     )
-    status = await room.ended(run)
+    status = await service.ended(run)
     assert status["status"] == "completed", status
     assert [*status["progress"]] == ["sub\\x.safetensors", "y.safetensors", "vae/y.safetensors"]
-    assert room.path("sub/x.safetensors").read_bytes() == data["bare"]
-    assert room.path("y.safetensors", "loras").read_bytes() == data["one"]
-    assert room.path("y.safetensors", "vae").read_bytes() == data["two"]
+    assert service.path("sub/x.safetensors").read_bytes() == data["bare"]
+    assert service.path("y.safetensors", "loras").read_bytes() == data["one"]
+    assert service.path("y.safetensors", "vae").read_bytes() == data["two"]
     assert status["unused"] == ["unneeded.safetensors"]
 
 
-async def test_a_hash_the_workflow_gives_is_enforced(room: Room, host: Host) -> None:
+async def test_a_hash_the_workflow_gives_is_enforced(service: Service, host: Host) -> None:
     host.offer("/x.safetensors", model_bytes(SIZE))
     need = ("x.safetensors", "checkpoints", host.url("/x.safetensors"))
-    run = await room.downloads.begin(workflow(need, hash="0" * 64, hash_type="SHA256"), {})
-    status = await room.ended(run)
+    run = await service.downloads.begin(workflow(need, hash="0" * 64, hash_type="SHA256"), {})
+    status = await service.ended(run)
     assert (status["status"], status["progress"]["x.safetensors"]["code"]) == ("error", "hash_mismatch")
-    assert not room.path("x.safetensors").exists()
+    assert not service.path("x.safetensors").exists()
 
 
-async def test_muted_models_and_models_of_nothing_are_not_fetched(room: Room, host: Host) -> None:
+async def test_muted_models_and_models_of_nothing_are_not_fetched(service: Service, host: Host) -> None:
     muted = workflow(("x.safetensors", "checkpoints", host.url("/x.safetensors")))
     muted["nodes"][0]["mode"] = 4
     for nothing in (muted, workflow()):
-        run = await room.downloads.begin(nothing, {})
-        status = await room.ended(run)
+        run = await service.downloads.begin(nothing, {})
+        status = await service.ended(run)
         assert (status["status"], status["progress"], status["total_models"]) == ("completed", {}, 0)
     assert host.seen == []
 
 
-async def test_one_model_that_fails_does_not_hold_up_the_others(room: Room, host: Host) -> None:
+async def test_one_model_that_fails_does_not_hold_up_the_others(service: Service, host: Host) -> None:
     host.offer("/good.safetensors", model_bytes(SIZE))
-    run = await room.downloads.begin(
+    run = await service.downloads.begin(
         workflow(
             ("gone.safetensors", "checkpoints", host.url("/gone.safetensors")),
             ("good.safetensors", "checkpoints", host.url("/good.safetensors")),
@@ -154,7 +154,7 @@ async def test_one_model_that_fails_does_not_hold_up_the_others(room: Room, host
         ),
         {},
     )
-    status = await room.ended(run)
+    status = await service.ended(run)
     assert status["status"] == "completed"
     codes = {name: entry.get("code") for name, entry in status["progress"].items()}
     assert codes == {
@@ -169,18 +169,18 @@ async def test_one_model_that_fails_does_not_hold_up_the_others(room: Room, host
 
 
 async def test_the_person_is_asked_once_for_all_and_their_answers_are_saved(
-    room: Room, host: Host, person: Person, eventually: Eventually
+    service: Service, host: Host, person: Person, eventually: Eventually
 ) -> None:
     host.offer("/a", model_bytes(SIZE))
     person.urls = {"a.safetensors": host.url("/a"), "c.safetensors": "https://elsewhere.example/c"}
     person.thinks = asyncio.Event()
-    run = await room.downloads.begin(workflow(*((f"{name}.safetensors", "checkpoints", None) for name in "abc")), {})
+    run = await service.downloads.begin(workflow(*((f"{name}.safetensors", "checkpoints", None) for name in "abc")), {})
     await eventually(lambda: run.to_dict()["status"] == "waiting_for_url")
     assert registry.pending_downloads[run.id]["names"] == ["a.safetensors", "b.safetensors", "c.safetensors"]
     assert registry.counts() == (1, 1)
     assert {entry["status"] for entry in run.to_dict()["progress"].values()} == {"waiting_for_url"}
     person.thinks.set()
-    status = await room.ended(run)
+    status = await service.ended(run)
     assert registry.pending_downloads == {}
     progress = status["progress"]
     assert [progress[f"{name}.safetensors"].get("code") for name in "abc"] == [None, "declined", "host_refused"]
@@ -189,39 +189,41 @@ async def test_the_person_is_asked_once_for_all_and_their_answers_are_saved(
 
 
 async def test_two_models_of_one_file_name_are_asked_for_and_chosen_apart(
-    room: Room, host: Host, person: Person
+    service: Service, host: Host, person: Person
 ) -> None:
     data = {folder: model_bytes(SIZE, seed) for seed, folder in enumerate(("vae", "loras"))}
     for folder, content in data.items():
         host.offer(f"/{folder}", content)
     person.urls = {f"{folder}/a.safetensors": host.url(f"/{folder}") for folder in data}
     asked = workflow(*(("a.safetensors", folder, None) for folder in data))
-    await room.ended(await room.downloads.begin(asked, {}, only=["loras/a.safetensors"]))
-    assert not room.path("a.safetensors", "vae").exists()
-    await room.ended(await room.downloads.begin(asked, {}))
-    assert {folder: room.path("a.safetensors", folder).read_bytes() for folder in data} == data
+    await service.ended(await service.downloads.begin(asked, {}, only=["loras/a.safetensors"]))
+    assert not service.path("a.safetensors", "vae").exists()
+    await service.ended(await service.downloads.begin(asked, {}))
+    assert {folder: service.path("a.safetensors", folder).read_bytes() for folder in data} == data
     assert await url_map.load_stored_urlmap() == person.urls
 
 
 async def test_models_with_a_known_address_do_not_wait_for_the_person(
-    room: Room, host: Host, person: Person, eventually: Eventually
+    service: Service, host: Host, person: Person, eventually: Eventually
 ) -> None:
     host.offer("/a", model_bytes(SIZE))
     person.urls, person.thinks = {}, asyncio.Event()
-    run = await room.downloads.begin(
+    run = await service.downloads.begin(
         workflow(("a.safetensors", "checkpoints", host.url("/a")), ("b.safetensors", "checkpoints", None)), {}
     )
-    await eventually(lambda: room.path("a.safetensors").exists())
+    await eventually(lambda: service.path("a.safetensors").exists())
     assert run.to_dict()["status"] == "waiting_for_url"
     person.thinks.set()
-    await room.ended(run)
+    await service.ended(run)
 
 
 @pytest.mark.parametrize("code", ["no_webui", "declined", "timeout", "client_disconnected"])
-async def test_a_question_that_fails_is_the_reason_of_those_it_was_for(room: Room, person: Person, code: str) -> None:
+async def test_a_question_that_fails_is_the_reason_of_those_it_was_for(
+    service: Service, person: Person, code: str
+) -> None:
     person.urls = UiapiError(code, "So it is.")
-    run = await room.downloads.begin(workflow(("a.safetensors", "checkpoints", None)), {})
-    status = await room.ended(run)
+    run = await service.downloads.begin(workflow(("a.safetensors", "checkpoints", None)), {})
+    status = await service.ended(run)
     entry = status["progress"]["a.safetensors"]
     assert (status["status"], entry["status"], entry["code"]) == ("error", "error", code)
     assert registry.pending_downloads == {}
@@ -229,12 +231,12 @@ async def test_a_question_that_fails_is_the_reason_of_those_it_was_for(room: Roo
 
 @pytest.mark.parametrize("ending", ["cancelled", "paused"])
 async def test_a_download_that_waits_for_the_person_can_be_ended(
-    room: Room, person: Person, eventually: Eventually, ending: str
+    service: Service, person: Person, eventually: Eventually, ending: str
 ) -> None:
     person.thinks = asyncio.Event()
-    run = await room.downloads.begin(workflow(("a.safetensors", "checkpoints", None)), {})
+    run = await service.downloads.begin(workflow(("a.safetensors", "checkpoints", None)), {})
     await eventually(lambda: run.id in registry.pending_downloads)
-    await room.downloads.stop(run.id, None, ending)
+    await service.downloads.stop(run.id, None, ending)
     assert run.to_dict()["status"] == ending and registry.pending_downloads == {}
 
 
@@ -242,59 +244,59 @@ async def test_a_download_that_waits_for_the_person_can_be_ended(
 
 
 async def test_one_model_of_a_download_can_be_paused_and_resumed_while_the_other_goes_on(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     data = model_bytes(6_000_000)
     for name in "ab":
         host.offer(f"/{name}", data, rate=3e6)
-    run = await room.downloads.begin(
+    run = await service.downloads.begin(
         workflow(*((f"{name}.safetensors", "checkpoints", host.url(f"/{name}")) for name in "ab")), {}
     )
     await eventually(lambda: min(host.sent.get("/a", 0), host.sent.get("/b", 0)) > 500_000)
-    await room.downloads.stop(run.id, "a.safetensors", "paused")
+    await service.downloads.stop(run.id, "a.safetensors", "paused")
     assert run.item("a.safetensors").state == "paused" and run.item("b.safetensors").busy
-    await room.downloads.resume(run.id, "a.safetensors")
+    await service.downloads.resume(run.id, "a.safetensors")
     assert run.item("a.safetensors").busy
     for name in "ab":
         host.answers[f"/{name}"].rate = None
-    status = await room.ended(run)
+    status = await service.ended(run)
     assert status["status"] == "completed"
-    assert room.path("a.safetensors").read_bytes() == room.path("b.safetensors").read_bytes() == data
+    assert service.path("a.safetensors").read_bytes() == service.path("b.safetensors").read_bytes() == data
 
 
-async def test_a_failed_download_can_be_tried_again(room: Room, host: Host) -> None:
-    run = await room.downloads.begin(workflow(("a.safetensors", "checkpoints", host.url("/a"))), {})
-    assert (await room.ended(run))["status"] == "error"
+async def test_a_failed_download_can_be_tried_again(service: Service, host: Host) -> None:
+    run = await service.downloads.begin(workflow(("a.safetensors", "checkpoints", host.url("/a"))), {})
+    assert (await service.ended(run))["status"] == "error"
     host.offer("/a", model_bytes(SIZE))
-    status = await room.ended(await room.downloads.resume(run.id, None))
+    status = await service.ended(await service.downloads.resume(run.id, None))
     assert (status["status"], status["completed"]) == ("completed", True)
     assert "error" not in status and status["progress"]["a.safetensors"]["error"] is None
 
 
-async def test_cancelling_what_was_paused_drops_its_bytes(room: Room, host: Host, eventually: Eventually) -> None:
+async def test_cancelling_what_was_paused_drops_its_bytes(service: Service, host: Host, eventually: Eventually) -> None:
     host.offer("/a", model_bytes(6_000_000), rate=3e6)
-    run = await room.downloads.begin(workflow(("a.safetensors", "checkpoints", host.url("/a"))), {})
+    run = await service.downloads.begin(workflow(("a.safetensors", "checkpoints", host.url("/a"))), {})
     await eventually(lambda: host.sent.get("/a", 0) > 1_000_000)
-    await room.downloads.stop(run.id, None, "paused")
-    assert any("uiapi-part" in file for file in room.folders.files())
-    await room.downloads.stop(run.id, None, "cancelled")
+    await service.downloads.stop(run.id, None, "paused")
+    assert any("uiapi-part" in file for file in service.folders.files())
+    await service.downloads.stop(run.id, None, "cancelled")
     assert run.to_dict()["status"] == "cancelled"
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
-async def test_what_is_not_under_way_cannot_be_stopped_or_resumed(room: Room, host: Host) -> None:
+async def test_what_is_not_under_way_cannot_be_stopped_or_resumed(service: Service, host: Host) -> None:
     host.offer("/a", model_bytes(SIZE))
-    run = await room.downloads.begin(workflow(("a.safetensors", "checkpoints", host.url("/a"))), {})
-    await room.ended(run)
-    for attempt in (room.downloads.stop(run.id, None, "paused"), room.downloads.resume(run.id, None)):
+    run = await service.downloads.begin(workflow(("a.safetensors", "checkpoints", host.url("/a"))), {})
+    await service.ended(run)
+    for attempt in (service.downloads.stop(run.id, None, "paused"), service.downloads.resume(run.id, None)):
         with pytest.raises(UiapiError) as caught:
             await attempt
         assert caught.value.code == "conflict"
     with pytest.raises(UiapiError) as caught:
-        await room.downloads.stop(run.id, "other.safetensors", "paused")
+        await service.downloads.stop(run.id, "other.safetensors", "paused")
     assert caught.value.code == "unknown_model"
     with pytest.raises(UiapiError) as caught:
-        await room.downloads.resume("nothing", None)
+        await service.downloads.resume("nothing", None)
     assert caught.value.code == "unknown_download"
 
 
@@ -302,19 +304,19 @@ async def test_what_is_not_under_way_cannot_be_stopped_or_resumed(room: Room, ho
 
 
 async def test_an_unfinished_download_survives_a_restart_and_resumes(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     data = model_bytes(8_000_000)
     answer = host.offer("/a", data, rate=3e6)
     host.offer("/b", model_bytes(SIZE))
-    run = await room.downloads.begin(
+    run = await service.downloads.begin(
         workflow(("a.safetensors", "checkpoints", host.url("/a")), ("b.safetensors", "loras", host.url("/b"))), {}
     )
-    await eventually(lambda: host.sent.get("/a", 0) > 3_000_000 and room.path("b.safetensors", "loras").exists())
-    await room.downloads.close()
+    await eventually(lambda: host.sent.get("/a", 0) > 3_000_000 and service.path("b.safetensors", "loras").exists())
+    await service.downloads.close()
     assert run.to_dict()["status"] == "paused"
     registry.download_tasks.clear()
-    again = room.make()
+    again = service.make()
     await again.start()
     try:
         entry = again.listed()[run.id]
@@ -323,16 +325,16 @@ async def test_an_unfinished_download_survives_a_restart_and_resumes(
         assert [*entry["progress"]] == ["a.safetensors"]
         answer.rate, already = None, host.sent["/a"]
         resumed = await again.resume(run.id, None)
-        status = await room.ended(resumed)
-        assert status["status"] == "completed" and room.path("a.safetensors").read_bytes() == data
+        status = await service.ended(resumed)
+        assert status["status"] == "completed" and service.path("a.safetensors").read_bytes() == data
         assert host.sent["/a"] - already < 8_000_000
-        assert json.loads((room.state / "downloads.json").read_text()) == {"version": 1, "downloads": {}}
+        assert json.loads((service.state / "downloads.json").read_text()) == {"version": 1, "downloads": {}}
     finally:
         await again.close()
 
 
-async def test_a_register_on_disk_that_cannot_be_read_does_not_keep_the_room_from_opening(room: Room) -> None:
-    room.state.mkdir(parents=True, exist_ok=True)
+async def test_the_service_starts_although_its_journal_cannot_be_read(service: Service) -> None:
+    service.state.mkdir(parents=True, exist_ok=True)
     model = {"name": "x", "directory": None, "sha256": None, "source": ["x"], "origin": None}
     listed = {"x": {"overwrite": False, "start_time": 1, "models": [model]}, "y": 3, "z": {"models": [{"name": 5}]}}
     for text in (
@@ -342,20 +344,20 @@ async def test_a_register_on_disk_that_cannot_be_read_does_not_keep_the_room_fro
         json.dumps({"version": 1, "downloads": listed}),
         "broken",
     ):
-        (room.state / "downloads.json").write_text(text)
-        again = room.make()
+        (service.state / "downloads.json").write_text(text)
+        again = service.make()
         await again.start()
         assert again.listed() == {}
         await again.close()
 
 
-async def test_only_the_models_the_person_agreed_to_are_resumed(room: Room, host: Host) -> None:
+async def test_only_the_models_the_person_agreed_to_are_resumed(service: Service, host: Host) -> None:
     for name in "ab":
         host.offer(f"/{name}", model_bytes(SIZE), refusals=[404])
     wanted = workflow(("a.safetensors", "vae", host.url("/a")), ("b.safetensors", "vae", host.url("/b")))
-    run = await room.downloads.begin(wanted, {})
-    await room.ended(run)
-    await room.downloads.resume(run.id, None, {"a.safetensors": Agreed(SIZE, replaces=False)})
-    await room.ended(run)
+    run = await service.downloads.begin(wanted, {})
+    await service.ended(run)
+    await service.downloads.resume(run.id, None, {"a.safetensors": Agreed(SIZE, replaces=False)})
+    await service.ended(run)
     assert {item.key: item.state for item in run.items} == {"a.safetensors": "success", "b.safetensors": "error"}
     assert len(host.asked("/b")) == 1

@@ -9,7 +9,7 @@ import pytest
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.storage import hash_cache, ledger, partial_file
 from comfyui_uiapi.downloads.storage.file_check import sha256_of
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 from comfyui_uiapi.tests.harness.models.model_sites import civitai_file, civitai_version, hub_file, workflow
 
@@ -27,8 +27,8 @@ def named(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {model["name"]: model for model in plan["models"]}
 
 
-async def test_a_plan_tells_sizes_hashes_sums_and_the_room_on_each_disk(
-    room: Room, host: Host, other_host: Host
+async def test_a_plan_has_sizes_hashes_totals_and_the_free_space_of_each_disk(
+    service: Service, host: Host, other_host: Host
 ) -> None:
     data = {name: model_bytes(SIZE + seed, seed) for seed, name in enumerate(("hub", "civitai", "plain"), 1)}
     hub_file(host, other_host, "hub.safetensors", data["hub"])
@@ -36,7 +36,7 @@ async def test_a_plan_tells_sizes_hashes_sums_and_the_room_on_each_disk(
     host.redirect("/api/download/models/34", other_host.url("/civitai"))
     other_host.offer("/civitai", data["civitai"])
     other_host.offer("/plain", data["plain"])
-    room.path("there.safetensors", "vae").write_bytes(model_bytes(200))
+    service.path("there.safetensors", "vae").write_bytes(model_bytes(200))
     muted = workflow(("muted.safetensors", "vae", None))["nodes"][0] | {"mode": 2, "id": 99}
     wanted = workflow(
         ("hub.safetensors", "checkpoints", host.url("/org/repo/resolve/main/hub.safetensors")),
@@ -45,7 +45,7 @@ async def test_a_plan_tells_sizes_hashes_sums_and_the_room_on_each_disk(
         ("there.safetensors", "vae", other_host.url("/plain")),
     )
     wanted["nodes"].append(muted)
-    plan = await room.downloads.plan(wanted, {})
+    plan = await service.downloads.plan(wanted, {})
     models = named(plan)
     actions = {name.partition(".")[0]: model["action"] for name, model in models.items()}
     assert actions == {
@@ -59,7 +59,7 @@ async def test_a_plan_tells_sizes_hashes_sums_and_the_room_on_each_disk(
         model = models[f"{name}.safetensors"]
         assert model["size"] == model["remaining"] == len(content) and model["gated"] is False
         assert model["sha256"] == (None if name == "plain" else sha256(content))
-    assert models["hub.safetensors"]["path"] == str(room.path("hub.safetensors"))
+    assert models["hub.safetensors"]["path"] == str(service.path("hub.safetensors"))
     total = sum(map(len, data.values()))
     assert plan["totals"] == {
         "models": 5,
@@ -76,10 +76,10 @@ async def test_a_plan_tells_sizes_hashes_sums_and_the_room_on_each_disk(
     assert disk["needed"] == total and disk["fits"] is True and disk["free"] > total
     assert plan["verdict"] == "ready"
     assert sum(other_host.sent.values()) <= 2
-    assert room.folders.files() == ["models/vae/there.safetensors"]
+    assert service.folders.files() == ["models/vae/there.safetensors"]
 
 
-async def test_a_plan_names_what_stands_in_the_way_with_its_fix(room: Room, host: Host, other_host: Host) -> None:
+async def test_a_plan_names_what_stands_in_the_way_with_its_fix(service: Service, host: Host, other_host: Host) -> None:
     gated = {"X-Error-Code": "GatedRepo"}
     host.offer("/org/gated/resolve/main/x.safetensors", status=403, headers=gated)
     civitai_version(
@@ -90,7 +90,7 @@ async def test_a_plan_names_what_stands_in_the_way_with_its_fix(room: Room, host
     )
     host.offer("/api/download/models/34", b"{}", status=403, content_type="application/json")
     other_host.offer("/page", b"<html>" * 100, content_type="text/html")
-    plan = await room.downloads.plan(
+    plan = await service.downloads.plan(
         workflow(
             ("gated.safetensors", "checkpoints", host.url("/org/gated/resolve/main/x.safetensors")),
             ("early.safetensors", "checkpoints", "urn:air:sdxl:lora:civitai:12@34"),
@@ -122,48 +122,48 @@ async def test_a_plan_names_what_stands_in_the_way_with_its_fix(room: Room, host
     assert (plan["verdict"], plan["totals"]["blocked"], plan["disks"]) == ("blocked", 8, [])
 
 
-async def test_a_plan_says_when_the_disk_has_no_room(
-    room: Room, other_host: Host, monkeypatch: pytest.MonkeyPatch
+async def test_a_plan_says_when_the_disk_has_no_space(
+    service: Service, other_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other_host.offer("/x", model_bytes(SIZE))
     monkeypatch.setattr("comfyui_uiapi.downloads.jobs.planner.DISK_RESERVE", 1 << 60)
-    plan = await room.downloads.plan(workflow(("x.safetensors", "checkpoints", other_host.url("/x"))), {})
+    plan = await service.downloads.plan(workflow(("x.safetensors", "checkpoints", other_host.url("/x"))), {})
     assert plan["verdict"] == "disk_full" and plan["disks"][0]["fits"] is False
 
 
-async def test_a_plan_counts_what_a_partial_already_holds(room: Room, other_host: Host) -> None:
+async def test_a_plan_counts_what_a_partial_already_holds(service: Service, other_host: Host) -> None:
     data = model_bytes(SIZE)
     other_host.offer("/x", data)
-    left = partial_file.Partial(room.path("x.safetensors"))
+    left = partial_file.Partial(service.path("x.safetensors"))
     left.open()
     left.allocate(SIZE, fresh=True)
     left.note(ledger.Identity(SIZE, '"one"', None, other_host.url("/x")), [(100_000, SIZE)])
     left.close()
-    plan = await room.downloads.plan(workflow(("x.safetensors", "checkpoints", other_host.url("/x"))), {})
+    plan = await service.downloads.plan(workflow(("x.safetensors", "checkpoints", other_host.url("/x"))), {})
     assert plan["models"][0]["remaining"] == plan["totals"]["bytes"] == SIZE - 100_000
 
 
 async def test_an_identical_file_under_another_name_is_linked_instead_of_fetched(
-    room: Room, host: Host, other_host: Host
+    service: Service, host: Host, other_host: Host
 ) -> None:
     data = model_bytes(SIZE)
-    twin = room.path("sub/other-name.safetensors", "loras")
+    twin = service.path("sub/other-name.safetensors", "loras")
     twin.parent.mkdir()
     twin.write_bytes(data)
-    room.path("same-size.safetensors", "vae").write_bytes(model_bytes(SIZE, 2))
+    service.path("same-size.safetensors", "vae").write_bytes(model_bytes(SIZE, 2))
     hub_file(host, other_host, "x.safetensors", data)
     wanted = workflow(("x.safetensors", "checkpoints", host.url("/org/repo/resolve/main/x.safetensors")))
-    plan = await room.downloads.plan(wanted, {})
+    plan = await service.downloads.plan(wanted, {})
     assert (plan["models"][0]["action"], plan["models"][0]["url"]) == ("link", str(twin))
     assert (plan["totals"]["link"], plan["totals"]["bytes"], plan["verdict"]) == (1, 0, "ready")
-    run = await room.downloads.begin(wanted, {})
-    status = await room.ended(run)
+    run = await service.downloads.begin(wanted, {})
+    status = await service.ended(run)
     assert status["progress"]["x.safetensors"]["source"] == "disk", status
-    assert room.path("x.safetensors").samefile(twin) and other_host.seen == []
+    assert service.path("x.safetensors").samefile(twin) and other_host.seen == []
 
 
 async def test_a_file_is_hashed_once_and_again_only_when_it_changed(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed: list[str] = []
 
@@ -172,25 +172,25 @@ async def test_a_file_is_hashed_once_and_again_only_when_it_changed(
         return sha256_of(path)
 
     monkeypatch.setattr(hash_cache, "sha256_of", noted)
-    path = room.path("x.safetensors")
+    path = service.path("x.safetensors")
     for content in (b"one", b"two!"):
         path.write_bytes(content)
-        for index in (room.state / "hashes.json", room.state / "hashes.json"):
-            known = hash_cache.Hashes(index, room.downloads.places)
+        for index in (service.state / "hashes.json", service.state / "hashes.json"):
+            known = hash_cache.Hashes(index, service.downloads.places)
             assert await known.of(path) == sha256(content)
     assert len(hashed) == 2
-    kept = json.loads((room.state / "hashes.json").read_text())
+    kept = json.loads((service.state / "hashes.json").read_text())
     assert [*kept["files"]] == [str(path)]
 
 
-async def test_digests_that_cannot_be_kept_do_not_fail_a_download(room: Room, other_host: Host) -> None:
+async def test_digests_that_cannot_be_kept_do_not_fail_a_download(service: Service, other_host: Host) -> None:
     data = model_bytes(SIZE)
     other_host.offer("/x", data)
     for broken in ("[]", '{"version": 9}', '{"version": 1, "files": {"x": 3}}'):
-        room.state.mkdir(parents=True, exist_ok=True)
-        (room.state / "hashes.json").write_text(broken)
-        room.downloads = room.make()
-        entry = await room.fetch("x.safetensors", {"url": other_host.url("/x"), "sha256": sha256(data)})
-        await room.downloads.close()
+        service.state.mkdir(parents=True, exist_ok=True)
+        (service.state / "hashes.json").write_text(broken)
+        service.downloads = service.make()
+        entry = await service.fetch("x.safetensors", {"url": other_host.url("/x"), "sha256": sha256(data)})
+        await service.downloads.close()
         assert entry["status"] == "success", entry
-        room.path("x.safetensors").unlink()
+        service.path("x.safetensors").unlink()

@@ -12,7 +12,7 @@ from comfyui_uiapi.downloads.storage import file_check
 from comfyui_uiapi.downloads.storage.ledger import Identity
 from comfyui_uiapi.downloads.storage.partial_file import Partial
 from comfyui_uiapi.downloads.transfer import transfer
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.lock_holder import hold_lock
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
@@ -30,170 +30,174 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "JOURNAL_INTERVAL", 0.05)
 
 
-async def test_a_cancelled_file_leaves_nothing(room: Room, host: Host, eventually: Eventually) -> None:
+async def test_a_cancelled_file_leaves_nothing(service: Service, host: Host, eventually: Eventually) -> None:
     host.offer("/x.safetensors", model_bytes(LARGE), rate=4e6)
-    run = await room.downloads.fetch_one("sub/x.safetensors", {"url": host.url("/x.safetensors")})
+    run = await service.downloads.fetch_one("sub/x.safetensors", {"url": host.url("/x.safetensors")})
     await eventually(lambda: host.sent.get("/x.safetensors", 0) > 1_000_000)
-    await room.downloads.stop(run.id, None, "cancelled")
+    await service.downloads.stop(run.id, None, "cancelled")
     assert run.to_dict()["status"] == "cancelled" and run.to_dict()["completed"]
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
-    assert not room.path("sub").exists()
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
+    assert not service.path("sub").exists()
 
 
-async def test_a_paused_file_goes_on_where_it_was(room: Room, host: Host, eventually: Eventually) -> None:
+async def test_a_paused_file_goes_on_where_it_was(service: Service, host: Host, eventually: Eventually) -> None:
     data = model_bytes(LARGE)
     answer = host.offer("/x.safetensors", data, rate=4e6)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
+    run = await service.downloads.fetch_one(
+        "x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)}
+    )
     await eventually(lambda: host.sent.get("/x.safetensors", 0) > 4_000_000)
-    await room.downloads.stop(run.id, None, "paused")
+    await service.downloads.stop(run.id, None, "paused")
     assert (run.to_dict()["status"], run.to_dict()["completed"], run.to_dict()["resumable"]) == ("paused", False, True)
-    assert not room.path("x.safetensors").exists()
+    assert not service.path("x.safetensors").exists()
     already, answer.rate = host.sent["/x.safetensors"], None
-    await room.ended(await room.downloads.resume(run.id, None))
+    await service.ended(await service.downloads.resume(run.id, None))
     assert run.to_dict()["status"] == "completed"
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data
     # What was on the wire when it was paused is fetched again, nothing else.
     assert host.sent["/x.safetensors"] - already < LARGE - 2_000_000
     assert all("if-range" in seen.headers for seen in host.seen[-2:])
 
 
-async def test_one_target_wanted_by_two_tasks_is_fetched_once(room: Room, host: Host) -> None:
+async def test_one_target_wanted_by_two_tasks_is_fetched_once(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     host.offer("/x.safetensors", data, rate=20e6)
-    runs = [await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")}) for _ in range(2)]
+    runs = [await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")}) for _ in range(2)]
     for run in runs:
-        await room.ended(run)
+        await service.ended(run)
         assert run.items[0].state == "success"
     assert host.sent["/x.safetensors"] == LARGE
 
 
 async def test_a_task_that_is_cancelled_does_not_end_the_transfer_another_wants(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     data = model_bytes(LARGE)
     host.offer("/x.safetensors", data, rate=8e6)
     first, second = [
-        await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")}) for _ in range(2)
+        await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")}) for _ in range(2)
     ]
     await eventually(lambda: host.sent.get("/x.safetensors", 0) > 500_000 and second.items[0].fetch is not None)
-    await room.downloads.stop(first.id, None, "cancelled")
-    await room.ended(second)
+    await service.downloads.stop(first.id, None, "cancelled")
+    await service.ended(second)
     assert first.items[0].state == "cancelled" and second.items[0].state == "success"
     assert host.sent["/x.safetensors"] == LARGE
 
 
 async def test_a_file_wanted_again_while_its_transfer_is_being_ended_is_fetched_anew(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     data = model_bytes(LARGE)
     answer = host.offer("/x.safetensors", data, rate=8e6)
-    first = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
+    first = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
     await eventually(lambda: host.sent.get("/x.safetensors", 0) > 500_000)
-    ending = asyncio.create_task(room.downloads.stop(first.id, None, "cancelled"))
+    ending = asyncio.create_task(service.downloads.stop(first.id, None, "cancelled"))
     await asyncio.sleep(0)
     answer.rate = None
-    second = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
+    second = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
     await ending
-    await room.ended(second)
+    await service.ended(second)
     assert first.items[0].state == "cancelled" and second.items[0].state == "success"
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data
 
 
-async def test_one_target_wanted_by_two_comfyuis_is_fetched_once(room: Room, host: Host) -> None:
+async def test_one_target_wanted_by_two_comfyuis_is_fetched_once(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     host.offer("/x.safetensors", data, rate=10e6)
-    other = room.make()
+    other = service.make()
     runs = [
         await downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
-        for downloads in (room.downloads, other)
+        for downloads in (service.downloads, other)
     ]
     try:
         for run in runs:
-            await room.ended(run)
+            await service.ended(run)
             assert run.items[0].state == "success", run.items[0].to_dict()
     finally:
         await other.close()
     assert host.sent["/x.safetensors"] == LARGE
-    assert [file for file in room.folders.files() if "uiapi-" in file] == []
+    assert [file for file in service.folders.files() if "uiapi-" in file] == []
 
 
 async def test_another_process_that_holds_a_target_is_waited_for(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     host.offer("/x.safetensors", model_bytes(SMALL))
-    lock = room.path(".x.safetensors.uiapi-lock")
+    lock = service.path(".x.safetensors.uiapi-lock")
     holder = await hold_lock(lock)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
-    await eventually(lambda: room.downloads.status(run.id)["progress"]["x.safetensors"]["status"] == "waiting")
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
+    await eventually(lambda: service.downloads.status(run.id)["progress"]["x.safetensors"]["status"] == "waiting")
     assert host.seen == []
     holder.kill()
     await holder.communicate()
-    await room.ended(run)
+    await service.ended(run)
     assert run.items[0].state == "success"
 
 
-async def test_a_file_that_is_there_is_not_overwritten_unless_asked(room: Room, host: Host) -> None:
-    room.path("x.safetensors").write_bytes(mine := model_bytes(300))
+async def test_a_file_that_is_there_is_not_overwritten_unless_asked(service: Service, host: Host) -> None:
+    service.path("x.safetensors").write_bytes(mine := model_bytes(300))
     data = model_bytes(SMALL)
     host.offer("/x.safetensors", data)
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert (entry["status"], entry["model_number"]) == ("success", "existing")
-    assert room.path("x.safetensors").read_bytes() == mine and host.seen == []
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"), overwrite=True)
-    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == mine and host.seen == []
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"), overwrite=True)
+    assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == data
 
 
-async def test_a_file_that_appears_meanwhile_is_not_overwritten(room: Room, host: Host, eventually: Eventually) -> None:
+async def test_a_file_that_appears_meanwhile_is_not_overwritten(
+    service: Service, host: Host, eventually: Eventually
+) -> None:
     host.offer("/x.safetensors", model_bytes(LARGE), rate=8e6)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
     await eventually(lambda: host.sent.get("/x.safetensors", 0) > 500_000)
-    room.path("x.safetensors").write_bytes(b"mine")
-    await room.ended(run)
+    service.path("x.safetensors").write_bytes(b"mine")
+    await service.ended(run)
     assert run.items[0].to_dict()["code"] == "conflict"
-    assert room.path("x.safetensors").read_bytes() == b"mine"
+    assert service.path("x.safetensors").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("journal", [False, True], ids=["linked from a twin", "landed"])
 async def test_a_partial_that_is_another_name_of_a_model_is_never_written_to(
-    room: Room, host: Host, journal: bool
+    service: Service, host: Host, journal: bool
 ) -> None:
     """What a SIGKILL leaves between the two steps in which a file gets its second name."""
     model, data = model_bytes(LARGE, 1), model_bytes(LARGE, 2)
-    room.path("kept.safetensors").write_bytes(model)
-    partial = Partial(room.path("x.safetensors"))
-    partial.path.hardlink_to(room.path("kept.safetensors"))
+    service.path("kept.safetensors").write_bytes(model)
+    partial = Partial(service.path("x.safetensors"))
+    partial.path.hardlink_to(service.path("kept.safetensors"))
     if journal:
         partial.note(Identity(LARGE, '"one"', None), [(0, 1 << 20)])
     host.offer("/x.safetensors", data)
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert entry["status"] == "success"
-    assert room.path("x.safetensors").read_bytes() == data
-    assert room.path("kept.safetensors").read_bytes() == model
+    assert service.path("x.safetensors").read_bytes() == data
+    assert service.path("kept.safetensors").read_bytes() == model
 
 
-async def test_a_link_planted_for_the_journal_leads_nowhere(room: Room, host: Host) -> None:
+async def test_a_link_planted_for_the_journal_leads_nowhere(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
-    outside = room.path("precious")
+    outside = service.path("precious")
     outside.write_text("precious")
-    journal = Partial(room.path("x.safetensors")).journal
+    journal = Partial(service.path("x.safetensors")).journal
     journal.with_name(journal.name + "-new").symlink_to(outside)
     host.offer("/x.safetensors", data, rate=20e6)
-    assert (await room.fetch("x.safetensors", host.url("/x.safetensors")))["status"] == "success"
+    assert (await service.fetch("x.safetensors", host.url("/x.safetensors")))["status"] == "success"
     assert outside.read_text() == "precious"
 
 
 async def test_a_file_that_is_being_verified_is_paused_at_once(
-    room: Room, host: Host, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = model_bytes(LARGE)
     # A piece of the hash takes a while, and there are many.
     monkeypatch.setattr(file_check, "HASH_CHUNK", 1 << 10)
     monkeypatch.setattr("hashlib.sha256", Slow)
     host.offer("/x.safetensors", data)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": "0" * 64})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": "0" * 64})
     item = run.items[0]
     await eventually(lambda: item.fetch is not None and item.fetch.progress.phase == "verifying")
-    await asyncio.wait_for(room.downloads.stop(run.id, None, "paused"), 20)
+    await asyncio.wait_for(service.downloads.stop(run.id, None, "paused"), 20)
     assert item.state == "paused"
 
 

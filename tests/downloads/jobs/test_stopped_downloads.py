@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
-from comfyui_uiapi.downloads.api import service
+from comfyui_uiapi.downloads.api import service as service_module
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.storage import local_copy, partial_file
 from comfyui_uiapi.downloads.storage.hash_cache import Hashes
 from comfyui_uiapi.downloads.storage.open_folder import Folder
 from comfyui_uiapi.downloads.transfer import transfer
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.lock_holder import hold_lock
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
@@ -69,17 +69,17 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Gate]]:
         gate.go.set()
 
 
-def partials(room: Room) -> list[str]:
-    return [file for file in room.folders.files() if "uiapi-" in file]
+def partials(service: Service) -> list[str]:
+    return [file for file in service.folders.files() if "uiapi-" in file]
 
 
 # -- copies -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def elsewhere(room: Room, monkeypatch: pytest.MonkeyPatch) -> Path:
+def elsewhere(service: Service, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model on another disk, where it can only be copied from, in many pieces."""
-    path = room.state.parent / "mine.safetensors"
+    path = service.state.parent / "mine.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(MINE)
     really = os.link
@@ -95,23 +95,23 @@ def elsewhere(room: Room, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def test_a_copy_that_is_cancelled_is_stopped_and_nothing_lands(
-    room: Room, host: Host, elsewhere: Path, gates: Callable[..., Gate], eventually: Eventually
+    service: Service, host: Host, elsewhere: Path, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
     gate = gates(local_copy, "_copy")
-    run = await room.downloads.fetch_one("x.safetensors", {"local": str(elsewhere)})
+    run = await service.downloads.fetch_one("x.safetensors", {"local": str(elsewhere)})
     await eventually(gate.reached.is_set)
-    stopping = asyncio.create_task(room.downloads.stop(run.id, None, "cancelled"))
+    stopping = asyncio.create_task(service.downloads.stop(run.id, None, "cancelled"))
     await eventually(lambda: run.to_dict()["progress"]["x.safetensors"]["status"] == "cancelled")
     # The target is still locked, so that no other fetch starts to write there.
-    assert [file for file in partials(room) if file.endswith("uiapi-lock")]
+    assert [file for file in partials(service) if file.endswith("uiapi-lock")]
     gate.go.set()
     await stopping
-    assert run.to_dict()["status"] == "cancelled" and not room.path("x.safetensors").exists()
-    assert partials(room) == []
+    assert run.to_dict()["status"] == "cancelled" and not service.path("x.safetensors").exists()
+    assert partials(service) == []
 
 
 async def test_a_copy_is_on_the_disk_before_it_has_its_name(
-    room: Room, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
     syncs, names = os.fsync, Folder.move_without_replacing
@@ -127,76 +127,76 @@ async def test_a_copy_is_on_the_disk_before_it_has_its_name(
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Folder, "move_without_replacing", name)
-    entry = await room.fetch("x.safetensors", {"local": str(elsewhere)})
+    entry = await service.fetch("x.safetensors", {"local": str(elsewhere)})
     assert entry["status"] == "success" and (entry["bytes"], entry["total"]) == (SMALL, SMALL)
-    assert room.path("x.safetensors").read_bytes() == MINE
+    assert service.path("x.safetensors").read_bytes() == MINE
     assert done == ["sync", "name"]
 
 
 async def test_a_file_that_changes_while_it_is_copied_does_not_land(
-    room: Room, elsewhere: Path, gates: Callable[..., Gate], eventually: Eventually
+    service: Service, elsewhere: Path, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
     gate = gates(local_copy, "_copy")
-    run = await room.downloads.fetch_one("x.safetensors", {"local": str(elsewhere)})
+    run = await service.downloads.fetch_one("x.safetensors", {"local": str(elsewhere)})
     await eventually(gate.reached.is_set)
     os.truncate(elsewhere, SMALL // 2)
     gate.go.set()
-    await room.ended(run)
-    assert run.items[0].to_dict()["code"] == "conflict" and not room.path("x.safetensors").exists()
-    assert partials(room) == []
+    await service.ended(run)
+    assert run.items[0].to_dict()["code"] == "conflict" and not service.path("x.safetensors").exists()
+    assert partials(service) == []
 
 
 async def test_a_copy_leaves_no_partial_of_an_earlier_download(
-    room: Room, host: Host, elsewhere: Path, eventually: Eventually
+    service: Service, host: Host, elsewhere: Path, eventually: Eventually
 ) -> None:
     host.offer("/x", model_bytes(LARGE), rate=3e6)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
-    await room.downloads.stop(run.id, None, "paused")
-    assert partials(room)
-    assert (await room.fetch("x.safetensors", {"local": str(elsewhere)}))["status"] == "success"
-    assert partials(room) == []
+    await service.downloads.stop(run.id, None, "paused")
+    assert partials(service)
+    assert (await service.fetch("x.safetensors", {"local": str(elsewhere)}))["status"] == "success"
+    assert partials(service) == []
 
 
-async def test_a_local_file_must_have_the_digest_that_is_wanted(room: Room, elsewhere: Path) -> None:
-    entry = await room.fetch("x.safetensors", {"local": str(elsewhere), "sha256": "0" * 64})
+async def test_a_local_file_must_have_the_digest_that_is_wanted(service: Service, elsewhere: Path) -> None:
+    entry = await service.fetch("x.safetensors", {"local": str(elsewhere), "sha256": "0" * 64})
     assert (entry["status"], entry["code"]) == ("error", "hash_mismatch")
-    assert not room.path("x.safetensors").exists()
+    assert not service.path("x.safetensors").exists()
     right = {"local": str(elsewhere), "sha256": sha256(MINE).upper()}
-    assert (await room.fetch("x.safetensors", right))["status"] == "success"
+    assert (await service.fetch("x.safetensors", right))["status"] == "success"
 
 
-async def test_a_local_file_must_be_what_its_new_name_says(room: Room) -> None:
-    gguf = room.state.parent / "mine.gguf"
+async def test_a_local_file_must_be_what_its_new_name_says(service: Service) -> None:
+    gguf = service.state.parent / "mine.gguf"
     gguf.parent.mkdir(parents=True, exist_ok=True)
     gguf.write_bytes(b"GGUF" + bytes(500))
-    entry = await room.fetch("x.safetensors", {"local": str(gguf)})
+    entry = await service.fetch("x.safetensors", {"local": str(gguf)})
     assert (entry["status"], entry["code"]) == ("error", "not_a_model")
-    assert not room.path("x.safetensors").exists()
+    assert not service.path("x.safetensors").exists()
 
 
 # -- the moment of the rename -------------------------------------------------------------------------------------
 
 
 async def test_what_is_cancelled_while_it_gets_its_name_is_there_and_says_so(
-    room: Room, host: Host, gates: Callable[..., Gate], eventually: Eventually
+    service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
     host.offer("/x", model_bytes(SMALL))
     gate = gates(partial_file, "sync_directory", after=True)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     await eventually(gate.reached.is_set)
-    stopping = asyncio.create_task(room.downloads.stop(run.id, None, "cancelled"))
+    stopping = asyncio.create_task(service.downloads.stop(run.id, None, "cancelled"))
     await eventually(lambda: run.to_dict()["progress"]["x.safetensors"]["status"] == "cancelled")
     gate.go.set()
     await stopping
     assert (run.to_dict()["status"], run.items[0].state) == ("completed", "success")
-    assert room.path("x.safetensors").exists() and partials(room) == []
-    landed = [data for event, data in room.events if event == "model_landed"]
-    assert landed == [{"directory": "checkpoints", "path": str(room.path("x.safetensors"))}]
+    assert service.path("x.safetensors").exists() and partials(service) == []
+    landed = [data for event, data in service.events if event == "model_landed"]
+    assert landed == [{"directory": "checkpoints", "path": str(service.path("x.safetensors"))}]
 
 
 async def test_what_is_cancelled_while_its_digest_is_noted_is_there_and_says_so(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     data = model_bytes(SMALL)
     host.offer("/x", data)
@@ -207,15 +207,15 @@ async def test_what_is_cancelled_while_its_digest_is_noted_is_there_and_says_so(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Hashes, "note", note)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x"), "sha256": sha256(data)})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x"), "sha256": sha256(data)})
     await asyncio.wait_for(noting.wait(), 20)
-    await room.downloads.stop(run.id, None, "cancelled")
+    await service.downloads.stop(run.id, None, "cancelled")
     assert (run.to_dict()["status"], run.items[0].state) == ("completed", "success")
-    assert [event for event, _ in room.events if event == "model_landed"] == ["model_landed"]
+    assert [event for event, _ in service.events if event == "model_landed"] == ["model_landed"]
 
 
 async def test_a_digest_that_cannot_be_remembered_makes_no_failure_of_a_file_that_is_there(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = model_bytes(SMALL)
     host.offer("/x", data)
@@ -224,88 +224,88 @@ async def test_a_digest_that_cannot_be_remembered_makes_no_failure_of_a_file_tha
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Hashes, "note", note)
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x"), "sha256": sha256(data)})
-    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == data
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x"), "sha256": sha256(data)})
+    assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == data
 
 
 # -- what is left behind ------------------------------------------------------------------------------------------
 
 
 async def test_cancelling_a_paused_download_leaves_the_transfer_of_another_alone(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     data = model_bytes(LARGE)
     answer = host.offer("/x", data, rate=4e6)
-    first = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    first = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
-    await room.downloads.stop(first.id, None, "paused")
-    second = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x"), "sha256": sha256(data)})
+    await service.downloads.stop(first.id, None, "paused")
+    second = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x"), "sha256": sha256(data)})
     already = host.sent["/x"]
     await eventually(lambda: host.sent["/x"] > already + 500_000)
-    await room.downloads.stop(first.id, None, "cancelled")
-    assert first.to_dict()["status"] == "cancelled" and partials(room)
+    await service.downloads.stop(first.id, None, "cancelled")
+    assert first.to_dict()["status"] == "cancelled" and partials(service)
     answer.rate = None
-    await room.ended(second)
+    await service.ended(second)
     assert second.items[0].state == "success", second.items[0].to_dict()
-    assert room.path("x.safetensors").read_bytes() == data and partials(room) == []
+    assert service.path("x.safetensors").read_bytes() == data and partials(service) == []
 
 
 async def test_cancelling_what_is_still_being_paused_leaves_nothing(
-    room: Room, host: Host, gates: Callable[..., Gate], eventually: Eventually
+    service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
     host.offer("/x", model_bytes(LARGE), rate=4e6)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
     gate = gates(partial_file.Partial, "sync")
-    pausing = asyncio.create_task(room.downloads.stop(run.id, None, "paused"))
+    pausing = asyncio.create_task(service.downloads.stop(run.id, None, "paused"))
     await eventually(gate.reached.is_set)
-    cancelling = asyncio.create_task(room.downloads.stop(run.id, None, "cancelled"))
+    cancelling = asyncio.create_task(service.downloads.stop(run.id, None, "cancelled"))
     await eventually(lambda: run.items[0].state == "cancelled")
     gate.go.set()
     await asyncio.gather(pausing, cancelling)
-    assert run.to_dict()["status"] == "cancelled" and room.folders.files() == NOTHING
+    assert run.to_dict()["status"] == "cancelled" and service.folders.files() == NOTHING
 
 
-async def test_what_was_cancelled_is_not_paused(room: Room, host: Host) -> None:
+async def test_what_was_cancelled_is_not_paused(service: Service, host: Host) -> None:
     host.offer("/x", model_bytes(SMALL), held=asyncio.Event())
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
-    await room.downloads.stop(run.id, None, "cancelled")
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    await service.downloads.stop(run.id, None, "cancelled")
     with pytest.raises(UiapiError) as caught:
-        await room.downloads.stop(run.id, None, "paused")
+        await service.downloads.stop(run.id, None, "paused")
     assert (caught.value.code, run.to_dict()["status"]) == ("conflict", "cancelled")
 
 
 async def test_what_is_resumed_while_it_is_still_being_paused_goes_on(
-    room: Room, host: Host, gates: Callable[..., Gate], eventually: Eventually
+    service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
     data = model_bytes(LARGE)
     answer = host.offer("/x", data, rate=4e6)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     await eventually(lambda: host.sent.get("/x", 0) > 2_000_000)
     gate = gates(partial_file.Partial, "sync")
-    pausing = asyncio.create_task(room.downloads.stop(run.id, None, "paused"))
+    pausing = asyncio.create_task(service.downloads.stop(run.id, None, "paused"))
     await eventually(lambda: gate.reached.is_set() and run.items[0].state == "paused")
     already, answer.rate = host.sent["/x"], None
-    resuming = asyncio.create_task(room.downloads.resume(run.id, None))
+    resuming = asyncio.create_task(service.downloads.resume(run.id, None))
     await asyncio.sleep(0)
     gate.go.set()
     await asyncio.gather(pausing, resuming)
-    assert (await room.ended(run))["status"] == "completed"
-    assert room.path("x.safetensors").read_bytes() == data and host.sent["/x"] - already < LARGE
+    assert (await service.ended(run))["status"] == "completed"
+    assert service.path("x.safetensors").read_bytes() == data and host.sent["/x"] - already < LARGE
 
 
 async def test_stopping_waits_no_longer_than_it_says(
-    room: Room, host: Host, gates: Callable[..., Gate], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.offer("/x", model_bytes(LARGE), rate=4e6)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
     gate = gates(partial_file.Partial, "sync")
-    monkeypatch.setattr(service, "CLOSE_TIMEOUT", 0.05)
-    await asyncio.wait_for(room.downloads.stop(run.id, None, "paused"), 10)
+    monkeypatch.setattr(service_module, "CLOSE_TIMEOUT", 0.05)
+    await asyncio.wait_for(service.downloads.stop(run.id, None, "paused"), 10)
     assert run.items[0].state == "paused" and run.items[0].busy
     gate.go.set()
-    await room.ended(run)
+    await service.ended(run)
     assert run.to_dict()["status"] == "paused"
 
 
@@ -315,74 +315,76 @@ class TestOneFileAtATime:
         return Settings(allowed_hosts=(host.authority,), max_downloads=1)
 
     async def test_cancelling_what_was_resumed_and_had_no_turn_yet_leaves_nothing(
-        self, room: Room, host: Host, eventually: Eventually
+        self, service: Service, host: Host, eventually: Eventually
     ) -> None:
         for name in ("/x", "/y"):
             host.offer(name, model_bytes(LARGE), rate=4e6)
-        first = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+        first = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
         await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
-        await room.downloads.stop(first.id, None, "paused")
-        second = await room.downloads.fetch_one("y.safetensors", {"url": host.url("/y")})
+        await service.downloads.stop(first.id, None, "paused")
+        second = await service.downloads.fetch_one("y.safetensors", {"url": host.url("/y")})
         await eventually(lambda: host.sent.get("/y", 0) > 100_000)
-        await room.downloads.resume(first.id, None)
+        await service.downloads.resume(first.id, None)
         await eventually(lambda: first.items[0].fetch is not None and first.items[0].busy)
-        await room.downloads.stop(first.id, None, "cancelled")
-        await room.downloads.stop(second.id, None, "cancelled")
-        assert room.folders.files() == NOTHING
+        await service.downloads.stop(first.id, None, "cancelled")
+        await service.downloads.stop(second.id, None, "cancelled")
+        assert service.folders.files() == NOTHING
 
-    async def test_a_file_that_another_process_holds_keeps_no_other_from_its_turn(self, room: Room, host: Host) -> None:
+    async def test_a_file_that_another_process_holds_keeps_no_other_from_its_turn(
+        self, service: Service, host: Host
+    ) -> None:
         for name in ("/x", "/y"):
             host.offer(name, model_bytes(SMALL))
-        lock = room.path(".x.safetensors.uiapi-lock")
+        lock = service.path(".x.safetensors.uiapi-lock")
         holder = await hold_lock(lock)
-        held = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
-        assert (await room.fetch("y.safetensors", host.url("/y")))["status"] == "success"
+        held = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+        assert (await service.fetch("y.safetensors", host.url("/y")))["status"] == "success"
         assert held.items[0].busy
         holder.kill()
         await holder.communicate()
-        await room.ended(held)
+        await service.ended(held)
         assert held.items[0].state == "success"
 
 
-async def test_a_download_of_a_thousand_models_is_cancelled_in_one_breath(room: Room, host: Host) -> None:
+async def test_a_download_of_a_thousand_models_is_cancelled_in_one_breath(service: Service, host: Host) -> None:
     needs = [(f"{number}.safetensors", "checkpoints", host.url("/x")) for number in range(1000)]
     host.offer("/x", model_bytes(SMALL), held=asyncio.Event())
-    run = await room.downloads.begin(workflow(*needs), {})
-    await asyncio.wait_for(room.downloads.stop(run.id, None, "cancelled"), 10)
-    assert run.to_dict()["status"] == "cancelled" and room.folders.files() == NOTHING
+    run = await service.downloads.begin(workflow(*needs), {})
+    await asyncio.wait_for(service.downloads.stop(run.id, None, "cancelled"), 10)
+    assert run.to_dict()["status"] == "cancelled" and service.folders.files() == NOTHING
 
 
 # -- one target, two wishes ---------------------------------------------------------------------------------------
 
 
 async def test_another_file_wanted_under_the_same_name_does_not_pass_for_it(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     a, b = model_bytes(LARGE, 1), model_bytes(LARGE, 2)
     host.offer("/a", a, rate=20e6)
     host.offer("/b", b)
-    first = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/a")})
+    first = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/a")})
     await eventually(lambda: host.sent.get("/a", 0) > 500_000)
-    second = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/b"), "sha256": sha256(b)})
-    third = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/b"), "sha256": sha256(a)})
+    second = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/b"), "sha256": sha256(b)})
+    third = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/b"), "sha256": sha256(a)})
     for run in (first, second, third):
-        await room.ended(run)
+        await service.ended(run)
     assert [run.items[0].state for run in (first, second, third)] == ["success", "error", "success"]
     assert second.items[0].to_dict()["code"] == "damaged" and "another version" in second.items[0].to_dict()["error"]
-    assert room.path("x.safetensors").read_bytes() == a and not host.asked("/b")
+    assert service.path("x.safetensors").read_bytes() == a and not host.asked("/b")
 
 
 async def test_another_source_of_the_same_name_is_tried_when_the_first_fails(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     data, gate = model_bytes(SMALL), asyncio.Event()
     host.offer("/a", b"no model at all", held=gate)
     host.offer("/b", data)
-    first = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/a")})
+    first = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/a")})
     await eventually(lambda: host.seen)
-    second = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/b")})
+    second = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/b")})
     gate.set()
     for run in (first, second):
-        await room.ended(run)
+        await service.ended(run)
     assert [run.items[0].state for run in (first, second)] == ["error", "success"]
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data

@@ -13,12 +13,12 @@ import pytest
 from comfyui_uiapi.bridge.protocol.codec import encode
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.common.json_store import write_json
-from comfyui_uiapi.downloads.api import service
+from comfyui_uiapi.downloads.api import service as service_module
 from comfyui_uiapi.downloads.api.commands import ended
 from comfyui_uiapi.downloads.jobs import journal, notifications, registry
 from comfyui_uiapi.downloads.jobs.fetches import Fetches
 from comfyui_uiapi.downloads.sources.resolver import Sources
-from comfyui_uiapi.tests.downloads.conftest import Person, Room
+from comfyui_uiapi.tests.downloads.conftest import Person, Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
@@ -42,7 +42,7 @@ def break_for(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, bad: st
 
 @pytest.mark.parametrize(("owner", "method"), [(Fetches, "begin"), (Sources, "look_up")])
 async def test_an_unforeseen_failure_is_that_models_and_of_no_other(
-    room: Room,
+    service: Service,
     host: Host,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -52,23 +52,23 @@ async def test_an_unforeseen_failure_is_that_models_and_of_no_other(
     host.offer("/good", model_bytes(SIZE))
     failed = break_for(monkeypatch, owner, method, "bad.safetensors")
     needs = [(f"{name}.safetensors", "checkpoints", host.url("/good")) for name in ("bad", "good")]
-    run = await room.downloads.begin(workflow(*needs), {})
-    status = await room.ended(run)
+    run = await service.downloads.begin(workflow(*needs), {})
+    status = await service.ended(run)
     bad = status["progress"]["bad.safetensors"]
     assert (bad["status"], bad["code"], failed) == ("error", "internal", [method])
     assert bad["details"]["reference"] in bad["error"] and bad["details"]["reference"] in caplog.text
     assert "Nobody foresaw this." in caplog.text and "Nobody" not in bad["error"]
-    assert room.path("good.safetensors").exists() and status["status"] == "completed"
+    assert service.path("good.safetensors").exists() and status["status"] == "completed"
     monkeypatch.undo()
-    await room.ended(await room.downloads.resume(run.id, "bad.safetensors"))
-    assert room.path("bad.safetensors").exists()
+    await service.ended(await service.downloads.resume(run.id, "bad.safetensors"))
+    assert service.path("bad.safetensors").exists()
 
 
 async def test_a_download_of_one_model_that_fails_unforeseen_says_so(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_for(monkeypatch, Sources, "look_up", "bad.safetensors")
-    run = await room.downloads.fetch_one("bad.safetensors", {"url": host.url("/bad")})
+    run = await service.downloads.fetch_one("bad.safetensors", {"url": host.url("/bad")})
     with pytest.raises(UiapiError) as caught:
         await ended(run, 20)
     assert caught.value.code == "internal"
@@ -76,12 +76,12 @@ async def test_a_download_of_one_model_that_fails_unforeseen_says_so(
 
 
 async def test_a_question_to_the_person_that_fails_unforeseen_ends(
-    room: Room, host: Host, person: Person, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.offer("/a", model_bytes(SIZE))
     break_for(monkeypatch, type(person), "__call__", "b.safetensors")
     needs = [("a.safetensors", "checkpoints", host.url("/a")), ("b.safetensors", "checkpoints", None)]
-    status = await room.ended(await room.downloads.begin(workflow(*needs), {}))
+    status = await service.ended(await service.downloads.begin(workflow(*needs), {}))
     assert (status["status"], status["progress"]["b.safetensors"]["code"]) == ("completed", "internal")
     assert registry.pending_downloads == {}
 
@@ -90,10 +90,10 @@ BAD_ADDRESSES = ["https://huggingface.co:99999/a/b/resolve/main/x", "https://[ba
 
 
 @pytest.mark.parametrize("address", BAD_ADDRESSES)
-async def test_an_address_that_is_none_fails_alone(room: Room, host: Host, address: str) -> None:
+async def test_an_address_that_is_none_fails_alone(service: Service, host: Host, address: str) -> None:
     host.offer("/good", model_bytes(SIZE))
     needs = [("bad.safetensors", "checkpoints", address), ("good.safetensors", "checkpoints", host.url("/good"))]
-    status = await room.ended(await room.downloads.begin(workflow(*needs), {}))
+    status = await service.ended(await service.downloads.begin(workflow(*needs), {}))
     assert {name: entry.get("code") for name, entry in status["progress"].items()} == {
         "bad.safetensors": "invalid",
         "good.safetensors": None,
@@ -101,19 +101,21 @@ async def test_an_address_that_is_none_fails_alone(room: Room, host: Host, addre
 
 
 @pytest.mark.parametrize("address", BAD_ADDRESSES)
-async def test_an_address_that_is_none_spoils_no_plan(room: Room, host: Host, address: str) -> None:
+async def test_an_address_that_is_none_spoils_no_plan(service: Service, host: Host, address: str) -> None:
     host.offer("/good", model_bytes(SIZE))
     needs = [("bad.safetensors", "checkpoints", address), ("good.safetensors", "checkpoints", host.url("/good"))]
-    plan = await room.downloads.plan(workflow(*needs), {})
+    plan = await service.downloads.plan(workflow(*needs), {})
     assert [model["action"] for model in plan["models"]] == ["blocked", "download"]
     assert plan["models"][0]["reason"]["code"] == "invalid"
 
 
-async def test_what_fails_unforeseen_spoils_no_plan(room: Room, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_fails_unforeseen_spoils_no_plan(
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.offer("/good", model_bytes(SIZE))
     break_for(monkeypatch, Sources, "look_up", "bad.safetensors")
     needs = [(f"{name}.safetensors", "checkpoints", host.url("/good")) for name in ("bad", "good")]
-    plan = await room.downloads.plan(workflow(*needs), {})
+    plan = await service.downloads.plan(workflow(*needs), {})
     assert [model["action"] for model in plan["models"]] == ["blocked", "download"]
     assert plan["models"][0]["reason"]["code"] == "internal"
 
@@ -121,34 +123,34 @@ async def test_what_fails_unforeseen_spoils_no_plan(room: Room, host: Host, monk
 # -- letters that UTF-8 has not -----------------------------------------------------------------------------------
 
 
-async def test_half_a_character_in_a_hosts_message_is_reported(room: Room, host: Host) -> None:
+async def test_half_a_character_in_a_hosts_message_is_reported(service: Service, host: Host) -> None:
     host.offer("/x", b'{"message": "sorry \\ud800"}', status=404, content_type="application/json")
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     with pytest.raises(UiapiError) as caught:
         await ended(run, 20)
     assert b"sorry ?" in encode(caught.value.envelope())
-    assert b"sorry ?" in encode(room.downloads.listed())
+    assert b"sorry ?" in encode(service.downloads.listed())
 
 
-async def test_half_a_character_in_a_models_name_fails_alone(room: Room, host: Host, person: Person) -> None:
+async def test_half_a_character_in_a_models_name_fails_alone(service: Service, host: Host, person: Person) -> None:
     host.offer("/good", model_bytes(SIZE))
     needs = [
         ("\ud800.safetensors", "checkpoints", None),
         ("b.safetensors", "\ud800", "https://hf.co/\ud800"),
         ("good.safetensors", "checkpoints", host.url("/good")),
     ]
-    plan = await room.downloads.plan(workflow(*needs), {})
+    plan = await service.downloads.plan(workflow(*needs), {})
     assert [model["action"] for model in plan["models"]] == ["no_url", "blocked", "download"] and encode(plan)
-    status = await room.ended(await room.downloads.begin(workflow(*needs), {}))
+    status = await service.ended(await service.downloads.begin(workflow(*needs), {}))
     assert [entry["status"] for entry in status["progress"].values()] == ["error", "error", "success"]
-    assert encode(room.downloads.listed()) and person.asked == []
+    assert encode(service.downloads.listed()) and person.asked == []
 
 
 # -- who listens, and the disk ------------------------------------------------------------------------------------
 
 
 async def test_a_listener_that_fails_makes_no_failure_of_a_download(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.offer("/a", model_bytes(4_000_000), rate=4e6)
     events: list[str] = []
@@ -157,9 +159,9 @@ async def test_a_listener_that_fails_makes_no_failure_of_a_download(
         events.append(event)
         raise RuntimeError("Nobody foresaw this.")
 
-    monkeypatch.setattr(room.downloads._news, "_publish", publish)
-    monkeypatch.setattr(service, "MEASURE_INTERVAL", 0.01)
-    assert (await room.fetch("a.safetensors", host.url("/a")))["status"] == "success"
+    monkeypatch.setattr(service.downloads._news, "_publish", publish)
+    monkeypatch.setattr(service_module, "MEASURE_INTERVAL", 0.01)
+    assert (await service.fetch("a.safetensors", host.url("/a")))["status"] == "success"
     # The look at how far it is went on after it had failed.
     assert events.count("download_progress") > 2 and "model_landed" in events
 
@@ -179,26 +181,26 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
 
 
 async def test_a_download_that_cannot_be_remembered_is_refused_and_not_listed(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full_disk(monkeypatch, after=0)
     with pytest.raises(UiapiError) as caught:
-        await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+        await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     assert caught.value.code == "storage_failed"
-    assert room.downloads.listed() == {} and registry.counts() == (0, 0)
+    assert service.downloads.listed() == {} and registry.counts() == (0, 0)
 
 
 @pytest.mark.parametrize("state", ["a file", "a link that leads nowhere"])
 async def test_a_state_folder_that_is_none_keeps_nothing_from_starting_and_every_download_from_beginning(
-    room: Room, host: Host, state: str
+    service: Service, host: Host, state: str
 ) -> None:
-    shutil.rmtree(room.state, ignore_errors=True)
-    room.state.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(service.state, ignore_errors=True)
+    service.state.parent.mkdir(parents=True, exist_ok=True)
     if state == "a file":
-        room.state.write_text("not a folder")
+        service.state.write_text("not a folder")
     else:
-        room.state.symlink_to(room.state.parent / "nowhere")
-    again = room.make()
+        service.state.symlink_to(service.state.parent / "nowhere")
+    again = service.make()
     await again.start()
     try:
         with pytest.raises(UiapiError) as refused:
@@ -208,23 +210,25 @@ async def test_a_state_folder_that_is_none_keeps_nothing_from_starting_and_every
         await again.close()
 
 
-async def test_a_file_of_state_that_is_a_link_is_replaced_and_what_it_leads_to_stays(room: Room, host: Host) -> None:
-    theirs = room.state.parent / "theirs"
-    room.state.mkdir(parents=True, exist_ok=True)
+async def test_a_file_of_state_that_is_a_link_is_replaced_and_what_it_leads_to_stays(
+    service: Service, host: Host
+) -> None:
+    theirs = service.state.parent / "theirs"
+    service.state.mkdir(parents=True, exist_ok=True)
     theirs.write_text("keep this")
-    (room.state / "downloads.json").symlink_to(theirs)
+    (service.state / "downloads.json").symlink_to(theirs)
     host.offer("/x", model_bytes(1000))
-    assert (await room.fetch("x.safetensors", host.url("/x")))["status"] == "success"
-    assert theirs.read_text() == "keep this" and not (room.state / "downloads.json").is_symlink()
+    assert (await service.fetch("x.safetensors", host.url("/x")))["status"] == "success"
+    assert theirs.read_text() == "keep this" and not (service.state / "downloads.json").is_symlink()
 
 
 async def test_a_download_whose_end_cannot_be_remembered_ended_as_it_did(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.offer("/x", model_bytes(SIZE))
     full_disk(monkeypatch, after=1)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
-    status = await room.ended(run)
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    status = await service.ended(run)
     assert (status["status"], status.get("error")) == ("completed", None)
 
 
@@ -245,68 +249,68 @@ class SlowDisk:
 
 
 async def test_a_caller_that_hangs_up_before_its_download_began_leaves_none(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     disk = SlowDisk(monkeypatch)
-    asking = asyncio.create_task(room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")}))
+    asking = asyncio.create_task(service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")}))
     await eventually(lambda: disk.writing)
     asking.cancel()
     await asyncio.wait({asking}, timeout=20)
-    assert room.downloads.listed() == {} and registry.counts() == (0, 0)
+    assert service.downloads.listed() == {} and registry.counts() == (0, 0)
 
 
 async def test_a_download_resumed_while_its_failure_is_being_noted_goes_on(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     disk = SlowDisk(monkeypatch)
     await eventually(lambda: run.to_dict()["completed"] and disk.writing)
     assert run.to_dict()["status"] == "error"
     host.offer("/x", model_bytes(SIZE))
-    resuming = asyncio.create_task(room.downloads.resume(run.id, None))
+    resuming = asyncio.create_task(service.downloads.resume(run.id, None))
     await eventually(lambda: not run.to_dict()["completed"])
     disk.go.set()
     await resuming
-    status = await room.ended(run)
+    status = await service.ended(run)
     assert (status["status"], status["completed"]) == ("completed", True)
-    assert room.path("x.safetensors").exists()
-    assert json.loads((room.state / "downloads.json").read_text())["downloads"] == {}
+    assert service.path("x.safetensors").exists()
+    assert json.loads((service.state / "downloads.json").read_text())["downloads"] == {}
 
 
 async def test_a_model_cancelled_before_its_download_began_ends_no_other(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     host.offer("/x", model_bytes(SIZE))
     needs = [(f"{name}.safetensors", "checkpoints", host.url("/x")) for name in "ab"]
     disk = SlowDisk(monkeypatch)
-    beginning = asyncio.create_task(room.downloads.begin(workflow(*needs), {}))
+    beginning = asyncio.create_task(service.downloads.begin(workflow(*needs), {}))
     await eventually(lambda: disk.writing)
-    [run_id] = room.downloads.listed()
-    await room.downloads.stop(run_id, "a.safetensors", "cancelled")
+    [run_id] = service.downloads.listed()
+    await service.downloads.stop(run_id, "a.safetensors", "cancelled")
     disk.go.set()
     run = await beginning
-    await room.ended(run)
+    await service.ended(run)
     assert [item.state for item in run.items] == ["cancelled", "success"]
 
 
 # -- very many ----------------------------------------------------------------------------------------------------
 
 
-async def test_models_that_end_together_are_told_together(room: Room, host: Host) -> None:
+async def test_models_that_end_together_are_told_together(service: Service, host: Host) -> None:
     needs = [(f"{number}.safetensors", "checkpoints", "https://nowhere.example/x") for number in range(300)]
     began = asyncio.get_running_loop().time()
-    status = await room.ended(await room.downloads.begin(workflow(*needs), {}))
+    status = await service.ended(await service.downloads.begin(workflow(*needs), {}))
     took = asyncio.get_running_loop().time() - began
     assert status["status"] == "error"
-    assert len(room.events) <= took / notifications.TELL_INTERVAL + 2
+    assert len(service.events) <= took / notifications.TELL_INTERVAL + 2
 
 
 async def test_a_download_of_more_models_than_any_workflow_needs_is_refused(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "MOST_MODELS", 3)
+    monkeypatch.setattr(service_module, "MOST_MODELS", 3)
     needs = [(f"{number}.safetensors", "checkpoints", "https://nowhere.example/x") for number in range(4)]
-    for asked in (room.downloads.begin, room.downloads.plan):
+    for asked in (service.downloads.begin, service.downloads.plan):
         with pytest.raises(UiapiError) as caught:
             await asked(workflow(*needs), {})
         assert caught.value.code == "too_large"
@@ -314,12 +318,12 @@ async def test_a_download_of_more_models_than_any_workflow_needs_is_refused(
 
 
 async def test_the_log_of_a_defect_holds_no_token(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: Any) -> None:
         raise RuntimeError("Authorization: Bearer sesame-open for https://h.example/x?token=sesame-open")
 
     monkeypatch.setattr(Sources, "look_up", broken)
     with caplog.at_level(logging.ERROR, "uiapi"):
-        await room.fetch("x.safetensors", host.url("/x"))
+        await service.fetch("x.safetensors", host.url("/x"))
     assert "RuntimeError" in caplog.text and "sesame" not in caplog.text

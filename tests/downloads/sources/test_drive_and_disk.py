@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.sources import gdrive
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from comfyui_uiapi.tests.harness.models.model_sites import hub_file
 
@@ -59,70 +59,74 @@ def drive(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
     return host
 
 
-async def test_a_small_file_of_the_drive_comes_at_once(room: Room, drive: Host) -> None:
+async def test_a_small_file_of_the_drive_comes_at_once(service: Service, drive: Host) -> None:
     data = model_bytes(SIZE)
     drive.offer("/uc", data, headers={"Content-Disposition": "attachment"})
-    entry = await room.fetch("x.safetensors", {"gdrive": DRIVE_ID})
+    entry = await service.fetch("x.safetensors", {"gdrive": DRIVE_ID})
     assert entry["status"] == "success", entry
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data
 
 
 async def test_a_large_file_of_the_drive_comes_after_its_confirmation(
-    room: Room, drive: Host, gdown: list[str]
+    service: Service, drive: Host, gdown: list[str]
 ) -> None:
     data = model_bytes(SIZE)
     page = f"<html>href={drive.url('/download?confirm=t')} </html>".encode()
     drive.offer("/uc", page, content_type="text/html")
     drive.offer("/download", data, headers={"Content-Disposition": "attachment"})
-    entry = await room.fetch("x.safetensors", {"url": f"https://drive.google.com/file/d/{DRIVE_ID}/view"})
+    entry = await service.fetch("x.safetensors", {"url": f"https://drive.google.com/file/d/{DRIVE_ID}/view"})
     assert entry["status"] == "success", entry
-    assert gdown == [page.decode()] and room.path("x.safetensors").read_bytes() == data
+    assert gdown == [page.decode()] and service.path("x.safetensors").read_bytes() == data
 
 
-async def test_a_file_of_the_drive_whose_quota_is_used_up_says_so(room: Room, drive: Host, gdown: list[str]) -> None:
+async def test_a_file_of_the_drive_whose_quota_is_used_up_says_so(
+    service: Service, drive: Host, gdown: list[str]
+) -> None:
     drive.offer("/uc", b"<html>quota</html>", content_type="text/html")
-    entry = await room.fetch("x.safetensors", {"gdrive": DRIVE_ID})
+    entry = await service.fetch("x.safetensors", {"gdrive": DRIVE_ID})
     assert entry["code"] == "rate_limited" and "quota" in entry["error"]
 
 
 async def test_without_gdown_a_confirmation_says_what_to_install(
-    room: Room, drive: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, drive: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "gdown", None)
     drive.offer("/uc", CONFIRM_PAGE, content_type="text/html")
-    entry = await room.fetch("x.safetensors", {"gdrive": DRIVE_ID})
-    assert "pip install gdown" in entry["error"] and not room.path("x.safetensors").exists()
+    entry = await service.fetch("x.safetensors", {"gdrive": DRIVE_ID})
+    assert "pip install gdown" in entry["error"] and not service.path("x.safetensors").exists()
 
 
 # -- the server's own disk, and several sources -----------------------------------------------------------------
 
 
-async def test_a_local_file_is_had_without_the_network(room: Room, host: Host) -> None:
+async def test_a_local_file_is_had_without_the_network(service: Service, host: Host) -> None:
     data = model_bytes(SIZE)
-    elsewhere = room.state.parent / "kept.safetensors"
+    elsewhere = service.state.parent / "kept.safetensors"
     elsewhere.parent.mkdir(parents=True, exist_ok=True)
     elsewhere.write_bytes(data)
-    entry = await room.fetch("sub/x.safetensors", {"local": str(elsewhere)})
+    entry = await service.fetch("sub/x.safetensors", {"local": str(elsewhere)})
     assert entry["status"] == "success", entry
-    assert room.path("sub/x.safetensors").read_bytes() == data and host.seen == []
+    assert service.path("sub/x.safetensors").read_bytes() == data and host.seen == []
 
 
-async def test_a_local_file_may_be_named_as_it_is_in_the_model_folders(room: Room) -> None:
+async def test_a_local_file_may_be_named_as_it_is_in_the_model_folders(service: Service) -> None:
     data = model_bytes(SIZE)
-    room.path("y.safetensors", "loras").write_bytes(data)
-    entry = await room.fetch("x.safetensors", {"local": "y.safetensors"})
-    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == data
+    service.path("y.safetensors", "loras").write_bytes(data)
+    entry = await service.fetch("x.safetensors", {"local": "y.safetensors"})
+    assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == data
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/nothing/x.safetensors", "relative/x.safetensors"])
-async def test_a_local_file_must_be_there_and_be_a_model(room: Room, path: str) -> None:
-    entry = await room.fetch("x.safetensors", {"local": path})
+async def test_a_local_file_must_be_there_and_be_a_model(service: Service, path: str) -> None:
+    entry = await service.fetch("x.safetensors", {"local": path})
     assert entry["code"] in ("unsupported_type", "not_at_source"), entry
 
 
-async def test_the_next_source_is_tried_when_one_has_not_the_file(room: Room, host: Host, other_host: Host) -> None:
+async def test_the_next_source_is_tried_when_one_has_not_the_file(
+    service: Service, host: Host, other_host: Host
+) -> None:
     data = model_bytes(SIZE)
     hub_file(host, other_host, "x.safetensors", data)
     model = {"url": host.url("/gone.safetensors"), "civitai": "12@34", "huggingface": "org/repo/x.safetensors"}
-    entry = await room.fetch("x.safetensors", model)
+    entry = await service.fetch("x.safetensors", model)
     assert entry["status"] == "success" and entry["source"] == "huggingface", entry

@@ -10,7 +10,7 @@ from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.sources import civitai
 from comfyui_uiapi.downloads.sources.references import CivitaiFile, read_reference
-from comfyui_uiapi.tests.downloads.conftest import Pauses, Room
+from comfyui_uiapi.tests.downloads.conftest import Pauses, Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 from comfyui_uiapi.tests.harness.models.model_sites import COMMIT, civitai_file, civitai_version, hub_file
 
@@ -45,30 +45,32 @@ def tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_a_file_of_the_hub_is_fetched_by_its_commit_and_verified_by_its_hash(
-    room: Room, host: Host, other_host: Host, definition: dict[str, str]
+    service: Service, host: Host, other_host: Host, definition: dict[str, str]
 ) -> None:
     data = model_bytes(SIZE)
     hub_file(host, other_host, "sub/x.safetensors", data)
     filled = {key: value.replace("{host}", host.url("")) for key, value in definition.items()}
-    entry = await room.fetch("x.safetensors", filled)
+    entry = await service.fetch("x.safetensors", filled)
     assert entry["status"] == "success", entry
     assert entry["source"] == "huggingface" and COMMIT in entry["url"]
     assert {seen.headers["authorization"] for seen in host.seen} == {"Bearer hf-sesame-open"}
     assert other_host.seen and all("authorization" not in seen.headers for seen in other_host.seen)
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data
 
 
 async def test_a_file_of_the_hub_that_has_not_its_own_hash_does_not_land(
-    room: Room, host: Host, other_host: Host
+    service: Service, host: Host, other_host: Host
 ) -> None:
     data = model_bytes(SIZE)
     hub_file(host, other_host, "x.safetensors", data)
     other_host.answers[f"/cdn/{sha256(data)}"].data = model_bytes(SIZE, seed=2)
-    entry = await room.fetch("x.safetensors", {"huggingface": "org/repo/x.safetensors"})
-    assert entry["code"] == "hash_mismatch" and not room.path("x.safetensors").exists()
+    entry = await service.fetch("x.safetensors", {"huggingface": "org/repo/x.safetensors"})
+    assert entry["code"] == "hash_mismatch" and not service.path("x.safetensors").exists()
 
 
-async def test_a_repository_alone_is_searched_for_the_models_name(room: Room, host: Host, other_host: Host) -> None:
+async def test_a_repository_alone_is_searched_for_the_models_name(
+    service: Service, host: Host, other_host: Host
+) -> None:
     data = model_bytes(SIZE)
     hub_file(host, other_host, "split/vae/x.safetensors", data)
     host.offer(
@@ -81,7 +83,7 @@ async def test_a_repository_alone_is_searched_for_the_models_name(room: Room, ho
     info = {"id": "org/repo", "siblings": [{"rfilename": item["path"]} for item in tree]}
     for path in ("/api/models/org/repo", "/api/models/org/repo/revision/main"):
         host.offer(path, json.dumps(info).encode(), content_type="application/json")
-    entry = await room.fetch("x.safetensors", {"huggingface": "org/repo"})
+    entry = await service.fetch("x.safetensors", {"huggingface": "org/repo"})
     assert entry["status"] == "success", entry
     assert "split/vae/x.safetensors" in entry["url"]
 
@@ -100,33 +102,35 @@ async def test_a_repository_alone_is_searched_for_the_models_name(room: Room, ho
     ],
 )
 async def test_each_refusal_of_the_hub_has_its_own_code(
-    room: Room, host: Host, status: int, error_code: str | None, code: str, says: str
+    service: Service, host: Host, status: int, error_code: str | None, code: str, says: str
 ) -> None:
     headers = {"X-Error-Code": error_code} if error_code else {}
     host.offer("/org/repo/resolve/main/x.safetensors", status=status, headers=headers)
-    entry = await room.fetch("x.safetensors", {"huggingface": "org/repo/x.safetensors"})
+    entry = await service.fetch("x.safetensors", {"huggingface": "org/repo/x.safetensors"})
     assert (entry["status"], entry["code"]) == ("error", code), entry
     assert says in entry["error"]
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
 async def test_without_a_token_a_missing_repository_may_also_be_a_closed_one(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub
 
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     host.offer("/org/repo/resolve/main/x.safetensors", status=401)
-    entry = await room.fetch("x.safetensors", {"huggingface": "org/repo/x.safetensors"})
+    entry = await service.fetch("x.safetensors", {"huggingface": "org/repo/x.safetensors"})
     assert entry["code"] == "login_required" and "HF_TOKEN" in entry["error"]
     assert all("authorization" not in seen.headers for seen in host.seen)
 
 
-async def test_offline_mode_of_the_hub_is_honoured(room: Room, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_offline_mode_of_the_hub_is_honoured(
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    entry = await room.fetch("x.safetensors", {"huggingface": "org/repo/x.safetensors"})
+    entry = await service.fetch("x.safetensors", {"huggingface": "org/repo/x.safetensors"})
     assert entry["code"] == "offline" and host.seen == []
 
 
@@ -144,44 +148,44 @@ async def test_offline_mode_of_the_hub_is_honoured(room: Room, host: Host, monke
     ],
 )
 async def test_a_file_of_civitai_is_fetched_through_the_mirror_and_verified(
-    room: Room, host: Host, reference: str
+    service: Service, host: Host, reference: str
 ) -> None:
     data = model_bytes(SIZE)
     civitai_version(host, [civitai_file("x.safetensors", data, primary=True)])
     host.redirect("/api/download/models/34", host.url("/bucket/x?X-Amz-Signature=secret"), 307)
     host.offer("/bucket/x", data)
-    entry = await room.fetch("x.safetensors", {"civitai": reference})
+    entry = await service.fetch("x.safetensors", {"civitai": reference})
     assert entry["status"] == "success", entry
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data
     asked = host.asked("/api/v1/model-versions/34") + host.asked("/api/v1/models/12")
     assert all(seen.headers["authorization"] == "Bearer civitai-sesame" for seen in asked)
     assert "mozilla" not in asked[0].headers["user-agent"].lower()
     assert not any("civitai-sesame" in seen.path for seen in host.seen)
 
 
-async def test_a_file_of_civitai_that_has_not_its_own_hash_does_not_land(room: Room, host: Host) -> None:
+async def test_a_file_of_civitai_that_has_not_its_own_hash_does_not_land(service: Service, host: Host) -> None:
     civitai_version(host, [civitai_file("x.safetensors", model_bytes(SIZE), primary=True)])
     host.offer("/api/download/models/34", model_bytes(SIZE, seed=2))
-    entry = await room.fetch("x.safetensors", {"civitai": "12@34"})
-    assert entry["code"] == "hash_mismatch" and not room.path("x.safetensors").exists()
+    entry = await service.fetch("x.safetensors", {"civitai": "12@34"})
+    assert entry["code"] == "hash_mismatch" and not service.path("x.safetensors").exists()
 
 
-async def test_a_model_in_early_access_says_until_when(room: Room, host: Host) -> None:
+async def test_a_model_in_early_access_says_until_when(service: Service, host: Host) -> None:
     early = {"availability": "EarlyAccess", "earlyAccessEndsAt": "2026-12-24T00:00:00Z"}
     civitai_version(host, [civitai_file("x.safetensors", model_bytes(SIZE), primary=True)], **early)
     host.offer("/api/download/models/34", b"{}", status=403, content_type="application/json")
-    entry = await room.fetch("x.safetensors", {"civitai": "12@34"})
+    entry = await service.fetch("x.safetensors", {"civitai": "12@34"})
     assert entry["code"] == "early_access" and "2026-12-24" in entry["error"]
 
 
 async def test_civitai_that_is_not_available_for_a_moment_is_asked_again(
-    room: Room, host: Host, pauses: Pauses
+    service: Service, host: Host, pauses: Pauses
 ) -> None:
     data = model_bytes(SIZE)
     civitai_version(host, [civitai_file("x.safetensors", data, primary=True)])
     host.answers["/api/v1/model-versions/34"].refusals += [503, (429, {"Retry-After": "9"})]
     host.offer("/api/download/models/34", data)
-    entry = await room.fetch("x.safetensors", {"civitai": "12@34"})
+    entry = await service.fetch("x.safetensors", {"civitai": "12@34"})
     assert entry["status"] == "success", entry
     assert [*pauses] == [None, 9.0]
 
@@ -221,12 +225,12 @@ def test_among_several_files_the_one_that_was_meant_is_chosen() -> None:
     ],
 )
 async def test_each_refusal_of_civitai_has_its_own_code_and_its_message(
-    room: Room, host: Host, status: int, message: str, code: str
+    service: Service, host: Host, status: int, message: str, code: str
 ) -> None:
     civitai_version(host, [civitai_file("x.safetensors", model_bytes(SIZE), primary=True)])
     body = json.dumps({"error": "Unauthorized", "message": message}).encode()
     host.offer("/api/download/models/34", body, status=status, content_type="application/json")
-    entry = await room.fetch("x.safetensors", {"civitai": "12@34"})
+    entry = await service.fetch("x.safetensors", {"civitai": "12@34"})
     assert (entry["status"], entry["code"]) == ("error", code), entry
     assert message in entry["error"]
 

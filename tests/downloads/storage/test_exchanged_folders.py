@@ -12,17 +12,17 @@ import pytest
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage import file_check, local_copy
 from comfyui_uiapi.downloads.storage.open_folder import Folder
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
 SIZE = 300_000
 
 
-def exchange(room: Room) -> Path:
+def exchange(service: Service) -> Path:
     """Put a link to the folder of code where the subfolder of models was; answers that."""
-    code = Path(room.folders.folder_names_and_paths["custom_nodes"][0][0])
-    sub = room.path("sub")
+    code = Path(service.folders.folder_names_and_paths["custom_nodes"][0][0])
+    sub = service.path("sub")
     sub.rename(sub.with_name("moved"))
     sub.symlink_to(code)
     return code
@@ -32,46 +32,46 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-async def test_a_folder_exchanged_before_the_first_byte_is_refused(room: Room, host: Host) -> None:
+async def test_a_folder_exchanged_before_the_first_byte_is_refused(service: Service, host: Host) -> None:
     code: list[Path] = []
 
     def exchange_once(_: Any) -> None:
         if not code:
-            code.append(exchange(room))
+            code.append(exchange(service))
 
     host.offer("/x", model_bytes(SIZE), on_request=exchange_once)
-    entry = await room.fetch("sub/x.safetensors", host.url("/x"))
+    entry = await service.fetch("sub/x.safetensors", host.url("/x"))
     assert (entry["status"], entry["code"]) == ("error", "bad_path"), entry
     assert [path for path in code[0].iterdir() if path.is_file()] == []
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 async def test_a_folder_exchanged_while_a_file_comes_gets_none_of_it(
-    room: Room, host: Host, eventually: Eventually, overwrite: bool
+    service: Service, host: Host, eventually: Eventually, overwrite: bool
 ) -> None:
     go = asyncio.Event()
     host.offer("/x", model_bytes(SIZE), held=go)
     before = descriptors()
-    run = await room.downloads.fetch_one("sub/x.safetensors", {"url": host.url("/x")}, overwrite=overwrite)
-    await eventually((room.path("sub") / ".x.safetensors.uiapi-part").exists)
-    code = exchange(room)
+    run = await service.downloads.fetch_one("sub/x.safetensors", {"url": host.url("/x")}, overwrite=overwrite)
+    await eventually((service.path("sub") / ".x.safetensors.uiapi-part").exists)
+    code = exchange(service)
     go.set()
-    await room.ended(run)
+    await service.ended(run)
     assert run.items[0].to_dict()["code"] == "storage_failed", run.items[0].to_dict()
-    assert not (code / "x.safetensors").exists() and not (room.path("moved") / "x.safetensors").exists()
+    assert not (code / "x.safetensors").exists() and not (service.path("moved") / "x.safetensors").exists()
     await eventually(lambda: descriptors() <= before + 3)
 
 
 @pytest.mark.parametrize("links", [True, False])
 async def test_a_folder_exchanged_before_a_copy_gets_none_of_it(
-    room: Room, monkeypatch: pytest.MonkeyPatch, links: bool
+    service: Service, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
-    kept = room.path("kept.safetensors", "loras")
+    kept = service.path("kept.safetensors", "loras")
     kept.write_bytes(model_bytes(SIZE))
     code: list[Path] = []
 
     def exchange_and_check(*arguments: Any) -> None:
-        code.append(exchange(room))
+        code.append(exchange(service))
         file_check.check_file(*arguments)
 
     def no_links(*_: Any, **__: Any) -> None:
@@ -80,23 +80,23 @@ async def test_a_folder_exchanged_before_a_copy_gets_none_of_it(
     monkeypatch.setattr(local_copy, "check_file", exchange_and_check)
     if not links:
         monkeypatch.setattr(Folder, "link_from", no_links)
-    entry = await room.fetch("sub/x.safetensors", {"local": str(kept)})
+    entry = await service.fetch("sub/x.safetensors", {"local": str(kept)})
     assert (entry["status"], entry["code"]) == ("error", "storage_failed"), entry
     assert [path for path in code[0].iterdir() if path.is_file()] == []
 
 
-def test_a_folder_is_held_by_what_it_is_and_not_by_its_path(room: Room) -> None:
-    room.path("sub").mkdir()
-    folder = Folder(room.path("sub"), room.downloads.places.check_folder)
+def test_a_folder_is_held_by_what_it_is_and_not_by_its_path(service: Service) -> None:
+    service.path("sub").mkdir()
+    folder = Folder(service.path("sub"), service.downloads.places.check_folder)
     try:
-        code = exchange(room)
+        code = exchange(service)
         os.close(folder.open("a", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         folder.move_without_replacing("a", "b")
         folder.replace("b", "c")
-        assert os.listdir(room.path("moved")) == ["c"] and os.listdir(code) == []
+        assert os.listdir(service.path("moved")) == ["c"] and os.listdir(code) == []
         with pytest.raises(OSError, match="replaced by another"):
             folder.check_still_there()
     finally:
         folder.close()
     with pytest.raises(UiapiError, match="not a folder for models"):
-        Folder(room.path("sub"), room.downloads.places.check_folder)
+        Folder(service.path("sub"), service.downloads.places.check_folder)

@@ -10,7 +10,7 @@ import pytest
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage import file_check, onnx
 from comfyui_uiapi.downloads.storage.file_check import MAX_HEADER, HeadCheck, check_file
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, field_bytes, model_bytes, onnx_bytes, sha256
 
 
@@ -103,23 +103,23 @@ def test_a_model_of_onnx_is_recognised_before_it_has_all_come() -> None:
     assert max(looked_at) < 5100
 
 
-async def test_a_file_of_this_disk_that_only_starts_like_a_model_is_not_taken(room: Room) -> None:
-    mine = room.state.parent / "mine.onnx"
+async def test_a_file_of_this_disk_that_only_starts_like_a_model_is_not_taken(service: Service) -> None:
+    mine = service.state.parent / "mine.onnx"
     mine.parent.mkdir(parents=True, exist_ok=True)
     mine.write_bytes(b"\x08" + b"a diary, and nobody's business\n" * 50)
-    entry = await room.fetch("x.onnx", {"local": str(mine)})
+    entry = await service.fetch("x.onnx", {"local": str(mine)})
     assert (entry["status"], entry["code"]) == ("error", "not_a_model")
-    assert not room.path("x.onnx").exists()
+    assert not service.path("x.onnx").exists()
     mine.write_bytes(onnx_bytes(5000))
-    assert (await room.fetch("x.onnx", {"local": str(mine)}))["status"] == "success"
+    assert (await service.fetch("x.onnx", {"local": str(mine)}))["status"] == "success"
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-async def test_a_model_of_onnx_arrives_however_its_length_is_known(room: Room, host: Host, framing: str) -> None:
+async def test_a_model_of_onnx_arrives_however_its_length_is_known(service: Service, host: Host, framing: str) -> None:
     data = onnx_bytes(300_000)
     host.offer("/x", data, ranges=framing == "length", framing=framing)
-    entry = await room.fetch("x.onnx", {"url": host.url("/x"), "sha256": sha256(data)})
-    assert entry["status"] == "success" and room.path("x.onnx").read_bytes() == data
+    entry = await service.fetch("x.onnx", {"url": host.url("/x"), "sha256": sha256(data)})
+    assert entry["status"] == "success" and service.path("x.onnx").read_bytes() == data
 
 
 # -- safetensors --------------------------------------------------------------------------------------------------

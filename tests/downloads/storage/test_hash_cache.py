@@ -96,7 +96,7 @@ async def test_a_file_two_ask_for_is_hashed_once_and_goes_on_for_the_one_who_sta
     assert await stays == DIGEST and disk.begun == [files[0]]
 
 
-async def test_a_room_that_closes_ends_what_is_being_hashed_and_begins_nothing(
+async def test_closing_stops_the_hashing_in_progress_and_starts_none(
     known: Hashes, disk: SlowDisk, files: list[Path], eventually: Eventually
 ) -> None:
     asked = [asyncio.create_task(known.of(path)) for path in files]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.downloads.transfer import transfer
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
@@ -76,7 +76,7 @@ async def test_a_killed_download_fetches_again_only_what_came_since_the_last_not
 
 
 async def test_the_journal_never_names_bytes_that_are_not_on_the_disk_yet(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[Span] = []
     synced: list[Span] = []
@@ -114,7 +114,7 @@ async def test_the_journal_never_names_bytes_that_are_not_on_the_disk_yet(
         monkeypatch.setattr(os, name, noted)
     monkeypatch.setattr(transfer, "JOURNAL_INTERVAL", 0.02)
     host.offer("/x", model_bytes(SIZE), rate=30e6)
-    entry = await room.fetch("x.safetensors", host.url("/x"))
+    entry = await service.fetch("x.safetensors", host.url("/x"))
     assert entry["status"] == "success" and len(journals) > 3
     assert journals == [[]] * len(journals)
 

@@ -8,7 +8,7 @@ import pytest
 from comfyui_uiapi.common.errors import STATUS, UiapiError
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.storage.model_folders import TEMPORARY_EXTRA, Places
-from comfyui_uiapi.tests.downloads.conftest import FolderPaths, Room
+from comfyui_uiapi.tests.downloads.conftest import FolderPaths, Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, onnx_bytes
 
 BAD_NAMES = [
@@ -48,27 +48,29 @@ BAD_NAMES = [
 
 
 @pytest.mark.parametrize("name", BAD_NAMES, ids=lambda name: ascii(name)[:40])
-async def test_a_name_that_leads_elsewhere_is_refused_and_nothing_is_made(room: Room, host: Host, name: str) -> None:
+async def test_a_name_that_leads_elsewhere_is_refused_and_nothing_is_made(
+    service: Service, host: Host, name: str
+) -> None:
     host.offer("/x.safetensors", model_bytes(1000))
-    before = sorted(Path(room.folders.models_dir).parent.rglob("*"))
+    before = sorted(Path(service.folders.models_dir).parent.rglob("*"))
     with pytest.raises(UiapiError) as caught:
-        await room.downloads.fetch_one(name, {"url": host.url("/x.safetensors")})
+        await service.downloads.fetch_one(name, {"url": host.url("/x.safetensors")})
     assert (caught.value.code, STATUS[caught.value.code]) == ("bad_path", 400)
-    assert sorted(Path(room.folders.models_dir).parent.rglob("*")) == before and host.seen == []
+    assert sorted(Path(service.folders.models_dir).parent.rglob("*")) == before and host.seen == []
 
 
 @pytest.mark.parametrize("folder", ["custom_nodes", "configs", "../loras", "/etc", "loras/../../x", "a\\b", "C:", ""])
-async def test_a_folder_that_is_not_for_models_is_refused(room: Room, host: Host, folder: str) -> None:
-    before = sorted(Path(room.folders.models_dir).parent.rglob("*"))
+async def test_a_folder_that_is_not_for_models_is_refused(service: Service, host: Host, folder: str) -> None:
+    before = sorted(Path(service.folders.models_dir).parent.rglob("*"))
     with pytest.raises(UiapiError) as caught:
-        await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "ckpt_type": folder})
+        await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "ckpt_type": folder})
     assert caught.value.code == "bad_path"
-    assert sorted(Path(room.folders.models_dir).parent.rglob("*")) == before
+    assert sorted(Path(service.folders.models_dir).parent.rglob("*")) == before
 
 
-async def test_a_folder_this_comfyui_does_not_have_is_named_with_those_it_has(room: Room, host: Host) -> None:
+async def test_a_folder_this_comfyui_does_not_have_is_named_with_those_it_has(service: Service, host: Host) -> None:
     with pytest.raises(UiapiError) as caught:
-        await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "ckpt_type": "depth"})
+        await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "ckpt_type": "depth"})
     assert caught.value.code == "unknown_folder" and "loras" in caught.value.details["folders"]
 
 
@@ -80,16 +82,16 @@ def linked(folders: FolderPaths, name: str, aim: Path, *, made: bool = True) -> 
 
 
 async def test_a_folder_that_the_operator_linked_to_another_disk_takes_models(
-    room: Room, host: Host, tmp_path: Path
+    service: Service, host: Host, tmp_path: Path
 ) -> None:
     data = model_bytes(300_000)
     host.offer("/x.safetensors", data)
     disk = tmp_path / "disk2"
-    linked(room.folders, "loras/extra", disk)
+    linked(service.folders, "loras/extra", disk)
     definition = {"url": host.url("/x.safetensors"), "ckpt_type": "loras"}
-    entry = await room.fetch("extra/new/x.safetensors", definition)
+    entry = await service.fetch("extra/new/x.safetensors", definition)
     assert entry["status"] == "success", entry
-    assert (disk / "new" / "x.safetensors").read_bytes() == data and room.downloads.places.find(
+    assert (disk / "new" / "x.safetensors").read_bytes() == data and service.downloads.places.find(
         "loras", "extra/new/x.safetensors"
     )
 
@@ -110,16 +112,16 @@ async def test_a_folder_that_the_operator_linked_to_another_disk_takes_models(
     ],
 )
 async def test_a_linked_folder_of_code_or_of_comfyuis_own_is_refused(
-    room: Room, host: Host, tmp_path: Path, leads_to: str, name: str
+    service: Service, host: Host, tmp_path: Path, leads_to: str, name: str
 ) -> None:
-    room.folders.__dict__.update(
+    service.folders.__dict__.update(
         base_path=str(tmp_path), user_directory=str(tmp_path / "user"), __file__=str(tmp_path / "comfyui/x.py")
     )
-    linked(room.folders, "loras/way", tmp_path / leads_to, made=leads_to != "nowhere")
-    before = room.everything()
+    linked(service.folders, "loras/way", tmp_path / leads_to, made=leads_to != "nowhere")
+    before = service.everything()
     with pytest.raises(UiapiError) as caught:
-        await room.downloads.fetch_one(name, {"url": host.url("/x.safetensors"), "ckpt_type": "loras"})
-    assert caught.value.code == "bad_path" and host.seen == [] and room.everything() == before
+        await service.downloads.fetch_one(name, {"url": host.url("/x.safetensors"), "ckpt_type": "loras"})
+    assert caught.value.code == "bad_path" and host.seen == [] and service.everything() == before
 
 
 @pytest.mark.parametrize(
@@ -136,18 +138,18 @@ async def test_a_linked_folder_of_code_or_of_comfyuis_own_is_refused(
     ids=lambda value: ascii(value)[-20:],
 )
 async def test_a_name_that_is_too_long_says_so_before_anything_is_asked_for(
-    room: Room, host: Host, name: str, refused: bool
+    service: Service, host: Host, name: str, refused: bool
 ) -> None:
     data = model_bytes(1000)
     host.offer("/x.safetensors", data)
     if not refused:
-        assert (await room.fetch(name, host.url("/x.safetensors")))["status"] == "success"
-        assert room.path(name).read_bytes() == data
+        assert (await service.fetch(name, host.url("/x.safetensors")))["status"] == "success"
+        assert service.path(name).read_bytes() == data
         return
     with pytest.raises(UiapiError, match=r"too long|bytes; (file|a model)") as caught:
-        await room.downloads.fetch_one(name, {"url": host.url("/x.safetensors")})
+        await service.downloads.fetch_one(name, {"url": host.url("/x.safetensors")})
     assert caught.value.code == "bad_path" and len(caught.value.message) < 250 and host.seen == []
-    assert room.folders.files() == []
+    assert service.folders.files() == []
 
 
 def test_a_path_that_is_too_long_for_the_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,11 +252,11 @@ class TestPickles:
     def settings(self, host: Host) -> Settings:
         return Settings(allowed_hosts=(host.authority,), allow_pickle=True)
 
-    async def test_an_allowed_pickle_must_still_be_one(self, room: Room, host: Host) -> None:
+    async def test_an_allowed_pickle_must_still_be_one(self, service: Service, host: Host) -> None:
         host.offer("/zip.ckpt", b"PK\x03\x04" + bytes(5000))
         host.offer("/page.ckpt", b"<html>" + bytes(5000))
-        assert (await room.fetch("zip.ckpt", host.url("/zip.ckpt")))["status"] == "success"
-        assert (await room.fetch("page.ckpt", host.url("/page.ckpt")))["code"] == "not_a_model"
+        assert (await service.fetch("zip.ckpt", host.url("/zip.ckpt")))["status"] == "success"
+        assert (await service.fetch("page.ckpt", host.url("/page.ckpt")))["code"] == "not_a_model"
 
 
 @pytest.mark.parametrize(
@@ -272,8 +274,10 @@ class TestPickles:
         ("x.safetensors", (100).to_bytes(8, "little") + b"{" + bytes(500), False),
     ],
 )
-async def test_only_a_file_of_its_format_lands(room: Room, host: Host, name: str, body: bytes, lands: bool) -> None:
+async def test_only_a_file_of_its_format_lands(
+    service: Service, host: Host, name: str, body: bytes, lands: bool
+) -> None:
     host.offer(f"/{name}", body)
-    entry = await room.fetch(name, host.url(f"/{name}"))
+    entry = await service.fetch(name, host.url(f"/{name}"))
     assert entry["status"] == ("success" if lands else "error"), entry
-    assert room.path(name).exists() is lands
+    assert service.path(name).exists() is lands

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from comfyui_uiapi.downloads.common.settings import Settings
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
 SMALL = 200_000
@@ -27,21 +27,21 @@ SMALL = 200_000
         "file:///etc/passwd",
     ],
 )
-async def test_a_redirect_to_where_downloads_may_not_go_is_refused(room: Room, host: Host, location: str) -> None:
+async def test_a_redirect_to_where_downloads_may_not_go_is_refused(service: Service, host: Host, location: str) -> None:
     host.redirect("/x.safetensors", location)
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert entry["status"] == "error" and entry["code"] in ("host_refused", "invalid")
     assert "secret" not in entry["error"]
     assert len(host.seen) == 1
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
 async def test_a_redirect_to_another_port_of_loopback_is_refused_and_gets_no_token(
-    room: Room, host: Host, other_host: Host
+    service: Service, host: Host, other_host: Host
 ) -> None:
     other_host.offer("/x.safetensors", model_bytes(SMALL))
     host.redirect("/x.safetensors", other_host.url("/x.safetensors"))
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors?token=sesame-open"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors?token=sesame-open"))
     assert (entry["status"], entry["code"]) == ("error", "host_refused")
     assert other_host.seen == []
     assert host.seen[0].headers["authorization"] == "Bearer sesame-open"
@@ -53,26 +53,26 @@ class TestTwoNamedHosts:
         return Settings(allowed_hosts=(host.authority, other_host.authority))
 
     async def test_a_token_does_not_follow_a_redirect_to_another_host(
-        self, room: Room, host: Host, other_host: Host
+        self, service: Service, host: Host, other_host: Host
     ) -> None:
         data = model_bytes(SMALL)
         other_host.offer("/x.safetensors", data)
         host.redirect("/x.safetensors", other_host.url("/x.safetensors"), 307)
-        entry = await room.fetch("x.safetensors", host.url("/x.safetensors?token=sesame-open"))
+        entry = await service.fetch("x.safetensors", host.url("/x.safetensors?token=sesame-open"))
         assert entry["status"] == "success", entry
         assert host.seen[0].headers["authorization"] == "Bearer sesame-open"
         assert all("authorization" not in seen.headers for seen in other_host.seen)
         assert "token" not in host.seen[0].path
 
 
-async def test_redirects_without_end_are_given_up(room: Room, host: Host) -> None:
+async def test_redirects_without_end_are_given_up(service: Service, host: Host) -> None:
     host.redirect("/x.safetensors", "/x.safetensors")
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert (entry["status"], entry["code"]) == ("error", "source_failed")
     assert len(host.seen) < 12
 
 
-def test_importing_the_room_without_comfyui_raises_nothing(tmp_path: Path) -> None:
+def test_downloads_can_be_imported_without_comfyui(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[3]
     program = (
         "import importlib.util, sys\n"

@@ -13,7 +13,7 @@ from comfyui_uiapi.downloads.common.credentials import Secret, redact, without_t
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.common.throttle import Backoff, Bandwidth, retry_after
 from comfyui_uiapi.downloads.transfer import http_client
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from yarl import URL
 
@@ -113,23 +113,25 @@ class TestOneFileAtATime:
     def settings(self, host: Host) -> Settings:
         return Settings(allowed_hosts=(host.authority,), max_downloads=1)
 
-    async def test_further_files_wait_for_their_turn(self, room: Room, host: Host, eventually: Eventually) -> None:
+    async def test_further_files_wait_for_their_turn(
+        self, service: Service, host: Host, eventually: Eventually
+    ) -> None:
         gate = asyncio.Event()
         host.offer("/a", model_bytes(1000), held=gate)
         host.offer("/b", model_bytes(1000))
-        runs = [await room.downloads.fetch_one(f"{name}.safetensors", host.url(f"/{name}")) for name in "ab"]
+        runs = [await service.downloads.fetch_one(f"{name}.safetensors", host.url(f"/{name}")) for name in "ab"]
         await eventually(lambda: host.seen)
         await asyncio.sleep(0.05)
         assert [seen.path for seen in host.seen] == ["/a"]
-        assert room.downloads.status(runs[1].id)["progress"]["b.safetensors"]["status"] == "pending"
+        assert service.downloads.status(runs[1].id)["progress"]["b.safetensors"]["status"] == "pending"
         gate.set()
         for run in runs:
-            await room.ended(run)
+            await service.ended(run)
             assert run.items[0].state == "success"
 
 
 async def test_a_host_has_no_more_connections_of_us_than_the_limit(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_client, "CONNECTIONS_PER_HOST", 2)
     data = model_bytes(30_000_000)
@@ -147,7 +149,7 @@ async def test_a_host_has_no_more_connections_of_us_than_the_limit(
 
     monkeypatch.setattr(host, "_file", counted)
     host.offer("/a", data, rate=60e6)
-    entry = await room.fetch("a.safetensors", host.url("/a"))
+    entry = await service.fetch("a.safetensors", host.url("/a"))
     assert entry["status"] == "success" and most == 2
 
 
@@ -156,12 +158,12 @@ class TestCapped:
     def settings(self, host: Host) -> Settings:
         return Settings(allowed_hosts=(host.authority,), max_rate=4_000_000)
 
-    async def test_the_operators_cap_slows_a_transfer_down(self, room: Room, host: Host) -> None:
+    async def test_the_operators_cap_slows_a_transfer_down(self, service: Service, host: Host) -> None:
         data = model_bytes(2_000_000)
         host.offer("/a", data)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        assert (await room.fetch("a.safetensors", host.url("/a")))["status"] == "success"
+        assert (await service.fetch("a.safetensors", host.url("/a")))["status"] == "success"
         assert loop.time() - began >= 0.3
 
 

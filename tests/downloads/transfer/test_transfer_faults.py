@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.downloads.storage import disk, partial_file
 from comfyui_uiapi.downloads.transfer import transfer
-from comfyui_uiapi.tests.downloads.conftest import Pauses, Room
+from comfyui_uiapi.tests.downloads.conftest import Pauses, Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
@@ -28,53 +28,53 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "JOURNAL_INTERVAL", 0.05)
 
 
-async def test_a_file_arrives_whole_and_verified(room: Room, host: Host) -> None:
+async def test_a_file_arrives_whole_and_verified(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     host.offer("/x.safetensors", data)
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     assert entry["status"] == "success", entry
-    assert room.path("x.safetensors").read_bytes() == data
-    assert entry["path"] == str(room.path("x.safetensors"))
+    assert service.path("x.safetensors").read_bytes() == data
+    assert entry["path"] == str(service.path("x.safetensors"))
     assert (entry["bytes"], entry["total"]) == (LARGE, LARGE)
-    assert [file for file in room.folders.files() if "uiapi-" in file] == []
+    assert [file for file in service.folders.files() if "uiapi-" in file] == []
 
 
-async def test_several_connections_fetch_one_file_where_the_host_gives_parts(room: Room, host: Host) -> None:
+async def test_several_connections_fetch_one_file_where_the_host_gives_parts(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     busy: list[int] = []
     answer = host.offer("/x.safetensors", data, rate=20e6)
     answer.on_request = lambda seen: busy.append(seen.range[0] if seen.range else -1)
-    assert (await room.fetch("x.safetensors", host.url("/x.safetensors")))["status"] == "success"
+    assert (await service.fetch("x.safetensors", host.url("/x.safetensors")))["status"] == "success"
     assert len(busy) >= 4 and len(set(busy)) == len(busy)
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data
     assert host.sent["/x.safetensors"] == LARGE
 
 
 @pytest.mark.parametrize("times", [1, 4])
 async def test_a_connection_cut_again_and_again_resumes_and_the_hash_is_right(
-    room: Room, host: Host, times: int
+    service: Service, host: Host, times: int
 ) -> None:
     data = model_bytes(LARGE)
     host.offer("/x.safetensors", data, cuts=[300_000] * times)
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     assert entry["status"] == "success", entry
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data
     # What a cut connection had not handed over yet is asked for again, nothing else.
     assert host.sent["/x.safetensors"] <= LARGE + times * 300_000
-    assert len(room.pauses) >= times
+    assert len(service.pauses) >= times
 
 
 async def test_a_range_answered_with_the_whole_file_starts_over_with_exactly_the_right_bytes(
-    room: Room, host: Host
+    service: Service, host: Host
 ) -> None:
     data = model_bytes(LARGE)
     host.offer("/x.safetensors", data, ranges=False, cuts=[5_000_000, 7_000_001])
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     assert entry["status"] == "success", entry
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data
 
 
-async def test_a_host_that_stops_giving_parts_midway_is_read_in_one_go(room: Room, host: Host) -> None:
+async def test_a_host_that_stops_giving_parts_midway_is_read_in_one_go(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     answer = host.offer("/x.safetensors", data)
 
@@ -82,27 +82,27 @@ async def test_a_host_that_stops_giving_parts_midway_is_read_in_one_go(room: Roo
         answer.ranges = len(host.asked("/x.safetensors")) <= 3
 
     answer.on_request = stop_giving_parts
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     assert entry["status"] == "success", entry
-    assert room.path("x.safetensors").read_bytes() == data
+    assert service.path("x.safetensors").read_bytes() == data
 
 
-async def test_a_file_of_the_wrong_size_is_an_error_and_does_not_land(room: Room, host: Host) -> None:
+async def test_a_file_of_the_wrong_size_is_an_error_and_does_not_land(service: Service, host: Host) -> None:
     data = model_bytes(SMALL)
     host.offer("/x.safetensors", data + b"more")
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert (entry["status"], entry["code"]) == ("error", "size_mismatch")
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
-async def test_a_host_that_lies_about_the_length_is_given_up_and_nothing_lands(room: Room, host: Host) -> None:
+async def test_a_host_that_lies_about_the_length_is_given_up_and_nothing_lands(service: Service, host: Host) -> None:
     host.offer("/x.safetensors", model_bytes(SMALL), ranges=False, length=SMALL + 50)
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert entry["status"] == "error" and entry["code"] in ("source_failed", "size_mismatch")
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
-async def test_a_host_whose_parts_belong_to_a_longer_file_than_it_has_is_given_up(room: Room, host: Host) -> None:
+async def test_a_host_whose_parts_belong_to_a_longer_file_than_it_has_is_given_up(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     answer = host.offer("/x.safetensors", data)
 
@@ -110,22 +110,22 @@ async def test_a_host_whose_parts_belong_to_a_longer_file_than_it_has_is_given_u
         answer.data = data[: LARGE // 2] if len(host.seen) % 2 == 0 else data
 
     answer.on_request = shrink
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     # Which of the two lengths a try began with decides how it shows.
     assert entry["status"] == "error" and entry["code"] in ("source_failed", "size_mismatch")
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
-async def test_a_file_of_the_wrong_hash_is_an_error_and_does_not_land(room: Room, host: Host) -> None:
+async def test_a_file_of_the_wrong_hash_is_an_error_and_does_not_land(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     host.offer("/x.safetensors", data)
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": "0" * 64})
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": "0" * 64})
     assert (entry["status"], entry["code"]) == ("error", "hash_mismatch")
     assert entry["details"] == {"sha256": sha256(data), "expected": "0" * 64}
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
-async def test_a_file_that_changes_between_tries_starts_over(room: Room, host: Host) -> None:
+async def test_a_file_that_changes_between_tries_starts_over(service: Service, host: Host) -> None:
     old, new = model_bytes(LARGE, 1), model_bytes(LARGE, 2)
     answer = host.offer("/x.safetensors", old, cuts=[600_000] * 3)
 
@@ -134,23 +134,23 @@ async def test_a_file_that_changes_between_tries_starts_over(room: Room, host: H
             answer.data, answer.etag = new, '"two"'
 
     answer.on_request = change
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert entry["status"] == "success", entry
-    assert room.path("x.safetensors").read_bytes() == new
+    assert service.path("x.safetensors").read_bytes() == new
 
 
 async def test_a_file_that_changed_while_it_was_paused_starts_over(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     old, new = model_bytes(LARGE, 1), model_bytes(LARGE, 2)
     answer = host.offer("/x.safetensors", old, rate=4e6)
-    run = await room.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
+    run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
     await eventually(lambda: host.sent.get("/x.safetensors", 0) > 2_000_000)
-    await room.downloads.stop(run.id, None, "paused")
+    await service.downloads.stop(run.id, None, "paused")
     answer.data, answer.etag, answer.rate = new, '"two"', None
-    await room.ended(await room.downloads.resume(run.id, None))
+    await service.ended(await service.downloads.resume(run.id, None))
     assert run.items[0].state == "success"
-    assert room.path("x.safetensors").read_bytes() == new
+    assert service.path("x.safetensors").read_bytes() == new
 
 
 PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>" * 20
@@ -170,30 +170,30 @@ PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>" * 20
 )
 @pytest.mark.parametrize("ranges", [True, False])
 async def test_a_page_instead_of_a_file_says_so_and_nothing_lands(
-    room: Room, host: Host, body: bytes, content_type: str, ranges: bool
+    service: Service, host: Host, body: bytes, content_type: str, ranges: bool
 ) -> None:
     host.offer("/x.safetensors", body, content_type=content_type, ranges=ranges)
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert (entry["status"], entry["code"]) == ("error", "not_a_model"), entry
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
-async def test_too_many_requests_waits_as_long_as_the_host_says(room: Room, host: Host, pauses: Pauses) -> None:
+async def test_too_many_requests_waits_as_long_as_the_host_says(service: Service, host: Host, pauses: Pauses) -> None:
     data = model_bytes(SMALL)
     host.offer("/x.safetensors", data, refusals=[(429, {"Retry-After": "17"}), 503])
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert entry["status"] == "success", entry
     assert [*pauses] == [17.0, None]
 
 
-async def test_a_host_that_never_recovers_is_given_up(room: Room, host: Host) -> None:
+async def test_a_host_that_never_recovers_is_given_up(service: Service, host: Host) -> None:
     host.offer("/x.safetensors", refusals=[503] * 50)
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert (entry["status"], entry["code"]) == ("error", "source_failed")
     assert len(host.seen) < 10
 
 
-async def test_a_host_that_wants_fewer_connections_gets_fewer(room: Room, host: Host) -> None:
+async def test_a_host_that_wants_fewer_connections_gets_fewer(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     host.offer("/x.safetensors", data, rate=20e6)
     refused: list[int] = []
@@ -205,26 +205,28 @@ async def test_a_host_that_wants_fewer_connections_gets_fewer(room: Room, host: 
             answer.refusals.append((429, {"Retry-After": "60"}))
 
     host.answers["/x.safetensors"].on_request = refuse_the_third
-    assert (await room.fetch("x.safetensors", host.url("/x.safetensors")))["status"] == "success"
-    assert refused and room.path("x.safetensors").read_bytes() == data
+    assert (await service.fetch("x.safetensors", host.url("/x.safetensors")))["status"] == "success"
+    assert refused and service.path("x.safetensors").read_bytes() == data
 
 
 @pytest.mark.parametrize(
     ("status", "code"),
     [(401, "login_required"), (403, "login_required"), (404, "not_at_source"), (410, "gone_at_source")],
 )
-async def test_a_final_refusal_ends_at_once_with_its_own_code(room: Room, host: Host, status: int, code: str) -> None:
+async def test_a_final_refusal_ends_at_once_with_its_own_code(
+    service: Service, host: Host, status: int, code: str
+) -> None:
     body = json.dumps({"message": "because"}).encode()
     host.offer("/x.safetensors", body, status=status, content_type="application/json")
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert (entry["status"], entry["code"]) == ("error", code)
     assert "because" in entry["error"]
-    assert len(host.seen) == 1 and not room.pauses
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert len(host.seen) == 1 and not service.pauses
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
-async def test_a_disk_without_room_is_said_before_a_byte_is_written(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+async def test_a_full_disk_is_reported_before_a_byte_is_written(
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "DISK_RESERVE", 1 << 60)
     taken: list[str] = []
@@ -233,7 +235,7 @@ async def test_a_disk_without_room_is_said_before_a_byte_is_written(
         really = getattr(os, name)
 
         def call(handle: int, *args: int) -> Any:
-            # Emptying what may lie there takes no room.
+            # Truncating what may lie there takes no space.
             if args != (0,):
                 taken.append(name)
             return really(handle, *args)
@@ -243,13 +245,13 @@ async def test_a_disk_without_room_is_said_before_a_byte_is_written(
     for name in ("pwrite", "posix_fallocate", "ftruncate"):
         monkeypatch.setattr(os, name, noted(name))
     host.offer("/x.safetensors", model_bytes(SMALL))
-    entry = await room.fetch("x.safetensors", host.url("/x.safetensors"))
+    entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert (entry["status"], entry["code"], taken) == ("error", "disk_full", [])
-    assert room.folders.files() == ["user/__uiapi/downloads.json"]
+    assert service.folders.files() == ["user/__uiapi/downloads.json"]
 
 
 async def test_a_disk_that_fills_up_midway_leaves_only_what_can_resume(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = model_bytes(LARGE)
     host.offer("/x.safetensors", data)
@@ -261,17 +263,17 @@ async def test_a_disk_that_fills_up_midway_leaves_only_what_can_resume(
         really(self, piece, offset)
 
     monkeypatch.setattr(partial_file.Partial, "write", full)
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     assert (entry["status"], entry["code"]) == ("error", "disk_full")
-    assert not room.path("x.safetensors").exists()
+    assert not service.path("x.safetensors").exists()
     already = host.sent["/x.safetensors"]
     monkeypatch.setattr(partial_file.Partial, "write", really)
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
-    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == data
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
+    assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == data
     assert host.sent["/x.safetensors"] - already < LARGE
 
 
-async def test_an_expired_signed_address_is_asked_for_anew(room: Room, host: Host) -> None:
+async def test_an_expired_signed_address_is_asked_for_anew(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     signed = host.offer("/signed", data)
     host.redirect("/x.safetensors", host.url("/signed?signature=1"))
@@ -281,7 +283,7 @@ async def test_an_expired_signed_address_is_asked_for_anew(room: Room, host: Hos
             signed.refusals.append(403)
 
     signed.on_request = expire
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     assert entry["status"] == "success", entry
     # Each of the four connections may start a part before the first has received the new URL.
     assert 2 <= len(host.asked("/x.safetensors")) <= 5

@@ -12,7 +12,7 @@ from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.common.throttle import SLOW_SECONDS, SLOWEST, Backoff, Pace
 from comfyui_uiapi.downloads.transfer import http_client, turns
 from comfyui_uiapi.downloads.transfer.turns import Rest, Turn, Turns
-from comfyui_uiapi.tests.downloads.conftest import Pauses, Room
+from comfyui_uiapi.tests.downloads.conftest import Pauses, Service
 from comfyui_uiapi.tests.harness.models.model_host import Answer, Host, model_bytes
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
@@ -155,7 +155,7 @@ def test_a_burst_long_ago_makes_no_connection_fast() -> None:
     assert pace.too_slow(SLOW_SECONDS, 10)
 
 
-# -- a room whose pauses are really waited ------------------------------------------------------------------------
+# -- a service that really waits its pauses ---------------------------------------------------------------------------
 
 
 class Patient(Pauses):
@@ -195,29 +195,29 @@ def stalling() -> Answer:
     ids=["busy", "silent", "silent within its body", "cut"],
 )
 async def test_hosts_that_are_waited_for_keep_no_other_from_its_turn(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, bad: Callable[[], Answer], shortened: str
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, bad: Callable[[], Answer], shortened: str
 ) -> None:
     if shortened:
         monkeypatch.setattr(http_client, shortened, 0.1)
     for name in ("a", "b"):
         host.answers[f"/{name}"] = bad()
-    waiting = [await room.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}) for name in "ab"]
+    waiting = [await service.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}) for name in "ab"]
     host.offer("/good", model_bytes(SIZE))
-    entry = await asyncio.wait_for(room.fetch("good.safetensors", host.url("/good")), 10)
+    entry = await asyncio.wait_for(service.fetch("good.safetensors", host.url("/good")), 10)
     assert entry["status"] == "success"
     assert [run.items[0].busy for run in waiting] == [True, True]
 
 
 @pytest.mark.parametrize("bad", [lambda: Answer(silent=True), stalling], ids=["silent", "silent within its body"])
 async def test_a_host_keeps_no_turn_while_it_is_silent(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, bad: Callable[[], Answer]
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, bad: Callable[[], Answer]
 ) -> None:
     monkeypatch.setattr(turns, "PATIENCE", 0.1)
     for name in ("a", "b"):
         host.answers[f"/{name}"] = bad()
-    waiting = [await room.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}) for name in "ab"]
+    waiting = [await service.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}) for name in "ab"]
     host.offer("/good", model_bytes(SIZE))
-    entry = await asyncio.wait_for(room.fetch("good.safetensors", host.url("/good")), 10)
+    entry = await asyncio.wait_for(service.fetch("good.safetensors", host.url("/good")), 10)
     assert entry["status"] == "success"
     assert [run.items[0].busy for run in waiting] == [True, True]
     assert [len(host.asked(f"/{name}")) for name in "ab"] == [1, 1]
@@ -225,37 +225,37 @@ async def test_a_host_keeps_no_turn_while_it_is_silent(
 
 @pytest.mark.parametrize("ranges", [True, False])
 async def test_a_host_that_was_silent_goes_on_once_it_has_a_turn_again(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually, ranges: bool
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually, ranges: bool
 ) -> None:
     monkeypatch.setattr(turns, "PATIENCE", 0.05)
-    handed_out = room.downloads._fetches._turns
+    handed_out = service.downloads._fetches._turns
     go, going = asyncio.Event(), asyncio.Event()
     host.offer("/a", model_bytes(SIZE * 40), held=go, ranges=ranges)
-    late = await room.downloads.fetch_one("a.safetensors", {"url": host.url("/a")})
+    late = await service.downloads.fetch_one("a.safetensors", {"url": host.url("/a")})
     await eventually(lambda: host.asked("/a") and handed_out._free == 2)
     others = []
     for name in ("b", "c"):
         host.offer(f"/{name}", model_bytes(SIZE), held=going)
         monkeypatch.setattr(turns, "PATIENCE", 1e6)
-        others.append(await room.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}))
+        others.append(await service.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}))
     await eventually(lambda: handed_out._free == 0)
     go.set()
     await eventually(lambda: len(handed_out._waiting) == 1)
     assert late.items[0].busy
     going.set()
     for run in (late, *others):
-        await room.ended(run)
+        await service.ended(run)
         assert run.items[0].state == "success", run.items[0].to_dict()
     assert handed_out._free == 2
 
 
 async def test_a_host_that_goes_on_after_its_pause_waits_for_its_turn(
-    room: Room, host: Host, pauses: Patient, eventually: Eventually
+    service: Service, host: Host, pauses: Patient, eventually: Eventually
 ) -> None:
     pauses.first = 0.01
     go = asyncio.Event()
     host.offer("/a", model_bytes(SIZE), refusals=[503])
-    waiting = room.downloads._fetches._turns._waiting
+    waiting = service.downloads._fetches._turns._waiting
 
     def is_queued(count: int) -> bool:
         return len(waiting) == count
@@ -264,14 +264,14 @@ async def test_a_host_that_goes_on_after_its_pause_waits_for_its_turn(
     for name, queued in (("b", 0), ("c", 0), ("a", 1), ("d", 2)):
         if name != "a":
             host.offer(f"/{name}", model_bytes(SIZE), held=go)
-        runs.append(await room.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}))
+        runs.append(await service.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")}))
         await eventually(asked(host, f"/{name}") if queued == 0 else functools.partial(is_queued, queued))
-    await room.downloads.stop(runs[1].id, None, "cancelled")
+    await service.downloads.stop(runs[1].id, None, "cancelled")
     await eventually(lambda: host.asked("/d") and waiting)
     assert len(host.asked("/a")) == 1
     go.set()
     for run, state in zip(runs, ("success", "cancelled", "success", "success"), strict=True):
-        await room.ended(run)
+        await service.ended(run)
         assert run.items[0].state == state, run.items[0].to_dict()
 
 
@@ -289,16 +289,16 @@ async def test_a_turn_given_back_while_a_host_was_silent_is_taken_again_once_it_
 
 
 async def test_what_is_cancelled_while_it_pauses_leaves_no_turn_taken(
-    room: Room, host: Host, eventually: Eventually
+    service: Service, host: Host, eventually: Eventually
 ) -> None:
     for name in ("a", "b", "c", "d"):
         host.answers[f"/{name}"] = busy()
-        run = await room.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")})
+        run = await service.downloads.fetch_one(f"{name}.safetensors", {"url": host.url(f"/{name}")})
         await eventually(asked(host, f"/{name}"))
-        await room.downloads.stop(run.id, None, "cancelled")
+        await service.downloads.stop(run.id, None, "cancelled")
     host.offer("/good", model_bytes(SIZE))
-    entry = await asyncio.wait_for(room.fetch("good.safetensors", host.url("/good")), 10)
-    assert entry["status"] == "success" and room.downloads._fetches._turns._free == 2
+    entry = await asyncio.wait_for(service.fetch("good.safetensors", host.url("/good")), 10)
+    assert entry["status"] == "success" and service.downloads._fetches._turns._free == 2
 
 
 class TestMetadata:
@@ -309,7 +309,7 @@ class TestMetadata:
     @pytest.mark.parametrize("bad", [busy, lambda: Answer(silent=True)], ids=["busy", "silent"])
     async def test_a_host_that_does_not_say_what_it_has_keeps_no_other_from_its_turn(
         self,
-        room: Room,
+        service: Service,
         host: Host,
         other_host: Host,
         monkeypatch: pytest.MonkeyPatch,
@@ -318,7 +318,7 @@ class TestMetadata:
         monkeypatch.setattr(turns, "PATIENCE", 0.1)
         other_host.answers["/api/v1/model-versions/5"] = bad()
         for name in ("a", "b"):
-            await room.downloads.fetch_one(f"{name}.safetensors", {"civitai": "1@5"})
+            await service.downloads.fetch_one(f"{name}.safetensors", {"civitai": "1@5"})
         host.offer("/good", model_bytes(SIZE))
-        entry = await asyncio.wait_for(room.fetch("good.safetensors", host.url("/good")), 10)
+        entry = await asyncio.wait_for(service.fetch("good.safetensors", host.url("/good")), 10)
         assert entry["status"] == "success"

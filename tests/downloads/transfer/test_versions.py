@@ -13,7 +13,7 @@ from comfyui_uiapi.common.json_store import sync_directory
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.storage import ledger, partial_file
 from comfyui_uiapi.downloads.transfer import transfer
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
@@ -31,10 +31,10 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def left_behind(
-    room: Room, host: Host, validator: str | None, missing: list[list[int]], digest: str | None = None
+    service: Service, host: Host, validator: str | None, missing: list[list[int]], digest: str | None = None
 ) -> None:
     """A partial of the old version, whole in its bytes, of which a journal says that parts are missing."""
-    left = partial_file.Partial(room.path("x.safetensors"))
+    left = partial_file.Partial(service.path("x.safetensors"))
     left.open()
     left.allocate(SIZE, fresh=True)
     left.write(OLD, 0)
@@ -45,33 +45,33 @@ def left_behind(
 # -- validators ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_weak_etag_is_compared_and_never_sent_as_a_condition(room: Room, host: Host) -> None:
+async def test_a_weak_etag_is_compared_and_never_sent_as_a_condition(service: Service, host: Host) -> None:
     host.offer("/x", OLD, etag='W/"one"', cuts=[300_000] * 3)
-    entry = await room.fetch("x.safetensors", host.url("/x"))
-    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == OLD
+    entry = await service.fetch("x.safetensors", host.url("/x"))
+    assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == OLD
     # A server may take no weak one for a match, and would send the whole file.
     assert [seen for seen in host.seen if "if-range" in seen.headers] == []
     assert host.sent["/x"] < SIZE * 3 // 2
 
 
-async def test_a_strong_etag_is_sent_as_a_condition(room: Room, host: Host) -> None:
+async def test_a_strong_etag_is_sent_as_a_condition(service: Service, host: Host) -> None:
     host.offer("/x", OLD)
-    await room.fetch("x.safetensors", host.url("/x"))
+    await service.fetch("x.safetensors", host.url("/x"))
     assert {seen.headers.get("if-range") for seen in host.seen[1:]} == {'"one"'}
 
 
 @pytest.mark.parametrize(("was", "now"), [('W/"one"', 'W/"two"'), ('"one"', 'W/"one"'), ('"one"', None)])
 async def test_what_lies_here_of_another_version_is_not_gone_on_with(
-    room: Room, host: Host, was: str, now: str | None
+    service: Service, host: Host, was: str, now: str | None
 ) -> None:
-    left_behind(room, host, was, [[SIZE // 2, SIZE]])
+    left_behind(service, host, was, [[SIZE // 2, SIZE]])
     host.offer("/x", NEW, etag=now, heeds_conditions=False)
-    entry = await room.fetch("x.safetensors", host.url("/x"))
-    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == NEW
+    entry = await service.fetch("x.safetensors", host.url("/x"))
+    assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == NEW
 
 
 async def test_a_part_of_another_version_is_not_taken_although_its_condition_was_not_met(
-    room: Room, host: Host
+    service: Service, host: Host
 ) -> None:
     answer = host.offer("/x", OLD, heeds_conditions=False)
 
@@ -80,20 +80,20 @@ async def test_a_part_of_another_version_is_not_taken_although_its_condition_was
             answer.data, answer.etag = NEW, '"two"'
 
     answer.on_request = change
-    entry = await room.fetch("x.safetensors", host.url("/x"))
-    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == NEW
+    entry = await service.fetch("x.safetensors", host.url("/x"))
+    assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == NEW
 
 
-async def test_parts_that_nothing_tells_apart_are_verified_by_the_digest(room: Room, host: Host) -> None:
+async def test_parts_that_nothing_tells_apart_are_verified_by_the_digest(service: Service, host: Host) -> None:
     answer = host.offer("/x", OLD, etag=None)
 
     def change(seen: Any) -> None:
         answer.data = OLD if len(host.asked("/x")) < 3 else NEW
 
     answer.on_request = change
-    entry = await room.fetch("x.safetensors", {"url": host.url("/x"), "sha256": sha256(OLD)})
+    entry = await service.fetch("x.safetensors", {"url": host.url("/x"), "sha256": sha256(OLD)})
     assert (entry["status"], entry["code"]) == ("error", "hash_mismatch")
-    assert not room.path("x.safetensors").exists()
+    assert not service.path("x.safetensors").exists()
 
 
 # -- journals -----------------------------------------------------------------------------------------------------
@@ -113,22 +113,22 @@ async def test_parts_that_nothing_tells_apart_are_verified_by_the_digest(room: R
     ids=str,
 )
 async def test_a_journal_that_makes_no_sense_is_not_gone_on_with(
-    room: Room, host: Host, missing: list[list[int]]
+    service: Service, host: Host, missing: list[list[int]]
 ) -> None:
-    left_behind(room, host, '"one"', [])
-    path = room.path(".x.safetensors.uiapi-json")
+    left_behind(service, host, '"one"', [])
+    path = service.path(".x.safetensors.uiapi-json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"missing": missing}))
     # Its bytes are of another file, so any that are kept are noticed.
     host.offer("/x", NEW)
-    entry = await room.fetch("x.safetensors", host.url("/x"))
-    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == NEW
+    entry = await service.fetch("x.safetensors", host.url("/x"))
+    assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == NEW
 
 
-async def test_a_journal_that_makes_sense_is_gone_on_with(room: Room, host: Host) -> None:
-    left_behind(room, host, '"one"', [[1_000_000, 2_000_000], [2_000_000, 3_000_000]])
+async def test_a_journal_that_makes_sense_is_gone_on_with(service: Service, host: Host) -> None:
+    left_behind(service, host, '"one"', [[1_000_000, 2_000_000], [2_000_000, 3_000_000]])
     host.offer("/x", OLD)
-    entry = await room.fetch("x.safetensors", host.url("/x"))
-    assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == OLD
+    entry = await service.fetch("x.safetensors", host.url("/x"))
+    assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == OLD
     assert host.sent["/x"] == 2_000_000
 
 
@@ -163,16 +163,20 @@ class TestOneConnection:
     def settings(self, host: Host) -> Settings:
         return Settings(allowed_hosts=(host.authority,), segments=1)
 
-    async def test_an_address_that_expires_again_and_again_is_asked_for_each_time(self, room: Room, host: Host) -> None:
+    async def test_an_address_that_expires_again_and_again_is_asked_for_each_time(
+        self, service: Service, host: Host
+    ) -> None:
         signed = Signed(host, holds=2)
-        entry = await room.fetch("x.safetensors", host.url("/x"))
-        assert entry["status"] == "success" and room.path("x.safetensors").read_bytes() == OLD
+        entry = await service.fetch("x.safetensors", host.url("/x"))
+        assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == OLD
         assert signed.given >= 3 and host.sent["/signed"] == SIZE
 
-    async def test_an_address_that_has_expired_before_it_is_used_is_a_refusal(self, room: Room, host: Host) -> None:
+    async def test_an_address_that_has_expired_before_it_is_used_is_a_refusal(
+        self, service: Service, host: Host
+    ) -> None:
         signed = Signed(host, holds=1)
         signed.front.on_request = lambda _: signed.front.headers.update(Location=host.url("/signed"))
-        entry = await room.fetch("x.safetensors", host.url("/x"))
+        entry = await service.fetch("x.safetensors", host.url("/x"))
         assert (entry["status"], entry["code"]) == ("error", "login_required")
         assert len(host.asked("/x")) == 2 and len(host.asked("/signed")) == 3
 
@@ -181,12 +185,12 @@ class TestOneConnection:
 
 
 @pytest.mark.parametrize("kind", ["BLAKE3", "sha256-tree", "", None, 256])
-async def test_a_digest_of_another_kind_is_not_taken_for_a_sha256(room: Room, host: Host, kind: Any) -> None:
+async def test_a_digest_of_another_kind_is_not_taken_for_a_sha256(service: Service, host: Host, kind: Any) -> None:
     host.offer("/x", OLD)
     need = ("x.safetensors", "checkpoints", host.url("/x"))
-    run = await room.downloads.begin(workflow(need, hash="0" * 64, hash_type=kind), {})
-    assert (await room.ended(run))["status"] == "completed"
-    assert room.path("x.safetensors").read_bytes() == OLD
+    run = await service.downloads.begin(workflow(need, hash="0" * 64, hash_type=kind), {})
+    assert (await service.ended(run))["status"] == "completed"
+    assert service.path("x.safetensors").read_bytes() == OLD
 
 
 # -- the order on the disk ----------------------------------------------------------------------------------------
@@ -194,9 +198,9 @@ async def test_a_digest_of_another_kind_is_not_taken_for_a_sha256(room: Room, ho
 
 @pytest.mark.parametrize("overwrite", [False, True])
 async def test_a_file_gets_its_name_only_after_all_its_bytes_are_on_the_disk(
-    room: Room, host: Host, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, overwrite: bool
 ) -> None:
-    target = room.path("x.safetensors")
+    target = service.path("x.safetensors")
     if overwrite:
         target.write_bytes(NEW)
     done: list[str] = []
@@ -229,6 +233,6 @@ async def test_a_file_gets_its_name_only_after_all_its_bytes_are_on_the_disk(
     monkeypatch.setattr(os, "replace", named(replace))
     monkeypatch.setattr("comfyui_uiapi.downloads.storage.partial_file.sync_directory", noted_directory)
     host.offer("/x", OLD)
-    entry = await room.fetch("x.safetensors", host.url("/x"), overwrite=overwrite)
+    entry = await service.fetch("x.safetensors", host.url("/x"), overwrite=overwrite)
     assert entry["status"] == "success" and target.read_bytes() == OLD
     assert "write" in done and done[-3:] == ["sync", "name", "directory"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.tests.downloads.conftest import Room
+from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import model_bytes
 from comfyui_uiapi.tests.harness.models.node_reader import Listed, Reader, classes_of, graph, node, put
 
@@ -90,19 +90,19 @@ async def test_a_wrong_spelling_that_does_not_run_is_none_for_the_run(reader: Re
 
 @pytest.mark.parametrize("held", SPELLINGS)
 async def test_the_plan_and_the_download_say_so_and_fetch_nothing(
-    room: Room, classes: dict[str, type], held: str
+    service: Service, classes: dict[str, type], held: str
 ) -> None:
-    classes.update(classes_of(room.folders))
-    path = room.path("ltx/some.safetensors")
+    classes.update(classes_of(service.folders))
+    path = service.path("ltx/some.safetensors")
     path.parent.mkdir()
     path.write_bytes(model_bytes(200))
     workflow = graph(node("Checkpoint", [held]))
-    plan = await room.downloads.plan(workflow, {})
+    plan = await service.downloads.plan(workflow, {})
     [model] = plan["models"]
     fields: dict[str, Any] = {key: model[key] for key in ("action", "listed", "path", "size")}
     assert fields == {"action": "spelled_differently", "listed": "ltx/some.safetensors", "path": str(path), "size": 200}
     assert model["reason"]["code"] == "spelled_differently" and "relink_models" in model["reason"]["message"]
     assert (plan["verdict"], plan["totals"]["spelled_differently"], plan["totals"]["download"]) == ("ready", 1, 0)
-    run = await room.downloads.begin(workflow, {})
-    await room.ended(run)
+    run = await service.downloads.begin(workflow, {})
+    await service.ended(run)
     assert [(item.to_dict()["status"], item.to_dict()["path"]) for item in run.items] == [("success", str(path))]
