@@ -15,7 +15,7 @@ from comfyui_uiapi import server
 from comfyui_uiapi.bridge.app.bridge import Bridge
 from comfyui_uiapi.bridge.protocol.codec import decode_object, decode_objects
 from comfyui_uiapi.common.garbage import no_collection, spare_startup_objects
-from comfyui_uiapi.downloads.api.lazy_loader import Room
+from comfyui_uiapi.downloads.api.lazy_loader import LazyDownloads
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ async def test_comfyui_starts_to_serve_with_its_objects_excluded_from_collection
         order.append("bridge")
 
     monkeypatch.setattr(Bridge, "start", start)
-    monkeypatch.setattr(Room, "__init__", lambda self, bridge: None)
+    monkeypatch.setattr(LazyDownloads, "__init__", lambda self, bridge: None)
     monkeypatch.setattr(server, "spare_startup_objects", lambda: order.append("objects"))
     prompt_server: Any = SimpleNamespace(app=web.Application(), routes=web.RouteTableDef())
     server.setup(prompt_server)

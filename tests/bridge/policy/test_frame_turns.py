@@ -70,17 +70,17 @@ async def test_events_for_many_programs_count_as_the_frames_they_cost() -> None:
         await task
 
 
-async def test_the_changes_of_a_tab_with_many_hearers_leave_turns_to_others(house: Any) -> None:
-    tab, heard = await house.tab(), [0]
+async def test_the_changes_of_a_tab_with_many_subscribers_leave_turns_to_others(server: Any) -> None:
+    tab, received = await server.tab(), [0]
 
-    def hear(event: str, data: dict[str, Any]) -> None:
-        heard[-1] += 1
+    def count(event: str, data: dict[str, Any]) -> None:
+        received[-1] += 1
 
     for _ in range(200):
-        house.bridge.subscriptions.add(hear, ["widget_changed"])
+        server.bridge.subscriptions.add(count, ["widget_changed"])
     await tab.ws.send_json([{"type": "event", "event": "widget_changed", "data": {"path": "a.b"}}] * 200)
-    while sum(heard) < 200 * 200:
+    while sum(received) < 200 * 200:
         await asyncio.sleep(0)
-        heard.append(0)
+        received.append(0)
     # Two events, and not the 32 that a turn has for a single program.
-    assert max(heard) <= 3 * 200
+    assert max(received) <= 3 * 200
