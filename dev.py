@@ -124,6 +124,12 @@ def _generate(options: argparse.Namespace) -> None:
     importlib.import_module("comfyui_uiapi.tests.tools.generate").main()
 
 
+def _known_models(options: argparse.Namespace) -> None:
+    _tool("build").build()
+    _inside_venv()
+    importlib.import_module("comfyui_uiapi.tests.tools.known_models").main()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dev.py", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -145,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         "mutants", _mutants, "Mutation testing: put mistakes into Python files, and list those that no test detects."
     )
     add("generate", _generate, "Generate the client's tables, types and blocking client from their sources.")
+    add("known-models", _known_models, "Make the table of well-known models from the packages that list them.")
     add("build", _build, "Build what the other commands need.")
 
     versions = _tool("build").FRONTENDS

@@ -15,6 +15,7 @@ from ...model_defs import ModelDef
 from ..common.credentials import redact
 from ..common.settings import Settings
 from ..common.throttle import Backoff
+from ..finding.catalog import Catalog
 from ..jobs import registry
 from ..jobs.fetches import Agreed, Fetches, Wish
 from ..jobs.job import Item, Run, items_of, new_item, new_run, resumable
@@ -82,6 +83,7 @@ class Downloads:
         self._hashes = hashes = Hashes(state_directory / "hashes.json", self.places)
         self.presence = Presence(hashes)
         self.analysis = Analysis(self.places, NodeInputs(folder_paths, node_classes), self.presence)
+        self._catalog = Catalog(folder_paths)
         self._planner = Planner(self.places, sources, hashes, self.presence, settings)
         self.consent = Consent(self._planner, self.places, settings)
         self._news = news = News(self.places, publish, models_changed)
@@ -136,8 +138,8 @@ class Downloads:
         needs, _ = await self.analysis.needs(workflow)
         needs = [need for need in needs if need.among(only)]
         _check_number(needs)
-        saved = read_saved(await url_map.load_stored_urlmap())
-        return await self._planner.plan(needs, read_table(table), saved, overwrite=overwrite)
+        saved, found = read_saved(await url_map.load_stored_urlmap()), await self._catalog.of(workflow, needs)
+        return await self._planner.plan(needs, read_table(table), saved, found, overwrite=overwrite)
 
     async def look_at(self, name: str, directory: str | None, url: str) -> dict[str, Any]:
         """What downloading a model from this URL would do. UiapiError `invalid`."""
@@ -171,8 +173,8 @@ class Downloads:
         _check_number([need for need in needs if need.among(only)])
         run = new_run(overwrite)
         run.change(RunState.CHECKING)
-        saved = read_saved(await url_map.load_stored_urlmap())
-        choices = [choose(need, entries, saved) for need in needs]
+        saved, found = read_saved(await url_map.load_stored_urlmap()), await self._catalog.of(workflow, needs)
+        choices = [choose(need, entries, saved, one) for need, one in zip(needs, found, strict=True)]
         wanted = map(wanted_sha256, needs, choices)
         damages = await self.presence.damages([*zip(paths, wanted, strict=True)])
         models = zip(needs, paths, choices, damages, strict=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ..common.error_report import plain
+from ..sources.resolver import clean
+
 # Where a candidate was found: in the model record of a node, in a note of the workflow, in the official templates, in
 # ComfyUI-Manager's list of models, in the table of well-known files, or by a search.
 Origin = Literal["workflow", "note", "templates", "manager", "known", "civitai_hash", "huggingface", "civitai"]
@@ -44,4 +47,5 @@ class Candidate:
 
     def to_dict(self) -> dict[str, Any]:
         """The candidate as plan_downloads returns it."""
-        return asdict(self)
+        shown = {key: plain(value) if isinstance(value, str) else value for key, value in asdict(self).items()}
+        return {**shown, "url": clean(self.url)}

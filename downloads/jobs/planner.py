@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ...common.errors import UiapiError
 from ...model_defs import ModelDef
 from ..common.error_report import plain, presentable, unforeseen
 from ..common.settings import Settings
+from ..finding.candidate import Candidate
 from ..sources.offers import LocalOffer, Offer, explained
 from ..sources.resolver import Sources
 from ..storage.disk import DISK_RESERVE
@@ -59,21 +60,27 @@ class Planner:
         needs: list[Need],
         table: Mapping[str, ModelDef | str],
         saved: Mapping[str, ModelDef | str],
+        found: Sequence[Sequence[Candidate]] | None = None,
         *,
         overwrite: bool = False,
     ) -> dict[str, Any]:
         """The action for every need, the totals, the space on each disk, and a verdict.
 
         Args:
+            found: the candidates for each need, the likeliest first.
             overwrite: whether damaged files, and those of models in the table, would be replaced.
         """
         turns, lookup = asyncio.Semaphore(QUESTIONS), Lookup(self._places)
 
-        async def one(need: Need) -> dict[str, Any]:
+        async def one(need: Need, candidates: Sequence[Candidate]) -> dict[str, Any]:
             async with turns:
-                return await self._of(need, choose(need, table, saved), lookup, overwrite)
+                choice = choose(need, table, saved, candidates)
+                model = await self._of(need, choice, lookup, overwrite)
+                if candidates and model["action"] == UNKNOWN:
+                    model["reason"] = {"code": "no_url", "message": _to_choose(model["name"], len(candidates))}
+                return {**model, "candidates": [one.to_dict() for one in candidates]}
 
-        models = await asyncio.gather(*(one(need) for need in needs))
+        models = await asyncio.gather(*map(one, needs, found or [()] * len(needs)))
         fetched = [model for model in models if model["action"] == DOWNLOAD]
         disks = await asyncio.to_thread(self._disks, fetched)
         blocked = [model for model in models if model["action"] in (BLOCKED, UNKNOWN)]
@@ -102,6 +109,7 @@ class Planner:
             "name": plain(need.name),
             "directory": plain(directory) if directory else None,
             "action": UNKNOWN,
+            "origin": choice.origin if choice else None,
             "source": None,
             "url": None,
             "size": None,
@@ -114,7 +122,9 @@ class Planner:
             "reason": None,
         }
         try:
-            located = await asyncio.to_thread(lookup.of, need, directory)
+            # A file that is present in any folder will do, unless its directory is known for certain.
+            certain = choice.directory if choice is not None and choice.is_precise else None
+            located = await asyncio.to_thread(lookup.of, need, certain)
             return await self._decided(model, need, directory, choice, located, overwrite)
         except UiapiError as error:
             failure = presentable(error)
@@ -229,3 +239,9 @@ def _spelling(located: Located) -> dict[str, Any]:
     message = f"ComfyUI lists it as {listed}; use relink_models to correct the widgets."
     reason = {"code": SPELLED_DIFFERENTLY, "message": message}
     return {"action": SPELLED_DIFFERENTLY, "listed": listed, "reason": reason}
+
+
+def _to_choose(name: str, number: int) -> str:
+    if number == 1:
+        return f"A file was found that may be {name}; give the URL of this candidate, or the person will be asked."
+    return f"{number} files may be {name}; give the URL of one of these candidates, or the person will be asked."

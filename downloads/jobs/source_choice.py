@@ -1,19 +1,25 @@
-"""Chooses the source of a model: the request's table, then the saved URLs, then the workflow's own URLs."""
+"""Chooses the source of a model: the request's table, the saved URLs, the workflow's own URLs, then what was found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...common.errors import UiapiError
 from ...model_defs import ModelDef, as_kept
+from ..finding.candidate import Candidate
+from ..finding.shortlist import only_one
 from ..sources.resolver import clean
 from ..storage.model_folders import same_name
 from ..workflow.required_models import Need
 
 # A value of a download table or of the saved map: a URL, or a model definition as a dict.
 Entry = str | Mapping[str, Any]
+
+
+# The origins that say which very file a workflow needs; those of other choices know it by its name only.
+_PRECISE = frozenset({"request", "saved", "workflow", "person"})
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Choice:
     Attributes:
         model: its sources.
         directory: its directory, None if unknown.
-        origin: where the source is from: request, saved, workflow or person.
+        origin: where the source is from: request, saved, workflow, person, or the origin of a candidate.
         sha256: the digest the file must have, if its origin gives one.
         key: its name in the table or the map.
     """
@@ -34,9 +40,23 @@ class Choice:
     sha256: str | None = None
     key: str = ""
 
+    @property
+    def is_precise(self) -> bool:
+        """Whether a file that is present must be as the choice says; otherwise one of the same name will do."""
+        return self.origin in _PRECISE
 
-def choose(need: Need, table: Mapping[str, ModelDef | str], saved: Mapping[str, ModelDef | str]) -> Choice | None:
-    """The source with the highest precedence, or None if the person must be asked."""
+
+def choose(
+    need: Need,
+    table: Mapping[str, ModelDef | str],
+    saved: Mapping[str, ModelDef | str],
+    candidates: Sequence[Candidate] = (),
+) -> Choice | None:
+    """The source with the highest precedence, or None if the person must be asked.
+
+    Args:
+        candidates: what was found for the need, the likeliest first; one is used only if there is no choice.
+    """
     for origin, entries in (("request", table), ("saved", saved)):
         for key in _keys(need):
             entry = entries.get(key)
@@ -44,6 +64,10 @@ def choose(need: Need, table: Mapping[str, ModelDef | str], saved: Mapping[str, 
                 return chosen(need, entry, origin, key)
     if need.urls:
         return Choice(ModelDef(url=need.urls[0]), need.directory, "workflow", need.sha256)
+    only = only_one(need, candidates)
+    if only is not None:
+        sha256 = need.sha256 or only.sha256
+        return Choice(ModelDef(url=only.url), need.directory or only.directory, only.origin, sha256)
     return None
 
 
@@ -55,8 +79,8 @@ def chosen(need: Need, entry: ModelDef | str, origin: str, key: str = "") -> Cho
 
 
 def wanted_sha256(need: Need, choice: Choice | None) -> str | None:
-    """The digest a need's file must have, None if unknown."""
-    return choice.sha256 if choice is not None and choice.sha256 else need.sha256
+    """The digest that a file which is present must have, None if unknown."""
+    return choice.sha256 if choice is not None and choice.is_precise and choice.sha256 else need.sha256
 
 
 def read_table(table: Mapping[str, Entry]) -> dict[str, ModelDef | str]:

@@ -35,6 +35,9 @@ ALL_FRONTENDS = ("1.32.9", "1.35.9", "1.45.21", "1.49.6", "1.53.10", "1.58.1")
 TOO_OLD = "1.27.10"
 TEMPLATES_WHEEL = "comfyui-workflow-templates-json==0.1.123"
 TEMPLATES = STACK / "templates"
+# ComfyUI-Manager, whose lists of models and packs are read. Its packages are not installed, so it does not run.
+MANAGER_WHEEL = "comfyui-manager==4.3"
+MANAGER = STACK / "manager"
 
 TORCH = "torch==2.13.0"
 # Installed without their dependencies: most require another version of torch, which ComfyUI's node classes do not need.
@@ -112,7 +115,7 @@ def build(frontends: Sequence[str] = FRONTENDS) -> None:
 
 def missing(frontends: Sequence[str] = FRONTENDS) -> str | None:
     """Returns the first missing part, or None; does not check whether parts are up to date."""
-    pieces = [COMFYUI, *(frontend_root(version).parent for version in frontends), TEMPLATES]
+    pieces = [COMFYUI, *(frontend_root(version).parent for version in frontends), TEMPLATES, MANAGER]
     return next((f"{piece.parent.name}/{piece.name}" for piece in pieces if not (piece / steps.STAMP).exists()), None)
 
 
@@ -125,6 +128,8 @@ def _build(frontends: Sequence[str]) -> None:
         wheel = f"comfyui-frontend-package=={version}"
         _make_unpacked(frontend_root(version).parent, wheel, "comfyui_frontend_package/")
     _make_unpacked(TEMPLATES, TEMPLATES_WHEEL, "comfyui_workflow_templates_json/")
+    # With its metadata, so that the folder can be imported from like an installed package.
+    _make_unpacked(MANAGER, MANAGER_WHEEL, "")
 
 
 def _create_venv() -> bool:
