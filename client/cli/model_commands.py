@@ -23,12 +23,15 @@ def plan(ctx: Ctx, workflow: WorkflowFile = None) -> None:
     found = ctx.obj.client.plan(workflow=workflow_in(workflow))
     terminal = ctx.obj.terminal
     rows = [
-        [model["name"], model["directory"], model["action"], bytes_shown(model.get("size")), _reason(model)]
+        [
+            *(model["name"], model["directory"], model["action"]),
+            *(bytes_shown(model.get("size")), model.get("origin"), _reason(model)),
+        ]
         for model in found["models"]
     ]
 
     def people() -> None:
-        terminal.table(["model", "folder", "", "size", ""], rows, "The workflow needs no models.")
+        terminal.table(["model", "folder", "", "size", "from", ""], rows, "The workflow needs no models.")
         totals = found["totals"]
         terminal.say(f"{totals['download']} to download, {bytes_shown(totals['bytes'])}: {found['verdict']}.")
 

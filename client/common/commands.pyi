@@ -483,6 +483,7 @@ class PlannedModel(TypedDict):
     name: str
     directory: str | None
     action: Literal["present", "damaged", "spelled_differently", "download", "link", "blocked", "no_url", "not_needed"]
+    origin: Literal["request", "saved", "person"] | Literal["workflow", "note", "templates", "manager", "known", "civitai_hash", "huggingface", "civitai"] | None
     source: str | None
     url: str | None
     size: int | None
@@ -493,6 +494,7 @@ class PlannedModel(TypedDict):
     path: str | None
     listed: str | None
     reason: Reason | None
+    candidates: list[ModelCandidate]
 
 class Disk(TypedDict):
     path: str
@@ -550,6 +552,20 @@ class NodePack(TypedDict):
 class Reason(TypedDict):
     code: str
     message: str
+
+class ModelCandidate(TypedDict):
+    name: str
+    url: str
+    origin: Literal["workflow", "note", "templates", "manager", "known", "civitai_hash", "huggingface", "civitai"]
+    why: str
+    directory: str | None
+    size: int | None
+    sha256: str | None
+    gated: bool | None
+    licence: str | None
+    date: str | None
+    downloads: int | None
+    base_model: str | None
 
 class Commands:
     def __init__(self, call: Callable[[str, dict[str, Any]], Any]) -> None: ...

@@ -55,6 +55,28 @@ class Reason(Answer):
     message: str
 
 
+# Where a URL is from: the request, the saved map, the workflow's record of its models, a note of the workflow, the
+# official templates, ComfyUI-Manager's list, the shipped table, or a search.
+CandidateOrigin = Literal["workflow", "note", "templates", "manager", "known", "civitai_hash", "huggingface", "civitai"]
+
+
+class ModelCandidate(Answer):
+    """A file that may be a model that has no URL of its own."""
+
+    name: str
+    url: str
+    origin: CandidateOrigin
+    why: str = Field(description="Why it is a candidate, as one sentence.")
+    directory: str | None
+    size: int | None = Field(description="Bytes; rounded if its origin rounds.")
+    sha256: str | None
+    gated: bool | None
+    licence: str | None
+    date: str | None
+    downloads: int | None
+    base_model: str | None
+
+
 class PlannedModel(Answer):
     """What a download would do with one model."""
 
@@ -63,6 +85,9 @@ class PlannedModel(Answer):
     action: Literal[
         "present", "damaged", "spelled_differently", "download", "link", "blocked", "no_url", "not_needed"
     ] = Field(description="A damaged file is replaced only by a download with overwrite.")
+    origin: Literal["request", "saved", "person"] | CandidateOrigin | None = Field(
+        description="Where the URL that is used is from."
+    )
     source: str | None
     url: str | None
     size: int | None = Field(description="Bytes.")
@@ -73,6 +98,7 @@ class PlannedModel(Answer):
     path: str | None
     listed: str | None = Field(description="The spelling that ComfyUI lists, where a widget has another one.")
     reason: Reason | None
+    candidates: list[ModelCandidate] = Field(description="Files that may be the model, the likeliest first.")
 
 
 class Disk(Answer):

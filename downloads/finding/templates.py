@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -26,10 +27,12 @@ _PARTS = ("core", "json", "media-api", "media-image", "media-other", "media-vide
 # The name of an installed package, at the start of a requirement.
 _REQUIRED = re.compile(r"comfyui[-_.]workflow[-_.]templates(?:[-_.][A-Za-z0-9]+)*", re.IGNORECASE)
 # The key of a node's record of its models. In a text, the quotes would follow a backslash.
-_RECORD = re.compile(r'"models"\s*:\s*(?=\[)')
+_RECORD = re.compile(rb'"models"\s*:\s*(?=\[)')
 _DECODER = json.JSONDecoder()
-# The largest file that is read, and the number of templates that a reason names.
+# Bytes of a usual record, and of the largest file that is read.
+_USUAL = 4096
 _MOST_BYTES = 16_000_000
+# The number of templates that a reason names.
 _NAMED = 2
 
 
@@ -54,11 +57,13 @@ def read_templates(folder: Path) -> list[Candidate]:
     """The files that the templates in a folder use, the most used first. Blocks on the disk."""
     users: dict[tuple[str, str, str | None], list[str]] = {}
     digests: dict[tuple[str, str, str | None], str] = {}
+    # One buffer for all files, which are tens of megabytes together.
+    buffer = bytearray(1 << 20)
     for path in sorted(folder.glob("*.json")):
         # The lists of templates, one for each language.
         if path.name.startswith("index."):
             continue
-        for record in _records(path):
+        for record in _records(path, buffer):
             url = file_url(record["url"])
             if url is None:
                 continue
@@ -87,19 +92,36 @@ def _packages() -> list[str]:
     return [*dict.fromkeys(named)]
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """The entries of all of a template's records of models. Reading only these is several times as fast."""
+def _records(path: Path, buffer: bytearray) -> Iterator[dict[str, Any]]:
+    """The entries of all of a template's records of models.
+
+    Only these are parsed, which is several times as fast as to parse whole files.
+    """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            return
-        text = path.read_text(encoding="utf-8")
-        for match in _RECORD.finditer(text):
-            entries, _ = _DECODER.raw_decode(text, match.end())
-            for entry in entries:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MOST_BYTES:
+                return
+            buffer.extend(bytes(max(0, size - len(buffer))))
+            size = file.readinto(buffer) or 0
+        for match in _RECORD.finditer(buffer, 0, size):
+            for entry in _entries(buffer, match.end(), size):
                 if isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("url"), str):
                     yield entry
     except (OSError, ValueError, RecursionError) as error:
         log.info("The template %s cannot be read: %s", path.name, error)
+
+
+def _entries(buffer: bytearray, start: int, end: int) -> list[Any]:
+    """The JSON list at a position. ValueError for invalid JSON."""
+    view = memoryview(buffer)
+    try:
+        # A letter may be cut in two at the end, behind the list.
+        entries, _ = _DECODER.raw_decode(str(view[start : min(end, start + _USUAL)], "utf-8", "replace"))
+    except ValueError:
+        entries, _ = _DECODER.raw_decode(str(view[start:end], "utf-8"))
+    found: list[Any] = entries
+    return found
 
 
 def _why(templates: list[str]) -> str:

@@ -21,19 +21,22 @@ DEADLINE = 300.0
 
 
 async def measure(_: Playwright) -> list[Row]:
-    """Rows for the analysis, and for reading the node classes once."""
+    """Rows for the analysis, for finding URLs, and for reading the node classes and the lists of models once."""
     found = await asyncio.to_thread(_probe)
-    read = [seconds * 1000 for seconds in found["read"]]
+    read, find = ([seconds * 1000 for seconds in found[key]] for key in ("read", "find"))
     return [
         Row("analysis of a template, median", median(read), "ms", 1.0, compared=f"{len(read)} workflows"),
         Row("analysis of a template, worst", max(read), "ms", 20.0, compared=f"{found['needs']} needs"),
+        Row("URLs of the models of a template, median", median(find), "ms", 1.0),
+        Row("URLs of the models of a template, worst", max(find), "ms"),
         Row("reading all node classes, once", found["learn"] * 1000, "ms"),
+        Row("reading the lists of models, once", found["lists"] * 1000, "ms", 300.0),
     ]
 
 
 def _probe() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=build.STACK, prefix="bench-") as base:
-        where: list[str | Path] = [build.ROOT, build.COMFYUI, build.TEMPLATES / "templates", base]
+        where: list[str | Path] = [build.ROOT, build.COMFYUI, build.TEMPLATES / "templates", base, build.MANAGER]
         command: list[str | Path] = [build.PYTHON, PROBE, *where]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)  # noqa: S603
     if done.returncode:

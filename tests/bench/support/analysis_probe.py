@@ -1,6 +1,7 @@
 """Times the analysis of every official template with ComfyUI's real node classes; run with ComfyUI's modules.
 
-Usage: python analysis_probe.py CHECKOUT COMFYUI_FOLDER TEMPLATES_FOLDER BASE_DIRECTORY; prints JSON.
+Usage: python analysis_probe.py CHECKOUT COMFYUI_FOLDER TEMPLATES_FOLDER BASE_DIRECTORY MANAGER; prints JSON. MANAGER is
+the folder that ComfyUI-Manager's package is in.
 """
 
 from __future__ import annotations
@@ -45,8 +46,10 @@ def comfyui(checkout: Path, folder: Path, base: str) -> tuple[Any, Any]:
 
 
 def main() -> None:
-    """Print {"learn": seconds for all classes, "read": [seconds by template], "needs": how many}."""
-    checkout, folder, templates, base = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+    """Print the seconds for all classes ("learn") and for the lists of models ("lists"), and those of each template
+    for its analysis ("read") and for finding URLs ("find"), with the number of "needs"."""
+    checkout, folder, templates = map(Path, sys.argv[1:4])
+    base, manager = sys.argv[4:6]
     folder_paths, nodes = comfyui(checkout, folder, base)
     load("comfyui_uiapi", checkout / "__init__.py", package=True)
     needs = importlib.import_module("comfyui_uiapi.downloads.workflow.required_models")
@@ -58,7 +61,16 @@ def main() -> None:
     began = time.perf_counter()
     inputs.learn(nodes.NODE_CLASS_MAPPINGS)
     learnt = time.perf_counter() - began
-    reader, took, found = needs.Needs(places, inputs), [], 0
+    catalogs = importlib.import_module("comfyui_uiapi.downloads.finding.catalog")
+    catalogs.template_folders = lambda: [("1", templates)]
+    sys.path.append(manager)
+    listed = []
+    for _ in range(TRIES):
+        catalog = catalogs.Catalog(folder_paths)
+        began = time.perf_counter()
+        asyncio.run(catalog.warm())
+        listed.append(time.perf_counter() - began)
+    reader, took, finding, found = needs.Needs(places, inputs), [], [], 0
     for path in sorted(templates.glob("*.json")):
         workflow = json.loads(path.read_text("utf-8"))
         if not isinstance(workflow, dict) or not isinstance(workflow.get("nodes"), list):
@@ -71,8 +83,17 @@ def main() -> None:
                 lookup.of(model)
             tries.append(time.perf_counter() - began)
         took.append(min(tries))
+        tries = []
+        for _ in range(TRIES):
+            began = time.perf_counter()
+            notes = catalogs.note_links(workflow)
+            for model in models:
+                catalog.candidates(model, notes)
+            tries.append(time.perf_counter() - began)
+        finding.append(min(tries))
         found += len(models)
-    sys.stdout.write(json.dumps({"learn": learnt, "read": took, "needs": found}) + "\n")
+    result = {"learn": learnt, "lists": min(listed), "read": took, "find": finding, "needs": found}
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

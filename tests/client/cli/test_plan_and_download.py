@@ -17,7 +17,7 @@ PLAN = {
     "totals": {"download": 1, "bytes": 2_000_000},
     "models": [
         {"name": "a.safetensors", "directory": "vae", "action": "blocked", "size": 2_000_000,
-         "reason": {"message": "Log in first."}},
+         "origin": "templates", "reason": {"message": "Log in first."}},
         {"name": "b.safetensors", "directory": "loras", "action": "present", "size": None, "reason": None},
     ],
 }  # fmt: skip
@@ -28,8 +28,8 @@ async def test_a_plan_shows_its_obstacles(scripted: Scripted, talk: Uiapi, place
     (place / "w.json").write_text('\ufeff{"1": {}}', "utf-8")
     ended = await talk("plan", "--workflow", str(place / "w.json"))
     assert [line.split() for line in ended.out.splitlines()] == [
-        ["model", "folder", "size"],
-        ["a.safetensors", "vae", "blocked", "2", "MB", "Log", "in", "first."],
+        ["model", "folder", "size", "from"],
+        ["a.safetensors", "vae", "blocked", "2", "MB", "templates", "Log", "in", "first."],
         ["b.safetensors", "loras", "present", "?"],
         ["1", "to", "download,", "2", "MB:", "blocked."],
     ]
