@@ -127,7 +127,7 @@ def _generate(options: argparse.Namespace) -> None:
 def _known_models(options: argparse.Namespace) -> None:
     _tool("build").build()
     _inside_venv()
-    importlib.import_module("comfyui_uiapi.tests.tools.known_models").main()
+    importlib.import_module("comfyui_uiapi.tests.tools.generators.known_models").main()
 
 
 def _parser() -> argparse.ArgumentParser:

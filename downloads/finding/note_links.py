@@ -13,9 +13,9 @@ from typing import Any
 
 from yarl import URL
 
+from ...bridge.comfyui.api_prompts import plain_workflow
 from ..storage.model_folders import MODEL_EXTENSIONS, extension_of
 from ..workflow.graph_walk import Placed, walk
-from ..workflow.required_models import plain_workflow
 from .addresses import file_url, is_civitai
 
 # The most links of one workflow, and the most characters of its notes that are read. Real notes have a few dozen links.

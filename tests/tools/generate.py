@@ -22,7 +22,7 @@ from ...bridge.commands.editing import BATCHABLE
 from ...bridge.protocol.command_spec import COMMANDS, Command, Request
 from ...bridge.protocol.subscriptions import EVENTS
 from ...common.errors import STATUS
-from . import unasync
+from .generators import unasync
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMON = ROOT / "client" / "common"

@@ -62,7 +62,7 @@ def main() -> None:
     inputs.learn(nodes.NODE_CLASS_MAPPINGS)
     learnt = time.perf_counter() - began
     catalogs = importlib.import_module("comfyui_uiapi.downloads.finding.catalog")
-    catalogs.template_folders = lambda: [("1", templates)]
+    catalogs.template_folders = lambda: [("1", templates)]  # type: ignore[attr-defined]
     sys.path.append(manager)
     listed = []
     for _ in range(TRIES):

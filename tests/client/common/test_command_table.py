@@ -18,7 +18,8 @@ from comfyui_uiapi.client.common.command_table import error_codes, routes
 from comfyui_uiapi.client.common.commands import Commands
 from comfyui_uiapi.client.transport import websocket as client_socket
 from comfyui_uiapi.common.version import PROTOCOL, VERSION
-from comfyui_uiapi.tests.tools import generate, unasync
+from comfyui_uiapi.tests.tools import generate
+from comfyui_uiapi.tests.tools.generators import unasync
 
 
 def test_the_table_and_the_types_are_what_the_declarations_say() -> None:

@@ -204,7 +204,12 @@ async def test_the_lists_are_read_once_and_again_when_a_package_is_updated(
 ) -> None:
     reads = []
     read = templates.read_templates
-    monkeypatch.setattr(catalog, "read_templates", lambda folder: reads.append(folder) or read(folder))
+
+    def counted(folder: Path) -> list[Candidate]:
+        reads.append(folder)
+        return read(folder)
+
+    monkeypatch.setattr(catalog, "read_templates", counted)
     installed.with_templates(tmp_path / "t", of_models(record("one.safetensors", "loras", ONE)))
     need = Need("one.safetensors", "loras")
     for _ in range(3):

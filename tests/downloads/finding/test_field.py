@@ -22,7 +22,8 @@ from comfyui_uiapi.downloads.workflow.required_models import Need, Needs
 from comfyui_uiapi.tests.downloads.conftest import FolderPaths
 from comfyui_uiapi.tests.downloads.finding.conftest import MANAGER_LIST, Installed
 from comfyui_uiapi.tests.harness.models.node_reader import Reader
-from comfyui_uiapi.tests.tools import build, known_models
+from comfyui_uiapi.tests.tools import build
+from comfyui_uiapi.tests.tools.generators import known_models
 
 TEMPLATES = build.TEMPLATES / "templates"
 OWN = "https://example.org/files"

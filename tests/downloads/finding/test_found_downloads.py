@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
-from comfyui_uiapi.tests.downloads.conftest import Person, Room
+from comfyui_uiapi.tests.downloads.conftest import Person, Service
 from comfyui_uiapi.tests.downloads.finding.conftest import Installed, of_models, record
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
@@ -28,19 +28,19 @@ def with_note(workflow: dict[str, Any], text: str) -> dict[str, Any]:
     return {**workflow, "nodes": [*workflow["nodes"], {"id": 2, "type": "Note", "widgets_values": [text]}]}
 
 
-async def planned(room: Room, workflow: dict[str, Any], table: dict[str, Any] | None = None) -> dict[str, Any]:
-    model: dict[str, Any] = (await room.downloads.plan(workflow, table or {}))["models"][0]
+async def planned(service: Service, workflow: dict[str, Any], table: dict[str, Any] | None = None) -> dict[str, Any]:
+    model: dict[str, Any] = (await service.downloads.plan(workflow, table or {}))["models"][0]
     return model
 
 
-async def downloaded(room: Room, workflow: dict[str, Any]) -> dict[str, Any]:
-    entry = await room.ended(await room.downloads.begin(workflow, {}))
+async def downloaded(service: Service, workflow: dict[str, Any]) -> dict[str, Any]:
+    entry = await service.ended(await service.downloads.begin(workflow, {}))
     progress: dict[str, Any] = next(iter(entry["progress"].values()))
     return progress
 
 
 async def test_a_model_of_the_official_templates_is_planned_with_its_origin_and_downloaded_unasked(
-    room: Room, host: Host, installed: Installed, person: Person, tmp_path: Path
+    service: Service, host: Host, installed: Installed, person: Person, tmp_path: Path
 ) -> None:
     host.offer("/one.safetensors", DATA)
     url = host.url("/one.safetensors")
@@ -48,92 +48,92 @@ async def test_a_model_of_the_official_templates_is_planned_with_its_origin_and_
     installed.with_templates(tmp_path / "t", of_models(entry))
     # The directory is known from the template alone.
     workflow = loader("sub/one.safetensors")
-    model = await planned(room, workflow)
+    model = await planned(service, workflow)
     assert (model["action"], model["origin"], model["directory"]) == ("download", "templates", "loras")
     assert (model["url"], model["size"], model["sha256"]) == (url, len(DATA), sha256(DATA))
     [candidate] = model["candidates"]
     assert (candidate["origin"], candidate["url"], candidate["sha256"]) == ("templates", url, sha256(DATA))
     assert candidate["why"] == "The official template template_0 uses this file."
-    assert (await downloaded(room, workflow))["status"] == "success"
-    assert room.path("sub/one.safetensors", "loras").read_bytes() == DATA
+    assert (await downloaded(service, workflow))["status"] == "success"
+    assert service.path("sub/one.safetensors", "loras").read_bytes() == DATA
     assert person.asked == []
 
 
 async def test_a_choice_is_left_to_the_person_and_the_plan_shows_every_candidate(
-    room: Room, host: Host, installed: Installed, person: Person, tmp_path: Path
+    service: Service, host: Host, installed: Installed, person: Person, tmp_path: Path
 ) -> None:
     urls = [host.url(f"/{number}/one.safetensors") for number in range(2)]
     installed.with_templates(tmp_path / "t", of_models(*(record("one.safetensors", "vae", url) for url in urls)))
     workflow = loader("one.safetensors", directory="vae")
-    model = await planned(room, workflow)
+    model = await planned(service, workflow)
     assert (model["action"], model["origin"], model["url"]) == ("no_url", None, None)
     assert [one["url"] for one in model["candidates"]] == urls
     assert model["reason"]["message"].startswith("2 files may be one.safetensors; give the URL of one")
     host.offer("/1/one.safetensors", DATA)
-    assert (await planned(room, workflow, {"one.safetensors": urls[1]}))["origin"] == "request"
+    assert (await planned(service, workflow, {"one.safetensors": urls[1]}))["origin"] == "request"
     person.urls = {"one.safetensors": urls[1]}
-    assert (await downloaded(room, workflow))["status"] == "success"
+    assert (await downloaded(service, workflow))["status"] == "success"
     assert [one["name"] for one in person.asked] == ["one.safetensors"]
     # What the person chose is saved, and is the origin from then on.
-    room.path("one.safetensors", "vae").unlink()
-    assert (await planned(room, workflow))["origin"] == "saved"
+    service.path("one.safetensors", "vae").unlink()
+    assert (await planned(service, workflow))["origin"] == "saved"
 
 
 async def test_a_link_in_a_note_is_a_candidate_and_nothing_is_fetched_from_it_unasked(
-    room: Room, host: Host, person: Person
+    service: Service, host: Host, person: Person
 ) -> None:
     url = host.url("/one.safetensors")
     workflow = with_note(loader("one.safetensors", directory="vae"), f"Get it [here]({url}).")
-    model = await planned(room, workflow)
+    model = await planned(service, workflow)
     assert (model["action"], [one["origin"] for one in model["candidates"]]) == ("no_url", ["note"])
     assert "give the URL of this candidate" in model["reason"]["message"]
     person.urls = UiapiError("declined", "The person gave none.")
-    assert (await downloaded(room, workflow))["status"] == "error"
+    assert (await downloaded(service, workflow))["status"] == "error"
     assert host.sent == {}
 
 
 async def test_a_file_that_is_there_is_used_whatever_a_list_says_about_its_name(
-    room: Room, host: Host, installed: Installed, tmp_path: Path
+    service: Service, host: Host, installed: Installed, tmp_path: Path
 ) -> None:
     entry = record("one.safetensors", "loras", host.url("/one.safetensors"), hash="0" * 64, hash_type="SHA256")
     installed.with_templates(tmp_path / "t", of_models(entry))
     for folder in ("loras", "checkpoints"):
-        path = room.path("one.safetensors", folder)
+        path = service.path("one.safetensors", folder)
         path.write_bytes(DATA)
-        assert (await planned(room, loader("one.safetensors")))["action"] == "present"
-        assert (await downloaded(room, loader("one.safetensors")))["status"] == "success"
+        assert (await planned(service, loader("one.safetensors")))["action"] == "present"
+        assert (await downloaded(service, loader("one.safetensors")))["status"] == "success"
         assert path.read_bytes() == DATA
         path.unlink()
     assert host.sent == {}
 
 
 async def test_a_workflows_own_url_and_the_saved_one_come_before_every_list(
-    room: Room, host: Host, installed: Installed, tmp_path: Path
+    service: Service, host: Host, installed: Installed, tmp_path: Path
 ) -> None:
     own, listed, saved = (host.url(f"/{name}/one.safetensors") for name in ("own", "listed", "saved"))
     for name in ("own", "listed", "saved"):
         host.offer(f"/{name}/one.safetensors", DATA)
     installed.with_templates(tmp_path / "t", of_models(record("one.safetensors", "loras", listed)))
     workflow = loader("one.safetensors", directory="loras", url=own)
-    model = await planned(room, workflow)
+    model = await planned(service, workflow)
     assert (model["origin"], model["url"]) == ("workflow", own)
     assert [one["url"] for one in model["candidates"]] == [own, listed]
-    await room.downloads.save_urls({"one.safetensors": saved})
-    model = await planned(room, workflow)
+    await service.downloads.save_urls({"one.safetensors": saved})
+    model = await planned(service, workflow)
     assert (model["origin"], model["url"]) == ("saved", saved)
 
 
 async def test_a_download_that_a_list_began_is_resumed_from_the_same_url_after_a_restart(
-    room: Room, host: Host, installed: Installed, tmp_path: Path
+    service: Service, host: Host, installed: Installed, tmp_path: Path
 ) -> None:
     url = host.url("/one.safetensors")
     host.offer("/one.safetensors", status=404)
     installed.with_templates(tmp_path / "t", of_models(record("one.safetensors", "loras", url)))
-    run = await room.downloads.begin(loader("one.safetensors"), {})
-    await room.ended(run)
-    assert json.loads((room.state / "downloads.json").read_text("utf-8"))
+    run = await service.downloads.begin(loader("one.safetensors"), {})
+    await service.ended(run)
+    assert json.loads((service.state / "downloads.json").read_text("utf-8"))
     installed.templates = []
     host.offer("/one.safetensors", DATA)
-    run = await room.downloads.resume(run.id, None)
-    assert (await room.ended(run))["status"] == "completed"
-    assert room.path("one.safetensors", "loras").read_bytes() == DATA
+    run = await service.downloads.resume(run.id, None)
+    assert (await service.ended(run))["status"] == "completed"
+    assert service.path("one.safetensors", "loras").read_bytes() == DATA

@@ -40,8 +40,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "downloads/sources",
     ),
     "downloads/finding": (
-        *("common", "downloads/common", "downloads/storage", "downloads/transfer", "downloads/sources"),
-        "downloads/workflow",
+        *("common", "bridge/comfyui", "downloads/common", "downloads/storage", "downloads/transfer"),
+        *("downloads/sources", "downloads/workflow"),
     ),
     "downloads/jobs": (
         *("common", "models' definitions", "downloads/common", "downloads/storage", "downloads/transfer"),

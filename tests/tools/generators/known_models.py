@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...downloads.finding.known_models import TABLE, table_of
-from ...downloads.finding.manager_list import read_list
-from ...downloads.finding.templates import read_templates
-from . import build
-from .steps import say
+from ....downloads.finding.known_models import TABLE, table_of
+from ....downloads.finding.manager_list import read_list
+from ....downloads.finding.templates import read_templates
+from .. import build
+from ..steps import say
 
 
 def made() -> str:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CLIENT = Path(__file__).resolve().parents[2] / "client"
+CLIENT = Path(__file__).resolve().parents[3] / "client"
 SOURCE, MADE = CLIENT / "async_client.py", CLIENT / "client.py"
 
 # (in AsyncClient, in Client). Each must occur at least once. The order matters: later phrases match the text that the
