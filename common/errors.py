@@ -57,6 +57,8 @@ STATUS: dict[str, int] = {
     "too_large": 413,
     "unsupported_type": 415,
     "invalid": 422,
+    # A picture or another file that holds no workflow.
+    "no_workflow": 422,
     "execution_failed": 422,
     "too_many": 429,
     "rate_limited": 429,

@@ -12,6 +12,7 @@ from ..protocol.command_spec import COMMANDS, STEERING_KEYS, Command, Kind, Prev
 from ..protocol.subscriptions import Subscriber
 from ..tabs.graph_snapshot import READABLE, Snapshot
 from ..tabs.tab import PendingRequest, WebuiManager
+from .workflow_files import read_file
 
 if TYPE_CHECKING:
     from .bridge import Bridge
@@ -182,6 +183,8 @@ async def dispatch(bridge: Bridge, command: Command, data: Any, caller: Caller) 
 
 async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Request) -> dict[str, Any]:
     """Carry out a command; a program's command is logged for the person and needs their approval."""
+    if vars(request).get("workflow") is not None:
+        await read_file(request, api=request.needs_api or not bridge.webuis.connected())
     kinds = command.kinds(request)
     if caller.tab is not None or kinds == TALK:
         return await _carry_out(Call(bridge, command, caller, request))

@@ -27,7 +27,8 @@ WRITES = (
     "Each [path, value]; for a field that takes a picture the value may be "
     '{"type": "image_base64", "data": "…"}, a data URL, or bare base64.'
 )
-FORMATS = "In UI format, as ComfyUI saves it, or in API format; the format is detected."
+FILES = 'A file that ComfyUI saved, such as a picture, may be sent as {"type": "file_base64", "data": "…"}.'
+FORMATS = f"In UI format, as ComfyUI saves it, or in API format; the format is detected. {FILES}"
 
 
 class GetFields(Request):

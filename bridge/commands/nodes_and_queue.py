@@ -15,6 +15,7 @@ from ..comfyui.api_prompts import is_api_node, left_out, unknown_needed, without
 from ..comfyui.node_catalog import node_info as describe_node
 from ..protocol.command_spec import TAB_COMMAND_CODES, Kind, Request, Risk, command
 from ..protocol.schemas import Cancelled, Interrupted, NodeTypeInfo, NodeTypes, QueueContents, Validated
+from .fields import FILES
 
 log = logging.getLogger("uiapi")
 
@@ -40,7 +41,9 @@ class NodeInfo(Request):
 class Validate(Request):
     """The workflow in API format; default: the open one."""
 
-    workflow: dict[str, Any] | None = None
+    needs_api = True
+
+    workflow: dict[str, Any] | None = Field(None, description=f"In API format. {FILES}")
 
 
 class Interrupt(Request):

@@ -86,6 +86,8 @@ class Request(Strict):
 
     # The fields that a summary shows: the first of them that is set.
     subjects: ClassVar[tuple[str, ...]] = ()
+    # Whether a workflow in it must be in API format.
+    needs_api: ClassVar[bool] = False
 
     client_id: str | int | None = Field(None, description="The program's own id, for information only.")
     verbose: bool | None = Field(None, description="Accepted from older clients; has no effect.")

@@ -12,6 +12,8 @@ from .app import Ctx, app
 from .arguments import object_in
 
 TOPIC = "Workflows"
+# The files that may hold a workflow.
+SUFFIXES = frozenset(".json .png .webp .jpg .jpeg .mp4 .webm .flac .ogg .opus .mp3".split())
 
 
 def files(incomplete: str) -> list[str]:
@@ -26,7 +28,7 @@ def files(incomplete: str) -> list[str]:
     return [
         f"{before}{path.name}{'/' if path.is_dir() else ''}"
         for path in found
-        if (path.is_dir() or path.suffix.lower() == ".json") and (beginning or not path.name.startswith("."))
+        if (path.is_dir() or path.suffix.lower() in SUFFIXES) and (beginning or not path.name.startswith("."))
     ]
 
 
@@ -35,7 +37,11 @@ def load(
     ctx: Ctx,
     file: Annotated[
         str,
-        typer.Argument(help="Workflow file in UI or API format, or - for standard input.", autocompletion=files),
+        typer.Argument(
+            help="Workflow file in UI or API format, a picture, video or sound that ComfyUI saved, or - for standard "
+            "input.",
+            autocompletion=files,
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="Name of the new workflow tab (default: that of the file).")] = None,
 ) -> None:

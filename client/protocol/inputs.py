@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -28,6 +29,7 @@ def pairs(fields: Fields) -> list[list[Any]]:
 def workflow_of(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
     """Returns a workflow from a mapping, JSON text, or the path of a file. Raises UiapiError `invalid`.
 
+    A picture, video or sound is returned as {type: "file_base64", data}; the server finds the workflow in its metadata.
     ComfyUI writes NaN and Infinity into its pictures; they become None, as in its frontend.
     """
     if isinstance(source, Mapping):
@@ -35,7 +37,11 @@ def workflow_of(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
     text = str(source)
     try:
         if isinstance(source, Path) or not text.lstrip().startswith("{"):
-            text = Path(os.path.expanduser(source)).read_text("utf-8-sig")
+            content = Path(os.path.expanduser(source)).read_bytes()
+            try:
+                text = content.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                return {"type": "file_base64", "data": base64.b64encode(content).decode()}
         workflow = _finite(json.loads(text))
     except OSError as error:
         raise UiapiError("invalid", f"{source} cannot be read: {error.strerror}.") from error

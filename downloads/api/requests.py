@@ -14,7 +14,9 @@ Definition = str | dict[str, Any]
 class Workflow(Request):
     """A workflow; the open one if left out."""
 
-    workflow: dict[str, Any] | None = Field(None, description="UI or API format; the open workflow if left out.")
+    workflow: dict[str, Any] | None = Field(
+        None, description="UI or API format, or a file that ComfyUI saved; the open workflow if left out."
+    )
 
 
 class DownloadModels(Workflow):

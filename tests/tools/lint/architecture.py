@@ -18,10 +18,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "models' definitions": ("common",),
     "bridge": (),
     "bridge/protocol": ("common",),
+    "bridge/metadata": ("common",),
     "bridge/comfyui": ("common", "bridge/protocol"),
     "bridge/tabs": ("common", "bridge/protocol", "bridge/comfyui"),
     "bridge/policy": ("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs"),
-    "bridge/app": ("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy"),
+    "bridge/app": (
+        *("common", "bridge/metadata", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy"),
+    ),
     "bridge/api": ("common", "bridge/protocol", "bridge/tabs", "bridge/policy", "bridge/app"),
     "bridge/commands": (
         *("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy"),

@@ -1,0 +1,1 @@
+"""Reads the workflows that ComfyUI writes into the files it saves: pictures, videos and sounds."""

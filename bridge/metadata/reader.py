@@ -1,0 +1,100 @@
+"""Finds the workflow in the metadata of a file, in the formats that ComfyUI's page opens when one is dropped on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ...common.errors import UiapiError
+from . import audio, matroska, mp4, pictures
+from .chunks import Damaged
+
+# The keys under which ComfyUI saves the graph as the page shows it, and as it ran.
+KEYS = ("workflow", "prompt")
+# Keys that programs use for one JSON object with the keys above.
+WRAPPERS = ("comment",)
+# Characters of JSON that are decoded.
+MAX_JSON = 32 * 2**20
+
+# The beginning of a file at an offset, and the function that yields its (key, text) pairs.
+Texts = Callable[[bytes], Iterator[tuple[str, str]]]
+FORMATS: list[tuple[int, bytes, Texts]] = [
+    (0, b"\x89PNG\r\n\x1a\n", pictures.of_png),
+    (8, b"WEBP", pictures.of_webp),
+    (0, b"\xff\xd8\xff", pictures.of_jpeg),
+    (4, b"ftyp", mp4.texts),
+    (0, b"\x1a\x45\xdf\xa3", matroska.texts),
+    (0, b"fLaC", audio.of_flac),
+    (0, b"OggS", audio.of_ogg),
+    (0, b"ID3", audio.of_mp3),
+]
+NAMES = "PNG, WebP, JPEG, MP4, WebM, FLAC, Ogg and MP3"
+
+
+def workflow_in(content: bytes, *, api: bool = False) -> dict[str, Any]:
+    """Return the workflow in a file. It blocks for as long as decoding takes, so call it on a thread.
+
+    Args:
+        content: the file; JSON is a workflow itself.
+        api: prefer API format to UI format, which the page prefers.
+
+    Raises:
+        UiapiError: `unsupported_type` for another format, `no_workflow` for a file without one, `invalid` for damaged
+            files and workflows.
+    """
+    texts = next((texts for at, start, texts in FORMATS if content[at : at + len(start)] == start), None)
+    if texts is None:
+        if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            return _decoded(content.decode("utf-8-sig", "replace"))
+        raise UiapiError("unsupported_type", f"The file holds no workflow; send JSON, or one of {NAMES}.")
+    found: dict[str, dict[str, Any]] = {}
+    others: set[str] = set()
+    try:
+        for key, text in texts(content):
+            name = key.lower()
+            if name in KEYS:
+                found.setdefault(name, _decoded(text))
+            elif name in WRAPPERS and (wrapped := _wrapped(text)):
+                for inner, value in wrapped.items():
+                    found.setdefault(inner, value)
+            else:
+                others.add(name)
+    except Damaged as damage:
+        if not found:
+            raise UiapiError("invalid", f"The file is damaged ({damage}); save it again.") from None
+    order = reversed(KEYS) if api else KEYS
+    for key in order:
+        if found.get(key):
+            return found[key]
+    raise _nothing(others)
+
+
+def _nothing(others: set[str]) -> UiapiError:
+    why = "ComfyUI was started with --disable-metadata, or another program has saved the file again"
+    if "parameters" in others:
+        why = "it has the parameters of another program, which are no workflow"
+    return UiapiError("no_workflow", f"The file has no workflow in its metadata: {why}; send another file.")
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    """Return the object in a JSON text. NaN and Infinity, which ComfyUI writes, become None, as in its page."""
+    if len(text) > MAX_JSON:
+        raise UiapiError("too_large", f"The workflow in the file has more than {MAX_JSON // 2**20} MB.")
+    try:
+        value = json.loads(text.rstrip("\0"), parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        raise UiapiError("invalid", "The workflow in the file is not valid JSON; save it again.") from None
+    if not isinstance(value, dict):
+        raise UiapiError("invalid", "The workflow in the file is not a JSON object; save it again.")
+    return value
+
+
+def _wrapped(text: str) -> dict[str, dict[str, Any]]:
+    """Return the workflows in a comment, each as an object or as JSON; empty for any other comment."""
+    try:
+        value = _decoded(text)
+        inner = {key: value[key] for key in KEYS if key in value}
+        return {key: item if isinstance(item, dict) else _decoded(str(item)) for key, item in inner.items()}
+    except UiapiError:
+        return {}

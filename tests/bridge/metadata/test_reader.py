@@ -1,0 +1,195 @@
+"""Workflows are found in the files that ComfyUI saves, and hostile files are refused within limits."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy
+import pytest
+from comfyui_uiapi.bridge.metadata.chunks import MAX_TEXT
+from comfyui_uiapi.bridge.metadata.reader import workflow_in
+from comfyui_uiapi.common.errors import UiapiError
+from PIL import Image, PngImagePlugin
+
+GRAPH = {"nodes": [{"id": 1, "type": "EmptyImage", "title": "Größe 日本"}], "links": []}
+PROMPT = {"1": {"class_type": "EmptyImage", "inputs": {"width": 64}}}
+BOTH = {"prompt": json.dumps(PROMPT), "workflow": json.dumps(GRAPH)}
+Texts = dict[str, str]
+
+
+def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png(texts: Texts, *, compressed: bool = False, unicode: bool = False) -> bytes:
+    about = PngImagePlugin.PngInfo()
+    for key, text in texts.items():
+        (about.add_itxt if unicode else about.add_text)(key, text, zip=compressed)  # type: ignore[operator]
+    return saved(Image.new("RGB", (4, 4)), "PNG", pnginfo=about)
+
+
+def animated_png(texts: Texts) -> bytes:
+    about = PngImagePlugin.PngInfo()
+    for key, text in texts.items():
+        about.add(b"comf", key.encode() + b"\0" + text.encode("latin-1", "strict"), after_idat=True)
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    return saved(frames[0], "PNG", pnginfo=about, save_all=True, append_images=frames[1:])
+
+
+def exif(texts: Texts) -> Image.Exif:
+    found = Image.Exif()
+    for tag, (key, text) in zip((0x0110, 0x010F, 0x010E), texts.items(), strict=False):
+        found[tag] = f"{key}:{text}"
+    return found
+
+
+def webp(texts: Texts) -> bytes:
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    return saved(frames[0], "WEBP", exif=exif(texts), save_all=True, append_images=frames[1:])
+
+
+def still_webp(texts: Texts) -> bytes:
+    return saved(Image.new("RGB", (4, 4)), "WEBP", exif=exif(texts))
+
+
+def jpeg(texts: Texts) -> bytes:
+    return saved(Image.new("RGB", (4, 4)), "JPEG", exif=exif(texts))
+
+
+def video(container: str, codec: str, texts: Texts, **options: str) -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container, options=options) as output:
+        output.metadata.update(texts)
+        stream = output.add_stream(codec, rate=Fraction(8))
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame.from_ndarray(numpy.zeros((64, 64, 3), numpy.uint8), "rgb24")
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def sound(container: str, codec: str, texts: Texts) -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        output.metadata.update(texts)
+        stream = output.add_stream(codec, rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(numpy.zeros((1, 4800), numpy.int16), "s16", "mono")
+        frame.sample_rate = 48000
+        resampler = av.AudioResampler(stream.format, "mono", 48000, stream.frame_size or None)
+        for part in [*resampler.resample(frame), *resampler.resample(None), None]:
+            output.mux(stream.encode(part))
+    return buffer.getvalue()
+
+
+FILES: dict[str, Callable[[Texts], bytes]] = {
+    "PNG": png,
+    "PNG with compressed texts": lambda texts: png(texts, compressed=True),
+    "PNG with Unicode texts": lambda texts: png(texts, unicode=True),
+    "PNG with compressed Unicode texts": lambda texts: png(texts, compressed=True, unicode=True),
+    "animated PNG": animated_png,
+    "WebP": still_webp,
+    "animated WebP": webp,
+    "JPEG": jpeg,
+    "MP4": lambda texts: video("mp4", "mpeg4", texts, movflags="use_metadata_tags"),
+    "WebM": lambda texts: video("webm", "libvpx-vp9", texts),
+    "FLAC": lambda texts: sound("flac", "flac", texts),
+    "Opus": lambda texts: sound("opus", "libopus", texts),
+    "MP3": lambda texts: sound("mp3", "libmp3lame", texts),
+}
+every_file = pytest.mark.parametrize("make", FILES.values(), ids=FILES)
+
+
+def refused(content: bytes) -> UiapiError:
+    with pytest.raises(UiapiError) as caught:
+        workflow_in(content)
+    return caught.value
+
+
+@every_file
+def test_the_graph_is_preferred_as_on_the_page_and_the_prompt_where_api_format_is_needed(
+    make: Callable[[Texts], bytes],
+) -> None:
+    content = make(BOTH)
+    assert (workflow_in(content), workflow_in(content, api=True)) == (GRAPH, PROMPT)
+    only = make({"prompt": BOTH["prompt"]})
+    assert workflow_in(only) == PROMPT
+
+
+@every_file
+def test_a_file_of_another_program_is_refused_with_the_reason(make: Callable[[Texts], bytes]) -> None:
+    error = refused(make({"parameters": "a lake\nSteps: 20, Sampler: Euler a, Seed: 1"}))
+    assert error.code == "no_workflow" and ("another program" in error.message)
+    assert refused(make({})).code == "no_workflow"
+
+
+@every_file
+def test_a_file_cut_anywhere_is_read_or_refused(make: Callable[[Texts], bytes]) -> None:
+    content = make(BOTH)
+    for size in {*range(0, min(len(content), 600), 7), *range(0, len(content), max(len(content) // 60, 1))}:
+        try:
+            assert workflow_in(content[:size]) in (GRAPH, PROMPT)
+        except UiapiError as error:
+            assert error.code in ("no_workflow", "invalid", "unsupported_type")
+
+
+@every_file
+def test_a_file_with_any_byte_replaced_is_read_or_refused(make: Callable[[Texts], bytes]) -> None:
+    content = make(BOTH)
+    for at in range(0, min(len(content), 4000), 5):
+        for byte in (0, 0xFF):
+            broken = bytearray(content)
+            broken[at] = byte
+            try:
+                workflow_in(bytes(broken))
+            except UiapiError as error:
+                assert error.code in ("no_workflow", "invalid", "unsupported_type", "too_large")
+
+
+def test_the_comment_of_a_video_may_hold_the_workflow() -> None:
+    comment = json.dumps({"prompt": BOTH["prompt"], "workflow": GRAPH})
+    assert workflow_in(video("mp4", "mpeg4", {"comment": comment})) == GRAPH
+    assert refused(video("mp4", "mpeg4", {"comment": "a nice video"})).code == "no_workflow"
+
+
+def test_json_is_a_workflow_itself() -> None:
+    assert workflow_in(b"\xef\xbb\xbf" + json.dumps(GRAPH).encode()) == GRAPH
+    assert refused(b"GIF89a").code == "unsupported_type"
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '"a"', "[" * 100_000])
+def test_metadata_that_is_no_workflow_is_refused(text: str) -> None:
+    assert refused(png({"workflow": text})).code == "invalid"
+
+
+def test_numbers_that_json_lacks_are_none_as_on_the_page() -> None:
+    assert workflow_in(png({"workflow": '{"nodes": [NaN, Infinity, -Infinity]}'})) == {"nodes": [None] * 3}
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def test_a_compressed_text_is_inflated_up_to_the_limit() -> None:
+    bomb = zlib.compress(b" " * (MAX_TEXT + 2), 9)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"zTXt", b"workflow\0\0" + bomb) + chunk(b"IEND", b"")
+    assert refused(content).code == "invalid"
+
+
+def test_a_text_of_100_megabytes_is_refused_without_a_copy() -> None:
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"tEXt", b"workflow\0" + b" " * 100_000_000)
+    assert refused(content).code == "invalid"
+
+
+def test_a_file_of_countless_parts_is_refused() -> None:
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"abcd", b"") * 200_000
+    assert refused(content).code == "invalid"
