@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Commands of only these kinds need no approval.
 TALK = frozenset({Kind.TALK})
+# Commands that send events before their response.
+STREAMED = frozenset({"run", "execute"})
 # The conditions a request may set, and the capability of a page that checks each.
 CONDITIONS = {"if_revision": "revisions", "workflow_tab": "tabs"}
 
@@ -89,12 +91,17 @@ class Call:
         return self.caller.asks
 
     def notify_waiting(self, reason: str) -> None:
-        """Send `waiting_for_person` to the program, if it is on a websocket: its request waits for the person.
+        """Send `waiting_for_person` to a program on a websocket: its request waits for the person.
 
-        `reason` is approval, url (of a model) or offer (of a workflow).
+        It is sent to the websocket's subscriptions, and to a request that receives events anyway; others may take the
+        next frame for the response. `reason` is approval, url (of a model) or offer (of a workflow).
         """
-        if self.caller.emit is not None:
-            self.caller.emit("waiting_for_person", {"command": self.command.name, "reason": reason})
+        data = {"command": self.command.name, "reason": reason, "request": self.caller.request_id}
+        for subscriber in self.caller.subscriptions.values():
+            if subscriber.wants("waiting_for_person"):
+                subscriber.send("waiting_for_person", data)
+        if self.caller.emit is not None and self.command.name in STREAMED:
+            self.caller.emit("waiting_for_person", data)
 
     def webui(self) -> WebuiManager:
         """The tab this call addresses.

@@ -72,13 +72,13 @@ def of_jpeg(content: bytes) -> Iterator[tuple[str, str]]:
         if marker >> 8 != 0xFF or marker == 0xFFDA:
             return
         data = cursor.take(size - 2)
-        if marker == 0xFFE1 and data[:6] == b"Exif\0\0":
+        if marker == 0xFFE1 and bytes(data[:6]) == b"Exif\0\0":
             yield from of_exif(data)
 
 
 def of_exif(content: memoryview) -> Iterator[tuple[str, str]]:
     """Yield (key, text) for each text `key:text` in the first directory of EXIF data. Raises Damaged."""
-    tiff = content[6:] if content[:6] == b"Exif\0\0" else content
+    tiff = content[6:] if bytes(content[:6]) == b"Exif\0\0" else content
     orders: dict[bytes, Literal["big", "little"]] = {b"II": "little", b"MM": "big"}
     order = orders.get(bytes(tiff[:2]))
     if order is None:

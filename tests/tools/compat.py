@@ -17,7 +17,7 @@ VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 PLACE = build.STACK / "compat"
 # The oldest version that ComfyUI 0.3.75 allows, and the newest (None).
 AIOHTTP = ("3.11.8", None)
-TOOLS = ("pytest==9.2.0", "pytest-asyncio==1.5.0", "hypothesis>=6.150", "pillow")
+TOOLS = ("pytest==9.2.0", "pytest-asyncio==1.5.0", "hypothesis>=6.150", "pillow", "numpy", "av")
 # Tests without ComfyUI and a browser. LEFT_OUT lists those that need ComfyUI, published lists of models, Node.js or
 # tomllib, which Python 3.10 lacks; they do not depend on the version of Python.
 PARTS = ("tests/common", "tests/bridge", "tests/downloads", "tests/fuzz")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-GRAPH = {"nodes": [], "links": []}
+GRAPH: dict[str, Any] = {"nodes": [], "links": []}
 PROMPT = {"1": {"class_type": "EmptyImage", "inputs": {"width": 64}}}
 
 

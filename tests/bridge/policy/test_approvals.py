@@ -212,10 +212,12 @@ async def test_a_program_is_notified_that_its_request_waits_for_the_person(
 ) -> None:
     await server.bridge.approvals.decide(rules={Kind.CHANGE: Rule.ALWAYS})
     program = await server.program()
-    await program.send_json({"type": "request", "id": 1, "command": "set_fields", "data": {"fields": [WRITE]}})
+    await program.send_json({"type": "request", "id": 1, "command": "subscribe", "data": {"events": ["waiting_*"]}})
+    assert (await program.receive_json(timeout=5))["status"] == "ok"
+    await program.send_json({"type": "request", "id": 2, "command": "set_fields", "data": {"fields": [WRITE]}})
     frame = await program.receive_json(timeout=5)
     assert (frame["event"], frame["request"]) == ("waiting_for_person", 1)
-    assert frame["data"] == {"command": "set_fields", "reason": "approval"}
+    assert frame["data"] == {"command": "set_fields", "reason": "approval", "request": "2"}
     question = await person.next("request")
     await person.respond(question["id"], {"allowed": True})
     assert (await program.receive_json(timeout=5))["status"] == "ok"

@@ -114,3 +114,10 @@ def test_a_workflow_with_nan_is_read_as_comfyuis_frontend_reads_it(tmp_path: Pat
     file.write_text(text)
     for source in (text, file, str(file), json.loads(text)):
         assert workflow_of(source) == read
+
+
+def test_a_picture_is_sent_as_a_file_for_the_server_to_find_its_workflow(tmp_path: Path) -> None:
+    file = tmp_path / "picture.png"
+    file.write_bytes(png(RGB.tobytes(), 5, 3))
+    sent_file = workflow_of(file)
+    assert sent_file["type"] == "file_base64" and base64.b64decode(sent_file["data"]) == file.read_bytes()
