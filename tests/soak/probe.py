@@ -1,7 +1,8 @@
 """A custom node for tests: reports how many tasks, files and registry entries this ComfyUI holds.
 
 It is copied into custom_nodes as a single file and imports nothing of the package: it inspects the loaded modules.
-Finished downloads are remembered for `AGE` seconds instead of an hour, so that their removal can be observed.
+Finished downloads are remembered for `AGE` seconds, or as many as the query says, instead of an hour, so that their
+removal can be observed.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ def _resident() -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-async def probe(_: web.Request) -> web.Response:
+async def probe(request: web.Request) -> web.Response:
     """Return one sample."""
     bridge, registry = _bridge(), _registry()
     downloads = bridge.downloads.service
-    registry.TASK_CLEANUP_AGE = AGE
+    registry.TASK_CLEANUP_AGE = float(request.query.get("age", AGE))
     managers = bridge.webuis.managers.values()
     held = {
         "tabs": len(managers),

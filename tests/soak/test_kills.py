@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from comfyui_uiapi.tests.soak.kills import kill_again_and_again
 from playwright.async_api import async_playwright
+
+pytestmark = pytest.mark.stack
 
 
 async def test_a_killed_comfyui_loses_nothing_it_has_confirmed() -> None:
