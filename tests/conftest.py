@@ -49,6 +49,18 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the files that take long first, so that no process runs one of them when the others have nothing left."""
+
+    def turn(item: pytest.Item) -> int:
+        if frontend_of(item.nodeid, config):
+            return 0
+        return 1 if item.get_closest_marker("stack") else 2
+
+    items.sort(key=turn)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Distribute tests over processes: all tests of a frontend to one process, which starts one ComfyUI and one
@@ -57,11 +69,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFrontend(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            parameters = re.split(r"[\[\]-]", nodeid.partition("[")[2])
-            versions = config.getoption("--frontends")
-            return next((version for version in versions if version in parameters), nodeid.partition("::")[0])
+            return frontend_of(nodeid, config) or nodeid.partition("::")[0]
 
+    # By default the files with the fewest tests come last, among them those that take longest.
+    config.option.loadscopereorder = False
     return ByFrontend(config, log)
+
+
+def frontend_of(nodeid: str, config: pytest.Config) -> str | None:
+    """Return the version of the frontend that a test runs with, if it needs one."""
+    parameters = re.split(r"[\[\]-]", nodeid.partition("[")[2])
+    return next((version for version in config.getoption("--frontends") if version in parameters), None)
 
 
 @pytest.fixture
