@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -75,14 +74,17 @@ async def test_a_caller_cancelled_before_its_work_has_begun_is_let_go(engine: En
 
     async def hold_up(web: Web) -> None:
         busy.set()
-        time.sleep(0.3)  # noqa: ASYNC251 - the thread's loop is to be busy while the caller is cancelled
+        # The thread's loop is busy while the caller is cancelled.
+        proceed.wait(10)
 
-    busy = threading.Event()
+    busy, proceed = threading.Event(), threading.Event()
     holding = asyncio.create_task(engine.run(hold_up))
     await asyncio.to_thread(busy.wait, 10)
     caller = asyncio.create_task(engine.run(work))
     await asyncio.sleep(0)
     caller.cancel()
+    await asyncio.sleep(0)
+    proceed.set()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(caller, 10)
     await holding

@@ -135,10 +135,10 @@ async def test_one_silent_connection_of_two_keeps_the_turn_and_counts_as_pausing
     async with handed_out.turn("a") as turn:
         rest = Rest(turn, asyncio.get_running_loop())
         async with rest.patiently(lambda: 2):
-            await asyncio.sleep(0.01)
+            await settle()
             assert handed_out._free == 0
         rest.remain(1)
-        await asyncio.sleep(0.01)
+        await settle()
         assert handed_out._free == 0
 
 

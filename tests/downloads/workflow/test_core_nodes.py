@@ -151,7 +151,7 @@ async def test_comfyui_killed_in_the_middle_of_a_download_resumes_it_with_the_ri
     comfy: ComfyProcess, host: Host
 ) -> None:
     data = model_bytes(40_000_000)
-    answer = host.offer("/x", data, rate=5_000_000)
+    answer = host.offer("/x", data, rate=12_000_000)
     checkpoints = comfy.base / "models" / "checkpoints"
     need = {"name": "x.safetensors", "directory": "checkpoints", "hash": sha256(data), "hash_type": "SHA256"}
     node = {"id": 1, "type": "CheckpointLoaderSimple", "widgets_values": ["x.safetensors"]}
