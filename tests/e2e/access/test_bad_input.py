@@ -13,6 +13,10 @@ from comfyui_uiapi.common.errors import STATUS
 from comfyui_uiapi.tests.harness.browser.person import FrameWatch
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
+from comfyui_uiapi.tests.tools import build
+
+# The page does not matter where nothing reaches it.
+pytestmark = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirect=True, scope="session")
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab, until
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME, ComfyProcess
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 
@@ -29,15 +26,6 @@ async def test_a_tab_is_cleared_of_whatever_was_loaded_and_changed(tab: Tab, com
     assert await tab.page.evaluate(STATE) == [0, 1, 0]
 
 
-async def test_a_further_tab_gets_an_id_of_its_own(tab: Tab, open_tab: Callable[..., Awaitable[Tab]]) -> None:
-    other = await open_tab(tab.comfy)
-    assert other.webui != tab.webui
-    assert await tab.webuis() == {tab.webui, other.webui}
-    await other.close()
-    await other.wait_gone()
-    assert await tab.webuis() == {tab.webui}
-
-
 async def test_an_error_in_our_scripts_is_seen_and_one_elsewhere_is_not(tab: Tab) -> None:
     await tab.page.evaluate("console.error('of another extension')")
     await tab.page.evaluate(f"console.error('of ours', new URL('/extensions/{PACKAGE_NAME}/x.js', location).href)")
@@ -53,14 +41,3 @@ async def test_an_error_in_our_scripts_is_seen_and_one_elsewhere_is_not(tab: Tab
     seen = [error.split()[0] for error in tab.errors]
     tab.errors.clear()
     assert seen == ["of", "thrown"]
-
-
-async def test_the_server_notices_a_killed_browser(
-    new_chromium: Callable[[], Awaitable[Chromium]], new_comfy: Callable[..., Any], frontend: str
-) -> None:
-    comfy = new_comfy(frontend=frontend)
-    chromium = await new_chromium()
-    tab = await chromium.open(comfy)
-    chromium.kill()
-    await tab.wait_gone()
-    assert comfy.post("/uiapi/get_fields", {"fields": ["a"]})["code"] == "no_webui"

@@ -61,7 +61,7 @@ async def played_page(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[P
     ComfyUI's websocket, and this page stays open while other tests open pages like that.
     """
     server = FakeServer()
-    page = await browser.open(comfy, connected=False)
+    page = Tab(await browser.new_page(), comfy)
     devtools = await page.page.context.new_cdp_session(page.page)
     agent = await page.page.evaluate("navigator.userAgent")
     await devtools.send("Network.setUserAgentOverride", {"userAgent": f"{agent} Played"})

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
-from comfyui_uiapi.tests.harness.browser.tab import Tab
-from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME
+import pytest
+import pytest_asyncio
+from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab
+from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME, ComfyProcess
 from comfyui_uiapi.tests.harness.comfy.workflows import BLUE, RED, is_all, picture, twins
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
+from comfyui_uiapi.tests.tools import build
 
+# The bare page has nothing of a frontend.
+ONE_FRONTEND = pytest.mark.parametrize("frontend", [build.FRONTENDS[-1]], indirect=True, scope="session")
 # The whole of such a page. It answers from window.answers; what is not there stays unanswered.
 BARE_PAGE = """async () => {
     window.seen = []
@@ -86,10 +92,30 @@ export function createTransport({handle, info}) {
 """
 
 
-async def open_bare_page(tab: Tab) -> int:
-    """Turn the tab into the bare page, the only connected one, and return its id."""
-    await tab.page.goto(f"{tab.comfy.url}/system_stats")
+@pytest_asyncio.fixture(loop_scope="session")
+async def empty_page(kept_tab: list[Tab], browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[Tab]:
+    """An empty page; no other page of ComfyUI is connected."""
+    while kept_tab:
+        other = kept_tab.pop()
+        await other.close()
+        await other.wait_gone()
+    tab = Tab(await browser.new_page(), comfy)
+    yield tab
+    await tab.close()
     await tab.wait_gone()
+    assert tab.errors == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def program(comfy: ComfyProcess) -> AsyncIterator[Program]:
+    """A program."""
+    async with Program(comfy) as asking:
+        yield asking
+
+
+async def open_bare_page(tab: Tab) -> int:
+    """Turn the empty page into the bare page and return its id."""
+    await tab.page.goto(f"{tab.comfy.url}/system_stats")
     await tab.page.evaluate(
         "answers => { window.answers = answers }", {name: answer for name, (_, answer) in CANNED.items()}
     )
@@ -98,8 +124,9 @@ async def open_bare_page(tab: Tab) -> int:
     return tab.webui
 
 
-async def test_a_bare_page_on_the_second_transport_serves_every_graph_route(program: Program, tab: Tab) -> None:
-    webui = await open_bare_page(tab)
+@ONE_FRONTEND
+async def test_a_bare_page_on_the_second_transport_serves_every_graph_route(program: Program, empty_page: Tab) -> None:
+    webui = await open_bare_page(empty_page)
     [listed] = (await program.get("webuis"))[1]["response"]
     assert (listed["id"], listed["browser"], listed["transport"]) == (webui, "bare", "events")
     for command, (body, expected) in CANNED.items():
@@ -110,43 +137,49 @@ async def test_a_bare_page_on_the_second_transport_serves_every_graph_route(prog
     status, envelope = await program.post("clear_nonexistant_models")
     assert (status, envelope["cleared_count"]) == (200, 0)
     # The last one needs the open graph to know that there is nothing to clear.
-    assert await tab.page.evaluate("window.seen") == [*CANNED, "get_workflow"]
+    assert await empty_page.page.evaluate("window.seen") == [*CANNED, "get_workflow"]
     socket = await program.socket()
     assert (await socket.request("get_fields", {"fields": ["a.b"]}))["response"] == {"a.b": 1}
 
 
-async def test_when_a_bare_page_says_goodbye_its_requests_are_answered_at_once(program: Program, tab: Tab) -> None:
-    await open_bare_page(tab)
-    await tab.page.evaluate("window.answers = {}")
+@ONE_FRONTEND
+async def test_when_a_bare_page_says_goodbye_its_requests_are_answered_at_once(
+    program: Program, empty_page: Tab
+) -> None:
+    await open_bare_page(empty_page)
+    await empty_page.page.evaluate("window.answers = {}")
     asked = program.spawn(program.post("get_fields", {"fields": ["a.b"]}))
-    await tab.page.wait_for_function("window.seen.length === 1")
-    assert (await tab.page.evaluate("window.leave()"))["status"] == "ok"
+    await empty_page.page.wait_for_function("window.seen.length === 1")
+    assert (await empty_page.page.evaluate("window.leave()"))["status"] == "ok"
     status, envelope = await asyncio.wait_for(asked, PATIENCE)
     assert (status, envelope["error"]) == (502, "Client disconnected")
     assert (await program.post("get_fields", {"fields": ["a.b"]}))[0] == 503
 
 
-async def test_when_a_bare_page_is_closed_its_requests_are_answered_within_a_second(program: Program, tab: Tab) -> None:
-    await open_bare_page(tab)
-    await tab.page.evaluate("window.answers = {}")
+@ONE_FRONTEND
+async def test_when_a_bare_page_is_closed_its_requests_are_answered_within_a_second(
+    program: Program, empty_page: Tab
+) -> None:
+    await open_bare_page(empty_page)
+    await empty_page.page.evaluate("window.answers = {}")
     asked = program.spawn(program.post("get_fields", {"fields": ["a.b"]}))
-    await tab.page.wait_for_function("window.seen.length === 1")
+    await empty_page.page.wait_for_function("window.seen.length === 1")
     closed = time.monotonic()
     # Closed for good: a page that a person merely leaves may be kept by the browser, its sockets open.
-    await tab.page.close()
+    await empty_page.page.close()
     status, envelope = await asyncio.wait_for(asked, PATIENCE)
     assert (status, envelope["error"]) == (502, "Client disconnected")
     assert time.monotonic() - closed < 1.0
     assert (await program.post("get_fields", {"fields": ["a.b"]}))[0] == 503
 
 
-async def test_real_graphs_are_served_over_the_second_transport(program: Program, tab: Tab) -> None:
+async def test_real_graphs_are_served_over_the_second_transport(program: Program, empty_page: Tab) -> None:
     transport = f"**/extensions/{PACKAGE_NAME}/connection/transport.js"
     script = "text/javascript"
-    await tab.page.route(transport, lambda route: route.fulfill(body=SECOND_TRANSPORT, content_type=script))
-    await tab.load()
+    await empty_page.page.route(transport, lambda route: route.fulfill(body=SECOND_TRANSPORT, content_type=script))
+    await empty_page.load()
     [listed] = (await program.get("webuis"))[1]["response"]
-    assert (listed["id"], listed["transport"]) == (tab.webui, "events")
+    assert (listed["id"], listed["transport"]) == (empty_page.webui, "events")
     assert (await program.ok("load_workflow", {"workflow": picture()}))["loaded"] is True
     assert await program.ok("get_fields", {"fields": ["Canvas.width"]}) == {"Canvas.width": 48}
     written = await program.ok("set_fields", {"fields": [["Canvas.width", 24], ["Canvas.color", BLUE]]})
@@ -170,9 +203,8 @@ async def test_real_graphs_are_served_over_the_second_transport(program: Program
     assert (status, envelope["code"], len(envelope["details"]["candidates"])) == (409, "ambiguous_path", 2)
     assert (await program.ok("clear_nonexistant_models"))["cleared_count"] == 0
     offered = program.spawn(program.ok("send_workflow", {"workflow": picture(), "title": "An offer"}))
-    dialog = tab.page.get_by_role("dialog", name="An offer")
+    dialog = empty_page.page.get_by_role("dialog", name="An offer")
     await dialog.get_by_role("button", name="Confirm").click()
     assert (await asyncio.wait_for(offered, PATIENCE))["accepted"] is True
-    await program.ok("client_disconnect", {"client_id": tab.webui})
+    await program.ok("client_disconnect", {"client_id": empty_page.webui})
     assert (await program.post("query_fields"))[0] == 503
-    await tab.page.unroute(transport)

@@ -6,6 +6,7 @@ import asyncio
 
 from comfyui_uiapi.tests.harness.browser.person import FrameWatch, dialogs
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.comfy.alone import Alone
 from comfyui_uiapi.tests.harness.comfy.workflows import picture, throwing, twins, unconnected
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 from comfyui_uiapi.tests.harness.programs.wire import GRAPH, Ask, fail, succeed
@@ -109,12 +110,11 @@ async def test_a_page_that_is_busy_is_a_timeout_and_serves_again_afterwards(ask:
     await succeed(ask, "get_workflow_api")
 
 
-async def test_without_a_tab_every_graph_route_is_answered_no_webui(program: Program, tab: Tab) -> None:
-    await tab.page.goto("about:blank")
-    await tab.wait_gone()
-    socket = await program.socket()
+async def test_without_a_tab_every_graph_route_is_answered_no_webui(alone: Alone) -> None:
     person = {"send_workflow": {"workflow": picture()}, "get_model_url": {"ckpt_name": "x.safetensors"}}
     bodies = {command: body for command, (body, _) in GRAPH.items()}
-    for command, body in {**bodies, **person}.items():
-        await fail(program.post, "no_webui", command, body)
-        assert (await socket.request(command, body))["code"] == "no_webui"
+    async with Program(alone.comfy) as program:
+        socket = await program.socket()
+        for command, body in {**bodies, **person}.items():
+            await fail(program.post, "no_webui", command, body)
+            assert (await socket.request(command, body))["code"] == "no_webui"

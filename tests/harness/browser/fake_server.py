@@ -39,7 +39,7 @@ class FakeServer:
         self._count = 0
 
     async def take_over(self, tab: Tab) -> None:
-        """Reload the page with this server, and wait for the hello."""
+        """Load the page with this server, and wait for the hello."""
         await tab.page.route_web_socket(SOCKET, self._connected)
         await tab.load(connected=False)
         await self.hello(1)

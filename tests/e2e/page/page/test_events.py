@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest_asyncio
-from comfyui_uiapi.tests.harness.browser.tab import Tab
-from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 
 from ....harness.browser.fake_server import FakeServer
 from ....harness.browser.graphs import Json, node, ui
 from ....harness.browser.scripts import TITLE_AT
+from ..conftest import Played
 
-Opened = tuple[FakeServer, Tab]
 WRITES = 1000
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def opened(open_tab: Callable[..., Awaitable[Tab]], comfy: ComfyProcess) -> Opened:
+async def opened(played: Played) -> AsyncIterator[Played]:
     """A tab with a small workflow, whose server is played by the test."""
-    server = FakeServer()
-    tab = await open_tab(comfy, connected=False)
-    await server.take_over(tab)
+    server, _ = played
+    server.events.clear()
     picture = node(1, "EmptyImage", "Picture", [64, 64, 1, 0])
     await server.call("load_workflow", workflow=ui([picture, node(2, "CLIPTextEncode", "Prompt", ["a cat"])]))
-    return server, tab
+    yield played
+    server.watch()
 
 
 def received(server: FakeServer) -> list[tuple[str, Json]]:
@@ -37,7 +35,7 @@ def named(server: FakeServer, name: str) -> list[Json]:
     return [data for event, data in received(server) if event == name]
 
 
-async def test_a_thousand_writes_are_a_thousand_events_in_order(opened: Opened) -> None:
+async def test_a_thousand_writes_are_a_thousand_events_in_order(opened: Played) -> None:
     server, _ = opened
     server.watch("widget_changed")
     slider = {"by": "slider"}
@@ -52,7 +50,7 @@ async def test_a_thousand_writes_are_a_thousand_events_in_order(opened: Opened) 
     assert {(event["path"], event["node"], event["widget"]) for event in events} == {("Picture.width", "1", "width")}
 
 
-async def test_changes_by_hand_are_attributed_to_the_person(opened: Opened) -> None:
+async def test_changes_by_hand_are_attributed_to_the_person(opened: Played) -> None:
     server, tab = opened
     server.watch("*")
     box = tab.page.locator("textarea").first
@@ -77,7 +75,7 @@ async def test_changes_by_hand_are_attributed_to_the_person(opened: Opened) -> N
     assert [(event["node"], event["by"]) for event in named(server, "node_removed")] == [("1", "person")]
 
 
-async def test_a_selection_that_a_program_ends_is_attributed_to_the_program(opened: Opened) -> None:
+async def test_a_selection_that_a_program_ends_is_attributed_to_the_program(opened: Played) -> None:
     server, tab = opened
     server.watch("selection_changed")
     x, y = await tab.page.evaluate(TITLE_AT, "Picture")
@@ -88,7 +86,7 @@ async def test_a_selection_that_a_program_ends_is_attributed_to_the_program(open
     assert (last["nodes"], last["by"]["program"]) == ([], "editor")
 
 
-async def test_edits_links_and_tabs_are_each_reported_once(opened: Opened) -> None:
+async def test_edits_links_and_tabs_are_each_reported_once(opened: Played) -> None:
     server, _ = opened
     server.watch("*")
     steps: list[tuple[str, Json]] = [
@@ -118,7 +116,7 @@ async def test_edits_links_and_tabs_are_each_reported_once(opened: Opened) -> No
     assert events[5][1]["name"] == "another"
 
 
-async def test_no_event_is_sent_to_a_server_without_subscribers(opened: Opened) -> None:
+async def test_no_event_is_sent_to_a_server_without_subscribers(opened: Played) -> None:
     server, _ = opened
     await server.call("set_fields", fields=[["Picture.width", 8]])
     server.watch("node_added")
@@ -129,14 +127,14 @@ async def test_no_event_is_sent_to_a_server_without_subscribers(opened: Opened) 
     assert [name for name, _ in received(server)] == ["node_added"]
 
 
-async def test_the_graph_is_sent_after_a_change_and_not_again_without_one(opened: Opened) -> None:
+async def test_the_graph_is_sent_after_a_change_and_not_again_without_one(opened: Played) -> None:
     server, _ = opened
-    await server.until(lambda: any(name == "snapshot" for name, _ in server.events))
-    await server.call("set_fields", fields=[["Picture.width", 77]])
 
     def latest() -> Any:
-        return [data for name, data in server.events if name == "snapshot"][-1]
+        return next((data for name, data in reversed(server.events) if name == "snapshot"), {"output": {}})
 
+    await server.until(lambda: "1" in latest()["output"])
+    await server.call("set_fields", fields=[["Picture.width", 77]])
     await server.until(lambda: latest()["output"]["1"]["inputs"]["width"] == 77)
     sent = latest()
     assert {item["title"] for item in sent["nodes"]} == {"Picture", "Prompt"}
@@ -146,7 +144,7 @@ async def test_the_graph_is_sent_after_a_change_and_not_again_without_one(opened
     assert len(server.events) == count
 
 
-async def test_the_response_is_sent_even_after_a_cancel(opened: Opened) -> None:
+async def test_the_response_is_sent_even_after_a_cancel(opened: Played) -> None:
     server, _ = opened
     ident = server.request("get_workflow")
     server.cancel(ident)
