@@ -194,8 +194,7 @@ def _fails(output: str) -> bool:
 
 
 def _pytest(arguments: Sequence[str], copy: Path, seconds: float = 3600, **environment: str) -> str:
-    """Returns the output of pytest; a run that takes too long is ended and counts as failed."""
-    # Not those that start ComfyUI, which take longer than all others.
+    """Returns the output of pytest without ComfyUI; a run that takes too long is ended and counts as failed."""
     command: list[str | Path] = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not stack", *arguments]
     # Compiled files are matched by the second of their source, which may change several times within one.
     variables = {"PYTHONDONTWRITEBYTECODE": "1", **environment}
