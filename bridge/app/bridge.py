@@ -15,7 +15,7 @@ from ...common.signals import close_on_signals
 from ..comfyui.adapter import Comfy
 from ..comfyui.node_catalog import Catalogue
 from ..comfyui.node_packs import NodePacks
-from ..comfyui.picture_store import BESIDE_PREFIX, GRACE, TIDY_EVERY, PictureStore
+from ..comfyui.picture_store import GRACE, TEMPORARY_PREFIX, TIDY_EVERY, PictureStore
 from ..comfyui.run_tracker import Runs
 from ..policy.access import Guard
 from ..policy.activity_log import Activity
@@ -141,7 +141,7 @@ class Bridge:
         self._end_watch_for_signals = close_on_signals(self.close)
         self.runs.start()
         self.packs.keep_errors()
-        await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{BESIDE_PREFIX}*.tmp")
+        await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{TEMPORARY_PREFIX}*.tmp")
         self.spawn(self._tidy_pictures(), "tidy pictures")
         await self.approvals.start()
         if self.downloads is not None:

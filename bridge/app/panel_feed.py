@@ -1,6 +1,6 @@
 """The feed of the panel in the connected tabs: the state for all of them, the log for those whose panel is open.
 
-The state is small and sent whenever it changes. New entries of the log and the programs are sent every TELL_EVERY
+The state is small and sent whenever it changes. New entries of the log and the programs are sent every SEND_EVERY
 seconds at most.
 """
 
@@ -18,7 +18,7 @@ from ..tabs.registry import Webuis
 from ..tabs.tab import WebuiManager
 
 # Seconds between two updates of the log, and between two updates of rates while nothing else happens.
-TELL_EVERY = 0.1
+SEND_EVERY = 0.1
 RATES_EVERY = 1.0
 # Seconds between two checks whether unattended runs have ended.
 LOOK_EVERY = 0.5
@@ -64,13 +64,13 @@ class Panel:
     def changed(self) -> None:
         """Send the state to every tab in the next turn of the loop."""
         if self._soon is None and not self._bridge.closing:
-            self._soon = asyncio.get_running_loop().call_soon(self._tell_all)
+            self._soon = asyncio.get_running_loop().call_soon(self._send_all)
 
     def send_state(self, manager: WebuiManager) -> None:
         """Send the state to one tab."""
         self._send([manager], "panel_state", self.state())
 
-    def _tell_all(self) -> None:
+    def _send_all(self) -> None:
         self._soon = None
         self._look()
         self._send(self._bridge.webuis.connected(), "panel_state", self.state())
@@ -103,7 +103,7 @@ class Panel:
         """Send new entries of the log soon; cheap while no panel is open or an update is already scheduled."""
         if self._watching and not self._fast:
             self._fast = True
-            self._arm(TELL_EVERY)
+            self._arm(SEND_EVERY)
 
     def _arm(self, seconds: float) -> None:
         if self._timer is not None:

@@ -1,4 +1,4 @@
-"""Tells the formats of workflows apart, and handles nodes of unknown type in API-format prompts.
+"""Distinguishes the formats of workflows, and handles nodes of unknown type in API-format prompts.
 
 The frontend exports a node whose type is not installed with the class_type null (or, from the open page, without one).
 The node cannot run, but the outputs that do not need it can.

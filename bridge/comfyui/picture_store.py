@@ -25,7 +25,7 @@ from ...common.errors import UiapiError
 log = logging.getLogger("uiapi")
 
 # The prefix of temporary files, which exist during a write and may be left behind if the process is killed.
-BESIDE_PREFIX = ".uiapi-"
+TEMPORARY_PREFIX = ".uiapi-"
 # Hexadecimal digits of the SHA-256 in a name; if two pictures share them, a number is added.
 DIGITS = 16
 # web/widgets/widgets.js has the same pattern.
@@ -150,7 +150,7 @@ class PictureStore:
 
     def _create(self, folder: Path, label: str, digest: str, picture: bytes) -> str:
         # Written to a temporary file and linked, so that the name never refers to an incomplete picture.
-        temporary = folder / f"{BESIDE_PREFIX}{secrets.token_hex(8)}.tmp"
+        temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
         try:
             with temporary.open("xb") as file:
                 file.write(picture)

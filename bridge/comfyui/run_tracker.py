@@ -104,7 +104,7 @@ class Runs:
 
     def start(self) -> None:
         """Start listening to ComfyUI's events."""
-        self._untap = self._comfy.tap(self._heard)
+        self._untap = self._comfy.tap(self._on_comfyui_event)
 
     def close(self) -> None:
         """Stop listening, and end all waits with an error."""
@@ -180,7 +180,7 @@ class Runs:
 
     # -- ComfyUI's events -----------------------------------------------------------------------------------
 
-    def _heard(self, event: Any, data: Any) -> None:
+    def _on_comfyui_event(self, event: Any, data: Any) -> None:
         # Runs on ComfyUI's executor thread, so it does as little as possible.
         if self._expecting or self._runs or len(self._subscriptions):
             self._comfy.loop.call_soon_threadsafe(self._on_event, event, data, monotonic())

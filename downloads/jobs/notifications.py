@@ -16,9 +16,9 @@ from .job import Run
 log = logging.getLogger("uiapi")
 
 # Seconds over which the changes of a download are sent as one event: hundreds of its models may end at once.
-TELL_INTERVAL = 0.1
+SEND_INTERVAL = 0.1
 # Seconds over which new files are reported to the tabs together.
-LANDED_INTERVAL = 0.5
+REFRESH_INTERVAL = 0.5
 
 
 class News:
@@ -46,7 +46,7 @@ class News:
     def changed(self, run: Run) -> None:
         """Schedule a progress event of a download."""
         if run.id not in self._due:
-            timer = asyncio.get_running_loop().call_later(TELL_INTERVAL, self._send_progress, run)
+            timer = asyncio.get_running_loop().call_later(SEND_INTERVAL, self._send_progress, run)
             self._due[run.id] = run, timer
 
     async def landed(self, directory: str, path: Path) -> None:
@@ -84,7 +84,7 @@ class News:
 
     async def _refresh_tabs(self) -> None:
         # Files that are complete at about the same time are reported together.
-        await asyncio.sleep(LANDED_INTERVAL)
+        await asyncio.sleep(REFRESH_INTERVAL)
         self._refresh_due = False
         try:
             await self._models_changed()

@@ -168,9 +168,9 @@ class Bench:
         await tab.close()
 
     @asynccontextmanager
-    async def hearers(self, subscriptions: int, paths: int) -> AsyncIterator[list[aiohttp.ClientWebSocketResponse]]:
+    async def subscribers(self, subscriptions: int, paths: int) -> AsyncIterator[list[aiohttp.ClientWebSocketResponse]]:
         """Programs with `subscriptions` subscriptions to `paths` widget paths each (0: all widgets)."""
-        opened = [await self.connect(role="client", name=f"hearer {at}") for at in range(SOCKETS)]
+        opened = [await self.connect(role="client", name=f"subscriber {at}") for at in range(SOCKETS)]
         sockets = [socket for socket in opened if socket is not None]
         for socket in sockets:
             for at in range(subscriptions):
@@ -226,14 +226,14 @@ async def would_be_tabs(bench: Bench) -> None:
 
 async def subscriptions(bench: Bench) -> None:
     """Widget changes while twenty programs subscribe to the maximum number of paths."""
-    async with bench.tab() as tab, bench.hearers(SUBSCRIPTIONS, PATHS) as hearers:
+    async with bench.tab() as tab, bench.subscribers(SUBSCRIPTIONS, PATHS) as subscribers:
         number = 0
         while not bench.over:
             number += 1
             data = {"path": f"Node {number % SUBSCRIPTIONS}.w{number % PATHS}", "new": number}
             await tab.send_json({"type": "event", "event": "widget_changed", "data": data})
-            for hearer in hearers:
-                await hearer.receive_json(timeout=PATIENCE)
+            for subscriber in subscribers:
+                await subscriber.receive_json(timeout=PATIENCE)
             await asyncio.sleep(1 / CHANGES)
 
 
@@ -296,9 +296,9 @@ async def bad_hosts(bench: Bench) -> None:
 
 async def event_flood(bench: Bench) -> None:
     """A tab that sends widget changes as fast as twenty programs receive them."""
-    async with bench.tab() as tab, bench.hearers(1, 0) as hearers:
-        last = hearers[0]
-        reading = [bench.program.spawn(_read(socket)) for socket in hearers[1:]]
+    async with bench.tab() as tab, bench.subscribers(1, 0) as subscribers:
+        last = subscribers[0]
+        reading = [bench.program.spawn(_read(socket)) for socket in subscribers[1:]]
         for number in range(FLOOD):
             await tab.send_str(_change(number))
         while not bench.over:

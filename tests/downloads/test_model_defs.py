@@ -117,12 +117,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def test_the_token_is_looked_for_in_the_environment_then_at_home_then_beside_the_package(
+def test_the_token_is_looked_for_in_the_environment_then_at_home_then_next_to_the_package(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ModelDef.read_civitai_token() is None
-    (home.parent / "custom_nodes" / ".civitai_token").write_text(" beside \n")
-    assert ModelDef.read_civitai_token() == "beside"
+    (home.parent / "custom_nodes" / ".civitai_token").write_text(" next \n")
+    assert ModelDef.read_civitai_token() == "next"
     (home / ".civitai_token").write_text("home\n")
     assert ModelDef().read_civitai_token() == "home"
     monkeypatch.setenv("CIVITAI_TOKEN", "second")

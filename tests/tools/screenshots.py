@@ -24,7 +24,7 @@ PLACE = build.ROOT / ".assets"
 OPEN_PANEL = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.uiapi')"
 NO_WARNING = "() => app.extensionManager.setting.set('Comfy.Workflow.ShowMissingModelsWarning', false)"
 # Moves the graph next to the panel, which covers the left of the canvas.
-BESIDE_PANEL = """() => {
+NEXT_TO_PANEL = """() => {
     app.canvas.ds.scale = 0.85
     app.canvas.ds.offset = [365, 180]
     app.canvas.setDirty(true, true)
@@ -111,7 +111,7 @@ async def _dialog(tab: Tab, ask: Ask, name: str, command: str, data: dict[str, A
 async def _settle(tab: Tab) -> None:
     """Move the graph next to the panel, after the page has brought the whole graph into view."""
     await tab.page.wait_for_timeout(2000)
-    await tab.page.evaluate(BESIDE_PANEL)
+    await tab.page.evaluate(NEXT_TO_PANEL)
 
 
 async def _keep(tab: Tab, name: str) -> None:

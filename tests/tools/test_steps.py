@@ -64,7 +64,7 @@ def test_a_failed_command_says_what_to_do(tmp_path: Path, output: str, sentence:
     assert "\n" not in str(stop.value)
 
 
-def test_a_nearly_full_disk_is_told_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nearly_full_disk_is_reported_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10**9}))
     with pytest.raises(steps.Stop, match="make 4 GB of room"):
         build._need_space()

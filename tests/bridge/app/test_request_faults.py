@@ -12,7 +12,7 @@ from aiohttp import WSMsgType
 from comfyui_uiapi.bridge.api import websocket as socket
 
 
-async def test_where_the_only_page_cannot_be_served_programs_hear_why(server: Any, eventually: Any) -> None:
+async def test_where_the_only_page_cannot_be_served_programs_get_the_reason(server: Any, eventually: Any) -> None:
     reason = "This extension needs version 9 of the frontend or a newer one; update ComfyUI."
     ws = await server.socket({"role": "webui", "unserved": reason, "info": {"frontend_version": "1.27.10"}})
     assert (await ws.receive_json(timeout=5))["type"] == "welcome"

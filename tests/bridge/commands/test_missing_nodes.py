@@ -41,7 +41,7 @@ def classes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def packs(house: Any, tmp_path: Path) -> Path:
+def packs(server: Any, tmp_path: Path) -> Path:
     """The folder of the packs."""
     return tmp_path / "custom_nodes"
 
@@ -58,85 +58,85 @@ def write_lists(folder: Path, node_map: Any, packs: Any = None) -> None:
     (folder / "custom-node-list.json").write_text(json.dumps(packs or {"custom_nodes": []}))
 
 
-async def missing(house: Any, *nodes: Any, **workflow: Any) -> list[dict[str, Any]]:
-    status, body = await house.post("missing_nodes", {"workflow": {"nodes": [*nodes], **workflow}})
+async def missing(server: Any, *nodes: Any, **workflow: Any) -> list[dict[str, Any]]:
+    status, body = await server.post("missing_nodes", {"workflow": {"nodes": [*nodes], **workflow}})
     assert status == 200, body
     types: list[dict[str, Any]] = body["response"]["types"]
     return types
 
 
-async def the_pack(house: Any, *nodes: Any) -> dict[str, Any]:
-    [found] = await missing(house, *nodes)
+async def the_pack(server: Any, *nodes: Any) -> dict[str, Any]:
+    [found] = await missing(server, *nodes)
     pack: dict[str, Any] = found["packs"][0]
     return pack
 
 
-async def test_the_missing_types_are_listed_with_their_nodes_also_those_in_subgraphs(house: Any) -> None:
+async def test_the_missing_types_are_listed_with_their_nodes_also_those_in_subgraphs(server: Any) -> None:
     inner = {"id": "sub", "nodes": [node(3, FACE, title="Inner"), node(4, BLUR)]}
     nodes = [node(1, BLUR), node(2, FACE, title="Outer"), node(12, "sub"), node(13, "Note"), node(14, "workflow>old")]
     groups = {"groupNodes": {"old": {"nodes": [{"type": "Lost", "index": 0}]}}}
     face, lost = sorted(
-        await missing(house, *nodes, definitions={"subgraphs": [inner]}, extra=groups), key=lambda one: one["type"]
+        await missing(server, *nodes, definitions={"subgraphs": [inner]}, extra=groups), key=lambda one: one["type"]
     )
     assert face["nodes"] == [{"id": "2", "title": "Outer"}, {"id": "12:3", "title": "Inner"}]
     assert (lost["type"], lost["nodes"]) == ("Lost", [{"id": "14:0", "title": None}])
 
 
-async def test_a_workflow_in_api_format_is_read_as_well_also_nodes_without_a_type(house: Any) -> None:
+async def test_a_workflow_in_api_format_is_read_as_well_also_nodes_without_a_type(server: Any) -> None:
     prompt = {
         "1": {"class_type": FACE, "inputs": {}, "_meta": {"title": "Face"}},
         "2": {"class_type": BLUR, "inputs": {}},
         "3": {"inputs": {}, "_meta": {"title": "Gone"}},
     }
-    _status, body = await house.post("missing_nodes", {"workflow": prompt})
+    _status, body = await server.post("missing_nodes", {"workflow": prompt})
     face, untyped = body["response"]["types"]
     assert (face["type"], face["nodes"]) == (FACE, [{"id": "1", "title": "Face"}])
     assert (untyped["type"], untyped["nodes"][0]["title"]) == (None, "Gone") and "export it again" in untyped["how"]
 
 
-async def test_without_comfyui_manager_the_workflow_itself_names_the_pack(house: Any) -> None:
+async def test_without_comfyui_manager_the_workflow_itself_names_the_pack(server: Any) -> None:
     properties = {"cnr_id": "face-pack", "ver": "1.2.0"}
-    pack = await the_pack(house, node(1, FACE, properties=properties))
+    pack = await the_pack(server, node(1, FACE, properties=properties))
     assert (pack["id"], pack["version"], pack["origin"], pack["state"]) == ("face-pack", "1.2.0", "workflow", "missing")
-    [found] = await missing(house, node(1, FACE, properties={"aux_id": "someone/Face-Pack", "ver": "abc"}))
+    [found] = await missing(server, node(1, FACE, properties={"aux_id": "someone/Face-Pack", "ver": "abc"}))
     assert found["packs"][0]["repository"] == f"{GIT}Face-Pack"
     assert found["how"] == f"Install Face-Pack from {GIT}Face-Pack into custom_nodes, or with ComfyUI-Manager."
-    [unnamed] = await missing(house, node(1, FACE))
+    [unnamed] = await missing(server, node(1, FACE))
     assert unnamed["packs"] == [] and f'Search for "{FACE}" in ComfyUI-Manager' in unnamed["how"]
 
 
-async def test_a_missing_node_of_comfyui_itself_asks_for_an_update_of_comfyui(house: Any) -> None:
-    [found] = await missing(house, node(1, "NewSampler", properties={"cnr_id": "comfy-core", "ver": "9.9"}))
+async def test_a_missing_node_of_comfyui_itself_asks_for_an_update_of_comfyui(server: Any) -> None:
+    [found] = await missing(server, node(1, "NewSampler", properties={"cnr_id": "comfy-core", "ver": "9.9"}))
     assert found["how"] == "This is one of ComfyUI's own nodes; update ComfyUI."
 
 
 @pytest.mark.usefixtures("manager")
-async def test_the_lists_of_comfyui_manager_name_the_packs_of_a_type(house: Any) -> None:
-    pack = await the_pack(house, node(1, FACE))
+async def test_the_lists_of_comfyui_manager_name_the_packs_of_a_type(server: Any) -> None:
+    pack = await the_pack(server, node(1, FACE))
     assert (pack["id"], pack["title"], pack["origin"]) == (None, "Face Pack", "manager")
-    [shared] = await missing(house, node(1, "Shared"))
+    [shared] = await missing(server, node(1, "Shared"))
     assert [one["title"] for one in shared["packs"]] == ["Other Pack", "Face Pack"]
-    assert (await the_pack(house, node(1, "Blur (other)")))["title"] == "Other Pack"
-    assert (await the_pack(house, node(1, "Registered")))["id"] == "registered-pack"
+    assert (await the_pack(server, node(1, "Blur (other)")))["title"] == "Other Pack"
+    assert (await the_pack(server, node(1, "Registered")))["id"] == "registered-pack"
 
 
 @pytest.mark.usefixtures("manager")
-async def test_the_pack_that_the_workflow_names_is_completed_from_the_lists_and_named_once(house: Any) -> None:
-    [found] = await missing(house, node(1, FACE, properties={"cnr_id": "face-pack"}))
+async def test_the_pack_that_the_workflow_names_is_completed_from_the_lists_and_named_once(server: Any) -> None:
+    [found] = await missing(server, node(1, FACE, properties={"cnr_id": "face-pack"}))
     [pack] = found["packs"]
     assert (pack["title"], pack["repository"], pack["origin"]) == ("Face Pack", f"{GIT}Face-Pack", "workflow")
 
 
 @pytest.mark.usefixtures("manager")
 async def test_newer_lists_in_the_cache_of_comfyui_manager_are_read_and_reread_when_they_change(
-    house: Any, tmp_path: Path
+    server: Any, tmp_path: Path
 ) -> None:
-    assert (await the_pack(house, node(1, FACE)))["title"] == "Face Pack"
+    assert (await the_pack(server, node(1, FACE)))["title"] == "Face Pack"
     cache = tmp_path / "user" / "__manager" / "cache"
     cache.mkdir(parents=True)
     newer = cache / "123_extension-node-map.json"
     newer.write_text(json.dumps({f"{GIT}New-Pack": [["Newest"], {"title_aux": "New Pack"}]}))
-    assert (await the_pack(house, node(1, "Newest")))["title"] == "New Pack"
+    assert (await the_pack(server, node(1, "Newest")))["title"] == "New Pack"
 
 
 @pytest.mark.parametrize(
@@ -148,75 +148,75 @@ async def test_newer_lists_in_the_cache_of_comfyui_manager_are_read_and_reread_w
         ("/other", None),
     ],
 )
-async def test_the_kind_of_comfyui_manager_is_told_by_its_routes(house: Any, path: str, api: str | None) -> None:
-    house.comfy.routes.post(path)(lambda request: None)
-    _status, body = await house.post("missing_nodes", {"workflow": {"nodes": [node(1, FACE)]}})
+async def test_the_kind_of_comfyui_manager_is_recognised_by_its_routes(server: Any, path: str, api: str | None) -> None:
+    server.comfy.routes.post(path)(lambda request: None)
+    _status, body = await server.post("missing_nodes", {"workflow": {"nodes": [node(1, FACE)]}})
     assert body["response"]["manager"] == api
 
 
-async def test_a_type_that_the_page_makes_itself_is_not_missing(house: Any) -> None:
-    tab = await house.tab()
+async def test_a_type_that_the_page_makes_itself_is_not_missing(server: Any) -> None:
+    tab = await server.tab()
     tab.on("get_workflow", {"workflow": {"workflow": {"nodes": [node(1, FACE), node(2, "SetNode")]}, "output": {}}})
     tab.on("page_types", lambda data: {"types": [one for one in data["types"] if one == "SetNode"]})
-    _status, body = await house.post("missing_nodes")
+    _status, body = await server.post("missing_nodes")
     assert [one["type"] for one in body["response"]["types"]] == [FACE] and body["response"]["page_asked"] is True
     assert body["status"] == "ok"
 
 
-async def test_without_a_page_the_answer_says_that_none_was_asked(house: Any) -> None:
-    _status, body = await house.post("missing_nodes", {"workflow": {"nodes": [node(1, "SetNode")]}})
+async def test_without_a_page_the_answer_says_that_none_was_asked(server: Any) -> None:
+    _status, body = await server.post("missing_nodes", {"workflow": {"nodes": [node(1, "SetNode")]}})
     assert body["response"]["page_asked"] is False and body["response"]["total"] == 1
-    tab = await house.tab()
+    tab = await server.tab()
     tab.refuse("page_types", "tab_failed")
-    _status, body = await house.post("missing_nodes", {"workflow": {"nodes": [node(1, "SetNode")]}})
+    _status, body = await server.post("missing_nodes", {"workflow": {"nodes": [node(1, "SetNode")]}})
     assert body["response"]["page_asked"] is False
 
 
-async def installed(house: Any, packs: Path, folder: str = "Face_Pack", project: str = "") -> dict[str, Any]:
+async def installed(server: Any, packs: Path, folder: str = "Face_Pack", project: str = "") -> dict[str, Any]:
     (packs / folder).mkdir(parents=True, exist_ok=True)
     if project:
         (packs / folder / "pyproject.toml").write_text(f'[project]\nname = "{project}"\n')
-    [found] = await missing(house, node(1, FACE, properties={"cnr_id": "face-pack"}))
+    [found] = await missing(server, node(1, FACE, properties={"cnr_id": "face-pack"}))
     return found
 
 
 async def test_an_installed_pack_is_said_to_be_disabled_not_loaded_or_too_old(
-    house: Any, packs: Path, monkeypatch: pytest.MonkeyPatch
+    server: Any, packs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "disabled" in (await installed(house, packs, ".disabled/face-pack@1_0_0"))["how"]
-    assert "restart ComfyUI" in (await installed(house, packs, "renamed", "face-pack"))["how"]
+    assert "disabled" in (await installed(server, packs, ".disabled/face-pack@1_0_0"))["how"]
+    assert "restart ComfyUI" in (await installed(server, packs, "renamed", "face-pack"))["how"]
     loaded = SimpleNamespace(LOADED_MODULE_DIRS={"Face_Pack": str(packs / "Face_Pack")})
     monkeypatch.setitem(sys.modules, "nodes", loaded)
-    found = await installed(house, packs)
+    found = await installed(server, packs)
     assert found["packs"][0]["state"] == "loaded" and "does not have this node; update it" in found["how"]
 
 
 async def test_a_pack_that_failed_to_import_is_said_so_with_the_error_from_the_log(
-    house: Any, packs: Path, monkeypatch: pytest.MonkeyPatch
+    server: Any, packs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = f"Cannot import {packs / 'Face_Pack'} module for custom nodes: No module named 'cv2'\n"
     logged = [{"m": "something else\n"}, {"m": None}, {"t": "now", "m": message}]
     monkeypatch.setitem(sys.modules, "app.logger", SimpleNamespace(logs=logged))
-    house.bridge.packs.keep_errors()
+    server.bridge.packs.keep_errors()
     logged.clear()
-    pack = (found := await installed(house, packs))["packs"][0]
+    pack = (found := await installed(server, packs))["packs"][0]
     assert (pack["state"], pack["error"]) == ("failed", "No module named 'cv2'")
     assert "could not import it (No module named 'cv2')" in found["how"]
 
 
 async def test_the_errors_that_newer_versions_and_comfyui_manager_keep_are_used(
-    house: Any, packs: Path, monkeypatch: pytest.MonkeyPatch
+    server: Any, packs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = {"custom_nodes:Face_Pack": {"module_path": str(packs / "Face_Pack"), "error": "boom"}, "odd": 5}
     monkeypatch.setitem(sys.modules, "nodes", SimpleNamespace(LOADED_MODULE_DIRS={}, NODE_STARTUP_ERRORS=kept))
-    assert (await installed(house, packs))["packs"][0]["error"] == "boom"
+    assert (await installed(server, packs))["packs"][0]["error"] == "boom"
     kept.clear()
     collected = {"Face_Pack": {"msg": "Traceback\n  File\nValueError: bad\n"}}
     monkeypatch.setitem(sys.modules, "cm_global", SimpleNamespace(error_dict=collected))
-    assert (await installed(house, packs))["packs"][0]["error"] == "ValueError: bad"
+    assert (await installed(server, packs))["packs"][0]["error"] == "ValueError: bad"
     collected.clear()
     monkeypatch.setitem(sys.modules, str(packs / "Face_Pack").replace(".", "_x_"), SimpleNamespace())
-    pack = (await installed(house, packs))["packs"][0]
+    pack = (await installed(server, packs))["packs"][0]
     assert (pack["state"], pack["error"]) == ("failed", None)
 
 
@@ -230,8 +230,8 @@ async def test_the_errors_that_newer_versions_and_comfyui_manager_keep_are_used(
         {"cnr_id": "x" * 101, "aux_id": "javascript:alert(1)"},
     ],
 )
-async def test_a_name_that_cannot_be_one_of_a_pack_is_ignored(house: Any, properties: Any) -> None:
-    [found] = await missing(house, node(1, FACE, properties=properties))
+async def test_a_name_that_cannot_be_one_of_a_pack_is_ignored(server: Any, properties: Any) -> None:
+    [found] = await missing(server, node(1, FACE, properties=properties))
     assert all(HTML not in json.dumps(pack) and ":" not in str(pack["id"]) for pack in found["packs"])
     assert not any(str(pack["repository"]).startswith("javascript") for pack in found["packs"])
 
@@ -246,13 +246,13 @@ async def test_a_name_that_cannot_be_one_of_a_pack_is_ignored(house: Any, proper
         "not a list at all",
     ],
 )
-async def test_lists_of_another_form_are_survived(house: Any, packs: Path, node_map: Any) -> None:
+async def test_lists_of_another_form_are_survived(server: Any, packs: Path, node_map: Any) -> None:
     write_lists(
         packs / "comfyui-manager", node_map, {"custom_nodes": [5, {}, {"files": [5]}, {"id": 3, "files": ["/"]}]}
     )
-    assert [one["type"] for one in await missing(house, node(1, FACE))] == [FACE]
+    assert [one["type"] for one in await missing(server, node(1, FACE))] == [FACE]
     (packs / "comfyui-manager" / "extension-node-map.json").write_text("{")
-    assert [one["type"] for one in await missing(house, node(1, FACE))] == [FACE]
+    assert [one["type"] for one in await missing(server, node(1, FACE))] == [FACE]
 
 
 def test_a_hundred_thousand_nodes_and_packs_give_a_short_answer_and_more_nodes_are_refused(tmp_path: Path) -> None:
@@ -265,26 +265,26 @@ def test_a_hundred_thousand_nodes_and_packs_give_a_short_answer_and_more_nodes_a
         missing_types({"nodes": [*nodes, node(0, BLUR)]}, {BLUR})
 
 
-async def test_at_most_a_thousand_types_are_listed_and_all_are_counted(house: Any) -> None:
-    _status, body = await house.post(
+async def test_at_most_a_thousand_types_are_listed_and_all_are_counted(server: Any) -> None:
+    _status, body = await server.post(
         "missing_nodes", {"workflow": {"nodes": [node(i, f"Odd {i}") for i in range(1200)]}}
     )
     assert (len(body["response"]["types"]), body["response"]["total"]) == (1000, 1200)
 
 
-async def test_subgraphs_that_contain_themselves_or_unfold_without_end_are_bounded(house: Any) -> None:
+async def test_subgraphs_that_contain_themselves_or_unfold_without_end_are_bounded(server: Any) -> None:
     loop = {"id": "a", "nodes": [node(1, "a"), node(2, FACE)]}
-    [found] = await missing(house, node(1, "a"), definitions={"subgraphs": [loop]})
+    [found] = await missing(server, node(1, "a"), definitions={"subgraphs": [loop]})
     assert found["count"] == 1
     chain = [{"id": f"g{i}", "nodes": [node(j, f"g{i + 1}") for j in range(10)]} for i in range(30)]
     body = {"nodes": [node(1, "g0")], "definitions": {"subgraphs": chain}}
-    status, answer = await house.post("missing_nodes", {"workflow": body})
+    status, answer = await server.post("missing_nodes", {"workflow": body})
     assert (status, answer["code"]) == (413, "too_large")
 
 
 @pytest.mark.usefixtures("manager")
 async def test_lists_are_parsed_only_once_and_not_at_all_without_a_missing_type(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from comfyui_uiapi.bridge.comfyui import node_packs
 
@@ -296,7 +296,7 @@ async def test_lists_are_parsed_only_once_and_not_at_all_without_a_missing_type(
         return lists(*files)
 
     monkeypatch.setattr(node_packs, "_lists", counted)
-    assert await missing(house, node(1, BLUR)) == [] and parsed == []
-    await missing(house, node(1, FACE))
-    await missing(house, node(1, FACE))
+    assert await missing(server, node(1, BLUR)) == [] and parsed == []
+    await missing(server, node(1, FACE))
+    await missing(server, node(1, FACE))
     assert len(parsed) == 1

@@ -57,7 +57,7 @@ async def test_a_tab_cannot_send_events_of_the_server(server: Any) -> None:
     assert (await program.receive_json(timeout=5))["event"] == "node_added"
 
 
-async def test_subscribers_hear_of_runs_that_they_did_not_start(server: Any, eventually: Any) -> None:
+async def test_subscribers_receive_events_of_runs_that_they_did_not_start(server: Any, eventually: Any) -> None:
     program = await subscribed(server, events=["progress", "execution_error"])
     server.comfy.send_sync("progress", {"prompt_id": "the person's", "value": 1, "max": 2})
     frame = await program.receive_json(timeout=5)

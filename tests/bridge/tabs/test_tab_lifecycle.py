@@ -283,7 +283,7 @@ async def test_a_tab_that_does_not_answer_pings_is_dropped_by_the_deadline(
     assert (status, body["error"]) == (502, "Client disconnected")
 
 
-async def test_subscribers_hear_of_tabs_until_they_unsubscribe(server: Any) -> None:
+async def test_subscribers_receive_events_of_tabs_until_they_unsubscribe(server: Any) -> None:
     program = await server.program()
     await program.send_json({"type": "request", "id": 5, "command": "subscribe", "data": {"events": ["webui_*"]}})
     assert (await program.receive_json(timeout=5))["response"] == {"subscription": "5"}

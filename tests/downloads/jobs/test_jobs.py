@@ -48,7 +48,7 @@ async def test_every_model_of_a_workflow_that_is_missing_is_fetched(service: Ser
     assert service.path("there.safetensors", "vae").read_bytes() == mine
 
 
-async def test_comfyuis_lists_are_fresh_and_open_tabs_are_told_when_a_file_lands(
+async def test_comfyuis_lists_and_open_tabs_are_refreshed_when_a_file_is_complete(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
     host.offer("/a.safetensors", model_bytes(SIZE))
@@ -59,7 +59,7 @@ async def test_comfyuis_lists_are_fresh_and_open_tabs_are_told_when_a_file_lands
     assert ("model_landed", {"directory": "checkpoints", "path": str(service.path("a.safetensors"))}) in service.events
 
 
-async def test_progress_is_told_by_events_in_bytes(service: Service, host: Host) -> None:
+async def test_progress_is_reported_by_events_in_bytes(service: Service, host: Host) -> None:
     host.offer("/a.safetensors", model_bytes(4_000_000), rate=2e6)
     run = await service.downloads.fetch_one("a.safetensors", {"url": host.url("/a.safetensors")})
     seen: list[dict[str, Any]] = []

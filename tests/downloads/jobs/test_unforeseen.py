@@ -296,13 +296,13 @@ async def test_a_model_cancelled_before_its_download_began_ends_no_other(
 # -- very many ----------------------------------------------------------------------------------------------------
 
 
-async def test_models_that_end_together_are_told_together(service: Service, host: Host) -> None:
+async def test_models_that_end_together_are_reported_together(service: Service, host: Host) -> None:
     needs = [(f"{number}.safetensors", "checkpoints", "https://nowhere.example/x") for number in range(300)]
     began = asyncio.get_running_loop().time()
     status = await service.ended(await service.downloads.begin(workflow(*needs), {}))
     took = asyncio.get_running_loop().time() - began
     assert status["status"] == "error"
-    assert len(service.events) <= took / notifications.TELL_INTERVAL + 2
+    assert len(service.events) <= took / notifications.SEND_INTERVAL + 2
 
 
 async def test_a_download_of_more_models_than_any_workflow_needs_is_refused(

@@ -160,7 +160,7 @@ async def test_a_plan_says_what_would_come_in_a_damaged_files_place_or_why_nothi
 # -- digests and lengths that are known -------------------------------------------------------------------------------
 
 
-async def test_another_file_than_the_one_that_is_known_by_its_digest_is_told_from_it_without_hashing(
+async def test_a_file_that_is_known_not_to_be_the_expected_one_is_damaged_without_hashing(
     service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.offer("/x", MODEL)

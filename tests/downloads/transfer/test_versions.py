@@ -84,7 +84,7 @@ async def test_a_part_of_another_version_is_not_taken_although_its_condition_was
     assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == NEW
 
 
-async def test_parts_that_nothing_tells_apart_are_verified_by_the_digest(service: Service, host: Host) -> None:
+async def test_parts_that_may_be_of_different_versions_are_verified_by_the_digest(service: Service, host: Host) -> None:
     answer = host.offer("/x", OLD, etag=None)
 
     def change(seen: Any) -> None:

@@ -83,7 +83,7 @@ def test_every_need_of_the_official_templates_is_found_with_its_folder_and_addre
     assert (len(workflows), len(wanted)) == (644, 999)
 
 
-def test_without_their_records_the_node_classes_tell_every_folder(comfy: ComfyProcess) -> None:
+def test_without_their_records_the_node_classes_give_every_folder(comfy: ComfyProcess) -> None:
     classes = set(comfy.get("/object_info"))
     checked = 0
     for name, workflow in templates():
@@ -99,7 +99,7 @@ def test_without_their_records_the_node_classes_tell_every_folder(comfy: ComfyPr
     assert checked >= 954
 
 
-def test_api_exports_of_the_templates_tell_every_folder_too(comfy: ComfyProcess) -> None:
+def test_api_exports_of_the_templates_give_every_folder_too(comfy: ComfyProcess) -> None:
     classes = comfy.get("/object_info")
     checked = 0
     for name, workflow in templates():

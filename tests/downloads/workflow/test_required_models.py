@@ -40,7 +40,7 @@ def model(name: str, directory: str = "checkpoints", **more: Any) -> dict[str, A
 # -- UI format --------------------------------------------------------------------------------------------------
 
 
-def test_a_models_own_record_tells_its_folder_and_address(reader: Reader) -> None:
+def test_a_models_own_record_has_its_folder_and_url(reader: Reader) -> None:
     workflow = graph(node("NotInstalled", ["x.safetensors", 1], properties={"models": [model("x.safetensors")]}))
     (need,) = Needs(reader.places, reader.inputs).read(workflow)
     assert (need.name, need.directory, need.urls) == (
@@ -61,7 +61,7 @@ def test_a_record_whose_model_the_widgets_no_longer_hold_is_no_need(reader: Read
     assert reader.read(workflow) == [("other.safetensors", "checkpoints", None)]
 
 
-def test_without_a_record_the_class_tells_the_folder(reader: Reader) -> None:
+def test_without_a_record_the_folder_comes_from_the_class(reader: Reader) -> None:
     workflow = graph(
         node("Checkpoint", ["sd/x.safetensors"]),
         node("Lora", [7, "randomize", "l.safetensors", 1.0], 2),
@@ -309,7 +309,7 @@ def test_an_api_export_is_read_by_its_classes_inputs(reader: Reader) -> None:
     ]
 
 
-def test_models_beside_and_in_a_node_of_unknown_type_are_found(reader: Reader) -> None:
+def test_models_in_and_next_to_a_node_of_unknown_type_are_found(reader: Reader) -> None:
     workflow = {
         "1": {"class_type": "Checkpoint", "inputs": {"ckpt_name": "gone.safetensors"}},
         "29:8": {"inputs": {"UNKNOWN": "other.safetensors"}, "class_type": None, "_meta": {"title": ""}},

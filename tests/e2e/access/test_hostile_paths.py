@@ -60,7 +60,7 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjC
 
 @pytest.fixture
 def outside(alone: Alone) -> Iterator[Path]:
-    """A folder beside the ComfyUI's with a model in it; nothing in it changes."""
+    """A folder next to the ComfyUI's with a model in it; nothing in it changes."""
     folder = alone.comfy.base.parent / "outside"
     folder.mkdir()
     (folder / "x.safetensors").write_bytes(model_bytes(SIZE, 7))

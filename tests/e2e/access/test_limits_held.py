@@ -274,7 +274,7 @@ async def test_a_change_reaches_the_sockets_that_subscribed_to_as_much_as_they_m
     program: Program, tab: FakeTab
 ) -> None:
     each = MAX_PATHS // MAX_SUBSCRIPTIONS
-    hearers = [(await connected(program, role="client", name=f"hearer {number}"))[0] for number in range(20)]
+    subscribers = [(await connected(program, role="client", name=f"subscriber {number}"))[0] for number in range(20)]
 
     async def subscribe(ws: Any, number: int, paths: list[str]) -> None:
         data = {"events": ["widget_changed"], "paths": paths}
@@ -291,10 +291,10 @@ async def test_a_change_reaches_the_sockets_that_subscribed_to_as_much_as_they_m
         answers = [await ws.receive_json(timeout=PATIENCE) for _ in range(2)]
         assert [answer.get("code") for answer in answers] == [None, "too_many"]
 
-    await asyncio.gather(*(fill(ws) for ws in hearers))
+    await asyncio.gather(*(fill(ws) for ws in subscribers))
     for path in ("Node 7.other", "Node 7.w3", "Node 100.w3", "Node 99.w0"):
         await tab.ws.send_json({"type": "event", "event": "widget_changed", "data": {"path": path, "new": 1}})
-    for ws in hearers:
+    for ws in subscribers:
         received = [await ws.receive_json(timeout=PATIENCE) for _ in range(2)]
         assert [frame["data"]["path"] for frame in received] == ["Node 7.w3", "Node 99.w0"]
         await ws.close()

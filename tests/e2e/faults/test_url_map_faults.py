@@ -50,7 +50,7 @@ class Stored:
         [found] = self.file.parent.glob(f"{self.file.name}.*")
         return found
 
-    def beside(self) -> set[str]:
+    def neighbours(self) -> set[str]:
         """Return the names of all files in its directory."""
         return {path.name for path in self.file.parent.iterdir()}
 
@@ -125,7 +125,7 @@ async def test_a_newer_or_unreadable_map_is_an_error_never_an_empty_map_and_stay
     program: Program, stored: Stored, spoil: Callable[[Path], None], says: str
 ) -> None:
     spoil(stored.file)
-    before, kept = stored.beside(), stored.mark()
+    before, kept = stored.neighbours(), stored.mark()
     answers: list[tuple[int, dict[str, Any]]] = [
         await program.get("model_urls"),
         await program.post("add_model_url", address("second.safetensors")),
@@ -136,7 +136,7 @@ async def test_a_newer_or_unreadable_map_is_an_error_never_an_empty_map_and_stay
     for status, envelope in answers:
         assert (status, envelope.get("code")) == (507, "storage_failed"), envelope
         assert envelope["error"].startswith(says)
-    assert (stored.mark(), stored.beside()) == (kept, before)
+    assert (stored.mark(), stored.neighbours()) == (kept, before)
 
 
 async def test_fifty_saves_at_once_all_arrive(program: Program, stored: Stored) -> None:
@@ -150,4 +150,4 @@ async def test_fifty_saves_at_once_all_arrive(program: Program, stored: Stored) 
     await asyncio.gather(*asked)
     assert {*json.loads(stored.read())["urls"]} == names
     assert await addresses(program) == names
-    assert [name for name in stored.beside() if name.endswith(".tmp")] == []
+    assert [name for name in stored.neighbours() if name.endswith(".tmp")] == []

@@ -252,10 +252,10 @@ async def test_only_the_program_that_requested_a_run_receives_each_of_its_events
     assert events == [(file["filename"], file["type"]) for file in answer["response"]["outputs"]] and len(events) == 3
     for file in answer["response"]["outputs"]:
         assert is_all(await image(program, file), GREEN)
-    assert await _heard(other) == []
+    assert await _events_of(other) == []
 
 
-async def _heard(socket: Socket) -> list[str]:
+async def _events_of(socket: Socket) -> list[str]:
     """The events that this socket has been sent until now."""
     assert (await socket.request("webuis"))["status"] == "ok"
     return [event["event"] for event in socket.events]
@@ -274,7 +274,7 @@ async def test_previews_are_streamed_to_the_program_that_asked(browser: Chromium
             answer = asking.start("run", {}, "the run")
             preview = await asking.event(lambda event: event["event"] == "preview")
             prompt_id = (await asyncio.wait_for(answer, PATIENCE))["response"]["prompt_id"]
-            assert await _heard(other) == []
+            assert await _events_of(other) == []
         await tab.close()
     assert (preview["request"], preview["data"]["prompt_id"]) == ("the run", prompt_id)
     assert (preview["data"]["mime"], preview["data"]["node"]) == ("image/png", "2")

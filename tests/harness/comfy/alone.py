@@ -95,7 +95,7 @@ class Alone:
         self._base = base
         self.models, self.mirror, self.hub, self.civitai = (Host() for _ in range(4))
         self.comfy: ComfyProcess
-        self._heard = 0
+        self._log_read = 0
 
     async def __aenter__(self) -> Alone:
         for host in self.hosts:
@@ -140,11 +140,11 @@ class Alone:
 
     def listen(self) -> None:
         """Start `logged` at this point of the log."""
-        self._heard = len(self.comfy.log_text())
+        self._log_read = len(self.comfy.log_text())
 
     def logged(self) -> str:
         """Return what was logged since `listen`."""
-        return self.comfy.log_text()[self._heard :]
+        return self.comfy.log_text()[self._log_read :]
 
     @asynccontextmanager
     async def hasty(self, program: Program, seconds: float) -> AsyncIterator[None]:

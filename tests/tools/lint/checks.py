@@ -37,6 +37,8 @@ SERVED_MODULES = {
 FORBIDDEN = {
     r"\b(?:TOD[O]|FIXM[E]|XX[X])\b": "finish it or remove it",
     r"(?<![\w.])/(?:wor[k]|roo[t]|tm[p]|hom[e]/\w+)/": "a path of one machine",
+    # Also as a part of a name.
+    r"(?i)(?<![a-z])(?:tol[d]|tel[l]s?)(?![a-z])": "say returned, reported, sent or known",
     r"pypi\.or[g]|pythonhosted\.or[g]|npmjs\.(?:or[g]|co[m])|deb\.debian\.or[g]": "a package registry's host name",
 }
 

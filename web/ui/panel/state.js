@@ -49,7 +49,7 @@
 
 // As many as the server keeps.
 const ENTRIES_AT_MOST = 1000;
-const HEARD = ["download_progress"];
+const EVENTS = ["download_progress"];
 
 /**
  * @param {Pick<Transport, "request" | "clientId">} transport
@@ -97,7 +97,7 @@ export function createState(transport, page) {
   }
 
   async function listen() {
-    const asked = (listening ??= transport.request("subscribe", { events: HEARD }));
+    const asked = (listening ??= transport.request("subscribe", { events: EVENTS }));
     try {
       await asked;
     } catch (error) {

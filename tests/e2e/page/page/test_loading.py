@@ -79,7 +79,7 @@ SLOW = """() => {
 
 
 # The page is notified of a disconnected client when it has time.
-HEAR_ABORTS = """() => {
+RECORD_ABORTS = """() => {
     const {abort} = AbortController.prototype
     window.aborted = false
     AbortController.prototype.abort = function (...reason) {
@@ -96,7 +96,7 @@ async def test_a_write_that_waits_for_a_load_is_dropped_once_its_time_is_up(
     await send("load_workflow", workflow=empty_to_save(width=64))
     await tab.page.evaluate(SLOW)
     await tab.page.evaluate("workflow => { slow.load = app.loadGraphData(workflow) }", nested())
-    await tab.page.evaluate(HEAR_ABORTS)
+    await tab.page.evaluate(RECORD_ABORTS)
     error = await refused("set_fields", fields=[["Outer.width", 96]], timeout=0.5)
     assert error["code"] == "timeout"
     await tab.page.wait_for_function("window.aborted")
