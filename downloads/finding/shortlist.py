@@ -105,7 +105,7 @@ class _View:
 
     @property
     def words(self) -> int:
-        """How many words of the model's subfolder the URL contains; these tell files of the same name apart."""
+        """How many words of the model's subfolder the URL contains; these distinguish files of the same name."""
         url = self.candidate.url.lower().removesuffix(self.name.lower())
         folder = same_name(self.need.name).rpartition("/")[0].lower()
         return sum(word in url for word in _WORD.findall(folder))
