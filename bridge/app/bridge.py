@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -147,12 +147,13 @@ class Bridge:
         if self.downloads is not None:
             await self.downloads.start()
 
-    def _naming_pictures(self) -> list[Any]:
-        """Return the prompts and graphs whose pictures are in use; called on threads."""
+    def _naming_pictures(self) -> Iterator[Any]:
+        """Yield the prompts and graphs whose pictures are in use; called on threads."""
         snapshots = [manager.snapshot for manager in [*self.webuis.managers.values()]]
         known = [snapshot for snapshot in (*snapshots, self.webuis.last_snapshot) if snapshot is not None]
-        graphs = [part for snapshot in known for part in (snapshot.workflow, snapshot.output, snapshot.nodes)]
-        return [*self.comfy.queued_prompts(), *graphs]
+        yield from self.comfy.queued_prompts()
+        for snapshot in known:
+            yield from snapshot.texts()
 
     async def _tidy_pictures(self) -> None:
         # The pages of an earlier ComfyUI process have yet to reconnect and report their graphs.

@@ -201,18 +201,19 @@ def digest_of(picture: bytes) -> str:
 
 
 def digests_in(things: Iterable[Any]) -> set[str]:
-    """Return the digests in all names of stored pictures in decoded JSON."""
+    """Return the digests in all names of stored pictures in decoded JSON, or in JSON text."""
     found: set[str] = set()
-    left = [*things]
-    while left:
-        thing = left.pop()
-        if isinstance(thing, str):
-            if "INPUT_" in thing:
-                found.update(MENTION.findall(thing))
-        elif isinstance(thing, dict):
-            left.extend(thing.values())
-        elif isinstance(thing, (list, tuple)):
-            left.extend(thing)
+    for whole in things:
+        left = [whole]
+        while left:
+            thing = left.pop()
+            if isinstance(thing, str):
+                if "INPUT_" in thing:
+                    found.update(MENTION.findall(thing))
+            elif isinstance(thing, dict):
+                left.extend(thing.values())
+            elif isinstance(thing, (list, tuple)):
+                left.extend(thing)
     return found
 
 

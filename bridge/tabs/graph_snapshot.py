@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
 from time import time
 from typing import Any
 
 from ...common.errors import UiapiError
+from ..protocol.codec import decode_object, decode_objects
 
 # The commands a snapshot can answer.
 READABLE = frozenset({"get_workflow", "get_workflow_api", "get_fields", "query_fields"})
@@ -16,30 +17,80 @@ READABLE = frozenset({"get_workflow", "get_workflow_api", "get_fields", "query_f
 ALWAYS_RETURNED = frozenset({"id", "type", "title", "inputs", "outputs"})
 RETURNED = ALWAYS_RETURNED | {"widgets", "path", "mode", "subgraph"}
 
+# The parts of a snapshot and the type of each.
+FORMS = {"workflow": dict, "output": dict, "nodes": list}
+# Bytes of JSON text that are searched at a time, and those of them that the next piece repeats.
+PIECE, OVERLAP = 1 << 20, 1 << 12
+
 # A node and a widget of it.
 Place = tuple[dict[str, Any], dict[str, Any]]
 
 
-@dataclass(frozen=True)
 class Snapshot:
-    """One tab's graph; `taken` in seconds of Unix time, `nodes` as query_fields lists them."""
+    """One tab's graph.
 
-    workflow: dict[str, Any]
-    output: dict[str, Any]
-    nodes: list[dict[str, Any]]
-    workflow_name: str | None
-    taken: float
+    Args:
+        workflow: the workflow, as JSON that is decoded when it is first read: most graphs are never read from here, and
+            decoding a large one would delay everything else. Decoded from a page that sends it so. Likewise:
+        output: the API format.
+        nodes: the nodes as query_fields lists them.
+        workflow_name: the name of the workflow, if any.
+        taken: in seconds of Unix time.
+    """
+
+    def __init__(self, workflow: Any, output: Any, nodes: Any, workflow_name: str | None, taken: float) -> None:
+        self._parts = {"workflow": workflow, "output": output, "nodes": nodes}
+        self.workflow_name = workflow_name
+        self.taken = taken
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Snapshot | None:
         """Return the snapshot that a tab sent, or None if it is invalid."""
-        workflow, output, nodes = (data.get(key) for key in ("workflow", "output", "nodes"))
-        if not isinstance(workflow, dict) or not isinstance(output, dict) or not isinstance(nodes, list):
+        parts = {key: data.get(key) for key in FORMS}
+        if not all(isinstance(part, str) or _is_valid(key, part) for key, part in parts.items()):
             return None
-        if not all(isinstance(node, dict) and "id" in node for node in nodes):
-            return None
+        kept = {key: part.encode() if isinstance(part, str) else part for key, part in parts.items()}
         name = data.get("workflow_name")
-        return cls(workflow, output, nodes, name if isinstance(name, str) else None, time())
+        return cls(**kept, workflow_name=name if isinstance(name, str) else None, taken=time())
+
+    @property
+    def workflow(self) -> dict[str, Any]:
+        """The workflow. UiapiError `tab_failed` if the tab sent an invalid one, as for the other parts."""
+        found: dict[str, Any] = self._read("workflow")
+        return found
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """The API format."""
+        found: dict[str, Any] = self._read("output")
+        return found
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        """The nodes as query_fields lists them."""
+        found: list[dict[str, Any]] = self._read("nodes")
+        return found
+
+    def texts(self) -> Iterator[Any]:
+        """Yield its parts: decoded JSON, or pieces of JSON text that overlap by more than a file name's length."""
+        for part in [*self._parts.values()]:
+            if not isinstance(part, bytes):
+                yield part
+                continue
+            for start in range(0, len(part), PIECE):
+                yield part[start : start + PIECE + OVERLAP].decode(errors="replace")
+
+    def _read(self, key: str) -> Any:
+        part = self._parts[key]
+        if isinstance(part, bytes):
+            try:
+                part = decode_objects(part) if FORMS[key] is list else decode_object(part)
+            except UiapiError as error:
+                raise _unusable(error.message.rstrip(".")) from None
+            if not _is_valid(key, part):
+                raise _unusable(f"its {key} has another form")
+            self._parts[key] = part
+        return part
 
     def answer(self, command: str, data: dict[str, Any]) -> Any:
         """Return the answer that the tab would have given to a command of READABLE."""
@@ -55,6 +106,16 @@ class Snapshot:
     def fields(self) -> Fields:
         """Its fields by their paths."""
         return Fields(self.nodes)
+
+
+def _is_valid(key: str, part: Any) -> bool:
+    if key == "nodes" and isinstance(part, list):
+        return all(isinstance(node, dict) and "id" in node for node in part)
+    return isinstance(part, FORMS[key])
+
+
+def _unusable(why: str) -> UiapiError:
+    return UiapiError("tab_failed", f"The last copy of the graph is invalid ({why}); open ComfyUI in a browser.")
 
 
 def _pieces(

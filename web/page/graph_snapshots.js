@@ -47,12 +47,14 @@ export function createLastSeen({ frontend, workflows, revisions, queueing, sendE
     sentAt = page.performance.now();
     const root = frontend.rootGraph();
     const nodes = [...walk(root)].map((place) => described(root, place));
-    const about = { nodes, workflow_name: frontend.info().workflow_name, workflow_tab: revisions.activeTab(), revision };
+    const about = { workflow_name: frontend.info().workflow_name, workflow_tab: revisions.activeTab(), revision };
     try {
       const { workflow, output } = isExportedQuietly(root) ? await queueing.alone(frontend.exports.both) : { workflow: frontend.state(), output: {} };
       // Changes made meanwhile are sent with the next copy.
       sent = revision;
-      sendEvent("snapshot", { workflow, output, ...about });
+      // As texts, which the server decodes only if a program reads them.
+      const parts = { workflow: JSON.stringify(workflow), output: JSON.stringify(output), nodes: JSON.stringify(nodes) };
+      sendEvent("snapshot", { ...parts, ...about });
     } catch (error) {
       // A graph that can't be exported (such as with a half-built node) is tried again after its next change.
       page.console.debug("ComfyUI-uiapi: could not copy the graph", error);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -220,7 +221,7 @@ async def test_the_bridge_keeps_pictures_of_queued_prompts_and_open_graphs(
     server.comfy.prompt_queue.waiting.append((1, "waits", prompts[1], {}, []))
     tab = await server.tab()
     nodes = [{"id": 1, "type": "LoadImage", "widgets_values": [names[2]]}]
-    snapshot = {"workflow": {"nodes": nodes}, "output": prompts[3], "nodes": []}
+    snapshot = {"workflow": json.dumps({"nodes": nodes}), "output": prompts[3], "nodes": "[]"}
     await tab.ws.send_json({"type": "event", "event": "snapshot", "data": snapshot})
     await eventually(lambda: any(manager.snapshot for manager in server.bridge.webuis.connected()))
     for name in names:

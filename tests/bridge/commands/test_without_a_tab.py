@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from time import monotonic
 from typing import Any
 
@@ -28,11 +29,16 @@ SNAPSHOT = {"workflow": {"nodes": []}, "output": OUTPUT, "nodes": NODES, "workfl
 STALE = {"allow_stale": True}
 
 
-@pytest.fixture
-async def remembered(server: Any, eventually: Any) -> None:
-    """A main tab that has sent its graph and closed."""
+def as_texts(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a snapshot as the page sends it, with its parts as JSON text."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in data.items()}
+
+
+@pytest.fixture(params=[as_texts, dict], ids=["texts", "decoded"])
+async def remembered(server: Any, eventually: Any, request: pytest.FixtureRequest) -> None:
+    """A main tab that has sent its graph, as the page does or as earlier ones did, and closed."""
     tab = await server.tab()
-    await tab.ws.send_json({"type": "event", "event": "snapshot", "data": SNAPSHOT})
+    await tab.ws.send_json({"type": "event", "event": "snapshot", "data": request.param(SNAPSHOT)})
     await eventually(lambda: server.bridge.webuis.find().snapshot)
     await tab.close()
     await eventually(lambda: not server.bridge.webuis.connected())
@@ -124,6 +130,23 @@ async def test_a_request_for_one_tab_is_not_answered_from_anothers_snapshot(
 @pytest.mark.parametrize("change", [{"nodes": [1]}, {"nodes": [{"title": "no id"}]}, {"output": []}])
 def test_an_invalid_snapshot_is_ignored(change: dict[str, Any]) -> None:
     assert Snapshot.of({**SNAPSHOT, **change}) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "text"), [("nodes", "[1]"), ("nodes", '[{"title":"no id"}]'), ("output", "[]"), ("workflow", "{")]
+)
+async def test_a_snapshot_that_is_invalid_text_is_an_error_of_the_tab(
+    server: Any, eventually: Any, part: str, text: str
+) -> None:
+    tab = await server.tab()
+    data = {**as_texts(SNAPSHOT), part: text}
+    await tab.ws.send_json({"type": "event", "event": "snapshot", "data": data})
+    await eventually(lambda: server.bridge.webuis.find().snapshot)
+    await tab.close()
+    await eventually(lambda: not server.bridge.webuis.connected())
+    command = {"nodes": "query_fields", "output": "get_workflow_api", "workflow": "get_workflow"}[part]
+    status, answer = await server.post(command, STALE)
+    assert (status, answer["code"]) == (502, "tab_failed") and "open ComfyUI in a browser" in answer["error"]
 
 
 def test_many_paths_of_a_large_snapshot_are_looked_up_in_a_moment() -> None:

@@ -24,7 +24,8 @@ async function snapshotOf(root) {
   lastSeen.anew();
   await first;
   assert.equal(sent.length, 1);
-  return { ...sent[0], exports };
+  const [{ workflow, output, nodes }] = sent;
+  return { workflow: JSON.parse(workflow), output: JSON.parse(output), nodes: JSON.parse(nodes), exports };
 }
 
 const asked = () => assert.fail("asked for what it has for a run");
