@@ -186,16 +186,16 @@ class Fetches:
             return
         with suppress(Held, UiapiError):
             target = await asyncio.to_thread(lambda: self._places.target(directory, name, allow_pickle=True))
-            partial = Partial(target)
+            partial = Partial(target, self._places.check_folder)
             if await asyncio.to_thread(partial.is_there):
-                async with target_lock(target):
+                async with target_lock(target, self._places.check_folder):
                     await settled(partial.remove)
 
     async def _run(self, fetch: Fetch, wish: Wish) -> Path:
         while True:
             async with self._turns.turn(_host_of(wish)) as turn:
                 with suppress(Held):
-                    async with target_lock(fetch.target):
+                    async with target_lock(fetch.target, self._places.check_folder):
                         return await self._held(fetch, wish, turn)
             # Another process is fetching it; the turn is given up meanwhile.
             fetch.progress.phase = "waiting"
@@ -207,7 +207,7 @@ class Fetches:
         except asyncio.CancelledError:
             if not fetch.progress.landed:
                 if not fetch.keep_partial:
-                    await settled(Partial(fetch.target).remove)
+                    await settled(Partial(fetch.target, self._places.check_folder).remove)
                 raise
             path = fetch.target
         if fetch.progress.landed:

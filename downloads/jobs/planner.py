@@ -191,7 +191,7 @@ class Planner:
             twin = await self._hashes.find(sha256, size, besides=target)
             if twin is not None:
                 return {**model, "action": LINK, "source": "disk", "path": str(target), "url": str(twin)}
-        left = await asyncio.to_thread(Partial(target).load)
+        left = await asyncio.to_thread(Partial(target, self._places.check_folder).load)
         goes_on = left is not None and left[0].may_be(offer.shown, offer.size, sha256)
         missing = sum(end - start for start, end in left[1]) if left is not None and goes_on else size
         return {**model, "action": DOWNLOAD, "remaining": missing}

@@ -191,12 +191,12 @@ class FollowingHash:
     """The SHA-256 of a file that is still being written, computed in a thread up to the file's first gap.
 
     Args:
-        path: the file; it is opened again, so that reading does not move the writer's position.
+        opened: opens the file for reading, unbuffered; called on the hashing thread.
         frontier: returns the number of bytes present from the start; called on the hashing thread.
     """
 
-    def __init__(self, path: Path, frontier: Callable[[], int]) -> None:
-        self._path = path
+    def __init__(self, opened: Callable[[], BinaryIO], frontier: Callable[[], int]) -> None:
+        self._opened = opened
         self._frontier = frontier
         self._grown = threading.Event()
         self._total: int | None = None
@@ -233,7 +233,7 @@ class FollowingHash:
         buffer = memoryview(bytearray(HASH_CHUNK))
         at = 0
         try:
-            with self._path.open("rb", buffering=0) as file:
+            with self._opened() as file:
                 while not self._stopped and at != self._total:
                     self._grown.clear()
                     count = min(self._frontier() - at, HASH_CHUNK)
@@ -241,9 +241,9 @@ class FollowingHash:
                     if count <= 0 or (count < HASH_CHUNK and self._total is None):
                         self._grown.wait(1.0)
                         continue
-                    read = file.readinto(buffer[:count])
+                    read = file.readinto(buffer[:count])  # type: ignore[attr-defined]
                     if not read:
-                        raise OSError(f"{self._path.name} ends at {at} bytes")
+                        raise OSError(f"the file ends at {at} bytes")
                     self._digest.update(buffer[:read])
                     at += read
         except OSError as error:

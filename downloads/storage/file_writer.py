@@ -75,7 +75,7 @@ class Sink:
             await settled(self._partial.open)
         await settled(lambda: self._partial.allocate(ledger.total or 0, fresh=fresh))
         if self._sha256 is not None:
-            self._hash = FollowingHash(self._partial.path, lambda: self._frontier)
+            self._hash = FollowingHash(self._partial.reopened, lambda: self._frontier)
         if not fresh:
             await self._check_head()
 
@@ -138,6 +138,8 @@ class Sink:
                 return
         if not keep or self._partial.descriptor >= 0:
             await settled(self._partial.remove)
+        else:
+            await settled(self._partial.close)
 
     async def _check_head(self) -> None:
         self._checking = True

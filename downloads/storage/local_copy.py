@@ -46,30 +46,30 @@ async def link_or_copy(
 def _bring(
     source: Path, target: Path, progress: Progress, stop: threading.Event, check: Check | None, *, overwrite: bool
 ) -> None:
-    partial = Partial(target)
-    temporary = partial.copy
+    partial = Partial(target, check)
+    temporary = partial.copy.name
     folder = None
     try:
         folder = Folder(target.parent, check)
         # Left by a killed process; it may be a hard link to a model, so it is removed and not written to.
-        temporary.unlink(missing_ok=True)
+        folder.unlink(temporary)
         size = source.stat().st_size
         check_file(source, target.name)
         progress.bytes, progress.total = 0, size
         try:
-            folder.link_from(os.path.realpath(source), temporary.name)
+            folder.link_from(os.path.realpath(source), temporary)
         except OSError:
             check_space(target, size)
-            _copy(source, folder, temporary.name, progress, stop)
+            _copy(source, folder, temporary, progress, stop)
             if progress.bytes != size and not stop.is_set():
                 raise UiapiError("conflict", f"{source.name} changed while it was copied; download it again.") from None
         if stop.is_set():
             return
         folder.check_still_there()
         if overwrite:
-            folder.replace(temporary.name, target.name)
+            folder.replace(temporary, target.name)
         else:
-            folder.move_without_replacing(temporary.name, target.name)
+            folder.move_without_replacing(temporary, target.name)
         progress.bytes, progress.landed = size, True
         sync_directory(target.parent)
         # An earlier partial file is of no use now.
@@ -79,9 +79,9 @@ def _bring(
     except OSError as error:
         raise disk_error(error, target) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         if folder is not None:
+            with contextlib.suppress(OSError):
+                folder.unlink(temporary)
             folder.close()
 
 

@@ -21,7 +21,7 @@ from ...common.errors import UiapiError
 from ...common.json_store import sync_directory
 from .disk import check_space, disk_error
 from .ledger import Identity
-from .open_folder import Check, Folder
+from .open_folder import Check, Folder, make_folders
 
 log = logging.getLogger("uiapi")
 
@@ -51,16 +51,32 @@ class Partial:
         """Whether any of its files exists."""
         return any(os.path.lexists(path) for path in self._files())
 
+    def reopened(self) -> BinaryIO:
+        """Open the partial file once more, so that reading does not move the writer's position. OSError."""
+        folder = self._opened()
+        return open(self.path.name, "rb", buffering=0, opener=lambda name, flags: folder.open_own(name, flags))
+
+    def _opened(self) -> Folder:
+        """Return its folder, which is opened and checked first if necessary. OSError, or UiapiError as the check."""
+        if self._folder is None:
+            self._folder = Folder(self.target.parent, self._check)
+        return self._folder
+
     def load(self) -> tuple[Identity, list[tuple[int, int]]] | None:
         """Load what an earlier transfer left: its identity and the missing ranges. None if nothing is usable."""
         try:
-            self._part_from_others()
-            data = json.loads(self.journal.read_text("utf-8"))
-            size = self.path.stat().st_size
+            folder = self._opened()
+            self._part_from_others(folder)
+            with open(self.journal.name, "rb", opener=folder.open_own) as file:
+                data = json.load(file)
+            size = folder.seen(self.path.name).st_size
             identity = Identity(data["size"], data["validator"], data["sha256"], data.get("address"))
             gaps = [(int(start), int(end)) for start, end in data["missing"]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, UiapiError):
             return None
+        finally:
+            if self.descriptor < 0:
+                self.close()
         whole = isinstance(identity.size, int) and size == identity.size
         if data.get("version") != JOURNAL_VERSION or not whole or not identity.resumable:
             return None
@@ -74,22 +90,23 @@ class Partial:
             UiapiError: `disk_full`, `storage_failed`, or as the check of its folder.
         """
         try:
-            self.target.parent.mkdir(parents=True, exist_ok=True)
-            self._folder = Folder(self.target.parent, self._check)
-            self._part_from_others()
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-            self.descriptor = self._folder.open(self.path.name, flags)
+            *above, (self._folder, _) = make_folders(self.target.parent, self._check)
+            for folder, _ in above:
+                folder.close()
+            self._part_from_others(self._folder)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self.descriptor = self._folder.open_own(self.path.name, flags)
         except OSError as error:
             raise disk_error(error, self.target) from error
 
-    def _part_from_others(self) -> None:
+    def _part_from_others(self, folder: Folder) -> None:
         """Remove a partial file that is a hard link to a model, left by a process killed while renaming it.
 
         Writing to it would overwrite that model.
         """
         with contextlib.suppress(FileNotFoundError):
-            if os.lstat(self.path).st_nlink > 1:
-                self.path.unlink()
+            if folder.seen(self.path.name).st_nlink > 1:
+                folder.unlink(self.path.name)
 
     def allocate(self, total: int, *, fresh: bool) -> None:
         """Reserve `total` bytes on the disk; `fresh` empties the file first. UiapiError as `open`."""
@@ -125,7 +142,7 @@ class Partial:
     def look_at(self, step: Callable[[BinaryIO], None]) -> None:
         """Call `step` with the file, opened separately for reading. UiapiError as `open`, and as `step`."""
         try:
-            with self.path.open("rb") as file:
+            with self.reopened() as file:
                 step(file)
         except OSError as error:
             raise disk_error(error, self.target) from error
@@ -154,16 +171,17 @@ class Partial:
             "address": identity.address,
             "missing": missing,
         }
-        new = self._new_journal
+        new = self._new_journal.name
         try:
+            folder = self._opened()
             # Created anew each time, so that a planted link cannot redirect the journal.
-            new.unlink(missing_ok=True)
-            with new.open("x", encoding="utf-8") as file:
+            folder.unlink(new)
+            with open(new, "x", encoding="utf-8", opener=folder.open_own) as file:
                 file.write(json.dumps(data))
                 file.flush()
                 # Without this, a power cut may leave an empty journal, and everything would be downloaded again.
                 os.fsync(file.fileno())
-            os.replace(new, self.journal)
+            folder.replace(new, self.journal.name)
         except OSError as error:
             raise disk_error(error, self.target) from error
 
@@ -178,12 +196,22 @@ class Partial:
 
     def remove(self) -> None:
         """Close the partial file and remove all its files; one that cannot be removed is logged."""
-        self.close()
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+        try:
+            folder = self._opened()
+        except FileNotFoundError:
+            return
+        except (OSError, UiapiError) as error:
+            log.warning("The partial file of %s cannot be removed (%s); delete it manually.", self.target, error)
+            return
         for path in self._files():
             try:
-                path.unlink(missing_ok=True)
+                folder.unlink(path.name)
             except OSError as error:
                 log.warning("%s cannot be removed (%s); delete it manually.", path, error.strerror)
+        self.close()
 
     def _files(self) -> tuple[Path, ...]:
         return self.path, self.journal, self._new_journal, self.copy

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
+import importlib
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ..common.threads import settled
 from .disk import disk_error
+from .open_folder import Check, Folder, make_folders, remove_folders
+
+# Windows has no such locks, and cannot open files relative to an open folder either.
+fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
 
 class Held(Exception):
@@ -19,71 +24,77 @@ class Held(Exception):
 
 
 @asynccontextmanager
-async def target_lock(target: Path) -> AsyncIterator[None]:
+async def target_lock(target: Path, check: Check | None = None) -> AsyncIterator[None]:
     """Lock a target for the duration of the context.
 
     Folders created for the target are removed afterwards if they are empty.
 
     Args:
         target: the final path of the file.
+        check: called with the target's folder, its links resolved, before it is created or opened.
 
     Raises:
         Held: the target is locked already; it is not waited for.
-        UiapiError: `disk_full` or `storage_failed` if the lock cannot be created.
+        UiapiError: `disk_full` or `storage_failed` if the lock cannot be created, or as `check`.
     """
-    path = target.with_name(f".{target.name}.uiapi-lock")
-    made = await settled(_make_folders, target.parent)
-    # Not thread-local: it is acquired in one thread and released in another.
-    lock = FileLock(path, thread_local=False)
+    opened, unlock = await settled(_take, target, check)
     try:
-        if not await settled(_take, lock, target):
+        if unlock is None:
             raise Held
         yield
     finally:
-        await settled(_leave, lock, path, made)
+        await settled(_leave, opened, unlock)
 
 
-def _make_folders(folder: Path) -> list[Path]:
-    """Create a folder and its parents; returns those that did not exist, outermost first."""
-    missing = [folder, *folder.parents]
-    made = [path for path in missing if not path.exists()][::-1]
+def _take(target: Path, check: Check | None) -> tuple[list[tuple[Folder, bool]], Callable[[], None] | None]:
+    """Return the folders that were opened, and what removes the lock; None if the target is locked already."""
+    opened: list[tuple[Folder, bool]] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        opened = make_folders(target.parent, check)
+        return opened, _locked(opened[-1][0], f".{target.name}.uiapi-lock")
     except OSError as error:
-        raise disk_error(error, folder) from error
-    return made
+        remove_folders(opened)
+        raise disk_error(error, target) from error
 
 
-def _take(lock: FileLock, target: Path) -> bool:
+def _leave(opened: list[tuple[Folder, bool]], unlock: Callable[[], None] | None) -> None:
+    if unlock is not None:
+        unlock()
+    remove_folders(opened)
+
+
+def _locked(folder: Folder, name: str) -> Callable[[], None] | None:
+    if fcntl is None:
+        return _locked_by_path(folder.path / name)
+    descriptor = folder.open_own(name, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The previous holder may have removed the lock file; a lock on a removed file protects nothing.
+        current = os.path.samestat(os.fstat(descriptor), folder.seen(name))
+    except (BlockingIOError, FileNotFoundError):
+        current = False
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if not current:
+        os.close(descriptor)
+        return None
+
+    def unlock() -> None:
+        # Removed while locked, so that it cannot be acquired in between.
+        with suppress(OSError):
+            folder.unlink(name)
+        os.close(descriptor)
+
+    return unlock
+
+
+def _locked_by_path(path: Path) -> Callable[[], None] | None:
+    # Not thread-local: it is acquired in one thread and released in another.
+    lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return False
-    except OSError as error:
-        raise disk_error(error, target) from error
-    # The previous holder may have removed the lock file; a lock on a removed file protects nothing.
-    if _is_current(lock):
-        return True
-    lock.release()
-    return False
-
-
-def _is_current(lock: FileLock) -> bool:
-    descriptor = getattr(getattr(lock, "_context", None), "lock_file_fd", None)
-    if not isinstance(descriptor, int):
-        return True
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(lock.lock_file))
-    except OSError:
-        return False
-
-
-def _leave(lock: FileLock, path: Path, made: list[Path]) -> None:
-    if lock.is_locked:
-        # Removed while locked, so that it cannot be acquired in between; Windows refuses and removes it on release.
-        with contextlib.suppress(OSError):
-            path.unlink()
-        lock.release()
-    for folder in reversed(made):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+        return None
+    # Windows refuses to remove a file that is open, and removes it on release.
+    return lock.release

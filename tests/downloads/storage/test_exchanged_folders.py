@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage import file_check, local_copy
+from comfyui_uiapi.downloads.storage.ledger import Identity
 from comfyui_uiapi.downloads.storage.open_folder import Folder
+from comfyui_uiapi.downloads.storage.partial_file import Partial
+from comfyui_uiapi.downloads.storage.target_lock import target_lock
 from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 
@@ -107,3 +111,102 @@ def test_a_folder_is_held_by_what_it_is_and_not_by_its_path(service: Service) ->
         folder.close()
     with pytest.raises(UiapiError, match="not a folder for models"):
         Folder(service.path("sub"), service.downloads.places.check_folder)
+
+
+NAMES = (".x.safetensors.uiapi-part", ".x.safetensors.uiapi-json", ".x.safetensors.uiapi-lock")
+
+
+def of_others(code: Path) -> dict[str, bytes]:
+    """Create files of the names of a transfer in a folder, and return the folder's contents."""
+    for name in NAMES:
+        (code / name).write_bytes(b"of others")
+    return contents(code)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder with their contents, and its subfolders with nothing."""
+    return {path.name: path.read_bytes() if path.is_file() else b"" for path in folder.iterdir()}
+
+
+def partial_of(service: Service) -> Partial:
+    return Partial(service.path("sub/x.safetensors"), service.downloads.places.check_folder)
+
+
+def test_the_journal_and_the_removal_stay_in_the_folder_that_was_opened(service: Service) -> None:
+    identity = Identity(10, '"v"', None)
+    for end in (Partial.remove, Partial.close):
+        partial = partial_of(service)
+        partial.open()
+        partial.allocate(10, fresh=True)
+        code = exchange(service)
+        before = of_others(code)
+        partial.note(identity, [(3, 10)])
+        end(partial)
+        assert contents(code) == before
+        left = sorted(contents(service.path("moved")))
+        assert left == ([] if end is Partial.remove else sorted(NAMES[:2]))
+        service.path("sub").unlink()
+        service.path("moved").rename(service.path("sub"))
+    assert partial_of(service).load() == (identity, [(3, 10)])
+
+
+def test_what_an_earlier_transfer_left_is_neither_read_nor_removed_elsewhere(service: Service) -> None:
+    service.path("sub").mkdir()
+    code = exchange(service)
+    journal = {"version": 1, "size": 9, "validator": "v", "sha256": None, "missing": []}
+    (code / NAMES[1]).write_text(json.dumps(journal))
+    (code / "kept").write_bytes(b"of others")
+    # As a partial file that was just renamed, which is removed before it is written to again.
+    os.link(code / "kept", code / NAMES[0])
+    before = contents(code)
+    partial = partial_of(service)
+    assert partial.is_there() and partial.load() is None
+    partial.remove()
+    with pytest.raises(UiapiError, match="not a folder for models"):
+        partial.open()
+    assert contents(code) == before
+
+
+async def test_a_cancelled_download_removes_nothing_elsewhere(
+    service: Service, host: Host, eventually: Eventually
+) -> None:
+    host.offer("/x", model_bytes(SIZE), held=asyncio.Event())
+    run = await service.downloads.fetch_one("sub/x.safetensors", {"url": host.url("/x")})
+    await eventually((service.path("sub") / NAMES[0]).exists)
+    code = exchange(service)
+    before = of_others(code)
+    await service.downloads.stop(run.id, None, "cancelled")
+    await service.ended(run)
+    assert contents(code) == before and contents(service.path("moved")) == {}
+
+
+async def test_a_target_is_locked_in_the_folder_that_was_opened(service: Service) -> None:
+    check = service.downloads.places.check_folder
+    target = service.path("sub/x.safetensors")
+    async with target_lock(target, check):
+        code = exchange(service)
+        before = of_others(code)
+    assert contents(code) == before
+    with pytest.raises(UiapiError, match="not a folder for models"):
+        async with target_lock(target, check):
+            pass
+    assert contents(code) == before
+
+
+async def test_no_folder_is_created_or_removed_elsewhere(service: Service) -> None:
+    check = service.downloads.places.check_folder
+    service.path("sub").mkdir()
+    target = service.path("sub/deep/deeper/x.safetensors")
+    async with target_lock(target, check):
+        code = exchange(service)
+        (code / "deep/deeper").mkdir(parents=True)
+    assert (code / "deep/deeper").is_dir() and contents(service.path("moved")) == {}
+    (code / "deep/deeper").rmdir()
+    (code / "deep").rmdir()
+    for work in (partial_of, lambda service: Partial(target, check)):
+        with pytest.raises(UiapiError, match="not a folder for models"):
+            work(service).open()
+    with pytest.raises(UiapiError, match="not a folder for models"):
+        async with target_lock(target, check):
+            pass
+    assert contents(code) == {}

@@ -98,12 +98,13 @@ async def test_the_journal_never_names_bytes_that_are_not_on_the_disk_yet(
         fsync(handle)
         whole.add(os.fstat(handle).st_ino)
 
-    def noted_rename(source: Any, target: Any) -> None:
+    def noted_rename(source: Any, target: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
         if str(target).endswith(".uiapi-json"):
-            assert os.stat(source).st_ino in whole
-            missing = json.loads(Path(source).read_text("utf-8"))["missing"]
+            with open(source, encoding="utf-8", opener=lambda name, how: os.open(name, how, dir_fd=src_dir_fd)) as file:
+                assert os.fstat(file.fileno()).st_ino in whole
+                missing = json.load(file)["missing"]
             journals.append(uncovered(missing, synced))
-        replace(source, target)
+        replace(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     for name, noted in (
         ("pwrite", noted_write),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage import file_writer, ledger, partial_file
+from comfyui_uiapi.downloads.storage.open_folder import Folder
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
@@ -170,14 +171,14 @@ async def test_a_disk_that_cannot_be_read_is_reported_as_the_reason(
 ) -> None:
     data = model_bytes(SIZE)
     host.offer("/x.safetensors", data)
-    opened = Path.open
+    opened = Folder.open
 
-    def broken(self: Any, *args: Any, **how: Any) -> Any:
-        if self.name.endswith(".uiapi-part"):
+    def broken(self: Folder, name: str, flags: int, mode: int = 0o644) -> int:
+        if name.endswith(".uiapi-part") and not flags & os.O_RDWR:
             raise OSError(5, "Input/output error")
-        return opened(self, *args, **how)
+        return opened(self, name, flags, mode)
 
-    monkeypatch.setattr(Path, "open", broken)
+    monkeypatch.setattr(Folder, "open", broken)
     for wanted in ({}, {"sha256": sha256(data)}):
         entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), **wanted})
         assert (entry["status"], entry["code"]) == ("error", "storage_failed"), entry
