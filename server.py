@@ -12,7 +12,7 @@ from .bridge.commands import fields as _fields, editing as _editing, execution a
 from .bridge.commands import nodes_and_queue as _nodes_and_queue, workflow_tabs as _workflow_tabs  # noqa: F401
 from .bridge.commands import missing_nodes as _missing_nodes  # noqa: F401
 from .bridge.commands import connections as _connections, panel as _panel  # noqa: F401
-from .downloads.api import commands as _models, panel_commands as _panel_models  # noqa: F401
+from .downloads.api import commands as _models, doctor as _doctor, panel_commands as _panel_models  # noqa: F401
 
 # isort: on
 from .bridge.api.http import fallback_handler, http_handler, page_handler, page_key_handler

@@ -196,7 +196,43 @@ class Client(SyncBase):
         Raises:
             UiapiError: `download_failed`, with the reason for every model that could not be downloaded.
         """
-        watch = download_watch.Watch(self.call("download_models", download_watch.request(table, workflow)), timeout)
+        return self._download(download_watch.request(table, workflow), on_progress, timeout)
+
+    def doctor(
+        self,
+        workflow: Mapping[str, Any] | None = None,
+        *,
+        fix: bool = False,
+        on_progress: Callable[[dict[str, Any]], object] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Returns what the open workflow, or a given one, lacks before it can run, with the next step for each thing.
+
+        Args:
+            fix: first do what needs no person: set widgets to models that are present under another name, and download
+                models whose source is known. `failures` in the result has a sentence for each step that failed.
+            on_progress: called with the state of a download a few times a second.
+            timeout: seconds after which a download is cancelled.
+        """
+        data = download_watch.request(None, workflow)
+        found: dict[str, Any] = self.call("doctor", data)
+        if not fix:
+            return found
+        failures: list[str] = []
+        for step in found["fixes"]:
+            try:
+                if step["command"] == "download_models":
+                    self._download({**step["data"], **data}, on_progress, timeout)
+                else:
+                    self.call(step["command"], step["data"])
+            except UiapiError as error:
+                failures.append(error.message)
+        return {**self.call("doctor", data), "failures": failures}
+
+    def _download(
+        self, data: dict[str, Any], on_progress: Callable[[dict[str, Any]], object] | None, timeout: float | None
+    ) -> dict[str, Any]:
+        watch = download_watch.Watch(self.call("download_models", data), timeout)
         while True:
             state = self.call("download_status", watch.query)
             if on_progress is not None:

@@ -199,6 +199,10 @@ class Approvals:
                 return False
         return True
 
+    def allows(self, kind: Kind, program: str) -> bool:
+        """Whether a program's commands of this kind are allowed now, without asking the person again."""
+        return not self.paused and self._decided(kind, program) is True
+
     def reads(self, program: str) -> bool:
         """Whether a program may go on receiving events it has subscribed to."""
         rule = self.rules[Kind.READ]
@@ -251,18 +255,18 @@ class Approvals:
                 "paused", "The person at the browser has paused programs; try again once they have released them."
             )
         for kind in DECIDED:
-            if kind in kinds and self._decided(kind, entry) is False:
+            if kind in kinds and self._decided(kind, entry.program) is False:
                 raise _refused(call, kind)
 
-    def _decided(self, kind: Kind, entry: Entry) -> bool | None:
+    def _decided(self, kind: Kind, program: str) -> bool | None:
         """Whether a kind is allowed for this program, or None if the person has to be asked."""
         rule = self.rules[kind]
         if rule is Rule.ONCE:
-            return self.answers.get((entry.program, kind))
+            return self.answers.get((program, kind))
         return {Rule.ALLOW: True, Rule.REFUSE: False}.get(rule)
 
     def _open(self, kinds: frozenset[Kind], entry: Entry) -> list[Kind]:
-        return [kind for kind in DECIDED if kind in kinds and self._decided(kind, entry) is None]
+        return [kind for kind in DECIDED if kind in kinds and self._decided(kind, entry.program) is None]
 
     async def _ask(self, call: AskedCall, entry: Entry, kinds: list[Kind]) -> bool:
         """Ask the person; several requests that need the same answer share a question, each with its own timeout."""

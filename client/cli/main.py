@@ -11,7 +11,7 @@ from ..common.command_table import routes
 from ..common.errors import UiapiError
 
 # Imported for the subcommands that they add.
-from . import graph_commands, model_commands, run_commands, server_commands, workflow_commands  # noqa: F401
+from . import graph_commands, model_commands, model_doctor, run_commands, server_commands, workflow_commands  # noqa: F401
 from .app import app
 from .arguments import hoisted, subcommand
 from .terminal import Terminal, exit_code

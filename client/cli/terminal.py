@@ -35,7 +35,7 @@ EXIT_CODES = {
     5: "not allowed",
     6: "ambiguous or in conflict",
     7: "invalid request",
-    8: "the run or the download failed",
+    8: "the run or the download failed, or something is missing",
     9: "timed out",
     10: "the tab or a model's host failed",
 }

@@ -351,6 +351,14 @@ class RelinkedModels(TypedDict):
     dry_run: bool
     relinked: list[Relinked]
 
+class Diagnosis(TypedDict):
+    ready: bool
+    nodes: list[LackingNodeType]
+    models: list[LackingModel]
+    disks: list[CheckedDisk]
+    fixes: list[Fix]
+    left: int
+
 class Prompt(TypedDict):
     workflow: dict[str, Any]
     output: dict[str, Any]
@@ -530,6 +538,46 @@ class Relinked(TypedDict):
     previous: str
     value: str
     reason: Literal["spelled_differently"]
+
+class LackingNodeType(TypedDict):
+    type: str | None
+    count: int
+    nodes: list[MissingNode]
+    packs: list[NodePack]
+    how: str
+    next: str
+    fix: None
+
+class LackingModel(TypedDict):
+    name: str
+    directory: str | None
+    action: Literal["present", "damaged", "spelled_differently", "download", "link", "blocked", "no_url", "not_needed"]
+    origin: Literal["request", "saved", "person"] | Literal["workflow", "note", "templates", "manager", "known", "civitai_hash", "huggingface", "civitai"] | None
+    source: str | None
+    url: str | None
+    size: int | None
+    remaining: int | None
+    sha256: str | None
+    gated: bool | None
+    early_access: str | None
+    path: str | None
+    listed: str | None
+    reason: Reason | None
+    candidates: list[ModelCandidate]
+    state: Literal["present", "not_needed", "relink", "choose", "found", "unknown", "damaged", "gated", "blocked"]
+    next: str | None
+    fix: Fix | None
+
+class CheckedDisk(TypedDict):
+    path: str
+    free: int
+    needed: int
+    fits: bool
+    next: str | None
+
+class Fix(TypedDict):
+    command: Literal["relink_models", "download_models"]
+    data: dict[str, Any]
 
 class Failure(TypedDict):
     code: str
@@ -1516,6 +1564,20 @@ class Commands:
     ) -> RelinkedModels:
         """Correct widgets whose model is present under another spelling to the one ComfyUI lists, as one undo step."""
 
+    def doctor(
+        self,
+        *,
+        workflow: dict[str, Any] | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Diagnosis:
+        """Report what a workflow lacks before it can run, with the one next step for each; nothing is changed."""
+
 
 class AsyncCommands:
     def __init__(self, call: Callable[[str, dict[str, Any]], Awaitable[Any]]) -> None: ...
@@ -2465,3 +2527,17 @@ class AsyncCommands:
         idempotency_key: str | None = ...,
     ) -> RelinkedModels:
         """Correct widgets whose model is present under another spelling to the one ComfyUI lists, as one undo step."""
+
+    async def doctor(
+        self,
+        *,
+        workflow: dict[str, Any] | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Diagnosis:
+        """Report what a workflow lacks before it can run, with the one next step for each; nothing is changed."""

@@ -94,6 +94,7 @@ TOOLS = {
         Tool("node_info"),
         Tool("get_workflow_api"),
         Tool("load_workflow", "It opens in a new workflow tab and replaces nothing."),
+        Tool("doctor", "Use this first if a workflow cannot run; send the commands in fixes."),
         Tool("plan_downloads", "Use this before download_models."),
         Tool("download_models", "Returns at once; follow the download with download_status."),
         Tool("download_status"),

@@ -53,6 +53,9 @@ class FolderPaths:
     def map_legacy(self, name: str) -> str:
         return {"unet": "diffusion_models", "clip": "text_encoders"}.get(name, name)
 
+    def get_folder_paths(self, name: str) -> list[str]:
+        return self.folder_names_and_paths[self.map_legacy(name)][0]
+
     def get_input_directory(self) -> str:
         return os.path.join(os.path.dirname(self.models_dir), "input")
 

@@ -51,8 +51,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("downloads/sources", "downloads/workflow", "downloads/finding"),
     ),
     "downloads/api": (
-        *("common", "models' definitions", "bridge/protocol", "bridge/app", "downloads/common", "downloads/storage"),
-        *("downloads/transfer", "downloads/sources", "downloads/workflow", "downloads/finding", "downloads/jobs"),
+        *("common", "models' definitions", "bridge/protocol", "bridge/app", "bridge/commands", "downloads/common"),
+        *("downloads/storage", "downloads/transfer", "downloads/sources", "downloads/workflow", "downloads/finding"),
+        "downloads/jobs",
     ),
     ".": (
         *("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy", "bridge/app", "bridge/api"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from comfyui_uiapi.client import Client
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from comfyui_uiapi.tests.harness.models.model_host import model_bytes
 
@@ -100,3 +102,29 @@ async def test_models_of_another_spelling_are_relinked_in_one_undo_step_and_comf
     assert (await send("relink_models"))["relinked"] == []
     await send("undo")
     assert await send("get_fields", fields=paths) == before
+
+
+# -- the doctor -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_doctors_fixes_relink_what_is_present_and_leave_the_rest_to_the_person(
+    send: Send, tab: Tab, listed: Path
+) -> None:
+    wrong = "ltx\\Some.safetensors"
+    nodes = [
+        node(1, "UpscaleModelLoader", "Upscaler", [wrong]),
+        node(2, "CheckpointLoaderSimple", "Loader", [LOST]),
+    ]
+    await send("load_workflow", workflow=ui(nodes))
+    client = Client(tab.comfy.url)
+    found = await asyncio.to_thread(client.doctor)
+    assert [(one["name"], one["state"]) for one in found["models"]] == [(wrong, "relink"), (LOST, "unknown")]
+    assert (found["ready"], found["left"]) == (False, 1)
+    # The widgets of a file are not those of the open workflow.
+    assert (await send("doctor", workflow=ui(nodes)))["fixes"] == []
+    found = await asyncio.to_thread(client.doctor, fix=True)
+    assert [(one["name"], one["state"]) for one in found["models"]] == [(LISTED, "present"), (LOST, "unknown")]
+    assert (found["fixes"], found["failures"]) == ([], [])
+    assert await send("get_fields", fields=["Upscaler.model_name"]) == {"Upscaler.model_name": LISTED}
+    await send("undo")
+    assert await send("get_fields", fields=["Upscaler.model_name"]) == {"Upscaler.model_name": wrong}
