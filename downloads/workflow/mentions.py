@@ -8,6 +8,7 @@ from typing import Any
 
 from ..storage.model_folders import MODEL_EXTENSIONS, Places, extension_of, local_name, same_name
 from .graph_walk import Placed
+from .loader_folders import folder_of
 from .node_inputs import ClassInputs
 from .prompt_texts import embeddings_of, loras_of
 
@@ -134,7 +135,8 @@ class Mentions:
         if known is None:
             if recorded or extension_of(value) not in MODEL_EXTENSIONS:
                 return None
-            return Mention(value, None, Use(placed.id, placed.type, widget, value, placed.reason))
+            directory = folder_of(placed, widget, value)
+            return Mention(value, directory, Use(placed.id, placed.type, widget, value, placed.reason))
         directory = known.folders.get(widget or "")
         if directory is not None:
             if not self._is_file(directory, value):
