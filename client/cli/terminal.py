@@ -120,13 +120,17 @@ class Terminal:
         cells = [[printable(shown(cell)) for cell in row] for row in rows]
         widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
         table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
-        for column, width in zip(columns, widths, strict=True):
+        # Two columns are separated by two blanks.
+        room = self._out.width - 2 * (len(columns) - 1)
+        # The words of the last column, which has the sentences, stay whole unless they are longer than half a line.
+        word = max((cell_len(word) for row in cells for word in row[-1].split()), default=0)
+        most = [*_narrowed(widths[:-1], room - min(word, room // 2)), None]
+        for column, width, limit in zip(columns, widths, most, strict=True):
             if column in SHORTENED:
-                # Two columns are separated by two blanks.
-                room = self._out.width - sum(widths) + width - 2 * (len(widths) - 1)
-                table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=max(room, MIN_SHOWN))
+                limit = max(room - sum(widths) + width, MIN_SHOWN)
+                table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=limit)
             else:
-                table.add_column(column, overflow="fold")
+                table.add_column(column, overflow="fold", max_width=limit)
         for row in cells:
             table.add_row(*row)
         self._out.print(table)
@@ -202,6 +206,14 @@ class Terminal:
         quiet = self.as_json or not self._err.is_terminal
         words = TextColumn("{task.description}", markup=False)
         return Progress(words, *columns, console=self._err, disable=quiet, transient=True)
+
+
+def _narrowed(widths: Sequence[int], room: int) -> list[int]:
+    """Returns the widths of columns that share a room, the widest of them narrowed if necessary."""
+    narrowed = [*widths]
+    while sum(narrowed) > room and max(narrowed) > 1:
+        narrowed[narrowed.index(max(narrowed))] -= 1
+    return narrowed
 
 
 def printable(text: str) -> str:
