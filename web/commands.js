@@ -188,7 +188,7 @@ export const commands = {
     return ckpt_names ? { urls } : { url: urls[ckpt_name], model_type: wanted[0].directory };
   },
 
-  approve: ({ frontend, dialogs }, wish, { signal }) => approve(frontend, dialogs, wish, signal),
+  approve: ({ frontend, dialogs }, request, { signal }) => approve(frontend, dialogs, request, signal),
 
   page_types: ({ frontend }, { types }) => ({ types: types.filter(frontend.makesType) }),
 

@@ -9,7 +9,7 @@ from ...bridge.protocol.command_spec import Preview
 from ...common.errors import UiapiError
 from ..common.error_report import plain
 from ..common.settings import Settings
-from ..jobs.fetches import Agreed, Wish
+from ..jobs.fetches import Agreed, FetchRequest
 from ..jobs.job import Item, Run, resumable
 from ..jobs.planner import QUESTIONS, Planner
 from ..jobs.states import ItemState
@@ -93,7 +93,9 @@ class Consent:
         if item.choice is None:
             return None
         try:
-            offer = await self._planner.first_offer(Wish("", item.need.name, item.choice.model, item.choice.sha256))
+            offer = await self._planner.first_offer(
+                FetchRequest("", item.need.name, item.choice.model, item.choice.sha256)
+            )
         except UiapiError:
             # The download itself reports why the model is unavailable.
             return None

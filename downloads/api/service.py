@@ -17,10 +17,10 @@ from ..common.settings import Settings
 from ..common.throttle import Backoff
 from ..finding.catalog import Catalog
 from ..jobs import registry
-from ..jobs.fetches import Agreed, Fetches, Wish
+from ..jobs.fetches import Agreed, Fetches, FetchRequest
 from ..jobs.job import Item, Run, items_of, new_item, new_run, resumable
 from ..jobs.journal import Journal
-from ..jobs.notifications import News
+from ..jobs.notifications import Notifications
 from ..jobs.planner import Planner
 from ..jobs.runner import AskUrls, Runner
 from ..jobs.source_choice import Choice, Entry, choose, cleaned_entry, read_saved, read_table, unused, wanted_sha256
@@ -86,11 +86,11 @@ class Downloads:
         self._catalog = Catalog(folder_paths)
         self._planner = Planner(self.places, sources, hashes, self.presence, settings)
         self.consent = Consent(self._planner, self.places, settings)
-        self._news = news = News(self.places, publish, models_changed)
+        self._notifications = notifications = Notifications(self.places, publish, models_changed)
         self._fetches = Fetches(
-            self._engine, self.places, sources, hashes, self.presence, settings, news.landed, backoff
+            self._engine, self.places, sources, hashes, self.presence, settings, notifications.file_added, backoff
         )
-        self._runner = Runner(self._fetches, self._ask, news.changed)
+        self._runner = Runner(self._fetches, self._ask, notifications.changed)
         self._ask_urls = ask_urls
         self._state = state_directory
         self._journal = Journal(state_directory / "downloads.json")
@@ -120,7 +120,7 @@ class Downloads:
         for task in [*self._tasks]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._news.close()
+        await self._notifications.close()
         await self._engine.close()
 
     def forget_old(self) -> None:
@@ -190,8 +190,8 @@ class Downloads:
         model = ModelDef(url=model) if isinstance(model, str) else model
         check_sources(model, self.settings, self.guard)
         directory = model.ckpt_type
-        wish = Wish(directory, name, model, model.sha256, overwrite)
-        target = await asyncio.to_thread(wish.target, self.places, self.settings)
+        request = FetchRequest(directory, name, model, model.sha256, overwrite)
+        target = await asyncio.to_thread(request.target, self.places, self.settings)
         run = new_run(overwrite)
         item = new_item(Need(name, directory), Choice(model, directory, "request", model.sha256), set())
         run.items.append(item)
@@ -361,7 +361,7 @@ class Downloads:
             await asyncio.sleep(MEASURE_INTERVAL)
             for run in [*self._runs.values()]:
                 if any(item.busy for item in run.items):
-                    self._news.changed(run)
+                    self._notifications.changed(run)
 
     async def _clean_up(self) -> None:
         while True:

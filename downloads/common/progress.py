@@ -17,10 +17,10 @@ class Progress:
         phase: what the fetch is doing.
         bytes: bytes present so far.
         total: bytes of the whole file, None while unknown.
-        landed: whether the file has its final name; from then on it is no longer cancelled.
+        is_in_place: whether the file has its final name; from then on it is no longer cancelled.
     """
 
     phase: Phase = "connecting"
     bytes: int = 0
     total: int | None = None
-    landed: bool = False
+    is_in_place: bool = False

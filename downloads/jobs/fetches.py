@@ -1,6 +1,7 @@
 """Fetches single files: tries their sources in turn, links an existing copy on the disk, or transfers the file.
 
-Callers with the same wish share one Fetch, which is cancelled when all of them are. Other wishes for its target wait.
+Callers with equal requests share one Fetch, which is cancelled when all of them are; other requests for its target
+wait.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Agreed:
 
 
 @dataclass(frozen=True)
-class Wish:
+class FetchRequest:
     """One file to fetch.
 
     Attributes:
@@ -74,9 +75,9 @@ class Wish:
 class Fetch:
     """A file being fetched."""
 
-    def __init__(self, target: Path, wish: Wish) -> None:
+    def __init__(self, target: Path, request: FetchRequest) -> None:
         self.target = target
-        self.wish = wish
+        self.request = request
         self.progress = Progress(phase="queued")
         self.source: str | None = None
         self.address: str | None = None
@@ -86,9 +87,9 @@ class Fetch:
         self.leaving = False
         self.task: asyncio.Task[Path] | None = None
 
-    def serves(self, wish: Wish) -> bool:
-        """Whether a caller with `wish` can share this fetch; another source or digest may be another file."""
-        return self.wish == wish and not self.leaving and self.task is not None and not self.task.done()
+    def serves(self, request: FetchRequest) -> bool:
+        """Whether a caller with `request` can share this fetch; another source or digest may be another file."""
+        return self.request == request and not self.leaving and self.task is not None and not self.task.done()
 
 
 class Fetches:
@@ -101,7 +102,7 @@ class Fetches:
         hashes: finds files present under another name.
         presence: checks existing files.
         settings: the operator's limits.
-        landed: awaited with (directory, path) when a new file is complete.
+        file_added: awaited with (directory, path) when a new file is complete.
         backoff: creates the pauses between retries of a lookup.
     """
 
@@ -113,7 +114,7 @@ class Fetches:
         hashes: Hashes,
         presence: Presence,
         settings: Settings,
-        landed: Callable[[str, Path], Awaitable[None]],
+        file_added: Callable[[str, Path], Awaitable[None]],
         backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self._engine = engine
@@ -122,29 +123,29 @@ class Fetches:
         self._hashes = hashes
         self._presence = presence
         self._settings = settings
-        self._landed = landed
+        self._file_added = file_added
         self._backoff = backoff
         self._turns = Turns(settings.max_downloads)
         self._running: dict[Path, Fetch] = {}
 
-    async def begin(self, wish: Wish) -> Fetch:
-        """Start a fetch, or join one with the same wish. Every `begin` needs a `finish`.
+    async def begin(self, request: FetchRequest) -> Fetch:
+        """Start a fetch, or join one with an equal request. Every `begin` needs a `finish`.
 
-        A fetch of the same target with another wish is waited for first.
+        A fetch of the same target with another request is waited for first.
 
         Raises:
-            UiapiError: `bad_path`, `unknown_folder`, `unsupported_type` or `pickle_refused` for a wish that is
+            UiapiError: `bad_path`, `unknown_folder`, `unsupported_type` or `pickle_refused` for a request that is
                 refused; nothing has been created then.
         """
-        target = await asyncio.to_thread(wish.target, self._places, self._settings)
-        while (fetch := self._running.get(target)) is not None and not fetch.serves(wish):
+        target = await asyncio.to_thread(request.target, self._places, self._settings)
+        while (fetch := self._running.get(target)) is not None and not fetch.serves(request):
             if fetch.task is not None:
                 await asyncio.wait({fetch.task})
             if self._running.get(target) is fetch:
                 del self._running[target]
         if fetch is None:
-            fetch = Fetch(target, wish)
-            fetch.task = asyncio.create_task(self._run(fetch, wish), name=f"uiapi fetch {target.name}")
+            fetch = Fetch(target, request)
+            fetch.task = asyncio.create_task(self._run(fetch, request), name=f"uiapi fetch {target.name}")
             self._running[target] = fetch
         fetch.wanted_by += 1
         return fetch
@@ -169,7 +170,7 @@ class Fetches:
                 fetch.keep_partial, fetch.leaving = keep_partial(), True
                 task.cancel()
                 await asyncio.wait({task})
-            if fetch.progress.landed and task.done() and not task.cancelled() and task.exception() is None:
+            if fetch.progress.is_in_place and task.done() and not task.cancelled() and task.exception() is None:
                 return task.result()
             raise
         finally:
@@ -191,53 +192,53 @@ class Fetches:
                 async with target_lock(target, self._places.check_folder):
                     await settled(partial.remove)
 
-    async def _run(self, fetch: Fetch, wish: Wish) -> Path:
+    async def _run(self, fetch: Fetch, request: FetchRequest) -> Path:
         while True:
-            async with self._turns.turn(_host_of(wish)) as turn:
+            async with self._turns.turn(_host_of(request)) as turn:
                 with suppress(Held):
                     async with target_lock(fetch.target, self._places.check_folder):
-                        return await self._held(fetch, wish, turn)
+                        return await self._held(fetch, request, turn)
             # Another process is fetching it; the turn is given up meanwhile.
             fetch.progress.phase = "waiting"
             await asyncio.sleep(LOOK_INTERVAL)
 
-    async def _held(self, fetch: Fetch, wish: Wish, turn: Turn) -> Path:
+    async def _held(self, fetch: Fetch, request: FetchRequest, turn: Turn) -> Path:
         try:
-            path = await self._locked(fetch, wish, turn)
+            path = await self._locked(fetch, request, turn)
         except asyncio.CancelledError:
-            if not fetch.progress.landed:
+            if not fetch.progress.is_in_place:
                 if not fetch.keep_partial:
                     await settled(Partial(fetch.target, self._places.check_folder).remove)
                 raise
             path = fetch.target
-        if fetch.progress.landed:
-            await self._landed(wish.directory, path)
+        if fetch.progress.is_in_place:
+            await self._file_added(request.directory, path)
         return path
 
-    async def _locked(self, fetch: Fetch, wish: Wish, turn: Turn) -> Path:
-        existing = await asyncio.to_thread(self._places.find, wish.directory, wish.name)
-        if existing is not None and not wish.overwrite:
+    async def _locked(self, fetch: Fetch, request: FetchRequest, turn: Turn) -> Path:
+        existing = await asyncio.to_thread(self._places.find, request.directory, request.name)
+        if existing is not None and not request.overwrite:
             fetch.progress.phase = "verifying"
-            damage = await self._presence.damage(existing, wish.sha256)
+            damage = await self._presence.damage(existing, request.sha256)
             if damage is not None:
                 raise damage.anew()
-            found = await self._other_digest(wish, Path(existing))
+            found = await self._other_digest(request, Path(existing))
             if found is not None:
-                raise differs(existing, found, wish.sha256 or "")
+                raise differs(existing, found, request.sha256 or "")
             return Path(existing)
         failures: list[UiapiError] = []
-        for kind, text in wish.model.sources:
+        for kind, text in request.model.sources:
             try:
                 fetch.progress.phase = "resolving"
-                offer = await self._look_up(kind, text, wish.name, turn)
-                await self._bring(fetch, wish, offer, turn)
+                offer = await self._look_up(kind, text, request.name, turn)
+                await self._bring(fetch, request, offer, turn)
                 return fetch.target
             except UiapiError as error:
                 failures.append(error)
                 if error.code in _FINAL:
                     break
         if not failures:
-            raise UiapiError("invalid", f"{wish.name} has no source; give a URL.")
+            raise UiapiError("invalid", f"{request.name} has no source; give a URL.")
         raise failures[0] if failures[-1].code not in _FINAL else failures[-1]
 
     async def _look_up(self, kind: str, text: str, name: str, turn: Turn) -> Offer | LocalOffer:
@@ -254,33 +255,33 @@ class Fetches:
                     raise
                 await turn.pause(pause)
 
-    async def _bring(self, fetch: Fetch, wish: Wish, offer: Offer | LocalOffer, turn: Turn) -> None:
+    async def _bring(self, fetch: Fetch, request: FetchRequest, offer: Offer | LocalOffer, turn: Turn) -> None:
         check = self._places.check_folder
         if isinstance(offer, LocalOffer):
             fetch.source, fetch.progress.phase = "local", "verifying"
-            agreed_size(wish, offer.size)
-            found = await self._other_digest(wish, offer.path)
+            agreed_size(request, offer.size)
+            found = await self._other_digest(request, offer.path)
             if found is not None:
                 raise UiapiError(
                     "hash_mismatch",
-                    f"{offer.path.name} on the disk does not match the SHA-256 expected for {wish.name}; "
+                    f"{offer.path.name} on the disk does not match the SHA-256 expected for {request.name}; "
                     "check the digest, or choose another name.",
-                    {"sha256": found, "expected": wish.sha256},
+                    {"sha256": found, "expected": request.sha256},
                 )
-            await link_or_copy(offer.path, fetch.target, fetch.progress, check, overwrite=wish.overwrite)
+            await link_or_copy(offer.path, fetch.target, fetch.progress, check, overwrite=request.overwrite)
             return
         fetch.source, fetch.address = offer.source, offer.shown
-        expected = agreed_size(wish, offer.size)
-        sha256 = agreed_sha256(wish, offer)
+        expected = agreed_size(request, offer.size)
+        sha256 = agreed_sha256(request, offer)
         size = offer.size if offer.size is not None else offer.about
         if sha256 is not None and size is not None:
             fetch.progress.phase = "connecting"
-            twin = await self._hashes.find(sha256, size, besides=fetch.target)
-            if twin is not None:
+            same_file = await self._hashes.find(sha256, size, besides=fetch.target)
+            if same_file is not None:
                 fetch.source = "disk"
-                await link_or_copy(twin, fetch.target, fetch.progress, check, overwrite=wish.overwrite)
+                await link_or_copy(same_file, fetch.target, fetch.progress, check, overwrite=request.overwrite)
                 return
-        order = Order(offer.url, fetch.target, offer.secret, expected, sha256, wish.overwrite, check)
+        order = Order(offer.url, fetch.target, offer.secret, expected, sha256, request.overwrite, check)
         try:
             await self._engine.fetch(order, fetch.progress, turn)
         except UiapiError as error:
@@ -290,44 +291,44 @@ class Fetches:
             with suppress(OSError):
                 await self._hashes.note(fetch.target, sha256)
 
-    async def _other_digest(self, wish: Wish, path: Path) -> str | None:
+    async def _other_digest(self, request: FetchRequest, path: Path) -> str | None:
         """The digest of a file on the disk if it is not the wanted one, else None. UiapiError `storage_failed`."""
-        if wish.sha256 is None:
+        if request.sha256 is None:
             return None
         found = await self._hashes.of(path)
         if found is None:
             raise UiapiError("storage_failed", f"{path.name} cannot be read to verify it; check its permissions.")
-        return found if found != wish.sha256.lower() else None
+        return found if found != request.sha256.lower() else None
 
 
-def _host_of(wish: Wish) -> str:
+def _host_of(request: FetchRequest) -> str:
     """The host whose turn a fetch takes: that of its first source, or the source's kind if it names no host."""
-    for kind, text in wish.model.sources:
+    for kind, text in request.model.sources:
         with suppress(ValueError):
             return read_url(text).host or kind
         return kind
     return ""
 
 
-def agreed_size(wish: Wish, size: int | None) -> int | None:
+def agreed_size(request: FetchRequest, size: int | None) -> int | None:
     """The size a file must have. UiapiError `size_mismatch` if the source's size is not the one agreed to."""
-    if wish.size is not None and size is not None and size != wish.size:
+    if request.size is not None and size is not None and size != request.size:
         raise UiapiError(
             "size_mismatch",
-            f"{wish.name} now has {size} bytes, and the person at the browser agreed to {wish.size}; "
+            f"{request.name} now has {size} bytes, and the person at the browser agreed to {request.size}; "
             "start the download again.",
-            {"size": size, "expected": wish.size},
+            {"size": size, "expected": request.size},
         )
-    return wish.size if size is None else size
+    return request.size if size is None else size
 
 
-def agreed_sha256(wish: Wish, offer: Offer) -> str | None:
+def agreed_sha256(request: FetchRequest, offer: Offer) -> str | None:
     """The digest a file must have. UiapiError `hash_mismatch` if the source's digest is another one."""
-    wanted = wish.sha256.lower() if wish.sha256 else None
+    wanted = request.sha256.lower() if request.sha256 else None
     if wanted is not None and offer.sha256 is not None and wanted != offer.sha256:
         raise UiapiError(
             "hash_mismatch",
-            f"{offer.shown} does not match the SHA-256 expected for {wish.name}; check the digest or the source.",
+            f"{offer.shown} does not match the SHA-256 expected for {request.name}; check the digest or the source.",
             {"sha256": offer.sha256, "expected": wanted},
         )
     return wanted or offer.sha256

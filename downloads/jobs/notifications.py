@@ -21,7 +21,7 @@ SEND_INTERVAL = 0.1
 REFRESH_INTERVAL = 0.5
 
 
-class News:
+class Notifications:
     """Sends notifications.
 
     Args:
@@ -49,7 +49,7 @@ class News:
             timer = asyncio.get_running_loop().call_later(SEND_INTERVAL, self._send_progress, run)
             self._due[run.id] = run, timer
 
-    async def landed(self, directory: str, path: Path) -> None:
+    async def file_added(self, directory: str, path: Path) -> None:
         """Report a new file."""
         self._places.changed(directory)
         self._send("model_landed", {"directory": directory, "path": str(path)})

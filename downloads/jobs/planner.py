@@ -24,7 +24,7 @@ from ..storage.partial_file import Partial
 from ..workflow.loader_folders import pack_of
 from ..workflow.model_lookup import SPELLED_DIFFERENTLY, Located, Lookup
 from ..workflow.required_models import Need
-from .fetches import Wish, agreed_sha256
+from .fetches import FetchRequest, agreed_sha256
 from .source_choice import Choice, choose, wanted_sha256
 
 # Lookups at a time.
@@ -165,8 +165,8 @@ class Planner:
             return {**model, "reason": {"code": "no_url", "message": message}}
         if directory is None:
             raise UiapiError("unknown_folder", f"The directory of {need.name} is unknown; give it, such as 'loras'.")
-        wish = Wish(directory, need.name, choice.model, choice.sha256, overwrite=found is not None)
-        return await self._of_wish(model, wish)
+        request = FetchRequest(directory, need.name, choice.model, choice.sha256, overwrite=found is not None)
+        return await self._of_request(model, request)
 
     async def _of_damaged(
         self, model: dict[str, Any], need: Need, directory: str | None, choice: Choice | None, damage: UiapiError
@@ -174,38 +174,38 @@ class Planner:
         """The plan for a damaged file: what is wrong with it, and what would replace it with overwrite."""
         message = damage.message
         if choice is not None and directory is not None:
-            wish = Wish(directory, need.name, choice.model, choice.sha256, overwrite=True)
+            request = FetchRequest(directory, need.name, choice.model, choice.sha256, overwrite=True)
             try:
-                model = {**model, **await self._of_wish(model, wish)}
+                model = {**model, **await self._of_request(model, request)}
             except UiapiError as error:
                 message = f"{message} It cannot be downloaded again at present: {presentable(error).message}"
         return {**model, "action": DAMAGED, "reason": {"code": damage.code, "message": message}}
 
-    async def _of_wish(self, model: dict[str, Any], wish: Wish) -> dict[str, Any]:
-        target = await asyncio.to_thread(wish.target, self._places, self._settings)
-        offer = await self.first_offer(wish)
+    async def _of_request(self, model: dict[str, Any], request: FetchRequest) -> dict[str, Any]:
+        target = await asyncio.to_thread(request.target, self._places, self._settings)
+        offer = await self.first_offer(request)
         model = {**model, "path": str(target)}
         if isinstance(offer, LocalOffer):
             return {**model, "action": LINK, "source": "local", "url": str(offer.path), "size": offer.size}
-        sha256 = agreed_sha256(wish, offer)
+        sha256 = agreed_sha256(request, offer)
         size = offer.size if offer.size is not None else offer.about
         model.update(source=offer.source, url=offer.shown, size=size, sha256=sha256, gated=False)
         model["early_access"] = offer.early_access
         if sha256 is not None and size is not None:
-            twin = await self._hashes.find(sha256, size, besides=target)
-            if twin is not None:
-                return {**model, "action": LINK, "source": "disk", "path": str(target), "url": str(twin)}
+            same_file = await self._hashes.find(sha256, size, besides=target)
+            if same_file is not None:
+                return {**model, "action": LINK, "source": "disk", "path": str(target), "url": str(same_file)}
         left = await asyncio.to_thread(Partial(target, self._places.check_folder).load)
         goes_on = left is not None and left[0].may_be(offer.shown, offer.size, sha256)
         missing = sum(end - start for start, end in left[1]) if left is not None and goes_on else size
         return {**model, "action": DOWNLOAD, "remaining": missing}
 
-    async def first_offer(self, wish: Wish) -> Offer | LocalOffer:
+    async def first_offer(self, request: FetchRequest) -> Offer | LocalOffer:
         """The offer of the first source that has the file. UiapiError if none has it."""
         failures: list[UiapiError] = []
-        for kind, text in wish.model.sources:
+        for kind, text in request.model.sources:
             try:
-                offer = await self._sources.look_up(kind, text, wish.name)
+                offer = await self._sources.look_up(kind, text, request.name)
                 if isinstance(offer, LocalOffer):
                     return offer
                 try:
@@ -215,7 +215,7 @@ class Planner:
                     raise explained(error, offer) from error
             except UiapiError as error:
                 failures.append(error)
-        raise failures[0] if failures else UiapiError("invalid", f"The definition of {wish.name} has no source.")
+        raise failures[0] if failures else UiapiError("invalid", f"The definition of {request.name} has no source.")
 
     def _disks(self, fetched: list[dict[str, Any]]) -> list[dict[str, Any]]:
         needed: dict[int, int] = {}

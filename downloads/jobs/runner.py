@@ -11,7 +11,7 @@ from ...model_defs import ModelDef
 from ..common.error_report import unforeseen
 from ..workflow.required_models import Need
 from . import registry
-from .fetches import Agreed, Fetches, Wish
+from .fetches import Agreed, Fetches, FetchRequest
 from .job import Item, Run
 from .states import ENDED, ItemState, RunState
 
@@ -91,7 +91,7 @@ class Runner:
         item.fetch = None
         self._changed(run)
 
-    def _wish(self, run: Run, item: Item) -> Wish:
+    def _wish(self, run: Run, item: Item) -> FetchRequest:
         need, choice, directory = item.need, item.choice, item.directory
         assert choice is not None  # noqa: S101 - begin is only called with a known source
         if directory is None:
@@ -100,7 +100,7 @@ class Runner:
                 f"The directory of {need.name} is unknown; give it, such as 'loras'.",
             )
         agreed = item.agreed or Agreed(None, run.overwrite)
-        return Wish(directory, need.name, choice.model, choice.sha256, agreed.replaces, agreed.size)
+        return FetchRequest(directory, need.name, choice.model, choice.sha256, agreed.replaces, agreed.size)
 
     async def _ask_for(self, run: Run, asked: list[Item]) -> None:
         for item in asked:

@@ -121,7 +121,7 @@ def _choose(files: list[dict[str, Any]], wanted: CivitaiFile, name: str) -> dict
         if not found:
             raise UiapiError("not_at_source", f"That version on CivitAI has no file {wanted.file}.")
         return found[0]
-    fitting = [file for file in files if all(_has(file, key, value) for key, value in wanted.wish.items())]
+    fitting = [file for file in files if all(_has(file, key, value) for key, value in wanted.attributes.items())]
     ending = extension_of(name)
     base = same_name(name).rpartition("/")[2]
 

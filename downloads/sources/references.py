@@ -47,14 +47,14 @@ class HfFile:
 class CivitaiFile:
     """A file on CivitAI, of a version of a model; of the newest version if `version` is None.
 
-    `wish` holds further attributes of the file: type, format, size, fp.
+    `attributes` holds further attributes of the file: type, format, size, fp.
     """
 
     version: int | None
     model: int | None = None
     file: int | None = None
     host: str = ""
-    wish: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -196,16 +196,16 @@ def _split_revision(parts: list[str]) -> tuple[str, str]:
 def _of_civitai_url(url: URL) -> Reference:
     parts = [part for part in url.path.split("/") if part]
     host = url.host or ""
-    wish = {key: url.query[key] for key in ("type", "format", "size", "fp") if url.query.get(key)}
+    attributes = {key: url.query[key] for key in ("type", "format", "size", "fp") if url.query.get(key)}
     file = _number(url.query.get("fileId"))
     if parts[:3] == ["api", "download", "models"] and len(parts) == 4:
-        return CivitaiFile(_number(parts[3]), file=file, host=host, wish=wish)
+        return CivitaiFile(_number(parts[3]), file=file, host=host, attributes=attributes)
     if parts[:2] == ["api", "v1"]:
         parts = parts[2:]
     if parts[:1] == ["model-versions"] and len(parts) == 2:
-        return CivitaiFile(_number(parts[1]), file=file, host=host, wish=wish)
+        return CivitaiFile(_number(parts[1]), file=file, host=host, attributes=attributes)
     if parts[:1] == ["models"] and len(parts) >= 2:
-        return CivitaiFile(_number(url.query.get("modelVersionId")), _number(parts[1]), file, host, wish)
+        return CivitaiFile(_number(url.query.get("modelVersionId")), _number(parts[1]), file, host, attributes)
     raise UiapiError(
         "invalid", f"{host}{url.path[:120]} is not a model on CivitAI; copy the URL of its page or download."
     )
@@ -227,8 +227,8 @@ def _of_air(match: re.Match[str]) -> Reference:
     if match["source"].lower() == "huggingface":
         ending = f".{match['format']}" if match["format"] else ""
         return _of_repo(f"{name}{'' if version else ending}" + (f"@{version}{ending}" if version else ""))
-    wish = {"format": match["format"]} if match["format"] else {}
-    return CivitaiFile(_number(version), _number(name), _number(match["file"]), "", wish)
+    attributes = {"format": match["format"]} if match["format"] else {}
+    return CivitaiFile(_number(version), _number(name), _number(match["file"]), "", attributes)
 
 
 def _number(text: str | None) -> int | None:

@@ -126,7 +126,7 @@ class Sink:
 
     def _land(self) -> None:
         self._partial.land(overwrite=self._overwrite)
-        self._progress.landed = True
+        self._progress.is_in_place = True
 
     async def put_away(self, *, keep: bool) -> None:
         """Close the file; a partial file that can be resumed is kept if `keep`, and removed otherwise."""

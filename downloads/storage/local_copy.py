@@ -39,7 +39,7 @@ async def link_or_copy(
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait({work})
-        if not progress.landed:
+        if not progress.is_in_place:
             raise
 
 
@@ -70,7 +70,7 @@ def _bring(
             folder.replace(temporary, target.name)
         else:
             folder.move_without_replacing(temporary, target.name)
-        progress.bytes, progress.landed = size, True
+        progress.bytes, progress.is_in_place = size, True
         sync_directory(target.parent)
         # An earlier partial file is of no use now.
         partial.remove()

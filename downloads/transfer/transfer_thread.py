@@ -68,7 +68,7 @@ class Engine:
         try:
             await self.run(work)
         except asyncio.CancelledError:
-            if not progress.landed:
+            if not progress.is_in_place:
                 raise
 
     async def run(self, work: Callable[[Web], Coroutine[Any, Any, T]]) -> T:

@@ -112,12 +112,12 @@ async def elsewhere() -> AsyncIterator[Scripted]:
     await server.stop()
 
 
-Ask = Callable[..., Awaitable[Any]]
+Invoke = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture(params=["sync", "async"])
-async def ask(request: pytest.FixtureRequest, scripted: Scripted, blocking: Blocking) -> Ask:
-    """Calls a method of a Client or an AsyncClient of the scripted server: `await ask("get", "a")`.
+async def invoke(request: pytest.FixtureRequest, scripted: Scripted, blocking: Blocking) -> Invoke:
+    """Calls a method of a Client or an AsyncClient of the scripted server: `await invoke("get", "a")`.
 
     `of` contains arguments for the constructor.
     """

@@ -19,7 +19,7 @@ from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable
 from comfyui_uiapi.client.common.command_table import bound, route
 from comfyui_uiapi.client.common.errors import refusal
 from comfyui_uiapi.client.protocol import requests
-from comfyui_uiapi.tests.client.conftest import Ask, Blocking
+from comfyui_uiapi.tests.client.conftest import Blocking, Invoke
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted, cut, silence
 
 RUN = {"prompt_id": "p1", "outputs": [{"node_id": "3", "filename": "a.png", "url": "/view?filename=a.png"}]}
@@ -28,34 +28,34 @@ RUN = {"prompt_id": "p1", "outputs": [{"node_id": "3", "filename": "a.png", "url
 # -- broken and late --------------------------------------------------------------------------------------------
 
 
-async def test_an_answer_that_breaks_off_is_a_lost_connection(scripted: Scripted, ask: Ask) -> None:
+async def test_an_answer_that_breaks_off_is_a_lost_connection(scripted: Scripted, invoke: Invoke) -> None:
     scripted.answers["set_fields"] = cut
     with pytest.raises(Unreachable, match=r"may or may not") as failed:
-        await ask("set", {"a": 1})
+        await invoke("set", {"a": 1})
     assert failed.value.code == "connection_lost" and len(scripted.seen) == 1
 
 
-async def test_a_read_that_breaks_off_may_be_retried(scripted: Scripted, ask: Ask) -> None:
+async def test_a_read_that_breaks_off_may_be_retried(scripted: Scripted, invoke: Invoke) -> None:
     scripted.answers["get_fields"] = cut
     with pytest.raises(Unreachable, match="try again"):
-        await ask("get", "a")
+        await invoke("get", "a")
 
 
 async def test_a_silent_server_is_waited_for_no_longer_than_the_timeout(
-    scripted: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    scripted: Scripted, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "GRACE", 0.2)
     scripted.answers["get_fields"] = silence
     with pytest.raises(UiapiError, match=r"within 0\.3 s") as failed:
-        await asyncio.wait_for(ask("call", "get_fields", {"fields": [], "timeout": 0.1}), 5)
+        await asyncio.wait_for(invoke("call", "get_fields", {"fields": [], "timeout": 0.1}), 5)
     assert failed.value.code == "timeout"
 
 
-async def test_another_service_is_not_taken_for_comfyui(scripted: Scripted, ask: Ask) -> None:
+async def test_another_service_is_not_taken_for_comfyui(scripted: Scripted, invoke: Invoke) -> None:
     for status, body in ((404, {"status": 404, "error": "Not Found"}), (302, {"status": "moved"}), (500, {"a": 1})):
         scripted.answers["connection_status"] = web.json_response(body, status=status)
         with pytest.raises(Unreachable, match="not a ComfyUI with the uiapi extension") as failed:
-            await ask("status")
+            await invoke("status")
         assert (failed.value.code, failed.value.status) == ("no_extension", status)
 
 
@@ -76,33 +76,37 @@ async def self_signed(tmp_path: Path) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def test_a_self_signed_certificate_is_refused_and_nothing_is_sent(self_signed: str, ask: Ask) -> None:
+async def test_a_self_signed_certificate_is_refused_and_nothing_is_sent(self_signed: str, invoke: Invoke) -> None:
     with pytest.raises(Unreachable, match=r"(?i)certificate verify failed") as failed:
-        await ask("set", {"a": 1}, of={"url": self_signed})
+        await invoke("set", {"a": 1}, of={"url": self_signed})
     assert failed.value.code == "unreachable"
 
 
-async def test_without_the_proxy_nothing_is_sent(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_proxy_nothing_is_sent(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with pytest.raises(Unreachable) as failed:
-        await ask("set", {"a": 1}, of={"url": "http://studio.example"})
+        await invoke("set", {"a": 1}, of={"url": "http://studio.example"})
     assert failed.value.code == "unreachable"
 
 
-async def test_a_run_whose_comfyui_dies_says_what_to_check_and_is_never_retried(scripted: Scripted, ask: Ask) -> None:
+async def test_a_run_whose_comfyui_dies_says_what_to_check_and_is_never_retried(
+    scripted: Scripted, invoke: Invoke
+) -> None:
     scripted.answers |= {"run": cut, "execute": cut}
-    for asked in (ask("run", of={"reconnect": 5}), ask("call", "execute", {"wait": True}, of={"reconnect": 5})):
+    for asked in (invoke("run", of={"reconnect": 5}), invoke("call", "execute", {"wait": True}, of={"reconnect": 5})):
         with pytest.raises(Unreachable, match=r"may or may not have been queued.*restart.*history") as failed:
             await asked
         assert failed.value.code == "connection_lost" and failed.value.details == {}
     assert [request.path for request in scripted.seen] == ["/uiapi/run", "/uiapi/execute"]
 
 
-async def test_a_run_that_had_events_before_comfyui_died_is_named_by_its_prompt(scripted: Scripted, ask: Ask) -> None:
+async def test_a_run_that_had_events_before_comfyui_died_is_named_by_its_prompt(
+    scripted: Scripted, invoke: Invoke
+) -> None:
     event = {"type": "event", "event": "execution_start", "data": {"prompt_id": "p1"}}
     scripted.streams["run"] = lambda frame: [{**event, "request": frame["id"]}, {"type": "bye"}]
     with pytest.raises(Unreachable, match=r"had started p1.*restarted.*lost.*/history/p1") as failed:
-        await ask("run", on_event=lambda received: None, of={"reconnect": 5})
+        await invoke("run", on_event=lambda received: None, of={"reconnect": 5})
     assert (failed.value.code, failed.value.details) == ("connection_lost", {"prompt_ids": ["p1"]})
     assert scripted.commands() == ["run"]
 
@@ -123,16 +127,18 @@ async def test_a_run_that_had_events_before_comfyui_died_is_named_by_its_prompt(
     ],
 )
 async def test_an_invalid_request_is_refused_before_it_is_sent(
-    scripted: Scripted, ask: Ask, command: str, data: dict[str, Any], says: str
+    scripted: Scripted, invoke: Invoke, command: str, data: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(UiapiError, match=says) as refused:
-        await ask("call", command, data)
+        await invoke("call", command, data)
     assert refused.value.code == "invalid" and scripted.seen == []
 
 
 @pytest.mark.parametrize("spelling", ["model_name", "name"])
-async def test_each_spelling_of_a_parameter_in_a_url_is_accepted(scripted: Scripted, ask: Ask, spelling: str) -> None:
-    await ask("call", "model_status", {spelling: "a.safetensors"})
+async def test_each_spelling_of_a_parameter_in_a_url_is_accepted(
+    scripted: Scripted, invoke: Invoke, spelling: str
+) -> None:
+    await invoke("call", "model_status", {spelling: "a.safetensors"})
     assert scripted.seen[0].raw_path == "/uiapi/model_status/a.safetensors"
 
 
@@ -142,20 +148,20 @@ def test_a_method_takes_each_spelling_of_a_parameter() -> None:
         assert sent == {"model_name": "a.safetensors"}
 
 
-async def test_special_characters_in_a_name_are_quoted_in_the_url(scripted: Scripted, ask: Ask) -> None:
-    await ask("call", "model_status", {"name": "sd xl/a?b#c%.ckpt"})
+async def test_special_characters_in_a_name_are_quoted_in_the_url(scripted: Scripted, invoke: Invoke) -> None:
+    await invoke("call", "model_status", {"name": "sd xl/a?b#c%.ckpt"})
     assert scripted.seen[0].raw_path == "/uiapi/model_status/sd%20xl/a%3Fb%23c%25.ckpt"
 
 
 # -- the files of a run -----------------------------------------------------------------------------------------
 
 
-async def test_a_file_is_asked_for_again_when_the_connection_breaks(scripted: Scripted, ask: Ask) -> None:
+async def test_a_file_is_asked_for_again_when_the_connection_breaks(scripted: Scripted, invoke: Invoke) -> None:
     def view(request: web.Request) -> Any:
         return web.Response(body=b"PNG") if len(scripted.seen) > 2 else cut(request)
 
     scripted.answers |= {"run": RUN, "view": view}
-    assert bytes((await ask("run", of={"reconnect": 5})).files[0]) == b"PNG"
+    assert bytes((await invoke("run", of={"reconnect": 5})).files[0]) == b"PNG"
     assert [request.path for request in scripted.seen] == ["/uiapi/run", "/view", "/view"]
 
 
@@ -163,19 +169,19 @@ async def test_a_file_is_asked_for_again_when_the_connection_breaks(scripted: Sc
     ("status", "code", "says"), [(404, "not_found", "no longer has a.png"), (500, "fetch_failed", "HTTP 500")]
 )
 async def test_a_run_whose_file_cannot_be_fetched_is_not_lost(
-    scripted: Scripted, ask: Ask, status: int, code: str, says: str
+    scripted: Scripted, invoke: Invoke, status: int, code: str, says: str
 ) -> None:
     scripted.answers |= {"run": RUN, "view": web.Response(status=status)}
     with pytest.raises(UiapiError, match=f"p1 has finished, so do not repeat it.*{says}") as failed:
-        await ask("run")
+        await invoke("run")
     assert (failed.value.code, failed.value.status) == (code, status)
     assert failed.value.details == RUN
 
 
-async def test_a_run_whose_file_breaks_off_says_that_it_has_finished(scripted: Scripted, ask: Ask) -> None:
+async def test_a_run_whose_file_breaks_off_says_that_it_has_finished(scripted: Scripted, invoke: Invoke) -> None:
     scripted.answers |= {"run": RUN, "view": cut}
     with pytest.raises(Unreachable, match="p1 has finished") as failed:
-        await ask("run")
+        await invoke("run")
     assert failed.value.code == "connection_lost" and failed.value.details == RUN
 
 
@@ -211,10 +217,10 @@ async def test_waiting_until_ready_ends_in_time_without_a_tab(scripted: Scripted
             assert await waited(client, True) < 2 and await waited(async_client, False) < 2
 
 
-async def test_waiting_until_ready_does_not_hang_with_comfyui(scripted: Scripted, ask: Ask) -> None:
+async def test_waiting_until_ready_does_not_hang_with_comfyui(scripted: Scripted, invoke: Invoke) -> None:
     scripted.answers["get_fields"] = silence
     with pytest.raises(UiapiError) as failed:
-        await asyncio.wait_for(ask("wait_until_ready", 0.2), 3)
+        await asyncio.wait_for(invoke("wait_until_ready", 0.2), 3)
     assert failed.value.code == "timeout"
 
 

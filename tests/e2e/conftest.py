@@ -18,7 +18,7 @@ from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab
 from comfyui_uiapi.tests.harness.comfy.alone import Alone
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.harness.programs.program import Program
-from comfyui_uiapi.tests.harness.programs.wire import Ask
+from comfyui_uiapi.tests.harness.programs.wire import SendRequest
 from comfyui_uiapi.tests.tools import build, chromium, steps
 from playwright.async_api import Error, Playwright, async_playwright
 
@@ -202,7 +202,7 @@ async def program(tab: Tab) -> AsyncIterator[Program]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=["http", "websocket"])
-async def ask(request: pytest.FixtureRequest, program: Program) -> Ask:
+async def send_request(request: pytest.FixtureRequest, program: Program) -> SendRequest:
     """Sends the program's requests over HTTP, then over the websocket."""
     if request.param == "http":
         return program.post

@@ -2,7 +2,7 @@
  * The dialog that asks the person whether a program may carry out a command.
  *
  * @typedef {{program: string, kind: string, kinds?: string[], command: string, doc: string, about: string,
- *   writes: {path: string, value: string}[], writes_left_out?: number, files?: Incoming[] | null, once: boolean}} Wish
+ *   writes: {path: string, value: string}[], writes_left_out?: number, files?: Incoming[] | null, once: boolean}} ApprovalRequest
  * @typedef {{name: string, folder: string, hosts: string[], local?: string | null,
  *   size: number | null, replaces?: boolean}} Incoming
  */
@@ -17,38 +17,38 @@ import { texts } from "./texts.js";
 /**
  * @param {import("../page/frontend.js").Frontend} frontend
  * @param {import("./dialogs.js").Dialogs} dialogs
- * @param {Wish} wish
+ * @param {ApprovalRequest} request
  * @param {AbortSignal} signal
  * @returns {Promise<{allowed: boolean}>} also false if the dialog was closed
  */
-export async function approve(frontend, dialogs, wish, signal) {
+export async function approve(frontend, dialogs, request, signal) {
   const answer = await dialogs.show(
-    texts.approveTitle(wish.program),
-    (/** @type {(allowed: boolean | null) => void} */ decide) => question(frontend, wish, decide),
+    texts.approveTitle(request.program),
+    (/** @type {(allowed: boolean | null) => void} */ decide) => question(frontend, request, decide),
     signal,
-    { wide: Boolean(wish.files?.length) },
+    { wide: Boolean(request.files?.length) },
   );
   return { allowed: answer === true };
 }
 
 /**
  * @param {import("../page/frontend.js").Frontend} frontend
- * @param {Wish} wish
+ * @param {ApprovalRequest} request
  * @param {(allowed: boolean) => void} decide
  */
-function question(frontend, wish, decide) {
+function question(frontend, request, decide) {
   const refuse = button(texts.refuse, () => decide(false));
-  const facts = make("dl", { class: "uiapi-facts" }, make("dt", { text: texts.command }), make("dd", { text: `${wish.command}: ${wish.doc}` }));
-  if (wish.about && wish.writes.length === 0 && !wish.files) facts.append(make("dt", { text: texts.concerns }), make("dd", { text: wish.about }));
+  const facts = make("dl", { class: "uiapi-facts" }, make("dt", { text: texts.command }), make("dd", { text: `${request.command}: ${request.doc}` }));
+  if (request.about && request.writes.length === 0 && !request.files) facts.append(make("dt", { text: texts.concerns }), make("dd", { text: request.about }));
   const element = make(
     "div",
     {},
-    ...(wish.kinds ?? [wish.kind]).map((kind) => make("p", { text: texts.approveKinds[kind] ?? "" })),
+    ...(request.kinds ?? [request.kind]).map((kind) => make("p", { text: texts.approveKinds[kind] ?? "" })),
     facts,
-    wish.writes.length > 0 && table(frontend, wish.writes),
-    ...(wish.files ? incoming(wish.files) : []),
-    Boolean(wish.writes_left_out) && make("p", { class: "uiapi-bad", text: texts.writesLeftOut(wish.writes_left_out ?? 0) }),
-    wish.once && make("p", { class: "uiapi-hint", text: texts.approveOnce }),
+    request.writes.length > 0 && table(frontend, request.writes),
+    ...(request.files ? incoming(request.files) : []),
+    Boolean(request.writes_left_out) && make("p", { class: "uiapi-bad", text: texts.writesLeftOut(request.writes_left_out ?? 0) }),
+    request.once && make("p", { class: "uiapi-hint", text: texts.approveOnce }),
     make("div", { class: "uiapi-actions" }, refuse, button(texts.allow, () => decide(true), { primary: true })),
   );
   // Not "Allow": the dialog may open while the person is typing.
@@ -57,7 +57,7 @@ function question(frontend, wish, decide) {
 
 /**
  * @param {import("../page/frontend.js").Frontend} frontend
- * @param {Wish["writes"]} writes
+ * @param {ApprovalRequest["writes"]} writes
  */
 const table = (frontend, writes) =>
   changeTable(writes.map(({ path, value }) => [path, current(frontend, path), value]), texts.approveTable);

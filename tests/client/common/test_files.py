@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.client import OutputFile, UiapiError, Unreachable
 from comfyui_uiapi.client.common.files import write
-from comfyui_uiapi.tests.client.conftest import Ask
+from comfyui_uiapi.tests.client.conftest import Invoke
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 
@@ -28,26 +28,30 @@ def full_disk() -> Iterator[None]:
 
 
 async def test_a_workflow_that_cannot_be_written_leaves_the_old_file(
-    scripted: Scripted, ask: Ask, full_disk: None, tmp_path: Path
+    scripted: Scripted, invoke: Invoke, full_disk: None, tmp_path: Path
 ) -> None:
     (tmp_path / "w.json").write_text("{}")
     scripted.answers["get_workflow"] = {"workflow": {"workflow": {"big": "x" * 5000}}}
     with pytest.raises(UiapiError, match="choose another path") as failed:
-        await ask("save", tmp_path / "w.json")
+        await invoke("save", tmp_path / "w.json")
     assert failed.value.code == "storage_failed"
     assert os.listdir(tmp_path) == ["w.json"] and (tmp_path / "w.json").read_text() == "{}"
 
 
-async def test_a_picture_of_the_canvas_needs_an_existing_folder(scripted: Scripted, ask: Ask, tmp_path: Path) -> None:
+async def test_a_picture_of_the_canvas_needs_an_existing_folder(
+    scripted: Scripted, invoke: Invoke, tmp_path: Path
+) -> None:
     scripted.answers["screenshot"] = {"png": "aGk="}
     with pytest.raises(UiapiError, match="cannot be written") as failed:
-        await ask("screenshot", tmp_path / "none" / "s.png")
+        await invoke("screenshot", tmp_path / "none" / "s.png")
     assert failed.value.code == "storage_failed"
 
 
-async def test_a_title_with_a_lone_surrogate_is_saved_as_json(scripted: Scripted, ask: Ask, tmp_path: Path) -> None:
+async def test_a_title_with_a_lone_surrogate_is_saved_as_json(
+    scripted: Scripted, invoke: Invoke, tmp_path: Path
+) -> None:
     scripted.answers["get_workflow"] = {"workflow": {"workflow": {"title": "\ud83d", "é": 1}}}
-    assert await ask("save", tmp_path / "w.json") == {"title": "\ud83d", "é": 1}
+    assert await invoke("save", tmp_path / "w.json") == {"title": "\ud83d", "é": 1}
     assert (tmp_path / "w.json").read_text() == '{\n  "title": "\\ud83d",\n  "é": 1\n}\n'
 
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from comfyui_uiapi.client import OutputFile, UiapiError
 from comfyui_uiapi.client.common.results import run_of
-from comfyui_uiapi.tests.client.conftest import Ask, Ended
+from comfyui_uiapi.tests.client.conftest import Ended, Invoke
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 Uiapi = Callable[..., Awaitable[Ended]]
@@ -86,7 +86,7 @@ def test_the_media_type_comes_from_suffix_or_format(name: str, kind: str, format
     assert OutputFile("1", name, "/view", kind=kind, format=format).media == media
 
 
-async def test_the_image_of_a_run_is_never_a_video_or_a_text(scripted: Scripted, ask: Ask) -> None:
+async def test_the_image_of_a_run_is_never_a_video_or_a_text(scripted: Scripted, invoke: Invoke) -> None:
     answering(
         scripted,
         text("hello"),
@@ -96,7 +96,7 @@ async def test_the_image_of_a_run_is_never_a_video_or_a_text(scripted: Scripted,
         file("look.png", type="temp"),
         file("saved.png"),
     )
-    done = await ask("run")
+    done = await invoke("run")
     assert done.image.filename == "saved.png" and done.image.data == b"saved.png"
     assert [image.filename for image in done.images] == ["look.png", "saved.png"]
     assert [video.filename for video in done.videos] == ["film.mp4", "clip.webm"]
@@ -105,9 +105,9 @@ async def test_the_image_of_a_run_is_never_a_video_or_a_text(scripted: Scripted,
     assert (done.texts[0].node_title, done.texts[0].node_id, done.status, done.prompts) == ("Show", "4", "success", [])
 
 
-async def test_a_run_of_a_video_and_a_text_has_no_image(scripted: Scripted, ask: Ask) -> None:
+async def test_a_run_of_a_video_and_a_text_has_no_image(scripted: Scripted, invoke: Invoke) -> None:
     answering(scripted, file("film.mp4"), text("hello"))
-    done = await ask("run")
+    done = await invoke("run")
     with pytest.raises(UiapiError) as none:
         _ = done.image
     assert none.value.code == "no_image"
@@ -116,9 +116,9 @@ async def test_a_run_of_a_video_and_a_text_has_no_image(scripted: Scripted, ask:
 # -- a batch --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_partial_batch_has_the_result_of_each_prompt(scripted: Scripted, ask: Ask) -> None:
+async def test_a_partial_batch_has_the_result_of_each_prompt(scripted: Scripted, invoke: Invoke) -> None:
     answering(scripted, **PARTIAL)
-    done = await ask("run", batch_count=2)
+    done = await invoke("run", batch_count=2)
     assert (done.status, done.image.data, done.image.prompt_id) == ("partial", b"a.png", "p1")
     first, second = done.prompts
     assert (first.status, first.error) == ("success", None)
@@ -146,13 +146,13 @@ async def test_the_command_line_saves_the_outputs_of_a_partial_batch_and_ends_wi
 
 @pytest.mark.parametrize("content", ["the same", None])
 async def test_files_of_one_name_from_different_folders_are_both_saved(
-    scripted: Scripted, ask: Ask, talk: Uiapi, tmp_path: Path, content: str | None
+    scripted: Scripted, invoke: Invoke, talk: Uiapi, tmp_path: Path, content: str | None
 ) -> None:
     answering(scripted, file("a/x.png", prompt_id="p1"), file("b/x.png", prompt_id="p2"))
     scripted.answers["view"] = lambda request: web.Response(text=content or request.query["filename"])
     names = ["x.png", "x_2.png"]
     (tmp_path / "one").mkdir()
-    assert [path.name for path in (await ask("run")).save(tmp_path / "one")] == names
+    assert [path.name for path in (await invoke("run")).save(tmp_path / "one")] == names
     assert (await talk("run", "-o", f"{tmp_path}/two/")).code == 0
     for folder in ("one", "two"):
         kept = [(tmp_path / folder / name).read_text() for name in names]

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError, Unreachable
 from comfyui_uiapi.client.protocol.address import Address
-from comfyui_uiapi.tests.client.conftest import Ask, Blocking
+from comfyui_uiapi.tests.client.conftest import Blocking, Invoke
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 SECRET: dict[str, Any] = {"token": "s3cr3t"}
@@ -27,36 +27,36 @@ async def listen(url: str) -> None:
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
 async def test_requests_to_this_machine_use_no_proxy(
-    scripted: Scripted, elsewhere: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str
+    scripted: Scripted, elsewhere: Scripted, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, elsewhere.url)
     scripted.answers["get_fields"] = {"a": 1}
-    assert await ask("get", "a", of=SECRET) == 1
+    assert await invoke("get", "a", of=SECRET) == 1
     await listen(scripted.url)
     assert elsewhere.seen == [] and scripted.authorizations() == ["Bearer s3cr3t"] * 2
 
 
 async def test_a_proxy_that_does_not_support_http_does_not_affect_this_machine(
-    scripted: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    scripted: Scripted, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     scripted.answers["get_fields"] = {"a": 1}
-    assert await ask("get", "a") == 1
+    assert await invoke("get", "a") == 1
 
 
 async def test_requests_to_another_machine_use_the_environments_proxy(
-    elsewhere: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Scripted, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", elsewhere.url)
     elsewhere.answers["get_fields"] = {"a": 1}
-    assert await ask("get", "a", of={"url": "http://studio.example"}) == 1
+    assert await invoke("get", "a", of={"url": "http://studio.example"}) == 1
     monkeypatch.setenv("no_proxy", "studio.example")
     assert Address.of("http://studio.example", None).proxy is None
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 async def test_requests_to_another_machine_over_tls_use_a_tunnel_through_the_proxy(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     received: list[bytes] = []
     hung_up = asyncio.Event()
@@ -72,7 +72,7 @@ async def test_requests_to_another_machine_over_tls_use_a_tunnel_through_the_pro
     async with proxy:
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         with pytest.raises(Unreachable):
-            await ask("set", {"a": 1}, of={"url": "https://studio.example", **SECRET})
+            await invoke("set", {"a": 1}, of={"url": "https://studio.example", **SECRET})
         await asyncio.wait_for(hung_up.wait(), 5)
     asked, inside = received[:2]
     assert asked.startswith(b"CONNECT studio.example:443 HTTP/1.")
@@ -90,22 +90,22 @@ def test_all_names_of_this_machine_are_loopback(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("of", [SECRET, {}])
 async def test_a_netrc_file_neither_replaces_nor_adds_a_token(
-    scripted: Scripted, ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, of: dict[str, str]
+    scripted: Scripted, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, of: dict[str, str]
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login bob password other\n")
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    await ask("status", of=of)
+    await invoke("status", of=of)
     assert scripted.authorizations() == ["Bearer s3cr3t" if of else None]
 
 
 # -- other hosts ------------------------------------------------------------------------------------------------
 
 
-async def test_no_redirect_is_followed(scripted: Scripted, elsewhere: Scripted, ask: Ask) -> None:
+async def test_no_redirect_is_followed(scripted: Scripted, elsewhere: Scripted, invoke: Invoke) -> None:
     scripted.answers["set_fields"] = web.Response(status=307, headers={"Location": f"{elsewhere.url}/uiapi/set_fields"})
     with pytest.raises(Unreachable, match="307"):
-        await ask("set", {"a": "private"}, of=SECRET)
+        await invoke("set", {"a": "private"}, of=SECRET)
     assert elsewhere.seen == []
 
 
@@ -133,18 +133,18 @@ async def test_no_websocket_is_opened_elsewhere(elsewhere: Scripted, unused_tcp_
     "url", ["{0}/view", "//{1}/view", "@{1}/view", ".{1}/view", "view", "/view x", "/view\r\nA: b"]
 )
 async def test_a_file_is_fetched_from_comfyui_and_nowhere_else(
-    scripted: Scripted, elsewhere: Scripted, ask: Ask, url: str
+    scripted: Scripted, elsewhere: Scripted, invoke: Invoke, url: str
 ) -> None:
     named = url.format(elsewhere.url, elsewhere.url.removeprefix("http://"))
     scripted.answers["run"] = {"prompt_id": "p1", "outputs": [{"node_id": "3", "filename": "a", "url": named}]}
     with pytest.raises(UiapiError, match="not a URL of its own") as refused:
-        await ask("run", of=SECRET)
+        await invoke("run", of=SECRET)
     assert refused.value.code == "invalid" and elsewhere.seen == [] and len(scripted.seen) == 1
 
 
-async def test_a_file_is_fetched_below_the_path_of_comfyuis_url(scripted: Scripted, ask: Ask) -> None:
+async def test_a_file_is_fetched_below_the_path_of_comfyuis_url(scripted: Scripted, invoke: Invoke) -> None:
     scripted.answers |= {"run": RUN, "view": web.Response(body=b"PNG")}
-    assert bytes((await ask("run", of={"url": f"{scripted.url}/comfy/"})).files[0]) == b"PNG"
+    assert bytes((await invoke("run", of={"url": f"{scripted.url}/comfy/"})).files[0]) == b"PNG"
     assert [request.path for request in scripted.seen] == ["/comfy/uiapi/run", "/comfy/view"]
 
 
@@ -188,7 +188,7 @@ def test_the_case_of_a_scheme_does_not_matter() -> None:
     assert Address.of("HTTP://Studio:1/", None).websocket == "ws://Studio:1/uiapi/ws"
 
 
-async def test_an_invalid_host_name_is_unreachable(ask: Ask) -> None:
+async def test_an_invalid_host_name_is_unreachable(invoke: Invoke) -> None:
     with pytest.raises(Unreachable) as failed:
-        await asyncio.wait_for(ask("status", of={"url": "http://a..b"}), 10)
+        await asyncio.wait_for(invoke("status", of={"url": "http://a..b"}), 10)
     assert failed.value.code == "unreachable"

@@ -107,10 +107,10 @@ async def test_a_comfyui_that_stays_away_is_unreachable_after_the_time_to_reconn
         await blocking(client.on, "a", print)
         await scripted.stop()
         await asyncio.sleep(0.2)
-        for ask in (lambda: client.on("b", print), lambda: client.run(on_event=print)):
+        for invoke in (lambda: client.on("b", print), lambda: client.run(on_event=print)):
             began = time.monotonic()
             with pytest.raises(Unreachable, match="COMFYUI_URL") as failed:
-                await blocking(ask)
+                await blocking(invoke)
             assert failed.value.code == "unreachable" and reconnect <= time.monotonic() - began < reconnect + 1
         await blocking(client.close)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.api import consent
-from comfyui_uiapi.downloads.jobs.fetches import Wish, agreed_size
+from comfyui_uiapi.downloads.jobs.fetches import FetchRequest, agreed_size
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.model_defs import ModelDef
 from comfyui_uiapi.tests.bridge.conftest import Person, Server
@@ -110,7 +110,7 @@ async def test_a_file_whose_size_is_another_than_was_agreed_to_is_not_fetched(
 
 
 def test_what_a_host_says_before_its_file_comes_is_held_to_the_size_that_was_agreed_to() -> None:
-    agreed, free = (Wish("vae", "x.safetensors", ModelDef(), size=size) for size in (SIZE, None))
+    agreed, free = (FetchRequest("vae", "x.safetensors", ModelDef(), size=size) for size in (SIZE, None))
     for size in (SIZE - 1, SIZE + 1):
         with pytest.raises(UiapiError, match="agreed"):
             agreed_size(agreed, size)

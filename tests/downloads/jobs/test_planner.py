@@ -147,19 +147,19 @@ async def test_an_identical_file_under_another_name_is_linked_instead_of_fetched
     service: Service, host: Host, other_host: Host
 ) -> None:
     data = model_bytes(SIZE)
-    twin = service.path("sub/other-name.safetensors", "loras")
-    twin.parent.mkdir()
-    twin.write_bytes(data)
+    same_file = service.path("sub/other-name.safetensors", "loras")
+    same_file.parent.mkdir()
+    same_file.write_bytes(data)
     service.path("same-size.safetensors", "vae").write_bytes(model_bytes(SIZE, 2))
     hub_file(host, other_host, "x.safetensors", data)
     wanted = workflow(("x.safetensors", "checkpoints", host.url("/org/repo/resolve/main/x.safetensors")))
     plan = await service.downloads.plan(wanted, {})
-    assert (plan["models"][0]["action"], plan["models"][0]["url"]) == ("link", str(twin))
+    assert (plan["models"][0]["action"], plan["models"][0]["url"]) == ("link", str(same_file))
     assert (plan["totals"]["link"], plan["totals"]["bytes"], plan["verdict"]) == (1, 0, "ready")
     run = await service.downloads.begin(wanted, {})
     status = await service.ended(run)
     assert status["progress"]["x.safetensors"]["source"] == "disk", status
-    assert service.path("x.safetensors").samefile(twin) and other_host.seen == []
+    assert service.path("x.safetensors").samefile(same_file) and other_host.seen == []
 
 
 async def test_a_file_is_hashed_once_and_again_only_when_it_changed(

@@ -157,7 +157,7 @@ async def test_a_file_that_appears_meanwhile_is_not_overwritten(
     assert service.path("x.safetensors").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("journal", [False, True], ids=["linked from a twin", "landed"])
+@pytest.mark.parametrize("journal", [False, True], ids=["linked to another copy", "downloaded"])
 async def test_a_partial_that_is_another_name_of_a_model_is_never_written_to(
     service: Service, host: Host, journal: bool
 ) -> None:

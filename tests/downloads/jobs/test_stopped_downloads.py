@@ -354,7 +354,7 @@ async def test_a_download_of_a_thousand_models_is_cancelled_in_one_breath(servic
     assert run.to_dict()["status"] == "cancelled" and service.folders.files() == NOTHING
 
 
-# -- one target, two wishes ---------------------------------------------------------------------------------------
+# -- one target, two requests -------------------------------------------------------------------------------------
 
 
 async def test_another_file_wanted_under_the_same_name_does_not_pass_for_it(

@@ -159,7 +159,7 @@ async def test_a_listener_that_fails_makes_no_failure_of_a_download(
         events.append(event)
         raise RuntimeError("Nobody foresaw this.")
 
-    monkeypatch.setattr(service.downloads._news, "_publish", publish)
+    monkeypatch.setattr(service.downloads._notifications, "_publish", publish)
     monkeypatch.setattr(service_module, "MEASURE_INTERVAL", 0.01)
     assert (await service.fetch("a.safetensors", host.url("/a")))["status"] == "success"
     # The look at how far it is went on after it had failed.

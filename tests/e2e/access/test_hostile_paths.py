@@ -187,8 +187,8 @@ async def test_a_picture_lands_in_the_input_folder_whatever_the_field_is_called(
             assert envelope["status"] == "ok", envelope
             stored = envelope["response"][path]["value"]
             assert stored.startswith("INPUT_") and stored.endswith(".png") and not {*"/\\:\0\n%~"} & {*stored}
-            landed = {file.name for file in folder.iterdir()} - here
-            assert landed == {stored}
+            names = {file.name for file in folder.iterdir()} - here
+            assert names == {stored}
             file = folder / stored
             assert file.read_bytes() == base64.b64decode(PIXEL)
             file.unlink()
@@ -242,9 +242,9 @@ async def test_nothing_is_written_through_links_where_a_download_keeps_its_own(
         _, envelope = await program.post("download_model", alone.models.wanted("x.safetensors"))
         # It goes past the link or refuses to; both leave what it leads to alone, which `outside` sees to.
         assert envelope["status"] == "success" or envelope["code"] == "storage_failed", envelope
-        landed = alone.loras / "x.safetensors"
+        names = alone.loras / "x.safetensors"
         if envelope["status"] == "success":
-            assert not landed.is_symlink() and landed.read_bytes() == alone.models.answers["/x.safetensors"].data
+            assert not names.is_symlink() and names.read_bytes() == alone.models.answers["/x.safetensors"].data
         for left in alone.loras.iterdir():
             left.unlink()
 
@@ -265,7 +265,7 @@ async def test_a_file_of_the_server_is_to_be_had_as_a_model_only_if_it_is_one(
         await refused(
             program, "download_model", body, "not_a_model", "unsupported_type", "pickle_refused", "not_at_source"
         )
-        assert alone.landed() == []
+        assert alone.lora_files() == []
     shutil.rmtree(files)
     # A person who names a model of theirs by its whole path gets it.
     own = {"local": str(outside / "x.safetensors"), "ckpt_type": "loras"}

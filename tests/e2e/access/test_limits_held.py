@@ -110,7 +110,7 @@ async def test_files_with_a_header_of_maximum_length_leave_no_memory_taken(progr
     answers = await asyncio.gather(*(fetch(f"{number}.safetensors", bomb) for number in range(12)))
     assert [answer.get("code") for answer in answers] == ["size_mismatch"] * 12, answers
     assert resident(alone.comfy.pid) - before < MAX_HEADER
-    assert alone.landed() == ["first.safetensors"]
+    assert alone.lora_files() == ["first.safetensors"]
 
 
 async def test_a_file_of_the_server_is_no_onnx_model_for_a_right_byte_at_its_beginning(
@@ -124,7 +124,7 @@ async def test_a_file_of_the_server_is_no_onnx_model_for_a_right_byte_at_its_beg
         body = {"model_name": "x.onnx", "model_def": {"local": str(file), "ckpt_type": "loras"}}
         status, envelope = await program.post("download_model", body)
         assert (status, envelope["code"]) == (502, "not_a_model"), (head, envelope)
-        assert alone.landed() == []
+        assert alone.lora_files() == []
     body = {"model_name": "x.onnx", "model_def": {"local": str(own), "ckpt_type": "loras"}}
     assert (await program.post("download_model", body))[1]["status"] == "success"
 

@@ -184,7 +184,7 @@ async def test_no_request_goes_to_a_host_while_downloads_are_refused(
         ("download_model", {"model_name": "x.safetensors", "model_def": model}),
     ):
         assert await code(program, command, body) == "refused_by_person", command
-    assert (person.reached(), alone.models.seen, alone.landed()) == ([], [], [])
+    assert (person.reached(), alone.models.seen, alone.lora_files()) == ([], [], [])
     alone.forget()
 
 

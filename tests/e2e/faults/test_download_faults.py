@@ -31,7 +31,7 @@ async def program(alone: Alone) -> AsyncIterator[Program]:
     async with Program(alone.comfy) as asking:
         yield asking
         assert (await asking.get("connection_status"))[1]["active_downloads"] == 0
-    assert [name for name in alone.landed() if "uiapi-" in name] == []
+    assert [name for name in alone.lora_files() if "uiapi-" in name] == []
     alone.forget()
     assert [sign for sign in ("Traceback", HF_TOKEN, CIVITAI_TOKEN, SIGNATURE) if sign in alone.logged()] == []
 
@@ -47,7 +47,7 @@ async def fetched(program: Program, alone: Alone, **model: Any) -> None:
     """Download the model, which must succeed with exactly the right bytes."""
     status, envelope = await fetch(program, alone.models, **model)
     assert (status, envelope["status"]) == (200, "success"), envelope
-    assert alone.landed() == [NAME]
+    assert alone.lora_files() == [NAME]
     assert (alone.loras / NAME).read_bytes() == alone.models.answers[PATH].data
 
 
@@ -55,7 +55,7 @@ async def failed(program: Program, alone: Alone, code: str, **model: Any) -> dic
     """Download the model, which must fail with that code and leave no file; return the envelope."""
     _, envelope = await fetch(program, alone.models, **model)
     assert (envelope["status"], envelope.get("code")) == ("error", code), envelope
-    assert alone.landed() == []
+    assert alone.lora_files() == []
     return envelope
 
 
@@ -202,7 +202,7 @@ async def test_two_that_want_one_file_cause_one_transfer_and_one_may_leave(progr
 
     await until(done, "the other download", PATIENCE)
     assert alone.models.sent[PATH] == len(data)
-    assert alone.landed() == [NAME] and (alone.loras / NAME).read_bytes() == data
+    assert alone.lora_files() == [NAME] and (alone.loras / NAME).read_bytes() == data
 
 
 async def test_a_file_that_is_there_is_never_replaced_unless_that_is_asked_for(program: Program, alone: Alone) -> None:
@@ -242,10 +242,10 @@ async def test_a_download_that_is_cancelled_leaves_nothing(program: Program, alo
         return under_way[0]["download_id"] if under_way and under_way[0]["progress"][NAME]["bytes"] else None
 
     download = await until(some, "some of the model", PATIENCE)
-    assert [name for name in alone.landed() if "uiapi-part" in name] != []
+    assert [name for name in alone.lora_files() if "uiapi-part" in name] != []
     await program.ok("download_cancel", {"download_id": download})
     assert (await fetching)[1]["code"] == "cancelled"
-    assert alone.landed() == []
+    assert alone.lora_files() == []
 
 
 # -- tokens ---------------------------------------------------------------------------------------------------------

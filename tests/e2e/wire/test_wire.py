@@ -13,28 +13,28 @@ from comfyui_uiapi.tests.harness.browser.person import answer_dialog, dialogs
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER, picture, upscaled, write_upscaler
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
-from comfyui_uiapi.tests.harness.programs.wire import GRAPH, NUMBER, Ask, fail, fits, succeed
+from comfyui_uiapi.tests.harness.programs.wire import GRAPH, NUMBER, SendRequest, fail, fits, succeed
 
 # -- answers --------------------------------------------------------------------------------------------------------
 
 
-async def test_every_graph_route_answers_in_the_documented_form(ask: Ask) -> None:
+async def test_every_graph_route_answers_in_the_documented_form(send_request: SendRequest) -> None:
     for command, (body, form) in GRAPH.items():
-        await succeed(ask, command, body, **form)
+        await succeed(send_request, command, body, **form)
 
 
-async def test_the_answers_are_what_the_page_shows(ask: Ask, tab: Tab) -> None:
-    await succeed(ask, "load_workflow", {"workflow": picture(width=56)})
-    opened = (await succeed(ask, "get_workflow"))["response"]["workflow"]
+async def test_the_answers_are_what_the_page_shows(send_request: SendRequest, tab: Tab) -> None:
+    await succeed(send_request, "load_workflow", {"workflow": picture(width=56)})
+    opened = (await succeed(send_request, "get_workflow"))["response"]["workflow"]
     # As text: of JSON's own, an object that leaves the page otherwise also has what is undefined.
     shown = json.loads(await tab.page.evaluate("app.graphToPrompt().then(both => JSON.stringify(both))"))
     assert opened["output"] == shown["output"]
     assert _without_looks(opened["workflow"]) == _without_looks(shown["workflow"])
-    assert (await succeed(ask, "get_workflow_api"))["response"]["output"] == opened["output"]
-    await succeed(ask, "set_fields", {"field": ["Canvas.width", 72]})
+    assert (await succeed(send_request, "get_workflow_api"))["response"]["output"] == opened["output"]
+    await succeed(send_request, "set_fields", {"field": ["Canvas.width", 72]})
     width = "app.rootGraph.nodes.find(node => node.title === 'Canvas').widgets[0].value"
     assert await tab.page.evaluate(width) == 72
-    again = await succeed(ask, "load_workflow", {"workflow": opened["workflow"]})
+    again = await succeed(send_request, "load_workflow", {"workflow": opened["workflow"]})
     assert again["format"] == "ui" and await tab.page.evaluate(width) == 56
 
 
@@ -44,7 +44,7 @@ def _without_looks(workflow: dict[str, Any]) -> dict[str, Any]:
     return {**workflow, "nodes": nodes, "extra": {}}
 
 
-async def test_the_status_answers_in_the_documented_form(ask: Ask, program: Program, tab: Tab) -> None:
+async def test_the_status_answers_in_the_documented_form(send_request: SendRequest, program: Program, tab: Tab) -> None:
     overall = {
         "active_clients": 1,
         "main_webui_id": tab.webui,
@@ -79,23 +79,25 @@ async def test_every_open_tab_is_listed_with_what_it_is(program: Program, tab: T
     assert "Chrom" in listed["browser"]
 
 
-async def test_the_routes_of_the_second_transport_answer_in_the_documented_form(ask: Ask) -> None:
-    page = (await succeed(ask, "webui_ready", {"client_id": "-1", "browserInfo": {}}, client_id=int))["client_id"]
+async def test_the_routes_of_the_second_transport_answer_in_the_documented_form(send_request: SendRequest) -> None:
+    page = (await succeed(send_request, "webui_ready", {"client_id": "-1", "browserInfo": {}}, client_id=int))[
+        "client_id"
+    ]
     unknown = {"request_id": "none", "client_id": page, "response": {}}
-    fits((await ask("webui_response", unknown))[1], {"status": "ignored"}, "webui_response")
-    await fail(ask, "malformed", "webui_response", {"client_id": page, "response": {}})
-    await fail(ask, "malformed", "webui_response", {"request_id": "none", "response": {}})
-    await succeed(ask, "webui_disconnect", {"client_id": page})
-    again = (await succeed(ask, "webui_ready", {"client_id": str(page)}, client_id=page))["client_id"]
-    await succeed(ask, "client_disconnect", {"client_id": again})
+    fits((await send_request("webui_response", unknown))[1], {"status": "ignored"}, "webui_response")
+    await fail(send_request, "malformed", "webui_response", {"client_id": page, "response": {}})
+    await fail(send_request, "malformed", "webui_response", {"request_id": "none", "response": {}})
+    await succeed(send_request, "webui_disconnect", {"client_id": page})
+    again = (await succeed(send_request, "webui_ready", {"client_id": str(page)}, client_id=page))["client_id"]
+    await succeed(send_request, "client_disconnect", {"client_id": again})
 
 
 @pytest.mark.parametrize(("button", "accepted"), [("Confirm", True), ("Cancel", False)])
 async def test_a_workflow_is_offered_to_the_person_who_accepts_or_declines(
-    ask: Ask, program: Program, tab: Tab, button: str, accepted: bool
+    send_request: SendRequest, program: Program, tab: Tab, button: str, accepted: bool
 ) -> None:
     offer = {"workflow": picture(), "title": "A picture", "message": "Have a look?"}
-    asked = program.spawn(ask("send_workflow", offer))
+    asked = program.spawn(send_request("send_workflow", offer))
     await answer_dialog(tab.page, "A picture", button=button)
     status, envelope = await asyncio.wait_for(asked, PATIENCE)
     assert status in (None, 200)
@@ -124,35 +126,39 @@ async def test_the_first_to_accept_an_offer_closes_it_in_every_other_tab(
 # -- models ---------------------------------------------------------------------------------------------------------
 
 
-async def test_the_person_is_asked_for_addresses_which_are_remembered(ask: Ask, program: Program, tab: Tab) -> None:
+async def test_the_person_is_asked_for_addresses_which_are_remembered(
+    send_request: SendRequest, program: Program, tab: Tab
+) -> None:
     url = "https://huggingface.co/some/repository/resolve/main/wanted.safetensors"
-    asked = program.spawn(ask("get_model_url", {"ckpt_name": "wanted.safetensors"}))
+    asked = program.spawn(send_request("get_model_url", {"ckpt_name": "wanted.safetensors"}))
     await answer_dialog(tab.page, "wanted.safetensors", url)
     envelope = (await asyncio.wait_for(asked, PATIENCE))[1]
     fits(envelope, {"status": "ok", "url": url, "model_type": str}, "get_model_url")
-    asked = program.spawn(ask("get_model_url", {"ckpt_names": ["one.safetensors", "two.safetensors"]}))
+    asked = program.spawn(send_request("get_model_url", {"ckpt_names": ["one.safetensors", "two.safetensors"]}))
     urls = {f"{name}.safetensors": url.replace("wanted", name) for name in ("one", "two")}
     await answer_dialog(tab.page, "these models", *urls.values())
     envelope = (await asyncio.wait_for(asked, PATIENCE))[1]
     fits(envelope, {"status": "ok", "urls": urls}, "get_model_url")
     saved = (await program.get("model_urls"))[1]["response"]["urls"]
     assert {"wanted.safetensors", *urls} <= saved.keys()
-    asked = program.spawn(ask("get_model_url", {"ckpt_name": "skipped.safetensors"}))
+    asked = program.spawn(send_request("get_model_url", {"ckpt_name": "skipped.safetensors"}))
     await answer_dialog(tab.page, "skipped.safetensors", button="Close")
     assert (await asyncio.wait_for(asked, PATIENCE))[1]["code"] == "declined"
 
 
-async def test_an_address_is_added_listed_and_removed(ask: Ask, program: Program) -> None:
+async def test_an_address_is_added_listed_and_removed(send_request: SendRequest, program: Program) -> None:
     url = "https://huggingface.co/some/repository/resolve/main/added.safetensors"
     given = {"model_name": "added.safetensors", "url": url, "model_type": "loras"}
-    await succeed(ask, "add_model_url", given, model_def={"url": url, "ckpt_type": "loras"})
+    await succeed(send_request, "add_model_url", given, model_def={"url": url, "ckpt_type": "loras"})
     assert "added.safetensors" in (await program.get("model_urls"))[1]["response"]["urls"]
-    await succeed(ask, "remove_model_url", {"model_name": "added.safetensors"})
+    await succeed(send_request, "remove_model_url", {"model_name": "added.safetensors"})
     assert "added.safetensors" not in (await program.get("model_urls"))[1]["response"]["urls"]
-    await fail(ask, "unknown_model", "remove_model_url", {"model_name": "added.safetensors"})
+    await fail(send_request, "unknown_model", "remove_model_url", {"model_name": "added.safetensors"})
 
 
-async def test_a_workflow_s_models_are_listed_planned_and_fetched(ask: Ask, program: Program, tmp_path: Path) -> None:
+async def test_a_workflow_s_models_are_listed_planned_and_fetched(
+    send_request: SendRequest, program: Program, tmp_path: Path
+) -> None:
     models = program.comfy.base / "models" / "upscale_models"
     for file in models.glob("*.safetensors"):
         file.unlink()
@@ -161,13 +167,15 @@ async def test_a_workflow_s_models_are_listed_planned_and_fetched(ask: Ask, prog
     status, envelope = await program.get(f"model_status/{UPSCALER}")
     assert (status, envelope["status"], envelope["exists"]) == (200, "not_found", False)
     need = {"name": UPSCALER, "directory": "upscale_models", "exists": False, "node": {"id": str, "type": str}}
-    await succeed(ask, "load_workflow", {"workflow": upscaled(1)})
-    await succeed(ask, "analyze_workflow", response={"models": [need]})
-    await succeed(ask, "plan_downloads", {"download_table": {UPSCALER: source}}, response=dict)
-    cleared = await succeed(ask, "clear_nonexistant_models", cleared_count=1, cleared_fields=["Upscaler.model_name"])
+    await succeed(send_request, "load_workflow", {"workflow": upscaled(1)})
+    await succeed(send_request, "analyze_workflow", response={"models": [need]})
+    await succeed(send_request, "plan_downloads", {"download_table": {UPSCALER: source}}, response=dict)
+    cleared = await succeed(
+        send_request, "clear_nonexistant_models", cleared_count=1, cleared_fields=["Upscaler.model_name"]
+    )
     assert cleared["message"]
     workflow = {"workflow": upscaled(1), "download_table": {UPSCALER: source}}
-    begun = await succeed(ask, "download_models", workflow, message=str, download_id=str)
+    begun = await succeed(send_request, "download_models", workflow, message=str, download_id=str)
     path = f"download_status/{begun['download_id']}"
 
     async def completed() -> dict[str, Any] | None:
@@ -195,19 +203,19 @@ async def test_a_workflow_s_models_are_listed_planned_and_fetched(ask: Ask, prog
     status, envelope = await program.get(f"model_status/{UPSCALER}")
     fits({"http": status, **envelope}, {"http": 200, "exists": True, "path": str(models / UPSCALER)}, "model_status")
     one = {"model_name": f"again-{UPSCALER}", "model_def": source}
-    fetched = await succeed_with(ask, "success", "download_model", one)
+    fetched = await succeed_with(send_request, "success", "download_model", one)
     assert fetched["path"] == str(models / f"again-{UPSCALER}")
     assert (models / f"again-{UPSCALER}").read_bytes() == (models / UPSCALER).read_bytes()
 
 
-async def succeed_with(ask: Ask, status: str, command: str, body: Any) -> dict[str, Any]:
+async def succeed_with(send_request: SendRequest, status: str, command: str, body: Any) -> dict[str, Any]:
     """Send a request that must succeed with this status."""
-    http, envelope = await ask(command, body)
+    http, envelope = await send_request(command, body)
     assert (http in (None, 200), envelope["status"]) == (True, status), envelope
     return envelope
 
 
-async def test_a_download_that_nobody_began_is_unknown(ask: Ask, program: Program) -> None:
+async def test_a_download_that_nobody_began_is_unknown(send_request: SendRequest, program: Program) -> None:
     status, envelope = await program.get("download_status/none")
     assert (status, envelope["code"]) == (404, "unknown_download")
-    await fail(ask, "unknown_download", "download_cancel", {"download_id": "none"})
+    await fail(send_request, "unknown_download", "download_cancel", {"download_id": "none"})

@@ -134,7 +134,7 @@ class Alone:
         """The directory that tests download to."""
         return self.comfy.base / "models" / "loras"
 
-    def landed(self) -> list[str]:
+    def lora_files(self) -> list[str]:
         """Return the names of all files in `loras`, including the partial files of downloads."""
         return sorted(path.name for path in self.loras.iterdir())
 

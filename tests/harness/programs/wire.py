@@ -9,7 +9,7 @@ from comfyui_uiapi.common.errors import STATUS
 from comfyui_uiapi.tests.harness.comfy.workflows import picture
 
 # Sends one command and returns its HTTP status (None over the websocket) and its envelope.
-Ask = Callable[..., Coroutine[Any, Any, tuple[int | None, dict[str, Any]]]]
+SendRequest = Callable[..., Coroutine[Any, Any, tuple[int | None, dict[str, Any]]]]
 
 NUMBER = (int, float)
 NODE = {"id": str, "type": str, "title": str, "inputs": [str], "outputs": [str]}
@@ -36,17 +36,17 @@ GRAPH: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-async def succeed(ask: Ask, command: str, body: Any = None, **form: Any) -> dict[str, Any]:
+async def succeed(send_request: SendRequest, command: str, body: Any = None, **form: Any) -> dict[str, Any]:
     """Send a request that must succeed, check its envelope against the form, and return it."""
-    status, envelope = await ask(command, body)
+    status, envelope = await send_request(command, body)
     assert status in (None, 200), envelope
     fits(envelope, {"status": "ok", **form}, command)
     return envelope
 
 
-async def fail(ask: Ask, code: str, command: str, body: Any = None) -> dict[str, Any]:
+async def fail(send_request: SendRequest, code: str, command: str, body: Any = None) -> dict[str, Any]:
     """Send a request that must fail with this code in the error envelope, and return its details."""
-    status, envelope = await ask(command, body)
+    status, envelope = await send_request(command, body)
     assert status in (None, STATUS[code]), envelope
     fits(envelope, {"status": "error", "error": str, "code": code}, command)
     assert envelope["error"][-1:] in ".!?" and "\n" not in envelope["error"], "not one sentence"

@@ -286,9 +286,9 @@ async def test_a_question_shows_every_value_it_is_about(played: Played) -> None:
     server, tab = played
     await server.call("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
     writes = [{"path": "Canvas.width", "value": str(number)} for number in range(250)]
-    wish: dict[str, Any] = {"program": "Blender", "kind": "change", "kinds": ["change", "run"], "command": "run"}
-    wish |= {"doc": "Run it.", "about": "", "writes": writes, "writes_left_out": 3, "once": False}
-    [ident] = server.request_together([("approve", wish)])
+    question: dict[str, Any] = {"program": "Blender", "kind": "change", "kinds": ["change", "run"], "command": "run"}
+    question |= {"doc": "Run it.", "about": "", "writes": writes, "writes_left_out": 3, "once": False}
+    [ident] = server.request_together([("approve", question)])
     rows = dialog(tab).get_by_role("row")
     await expect(rows).to_have_count(101)
     await expect(dialog(tab)).to_contain_text("3 more values")
@@ -307,8 +307,14 @@ async def test_a_question_about_downloads_shows_every_file_with_its_folder_host_
     files[1] = {**files[1], "hosts": ["civitai.com", "huggingface.co"], "size": None}
     files[2] = {**files[2], "hosts": [], "local": "/models/<b>old</b>.safetensors"}
     files[3] = {**files[3], "hosts": [], "folder": "", "size": None}
-    wish = {"program": "Blender", "kind": "download", "command": "download_models", "doc": "Fetch them.", "about": ""}
-    [ident] = server.request_together([("approve", {**wish, "writes": [], "files": files, "once": True})])
+    question = {
+        "program": "Blender",
+        "kind": "download",
+        "command": "download_models",
+        "doc": "Fetch them.",
+        "about": "",
+    }
+    [ident] = server.request_together([("approve", {**question, "writes": [], "files": files, "once": True})])
     rows = dialog(tab).get_by_role("row")
     await expect(dialog(tab)).to_contain_text("Blender")
     await expect(rows.nth(1)).to_contain_text("a.safetensors (replaces the existing file)checkpointshuggingface.co")
