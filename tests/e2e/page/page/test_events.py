@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest_asyncio
+from comfyui_uiapi.tests.harness.browser.tab import until
 
-from ....harness.browser.fake_server import FakeServer
+from ....harness.browser.fake_server import DEADLINE, FakeServer
 from ....harness.browser.graphs import Json, node, ui
 from ....harness.browser.scripts import TITLE_AT
 from ..conftest import Played
@@ -33,6 +34,19 @@ def received(server: FakeServer) -> list[tuple[str, Json]]:
 
 def named(server: FakeServer, name: str) -> list[Json]:
     return [data for event, data in received(server) if event == name]
+
+
+async def select(opened: Played, title: str, ident: str) -> None:
+    """Click a node's title until that is reported: what was just loaded may not be drawn yet, or move once more."""
+    server, tab = opened
+
+    async def selected() -> bool:
+        await tab.page.mouse.click(*await tab.page.evaluate(TITLE_AT, title))
+        # Longer than between the clicks of a double click.
+        await asyncio.sleep(0.5)
+        return [ident] in [event["nodes"] for event in named(server, "selection_changed")]
+
+    await until(selected, f"the selection of {title}", DEADLINE)
 
 
 async def test_a_thousand_writes_are_a_thousand_events_in_order(opened: Played) -> None:
@@ -63,9 +77,7 @@ async def test_changes_by_hand_are_attributed_to_the_person(opened: Played) -> N
     assert [event["old"] for event in typed[1:]] == [event["new"] for event in typed[:-1]]
     assert typed[0]["old"] == "a cat" and {event["by"] for event in typed} == {"person"}
 
-    x, y = await tab.page.evaluate(TITLE_AT, "Picture")
-    await tab.page.mouse.click(x, y)
-    await server.until(lambda: ["1"] in [event["nodes"] for event in named(server, "selection_changed")])
+    await select(opened, "Picture", "1")
     await tab.page.keyboard.press("Control+m")
     await server.until(lambda: named(server, "node_mode_changed"))
     [muted] = named(server, "node_mode_changed")
@@ -76,11 +88,9 @@ async def test_changes_by_hand_are_attributed_to_the_person(opened: Played) -> N
 
 
 async def test_a_selection_that_a_program_ends_is_attributed_to_the_program(opened: Played) -> None:
-    server, tab = opened
+    server, _ = opened
     server.watch("selection_changed")
-    x, y = await tab.page.evaluate(TITLE_AT, "Picture")
-    await tab.page.mouse.click(x, y)
-    await server.until(lambda: ["1"] in [event["nodes"] for event in named(server, "selection_changed")])
+    await select(opened, "Picture", "1")
     await server.call("remove_node", {"by": "editor"}, nodes=["Picture"])
     last = named(server, "selection_changed")[-1]
     assert (last["nodes"], last["by"]["program"]) == ([], "editor")
