@@ -16,7 +16,9 @@ from .tab import LOBBY_ID, PendingRequest, Transport, WebuiManager
 
 log = logging.getLogger("uiapi")
 
-NO_WEBUI_MESSAGE = "No browser tab with ComfyUI is connected; open ComfyUI in a browser and try again."
+NO_WEBUI_MESSAGE = (
+    "No browser tab with ComfyUI is connected; open ComfyUI in a browser, or run uiapi tab, and try again."
+)
 
 # Tabs at a time, over both transports: far more than a person opens. Every panel shows all of them.
 MAX_TABS = 64

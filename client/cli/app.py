@@ -27,7 +27,7 @@ app = typer.Typer(
 
 
 # Subcommands that show themselves what they wait for, or wait as long as the user likes.
-REPORTING = frozenset({"run", "download", "watch", "mcp"})
+REPORTING = frozenset({"run", "download", "watch", "mcp", "tab"})
 
 
 class Context:

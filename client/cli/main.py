@@ -11,7 +11,15 @@ from ..common.command_table import routes
 from ..common.errors import UiapiError
 
 # Imported for the subcommands that they add.
-from . import graph_commands, model_commands, model_doctor, run_commands, server_commands, workflow_commands  # noqa: F401
+from . import (  # noqa: F401
+    graph_commands,
+    model_commands,
+    model_doctor,
+    run_commands,
+    server_commands,
+    tab_command,
+    workflow_commands,
+)
 from .app import app
 from .arguments import hoisted, subcommand
 from .terminal import Terminal, exit_code

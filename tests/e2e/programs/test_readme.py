@@ -73,7 +73,9 @@ exec "{sys.executable}" -m pip "$@" --dry-run --no-build-isolation --quiet"""
     def environment(url: str) -> dict[str, str]:
         env = installed_client.environment(tmp_path, url)
         blender = {"BLENDER_PYTHON": str(programs / "blender-python")}
-        return {**env, **blender, "PATH": os.pathsep.join([str(programs), env["PATH"]])}
+        # uiapi tab puts the profile of its browser there.
+        cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+        return {**env, **blender, **cache, "PATH": os.pathsep.join([str(programs), env["PATH"]])}
 
     return environment
 
