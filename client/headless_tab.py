@@ -58,10 +58,10 @@ def find_browser(given: str | None = None) -> Path:
     Raises UiapiError `not_found`.
     """
     if given is not None:
-        path = shutil.which(os.path.expanduser(given))
-        if path is None:
+        program = shutil.which(os.path.expanduser(given))
+        if program is None:
             raise _none(f"{given} is not a program; give the path of a browser in --browser.")
-        return Path(path)
+        return Path(program)
     for path in _candidates():
         if path.is_file():
             return path

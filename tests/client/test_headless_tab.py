@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -139,8 +140,8 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[],
             events.get(count[0], lambda: None)()
             assert count[0] < 5000
 
-        monkeypatch.setattr(module.time, "sleep", sleep)
-        monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(time, "sleep", sleep)
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     return plan
 
@@ -164,10 +165,16 @@ def test_a_page_that_stays_away_is_opened_again_but_not_while_comfyui_is_away(
     comfyui: Comfyui, starts: Starts, passing: Callable[..., None], tmp_path: Path
 ) -> None:
     counts: list[int] = []
+
+    def comfyui_is_back() -> None:
+        counts.append(starts.count)
+        comfyui.responds = True
+        comfyui.tabs.clear()
+
     passing(
         {
             2: lambda: setattr(comfyui, "responds", False),
-            200: lambda: (counts.append(starts.count), setattr(comfyui, "responds", True), comfyui.tabs.clear()),
+            200: comfyui_is_back,
             330: lambda: (tmp_path / MARK).rename(tmp_path / CLOSING),
         }
     )
@@ -180,7 +187,11 @@ def test_a_page_that_stays_away_is_opened_again_but_not_while_comfyui_is_away(
 def test_it_gives_up_after_several_starts_without_a_page(
     comfyui: Comfyui, starts: Starts, passing: Callable[..., None], tmp_path: Path
 ) -> None:
-    passing({2: lambda: (comfyui.tabs.clear(), setattr(starts, "connects", False), setattr(starts, "runs", False))})
+    def break_down() -> None:
+        comfyui.tabs.clear()
+        starts.connects = starts.runs = False
+
+    passing({2: break_down})
     page = HeadlessTab(comfyui, Path("b"), tmp_path, lambda _: None)  # type: ignore[arg-type]
     page.open()
     with pytest.raises(UiapiError, match="in a row"):
