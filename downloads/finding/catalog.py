@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..storage.model_folders import Places
@@ -69,15 +70,15 @@ class Catalog:
         began = time.perf_counter()
         folders, lists = template_folders(), list_files(self._folder_paths)[:1]
         stamp = (
-            *((version, folder, folder.stat().st_mtime_ns) for version, folder in folders),
-            *((path, path.stat().st_mtime_ns) for path in (*lists, TABLE)),
+            *((version, folder, _changed(folder)) for version, folder in folders),
+            *((path, _changed(path)) for path in (*lists, TABLE)),
         )
         if stamp == self._stamp:
             return
         found: dict[str, list[Candidate]] = {}
         self._add(found, (one for _, folder in folders for one in read_templates(folder)))
         self._add(found, (one for path in lists for one in read_list(path)))
-        self._add(found, read_known())
+        self._add(found, read_known(TABLE))
         self._by_name, self._stamp = found, stamp
         took = (time.perf_counter() - began) * 1000
         log.debug("The lists of models name %d files; they were read in %.0f ms.", len(found), took)
@@ -85,6 +86,14 @@ class Catalog:
     def _add(self, found: dict[str, list[Candidate]], candidates: Iterable[Candidate]) -> None:
         for one in candidates:
             found.setdefault(one.name, []).append(one)
+
+
+def _changed(path: Path) -> int | None:
+    """When a file or a folder last changed, None if it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _recorded(need: Need, name: str, url: str) -> Candidate:

@@ -20,7 +20,7 @@ COLUMNS = ("name", "directory", "url", "size", "sha256")
 _WHY = "It is in the table of well-known files that ships with this extension."
 
 
-def read_known(path: Path = TABLE) -> list[Candidate]:
+def read_known(path: Path) -> list[Candidate]:
     """The files in the table. Blocks on the disk."""
     try:
         rows: list[list[Any]] = json.loads(path.read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.downloads.finding import catalog, known_models, templates
+from comfyui_uiapi.downloads.finding import catalog, templates
 from comfyui_uiapi.downloads.finding.candidate import Candidate
 from comfyui_uiapi.downloads.finding.catalog import Catalog
 from comfyui_uiapi.downloads.finding.note_links import NoteLink
@@ -29,7 +30,6 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "known.json"
     path.write_text("[]", encoding="utf-8")
     monkeypatch.setattr(catalog, "TABLE", path)
-    monkeypatch.setattr(known_models.read_known, "__defaults__", (path,))
     return path
 
 
@@ -231,6 +231,16 @@ async def test_the_newest_copy_of_the_managers_list_counts(
     kept.parent.mkdir(parents=True)
     kept.write_text(json.dumps({"models": [listed("one.safetensors", "loras", OTHER)]}), encoding="utf-8")
     assert origins(await found(finder, Need("one.safetensors", "loras"))) == [("manager", OTHER)]
+
+
+async def test_lists_that_are_gone_or_broken_leave_the_others(
+    finder: Catalog, installed: Installed, folders: FolderPaths, tmp_path: Path, table: Path
+) -> None:
+    installed.with_templates(tmp_path / "t", of_models(record("one.safetensors", "loras", ONE)))
+    installed.templates.append(("1", tmp_path / "gone"))
+    put_manager_list(folders).write_text('{"models": [', encoding="utf-8")
+    await asyncio.to_thread(table.unlink)
+    assert origins(await found(finder, Need("one.safetensors", "loras"))) == [("templates", ONE)]
 
 
 async def test_entries_that_are_no_files_for_a_model_folder_are_left_out(
