@@ -95,10 +95,6 @@ class _Steps:
             return self._relink(model)
         if state == "found" and model["action"] in ("download", "link"):
             return self._download(model)
-        if state == "found":
-            count = len(model["candidates"])
-            which = "whether the file that was" if count == 1 else f"which of the {count} files that were"
-            return f"Check {which} found is the model, and give download_models its URL.", None
         return _message(model), None
 
     def _relink(self, model: Record) -> tuple[str, dict[str, Any] | None]:

@@ -56,12 +56,7 @@ def steps(found: dict[str, Any]) -> list[tuple[str, str | None, Any]]:
             "Link /models/vae/x.safetensors, which is the same file, with download_models.",
             "download_models",
         ),
-        (
-            model("no_url", candidates=[{}, {}]),
-            "found",
-            "Check which of the 2 files that were found is the model, and give download_models its URL.",
-            None,
-        ),
+        (model("no_url", candidates=[{}, {}]), "found", "What the plan says of no_url.", None),
         (model("no_url", candidates=[]), "unknown", "What the plan says of no_url.", None),
         (model("no_url"), "unknown", "What the plan says of no_url.", None),
         (model("damaged"), "damaged", "What the plan says of damaged.", None),
