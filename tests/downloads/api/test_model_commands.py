@@ -291,6 +291,7 @@ async def test_names_that_comfyui_spells_differently_are_handed_to_the_tab(
 
 # Those that write to the disk; a plan keeps the digests it finds.
 WRITES = [
+    "doctor",
     "plan_downloads",
     "download_models",
     "download_model",
