@@ -22,7 +22,7 @@ MAX_BYTES = 8 * MAX_FRAME
 SMALL = 1 << 18
 # Frames handled in one turn of the event loop, separate for programs and tabs; and the events sent to programs that
 # cost as much as a frame.
-FRAMES_A_TURN = 32
+FRAMES_A_TURN = 16
 EVENTS_A_FRAME = 8
 # Seconds until the first check, and between two checks, in which a caller has to read some of its answer.
 FIRST_LOOK, TAKE_PAUSE = 1.0, 20.0

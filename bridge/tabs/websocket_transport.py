@@ -17,8 +17,9 @@ GATHERED_BYTES = 1 << 20
 class SocketTransport:
     """Sends requests and events to a tab over its own websocket.
 
-    A message costs a browser more than the command in it. So of the frames in one turn of the event loop the first is
-    sent immediately, for a fast answer to a single request, and the others are sent together.
+    A message costs a browser more than the command in it. So the first frame is sent immediately, for a fast answer to
+    a single request, and those that follow in the same turn of the event loop are sent together, with those of the next
+    turns if there are any.
 
     Args:
         connection: the websocket.
@@ -31,6 +32,8 @@ class SocketTransport:
         self.connection = connection
         self._gathers = gathers
         self._gathered: list[bytes] | None = None
+        # How many were gathered at the last look.
+        self._seen = 0
 
     def send_request(self, request: PendingRequest) -> None:
         """See Transport."""
@@ -66,8 +69,16 @@ class SocketTransport:
             return
         self.connection.send_text(frame)
         if self._gathers:
-            self._gathered = []
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._gathered, self._seen = [], 0
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        count = len(self._gathered or ())
+        if self._seen < count < GATHERED:
+            self._seen = count
+            asyncio.get_running_loop().call_soon(self._look)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         texts, self._gathered = self._gathered or [], None

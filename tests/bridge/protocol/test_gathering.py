@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.tabs.websocket_transport import GATHERED_BYTES
+from comfyui_uiapi.bridge.policy.request_limits import FRAMES_A_TURN
+from comfyui_uiapi.bridge.tabs.websocket_transport import GATHERED, GATHERED_BYTES, SocketTransport
 
 COUNT = 100
 
@@ -55,6 +59,27 @@ async def test_gathered_frames_never_exceed_the_frame_limit(server: Any) -> None
     answers = [await program.receive_json(timeout=5) for _ in range(12)]
     assert {answer["status"] for answer in answers} == {"ok"}
     assert max(tab.messages) <= 3
+
+
+async def test_requests_of_several_turns_of_the_event_loop_are_gathered_and_none_is_left() -> None:
+    sent: list[int] = []
+    connection: Any = SimpleNamespace(
+        send_text=lambda text: sent.append(len(json.loads(b"[" + text.strip(b"[]") + b"]")))
+    )
+    transport = SocketTransport(connection, gathers=True)
+    for _ in range(3):
+        for _ in range(FRAMES_A_TURN):
+            transport.send_cancel("x")
+        await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert sent[:2] == [1, GATHERED] and sum(sent) == 3 * FRAMES_A_TURN
+    transport.send_cancel("x")
+    assert sent[-1] == 1
+    transport.send_cancel("x")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert sent[-2:] == [1, 1]
 
 
 async def test_a_single_request_waits_for_no_others(server: Any) -> None:
