@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import re
@@ -23,6 +24,14 @@ _SUFFIXES = {
     "video": "mp4 m4v webm mov mkv avi mpg mpeg ogv ts",
     "audio": "flac wav mp3 opus ogg oga m4a aac aiff",
     "3d": "glb gltf obj fbx stl ply usdz splat spz ksplat",
+}
+# The pictures that notebooks show (https://ipython.readthedocs.io/en/stable/config/integrating.html).
+_NOTEBOOK = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
 }
 # The message of the ImportError without Pillow or numpy.
 _MISSING = 'This needs {}: pip install "comfyui-uiapi[images]", or pip install {}.'
@@ -97,6 +106,11 @@ class OutputFile:
         except ImportError:
             raise ImportError(_MISSING.format("numpy", "numpy")) from None
         return numpy.asarray(self.pil())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Returns the picture for a notebook, which shows it; empty for other files and without content."""
+        mime = _NOTEBOOK.get(Path(self.filename).suffix.lower())
+        return {mime: base64.b64encode(self.data).decode()} if mime and self.data else {}
 
     def _needed(self) -> bytes:
         if not self.data:
@@ -217,6 +231,11 @@ class Run:
         total = len(self.prompts)
         sentence = f"{len(failed)} of {total} prompts failed; the outputs of the others are included. The first error: "
         return UiapiError("partial", f"{sentence}{failed[0].error}", {"prompts": self.answer["prompts"]})
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Returns the picture for a notebook, which shows it; only the text of the run without one."""
+        picture = self.image._repr_mimebundle_() if self.images else {}
+        return {"text/plain": repr(self), **picture}
 
     def _of(self, media: str) -> list[OutputFile]:
         return [file for file in self.files if file.media == media]

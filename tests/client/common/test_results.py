@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -193,3 +194,20 @@ async def test_every_warning_in_the_json_is_printed_in_full(scripted: Scripted, 
     for words in (["set", "Canvas.width=99999"], ["batch", str(tmp_path / "edits.json")]):
         assert (await talk(*words)).err == f"{warning}\n"
         assert (await talk(*words, "--json")).err == ""
+
+
+def test_a_notebook_shows_the_picture_of_a_run() -> None:
+    answer = {
+        "prompt_id": "p",
+        "outputs": [
+            {"node_id": "1", "filename": "a.mp4", "url": "/a", "type": "output"},
+            {"node_id": "1", "filename": "b.png", "url": "/b", "type": "output"},
+        ],
+    }
+    done = run_of(answer)
+    assert [*done._repr_mimebundle_()] == ["text/plain"]
+    for file in done.files:
+        file.data = b"content"
+    assert done._repr_mimebundle_()["image/png"] == base64.b64encode(b"content").decode()
+    assert done.files[0]._repr_mimebundle_() == {}
+    assert [*run_of({"prompt_id": "p"})._repr_mimebundle_()] == ["text/plain"]
