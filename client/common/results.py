@@ -26,13 +26,7 @@ _SUFFIXES = {
     "3d": "glb gltf obj fbx stl ply usdz splat spz ksplat",
 }
 # The pictures that notebooks show (https://ipython.readthedocs.io/en/stable/config/integrating.html).
-_NOTEBOOK = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".gif": "image/gif",
-    ".webp": "image/webp",
-}
+_NOTEBOOK = {f".{name}": f"image/{name.replace('jpg', 'jpeg')}" for name in ("png", "jpg", "jpeg", "gif", "webp")}
 # The message of the ImportError without Pillow or numpy.
 _MISSING = 'This needs {}: pip install "comfyui-uiapi[images]", or pip install {}.'
 _MEDIA = {f".{suffix}": media for media, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
