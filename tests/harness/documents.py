@@ -56,4 +56,9 @@ class Page:
 
 README = Page(build.ROOT / "README.md")
 DOCS = {path.stem: Page(path) for path in sorted((build.ROOT / "docs").rglob("*.md"))}
+# Pages whose commands are all run by tests, and those for people who work on this project.
 PAGES = [README, *DOCS.values()]
+PROJECT_PAGES = [
+    Page(build.ROOT / name)
+    for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ".github/pull_request_template.md")
+]

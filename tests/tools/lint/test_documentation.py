@@ -12,11 +12,14 @@ from comfyui_uiapi.bridge.protocol.subscriptions import EVENTS
 from comfyui_uiapi.client.cli.terminal import EXIT_CODES
 from comfyui_uiapi.common.errors import STATUS
 from comfyui_uiapi.model_defs import KEPT_AS
-from comfyui_uiapi.tests.harness.documents import DOCS, PAGES, README, Page
+from comfyui_uiapi.tests.harness.documents import DOCS, PAGES, PROJECT_PAGES, README, Page
 from comfyui_uiapi.tests.tools import build
 from PIL import Image
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+every_project_page = pytest.mark.parametrize("page", [*PAGES, *PROJECT_PAGES], ids=lambda page: page.name)
+# What runs at a commit, at a push and at a release.
+CI = [build.ROOT / ".pre-commit-config.yaml", *sorted((build.ROOT / ".github" / "workflows").glob("*.yml"))]
 # The README is a start page; longer texts have their own page.
 MOST_LINES = 200
 
@@ -52,7 +55,7 @@ def test_every_command_that_is_named_is_one(page: Page) -> None:
     assert named - fields - older - others <= set(COMMANDS)
 
 
-@every_page
+@every_project_page
 def test_every_link_leads_to_a_file_and_a_heading(page: Page) -> None:
     for link in page.links:
         target, _, anchor = link.partition("#")
@@ -62,7 +65,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Page) -> None:
             assert not anchor or anchor in Page(path).anchors, link
 
 
-@every_page
+@every_project_page
 def test_every_file_that_is_named_is_there(page: Page) -> None:
     folder = ""
     prose = re.sub(r"^```.*?^```$", "", page.text, flags=re.MULTILINE | re.DOTALL)
@@ -72,6 +75,17 @@ def test_every_file_that_is_named_is_there(page: Page) -> None:
         known = [build.ROOT / path, build.ROOT / name, build.ROOT / "client/examples" / name]
         assert any(one.is_file() for one in known), name
         folder = str(path.parent)
+
+
+@pytest.mark.parametrize(
+    "path", [*(page.path for page in [*PAGES, *PROJECT_PAGES]), *CI], ids=lambda path: path.relative_to(build.ROOT).name
+)
+def test_every_command_of_dev_py_that_is_named_is_one_and_its_tests_are_there(path: Path) -> None:
+    text = path.read_text("utf-8")
+    known = set(re.findall(r'add\(\s*"([a-z-]+)"', (build.ROOT / "dev.py").read_text("utf-8")))
+    assert set(re.findall(r"python3 dev\.py ([a-z][a-z-]*)", text)) <= known
+    for name in re.findall(r"dev\.py [a-z-]+ (tests/\S+)", text):
+        assert (build.ROOT / name).exists(), name
 
 
 @every_page
