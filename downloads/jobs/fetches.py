@@ -30,6 +30,7 @@ from ..storage.target_lock import Held, target_lock
 from ..transfer.transfer import Order
 from ..transfer.transfer_thread import Engine
 from ..transfer.turns import Turn, Turns
+from ..workflow.loader_folders import pack_of
 
 # Errors after which no other source is tried.
 _FINAL = frozenset({"disk_full", "storage_failed", "conflict", "shutting_down"})
@@ -69,7 +70,14 @@ class FetchRequest:
 
     def target(self, places: Places, settings: Settings) -> Path:
         """The path the file is to be written to. Blocks; UiapiError as Places.target."""
-        return places.target(self.directory, self.name, allow_pickle=settings.allow_pickle, replace=self.overwrite)
+        try:
+            return places.target(self.directory, self.name, allow_pickle=settings.allow_pickle, replace=self.overwrite)
+        except UiapiError as error:
+            pack = pack_of(self.directory) if error.code == "unknown_folder" else None
+            if pack is None:
+                raise
+            message = f"This ComfyUI has no model folder {self.directory!r}; install {pack}, which adds it."
+            raise UiapiError(error.code, message, error.details) from None
 
 
 class Fetch:

@@ -21,7 +21,6 @@ from ..storage.file_presence import Presence
 from ..storage.hash_cache import Hashes
 from ..storage.model_folders import Places
 from ..storage.partial_file import Partial
-from ..workflow.loader_folders import pack_of
 from ..workflow.model_lookup import SPELLED_DIFFERENTLY, Located, Lookup
 from ..workflow.required_models import Need
 from .fetches import FetchRequest, agreed_sha256
@@ -133,9 +132,6 @@ class Planner:
             failure = unforeseen(f"The plan for {need.name}", error)
         gated = True if failure.code == "gated" else None
         reason = {"code": failure.code, "message": failure.message}
-        pack = pack_of(directory) if directory is not None and failure.code == "unknown_folder" else None
-        if pack is not None:
-            reason["message"] = f"This ComfyUI has no model folder {directory!r}; install {pack}, which adds it."
         return {**model, "action": BLOCKED, "gated": gated, "reason": reason}
 
     async def _decided(

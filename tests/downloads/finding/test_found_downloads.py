@@ -139,11 +139,11 @@ async def test_a_download_that_a_list_began_is_resumed_from_the_same_url_after_a
     assert service.path("one.safetensors", "loras").read_bytes() == DATA
 
 
-async def test_a_directory_that_only_a_pack_has_is_named_with_the_pack(service: Service) -> None:
+async def test_a_directory_that_only_a_pack_adds_is_named_with_the_pack(service: Service) -> None:
     workflow = loader("ip-adapter-plus_sd15.safetensors", "IPAdapterModelLoader")
     model = await planned(service, workflow)
     assert (model["action"], model["directory"], model["origin"]) == ("blocked", "ipadapter", "known")
-    assert model["reason"] == {
-        "code": "unknown_folder",
-        "message": "This ComfyUI has no model folder 'ipadapter'; install ComfyUI_IPAdapter_plus, which adds it.",
-    }
+    message = "This ComfyUI has no model folder 'ipadapter'; install ComfyUI_IPAdapter_plus, which adds it."
+    assert model["reason"] == {"code": "unknown_folder", "message": message}
+    failed = await downloaded(service, workflow)
+    assert (failed["code"], failed["error"]) == ("unknown_folder", message)
