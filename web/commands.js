@@ -26,7 +26,7 @@ import { CommandError } from "./common/errors.js";
 import { addGroup, removeGroup, setGroup } from "./graph/groups.js";
 import { connect, linked } from "./graph/links.js";
 import { indexed } from "./paths/node_lookup.js";
-import { clearModels, directoryOf, namedUses, relinkModels, usesOf } from "./widgets/model_widgets.js";
+import { clearModels, directoryOf, lacksChoices, namedUses, relinkModels, usesOf } from "./widgets/model_widgets.js";
 import { askAddresses } from "./ui/models_dialog.js";
 import { askForOffer } from "./ui/offer_dialog.js";
 import { withOffered } from "./widgets/picture_texts.js";
@@ -169,7 +169,8 @@ export const commands = {
       return { message, cleared_count: count, cleared_fields };
     }),
 
-  relink_models(means, { links, dry_run = false }, call) {
+  async relink_models(means, { links, dry_run = false }, call) {
+    if (!dry_run && lacksChoices(means.frontend, links)) await means.frontend.refreshModels();
     const relink = () => {
       const answer = relinkModels(means.frontend, links, dry_run);
       means.frontend.repaint();

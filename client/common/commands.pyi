@@ -350,6 +350,7 @@ class ClearNonexistantModelsAnswer(TypedDict):
 class RelinkedModels(TypedDict):
     dry_run: bool
     relinked: list[Relinked]
+    unchosen: list[UnchosenModel]
 
 class Diagnosis(TypedDict):
     ready: bool
@@ -476,8 +477,10 @@ class NeededModel(TypedDict):
     directory: str | None
     url: str | None
     exists: bool
-    state: Literal["present", "damaged", "spelled_differently", "missing"]
+    state: Literal["present", "damaged", "spelled_differently", "relink", "choose", "missing"]
     listed: str | None
+    copies: NotRequired[list[Copy]]
+    similar: NotRequired[list[str]]
     path: str | None
     size: int | None
     sha256: str | None
@@ -490,8 +493,8 @@ class NeededModel(TypedDict):
 class PlannedModel(TypedDict):
     name: str
     directory: str | None
-    action: Literal["present", "damaged", "spelled_differently", "download", "link", "blocked", "no_url", "not_needed"]
-    origin: Literal["request", "saved", "person"] | Literal["workflow", "note", "templates", "manager", "known", "civitai_hash", "huggingface", "civitai"] | None
+    action: Literal["present", "damaged", "spelled_differently", "relink", "choose", "download", "link", "blocked", "no_url", "not_needed"]
+    origin: Literal["request", "saved", "disk", "person"] | Literal["workflow", "note", "templates", "manager", "known", "civitai_hash", "huggingface", "civitai"] | None
     source: str | None
     url: str | None
     size: int | None
@@ -501,6 +504,8 @@ class PlannedModel(TypedDict):
     early_access: str | None
     path: str | None
     listed: str | None
+    copies: NotRequired[list[Copy]]
+    similar: NotRequired[list[str]]
     reason: Reason | None
     candidates: list[ModelCandidate]
 
@@ -537,7 +542,12 @@ class Relinked(TypedDict):
     path: str
     previous: str
     value: str
-    reason: Literal["spelled_differently"]
+    reason: Literal["spelled_differently", "relink", "choose"]
+
+class UnchosenModel(TypedDict):
+    name: str
+    directory: str | None
+    copies: list[Copy]
 
 class LackingNodeType(TypedDict):
     type: str | None
@@ -551,8 +561,8 @@ class LackingNodeType(TypedDict):
 class LackingModel(TypedDict):
     name: str
     directory: str | None
-    action: Literal["present", "damaged", "spelled_differently", "download", "link", "blocked", "no_url", "not_needed"]
-    origin: Literal["request", "saved", "person"] | Literal["workflow", "note", "templates", "manager", "known", "civitai_hash", "huggingface", "civitai"] | None
+    action: Literal["present", "damaged", "spelled_differently", "relink", "choose", "download", "link", "blocked", "no_url", "not_needed"]
+    origin: Literal["request", "saved", "disk", "person"] | Literal["workflow", "note", "templates", "manager", "known", "civitai_hash", "huggingface", "civitai"] | None
     source: str | None
     url: str | None
     size: int | None
@@ -562,6 +572,8 @@ class LackingModel(TypedDict):
     early_access: str | None
     path: str | None
     listed: str | None
+    copies: NotRequired[list[Copy]]
+    similar: NotRequired[list[str]]
     reason: Reason | None
     candidates: list[ModelCandidate]
     state: Literal["present", "not_needed", "relink", "choose", "found", "unknown", "damaged", "gated", "blocked"]
@@ -596,6 +608,17 @@ class NodePack(TypedDict):
     origin: Literal["workflow", "manager"]
     state: Literal["missing", "loaded", "failed", "disabled", "not_loaded"]
     error: str | None
+
+class Copy(TypedDict):
+    directory: str | None
+    name: str
+    path: str
+    size: int
+    modified: float
+    sha256: str | None
+    match: Literal["name", "digest"]
+    here: bool
+    damage: str | None
 
 class Reason(TypedDict):
     code: str
@@ -1553,6 +1576,7 @@ class Commands:
     def relink_models(
         self,
         *,
+        choices: dict[str, str] | None = ...,
         dry_run: bool | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
@@ -1562,7 +1586,7 @@ class Commands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> RelinkedModels:
-        """Correct widgets whose model is present under another spelling to the one ComfyUI lists, as one undo step."""
+        """Set widgets whose model is present under another path to the one ComfyUI lists, as one undo step."""
 
     def doctor(
         self,
@@ -2517,6 +2541,7 @@ class AsyncCommands:
     async def relink_models(
         self,
         *,
+        choices: dict[str, str] | None = ...,
         dry_run: bool | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
@@ -2526,7 +2551,7 @@ class AsyncCommands:
         if_revision: str | None = ...,
         idempotency_key: str | None = ...,
     ) -> RelinkedModels:
-        """Correct widgets whose model is present under another spelling to the one ComfyUI lists, as one undo step."""
+        """Set widgets whose model is present under another path to the one ComfyUI lists, as one undo step."""
 
     async def doctor(
         self,

@@ -355,19 +355,19 @@ async def clear_nonexistant_models(call: Call, request: Request) -> dict[str, An
 @command(
     "relink_models",
     response=schemas.RelinkedModels,
-    tab_response=schemas.RelinkedModels,
+    tab_response=schemas.RelinkedWidgets,
     risk=Risk.DRIVE,
     tab=True,
-    errors={"too_large"},
+    errors={"too_large", "unknown_model"},
 )
 async def relink_models(call: Call, request: RelinkModels) -> dict[str, Any]:
-    """Correct widgets whose model is present under another spelling to the one ComfyUI lists, as one undo step."""
+    """Set widgets whose model is present under another path to the one ComfyUI lists, as one undo step."""
     opened = (await call.tab("get_workflow"))["workflow"]
-    links = await downloads_of(call).analysis.respelled(opened)
-    if not links:
-        return {"dry_run": request.dry_run, "relinked": []}
-    answer: dict[str, Any] = await call.tab("relink_models", {"links": links, "dry_run": request.dry_run})
-    return answer
+    found = await downloads_of(call).analysis.relinks(opened, request.choices)
+    answer: dict[str, Any] = {"dry_run": request.dry_run, "relinked": []}
+    if found.links:
+        answer = await call.tab("relink_models", {"links": found.links, "dry_run": request.dry_run})
+    return {**answer, "unchosen": found.unchosen}
 
 
 async def ended(run: Run, timeout: float) -> dict[str, Any]:

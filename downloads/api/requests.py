@@ -102,6 +102,11 @@ class GetModelUrl(Request):
 
 
 class RelinkModels(Request):
-    """Whether to apply the changes."""
+    """The files to use for models of which several different ones are present."""
+
+    choices: dict[str, str] = Field(
+        default_factory=dict,
+        description="{model name: a name that ComfyUI lists}, also for a model that only has similar names",
+    )
 
     dry_run: bool = Field(False, description="Only report what would be changed.")

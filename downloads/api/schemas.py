@@ -13,12 +13,27 @@ RunState = Literal[
 ]
 
 
-# Whether a model is present. A model spelled differently is present, but ComfyUI rejects the name in the widget.
-ModelState = Literal["present", "damaged", "spelled_differently", "missing"]
+# Whether a model is present. A model spelled differently is present, but ComfyUI rejects the name in the widget. One to
+# relink is present under another path, and of one to choose several different files are.
+ModelState = Literal["present", "damaged", "spelled_differently", "relink", "choose", "missing"]
 
 # Where a workflow names a model: in a node's own record, in a widget that lists a model directory, in one with another
 # list that does not include it, in a node whose type is not installed, in a row of LoRAs, or in a text.
 NamedIn = Literal["record", "loader", "combo", "unknown_node", "row", "lora_tag", "embedding"]
+
+
+class Copy(Answer):
+    """A file that may be a missing model."""
+
+    directory: str | None = Field(description="The ComfyUI model directory it is in.")
+    name: str = Field(description="Its name as ComfyUI lists it.")
+    path: str
+    size: int = Field(description="Bytes.")
+    modified: float = Field(description="Unix time.")
+    sha256: str | None = Field(description="If it was computed before.")
+    match: Literal["name", "digest"] = Field(description="What it has in common with the model.")
+    here: bool = Field(description="Whether a widget that names the model lists it, so that it can be relinked.")
+    damage: str | None = Field(description="Why it cannot be this model; null if it can.")
 
 
 class NeededModel(Answer):
@@ -29,7 +44,9 @@ class NeededModel(Answer):
     url: str | None = Field(description="The URL that the workflow gives.")
     exists: bool = Field(description="Whether a usable file is present under the name that the workflow has.")
     state: ModelState
-    listed: str | None = Field(description="The spelling that ComfyUI lists, where a widget has another one.")
+    listed: str | None = Field(description="The name that ComfyUI lists, where a widget has another one.")
+    copies: list[Copy] = Field([], description="Files of a missing model's name or digest in any model directory.")
+    similar: list[str] = Field([], description="Listed names like that of a missing model; never used by themselves.")
     path: str | None = Field(description="Path of the file, also of a damaged one.")
     size: int | None = Field(description="Bytes of a file that is present.")
     sha256: str | None
@@ -77,16 +94,31 @@ class ModelCandidate(Answer):
     base_model: str | None
 
 
+PlannedAction = Literal[
+    "present",
+    "damaged",
+    "spelled_differently",
+    "relink",
+    "choose",
+    "download",
+    "link",
+    "blocked",
+    "no_url",
+    "not_needed",
+]
+
+
 class PlannedModel(Answer):
     """What a download would do with one model."""
 
     name: str
     directory: str | None
-    action: Literal[
-        "present", "damaged", "spelled_differently", "download", "link", "blocked", "no_url", "not_needed"
-    ] = Field(description="A damaged file is replaced only by a download with overwrite.")
-    origin: Literal["request", "saved", "person"] | CandidateOrigin | None = Field(
-        description="Where the URL that is used is from."
+    action: PlannedAction = Field(
+        description="A damaged file is replaced only by a download with overwrite. For those under another path "
+        "(spelled_differently, relink, choose) use relink_models."
+    )
+    origin: Literal["request", "saved", "disk", "person"] | CandidateOrigin | None = Field(
+        description="Where the URL or path that is used is from."
     )
     source: str | None
     url: str | None
@@ -96,7 +128,9 @@ class PlannedModel(Answer):
     gated: bool | None
     early_access: str | None = Field(description="Until when it is available to buyers only.")
     path: str | None
-    listed: str | None = Field(description="The spelling that ComfyUI lists, where a widget has another one.")
+    listed: str | None = Field(description="The name that ComfyUI lists, where a widget has another one.")
+    copies: list[Copy] = Field([], description="Files of its name or digest in any model directory, if it is missing.")
+    similar: list[str] = Field([], description="Listed names like that of a missing model.")
     reason: Reason | None
     candidates: list[ModelCandidate] = Field(description="Files that may be the model, the likeliest first.")
 
@@ -115,7 +149,8 @@ class Plan(Answer):
 
     models: list[PlannedModel]
     totals: dict[str, int] = Field(
-        description="Models, present, damaged, spelled_differently, download, link, blocked, bytes, unknown_sizes."
+        description="Models, present, damaged, spelled_differently, relink, choose, download, link, blocked, bytes, "
+        "unknown_sizes."
     )
     disks: list[Disk]
     verdict: Literal["ready", "blocked", "disk_full"]
@@ -234,11 +269,27 @@ class Relinked(Answer):
     path: str
     previous: str
     value: str = Field(description="The new value.")
-    reason: Literal["spelled_differently"]
+    reason: Literal["spelled_differently", "relink", "choose"] = Field(
+        description="The state of the model before; choose for one that the request chose."
+    )
 
 
-class RelinkedModels(Answer):
+class RelinkedWidgets(Answer):
     """The widgets that were changed, or with dry_run would be."""
 
     dry_run: bool
     relinked: list[Relinked]
+
+
+class UnchosenModel(Answer):
+    """A model of which several different files are present; its widgets are unchanged."""
+
+    name: str
+    directory: str | None
+    copies: list[Copy]
+
+
+class RelinkedModels(RelinkedWidgets):
+    """The widgets that were changed, or with dry_run would be, and the models that need a choice."""
+
+    unchosen: list[UnchosenModel] = Field(description="Choose a copy of each in choices.")

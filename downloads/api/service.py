@@ -18,12 +18,13 @@ from ..common.throttle import Backoff
 from ..finding.catalog import Catalog
 from ..jobs import registry
 from ..jobs.fetches import Agreed, Fetches, FetchRequest
-from ..jobs.job import Item, Run, items_of, new_item, new_run, resumable
+from ..jobs.job import Item, Run, new_item, new_run, resumable
 from ..jobs.journal import Journal
 from ..jobs.notifications import Notifications
 from ..jobs.planner import Planner
+from ..jobs.prepared_models import items_of, prepared_models
 from ..jobs.runner import AskUrls, Runner
-from ..jobs.source_choice import Choice, Entry, choose, cleaned_entry, read_saved, read_table, unused, wanted_sha256
+from ..jobs.source_choice import Choice, Entry, choose, cleaned_entry, read_saved, read_table, unused
 from ..jobs.states import ENDED, ItemState, RunState
 from ..sources.resolver import Sources, check_sources
 from ..storage import url_map
@@ -33,6 +34,7 @@ from ..storage.model_folders import Places, check_names
 from ..transfer.host_guard import HostGuard
 from ..transfer.transfer_thread import Engine
 from ..workflow.analysis import Analysis
+from ..workflow.disk_copies import Disk
 from ..workflow.node_inputs import NodeInputs
 from ..workflow.required_models import Names, Need
 from .consent import Consent
@@ -135,8 +137,7 @@ class Downloads:
         self, workflow: Any, table: Mapping[str, Entry], only: Names = None, *, overwrite: bool = False
     ) -> dict[str, Any]:
         """What a download of a workflow's models would do. UiapiError `invalid`, `too_large`, `storage_failed`."""
-        needs, _ = await self.analysis.needs(workflow)
-        needs = [need for need in needs if need.among(only)]
+        needs = [need for need in await self.analysis.named(workflow) if need.among(only)]
         _check_number(needs)
         saved, found = read_saved(await url_map.load_stored_urlmap()), await self._catalog.of(workflow, needs)
         return await self._planner.plan(needs, read_table(table), saved, found, overwrite=overwrite)
@@ -168,20 +169,17 @@ class Downloads:
         """
         check_names(table)
         entries = read_table(table)
-        needs, located = await self.analysis.needs(workflow)
-        paths = [one.path for one in located]
+        needs = await self.analysis.named(workflow)
         _check_number([need for need in needs if need.among(only)])
         run = new_run(overwrite)
         run.change(RunState.CHECKING)
         saved, found = read_saved(await url_map.load_stored_urlmap()), await self._catalog.of(workflow, needs)
         choices = [choose(need, entries, saved, one) for need, one in zip(needs, found, strict=True)]
-        wanted = map(wanted_sha256, needs, choices)
-        damages = await self.presence.damages([*zip(paths, wanted, strict=True)])
-        models = zip(needs, paths, choices, damages, strict=True)
-        run.items = items_of(
-            [model for model in models if model[0].reason is None and model[0].among(only)], overwrite=overwrite
-        )
         run.unused = unused(entries, choices)
+        pairs = zip(needs, choices, strict=True)
+        wanted = [(need, choice) for need, choice in pairs if need.reason is None and need.among(only)]
+        states = await prepared_models(wanted, Disk(self.places, self.presence), self.presence)
+        run.items = items_of(states, overwrite=overwrite)
         return run
 
     async def prepare_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:

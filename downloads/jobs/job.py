@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -353,32 +352,6 @@ def new_run(overwrite: bool) -> Run:
 def resumable(run: Run, model: str | None) -> list[Item]:
     """The models of a run, or the one of that name, that can be resumed. UiapiError `unknown_model`."""
     return [item for item in ([run.item(model)] if model is not None else run.items) if item.state in RESUMABLE]
-
-
-def items_of(
-    needs: Iterable[tuple[Need, str | None, Choice | None, UiapiError | None]], *, overwrite: bool
-) -> list[Item]:
-    """The models of a download that has not started: models that are present have ended, the others are pending.
-
-    Args:
-        needs: each with the path of an existing file, its source, and the error of a damaged file.
-        overwrite: whether damaged files, and those of models whose source the request gives, are replaced.
-    """
-    items: list[Item] = []
-    taken: set[str] = set()
-    for need, path, choice, damage in needs:
-        item = new_item(need, choice, taken)
-        items.append(item)
-        requested = choice is not None and choice.origin == "request"
-        if path is None or (overwrite and (requested or damage is not None)):
-            continue
-        if damage is not None:
-            item.path = path
-            item.fail(damage)
-        # A file whose digest the request itself gives is always hashed, so it stays pending.
-        elif choice is None or not requested or choice.sha256 is None:
-            item.exists(path)
-    return items
 
 
 def new_item(need: Need, choice: Choice | None, taken: set[str]) -> Item:

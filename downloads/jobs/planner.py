@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,19 @@ from ..storage.file_presence import Presence
 from ..storage.hash_cache import Hashes
 from ..storage.model_folders import Places
 from ..storage.partial_file import Partial
-from ..workflow.model_lookup import SPELLED_DIFFERENTLY, Located, Lookup
+from ..workflow.disk_copies import Disk
+from ..workflow.model_lookup import CHOOSE, RELINK, SPELLED_DIFFERENTLY, Located
 from ..workflow.required_models import Need
 from .fetches import FetchRequest, agreed_sha256
-from .source_choice import Choice, choose, wanted_sha256
+from .prepared_models import Prepared, prepared_models
+from .source_choice import Choice, choose
 
 # Lookups at a time.
 QUESTIONS = 8
 
 # The actions of a plan: a model is present, is damaged, would be downloaded, would be linked to a copy under another
-# name, cannot be downloaded, has no known source, or is not needed for a run now. SPELLED_DIFFERENTLY is one as well.
+# name, cannot be downloaded, has no known source, or is not needed for a run now. For models that are present under
+# another path, SPELLED_DIFFERENTLY, RELINK and CHOOSE are actions as well.
 PRESENT, DAMAGED, DOWNLOAD, LINK = "present", "damaged", "download", "link"
 BLOCKED, UNKNOWN, UNNEEDED = "blocked", "no_url", "not_needed"
 
@@ -70,31 +74,36 @@ class Planner:
             found: the candidates for each need, the likeliest first.
             overwrite: whether damaged files, and those of models in the table, would be replaced.
         """
-        turns, lookup = asyncio.Semaphore(QUESTIONS), Lookup(self._places)
+        turns = asyncio.Semaphore(QUESTIONS)
+        candidates = found or [()] * len(needs)
+        choices = [choose(need, table, saved, one) for need, one in zip(needs, candidates, strict=True)]
+        known = await prepared_models(
+            [*zip(needs, choices, strict=True)], Disk(self._places, self._presence), self._presence
+        )
 
-        async def one(need: Need, candidates: Sequence[Candidate]) -> dict[str, Any]:
+        async def one(known: Prepared, candidates: Sequence[Candidate]) -> dict[str, Any]:
             async with turns:
-                choice = choose(need, table, saved, candidates)
-                model = await self._of(need, choice, lookup, overwrite)
+                model = await self._of(known, overwrite)
                 if candidates and model["action"] == UNKNOWN:
                     model["reason"] = {"code": "no_url", "message": _to_choose(model["name"], len(candidates))}
                 return {**model, "candidates": [one.to_dict() for one in candidates]}
 
-        models = await asyncio.gather(*map(one, needs, found or [()] * len(needs)))
+        models = await asyncio.gather(*map(one, known, candidates))
         fetched = [model for model in models if model["action"] == DOWNLOAD]
         disks = await asyncio.to_thread(self._disks, fetched)
-        blocked = [model for model in models if model["action"] in (BLOCKED, UNKNOWN)]
-        damaged = sum(model["action"] == DAMAGED for model in models)
+        blocked = [model for model in models if model["action"] in (BLOCKED, UNKNOWN, CHOOSE)]
+        counts = Counter(model["action"] for model in models)
+        damaged = counts[DAMAGED]
         fits = all(disk["fits"] for disk in disks)
         return {
             "models": models,
             "totals": {
                 "models": len(models),
-                "present": sum(model["action"] == PRESENT for model in models),
+                "present": counts[PRESENT],
                 "damaged": damaged,
-                "spelled_differently": sum(model["action"] == SPELLED_DIFFERENTLY for model in models),
+                **{action: counts[action] for action in (SPELLED_DIFFERENTLY, RELINK, CHOOSE)},
                 "download": len(fetched),
-                "link": sum(model["action"] == LINK for model in models),
+                "link": counts[LINK],
                 "blocked": len(blocked),
                 "bytes": sum(model["remaining"] or 0 for model in fetched),
                 "unknown_sizes": sum(model["size"] is None for model in fetched),
@@ -103,7 +112,8 @@ class Planner:
             "verdict": "blocked" if blocked or damaged else "ready" if fits else "disk_full",
         }
 
-    async def _of(self, need: Need, choice: Choice | None, lookup: Lookup, overwrite: bool) -> dict[str, Any]:
+    async def _of(self, known: Prepared, overwrite: bool) -> dict[str, Any]:
+        need, choice, located = known.need, known.choice, known.located
         directory = need.directory or (choice.directory if choice else None)
         model: dict[str, Any] = {
             "name": plain(need.name),
@@ -119,13 +129,12 @@ class Planner:
             "early_access": None,
             "path": None,
             "listed": None,
+            "copies": [copy.to_dict() for copy in located.copies],
+            "similar": [*located.similar],
             "reason": None,
         }
         try:
-            # A file that is present in any folder will do, unless its directory is known for certain.
-            certain = choice.directory if choice is not None and choice.is_precise else None
-            located = await asyncio.to_thread(lookup.of, need, certain)
-            return await self._decided(model, need, directory, choice, located, overwrite)
+            return await self._decided(model, known, directory, overwrite)
         except UiapiError as error:
             failure = presentable(error)
         except Exception as error:  # The last line of defence: the plan still covers the other models.
@@ -135,25 +144,19 @@ class Planner:
         return {**model, "action": BLOCKED, "gated": gated, "reason": reason}
 
     async def _decided(
-        self,
-        model: dict[str, Any],
-        need: Need,
-        directory: str | None,
-        choice: Choice | None,
-        located: Located,
-        overwrite: bool,
+        self, model: dict[str, Any], known: Prepared, directory: str | None, overwrite: bool
     ) -> dict[str, Any]:
-        found, damage = located.path, None
+        need, choice, found, damage = known.need, known.choice, known.located.path, known.damage
         if found is not None:
             model["path"] = found
-            damage = await self._presence.damage(found, wanted_sha256(need, choice))
-            again = overwrite and choice is not None and choice.origin == "request"
-            if damage is None and not again:
+            if damage is None and not (overwrite and known.requested):
                 model["size"] = await asyncio.to_thread(os.path.getsize, found)
-                return {**model, "action": PRESENT, **_spelling(located)}
+                return {**model, "action": PRESENT, **_renamed(known.located)}
         if need.reason is not None:
             reason = {"code": need.reason, "message": f"Its node is {need.reason}."}
             return {**model, "action": UNNEEDED, "reason": reason}
+        if known.undecided is not None:
+            return {**model, "action": CHOOSE, "reason": {"code": CHOOSE, "message": known.undecided.message}}
         if damage is not None and not overwrite:
             return await self._of_damaged(model, need, directory, choice, damage)
         if choice is None:
@@ -231,14 +234,14 @@ class Planner:
         return disks
 
 
-def _spelling(located: Located) -> dict[str, Any]:
-    """The plan's changes for a model that ComfyUI lists under another spelling than the widget has."""
-    if located.state != SPELLED_DIFFERENTLY:
+def _renamed(located: Located) -> dict[str, Any]:
+    """The plan's changes for a model that ComfyUI lists under another name than the widget has."""
+    if located.state not in (SPELLED_DIFFERENTLY, RELINK):
         return {}
     listed = plain(located.listed or "")
     message = f"ComfyUI lists it as {listed}; use relink_models to correct the widgets."
-    reason = {"code": SPELLED_DIFFERENTLY, "message": message}
-    return {"action": SPELLED_DIFFERENTLY, "listed": listed, "reason": reason}
+    reason = {"code": located.state, "message": message}
+    return {"action": located.state, "listed": listed, "reason": reason}
 
 
 def _to_choose(name: str, number: int) -> str:

@@ -29,7 +29,7 @@ class Choice:
     Attributes:
         model: its sources.
         directory: its directory, None if unknown.
-        origin: where the source is from: request, saved, workflow, person, or the origin of a candidate.
+        origin: where the source is from: request, saved, workflow, disk, person, or the origin of a candidate.
         sha256: the digest the file must have, if its origin gives one.
         key: its name in the table or the map.
     """

@@ -30,7 +30,7 @@ class Presence:
     """
 
     def __init__(self, hashes: Hashes) -> None:
-        self._hashes = hashes
+        self.hashes = hashes
         self._seen: OrderedDict[str, tuple[_Version, UiapiError | None]] = OrderedDict()
         self._lock = Lock()
 
@@ -44,10 +44,16 @@ class Presence:
 
     async def damages(self, files: list[tuple[str | None, str | None]]) -> list[UiapiError | None]:
         """`damage` of several files, each a path, or None for no file, and a digest."""
-        await self._hashes.load()
-        return await settled(lambda: [self._look(path, sha256) if path else None for path, sha256 in files])
+        await self.hashes.load()
+        return await settled(lambda: [self.look(path, sha256) if path else None for path, sha256 in files])
 
-    def _look(self, path: str, sha256: str | None) -> UiapiError | None:
+    async def learn(self, paths: list[str]) -> None:
+        """Compute the digests of files that are not cached."""
+        for path in paths:
+            await self.hashes.of(Path(path))
+
+    def look(self, path: str, sha256: str | None = None) -> UiapiError | None:
+        """`damage` of a file. It blocks on the disk, and the cached digests must be loaded."""
         try:
             stat = os.stat(path)
         except OSError:
@@ -68,10 +74,10 @@ class Presence:
 
     def _other_file(self, path: str, stat: os.stat_result, sha256: str) -> UiapiError | None:
         """A `damaged` error if the cached digests show that this is not the wanted file."""
-        found = self._hashes.known(path, stat)
+        found = self.hashes.known(path, stat)
         if found is not None and found != sha256:
             return differs(path, found, sha256)
-        size = self._hashes.size_of(sha256)
+        size = self.hashes.size_of(sha256)
         if found is None and size is not None and size != stat.st_size:
             why = f"it has {stat.st_size} bytes where {size} are expected"
             return _damaged(path, "size_mismatch", why, may_be_another=True)

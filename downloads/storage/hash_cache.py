@@ -90,7 +90,7 @@ class Hashes:
         return digest
 
     async def load(self) -> None:
-        """Load the cache, for `known` and `size_of`."""
+        """Load the cache, for `known`, `paths_of` and `size_of`."""
         await self._load()
 
     def known(self, path: str, stat: os.stat_result) -> str | None:
@@ -102,6 +102,11 @@ class Hashes:
         """The length of a file with that digest, or None if none is cached."""
         known = [*(self._known or {}).values()]
         return next((size for size, _, digest in known if digest == sha256), None)
+
+    def paths_of(self, sha256: str) -> list[str]:
+        """The paths that had that digest when they were last hashed."""
+        known = [*(self._known or {}).items()]
+        return [path for path, (_, _, digest) in known if digest == sha256]
 
     async def note(self, path: Path, sha256: str) -> None:
         """Save a digest that has just been verified."""

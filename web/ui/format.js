@@ -30,6 +30,11 @@ export function clock(seconds) {
   return new Date(seconds * 1000).toTimeString().slice(0, 8);
 }
 
+/** @param {number} seconds of Unix time */
+export function day(seconds) {
+  return new Date(seconds * 1000).toLocaleDateString(undefined, { dateStyle: "medium" });
+}
+
 /**
  * @param {unknown} value
  * @returns {string} a short text on one line

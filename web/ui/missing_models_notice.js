@@ -2,21 +2,24 @@
  * The notice over the canvas about missing models of the open workflow.
  *
  * It shows what is missing, then the progress of the download, then that the workflow can be run. Nothing is downloaded
- * before the person has seen the plan. It also reports models that are installed under a different spelling, and can
- * set the widgets to the installed names.
+ * before the person has seen the plan. It also reports models that are present under another path, and can set the
+ * widgets to it.
  */
 
 import { iconButton, button, make, set } from "./dom.js";
 import { words } from "../common/errors.js";
 import { size } from "./format.js";
-import { namedUses, relinkModels } from "../widgets/model_widgets.js";
+import { askForCopies } from "./copies_dialog.js";
+import { lacksChoices, namedUses, relinkModels } from "../widgets/model_widgets.js";
 import { askForModels } from "./models_dialog.js";
 import { texts } from "./texts.js";
 
 // Milliseconds after a load, since workflows are often loaded in quick succession.
 const LOOK_AFTER = 500;
 // The planned actions without a download.
-const SETTLED = new Set(["present", "spelled_differently", "not_needed"]);
+const SETTLED = new Set(["present", "spelled_differently", "relink", "choose", "not_needed"]);
+// The states of a model that is present under another path.
+const ELSEWHERE = new Set(["spelled_differently", "relink", "choose"]);
 export const SETTING = "uiapi.missingModels";
 
 /**
@@ -54,10 +57,13 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
   }
 
   /** @param {any} model */
-  const isRespelled = ({ state }) => state === "spelled_differently";
+  const isElsewhere = ({ state }) => ELSEWHERE.has(state);
+
+  /** @param {any} model */
+  const isToChoose = ({ state }) => state === "choose";
 
   /** @returns {Promise<any[]>} those that are missing under any name */
-  const missing = async () => (await unfound()).filter((model) => !isRespelled(model));
+  const missing = async () => (await unfound()).filter((model) => !isElsewhere(model));
 
   async function look() {
     due = !state.server;
@@ -76,24 +82,41 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
     const key = keyOf(models);
     if (models.length === 0 || dismissed.has(key)) return notice.hide();
     const dismiss = () => void dismissed.add(key);
-    const respelled = models.filter(isRespelled);
+    const elsewhere = models.filter(isElsewhere);
     const damaged = models.filter(({ damage }) => damage).length;
-    const absent = models.length - respelled.length;
-    const said = [absent > 0 && texts.modelsMissing(absent, damaged), respelled.length > 0 && texts.modelsRespelled(respelled.length)];
+    const absent = models.length - elsewhere.length;
+    const said = [absent > 0 && texts.modelsMissing(absent, damaged), elsewhere.length > 0 && texts.modelsElsewhere(elsewhere.length)];
+    const use = texts.useThem(elsewhere.length, elsewhere.some(isToChoose));
     const actions = [
       ...(absent > 0 ? [button(texts.showMissing, decide, { small: true })] : []),
-      ...(respelled.length > 0 ? [button(texts.respell, respell, { small: true })] : []),
+      ...(elsewhere.length > 0 ? [button(use, relink, { small: true })] : []),
     ];
     notice.show(said.filter(Boolean).join(" "), actions, dismiss);
   }
 
-  /** Sets widgets with a different spelling to the installed names. */
-  async function respell() {
+  /** Sets the widgets whose model is present under another path to that path, and asks where there are several. */
+  async function relink() {
     try {
-      const uses = (await unfound()).filter(isRespelled).flatMap(({ nodes, state }) => nodes.map((/** @type {any} */ use) => ({ ...use, reason: state })));
-      const links = uses.filter(({ listed, widget }) => listed !== null && widget !== null);
+      let models = (await unfound()).filter(isElsewhere);
+      const only = models.filter(isToChoose).map(({ name, directory }) => (directory ? `${directory}/${name}` : name));
+      if (only.length > 0) {
+        // The plan compares files of equal size by their content, which the analysis does not do.
+        await request("plan_downloads", { workflow: frontend.state(), only });
+        models = (await unfound()).filter(isElsewhere);
+      }
+      const asked = models.filter(isToChoose).map((model) => ({ ...model, used_by: namedUses(frontend.rootGraph(), model.nodes) }));
+      const chosen = asked.length > 0 ? await askForCopies(dialogs, asked, new AbortController().signal) : [];
+      if (!chosen) return;
+      const files = new Map(asked.map(({ nodes }, index) => [nodes, chosen[index]]));
+      const links = models.flatMap(({ nodes }) =>
+        nodes
+          .filter((/** @type {any} */ { state, widget }) => ELSEWHERE.has(state) && widget !== null)
+          .map((/** @type {any} */ { id, widget, value, listed, state }) => ({ node: id, widget, value, listed: listed ?? files.get(nodes), reason: state }))
+          .filter((/** @type {any} */ { listed }) => Boolean(listed)),
+      );
+      if (lacksChoices(frontend, links)) await frontend.refreshModels();
       await (runs.held() ?? workflows.loading());
-      relinkModels(frontend, links.map(({ id, ...use }) => ({ node: id, ...use })), false);
+      relinkModels(frontend, links, false);
       frontend.repaint();
     } catch (error) {
       frontend.toast("error", texts.models, words(error));

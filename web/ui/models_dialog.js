@@ -2,7 +2,7 @@
  * The dialog about missing models: their directories, where they are used, and a field for the URL of each.
  *
  * @typedef {object} Planned The server's plan for a model; sizes in bytes.
- * @property {"present" | "damaged" | "spelled_differently" | "download" | "link" | "blocked" | "no_url" | "not_needed"} action
+ * @property {"present" | "damaged" | "spelled_differently" | "relink" | "choose" | "download" | "link" | "blocked" | "no_url" | "not_needed"} action
  * @property {string | null} source
  * @property {string | null} [url]
  * @property {number | null} size

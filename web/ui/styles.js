@@ -55,7 +55,7 @@ const RULES = `
 .uiapi-table th, .uiapi-table td { padding: 0.25rem 0.5rem 0.25rem 0; vertical-align: top; overflow-wrap: anywhere; border-bottom: 1px solid var(--border-color); }
 .uiapi input[type="text"], .uiapi input[type="search"], .uiapi-dialog input, .uiapi-dialog textarea { width: 100%; box-sizing: border-box; padding: 0.35rem 0.5rem; border-radius: 0.25rem;
   border: 1px solid var(--border-color); background: var(--comfy-input-bg); color: var(--input-text); font: inherit; }
-.uiapi-dialog { display: flex; flex-direction: column; gap: 0.75rem; width: min(34rem, 80vw); max-height: 65vh; color: var(--input-text); font-size: 0.875rem; padding: 2px; }
+.uiapi-dialog { display: flex; flex-direction: column; gap: 0.75rem; width: min(34rem, 80vw); max-width: 100%; max-height: 65vh; color: var(--input-text); font-size: 0.875rem; padding: 2px; }
 .uiapi-dialog.uiapi-wide { width: min(45rem, 86vw); }
 .uiapi-dialog p { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 .uiapi-offer { display: flex; flex-direction: column; gap: 0.75rem; min-height: 0; }
@@ -78,7 +78,11 @@ const RULES = `
 .uiapi-dialog form { display: contents; }
 .uiapi-dialog .uiapi-actions { align-items: center; }
 .uiapi-dialog .uiapi-actions > .uiapi-grow { flex: 1; }
-.uiapi-dialog input[type="checkbox"] { width: 1rem; height: 1rem; }
+.uiapi-choice { border: 0; margin: 0; padding: 0; min-width: 0; display: flex; flex-direction: column; gap: 0.35rem; }
+.uiapi-choice legend { padding: 0; font-weight: 600; overflow-wrap: anywhere; }
+.uiapi-choice .uiapi-grow { overflow-wrap: anywhere; }
+.uiapi-choice .uiapi-hint { flex: none; }
+.uiapi-dialog input[type="checkbox"], .uiapi-dialog input[type="radio"] { width: 1rem; height: 1rem; }
 .uiapi-notice { position: fixed; left: 50%; bottom: 7rem; transform: translateX(-50%); z-index: 10; display: flex; align-items: center; gap: 0.5rem; max-width: min(40rem, 90vw);
   padding: 0.4rem 0.5rem 0.4rem 0.75rem; border-radius: 0.5rem; border: 1px solid var(--border-color); background: var(--comfy-menu-bg); color: var(--input-text); font-size: 0.8125rem; }
 .uiapi-notice[hidden], .uiapi-notice [hidden] { display: none; }

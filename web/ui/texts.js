@@ -140,9 +140,11 @@ export const texts = {
     return count === 1 ? `1 model is ${state}.` : `${count} models are ${state}.`;
   },
   showMissing: "Get models…",
-  modelsRespelled: (/** @type {number} */ count) =>
-    count === 1 ? "1 model is installed under a different spelling." : `${count} models are installed under a different spelling.`,
-  respell: "Use installed names",
+  modelsElsewhere: (/** @type {number} */ count) =>
+    count === 1 ? "1 model is here under another path." : `${count} models are here under another path.`,
+  useThem: (/** @type {number} */ count, /** @type {boolean} */ asks) => `${count === 1 ? "Use it" : "Use them"}${asks ? "…" : ""}`,
+  chooseTitle: (/** @type {number} */ count) => (count === 1 ? "Which file is this model?" : `Which files are these models? (${count})`),
+  chooseHint: "Several different files may be meant. Models without a choice stay as they are.",
   planning: "Looking for download links…",
   downloadThem: "Download",
   modelsComing: (/** @type {string} */ amount) => (amount ? `Downloading models: ${amount}` : "Downloading models…"),

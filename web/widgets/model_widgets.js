@@ -1,5 +1,5 @@
 /**
- * Finds the widgets that name models, clears those whose model is missing, and relinks misspelled names.
+ * Finds the widgets that name models, clears those whose model is missing, and relinks those whose model has another path.
  *
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").GraphNode} GraphNode
@@ -8,6 +8,7 @@
 
 import { pathOf, resolve } from "../paths/paths.js";
 import { byExecutionId, ownerOf, walk } from "../paths/subgraphs.js";
+import { choices } from "./widget_values.js";
 import { missingType, write } from "./widgets.js";
 
 /**
@@ -32,13 +33,27 @@ export function clearModels(page, missing) {
 }
 
 /**
- * @typedef {object} Link A widget whose spelling of a model differs from its choices.
+ * @typedef {object} Link A widget whose model has another name among its choices.
  * @property {string} node execution id of its node
  * @property {string} widget
  * @property {string} value its current value
  * @property {string} listed the matching choice
  * @property {string} reason
  */
+
+/**
+ * @param {import("./widgets.js").Page} page
+ * @param {Link[]} links
+ * @returns {boolean} whether a widget does not offer its new name yet, as when the file was moved after the page was loaded
+ */
+export function lacksChoices(page, links) {
+  const root = page.rootGraph();
+  return links.some(({ node, widget, value, listed }) => {
+    const owner = holder(root, node, widget, value)?.owner;
+    const offered = owner && choices(owner.node, owner.widget);
+    return offered ? !offered.includes(listed) : false;
+  });
+}
 
 /**
  * Sets widgets to the model names that they offer, as one undo step.
@@ -55,13 +70,14 @@ export function relinkModels(page, links, dryRun) {
   const plans = new Map();
   for (const { node, widget, value, listed, reason } of links) {
     const found = holder(root, node, widget, value);
-    if (found) plans.set(found.owner.widget, { ...found, value: listed, adds: false, previous: value, reason });
+    if (found) plans.set(found.owner.widget, { ...found, value: listed, adds: false, previous: value, reason, at: { node, widget } });
   }
   if (!dryRun) write(page, [...plans.values()]);
-  const relinked = [...plans.values()].map(({ path, previous, value, reason, owner }) => ({
+  const relinked = [...plans.values()].map(({ path, previous, value, reason, at }) => ({
     path,
     previous,
-    value: dryRun ? value : owner.widget.value,
+    // A callback may have set another value, or created the widget anew.
+    value: dryRun ? value : (ownerAt(root, at.node, at.widget)?.owner.widget.value ?? null),
     reason,
   }));
   return { dry_run: dryRun, relinked };
@@ -75,11 +91,20 @@ export function relinkModels(page, links, dryRun) {
  * @returns {{path: string, owner: import("../common/types.js").Owner} | null} the owner of the widget if it still has this value
  */
 function holder(root, id, name, value) {
+  const found = ownerAt(root, id, name);
+  if (!found || found.owner.widget.value !== value) return null;
+  return { path: pathOf(root, { kind: "widget", ...found.place, widget: found.widget }), owner: found.owner };
+}
+
+/**
+ * @param {Graph} root
+ * @param {string} id
+ * @param {string} name
+ */
+function ownerAt(root, id, name) {
   const place = byExecutionId(root, String(id));
   const widget = place?.node.widgets?.find((candidate) => candidate.name === name);
-  if (!place || !widget) return null;
-  const owner = ownerOf({ ...place, widget });
-  return owner.widget.value === value ? { path: pathOf(root, { kind: "widget", ...place, widget }), owner } : null;
+  return place && widget ? { place, widget, owner: ownerOf({ ...place, widget }) } : null;
 }
 
 /**

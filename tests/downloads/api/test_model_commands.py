@@ -277,12 +277,12 @@ async def test_names_that_comfyui_spells_differently_are_handed_to_the_tab(
     answer = {"dry_run": True, "relinked": [one | {"reason": "spelled_differently"}]}
     tab.on("relink_models", answer)
     status, body = await server.post("relink_models", {"dry_run": True})
-    assert (status, body["response"]) == (200, answer)
+    assert (status, body["response"]) == (200, answer | {"unchosen": []})
     link = {"node": "1", "widget": "ckpt_name", "value": "ltx\\some.safetensors", "listed": "ltx/some.safetensors"}
     assert tab.requests[-1]["data"] == {"links": [link | {"reason": "spelled_differently"}], "dry_run": True}
     opened["nodes"] = []
     status, body = await server.post("relink_models")
-    assert (status, body["response"]) == (200, {"dry_run": False, "relinked": []})
+    assert (status, body["response"]) == (200, {"dry_run": False, "relinked": [], "unchosen": []})
     assert tab.requests[-1]["command"] == "get_workflow"
 
 

@@ -66,6 +66,8 @@ async def test_a_plan_has_sizes_hashes_totals_and_the_free_space_of_each_disk(
         "present": 1,
         "damaged": 0,
         "spelled_differently": 0,
+        "relink": 0,
+        "choose": 0,
         "download": 3,
         "link": 0,
         "blocked": 0,

@@ -56,11 +56,11 @@ def test_an_installed_class_knows_better_than_the_table(reader: Reader) -> None:
     assert reader.read(graph(node("UnetLoaderGGUF", ["a.safetensors"]))) == [("a.safetensors", "checkpoints", None)]
 
 
-def test_a_file_that_is_there_is_found_in_the_directory_of_the_table(reader: Reader) -> None:
+async def test_a_file_that_is_there_is_found_in_the_directory_of_the_table(reader: Reader) -> None:
     put(reader, "diffusion_models", "a.safetensors")
     workflow = graph(node("WanVideoModelLoader", ["a.safetensors"]))
-    [(_, located)] = zip(*reader.analysis._read(workflow), strict=True)
-    assert located.state == "present"
+    [need] = await reader.analysis.describe(workflow)
+    assert need["state"] == "present"
 
 
 def test_the_table_names_directories_only_and_each_type_once() -> None:

@@ -37,7 +37,7 @@ async def test_another_spelling_than_the_listed_one_is_not_present(reader: Reade
     assert (need["path"], need["size"], need["needed"]) == (str(path), 200, True)
     widget = {"Checkpoint": "ckpt_name", "Listed": "file"}[kind]
     use = {"node": "1", "widget": widget, "value": held}
-    assert await reader.analysis.respelled(workflow) == [
+    assert (await reader.analysis.relinks(workflow, {})).links == [
         {**use, "listed": "ltx/some.safetensors", "reason": "spelled_differently"}
     ]
     assert await reader.analysis.absent(workflow) == []
@@ -85,7 +85,7 @@ async def test_a_wrong_spelling_that_does_not_run_is_none_for_the_run(reader: Re
     nodes = [node("Checkpoint", ["ltx/some.safetensors"]), node("Checkpoint", [SPELLINGS[0]], 2, mode=4)]
     [need] = await reader.analysis.describe(graph(*nodes))
     assert (need["state"], need["reason"]) == ("present", None)
-    assert len(await reader.analysis.respelled(graph(*nodes))) == 1
+    assert len((await reader.analysis.relinks(graph(*nodes), {})).links) == 1
 
 
 @pytest.mark.parametrize("held", SPELLINGS)

@@ -379,6 +379,8 @@ async def test_the_analysis_says_what_is_there_and_which_widgets_have_no_file(re
         "exists": True,
         "state": "present",
         "listed": None,
+        "copies": [],
+        "similar": [],
         "path": str(there),
         "size": 200,
         "sha256": None,
@@ -388,7 +390,7 @@ async def test_the_analysis_says_what_is_there_and_which_widgets_have_no_file(re
         "damage": None,
         "named_in": "loader",
         "node": use,
-        "nodes": [{**use, "value": "there.safetensors", "listed": None}],
+        "nodes": [{**use, "value": "there.safetensors", "state": "present", "listed": None}],
     }
     assert found["far.safetensors"]["reason"] == "unknown_folder"
     elsewhere = model("there.safetensors", "vae")

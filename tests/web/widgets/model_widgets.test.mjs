@@ -40,6 +40,28 @@ test("the response has the name as the widget changed it", async () => {
   assert.equal(relinked[0].value, "its own");
 });
 
+test("the lists of the page are refreshed if a widget does not offer its new name yet, unless nothing is to be changed", async () => {
+  const page = held();
+  let refreshed = 0;
+  page.app.refreshComboInNodes = async () => void refreshed++;
+  const [widget] = page.app.rootGraph.nodes[0].widgets;
+  widget.options = { values: ["else"] };
+  await page.ask("relink_models", { links: [link(1)], dry_run: true });
+  assert.equal(refreshed, 0);
+  await page.ask("relink_models", { links: [link(1)] });
+  assert.equal(refreshed, 1);
+  await page.ask("relink_models", { links: [link(2)] });
+  assert.equal(refreshed, 1);
+});
+
+test("the response has the value of the widget that a callback has put in its place", async () => {
+  const page = held();
+  const [one] = page.app.rootGraph.nodes;
+  one.widgets[0].callback = () => void (one.widgets = [{ ...one.widgets[0], value: "fresh", callback: undefined }]);
+  const { relinked } = await page.ask("relink_models", { links: [link(1)] });
+  assert.equal(relinked[0].value, "fresh");
+});
+
 test("when one widget throws all hold their names as before", async () => {
   const page = held();
   page.app.rootGraph.nodes[1].widgets[0].callback = (value) => assert.equal(value, HELD, "a widget's fault");

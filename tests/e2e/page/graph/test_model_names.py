@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,105 @@ async def test_the_doctors_fixes_relink_what_is_present_and_leave_the_rest_to_th
     assert await send("get_fields", fields=["Upscaler.model_name"]) == {"Upscaler.model_name": LISTED}
     await send("undo")
     assert await send("get_fields", fields=["Upscaler.model_name"]) == {"Upscaler.model_name": wrong}
+
+
+# -- another path -----------------------------------------------------------------------------------------------------
+
+# A file as a workflow may name it that was saved before the file was moved, on Windows, or with another letter case.
+MOVED = ["probe-{}.safetensors", "sub\\probe-{}.safetensors", "Sub/PROBE-{}.safetensors"]
+
+
+@pytest.fixture
+def probes(tab: Tab) -> Iterator[list[str]]:
+    """A model file in a subfolder of every model folder; the names of the folders."""
+    folders = [name for name in tab.comfy.get("/models") if name not in ("configs", "custom_nodes")]
+    subs = [tab.comfy.base / "models" / folder / "sub" for folder in folders]
+    for folder, sub in zip(folders, subs, strict=True):
+        sub.mkdir(parents=True)
+        (sub / f"probe-{folder}.safetensors").write_bytes(model_bytes(200))
+    yield folders
+    for sub in subs:
+        shutil.rmtree(sub)
+
+
+def core_loaders(described: dict[str, Any], folders: list[str]) -> dict[tuple[str, str], str]:
+    """The folder of every input of ComfyUI's own classes that lists a model folder, by class and input."""
+    by_name = {f"sub/probe-{folder}.safetensors": folder for folder in folders}
+    found = {}
+    for kind, about in described.items():
+        own = about["python_module"] == "nodes" or about["python_module"].startswith("comfy_extras.")
+        inputs = {**about["input"].get("required", {}), **about["input"].get("optional", {})} if own else {}
+        for name, (choices, *options) in inputs.items():
+            listed = options[0].get("options") if choices == "COMBO" else choices
+            folder = (
+                next((by_name[one] for one in listed if one in by_name), None) if isinstance(listed, list) else None
+            )
+            if folder is not None:
+                found[kind, name] = folder
+    return found
+
+
+async def test_a_moved_model_is_proposed_and_relinked_in_every_loader_of_core_as_one_undo_step(
+    send: Send, tab: Tab, probes: list[str]
+) -> None:
+    loaders = core_loaders(await asyncio.to_thread(tab.comfy.get, "/object_info"), probes)
+    assert len({kind for kind, _ in loaders}) > 20
+    expected = {key: f"sub/probe-{folder}.safetensors" for key, folder in loaders.items()}
+
+    def named(spellings: list[str]) -> dict[str, Any]:
+        return {
+            str(at): {"class_type": kind, "inputs": {name: spellings[at % len(spellings)].format(folder)}}
+            for at, ((kind, name), folder) in enumerate(loaders.items(), 1)
+        }
+
+    for spelling in MOVED:
+        needs = (await send("analyze_workflow", workflow=named([spelling])))["models"]
+        uses = {(use["type"], use["widget"]): use["listed"] for need in needs for use in need["nodes"]}
+        assert uses == expected
+        assert {need["state"] for need in needs} <= {"relink", "spelled_differently"}
+    # All of them on one page, each with one of the spellings.
+    mixed = named(MOVED)
+    await send("load_workflow", workflow=mixed)
+
+    async def held() -> dict[tuple[str, str], str]:
+        output = (await send("get_workflow_api"))["output"]
+        keys = [(at, kind, name) for at, (kind, name) in enumerate(loaders, 1)]
+        return {(kind, name): output[str(at)]["inputs"][name] for at, kind, name in keys}
+
+    before = await held()
+    proposed = (await send("relink_models", dry_run=True))["relinked"]
+    assert await held() == before and len(proposed) == len(loaders)
+    answer = await send("relink_models")
+    assert (answer["relinked"], answer["unchosen"]) == (proposed, [])
+    assert await held() == expected
+    await send("undo")
+    assert await held() == before
+
+
+async def test_of_two_different_files_of_a_name_the_program_chooses_and_nothing_else_is_changed(
+    send: Send, refused: Send, tab: Tab
+) -> None:
+    folder = tab.comfy.base / "models" / "upscale_models"
+    names = [f"{place}/twice.safetensors" for place in ("one", "two")]
+    for seed, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(model_bytes(200, seed))
+    nodes = [node(at, "UpscaleModelLoader", title, ["twice.safetensors"]) for at, title in enumerate(["A", "B"], 1)]
+    paths = ["A.model_name", "B.model_name"]
+    await send("load_workflow", workflow=ui(nodes))
+    answer = await send("relink_models")
+    [unchosen] = answer["unchosen"]
+    assert (answer["relinked"], unchosen["name"]) == ([], "twice.safetensors")
+    assert [(copy["name"], copy["size"]) for copy in unchosen["copies"]] == [(name, 200) for name in names]
+    assert await send("get_fields", fields=paths) == dict.fromkeys(paths, "twice.safetensors")
+    [plan] = (await send("plan_downloads"))["models"]
+    assert plan["action"] == "choose"
+    envelope = await refused("relink_models", choices={"twice.safetensors": "three/twice.safetensors"})
+    assert (envelope["code"], envelope["details"]["offered"]) == ("invalid", names)
+    chosen = await send("relink_models", choices={"upscale_models/twice.safetensors": names[1]})
+    assert [one["value"] for one in chosen["relinked"]] == [names[1]] * 2 and chosen["unchosen"] == []
+    assert await send("get_fields", fields=paths) == dict.fromkeys(paths, names[1])
+    await send("undo")
+    assert await send("get_fields", fields=paths) == dict.fromkeys(paths, "twice.safetensors")
+    for name in names:
+        shutil.rmtree((folder / name).parent)

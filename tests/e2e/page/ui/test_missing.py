@@ -29,6 +29,9 @@ ANALYSIS_FAILS = """() => {
         return send.call(this, typeof data === "string" ? data.replace("analyze_workflow", "analyze_nothing") : data)
     }
 }"""
+# Whether a dialog is as wide as its content.
+FITS = """dialog => [dialog, ...dialog.querySelectorAll("*")].every(
+    one => getComputedStyle(one).overflowX === "visible" || one.scrollWidth <= one.clientWidth)"""
 # ComfyUI stores settings on the server, so each test starts by resetting them.
 SETTINGS = """async () => {
     const {setting} = app.extensionManager
@@ -229,14 +232,18 @@ async def test_the_notice_of_the_workflow_before_does_not_stay_when_an_analysis_
     await expect(notice(tab_without_models)).to_be_hidden()
 
 
-async def test_a_model_of_another_spelling_is_set_to_the_listed_one_by_one_click(tab_without_models: Tab) -> None:
-    path = tab_without_models.comfy.base / "models" / "upscale_models" / "sub" / OTHER
+def lay(tab: Tab, name: str, seed: int = 0) -> None:
+    path = tab.comfy.base / "models" / "upscale_models" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(model_bytes(200))
+    path.write_bytes(model_bytes(200, seed))
+
+
+async def test_a_model_of_another_spelling_is_set_to_the_listed_one_by_one_click(tab_without_models: Tab) -> None:
+    lay(tab_without_models, f"sub/{OTHER}")
     held = ui([node(1, "UpscaleModelLoader", "Upscaler", [f"sub\\{OTHER}"])])
     await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": held})
-    await expect(notice(tab_without_models)).to_contain_text("1 model is installed under a different spelling")
-    await notice(tab_without_models).get_by_role("button", name="Use installed names").click()
+    await expect(notice(tab_without_models)).to_contain_text("1 model is here under another path")
+    await notice(tab_without_models).get_by_role("button", name="Use it").click()
     await expect(notice(tab_without_models)).to_be_hidden()
     answer = await asyncio.to_thread(
         tab_without_models.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]}
@@ -247,3 +254,39 @@ async def test_a_model_of_another_spelling_is_set_to_the_listed_one_by_one_click
         tab_without_models.comfy.post, "/uiapi/get_fields", {"fields": ["Upscaler.model_name"]}
     )
     assert answer["response"] == {"Upscaler.model_name": f"sub\\{OTHER}"}
+
+
+async def test_moved_models_are_relinked_by_one_click_which_asks_only_where_several_files_differ(
+    tab_without_models: Tab,
+) -> None:
+    lay(tab_without_models, f"sub/{OTHER}")
+    for seed, place in enumerate(["new", "old"]):
+        lay(tab_without_models, f"{place}/{TWIN}", seed)
+        # Of equal size and content, so that the first is taken without a question.
+        lay(tab_without_models, f"{place}/same.safetensors")
+    held = {"Moved": OTHER, "Asked": TWIN, "Same": "same.safetensors", "Gone": "gone.safetensors"}
+    nodes = [node(at, "UpscaleModelLoader", title, [name]) for at, (title, name) in enumerate(held.items(), 1)]
+    fields = [f"{title}.model_name" for title in held]
+
+    async def values() -> list[str]:
+        answer = await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/get_fields", {"fields": fields})
+        return [*answer["response"].values()]
+
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": ui(nodes)})
+    await expect(notice(tab_without_models)).to_contain_text(
+        "1 model is missing. 3 models are here under another path."
+    )
+    await keep(tab_without_models, "relink")
+    await notice(tab_without_models).get_by_role("button", name="Use them").click()
+    dialog = tab_without_models.page.get_by_role("dialog").filter(has_text="Which file is this model?")
+    await expect(dialog.get_by_role("group", name=TWIN)).to_contain_text("Asked.model_name")
+    await expect(dialog.get_by_role("group")).to_have_count(1)
+    await keep(tab_without_models, "relink-dialog")
+    # Neither the dialog nor what the frontend puts around it has to be scrolled sideways.
+    assert await dialog.evaluate(FITS)
+    await dialog.get_by_role("radio", name=f"old/{TWIN} 200 B").check()
+    await dialog.get_by_role("button", name="Use it").click()
+    await expect(notice(tab_without_models)).not_to_contain_text("another path")
+    assert await values() == [f"sub/{OTHER}", f"old/{TWIN}", "new/same.safetensors", "gone.safetensors"]
+    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/undo", {})
+    assert await values() == [*held.values()]
