@@ -156,7 +156,7 @@ async def test_what_is_resumed_is_shown_and_just_that_goes_on(
     }
 
 
-async def test_an_address_to_be_remembered_is_shown_with_its_host(server: Server, person: Person) -> None:
+async def test_a_url_to_be_saved_is_shown_with_its_host(server: Server, person: Person) -> None:
     request = {"model_name": "x.safetensors", "url": "https://civitai.com/models/1", "model_type": "loras"}
     added = asyncio.create_task(server.post("add_model_url", request))
     asked = await question(person)

@@ -73,7 +73,7 @@ async def test_without_a_workflow_the_open_one_is_meant(server: Server, host: Ho
     assert [(model["name"], model["exists"]) for model in body["response"]["models"]] == [("x.safetensors", True)]
 
 
-async def test_the_open_tab_reads_its_lists_anew_when_a_file_lands(server: Server, host: Host) -> None:
+async def test_the_open_tab_reloads_its_lists_when_a_file_is_complete(server: Server, host: Host) -> None:
     host.offer("/x", model_bytes(SIZE))
     tab = await server.tab()
     tab.on("refresh_models", {"refreshed": True})
@@ -196,7 +196,7 @@ async def test_a_plan_is_answered_under_response(server: Server, host: Host) -> 
 # -- the URL map ------------------------------------------------------------------------------------------------
 
 
-async def test_addresses_are_added_listed_and_removed(server: Server) -> None:
+async def test_urls_are_added_listed_and_removed(server: Server) -> None:
     request = {"model_name": "x.safetensors", "url": "https://civitai.com/models/1?token=sesame", "model_type": "loras"}
     status, body = await server.post("add_model_url", request)
     assert status == 200
@@ -208,7 +208,7 @@ async def test_addresses_are_added_listed_and_removed(server: Server) -> None:
         assert (await server.post("add_model_url", {**request, "url": url}))[0] in (403, 422)
 
 
-async def test_the_person_is_asked_for_one_address_or_for_many_and_they_are_saved(server: Server, host: Host) -> None:
+async def test_the_person_is_asked_for_one_url_or_for_many_and_they_are_saved(server: Server, host: Host) -> None:
     status, body = await server.post("get_model_url", {"ckpt_name": "x.safetensors"})
     assert (status, body["code"]) == (503, "no_webui")
     tab = await server.tab()

@@ -19,7 +19,7 @@ def settings(host: Host, other_host: Host) -> Settings:
     return Settings(allowed_hosts=(other_host.authority,), civitai_endpoint=host.url(""), hf_endpoint=host.url(""))
 
 
-async def test_no_token_is_in_any_address_log_line_status_error_or_file(
+async def test_no_token_is_in_any_url_log_line_status_error_or_file(
     service: Service,
     host: Host,
     other_host: Host,

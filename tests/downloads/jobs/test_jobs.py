@@ -203,7 +203,7 @@ async def test_two_models_of_one_file_name_are_asked_for_and_chosen_apart(
     assert await url_map.load_stored_urlmap() == person.urls
 
 
-async def test_models_with_a_known_address_do_not_wait_for_the_person(
+async def test_models_with_a_known_url_do_not_wait_for_the_person(
     service: Service, host: Host, person: Person, eventually: Eventually
 ) -> None:
     host.offer("/a", model_bytes(SIZE))

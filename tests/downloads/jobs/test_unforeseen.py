@@ -90,7 +90,7 @@ BAD_ADDRESSES = ["https://huggingface.co:99999/a/b/resolve/main/x", "https://[ba
 
 
 @pytest.mark.parametrize("address", BAD_ADDRESSES)
-async def test_an_address_that_is_none_fails_alone(service: Service, host: Host, address: str) -> None:
+async def test_an_invalid_url_fails_alone(service: Service, host: Host, address: str) -> None:
     host.offer("/good", model_bytes(SIZE))
     needs = [("bad.safetensors", "checkpoints", address), ("good.safetensors", "checkpoints", host.url("/good"))]
     status = await service.ended(await service.downloads.begin(workflow(*needs), {}))
@@ -101,7 +101,7 @@ async def test_an_address_that_is_none_fails_alone(service: Service, host: Host,
 
 
 @pytest.mark.parametrize("address", BAD_ADDRESSES)
-async def test_an_address_that_is_none_spoils_no_plan(service: Service, host: Host, address: str) -> None:
+async def test_an_invalid_url_affects_no_other_model_of_a_plan(service: Service, host: Host, address: str) -> None:
     host.offer("/good", model_bytes(SIZE))
     needs = [("bad.safetensors", "checkpoints", address), ("good.safetensors", "checkpoints", host.url("/good"))]
     plan = await service.downloads.plan(workflow(*needs), {})

@@ -92,7 +92,7 @@ def test_a_reference_is_read_as_it_is_meant(kind: str, text: str, meant: Any) ->
         "https://me:hf_SECRET@huggingface.co:99999/x.sft",
     ],
 )
-def test_a_login_in_an_address_is_refused_without_being_shown(kind: str, text: str) -> None:
+def test_a_login_in_a_url_is_refused_without_being_shown(kind: str, text: str) -> None:
     with pytest.raises(UiapiError) as caught:
         read_reference(kind, text, Settings())
     assert caught.value.code == "invalid" and "SECRET" not in caught.value.message

@@ -71,7 +71,7 @@ async def test_hashing_holds_none_of_the_threads_comfyui_shares(
     assert await asyncio.gather(*asked) == [DIGEST] * len(files)
 
 
-async def test_what_nobody_wants_any_more_is_not_hashed_further(
+async def test_hashing_stops_when_no_caller_waits_for_it(
     known: Hashes, disk: SlowDisk, files: list[Path], eventually: Eventually
 ) -> None:
     asked = [asyncio.create_task(known.of(path)) for path in files]

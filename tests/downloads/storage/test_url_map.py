@@ -52,7 +52,7 @@ async def test_a_map_that_is_not_there_is_empty(map_path: Path) -> None:
     assert await load_stored_urlmap() == {} and not map_path.parent.exists()
 
 
-async def test_an_address_can_be_forgotten() -> None:
+async def test_a_saved_url_can_be_removed() -> None:
     await save_model_urls({"a": "https://hf.co/a", "b": "https://hf.co/b"})
     assert await remove_model_url("a") and not await remove_model_url("a")
     assert await load_stored_urlmap() == {"b": "https://hf.co/b"}
@@ -164,7 +164,7 @@ async def test_a_map_of_a_newer_version_is_refused_and_untouched(map_path: Path)
     assert [path.name for path in map_path.parent.iterdir()] == [map_path.name]
 
 
-async def test_entries_that_are_no_addresses_do_not_count(map_path: Path) -> None:
+async def test_entries_that_are_no_urls_do_not_count(map_path: Path) -> None:
     put(map_path, '{"version": 1, "urls": {"a": "https://hf.co/a", "b": 7, "c": {"ckpt_type": "loras"}}}')
     assert await load_stored_urlmap() == {"a": "https://hf.co/a"}
 

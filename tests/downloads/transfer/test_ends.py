@@ -122,7 +122,7 @@ async def paused(service: Service, host: Host, eventually: Eventually, data: byt
     assert [file for file in service.folders.files() if file.endswith("uiapi-part")]
 
 
-async def test_a_partial_of_another_address_is_not_gone_on_with(
+async def test_a_partial_file_of_another_url_is_not_resumed(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
     a, b = model_bytes(LARGE, 1), model_bytes(LARGE, 2)
@@ -133,7 +133,7 @@ async def test_a_partial_of_another_address_is_not_gone_on_with(
     assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == b
 
 
-async def test_a_partial_of_another_address_is_gone_on_with_if_its_digest_is_the_one_wanted(
+async def test_a_partial_file_of_another_url_is_resumed_if_its_digest_is_the_expected_one(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
     data = model_bytes(LARGE)

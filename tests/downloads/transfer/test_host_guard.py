@@ -201,11 +201,11 @@ async def test_localhost_resolves_to_loopback_only_where_the_operator_named_it(
         await resolver.resolve("localhost", 81)
 
 
-def test_an_address_is_shown_without_what_may_be_secret() -> None:
+def test_a_url_is_shown_without_parts_that_may_be_secret() -> None:
     url = "https://user:pass@b2.civitai.com:443/file/x.safetensors?X-Amz-Signature=abc#frag"
     assert urls.shown(url) == "https://b2.civitai.com/file/x.safetensors"
 
 
 @pytest.mark.parametrize("url", ["https://[bad/x?token=abc", "https://u:secret@h:99999/x", "https://h:bad/x"])
-def test_what_is_no_address_is_shown_as_nothing_of_it(url: str) -> None:
+def test_no_part_of_an_invalid_url_is_shown(url: str) -> None:
     assert urls.shown(url) == "That URL"

@@ -37,7 +37,7 @@ async def test_a_host_that_gives_a_byte_for_each_part_is_given_up(service: Servi
     assert len(host.seen) < 50
 
 
-async def test_a_host_that_gives_much_in_small_parts_is_gone_on_with(
+async def test_a_transfer_from_a_host_that_sends_much_in_small_parts_is_resumed(
     service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttle, "STEP_FORWARD", 20_000)
@@ -125,7 +125,7 @@ async def test_the_headers_of_all_redirects_together_have_to_be_there_in_time(
     ],
     ids=ascii,
 )
-async def test_a_redirect_to_what_is_no_address_is_refused(service: Service, host: Host, location: str) -> None:
+async def test_a_redirect_to_an_invalid_url_is_refused(service: Service, host: Host, location: str) -> None:
     host.redirect("/x.safetensors", location)
     entry = await service.fetch("x.safetensors", host.url("/x.safetensors"))
     assert entry["status"] == "error" and entry["code"] in ("source_failed", "invalid"), entry

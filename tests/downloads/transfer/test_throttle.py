@@ -52,7 +52,7 @@ async def test_an_idle_line_does_not_save_up_a_burst(monkeypatch: pytest.MonkeyP
     assert clock.now - 3700.0 >= 0.8
 
 
-async def test_without_a_cap_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_limit_no_transfer_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     await Bandwidth(None, clock).take(10**12)
     assert clock.now == 100.0
@@ -216,7 +216,7 @@ def test_a_pickle_is_allowed_by_1_and_nothing_else() -> None:
         assert not Settings.from_environment({"UIAPI_ALLOW_PICKLE": value}).allow_pickle
 
 
-def test_a_token_is_taken_out_of_texts_and_addresses() -> None:
+def test_a_token_is_removed_from_texts_and_urls() -> None:
     secret = Secret("very-secret-token", frozenset({"civitai.com:443"}))
     assert "very-secret-token" not in repr(secret)
     assert secret.headers_for(URL("https://civitai.com/x")) == {"Authorization": "Bearer very-secret-token"}

@@ -273,7 +273,7 @@ async def test_a_disk_that_fills_up_midway_leaves_only_what_can_resume(
     assert host.sent["/x.safetensors"] - already < LARGE
 
 
-async def test_an_expired_signed_address_is_asked_for_anew(service: Service, host: Host) -> None:
+async def test_an_expired_signed_url_is_requested_again(service: Service, host: Host) -> None:
     data = model_bytes(LARGE)
     signed = host.offer("/signed", data)
     host.redirect("/x.safetensors", host.url("/signed?signature=1"))

@@ -61,7 +61,7 @@ async def test_a_strong_etag_is_sent_as_a_condition(service: Service, host: Host
 
 
 @pytest.mark.parametrize(("was", "now"), [('W/"one"', 'W/"two"'), ('"one"', 'W/"one"'), ('"one"', None)])
-async def test_what_lies_here_of_another_version_is_not_gone_on_with(
+async def test_a_partial_file_of_another_version_is_not_resumed(
     service: Service, host: Host, was: str, now: str | None
 ) -> None:
     left_behind(service, host, was, [[SIZE // 2, SIZE]])
@@ -112,7 +112,7 @@ async def test_parts_that_may_be_of_different_versions_are_verified_by_the_diges
     ],
     ids=str,
 )
-async def test_a_journal_that_makes_no_sense_is_not_gone_on_with(
+async def test_a_transfer_with_an_inconsistent_journal_starts_over(
     service: Service, host: Host, missing: list[list[int]]
 ) -> None:
     left_behind(service, host, '"one"', [])
@@ -124,7 +124,7 @@ async def test_a_journal_that_makes_no_sense_is_not_gone_on_with(
     assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == NEW
 
 
-async def test_a_journal_that_makes_sense_is_gone_on_with(service: Service, host: Host) -> None:
+async def test_a_transfer_with_a_consistent_journal_is_resumed(service: Service, host: Host) -> None:
     left_behind(service, host, '"one"', [[1_000_000, 2_000_000], [2_000_000, 3_000_000]])
     host.offer("/x", OLD)
     entry = await service.fetch("x.safetensors", host.url("/x"))
@@ -163,17 +163,13 @@ class TestOneConnection:
     def settings(self, host: Host) -> Settings:
         return Settings(allowed_hosts=(host.authority,), segments=1)
 
-    async def test_an_address_that_expires_again_and_again_is_asked_for_each_time(
-        self, service: Service, host: Host
-    ) -> None:
+    async def test_a_signed_url_that_keeps_expiring_is_requested_each_time(self, service: Service, host: Host) -> None:
         signed = Signed(host, holds=2)
         entry = await service.fetch("x.safetensors", host.url("/x"))
         assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == OLD
         assert signed.given >= 3 and host.sent["/signed"] == SIZE
 
-    async def test_an_address_that_has_expired_before_it_is_used_is_a_refusal(
-        self, service: Service, host: Host
-    ) -> None:
+    async def test_a_signed_url_that_expires_before_it_is_used_is_a_refusal(self, service: Service, host: Host) -> None:
         signed = Signed(host, holds=1)
         signed.front.on_request = lambda _: signed.front.headers.update(Location=host.url("/signed"))
         entry = await service.fetch("x.safetensors", host.url("/x"))

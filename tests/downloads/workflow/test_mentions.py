@@ -43,7 +43,7 @@ async def test_a_model_that_an_installed_class_does_not_offer_is_a_need_whatever
         assert found[f"x.{suffix}"]["node"]["path"] == "#1.file"
 
 
-async def test_what_a_class_offers_is_asked_anew_each_time(reader: Reader) -> None:
+async def test_the_choices_of_a_class_are_read_again_each_time(reader: Reader) -> None:
     held = node("Listed", ["x.safetensors", "", ""])
     assert [*await analysed(reader, held)] == ["x.safetensors"]
     Listed.files = ["x.safetensors"]

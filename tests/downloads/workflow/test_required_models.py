@@ -134,7 +134,7 @@ def test_the_name_alone_does_not_identify_a_file(reader: Reader) -> None:
     ]
 
 
-def test_every_address_a_workflow_gives_is_a_candidate_and_the_hash_is_kept(reader: Reader) -> None:
+def test_every_url_of_a_workflow_is_a_candidate_and_the_hash_is_kept(reader: Reader) -> None:
     first = model("x.safetensors", hash="A" * 64, hash_type="SHA256")
     second = {**model("x.safetensors"), "url": "https://hf.co/mirror/x.safetensors"}
     workflow = graph(

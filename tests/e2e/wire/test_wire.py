@@ -126,7 +126,7 @@ async def test_the_first_to_accept_an_offer_closes_it_in_every_other_tab(
 # -- models ---------------------------------------------------------------------------------------------------------
 
 
-async def test_the_person_is_asked_for_addresses_which_are_remembered(
+async def test_the_person_is_asked_for_urls_which_are_saved(
     send_request: SendRequest, program: Program, tab: Tab
 ) -> None:
     url = "https://huggingface.co/some/repository/resolve/main/wanted.safetensors"
@@ -146,7 +146,7 @@ async def test_the_person_is_asked_for_addresses_which_are_remembered(
     assert (await asyncio.wait_for(asked, PATIENCE))[1]["code"] == "declined"
 
 
-async def test_an_address_is_added_listed_and_removed(send_request: SendRequest, program: Program) -> None:
+async def test_a_url_is_added_listed_and_removed(send_request: SendRequest, program: Program) -> None:
     url = "https://huggingface.co/some/repository/resolve/main/added.safetensors"
     given = {"model_name": "added.safetensors", "url": url, "model_type": "loras"}
     await succeed(send_request, "add_model_url", given, model_def={"url": url, "ckpt_type": "loras"})
@@ -215,7 +215,7 @@ async def succeed_with(send_request: SendRequest, status: str, command: str, bod
     return envelope
 
 
-async def test_a_download_that_nobody_began_is_unknown(send_request: SendRequest, program: Program) -> None:
+async def test_a_download_id_that_was_never_given_is_unknown(send_request: SendRequest, program: Program) -> None:
     status, envelope = await program.get("download_status/none")
     assert (status, envelope["code"]) == (404, "unknown_download")
     await fail(send_request, "unknown_download", "download_cancel", {"download_id": "none"})

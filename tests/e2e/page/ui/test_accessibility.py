@@ -72,14 +72,14 @@ async def examine(tab: Tab, part: Locator, selector: str, name: str) -> None:
     assert found == []
 
 
-async def test_nothing_in_the_panel_keeps_anybody_out(full_tab: Tab) -> None:
+async def test_the_panel_has_no_serious_accessibility_problem(full_tab: Tab) -> None:
     panel = full_tab.page.locator(".uiapi")
     for name in ("Activity", "Downloads", "URLs"):
         await panel.get_by_role("tab", name=name).click()
         await examine(full_tab, panel, ".uiapi", name)
 
 
-async def test_nothing_in_the_dialogs_keeps_anybody_out(full_tab: Tab) -> None:
+async def test_the_dialogs_have_no_serious_accessibility_problem(full_tab: Tab) -> None:
     missing = ui([node(1, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])])
     dialog = full_tab.page.get_by_role("dialog")
     gift = {"workflow": empty_to_save(), "title": "A gift", "message": "From a program"}

@@ -184,7 +184,7 @@ async def test_a_question_waits_while_the_page_asks_something_itself(played: Pla
     assert (await server.answer(ident))["code"] == "declined"
 
 
-async def test_the_address_of_a_model_is_asked_with_its_folder(played: Played) -> None:
+async def test_the_person_is_asked_for_a_models_url_with_its_folder(played: Played) -> None:
     server, tab = played
     models = [{"name": "model.safetensors", "directory": "checkpoints"}]
     workflow = ui([node(1, "CheckpointLoaderSimple", values=["model.safetensors"], properties={"models": models})])
@@ -206,14 +206,14 @@ async def test_the_address_of_a_model_is_asked_with_its_folder(played: Played) -
         "urn:air:sdxl:checkpoint:civitai:1@2",
     ],
 )
-async def test_every_kind_of_address_is_taken(played: Played, address: str) -> None:
+async def test_every_kind_of_url_is_accepted(played: Played, address: str) -> None:
     server, tab = played
     ident = server.request("get_model_url", ckpt_name="a.safetensors")
     await fill(tab, address)
     assert (await server.answer(ident))["response"]["url"] == address
 
 
-async def test_what_is_no_address_is_asked_for_again(played: Played) -> None:
+async def test_the_person_is_asked_again_after_an_invalid_url(played: Played) -> None:
     server, tab = played
     ident = server.request("get_model_url", ckpt_name="a.safetensors")
     await fill(tab, "the usual one")
@@ -223,7 +223,7 @@ async def test_what_is_no_address_is_asked_for_again(played: Played) -> None:
     assert (await server.answer(ident))["response"]["url"] == "https://example.com/a.safetensors"
 
 
-async def test_several_addresses_are_asked_in_one_table_and_may_be_skipped(played: Played) -> None:
+async def test_several_urls_are_asked_for_in_one_table_and_may_be_skipped(played: Played) -> None:
     server, tab = played
     workflow = ui([node(1, "CheckpointLoaderSimple", "Loader", ["a.safetensors"])])
     await server.call("load_workflow", workflow=workflow)
@@ -241,7 +241,7 @@ async def test_several_addresses_are_asked_in_one_table_and_may_be_skipped(playe
     assert response == {"urls": {"a.safetensors": "https://example.com/a", "c.safetensors": "https://example.com/c"}}
 
 
-async def test_pasted_addresses_go_to_the_models_whose_files_they_end_in(played: Played) -> None:
+async def test_pasted_urls_are_assigned_to_the_models_whose_files_they_name(played: Played) -> None:
     server, tab = played
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "sub/b c.safetensors", "d.safetensors"])
     pasted = "see\nhttps://example.com/v2/file?id=4 https://example.com/b%20C.safetensors?download=true\n hf://o/r/A.safetensors"
@@ -254,7 +254,7 @@ async def test_pasted_addresses_go_to_the_models_whose_files_they_end_in(played:
     }
 
 
-async def test_addresses_that_are_all_skipped_are_declined(played: Played) -> None:
+async def test_skipping_every_url_declines_the_question(played: Played) -> None:
     server, tab = played
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors"])
     await expect(dialog(tab)).to_contain_text("b.safetensors")

@@ -169,7 +169,7 @@ async def test_a_damaged_file_is_shown_as_such_and_replaced_once_the_person_says
     assert file.read_bytes() == model.data
 
 
-async def test_two_models_of_one_file_name_each_get_the_address_that_was_given_for_them(
+async def test_two_models_of_one_file_name_each_get_the_url_that_was_given_for_them(
     tab_without_models: Tab, host: Host
 ) -> None:
     folders = {"VAELoader": "vae", "UpscaleModelLoader": "upscale_models"}

@@ -227,7 +227,7 @@ async def test_what_programs_write_is_shown_as_text(panel: Locator, tab: Tab, as
     assert await tab.page.evaluate("window.hacked") is None
 
 
-async def test_addresses_are_added_found_changed_and_forgotten(
+async def test_urls_are_added_found_changed_and_removed(
     panel: Locator, tab: Tab, request: pytest.FixtureRequest
 ) -> None:
     await panel.get_by_role("tab", name="URLs").click()
