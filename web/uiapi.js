@@ -17,7 +17,10 @@ import { addBadge, createGlow } from "./ui/highlight.js";
 import { createHistory } from "./page/history.js";
 import { createLastSeen } from "./page/graph_snapshots.js";
 import { createLoader } from "./page/loader.js";
-import { createMissing } from "./ui/missing_models_notice.js";
+import { createMissing } from "./ui/missing/models_notice.js";
+import { createMissingNodes } from "./ui/missing/nodes_notice.js";
+import { createNotice } from "./ui/missing/notice.js";
+import { createPackManager } from "./page/pack_manager.js";
 import { createPageKey } from "./connection/page_key.js";
 import { createPanel, openPanel } from "./ui/panel/panel.js";
 import { createQueueing } from "./page/queueing.js";
@@ -120,7 +123,11 @@ function start(opened) {
   addStyles();
   addBadge(state);
   createPanel({ ...means, state, request: transport.request });
-  createMissing({ ...means, state, request: transport.request, openPanel: () => openPanel(frontend) }, window);
+  const notice = createNotice();
+  const reporting = { ...means, state, request: transport.request };
+  const publish = (/** @type {any} */ data) => transport.sendEvent("node_install", data);
+  createMissingNodes({ ...reporting, manager: createPackManager(api, window), publish, notice: notice.line("pi-th-large") }, window);
+  createMissing({ ...reporting, openPanel: () => openPanel(frontend), notice: notice.line("pi-box") }, window);
 
   api.addEventListener("reconnected", transport.hurry);
   window.addEventListener("pagehide", transport.stop);

@@ -9,7 +9,7 @@ from typing import Any
 
 log = logging.getLogger("uiapi")
 
-# The events a tab sends about its graph. Each has `by`, so that a program recognizes its own changes.
+# The events a tab sends, most of them about its graph. Each has `by`, so that a program recognizes its own changes.
 TAB_EVENTS = frozenset(
     {
         "widget_changed",
@@ -22,6 +22,7 @@ TAB_EVENTS = frozenset(
         "selection_changed",
         "tab_switched",
         "graph_loaded",
+        "node_install",
     }
 )
 

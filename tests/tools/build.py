@@ -35,9 +35,18 @@ ALL_FRONTENDS = ("1.32.9", "1.35.9", "1.45.21", "1.49.6", "1.53.10", "1.58.1")
 TOO_OLD = "1.27.10"
 TEMPLATES_WHEEL = "comfyui-workflow-templates-json==0.1.123"
 TEMPLATES = STACK / "templates"
-# ComfyUI-Manager, whose lists of models and packs are read. Its packages are not installed, so it does not run.
+# ComfyUI-Manager, whose lists of models and packs are read, and the packages it needs to run besides ComfyUI's.
 MANAGER_WHEEL = "comfyui-manager==4.3"
 MANAGER = STACK / "manager"
+MANAGER_REQUIREMENTS = (
+    "GitPython==3.2.1",
+    "gitdb==4.0.12",
+    "smmap==5.0.3",
+    "toml==0.10.2",
+    "chardet==7.7.0",
+    "nh3==0.3.8",
+)
+MANAGER_PACKAGES = STACK / "manager-packages"
 
 TORCH = "torch==2.13.0"
 # Installed without their dependencies: most require another version of torch, which ComfyUI's node classes do not need.
@@ -115,7 +124,8 @@ def build(frontends: Sequence[str] = FRONTENDS) -> None:
 
 def missing(frontends: Sequence[str] = FRONTENDS) -> str | None:
     """Returns the first missing part, or None; does not check whether parts are up to date."""
-    pieces = [COMFYUI, *(frontend_root(version).parent for version in frontends), TEMPLATES, MANAGER]
+    pieces = [COMFYUI, *(frontend_root(version).parent for version in frontends), TEMPLATES]
+    pieces += [MANAGER, MANAGER_PACKAGES]
     return next((f"{piece.parent.name}/{piece.name}" for piece in pieces if not (piece / steps.STAMP).exists()), None)
 
 
@@ -130,6 +140,7 @@ def _build(frontends: Sequence[str]) -> None:
     _make_unpacked(TEMPLATES, TEMPLATES_WHEEL, "comfyui_workflow_templates_json/")
     # With its metadata, so that the folder can be imported from like an installed package.
     _make_unpacked(MANAGER, MANAGER_WHEEL, "")
+    steps.make(MANAGER_PACKAGES, repr(MANAGER_REQUIREMENTS), _install_manager_packages)
 
 
 def _create_venv() -> bool:
@@ -223,6 +234,11 @@ def _unpack(wheel: str, prefix: str, folder: Path) -> None:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with archive.open(member) as source, target.open("wb") as file:
                         shutil.copyfileobj(source, file)
+
+
+def _install_manager_packages(folder: Path) -> None:
+    target = ("--no-deps", "--no-compile", "--target", str(folder))
+    _pip("installing ComfyUI-Manager's packages", "install", *target, *MANAGER_REQUIREMENTS)
 
 
 def _pip(title: str, *arguments: str) -> None:

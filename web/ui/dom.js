@@ -45,7 +45,7 @@ export function iconButton(icon, label, act) {
 
 /**
  * @param {string} label
- * @param {() => unknown} act
+ * @param {(click: Event) => unknown} act
  * @param {{primary?: boolean, small?: boolean, icon?: string}} [look]
  * @returns {HTMLButtonElement}
  */

@@ -2,10 +2,11 @@
  * The entries in ComfyUI's settings. The rules for programs are kept by the server; the entries show and change them.
  */
 
-import { SETTING } from "./missing_models_notice.js";
 import { texts } from "./texts.js";
 
 const KINDS = ["read", "change", "run", "download", "load"];
+// Whether the notice about missing models and nodes is shown.
+export const SETTING = "uiapi.missingModels";
 const RULES = ["allow", "once", "always", "refuse"];
 
 /** @param {string} kind */

@@ -86,6 +86,13 @@ const RULES = `
 .uiapi-notice { position: fixed; left: 50%; bottom: 7rem; transform: translateX(-50%); z-index: 10; display: flex; align-items: center; gap: 0.5rem; max-width: min(40rem, 90vw);
   padding: 0.4rem 0.5rem 0.4rem 0.75rem; border-radius: 0.5rem; border: 1px solid var(--border-color); background: var(--comfy-menu-bg); color: var(--input-text); font-size: 0.8125rem; }
 .uiapi-notice[hidden], .uiapi-notice [hidden] { display: none; }
+.uiapi-lines { display: flex; flex-direction: column; gap: 0.35rem; flex: 1; min-width: 0; }
+.uiapi-lines .uiapi-grow { flex: 1; overflow-wrap: anywhere; }
+.uiapi-nodes { table-layout: fixed; }
+.uiapi-nodes th:nth-child(1) { width: 28%; }
+.uiapi-nodes th:nth-child(2) { width: 22%; }
+.uiapi-nodes th:nth-child(4) { width: 3.5rem; }
+.uiapi-nodes select { max-width: 100%; padding: 0.2rem; border-radius: 0.375rem; border: 1px solid var(--border-color); background: var(--comfy-input-bg); color: inherit; font: inherit; }
 .uiapi-badge[hidden] { display: none; }
 `;
 

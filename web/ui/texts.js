@@ -134,7 +134,7 @@ export const texts = {
     link: "no download needed",
     present: "already present",
   }),
-  missingSetting: "Notify me about missing models",
+  missingSetting: "Notify me about missing models and nodes",
   modelsMissing: (/** @type {number} */ count, /** @type {number} */ damaged) => {
     const state = damaged === 0 ? "missing" : damaged === count ? "damaged" : "missing or damaged";
     return count === 1 ? `1 model is ${state}.` : `${count} models are ${state}.`;
@@ -153,6 +153,39 @@ export const texts = {
   modelsHere: "All models are present.",
   runIt: "Run the workflow",
   dismiss: "Don't show this again",
+
+  nodes: "Nodes",
+  nodeType: "Node type",
+  pack: "Pack",
+  install: "Install",
+  nodesMissing: (/** @type {string[]} */ types) => {
+    const named = types.slice(0, 3).map((type) => (type.length > 40 ? `${type.slice(0, 40)}…` : type));
+    const more = types.length > named.length ? ` and ${types.length - named.length} more` : "";
+    return `${types.length === 1 ? "1 node type is" : `${types.length} node types are`} missing: ${named.join(", ")}${more}.`;
+  },
+  showNodes: "Get nodes…",
+  nodesTitle: (/** @type {number} */ count) => (count === 1 ? "Missing node type" : `Missing node types (${count})`),
+  installHint: "A pack of nodes is code that runs on the computer of ComfyUI. Install only packs that you trust.",
+  noManagerHint: "ComfyUI-Manager can't install these nodes, or is not running. Each row says how to get them.",
+  origins: /** @type {Record<string, string>} */ ({
+    workflow: "named by the workflow",
+    manager: "from ComfyUI-Manager's list",
+  }),
+  packOf: (/** @type {string} */ type) => `Pack for ${type}`,
+  installFor: (/** @type {string} */ type) => `Install the pack for ${type}`,
+  installThem: "Install with ComfyUI-Manager",
+  close: "Close",
+  packsComing: (/** @type {string[]} */ packs, /** @type {number} */ done) =>
+    packs.length === 1 ? `Installing ${packs[0]}…` : `Installing ${counted(packs.length, "pack")}: ${done} done`,
+  packsInstalled: (/** @type {number} */ count) => `${counted(count, "pack")} installed. Restart ComfyUI to load ${count === 1 ? "it" : "them"}.`,
+  packFailed: (/** @type {string} */ pack, /** @type {string} */ reason) => `${pack} was not installed: ${reason}`,
+  installFailed: (/** @type {string} */ problem) => `The installation failed: ${problem}`,
+  managerRefused: "ComfyUI-Manager refuses it at its security level; its log says which level is needed.",
+  managerSilent: "ComfyUI-Manager gave no result; see its log.",
+  restart: "Restart ComfyUI",
+  restarting: "ComfyUI restarts…",
+  restartRefused: (/** @type {string} */ reason) => `ComfyUI was not restarted: ${reason}`,
+  restartLate: "ComfyUI has not come back; see its log, or start it again by hand.",
 
   serverToken: "ComfyUI-uiapi needs a token",
   serverTokenWrong: "The token was wrong",

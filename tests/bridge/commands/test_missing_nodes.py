@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from comfyui_uiapi.bridge.comfyui.missing_nodes import described, missing_types
 from comfyui_uiapi.bridge.comfyui.node_packs import NODE_MAP as NODE_MAP_FILE
 from comfyui_uiapi.bridge.comfyui.node_packs import PACK_LIST as PACK_LIST_FILE
 from comfyui_uiapi.bridge.comfyui.node_packs import _lists
+from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
 from comfyui_uiapi.common.errors import UiapiError
 
 HTML = "<img src=x onerror=alert(1)>"
@@ -300,3 +302,12 @@ async def test_lists_are_parsed_only_once_and_not_at_all_without_a_missing_type(
     await missing(server, node(1, FACE))
     await missing(server, node(1, FACE))
     assert len(parsed) == 1
+
+
+def test_no_command_installs_packs_or_restarts_comfyui() -> None:
+    root = Path(__file__).resolve().parents[3]
+    python = [path for room in ("bridge", "downloads", "client") for path in (root / room).rglob("*.py")]
+    naming = {path.name for path in python if re.search(r"manager/(queue|reboot)", path.read_text())}
+    # It only looks whether these routes are there.
+    assert naming == {"node_packs.py"}
+    assert not any(re.search("install|restart|reboot", name) for name in COMMANDS)

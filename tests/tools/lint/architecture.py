@@ -75,9 +75,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "web/page": ("web/common", "web/paths", "web/widgets", "web/graph"),
     "web/ui": ("web/common", "web/paths", "web/widgets", "web/graph", "web/page"),
     "web/ui/panel": ("web/common", "web/paths", "web/widgets", "web/graph", "web/ui"),
+    "web/ui/missing": ("web/common", "web/paths", "web/widgets", "web/page", "web/ui"),
     "web": (
         *("web/common", "web/connection", "web/paths", "web/widgets", "web/graph", "web/page", "web/ui"),
-        "web/ui/panel",
+        *("web/ui/panel", "web/ui/missing"),
     ),
 }
 # Files that belong to another room than their folder, since their path is fixed.

@@ -6,9 +6,9 @@ is named for it; the files in web/ are its frontend code.
 
 from __future__ import annotations
 
-from . import models, runs, widgets
+from . import manager, models, runs, widgets
 
 WEB_DIRECTORY = "./web"
 NODE_CLASS_MAPPINGS = {**runs.NODES, **widgets.NODES, **models.NODES}
 
-__all__ = ["NODE_CLASS_MAPPINGS", "WEB_DIRECTORY"]
+__all__ = ["NODE_CLASS_MAPPINGS", "WEB_DIRECTORY", "manager"]

@@ -6,13 +6,14 @@
  * widgets to it.
  */
 
-import { iconButton, button, make, set } from "./dom.js";
-import { words } from "../common/errors.js";
-import { size } from "./format.js";
-import { askForCopies } from "./copies_dialog.js";
-import { lacksChoices, namedUses, relinkModels } from "../widgets/model_widgets.js";
-import { askForModels } from "./models_dialog.js";
-import { texts } from "./texts.js";
+import { button } from "../dom.js";
+import { words } from "../../common/errors.js";
+import { size } from "../format.js";
+import { askForCopies } from "../copies_dialog.js";
+import { lacksChoices, namedUses, relinkModels } from "../../widgets/model_widgets.js";
+import { askForModels } from "../models_dialog.js";
+import { SETTING } from "../settings.js";
+import { texts } from "../texts.js";
 
 // Milliseconds after a load, since workflows are often loaded in quick succession.
 const LOOK_AFTER = 500;
@@ -20,22 +21,21 @@ const LOOK_AFTER = 500;
 const SETTLED = new Set(["present", "spelled_differently", "relink", "choose", "not_needed"]);
 // The states of a model that is present under another path.
 const ELSEWHERE = new Set(["spelled_differently", "relink", "choose"]);
-export const SETTING = "uiapi.missingModels";
 
 /**
  * @param {object} means
- * @param {import("../page/frontend.js").Frontend} means.frontend
- * @param {import("../page/workflows.js").Workflows} means.workflows
- * @param {import("./panel/state.js").State} means.state
- * @param {import("./dialogs.js").Dialogs} means.dialogs
- * @param {ReturnType<typeof import("../page/run_queue.js").createRuns>} means.runs
+ * @param {import("../../page/frontend.js").Frontend} means.frontend
+ * @param {import("../../page/workflows.js").Workflows} means.workflows
+ * @param {import("../panel/state.js").State} means.state
+ * @param {import("../dialogs.js").Dialogs} means.dialogs
+ * @param {ReturnType<typeof import("../../page/run_queue.js").createRuns>} means.runs
  * @param {(command: string, data?: any) => Promise<any>} means.request sends a command on behalf of the person
- * @param {import("./models_dialog.js").Check} means.check
+ * @param {import("../models_dialog.js").Check} means.check
  * @param {() => void} means.openPanel
+ * @param {import("./notice.js").Line} means.notice the line of the notice
  * @param {any} page the window
  */
-export function createMissing({ frontend, workflows, state, dialogs, runs, request, check, openPanel }, page) {
-  const notice = createNotice();
+export function createMissing({ frontend, workflows, state, dialogs, runs, request, check, openPanel, notice }, page) {
   /** @type {Set<string>} the dismissed notices */
   const dismissed = new Set();
   let timer = 0;
@@ -213,45 +213,4 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
     } else if (download !== null) followed();
   });
   lookSoon();
-}
-
-/** Creates the notice: one line over the canvas with buttons. */
-function createNotice() {
-  const text = make("span");
-  const actions = make("span", { class: "uiapi-line" });
-  let dismiss = () => {};
-  const close = iconButton("pi-times", texts.dismiss, () => {
-    dismiss();
-    hide();
-  });
-  const element = make("div", { class: "uiapi-notice", role: "status", hidden: true }, make("i", { class: "pi pi-box", "aria-hidden": "true" }), text, actions, close);
-  document.body.append(element);
-
-  function hide() {
-    element.hidden = true;
-  }
-
-  return {
-    hide,
-
-    /** @param {string} words shown instead of buttons */
-    busy(words) {
-      set(text, { text: words });
-      actions.replaceChildren();
-    },
-
-    /**
-     * @param {string} words
-     * @param {HTMLElement[]} buttons
-     * @param {() => void} dismissed
-     */
-    show(words, buttons, dismissed) {
-      set(text, { text: words });
-      const labels = (/** @type {Iterable<Element>} */ shown) => [...shown].map(({ textContent }) => textContent).join("\n");
-      // Equal buttons are kept, so that a click is not lost to an update.
-      if (labels(actions.children) !== labels(buttons)) actions.replaceChildren(...buttons);
-      dismiss = dismissed;
-      element.hidden = false;
-    },
-  };
 }

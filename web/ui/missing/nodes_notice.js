@@ -1,0 +1,280 @@
+/**
+ * The line of the notice about missing nodes of the open workflow, and the dialog in which the person installs them.
+ *
+ * The line shows what is missing, then the progress of ComfyUI-Manager, then that ComfyUI has to be restarted. After
+ * the restart the page is loaded again with the same workflow. Programs hear of it by `node_install` events.
+ *
+ * @typedef {import("../../page/pack_manager.js").Wanted} Wanted
+ * @typedef {import("../../page/pack_manager.js").Kind} Kind
+ * @typedef {{types: any[], manager: Kind | null}} Found The response of missing_nodes.
+ */
+
+import { button, make, set } from "../dom.js";
+import { words } from "../../common/errors.js";
+import { SETTING } from "../settings.js";
+import { REFUSED, UNKNOWN } from "../../page/pack_manager.js";
+import { walk } from "../../paths/subgraphs.js";
+import { texts } from "../texts.js";
+
+// Milliseconds after a load, as for missing models.
+const LOOK_AFTER = 500;
+// Milliseconds between looks whether ComfyUI is back, and for how long.
+const BACK_EVERY = 500;
+const BACK_AT_MOST = 600_000;
+// The workflow that is shown again after the restart.
+const KEPT = "ComfyUI-uiapi.restart";
+const USES_SHOWN = 3;
+const PROBLEMS_SHOWN = 3;
+
+/**
+ * @param {object} means
+ * @param {import("../../page/frontend.js").Frontend} means.frontend
+ * @param {import("../../page/workflows.js").Workflows} means.workflows
+ * @param {import("../panel/state.js").State} means.state
+ * @param {import("../dialogs.js").Dialogs} means.dialogs
+ * @param {import("../../page/loader.js").Loader} means.loader
+ * @param {(command: string, data?: any) => Promise<any>} means.request sends a command on behalf of the person
+ * @param {import("../../page/pack_manager.js").PackManager} means.manager
+ * @param {(data: any) => void} means.publish sends a `node_install` event
+ * @param {import("./notice.js").Line} means.notice the line of the notice
+ * @param {any} page the window
+ */
+export function createMissingNodes({ frontend, workflows, state, dialogs, loader, request, manager, publish, notice }, page) {
+  /** @type {Set<string>} the dismissed notices */
+  const dismissed = new Set();
+  let timer = 0;
+  let looks = 0;
+  // Whether to look once the server is connected.
+  let due = false;
+  // Whether an installation or a restart has the line.
+  let busy = false;
+
+  function lookSoon() {
+    page.clearTimeout(timer);
+    timer = page.setTimeout(look, LOOK_AFTER);
+  }
+
+  /** @returns {boolean} whether the page shows a node that it cannot make */
+  function showsUnknown() {
+    for (const { node } of walk(frontend.rootGraph())) {
+      if (!node.subgraph && !frontend.knowsType(node.type)) return true;
+    }
+    return false;
+  }
+
+  async function look() {
+    due = !state.server;
+    if (due || busy || frontend.setting(SETTING) === false) return;
+    const mine = ++looks;
+    if (!showsUnknown()) return notice.hide();
+    /** @type {Found} */
+    let found;
+    try {
+      found = await request("missing_nodes", { workflow: frontend.state(), webui: state.clientId() });
+    } catch (error) {
+      page.console.debug("ComfyUI-uiapi: could not look for the missing nodes of the workflow", error);
+      if (mine === looks && !busy) notice.hide();
+      return;
+    }
+    if (mine !== looks || busy) return;
+    const key = [workflows.idOf(workflows.active()), ...found.types.map(({ type }) => type)].join("\n");
+    if (found.types.length === 0 || dismissed.has(key)) return notice.hide();
+    offer(texts.nodesMissing(found.types.map(({ type }) => type ?? texts.unknownType)), found, () => void dismissed.add(key));
+  }
+
+  /**
+   * @param {string} sentence
+   * @param {Found} found
+   * @param {() => void} [whenDismissed]
+   */
+  function offer(sentence, found, whenDismissed = () => {}) {
+    notice.show(sentence, [button(texts.showNodes, () => decide(found), { small: true })], whenDismissed);
+  }
+
+  /** @param {Found} found */
+  async function decide(found) {
+    const title = texts.nodesTitle(found.types.length);
+    /** @type {{click: Event, wanted: Wanted[]} | null} */
+    const chosen = await dialogs.show(title, (answer) => form(found, answer), new AbortController().signal, { wide: true });
+    if (chosen && found.manager) await install(chosen.click, found.manager, chosen.wanted, found);
+  }
+
+  /**
+   * @param {Event} click
+   * @param {Kind} kind
+   * @param {Wanted[]} wanted
+   * @param {Found} found
+   */
+  async function install(click, kind, wanted, found) {
+    const packs = wanted.map(({ pack }) => pack.title);
+    const say = (/** @type {string} */ step, /** @type {any} */ more = {}) => publish({ state: step, packs, total: packs.length, by: "person", ...more });
+    const show = (/** @type {number} */ done) => notice.show(texts.packsComing(packs, done), [], () => {});
+    busy = true;
+    try {
+      show(0);
+      say("started", { done: 0 });
+      const outcomes = await manager.install(click, kind, wanted, (done) => {
+        show(done);
+        say("progress", { done });
+      });
+      const bad = outcomes.filter(({ state: end }) => end !== "done");
+      const problems = bad.slice(0, PROBLEMS_SHOWN).map(({ pack, reason }) => texts.packFailed(pack.title, REASONS[reason] ?? reason)).join(" ");
+      for (const { pack, state: end, reason } of bad) say(end, { packs: [pack.title], reason: REASONS[reason] ?? reason });
+      const done = outcomes.length - bad.length;
+      if (done === 0) return offer(problems, found);
+      say("done", { done });
+      say("restart_needed", { done });
+      const again = button(texts.restart, (event) => restart(event, kind, say), { small: true, primary: true });
+      notice.show([texts.packsInstalled(done), problems].filter(Boolean).join(" "), [again], () => {});
+    } catch (error) {
+      say("failed", { reason: words(error) });
+      offer(texts.installFailed(words(error)), found);
+    } finally {
+      busy = false;
+    }
+  }
+
+  /**
+   * @param {Event} click
+   * @param {Kind} kind
+   * @param {(step: string, more?: any) => void} say
+   */
+  async function restart(click, kind, say) {
+    busy = true;
+    notice.busy(texts.restarting);
+    let lost = false;
+    const until = page.performance.now() + BACK_AT_MOST;
+    const watch = page.setInterval(() => {
+      lost ||= !state.server;
+      if (lost && state.server) {
+        page.clearInterval(watch);
+        page.location.reload();
+      } else if (page.performance.now() > until) ended(texts.restartLate);
+    }, BACK_EVERY);
+    const ended = (/** @type {string} */ sentence) => {
+      page.clearInterval(watch);
+      page.sessionStorage.removeItem(KEPT);
+      busy = false;
+      notice.show(sentence, [button(texts.restart, (event) => restart(event, kind, say), { small: true })], () => {});
+    };
+    keep();
+    say("restarting");
+    const why = await manager.restart(click, kind).catch(words);
+    if (why === null) return;
+    const reason = REASONS[why] ?? why;
+    say("refused", { reason });
+    ended(texts.restartRefused(reason));
+  }
+
+  /** Keeps the open workflow, since the page need not. */
+  function keep() {
+    const kept = { workflow: frontend.state(), name: workflows.active()?.filename ?? null };
+    try {
+      page.sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    } catch (error) {
+      // A workflow that is too large for it; the page usually keeps it as well.
+      page.console.debug("ComfyUI-uiapi: could not keep the workflow for the restart", error);
+    }
+  }
+
+  /** Shows the workflow again that was open before the restart, unless the page does so itself. */
+  async function showAgain() {
+    const text = page.sessionStorage.getItem(KEPT);
+    page.sessionStorage.removeItem(KEPT);
+    if (text === null) return;
+    const { workflow, name } = JSON.parse(text);
+    if (nodesOf(workflow) === nodesOf(frontend.state())) return;
+    try {
+      await loader.load(workflow, name, false, new AbortController().signal);
+    } catch (error) {
+      frontend.toast("error", texts.nodes, words(error));
+    }
+  }
+
+  workflows.onLoaded(lookSoon);
+  state.onChange(() => {
+    if (!state.server) due ||= !busy && notice.shown();
+    else if (due) {
+      due = false;
+      lookSoon();
+    }
+  });
+  showAgain().then(lookSoon);
+}
+
+/** @type {Record<string, string>} */
+const REASONS = { [REFUSED]: texts.managerRefused, [UNKNOWN]: texts.managerSilent };
+
+/** @param {any} workflow */
+const nodesOf = ({ nodes }) => JSON.stringify(nodes.map((/** @type {any} */ { id, type }) => [id, type]));
+
+/**
+ * The table of missing types, with a choice of packs to install.
+ *
+ * @param {Found} found
+ * @param {(chosen: {click: Event, wanted: Wanted[]} | null) => void} answer
+ */
+function form({ types, manager }, answer) {
+  const rows = types.map((one) => createRow(one, manager));
+  const heads = [texts.nodeType, texts.usedBy, texts.pack, texts.install].map((text) => make("th", { scope: "col", text }));
+  const table = make(
+    "table",
+    { class: "uiapi-table uiapi-nodes" },
+    make("thead", {}, make("tr", {}, ...heads)),
+    make("tbody", {}, ...rows.map(({ element }) => element)),
+  );
+
+  /** @param {Event} click */
+  function choose(click) {
+    /** @type {Map<string, Wanted>} */
+    const wanted = new Map();
+    for (const row of rows) {
+      const pack = row.chosen();
+      if (pack) wanted.set(pack.id ?? pack.repository ?? "", { pack, type: row.type });
+    }
+    if (wanted.size > 0) answer({ click, wanted: [...wanted.values()] });
+  }
+
+  const can = rows.some((row) => row.can);
+  const close = button(can ? texts.cancel : texts.close, () => answer(null));
+  const go = can ? button(texts.installThem, choose, { primary: true }) : null;
+  const element = make(
+    "div",
+    { class: "uiapi-offer" },
+    make("p", { text: can ? texts.installHint : texts.noManagerHint }),
+    make("div", { class: "uiapi-scroll", tabindex: "0", role: "region", "aria-label": texts.nodes }, table),
+    make("div", { class: "uiapi-actions" }, close, go),
+  );
+  return { element, focus: go ?? close };
+}
+
+/**
+ * @param {any} missing a type of missing_nodes
+ * @param {Kind | null} manager
+ */
+function createRow(missing, manager) {
+  const type = missing.type ?? texts.unknownType;
+  const packs = manager ? missing.packs.filter((/** @type {any} */ pack) => pack.state === "missing" && (pack.id || pack.repository) && pack.id !== "comfy-core") : [];
+  const titles = missing.nodes.map((/** @type {any} */ { id, title }) => title || `#${id}`);
+  const more = missing.count - USES_SHOWN;
+  const uses = [...titles.slice(0, USES_SHOWN), more > 0 && texts.more(more)].filter(Boolean).join(", ");
+  const options = packs.map((/** @type {any} */ pack, /** @type {number} */ index) => make("option", { value: index, text: pack.title }));
+  const choice = packs.length > 1 ? make("select", { "aria-label": texts.packOf(type) }, ...options) : null;
+  const tick = packs.length > 0 ? make("input", { type: "checkbox", "aria-label": texts.installFor(type) }) : null;
+  const chosen = () => packs[choice ? Number(choice.value) : 0];
+  const about = make("div", { class: missing.packs.some((/** @type {any} */ { error }) => error) ? "uiapi-bad" : "uiapi-hint", text: missing.how });
+  const describe = () => set(about, { text: [chosen().repository ?? chosen().id, texts.origins[chosen().origin]].join(" · ") });
+  if (tick) {
+    // With several packs the person has to know which.
+    tick.checked = packs.length === 1;
+    describe();
+  }
+  choice?.addEventListener("change", () => {
+    tick.checked = true;
+    describe();
+  });
+  const name = choice ?? (tick && make("div", { text: chosen().title }));
+  const cells = [make("th", { scope: "row", text: type }), make("td", { text: uses }), make("td", {}, name, about), make("td", {}, tick)];
+  const element = make("tr", {}, ...cells);
+  return { type, element, can: tick !== null, chosen: () => (tick?.checked ? chosen() : null) };
+}
