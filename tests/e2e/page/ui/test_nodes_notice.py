@@ -73,10 +73,25 @@ async def heard(socket: Socket, state: str) -> dict[str, Any]:
     return data
 
 
+def add_broken_pack(comfy: ComfyProcess) -> None:
+    """Add a pack that ComfyUI cannot import."""
+    folder = comfy.base / "custom_nodes" / "Broken_Pack"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise RuntimeError('the pack is broken')")
+
+
+async def assert_broken_pack_is_reported(comfy: ComfyProcess) -> None:
+    lost = node(1, "UiapiBroken", properties={"cnr_id": "broken-pack"})
+    answer = await asyncio.to_thread(comfy.post, "/uiapi/missing_nodes", {"workflow": ui([lost])})
+    [pack] = answer["response"]["types"][0]["packs"]
+    assert (pack["state"], pack["error"]) == ("failed", "the pack is broken")
+
+
 @pytest.fixture
 def managed(frontend: str, tmp_path: Path) -> Iterator[ComfyProcess]:
     """A ComfyUI with a stand-in for ComfyUI-Manager."""
     comfy = ComfyProcess(tmp_path / "comfy", frontend=frontend, pack=True, env={"UIAPI_TEST_MANAGER": KINDS[frontend]})
+    add_broken_pack(comfy)
     yield comfy.start()
     comfy.kill()
 
@@ -91,6 +106,7 @@ async def managed_program(managed: ComfyProcess) -> AsyncIterator[Program]:
 async def test_a_click_installs_a_pack_and_after_the_restart_the_same_workflow_shows_what_is_still_missing(
     managed: ComfyProcess, managed_program: Program, open_tab: Callable[..., Awaitable[Tab]]
 ) -> None:
+    await assert_broken_pack_is_reported(managed)
     tab, socket = await open_tab(managed), await subscribed(managed_program)
     nodes = [node(1, INSTALLED, "First"), node(2, FORBIDDEN, "Second"), node(3, "Note", "Note")]
     loader = node(4, "UpscaleModelLoader", "Upscaler", ["gone.safetensors"])
@@ -146,8 +162,10 @@ async def test_the_real_comfyui_manager_names_the_packs_and_its_refusals_are_sho
     (comfy.base / "custom_nodes" / "uiapi-test-manager").symlink_to(PACK.with_name("real_manager"))
     (comfy.base / "user" / "__manager").mkdir()
     (comfy.base / "user" / "__manager" / "config.ini").write_text(STRONG)
+    add_broken_pack(comfy)
     await asyncio.to_thread(comfy.start)
     try:
+        await assert_broken_pack_is_reported(comfy)
         tab = await open_tab(comfy)
         named = node(2, "UiapiLost", "Registered", properties={"cnr_id": "uiapi-no-such-pack"})
         workflow = ui([node(1, "UltralyticsDetectorProvider", "Detector"), named])
