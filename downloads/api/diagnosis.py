@@ -131,7 +131,9 @@ def _state(model: Record) -> str:
 
 def _message(model: Record) -> str:
     reason = model["reason"] or {}
-    return str(reason.get("message") or f"Look at {model['name']} in the models dialog of the page.")
+    message = str(reason.get("message") or f"Look at {model['name']} in the models dialog of the page.")
+    similar = model.get("similar")
+    return f"{message} {similar[0]} is present and has a similar name." if similar else message
 
 
 def _host(model: Record) -> str:

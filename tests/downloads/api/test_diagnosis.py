@@ -73,6 +73,11 @@ def test_each_model_has_one_state_and_one_next_step(
     assert (found["ready"], found["left"]) == (well, 0 if well or fix else 1)
 
 
+def test_a_file_of_a_similar_name_is_mentioned_and_never_used() -> None:
+    [found] = diagnosis([], plan(model("no_url", similar=["y.safetensors", "z.safetensors"])), FREE)["models"]
+    assert "y.safetensors is present and has a similar name." in found["next"] and found["fix"] is None
+
+
 def test_a_missing_node_needs_a_person() -> None:
     found = diagnosis([NODE], plan(model("present")), FREE)
     assert (found["ready"], found["left"], found["fixes"]) == (False, 1, [])

@@ -114,21 +114,27 @@ async def test_the_doctors_fixes_relink_what_is_present_and_leave_the_rest_to_th
     wrong = "ltx\\Some.safetensors"
     nodes = [
         node(1, "UpscaleModelLoader", "Upscaler", [wrong]),
+        node(3, "UpscaleModelLoader", "Moved", ["Some.safetensors"]),
         node(2, "CheckpointLoaderSimple", "Loader", [LOST]),
     ]
     await send("load_workflow", workflow=ui(nodes))
     client = Client(tab.comfy.url)
     found = await asyncio.to_thread(client.doctor)
-    assert [(one["name"], one["state"]) for one in found["models"]] == [(wrong, "relink"), (LOST, "unknown")]
+    assert [(one["name"], one["state"]) for one in found["models"]] == [
+        (wrong, "relink"),
+        ("Some.safetensors", "relink"),
+        (LOST, "unknown"),
+    ]
     assert (found["ready"], found["left"]) == (False, 1)
     # The widgets of a file are not those of the open workflow.
     assert (await send("doctor", workflow=ui(nodes)))["fixes"] == []
     found = await asyncio.to_thread(client.doctor, fix=True)
     assert [(one["name"], one["state"]) for one in found["models"]] == [(LISTED, "present"), (LOST, "unknown")]
     assert (found["fixes"], found["failures"]) == ([], [])
-    assert await send("get_fields", fields=["Upscaler.model_name"]) == {"Upscaler.model_name": LISTED}
+    paths = ["Upscaler.model_name", "Moved.model_name"]
+    assert await send("get_fields", fields=paths) == dict.fromkeys(paths, LISTED)
     await send("undo")
-    assert await send("get_fields", fields=["Upscaler.model_name"]) == {"Upscaler.model_name": wrong}
+    assert await send("get_fields", fields=paths) == dict(zip(paths, [wrong, "Some.safetensors"], strict=True))
 
 
 # -- another path -----------------------------------------------------------------------------------------------------
