@@ -172,10 +172,24 @@ class Client(SyncBase):
     # -- models ---------------------------------------------------------------------------------------------
 
     def plan(
-        self, table: download_watch.Table | None = None, workflow: Mapping[str, Any] | None = None
+        self,
+        table: download_watch.Table | None = None,
+        workflow: Mapping[str, Any] | None = None,
+        *,
+        search: bool = False,
+        accept: str | None = None,
     ) -> dict[str, Any]:
-        """Returns what `download_models` would do: sizes, obstacles, and the free space of each disk."""
-        plan: dict[str, Any] = self.call("plan_downloads", download_watch.request(table, workflow))
+        """Returns what `download_models` would do: sizes, obstacles, and the free space of each disk.
+
+        Args:
+            table: as for `download_models`.
+            workflow: the open one if left out.
+            search: whether Hugging Face and CivitAI are searched for models without a known URL.
+            accept: as for `download_models`.
+        """
+        plan: dict[str, Any] = self.call(
+            "plan_downloads", download_watch.request(table, workflow, search=search, accept=accept)
+        )
         return plan
 
     def download_models(
@@ -183,6 +197,8 @@ class Client(SyncBase):
         table: download_watch.Table | None = None,
         workflow: Mapping[str, Any] | None = None,
         *,
+        search: bool = False,
+        accept: str | None = None,
         on_progress: Callable[[dict[str, Any]], object] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
@@ -190,13 +206,18 @@ class Client(SyncBase):
 
         Args:
             table: {name: URL or model definition}, for models without a known URL.
+            workflow: the open one if left out.
+            search: whether Hugging Face and CivitAI are searched for the others; the person chooses what is used.
+            accept: "found" uses what a search finds without asking, where only one file can be meant.
             on_progress: called with the state of the whole download a few times a second.
             timeout: seconds after which the download is cancelled.
 
         Raises:
             UiapiError: `download_failed`, with the reason for every model that could not be downloaded.
         """
-        return self._download(download_watch.request(table, workflow), on_progress, timeout)
+        return self._download(
+            download_watch.request(table, workflow, search=search, accept=accept), on_progress, timeout
+        )
 
     def doctor(
         self,

@@ -14,9 +14,14 @@ Table = Mapping[str, Any]
 INTERVAL = 0.25
 
 
-def request(table: Table | None, workflow: Mapping[str, Any] | None) -> dict[str, Any]:
+def request(
+    table: Table | None, workflow: Mapping[str, Any] | None, *, search: bool = False, accept: str | None = None
+) -> dict[str, Any]:
     """Returns the request data of download_models and plan_downloads."""
-    data: dict[str, Any] = {}
+    # Left out unless they are wanted, since older servers do not know them.
+    data: dict[str, Any] = {"search": True} if search else {}
+    if accept is not None:
+        data["accept"] = accept
     if table is not None:
         data["download_table"] = {
             name: model.to_dict() if hasattr(model, "to_dict") else model for name, model in table.items()

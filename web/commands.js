@@ -14,7 +14,8 @@
  * @property {import("./page/revisions.js").Revisions} revisions
  * @property {import("./page/history.js").History} history
  * @property {import("./page/workflow_tabs.js").Tabs} tabs
- * @property {import("./ui/models_dialog.js").Check} check
+ * @property {import("./ui/models/models_dialog.js").Check} check
+ * @property {import("./ui/models/models_dialog.js").Find} find
  *
  * @typedef {import("./common/types.js").Call} Call
  */
@@ -26,8 +27,8 @@ import { CommandError } from "./common/errors.js";
 import { addGroup, removeGroup, setGroup } from "./graph/groups.js";
 import { connect, linked } from "./graph/links.js";
 import { indexed } from "./paths/node_lookup.js";
-import { clearModels, directoryOf, lacksChoices, namedUses, relinkModels, usesOf } from "./widgets/model_widgets.js";
-import { askAddresses } from "./ui/models_dialog.js";
+import { clearModels, describedBy, describeModels, directoryOf, lacksChoices, namedUses, relinkModels, usesOf } from "./widgets/model_widgets.js";
+import { askAddresses } from "./ui/models/models_dialog.js";
 import { askForOffer } from "./ui/offer_dialog.js";
 import { withOffered } from "./widgets/picture_texts.js";
 import { resolve } from "./paths/paths.js";
@@ -179,13 +180,16 @@ export const commands = {
     return dry_run ? relink() : write(means, call, relink);
   },
 
-  async get_model_url({ frontend, dialogs, check }, { ckpt_name, ckpt_names, models }, { signal }) {
+  async get_model_url(means, { ckpt_name, ckpt_names, models }, call) {
+    const { frontend, dialogs, check, find } = means;
     const root = frontend.rootGraph();
     const names = ckpt_names ?? [ckpt_name];
     const known = (/** @type {string} */ name) => ({ name, directory: directoryOf(root, name), used_by: usesOf(root, name) });
-    const listed = models?.map((/** @type {any} */ model) => ({ ...model, used_by: namedUses(root, model.used_by) }));
+    const idsOf = (/** @type {{id?: string}[]} */ uses = []) => uses.map(({ id }) => id).filter((id) => id !== undefined);
+    const listed = models?.map((/** @type {any} */ model) => ({ ...model, used_by: namedUses(root, model.used_by), nodes: idsOf(model.used_by) }));
     const wanted = listed ?? names.map(known);
-    const urls = await askAddresses(dialogs, wanted, check, signal);
+    const describe = (/** @type {import("./ui/models/models_dialog.js").Chosen} */ chosen) => void write(means, call, () => describeModels(frontend, describedBy(chosen)));
+    const urls = await askAddresses(dialogs, wanted, check, call.signal, { find, describe });
     return ckpt_names ? { urls } : { url: urls[ckpt_name], model_type: wanted[0].directory };
   },
 

@@ -66,8 +66,10 @@ function start(opened) {
     tabs: createTabs(frontend, workflows),
     runs: createRuns(frontend, workflows, queueing),
     loader: createLoader(frontend, workflows),
-    /** @type {import("./ui/models_dialog.js").Check} */
+    /** @type {import("./ui/models/models_dialog.js").Check} */
     check: (address) => transport.request("panel_check_address", address),
+    /** @type {import("./ui/models/models_dialog.js").Find} */
+    find: (wanted) => transport.request("panel_find_models", { models: wanted }),
   };
 
   const transport = createTransport({

@@ -16,11 +16,16 @@ GOES_ON = "The download goes on in ComfyUI; uiapi call downloads shows it, and i
 
 TOPIC = "Models"
 
+Search = Annotated[bool, typer.Option("--search", help="Search Hugging Face and CivitAI for models without a URL.")]
+AcceptFound = Annotated[
+    bool, typer.Option("--accept-found", help="Search, and use what is found where only one file can be meant.")
+]
+
 
 @app.command(rich_help_panel=TOPIC, epilog="Example: uiapi plan --workflow portrait.json")
-def plan(ctx: Ctx, workflow: WorkflowFile = None) -> None:
+def plan(ctx: Ctx, workflow: WorkflowFile = None, search: Search = False, accept_found: AcceptFound = False) -> None:
     """Show the models of the workflow, and what uiapi download would do."""
-    found = ctx.obj.client.plan(workflow=workflow_in(workflow))
+    found = ctx.obj.client.plan(workflow=workflow_in(workflow), search=search, accept="found" if accept_found else None)
     terminal = ctx.obj.terminal
     rows = [
         [
@@ -29,9 +34,19 @@ def plan(ctx: Ctx, workflow: WorkflowFile = None) -> None:
         ]
         for model in found["models"]
     ]
+    files = [
+        [model["name"], one["url"], bytes_shown(one.get("size")), one.get("licence") or "", one["why"]]
+        for model in found["models"]
+        if model["action"] == "no_url"
+        for one in model.get("candidates") or []
+    ]
 
     def people() -> None:
         terminal.table(["model", "folder", "", "size", "from", ""], rows, "The workflow needs no models.")
+        if files:
+            terminal.table(["found for", "URL", "size", "licence", ""], files, "")
+        for failure in (found.get("search") or {}).get("failures") or []:
+            terminal.say(f"Not everything was searched: {failure['message']}")
         totals = found["totals"]
         terminal.say(f"{totals['download']} to download, {bytes_shown(totals['bytes'])}: {found['verdict']}.")
 
@@ -46,6 +61,8 @@ def download(
     ctx: Ctx,
     source: Annotated[list[str] | None, typer.Argument(help="NAME=URL for models without a known URL.")] = None,
     workflow: WorkflowFile = None,
+    search: Search = False,
+    accept_found: AcceptFound = False,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which the download is cancelled.")] = None,
     url: Annotated[list[str] | None, typer.Option("--url", help="NAME=URL, as the argument.")] = None,
 ) -> None:
@@ -57,7 +74,14 @@ def download(
         _check_names(table, client.call("analyze_workflow", {} if read is None else {"workflow": read})["models"])
     with terminal.downloading() as progress:
         try:
-            done = client.download_models(table or None, read, on_progress=progress, timeout=timeout)
+            done = client.download_models(
+                table or None,
+                read,
+                search=search,
+                accept="found" if accept_found else None,
+                on_progress=progress,
+                timeout=timeout,
+            )
         except KeyboardInterrupt:
             terminal.note(GOES_ON)
             raise

@@ -226,6 +226,7 @@ class Plan(TypedDict):
     totals: dict[str, int]
     disks: list[Disk]
     verdict: Literal["ready", "blocked", "disk_full"]
+    search: Search | None
 
 class DownloadModelsAnswer(TypedDict):
     status: Literal["ok"]
@@ -515,6 +516,14 @@ class Disk(TypedDict):
     needed: int
     fits: bool
 
+class Search(TypedDict):
+    requests: int
+    most_requests: int
+    seconds: float
+    most_seconds: float
+    complete: bool
+    failures: list[SearchFailure]
+
 class Progress(TypedDict):
     status: str
     path: str | None
@@ -637,6 +646,11 @@ class ModelCandidate(TypedDict):
     date: str | None
     downloads: int | None
     base_model: str | None
+
+class SearchFailure(TypedDict):
+    host: str
+    code: str
+    message: str
 
 class Commands:
     def __init__(self, call: Callable[[str, dict[str, Any]], Any]) -> None: ...
@@ -1373,6 +1387,8 @@ class Commands:
         download_table: dict[str, str | dict[str, Any]] | None = ...,
         only: Sequence[str] | None = ...,
         overwrite: bool | None = ...,
+        search: bool | None = ...,
+        accept: Literal["found"] | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
         wait_for_webui: bool | None = ...,
@@ -1390,6 +1406,8 @@ class Commands:
         download_table: dict[str, str | dict[str, Any]] | None = ...,
         only: Sequence[str] | None = ...,
         overwrite: bool | None = ...,
+        search: bool | None = ...,
+        accept: Literal["found"] | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
         wait_for_webui: bool | None = ...,
@@ -1521,6 +1539,7 @@ class Commands:
         url: str,
         *,
         directory: str | None = ...,
+        sha256: str | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
         wait_for_webui: bool | None = ...,
@@ -2338,6 +2357,8 @@ class AsyncCommands:
         download_table: dict[str, str | dict[str, Any]] | None = ...,
         only: Sequence[str] | None = ...,
         overwrite: bool | None = ...,
+        search: bool | None = ...,
+        accept: Literal["found"] | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
         wait_for_webui: bool | None = ...,
@@ -2355,6 +2376,8 @@ class AsyncCommands:
         download_table: dict[str, str | dict[str, Any]] | None = ...,
         only: Sequence[str] | None = ...,
         overwrite: bool | None = ...,
+        search: bool | None = ...,
+        accept: Literal["found"] | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
         wait_for_webui: bool | None = ...,
@@ -2486,6 +2509,7 @@ class AsyncCommands:
         url: str,
         *,
         directory: str | None = ...,
+        sha256: str | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
         wait_for_webui: bool | None = ...,

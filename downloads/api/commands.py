@@ -40,6 +40,7 @@ from .requests import (
 )
 
 if TYPE_CHECKING:
+    from ..jobs.findings import Wanted
     from ..jobs.job import Run
     from .consent import Plan
     from .service import Downloads
@@ -108,8 +109,16 @@ async def preview_url(call: Call, request: AddModelUrl) -> Preview:
 async def _prepared(call: Call, request: DownloadModels) -> Run:
     workflow = await workflow_of(call, request)
     return await downloads_of(call).prepare(
-        workflow, request.download_table, overwrite=request.overwrite, only=request.only
+        workflow, request.download_table, overwrite=request.overwrite, only=request.only, wanted=wanted_by(request)
     )
+
+
+def wanted_by(request: DownloadModels) -> Wanted:
+    """What a request wants done about models without a known URL."""
+    # Imported at first use: ComfyUI waits for every extension to import, and this file is imported at startup.
+    from ..jobs.findings import Wanted
+
+    return Wanted(request.searches, request.accept == "found")
 
 
 def _agreed(call: Call) -> Plan | None:
@@ -134,7 +143,9 @@ async def analyze_workflow(call: Call, request: Workflow) -> dict[str, Any]:
 async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
     """Report what download_models would do, without downloading: sizes, hashes, obstacles, free space on each disk."""
     workflow = await workflow_of(call, request)
-    return await downloads_of(call).plan(workflow, request.download_table, request.only, overwrite=request.overwrite)
+    return await downloads_of(call).plan(
+        workflow, request.download_table, request.only, overwrite=request.overwrite, wanted=wanted_by(request)
+    )
 
 
 @command(
@@ -287,6 +298,8 @@ async def model_urls(call: Call, request: Request) -> dict[str, Any]:
 async def add_model_url(call: Call, request: AddModelUrl) -> dict[str, Any]:
     """Save the URL of a model."""
     model_def = {"url": request.url, "directory": request.directory}
+    if request.sha256 is not None:
+        model_def["sha256"] = request.sha256.lower()
     await downloads_of(call).save_urls({request.model_name: model_def})
     return {"model_def": (await load_stored_urlmap())[request.model_name]}
 

@@ -13,6 +13,7 @@ from ..jobs.fetches import Agreed, FetchRequest
 from ..jobs.job import Item, Run, resumable
 from ..jobs.planner import QUESTIONS, Planner
 from ..jobs.states import ItemState
+from ..searching.search import SEARCHED
 from ..sources.resolver import hosts_of
 from ..storage.model_folders import Places
 
@@ -79,6 +80,7 @@ class Consent:
                     "local": plain(item.choice.model.local) if item.choice and item.choice.model.local else None,
                     "size": known,
                     "replaces": replaces,
+                    **_found(item),
                 }
             )
         return Preview(files, Plan(run, agreed))
@@ -107,3 +109,9 @@ class Consent:
 
     def _is_there(self, item: Item) -> bool:
         return item.directory is not None and self._places.find(item.directory, item.need.name) is not None
+
+
+def _found(item: Item) -> dict[str, str]:
+    """Why a model's source is used that was found by a search."""
+    searched = item.choice is not None and item.choice.origin in SEARCHED
+    return {"found": plain(item.choice.why)} if item.choice is not None and searched else {}

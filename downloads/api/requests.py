@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,19 @@ class DownloadModels(Workflow):
     overwrite: bool = Field(
         False, description="Replace existing files: those of models in the table, and damaged ones."
     )
+    search: bool = Field(
+        False,
+        description="Search Hugging Face and CivitAI for models without a known URL, which sends them the models' "
+        "names; what is found is proposed to the person.",
+    )
+    accept: Literal["found"] | None = Field(
+        None, description="Search, and use what is found without asking where only one file can be meant."
+    )
+
+    @property
+    def searches(self) -> bool:
+        """Whether model hosts are searched."""
+        return self.search or self.accept is not None
 
 
 class PlanDownloads(DownloadModels):
@@ -82,6 +95,7 @@ class AddModelUrl(Request):
     model_name: str = Field(min_length=1)
     url: str = Field(min_length=1)
     directory: str = Field("checkpoints", description="The ComfyUI model directory.")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$", description="The digest the file must have.")
 
 
 class RemoveModelUrl(Request):

@@ -135,6 +135,38 @@ class PlannedModel(Answer):
     candidates: list[ModelCandidate] = Field(description="Files that may be the model, the likeliest first.")
 
 
+class SearchFailure(Answer):
+    """A model host that could not be searched."""
+
+    host: str
+    code: str
+    message: str
+
+
+class Search(Answer):
+    """What a search for models took of its budget."""
+
+    requests: int
+    most_requests: int
+    seconds: float
+    most_seconds: float
+    complete: bool = Field(description="Whether all hosts were searched for all models.")
+    failures: list[SearchFailure]
+
+
+class FoundFor(Answer):
+    """What a search found for one model."""
+
+    candidates: list[ModelCandidate]
+
+
+class FoundModels(Answer):
+    """What a search found for models, in their order."""
+
+    models: list[FoundFor]
+    search: Search
+
+
 class Disk(Answer):
     """Space on one disk, in bytes."""
 
@@ -154,6 +186,7 @@ class Plan(Answer):
     )
     disks: list[Disk]
     verdict: Literal["ready", "blocked", "disk_full"]
+    search: Search | None = Field(description="What a search took, if the request wanted one.")
 
 
 class Begun(Answer):

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...bridge.protocol.command_spec import DEFAULT_TIMEOUT
 from ...common.errors import UiapiError
 from ...common.json_store import sweep
 from ...model_defs import ModelDef
-from ..common.credentials import redact
 from ..common.settings import Settings
 from ..common.throttle import Backoff
 from ..finding.catalog import Catalog
 from ..jobs import registry
 from ..jobs.fetches import Agreed, Fetches, FetchRequest
+from ..jobs.findings import Finder, Findings, Wanted
 from ..jobs.job import Item, Run, new_item, new_run, resumable
 from ..jobs.journal import Journal
 from ..jobs.notifications import Notifications
 from ..jobs.planner import Planner
 from ..jobs.prepared_models import items_of, prepared_models
 from ..jobs.runner import AskUrls, Runner
-from ..jobs.source_choice import Choice, Entry, choose, cleaned_entry, read_saved, read_table, unused
+from ..jobs.source_choice import Choice, Entry, choose, read_saved, read_table, unused
 from ..jobs.states import ENDED, ItemState, RunState
+from ..searching.search import Searches
 from ..sources.resolver import Sources, check_sources
 from ..storage import url_map
 from ..storage.file_presence import Presence
@@ -37,6 +37,7 @@ from ..workflow.analysis import Analysis
 from ..workflow.disk_copies import Disk
 from ..workflow.node_inputs import NodeInputs
 from ..workflow.required_models import Names, Need
+from .asked_urls import AskedUrls
 from .consent import Consent
 
 log = logging.getLogger("uiapi")
@@ -48,6 +49,8 @@ CLEANUP_INTERVAL = 300.0
 CLOSE_TIMEOUT = 30.0
 # Models per download or plan. Thousands would keep ComfyUI's loop busy, and no workflow needs so many.
 MOST_MODELS = 1000
+# Nothing is searched for, unless a request wants it.
+NO_SEARCH = Wanted()
 
 
 class Downloads:
@@ -85,15 +88,15 @@ class Downloads:
         self._hashes = hashes = Hashes(state_directory / "hashes.json", self.places)
         self.presence = Presence(hashes)
         self.analysis = Analysis(self.places, NodeInputs(folder_paths, node_classes), self.presence)
-        self._catalog = Catalog(folder_paths)
+        self._finder = Finder(Catalog(folder_paths), Searches(settings, self._engine), self.places, self.presence)
         self._planner = Planner(self.places, sources, hashes, self.presence, settings)
         self.consent = Consent(self._planner, self.places, settings)
         self._notifications = notifications = Notifications(self.places, publish, models_changed)
         self._fetches = Fetches(
             self._engine, self.places, sources, hashes, self.presence, settings, notifications.file_added, backoff
         )
-        self._runner = Runner(self._fetches, self._ask, notifications.changed)
-        self._ask_urls = ask_urls
+        self._urls = AskedUrls(ask_urls, settings, self.guard)
+        self._runner = Runner(self._fetches, self._urls.ask, notifications.changed)
         self._state = state_directory
         self._journal = Journal(state_directory / "downloads.json")
         self._runs: dict[str, Run] = {}
@@ -134,17 +137,29 @@ class Downloads:
     # -- downloads ----------------------------------------------------------------------------------------
 
     async def plan(
-        self, workflow: Any, table: Mapping[str, Entry], only: Names = None, *, overwrite: bool = False
+        self,
+        workflow: Any,
+        table: Mapping[str, Entry],
+        only: Names = None,
+        *,
+        overwrite: bool = False,
+        wanted: Wanted = NO_SEARCH,
     ) -> dict[str, Any]:
         """What a download of a workflow's models would do. UiapiError `invalid`, `too_large`, `storage_failed`."""
         needs = [need for need in await self.analysis.named(workflow) if need.among(only)]
         _check_number(needs)
-        saved, found = read_saved(await url_map.load_stored_urlmap()), await self._catalog.of(workflow, needs)
-        return await self._planner.plan(needs, read_table(table), saved, found, overwrite=overwrite)
+        saved = read_saved(await url_map.load_stored_urlmap())
+        found = await self._finder.of(workflow, needs, read_table(table), saved, wanted)
+        return await self._planner.plan(needs, found, overwrite=overwrite)
+
+    async def search(self, models: Sequence[tuple[str, str | None, str | None]]) -> dict[str, Any]:
+        """Search for models, given by name, directory and SHA-256. UiapiError `shutting_down`."""
+        return await self._finder.search([Need(name, directory, sha256=sha256) for name, directory, sha256 in models])
 
     async def look_at(self, name: str, directory: str | None, url: str) -> dict[str, Any]:
         """What downloading a model from this URL would do. UiapiError `invalid`."""
-        plan = await self._planner.plan([Need(name, directory)], read_table({name: url}), {})
+        need = Need(name, directory)
+        plan = await self._planner.plan([need], Findings([choose(need, read_table({name: url}), {})], [[]]))
         model: dict[str, Any] = plan["models"][0]
         return model
 
@@ -157,7 +172,13 @@ class Downloads:
         return await self.launch(await self.prepare_one(name, definition, overwrite=overwrite))
 
     async def prepare(
-        self, workflow: Any, table: Mapping[str, Entry], *, overwrite: bool = False, only: Names = None
+        self,
+        workflow: Any,
+        table: Mapping[str, Entry],
+        *,
+        overwrite: bool = False,
+        only: Names = None,
+        wanted: Wanted = NO_SEARCH,
     ) -> Run:
         """A download, not started, of every missing model of a workflow, or of those named in `only`.
 
@@ -169,17 +190,22 @@ class Downloads:
         """
         check_names(table)
         entries = read_table(table)
-        needs = await self.analysis.named(workflow)
-        _check_number([need for need in needs if need.among(only)])
+        everything = await self.analysis.named(workflow)
+        needs = [need for need in everything if need.among(only)]
+        _check_number(needs)
         run = new_run(overwrite)
         run.change(RunState.CHECKING)
-        saved, found = read_saved(await url_map.load_stored_urlmap()), await self._catalog.of(workflow, needs)
-        choices = [choose(need, entries, saved, one) for need, one in zip(needs, found, strict=True)]
-        run.unused = unused(entries, choices)
-        pairs = zip(needs, choices, strict=True)
-        wanted = [(need, choice) for need, choice in pairs if need.reason is None and need.among(only)]
-        states = await prepared_models(wanted, Disk(self.places, self.presence), self.presence)
+        saved = read_saved(await url_map.load_stored_urlmap())
+        found = await self._finder.of(workflow, needs, entries, saved, wanted)
+        run.unused = unused(entries, (choose(need, entries, {}) for need in everything))
+        models = zip(needs, found.choices, found.candidates, strict=True)
+        needed = [model for model in models if model[0].reason is None]
+        states = await prepared_models(
+            [(need, choice) for need, choice, _ in needed], Disk(self.places, self.presence), self.presence
+        )
         run.items = items_of(states, overwrite=overwrite)
+        for item, (_, _, candidates) in zip(run.items, needed, strict=True):
+            item.candidates = candidates
         return run
 
     async def prepare_one(self, name: str, definition: Entry, *, overwrite: bool = False) -> Run:
@@ -284,18 +310,8 @@ class Downloads:
     # -- the URL map --------------------------------------------------------------------------------------
 
     async def save_urls(self, urls: Mapping[str, Entry]) -> None:
-        """Save the URLs of models, without tokens.
-
-        Raises:
-            UiapiError: `invalid`, `host_refused`, `bad_path` for an invalid model name, `storage_failed`.
-        """
-        check_names(urls)
-        kept: url_map.UrlMap = {}
-        for name, entry in urls.items():
-            model = ModelDef(url=entry) if isinstance(entry, str) else ModelDef.from_dict(entry)
-            check_sources(model, self.settings, self.guard)
-            kept[name] = cleaned_entry(entry)
-        await url_map.save_model_urls(kept)
+        """Save the URLs of models, without tokens. UiapiError as AskedUrls.save."""
+        await self._urls.save(urls)
 
     # -- inside -------------------------------------------------------------------------------------------
 
@@ -335,25 +351,6 @@ class Downloads:
         except UiapiError as error:
             log.warning("%s The state of download %s is not saved.", error.message, run.id)
 
-    async def _ask(self, needs: list[Need]) -> dict[str, ModelDef | str]:
-        models = [
-            {"name": need.name, "directory": need.directory, "used_by": [use.to_dict() for use in need.uses[:8]]}
-            for need in needs
-        ]
-        answers = await self._ask_urls([need.name for need in needs], models, DEFAULT_TIMEOUT)
-        given: dict[str, ModelDef | str] = {}
-        for need in needs:
-            key = need.in_folder if need.in_folder in answers else need.name
-            if not (url := answers.get(key)):
-                continue
-            given[key] = url
-            try:
-                await self.save_urls({key: url})
-            except UiapiError as error:
-                # It is tried regardless, and the download reports what is wrong with it.
-                log.warning("The URL given for %r is not saved: %r", need.name, redact(error.message))
-        return given
-
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(MEASURE_INTERVAL)
@@ -373,10 +370,10 @@ class Downloads:
         return task
 
 
-def _check_number(needs: list[Need]) -> None:
-    if len(needs) > MOST_MODELS:
+def _check_number(models: Sequence[Any]) -> None:
+    if len(models) > MOST_MODELS:
         raise UiapiError(
-            "too_large", f"The workflow names {len(needs)} models; name at most {MOST_MODELS} of them in only."
+            "too_large", f"The workflow names {len(models)} models; name at most {MOST_MODELS} of them in only."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from ...model_defs import ModelDef
 from ..common.error_report import plain, presentable
 from ..common.progress import Phase
 from ..common.urls import shown
+from ..finding.candidate import Candidate
 from ..storage.model_folders import check_names
 from ..workflow.required_models import Need
 from .fetches import Agreed, Fetch
@@ -45,6 +47,7 @@ class Item:
         key: its name in the progress, with its directory if two models share a name.
         need: the file.
         choice: its source, None until the person gives one.
+        candidates: files that may be it, the likeliest first.
         number: its place among the models of the download, such as "2/5", or EXISTING.
         path: the path of the file, None while unknown.
         url: where it is downloaded from, None while unknown.
@@ -61,6 +64,7 @@ class Item:
     key: str
     need: Need
     choice: Choice | None
+    candidates: Sequence[Candidate] = ()
     number: str | None = None
     path: str | None = None
     url: str | None = None
@@ -356,9 +360,7 @@ def resumable(run: Run, model: str | None) -> list[Item]:
 
 def new_item(need: Need, choice: Choice | None, taken: set[str]) -> Item:
     """A model of a download that has not started; its key is not in `taken`."""
-    key = plain(need.name)
-    if key in taken:
-        key = plain(f"{need.directory}/{need.name}")
+    key = plain(need.in_folder if plain(need.name) in taken else need.name)
     taken.add(key)
     item = Item(key, need, choice)
     if choice is not None and choice.model.url:

@@ -6,12 +6,11 @@ import asyncio
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ...common.errors import UiapiError
-from ...model_defs import ModelDef
 from ..common.error_report import plain, presentable, unforeseen
 from ..common.settings import Settings
 from ..finding.candidate import Candidate
@@ -26,8 +25,9 @@ from ..workflow.disk_copies import Disk
 from ..workflow.model_lookup import CHOOSE, RELINK, SPELLED_DIFFERENTLY, Located
 from ..workflow.required_models import Need
 from .fetches import FetchRequest, agreed_sha256
+from .findings import Findings
 from .prepared_models import Prepared, prepared_models
-from .source_choice import Choice, choose
+from .source_choice import Choice
 
 # Lookups at a time.
 QUESTIONS = 8
@@ -61,24 +61,20 @@ class Planner:
 
     async def plan(
         self,
-        needs: list[Need],
-        table: Mapping[str, ModelDef | str],
-        saved: Mapping[str, ModelDef | str],
-        found: Sequence[Sequence[Candidate]] | None = None,
+        needs: Sequence[Need],
+        found: Findings,
         *,
         overwrite: bool = False,
     ) -> dict[str, Any]:
         """The action for every need, the totals, the space on each disk, and a verdict.
 
         Args:
-            found: the candidates for each need, the likeliest first.
+            found: the source of each need, and the files that may be it.
             overwrite: whether damaged files, and those of models in the table, would be replaced.
         """
         turns = asyncio.Semaphore(QUESTIONS)
-        candidates = found or [()] * len(needs)
-        choices = [choose(need, table, saved, one) for need, one in zip(needs, candidates, strict=True)]
         known = await prepared_models(
-            [*zip(needs, choices, strict=True)], Disk(self._places, self._presence), self._presence
+            [*zip(needs, found.choices, strict=True)], Disk(self._places, self._presence), self._presence
         )
 
         async def one(known: Prepared, candidates: Sequence[Candidate]) -> dict[str, Any]:
@@ -88,7 +84,7 @@ class Planner:
                     model["reason"] = {"code": "no_url", "message": _to_choose(model["name"], len(candidates))}
                 return {**model, "candidates": [one.to_dict() for one in candidates]}
 
-        models = await asyncio.gather(*map(one, known, candidates))
+        models = await asyncio.gather(*map(one, known, found.candidates))
         fetched = [model for model in models if model["action"] == DOWNLOAD]
         disks = await asyncio.to_thread(self._disks, fetched)
         blocked = [model for model in models if model["action"] in (BLOCKED, UNKNOWN, CHOOSE)]
@@ -110,6 +106,7 @@ class Planner:
             },
             "disks": disks,
             "verdict": "blocked" if blocked or damaged else "ready" if fits else "disk_full",
+            "search": found.search,
         }
 
     async def _of(self, known: Prepared, overwrite: bool) -> dict[str, Any]:

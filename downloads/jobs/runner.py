@@ -9,11 +9,13 @@ from typing import Any, Protocol
 from ...common.errors import UiapiError
 from ...model_defs import ModelDef
 from ..common.error_report import unforeseen
-from ..workflow.required_models import Need
 from . import registry
 from .fetches import Agreed, Fetches, FetchRequest
 from .job import Item, Run
 from .states import ENDED, ItemState, RunState
+
+# Uses of a model that a person is shown.
+MOST_USES = 8
 
 
 class AskUrls(Protocol):
@@ -25,7 +27,7 @@ class AskUrls(Protocol):
 
 
 # Asks the person for the URLs of models; returns those they gave, by the needs' names.
-Ask = Callable[[list[Need]], Awaitable[dict[str, ModelDef | str]]]
+Ask = Callable[[list[Item]], Awaitable[dict[str, ModelDef | str]]]
 
 
 class Runner:
@@ -109,7 +111,7 @@ class Runner:
         registry.jobs.ask(run.id, names)
         self._changed(run)
         try:
-            answers = await self._ask([item.need for item in asked])
+            answers = await self._ask(asked)
             refused = UiapiError("declined", "The person gave none.")
         except UiapiError as error:
             answers, refused = {}, error
@@ -140,3 +142,11 @@ class Runner:
                 )
         run.conclude()
         self._changed(run)
+
+
+def question_of(item: Item) -> dict[str, Any]:
+    """What a person is shown of a model whose URL they are asked for."""
+    need = item.need
+    uses = [use.to_dict() for use in need.uses[:MOST_USES]]
+    candidates = [candidate.to_dict() for candidate in item.candidates]
+    return {"name": need.name, "directory": need.directory, "used_by": uses, "candidates": candidates}

@@ -32,6 +32,7 @@ class Choice:
         origin: where the source is from: request, saved, workflow, disk, person, or the origin of a candidate.
         sha256: the digest the file must have, if its origin gives one.
         key: its name in the table or the map.
+        why: why it is the model's, for one that was found.
     """
 
     model: ModelDef
@@ -39,6 +40,7 @@ class Choice:
     origin: str
     sha256: str | None = None
     key: str = ""
+    why: str = ""
 
     @property
     def is_precise(self) -> bool:
@@ -65,10 +67,13 @@ def choose(
     if need.urls:
         return Choice(ModelDef(url=need.urls[0]), need.directory, "workflow", need.sha256)
     only = only_one(need, candidates)
-    if only is not None:
-        sha256 = need.sha256 or only.sha256
-        return Choice(ModelDef(url=only.url), need.directory or only.directory, only.origin, sha256)
-    return None
+    return None if only is None else found_choice(need, only)
+
+
+def found_choice(need: Need, found: Candidate) -> Choice:
+    """The choice of a file that was found for a need."""
+    sha256 = need.sha256 or found.sha256
+    return Choice(ModelDef(url=found.url), need.directory or found.directory, found.origin, sha256, why=found.why)
 
 
 def chosen(need: Need, entry: ModelDef | str, origin: str, key: str = "") -> Choice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 from yarl import URL
@@ -37,9 +38,8 @@ async def look_up(file: CivitaiFile, name: str, settings: Settings, engine: Engi
         UiapiError: `not_at_source`, `login_required`, `early_access`, `gone_at_source`, `rate_limited`,
             `pickle_refused` for a pickle that did not pass CivitAI's own scan, or `source_failed`.
     """
-    token = token or ModelDef.read_civitai_token()
     sites = [str(site).rstrip("/") for site in sites_of(file, settings)]
-    secret = Secret(token, frozenset(origin(URL(site)) for site in {*sites, *_SITES})) if token else None
+    secret = secret_for(sites, token or ModelDef.read_civitai_token())
     failure: UiapiError | None = None
     for site in sites:
         try:
@@ -52,6 +52,16 @@ async def look_up(file: CivitaiFile, name: str, settings: Settings, engine: Engi
         return _offer(version, file, name, site, secret)
     assert failure is not None  # noqa: S101 - sites is never empty
     raise failure
+
+
+def secret_of(settings: Settings) -> Secret | None:
+    """The configured token for CivitAI or its mirror, None if there is none. Reads files."""
+    return secret_for([settings.civitai_endpoint], ModelDef.read_civitai_token())
+
+
+def secret_for(sites: Iterable[str], token: str | None) -> Secret | None:
+    """The token as a secret of these sites and CivitAI's own."""
+    return Secret(token, frozenset(origin(URL(site)) for site in {*sites, *_SITES})) if token else None
 
 
 def sites_of(file: CivitaiFile, settings: Settings) -> list[URL]:
@@ -95,23 +105,40 @@ def _offer(version: dict[str, Any], wanted: CivitaiFile, name: str, site: str, s
     own = _name(file)
     if extension_of(own) in PICKLE_EXTENSIONS and file.get("pickleScanResult") != "Success":
         raise UiapiError("pickle_refused", f"{line_of(own)} did not pass CivitAI's scan; use a .safetensors instead.")
-    url = URL(f"{site}/api/download/models/{version['id']}")
-    listed = file.get("downloadUrl")
-    with contextlib.suppress(ValueError):
-        if isinstance(listed, str) and read_url(listed).path.startswith("/api/download/"):
-            # The path from CivitAI's response, at the site that was queried, which may be a mirror.
-            url = URL(site).join(read_url(listed).relative())
-    hashes = file.get("hashes")
-    digest = hashes.get("SHA256") if isinstance(hashes, dict) else None
+    url = download_url(site, version["id"], file)
     early = line_of(version.get("earlyAccessEndsAt") or version.get("earlyAccessDeadline"))
     return Offer(
         "civitai",
         url,
         secret,
-        about=_length(file.get("sizeKB")),
-        sha256=str(digest).lower() if is_sha256(digest) else None,
+        about=length_of(file),
+        sha256=digest_of(file),
         early_access=early or "an unknown date" if version.get("availability") == "EarlyAccess" else None,
     )
+
+
+def download_url(site: str, version: int, file: dict[str, Any]) -> URL:
+    """The URL of a file of a version, at the site that was queried, which may be a mirror."""
+    listed = file.get("downloadUrl")
+    with contextlib.suppress(ValueError):
+        if isinstance(listed, str) and read_url(listed).path.startswith("/api/download/"):
+            return URL(site).join(read_url(listed).relative())
+    return URL(f"{site}/api/download/models/{version}")
+
+
+def digest_of(file: dict[str, Any]) -> str | None:
+    """The SHA-256 that CivitAI reports for a file, in lower case."""
+    hashes = file.get("hashes")
+    digest = hashes.get("SHA256") if isinstance(hashes, dict) else None
+    return str(digest).lower() if is_sha256(digest) else None
+
+
+def length_of(file: dict[str, Any]) -> int | None:
+    """The approximate bytes of a file."""
+    kilobytes = file.get("sizeKB")
+    if not isinstance(kilobytes, (int, float)) or not 0 <= kilobytes <= MOST_KILOBYTES:
+        return None
+    return round(kilobytes * 1024)
 
 
 def _choose(files: list[dict[str, Any]], wanted: CivitaiFile, name: str) -> dict[str, Any]:
@@ -132,11 +159,6 @@ def _choose(files: list[dict[str, Any]], wanted: CivitaiFile, name: str) -> dict
     if not fitting:
         raise UiapiError("not_at_source", "That version on CivitAI has no file with the requested attributes.")
     return max(fitting, key=rank)
-
-
-def _length(kilobytes: Any) -> int | None:
-    sensible = isinstance(kilobytes, (int, float)) and 0 <= kilobytes <= MOST_KILOBYTES
-    return round(kilobytes * 1024) if sensible else None
 
 
 def _name(file: dict[str, Any]) -> str:

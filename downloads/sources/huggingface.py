@@ -57,15 +57,19 @@ async def look_up(file: HfFile, name: str, settings: Settings, engine: Engine) -
         UiapiError: `gated`, `login_required`, `not_at_source`, `rate_limited`, `offline`, `conflict` if the
             repository has several files of that name, `invalid`, `host_refused`, or `source_failed`.
     """
-    token = await asyncio.to_thread(_token)
-    secret = Secret(token, frozenset({origin(URL(settings.hf_endpoint))})) if token else None
-    hub = _Hub(file, settings, secret)
+    hub = _Hub(file, settings, await secret_of(settings))
     try:
         return await engine.run(lambda web: hub.look_up(web, same_name(name)))
     except Transient as error:
         passing = error.error
         details = {**passing.details, "repo": file.repo}
         raise UiapiError(passing.code, f"{file.repo}: {passing.message}", details) from None
+
+
+async def secret_of(settings: Settings) -> Secret | None:
+    """The token for Hugging Face or its mirror, None if there is none. UiapiError `offline`."""
+    token = await asyncio.to_thread(_token)
+    return Secret(token, frozenset({origin(URL(settings.hf_endpoint))})) if token else None
 
 
 def _token() -> str | None:

@@ -8,6 +8,7 @@ mentions.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ from .node_inputs import NodeInputs
 _NOT_RUN = frozenset({"Note", "MarkdownNote", "PrimitiveNode", "Reroute"})
 
 
+_AUTOV2 = re.compile(r"[0-9a-fA-F]{10}")
+
 # Names of some of a workflow's models; None for all models.
 Names = Collection[str] | None
 
@@ -36,6 +39,7 @@ class Need:
         directory: the ComfyUI directory, None if unknown.
         urls: the URLs that the workflow gives.
         sha256: lower-case hexadecimal digest, if the workflow gives one.
+        autov2: the beginning of its digest by which CivitAI knows it, likewise.
         uses: all widgets that name it.
     """
 
@@ -43,6 +47,7 @@ class Need:
     directory: str | None
     urls: list[str] = field(default_factory=list)
     sha256: str | None = None
+    autov2: str | None = None
     uses: list[Use] = field(default_factory=list)
 
     def among(self, names: Names) -> bool:
@@ -92,10 +97,7 @@ class Needs:
             url = model.get("url")
             if isinstance(url, str) and url and url not in need.urls:
                 need.urls.append(url)
-            kind = model.get("hash_type")
-            if need.sha256 is None and isinstance(kind, str) and kind.lower().replace("-", "") == "sha256":
-                digest = model.get("hash")
-                need.sha256 = str(digest).lower() if is_sha256(digest) else None
+            _note_hash(need, model.get("hash_type"), model.get("hash"))
         return [*found.values()]
 
     def _mentions(self, workflow: dict[str, Any]) -> Iterator[Mention]:
@@ -105,6 +107,15 @@ class Needs:
             if placed.type not in _NOT_RUN:
                 known = None if placed.type is None else self._inputs.of(placed.type)
                 yield from mentions.of(placed, known if known is not None and known.readable else None)
+
+
+def _note_hash(need: Need, kind: Any, digest: Any) -> None:
+    """Note a hash that a node's record gives, unless there is one already."""
+    kind = kind.lower().replace("-", "") if isinstance(kind, str) else None
+    if kind == "sha256" and need.sha256 is None and is_sha256(digest):
+        need.sha256 = str(digest).lower()
+    elif kind == "autov2" and need.autov2 is None and isinstance(digest, str) and _AUTOV2.fullmatch(digest):
+        need.autov2 = digest.lower()
 
 
 def node_types(workflow: Any) -> set[str]:

@@ -54,7 +54,7 @@ async def _take() -> None:
     hub.offer(REPOSITORY, bytes(MODEL_SIZE))
     try:
         with tempfile.TemporaryDirectory(dir=build.STACK, prefix="pictures-") as folder:
-            base, env = Path(folder) / "base", {"HF_ENDPOINT": hub.url("")}
+            base, env = Path(folder) / "base", dict.fromkeys(("HF_ENDPOINT", "CIVITAI_ENDPOINT"), hub.url(""))
             with ComfyProcess(base, frontend=build.FRONTENDS[-1], env=env) as comfy:
                 async with async_playwright() as playwright:
                     chromium = await Chromium(Path(folder) / "chromium").start(playwright)

@@ -4,7 +4,7 @@
  * @typedef {{program: string, kind: string, kinds?: string[], command: string, doc: string, about: string,
  *   writes: {path: string, value: string}[], writes_left_out?: number, files?: Incoming[] | null, once: boolean}} ApprovalRequest
  * @typedef {{name: string, folder: string, hosts: string[], local?: string | null,
- *   size: number | null, replaces?: boolean}} Incoming
+ *   size: number | null, replaces?: boolean, found?: string}} Incoming `found`: why it is used, if a search found it
  */
 
 import { changeTable } from "./change_table.js";
@@ -69,10 +69,10 @@ const table = (frontend, writes) =>
 function incoming(files) {
   const bytes = files.reduce((total, file) => total + (file.size ?? 0), 0);
   const sum = texts.filesSum(files.length, bytes > 0 ? size(bytes) : "", files.filter((file) => file.size === null).length);
-  const rows = files.map(({ name, folder, hosts, local, size: length, replaces }) => [
+  const rows = files.map(({ name, folder, hosts, local, size: length, replaces, found }) => [
     replaces ? `${name} (${texts.replaces})` : name,
     folder || texts.unknownFolder,
-    [local && texts.fromServer(local), ...hosts].filter(Boolean).join(", ") || texts.askedForAddress,
+    [[local && texts.fromServer(local), ...hosts].filter(Boolean).join(", ") || texts.askedForAddress, found && texts.foundBySearch(found)].filter(Boolean).join("; "),
     length === null ? texts.unknownSize : size(length),
   ]);
   const said = make("p", { text: sum });

@@ -26,7 +26,7 @@ const RULES = `
   border: 0; border-radius: 0.25rem; cursor: pointer; background: none; color: var(--input-text); font: inherit; }
 .uiapi-button:hover, .uiapi-icon:hover, .uiapi-link:hover { background: var(--border-color); }
 .uiapi-button:focus-visible, .uiapi-icon:focus-visible, .uiapi-link:focus-visible, .uiapi-switch:focus-visible, .uiapi-tab:focus-visible,
-.uiapi input:focus-visible, .uiapi-dialog input:focus-visible { outline: 2px solid var(--input-text); outline-offset: 1px; }
+.uiapi input:focus-visible, .uiapi-dialog input:focus-visible, .uiapi-dialog select:focus-visible { outline: 2px solid var(--input-text); outline-offset: 1px; }
 .uiapi-button:disabled, .uiapi-icon:disabled { opacity: 0.5; cursor: default; }
 .uiapi-link { border: 0; padding: 0 0.15rem; border-radius: 0.25rem; background: none; color: inherit; font: inherit; cursor: pointer; text-align: left; }
 .uiapi-switch { display: flex; align-items: center; gap: 0.5rem; border: 0; padding: 0.15rem; background: none; color: inherit; font: inherit; cursor: pointer; text-align: left; border-radius: 0.25rem; }
@@ -53,7 +53,7 @@ const RULES = `
 .uiapi-files td:nth-child(4) { white-space: nowrap; }
 .uiapi-table th { text-align: left; font-weight: 600; }
 .uiapi-table th, .uiapi-table td { padding: 0.25rem 0.5rem 0.25rem 0; vertical-align: top; overflow-wrap: anywhere; border-bottom: 1px solid var(--border-color); }
-.uiapi input[type="text"], .uiapi input[type="search"], .uiapi-dialog input, .uiapi-dialog textarea { width: 100%; box-sizing: border-box; padding: 0.35rem 0.5rem; border-radius: 0.25rem;
+.uiapi input[type="text"], .uiapi input[type="search"], .uiapi-dialog input, .uiapi-dialog select, .uiapi-dialog textarea { width: 100%; box-sizing: border-box; padding: 0.35rem 0.5rem; border-radius: 0.25rem;
   border: 1px solid var(--border-color); background: var(--comfy-input-bg); color: var(--input-text); font: inherit; }
 .uiapi-dialog { display: flex; flex-direction: column; gap: 0.75rem; width: min(34rem, 80vw); max-width: 100%; max-height: 65vh; color: var(--input-text); font-size: 0.875rem; padding: 2px; }
 .uiapi-dialog.uiapi-wide { width: min(45rem, 86vw); }
@@ -71,9 +71,9 @@ const RULES = `
   padding: 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--border-color); background: var(--comfy-menu-bg); color: var(--input-text); font-size: 0.8125rem; max-width: 24rem; }
 .uiapi-models { table-layout: fixed; }
 .uiapi-models th { font-weight: 600; }
-.uiapi-models th:nth-child(1) { width: 25%; }
-.uiapi-models th:nth-child(2) { width: 17%; }
-.uiapi-models th:nth-child(3) { width: 22.5%; }
+.uiapi-models th:nth-child(1) { width: 22%; }
+.uiapi-models th:nth-child(2) { width: 16.5%; }
+.uiapi-models th:nth-child(3) { width: 20%; }
 .uiapi-models th:nth-child(5) { width: 3rem; }
 .uiapi-dialog form { display: contents; }
 .uiapi-dialog .uiapi-actions { align-items: center; }
@@ -82,7 +82,9 @@ const RULES = `
 .uiapi-choice legend { padding: 0; font-weight: 600; overflow-wrap: anywhere; }
 .uiapi-choice .uiapi-grow { overflow-wrap: anywhere; }
 .uiapi-choice .uiapi-hint { flex: none; }
-.uiapi-dialog input[type="checkbox"], .uiapi-dialog input[type="radio"] { width: 1rem; height: 1rem; }
+.uiapi-dialog input[type="checkbox"], .uiapi-dialog input[type="radio"] { width: 1rem; height: 1rem; flex: none; }
+.uiapi-models td > div { white-space: pre-wrap; margin-top: 0.25rem; }
+.uiapi-models select:not([hidden]) + input:not([hidden]) { margin-top: 0.25rem; }
 .uiapi-notice { position: fixed; left: 50%; bottom: 7rem; transform: translateX(-50%); z-index: 10; display: flex; align-items: center; gap: 0.5rem; max-width: min(40rem, 90vw);
   padding: 0.4rem 0.5rem 0.4rem 0.75rem; border-radius: 0.5rem; border: 1px solid var(--border-color); background: var(--comfy-menu-bg); color: var(--input-text); font-size: 0.8125rem; }
 .uiapi-notice[hidden], .uiapi-notice [hidden] { display: none; }

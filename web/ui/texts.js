@@ -120,6 +120,20 @@ export const texts = {
   pasteHint: "Type or paste URLs. If you paste several at once, each goes to the model whose file name it ends with.",
   noAddress: "This is not a valid URL; it must begin with https://.",
   checkingAt: (/** @type {string} */ host) => `Checking ${host}…`,
+  source: "Source",
+  sourceOf: (/** @type {string} */ name) => `Source of ${name}`,
+  anotherAddress: "Another URL…",
+  licence: (/** @type {string} */ name) => `licence: ${name}`,
+  timesDownloaded: (/** @type {number} */ count) => counted(count, "download"),
+  needsAccount: "needs an account that accepted its terms",
+  differentFiles: (/** @type {number} */ count) => `${count} different files have this name; the likeliest is first.`,
+  searchHosts: "Search Hugging Face and CivitAI",
+  searching: "Searching…",
+  nothingFound: "Nothing was found; enter a URL.",
+  linksFound: (/** @type {number} */ found, /** @type {number} */ count) => `Links were found for ${found} of ${counted(count, "model")}.`,
+  searchIncomplete: (/** @type {string[]} */ hosts) =>
+    hosts.length > 0 ? `Not everything was searched: ${hosts.join(", ")} failed.` : "Not everything was searched.",
+  describeLinks: "Save the links in the workflow too, for whoever opens it next",
   modelCount: (/** @type {number} */ count) => counted(count, "model"),
   freeOnDisk: (/** @type {string} */ free) => `${free} free on disk`,
   sources: /** @type {Record<string, string>} */ ({
@@ -242,6 +256,7 @@ export const texts = {
   replaces: "replaces the existing file",
   unknownFolder: "unknown",
   unknownSize: "unknown",
+  foundBySearch: (/** @type {string} */ why) => `found by a search: ${why}`,
   askedForAddress: "you will be asked for its URL",
   fromServer: (/** @type {string} */ path) => `the server's disk: ${path}`,
   filesSum: (/** @type {number} */ files, /** @type {string} */ bytes, /** @type {number} */ unknown) =>

@@ -1,12 +1,13 @@
 /**
- * Finds the widgets that name models, clears those whose model is missing, and relinks those whose model has another path.
+ * Finds the widgets that name models, clears those whose model is missing, relinks those whose model has another path,
+ * and notes where models can be downloaded.
  *
  * @typedef {import("../common/types.js").Graph} Graph
  * @typedef {import("../common/types.js").GraphNode} GraphNode
  * @typedef {import("../common/types.js").Widget} Widget
  */
 
-import { pathOf, resolve } from "../paths/paths.js";
+import { nodePath, pathOf, resolve } from "../paths/paths.js";
 import { byExecutionId, ownerOf, walk } from "../paths/subgraphs.js";
 import { choices } from "./widget_values.js";
 import { missingType, write } from "./widgets.js";
@@ -82,6 +83,61 @@ export function relinkModels(page, links, dryRun) {
   }));
   return { dry_run: dryRun, relinked };
 }
+
+/**
+ * @typedef {object} Described A model and where it can be downloaded.
+ * @property {string} name as the widgets have it
+ * @property {string} url
+ * @property {string | null} directory
+ * @property {string | null} sha256
+ * @property {string[]} [nodes] execution ids of the nodes that use it; all that name it if left out
+ */
+
+/**
+ * Saves in the nodes that use models where those can be downloaded (`properties.models`), as one undo step.
+ *
+ * @param {import("./widgets.js").Page} page
+ * @param {Described[]} models
+ * @returns {string[]} the paths of the changed nodes
+ */
+export function describeModels(page, models) {
+  const root = page.rootGraph();
+  /** @type {Map<GraphNode, {path: string, records: any[]}>} */
+  const changes = new Map();
+  for (const { name, url, directory, sha256, nodes } of models) {
+    const record = { name, url, ...(directory ? { directory } : {}), ...(sha256 ? { hash: sha256, hash_type: "SHA256" } : {}) };
+    const places = nodes ? nodes.map((id) => byExecutionId(root, id)) : [...walk(root)];
+    for (const place of places) {
+      if (!place || !names(place, name)) continue;
+      const before = changes.get(place.node)?.records ?? place.node.properties?.models;
+      const others = (Array.isArray(before) ? before : []).filter((other) => other?.name !== name);
+      changes.set(place.node, { path: nodePath(root, place), records: [...others, record] });
+    }
+  }
+  if (changes.size > 0) {
+    page.undoStep(() => {
+      for (const [node, { records }] of changes) node.properties = { ...node.properties, models: records };
+    });
+  }
+  return [...changes.values()].map(({ path }) => path);
+}
+
+/**
+ * @param {{model: {name: string, nodes?: string[]}, url: string, directory: string | null, sha256: string | null}[]} chosen
+ * @returns {Described[]} the models that were chosen in the dialog, as far as they have a URL
+ */
+export const describedBy = (chosen) =>
+  chosen
+    .filter(({ url }) => url)
+    .map(({ model: { name, nodes }, url, directory, sha256 }) => ({ name, nodes, url, directory, sha256 }));
+
+/**
+ * @param {{node: GraphNode, hosts: GraphNode[]}} place
+ * @param {string} name
+ * @returns {boolean} whether a widget of the node has this value
+ */
+const names = (place, name) =>
+  (place.node.widgets ?? []).some((widget) => ownerOf(/** @type {any} */ ({ ...place, widget })).widget.value === name);
 
 /**
  * @param {Graph} root

@@ -37,6 +37,24 @@ async def test_a_plan_shows_its_obstacles(scripted: Scripted, talk: Uiapi, place
     assert json.loads((await talk("plan", "--json")).out) == PLAN
 
 
+async def test_a_plan_with_a_search_shows_what_was_found_and_which_hosts_failed(
+    scripted: Scripted, talk: Uiapi
+) -> None:
+    url = "https://huggingface.co/o/r/resolve/main/a.safetensors"
+    found = {"url": url, "size": 2_000_000, "licence": "mit", "why": "It has the name."}
+    lost = {"name": "a.safetensors", "directory": "vae", "action": "no_url", "size": None, "reason": None}
+    failures = [{"host": "civitai.com", "code": "rate_limited", "message": "civitai.com limits the rate of requests."}]
+    search = {"requests": 3, "complete": False, "failures": failures}
+    scripted.answers["plan_downloads"] = {**PLAN, "models": [{**lost, "candidates": [found]}], "search": search}
+    ended = await talk("plan", "--search")
+    shown = " ".join(ended.out.split())
+    assert f"a.safetensors {url} 2 MB mit It has the name." in shown
+    assert "Not everything was searched: civitai.com limits" in shown
+    assert scripted.bodies[-1] == {"search": True}
+    await talk("plan", "--accept-found")
+    assert scripted.bodies[-1] == {"accept": "found"}
+
+
 def needs(scripted: Scripted, *names: str) -> None:
     """Sets the models that the workflow needs."""
     models = [{"name": name, "directory": "loras"} for name in names]
@@ -65,6 +83,13 @@ async def test_a_download_is_shown_with_the_paths_of_its_models(scripted: Script
     ended = await talk("download", "a=https://h/a")
     assert ended.code == 0 and ended.out.splitlines()[1].split() == ["a", "success", "/m/a"]
     assert {"download_table": {"a": "https://h/a"}} in scripted.bodies
+
+
+async def test_a_download_passes_on_what_is_wanted_of_searches(scripted: Scripted, talk: Uiapi) -> None:
+    downloading(scripted, {"status": "completed", "completed": True, "progress": {}})
+    assert (await talk("download", "--search")).code == 0
+    assert (await talk("download", "--accept-found")).code == 0
+    assert [body for body in scripted.bodies if body] == [{"search": True}, {"accept": "found"}]
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,18 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("common", "bridge/comfyui", "downloads/common", "downloads/storage", "downloads/transfer"),
         *("downloads/sources", "downloads/workflow"),
     ),
+    "downloads/searching": (
+        *("common", "downloads/common", "downloads/storage", "downloads/transfer", "downloads/sources"),
+        *("downloads/workflow", "downloads/finding"),
+    ),
     "downloads/jobs": (
         *("common", "models' definitions", "downloads/common", "downloads/storage", "downloads/transfer"),
-        *("downloads/sources", "downloads/workflow", "downloads/finding"),
+        *("downloads/sources", "downloads/workflow", "downloads/finding", "downloads/searching"),
     ),
     "downloads/api": (
         *("common", "models' definitions", "bridge/protocol", "bridge/app", "bridge/commands", "downloads/common"),
         *("downloads/storage", "downloads/transfer", "downloads/sources", "downloads/workflow", "downloads/finding"),
+        "downloads/searching",
         "downloads/jobs",
     ),
     ".": (
@@ -74,11 +79,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "web/graph": ("web/common", "web/paths", "web/widgets"),
     "web/page": ("web/common", "web/paths", "web/widgets", "web/graph"),
     "web/ui": ("web/common", "web/paths", "web/widgets", "web/graph", "web/page"),
-    "web/ui/panel": ("web/common", "web/paths", "web/widgets", "web/graph", "web/ui"),
-    "web/ui/missing": ("web/common", "web/paths", "web/widgets", "web/page", "web/ui"),
+    "web/ui/models": ("web/common", "web/ui"),
+    "web/ui/panel": ("web/common", "web/paths", "web/widgets", "web/graph", "web/ui", "web/ui/models"),
+    "web/ui/missing": ("web/common", "web/paths", "web/widgets", "web/page", "web/ui", "web/ui/models"),
     "web": (
         *("web/common", "web/connection", "web/paths", "web/widgets", "web/graph", "web/page", "web/ui"),
-        *("web/ui/panel", "web/ui/missing"),
+        *("web/ui/models", "web/ui/panel", "web/ui/missing"),
     ),
 }
 # Files that belong to another room than their folder, since their path is fixed.

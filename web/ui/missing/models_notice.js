@@ -10,8 +10,8 @@ import { button } from "../dom.js";
 import { words } from "../../common/errors.js";
 import { size } from "../format.js";
 import { askForCopies } from "../copies_dialog.js";
-import { lacksChoices, namedUses, relinkModels } from "../../widgets/model_widgets.js";
-import { askForModels } from "../models_dialog.js";
+import { describedBy, describeModels, lacksChoices, namedUses, relinkModels } from "../../widgets/model_widgets.js";
+import { askForModels } from "../models/models_dialog.js";
 import { SETTING } from "../settings.js";
 import { texts } from "../texts.js";
 
@@ -30,12 +30,13 @@ const ELSEWHERE = new Set(["spelled_differently", "relink", "choose"]);
  * @param {import("../dialogs.js").Dialogs} means.dialogs
  * @param {ReturnType<typeof import("../../page/run_queue.js").createRuns>} means.runs
  * @param {(command: string, data?: any) => Promise<any>} means.request sends a command on behalf of the person
- * @param {import("../models_dialog.js").Check} means.check
+ * @param {import("../models/models_dialog.js").Check} means.check
+ * @param {import("../models/models_dialog.js").Find} means.find
  * @param {() => void} means.openPanel
  * @param {import("./notice.js").Line} means.notice the line of the notice
  * @param {any} page the window
  */
-export function createMissing({ frontend, workflows, state, dialogs, runs, request, check, openPanel, notice }, page) {
+export function createMissing({ frontend, workflows, state, dialogs, runs, request, check, find, openPanel, notice }, page) {
   /** @type {Set<string>} the dismissed notices */
   const dismissed = new Set();
   let timer = 0;
@@ -141,14 +142,20 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
           name: planned.name,
           directory: planned.directory,
           used_by: namedUses(frontend.rootGraph(), usesOf(planned)),
+          nodes: (usesOf(planned) ?? []).map((/** @type {any} */ { id }) => id),
           plan: planned,
         }));
       const free = plan.disks.length > 0 ? Math.min(...plan.disks.map((/** @type {any} */ disk) => disk.free)) : null;
-      const look = { title: texts.planTitle(wanted.length), confirm: texts.downloadThem, free };
-      const chosen = await askForModels(dialogs, wanted, check, new AbortController().signal, look);
-      if (!chosen || chosen.length === 0) return void lookSoon();
-      for (const { model, key, url } of chosen) {
-        if (url) await request("add_model_url", { model_name: key, url, model_type: model.directory ?? "checkpoints" });
+      const look = { title: texts.planTitle(wanted.length), confirm: texts.downloadThem, free, find, searches: true, describes: true };
+      const decision = await askForModels(dialogs, wanted, check, new AbortController().signal, look);
+      const chosen = decision?.chosen ?? [];
+      if (chosen.length === 0) return void lookSoon();
+      for (const { key, url, directory, sha256 } of chosen) {
+        if (url) await request("add_model_url", { model_name: key, url, model_type: directory ?? "checkpoints", sha256 });
+      }
+      if (decision?.describe) {
+        await (runs.held() ?? workflows.loading());
+        describeModels(frontend, describedBy(chosen));
       }
       await state.listen();
       const only = chosen.map(({ key }) => key);

@@ -6,7 +6,7 @@
 
 import { arrangeRows, button, iconButton, make, set } from "../dom.js";
 import { duration, size } from "../format.js";
-import { askAddresses } from "../models_dialog.js";
+import { askAddresses } from "../models/models_dialog.js";
 import { texts } from "../texts.js";
 
 const GOING = new Set(["pending", "downloading", "verifying", "hashing", "connecting"]);
@@ -18,7 +18,7 @@ const WRONG_ADDRESS = new Set(["not_at_source", "gone_at_source", "not_a_model",
  * @param {object} means
  * @param {import("./state.js").State} means.state
  * @param {import("../dialogs.js").Dialogs} means.dialogs
- * @param {import("../models_dialog.js").Check} means.check
+ * @param {import("../models/models_dialog.js").Check} means.check
  * @param {(command: string, data?: any) => Promise<any>} means.ask
  */
 export function createDownloads({ state, dialogs, check, ask }) {

@@ -20,7 +20,7 @@ const PANEL_ID = "uiapi";
  * @property {Pick<import("../../page/revisions.js").Revisions, "activeTab">} revisions
  * @property {(command: string, data?: any) => Promise<any>} request sends a command on behalf of the person
  * @property {import("../dialogs.js").Dialogs} dialogs
- * @property {import("../models_dialog.js").Check} check
+ * @property {import("../models/models_dialog.js").Check} check
  */
 
 /**

@@ -12,7 +12,8 @@ import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER, write_upscaler
-from comfyui_uiapi.tests.harness.models.model_host import Answer, Host, model_bytes
+from comfyui_uiapi.tests.harness.models.model_host import Answer, Host, model_bytes, sha256
+from comfyui_uiapi.tests.harness.models.search_sites import Hub
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 
@@ -22,6 +23,7 @@ from ....harness.browser.scripts import NEEDY
 SCREENS = build.STACK / "screens"
 OTHER = "other.safetensors"
 TWIN = "twin.safetensors"
+FOUND = "found_by_search.safetensors"
 # Replaces the analysis by an unknown command.
 ANALYSIS_FAILS = """() => {
     const send = WebSocket.prototype.send
@@ -32,6 +34,8 @@ ANALYSIS_FAILS = """() => {
 # Whether a dialog is as wide as its content.
 FITS = """dialog => [dialog, ...dialog.querySelectorAll("*")].every(
     one => getComputedStyle(one).overflowX === "visible" || one.scrollWidth <= one.clientWidth)"""
+# Where the loader says that its model can be downloaded.
+RECORDS = "() => app.rootGraph.nodes.find(n => n.type === 'UpscaleModelLoader').properties.models ?? null"
 # ComfyUI stores settings on the server, so each test starts by resetting them.
 SETTINGS = """async () => {
     const {setting} = app.extensionManager
@@ -49,21 +53,29 @@ async def host() -> AsyncIterator[Host]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def hub() -> AsyncIterator[Hub]:
+    """A stand-in for the search of Hugging Face; as CivitAI it knows nothing."""
+    started = await Host().start()
+    yield Hub(started)
+    await started.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def comfy_with_host(
-    frontend: str, host: Host, tmp_path_factory: pytest.TempPathFactory
+    frontend: str, host: Host, hub: Hub, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ComfyProcess]:
-    """A ComfyUI that may download from the host."""
-    comfy = ComfyProcess(
-        tmp_path_factory.mktemp("missing"), frontend=frontend, env={"UIAPI_ALLOWED_HOSTS": host.authority}
-    )
+    """A ComfyUI that may download from the host, and searches at the hub."""
+    searched = dict.fromkeys(("HF_ENDPOINT", "CIVITAI_ENDPOINT"), hub.host.url(""))
+    env = {"UIAPI_ALLOWED_HOSTS": host.authority, **searched}
+    comfy = ComfyProcess(tmp_path_factory.mktemp("missing"), frontend=frontend, env=env)
     yield await asyncio.to_thread(comfy.start)
     comfy.kill()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def tab_without_models(comfy_with_host: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
-    """A tab of it that reports missing models, without any models."""
-    for file in (comfy_with_host.base / "models").rglob("*.safetensors"):
+    """A tab of it that reports missing models, without any models or saved URLs."""
+    for file in [*comfy_with_host.base.rglob("*.safetensors"), *comfy_with_host.base.rglob("model_urls.json")]:
         file.unlink()
     tab = await open_tab(comfy_with_host)
     await tab.page.evaluate(SETTINGS)
@@ -290,3 +302,39 @@ async def test_moved_models_are_relinked_by_one_click_which_asks_only_where_seve
     assert await values() == [f"sub/{OTHER}", f"old/{TWIN}", "new/same.safetensors", "gone.safetensors"]
     await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/undo", {})
     assert await values() == [*held.values()]
+
+
+async def test_a_model_without_a_url_is_found_by_search_chosen_fetched_and_noted_in_the_workflow(
+    tab_without_models: Tab, host: Host, hub: Hub
+) -> None:
+    tab = tab_without_models
+    right = offered(host, tab).data
+    path = f"upscale_models/{FOUND}"
+    hub.host.seen.clear()
+    hub.repo("Comfy-Org/upscalers", {path: right}, downloads=1200, licence="mit")
+    hub.repo("Kijai/upscalers_of_others", {path: model_bytes(70_000)}, downloads=30, gated="auto")
+    loader = {**NEEDY["2"], "inputs": {"model_name": FOUND}}
+    await asyncio.to_thread(tab.comfy.post, "/uiapi/load_workflow", {"workflow": {**NEEDY, "2": loader}})
+    await notice(tab).get_by_role("button", name="Get models").click()
+    dialog = tab.page.get_by_role("dialog").filter(has_text="Missing model")
+    row = dialog.get_by_role("row").filter(has_text=FOUND)
+    source = row.get_by_role("combobox", name=f"Source of {FOUND}")
+    await expect(source).to_contain_text("Comfy-Org/upscalers")
+    await expect(row).to_contain_text("licence: mit")
+    await expect(row).to_contain_text("2 different files have this name")
+    await expect(dialog).to_contain_text("Links were found for 1 of 1 model")
+    await keep(tab, "found")
+    await source.select_option(index=1)
+    await expect(row).to_contain_text("needs an account")
+    await source.select_option(index=0)
+    await dialog.get_by_role("checkbox", name="Save the links in the workflow").check()
+    assert hub.host.asked(f"/Comfy-Org/upscalers/resolve/main/{path}") == []
+    await dialog.get_by_role("button", name="Download").click()
+    await expect(notice(tab)).to_contain_text("All models are present")
+    [file] = (tab.comfy.base / "models").rglob(FOUND)
+    assert file.read_bytes() == right
+    url = hub.host.url(f"/Comfy-Org/upscalers/resolve/main/{path}")
+    record = {"name": FOUND, "url": url, "directory": "upscale_models", "hash": sha256(right), "hash_type": "SHA256"}
+    assert await tab.page.evaluate(RECORDS) == [record]
+    await tab.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()")
+    assert await tab.page.evaluate(RECORDS) is None

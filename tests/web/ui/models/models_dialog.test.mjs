@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { keyOf } from "../../../web/ui/models_dialog.js";
+import { keyOf } from "../../../../web/ui/models/models_dialog.js";
 
 test("models of one file name are distinguished by directory, and a single one only has its name", () => {
   const models = [{ name: "a", directory: "vae" }, { name: "a", directory: "loras" }, { name: "b", directory: "vae" }, { name: "a" }];

@@ -1,0 +1,230 @@
+/**
+ * The source of one model in the dialog about missing models: what the server plans, a choice of what was found, or a
+ * field for a URL.
+ *
+ * @typedef {import("./models_dialog.js").Wanted} Wanted
+ * @typedef {import("./models_dialog.js").Planned} Planned
+ * @typedef {import("./models_dialog.js").Check} Check
+ *
+ * @typedef {object} Candidate A file that was found for a model.
+ * @property {string} name
+ * @property {string} url
+ * @property {string} why
+ * @property {string | null} [directory]
+ * @property {number | null} [size] in bytes
+ * @property {string | null} [sha256]
+ * @property {boolean | null} [gated]
+ * @property {string | null} [licence]
+ * @property {string | null} [date]
+ * @property {number | null} [downloads]
+ * @property {string | null} [base_model]
+ */
+
+import { make, set } from "../dom.js";
+import { words } from "../../common/errors.js";
+import { size } from "../format.js";
+import { texts } from "../texts.js";
+
+// The accepted forms: https, hf://, an AIR, or a repository with a file.
+export const ADDRESS = /^(https?:\/\/\S+|hf:\/\/\S+|(urn:)?air:\S+|[\w.-]+\/[\w.-]+\/\S+)$/i;
+// Milliseconds without typing before the URL is checked.
+const TYPING = 400;
+const GOOD = new Set(["download", "link", "present"]);
+// The choice of a URL of one's own.
+const OWN = "own";
+
+/** @typedef {ReturnType<typeof createSource>} Source */
+
+/**
+ * @param {Wanted} model
+ * @param {Check} check
+ * @param {() => void} changed
+ * @param {(urls: string[], from: HTMLInputElement) => void} pasted called when several URLs were pasted here
+ */
+export function createSource({ name, directory = null, plan, candidates: given }, check, changed, pasted) {
+  const known = plan !== undefined && canBeHad(plan);
+  let bytes = known ? (plan?.remaining ?? plan?.size ?? null) : null;
+  /** @type {string | null} */
+  let digest = known ? (plan?.sha256 ?? null) : null;
+  /** @type {Candidate[]} */
+  let candidates = [];
+  let looks = 0;
+  let timer = 0;
+  const said = make("div", { class: "uiapi-hint", "aria-live": "polite" });
+  const field = known ? null : make("input", { type: "text", "aria-label": texts.addressOf(name), placeholder: "https://…", spellcheck: "false", autocomplete: "off" });
+  const choice = make("select", { "aria-label": texts.sourceOf(name), onchange: choose });
+  choice.hidden = true;
+
+  /**
+   * @param {string} text
+   * @param {boolean} [bad]
+   */
+  function say(text, bad = false) {
+    set(said, { text, class: bad ? "uiapi-bad" : "uiapi-hint" });
+    field?.setAttribute("aria-invalid", String(bad));
+  }
+
+  /** @returns {Candidate | null} the chosen one */
+  const chosen = () => (choice.hidden || choice.value === OWN ? null : candidates[Number(choice.value)]);
+
+  function choose() {
+    const candidate = chosen();
+    field.hidden = candidate !== null;
+    if (!candidate) return look();
+    looks++;
+    clearTimeout(timer);
+    bytes = candidate.size ?? null;
+    say(factsOf(candidate, candidates));
+    changed();
+  }
+
+  function look() {
+    const mine = ++looks;
+    const url = field.value.trim();
+    clearTimeout(timer);
+    bytes = digest = null;
+    changed();
+    if (!url) return say("");
+    if (!ADDRESS.test(url)) return say(texts.noAddress, true);
+    say(texts.checkingAt(hostOf(url)));
+    timer = setTimeout(async () => {
+      const found = await check({ name, directory, url }).catch((error) => words(error));
+      if (mine !== looks) return;
+      if (typeof found === "string") return say(found, true);
+      bytes = canBeHad(found) ? (found.size ?? null) : null;
+      digest = found.sha256 ?? null;
+      say(found.reason?.message ?? [hostOf(url), texts.actions[found.action], bytes !== null && size(bytes)].filter(Boolean).join(" · "), !canBeHad(found));
+      changed();
+    }, TYPING);
+  }
+
+  /**
+   * Offers what was found, the likeliest first; a URL that the person has typed stays chosen.
+   *
+   * @param {Candidate[]} found
+   */
+  function offer(found) {
+    if (!field || found.length === 0) return;
+    const typing = document.activeElement === field;
+    candidates = found;
+    const options = found.map((candidate, at) => make("option", { value: at, text: labelOf(candidate) }));
+    choice.replaceChildren(...options, make("option", { value: OWN, text: texts.anotherAddress }));
+    choice.hidden = false;
+    choice.value = field.value.trim() ? OWN : "0";
+    choose();
+    // The field, which had the focus, is hidden now.
+    if (typing && field.hidden) choice.focus();
+  }
+
+  if (field) {
+    field.addEventListener("input", look);
+    field.addEventListener("paste", (/** @type {ClipboardEvent} */ event) => {
+      const urls = (event.clipboardData?.getData("text") ?? "").split(/\s+/).filter((text) => ADDRESS.test(text));
+      if (urls.length < 2) return;
+      event.preventDefault();
+      pasted(urls, field);
+    });
+    if (plan?.reason && plan.action !== "no_url") say(plan.reason.message, true);
+    const refused = plan?.action === "no_url" ? null : plan?.url;
+    offer((given ?? plan?.candidates ?? []).filter(({ url }) => url !== refused));
+  } else if (plan) {
+    const where = plan.url && ADDRESS.test(plan.url) ? hostOf(plan.url) : texts.sources[plan.source ?? ""];
+    say([plan.reason?.message, where, texts.actions[plan.action], bytes !== null && size(bytes)].filter(Boolean).join(" · "));
+  }
+
+  return {
+    elements: [choice, field, said],
+    field,
+    known,
+    offer,
+    chosen,
+    bytes: () => bytes,
+    url: () => chosen()?.url ?? (field?.value ?? "").trim(),
+    digest: () => chosen()?.sha256 ?? digest,
+
+    /** @returns {HTMLElement | null} where the person goes on */
+    focus: () => (choice.hidden ? field : choice),
+
+    /** @param {boolean} off */
+    disable(off) {
+      choice.disabled = off;
+      if (field) field.disabled = off;
+    },
+
+    /**
+     * Says how a search for it is going, unless there is something to choose from already.
+     *
+     * @param {string} text
+     */
+    note(text) {
+      if (choice.hidden && field && !field.value.trim()) say(text);
+    },
+
+    /** @param {string} url */
+    fill(url) {
+      field.value = url;
+      if (choice.hidden) return look();
+      choice.value = OWN;
+      choose();
+    },
+
+    /** @returns {boolean} whether the field has an invalid URL, which is reported and focused */
+    refuses() {
+      const wrong = !chosen() && Boolean(field?.value.trim()) && !ADDRESS.test(field.value.trim());
+      if (wrong) {
+        say(texts.noAddress, true);
+        field.focus();
+      }
+      return wrong;
+    },
+  };
+}
+
+/**
+ * @param {Planned} plan
+ * @returns {boolean} whether the model is present or can be obtained; a damaged file is replaced
+ */
+function canBeHad({ action, url }) {
+  return GOOD.has(action) || (action === "damaged" && Boolean(url));
+}
+
+/**
+ * @param {Candidate} candidate
+ * @returns {string} where it is, and how large
+ */
+function labelOf({ url, size: bytes, base_model }) {
+  const repository = /^https?:\/\/[^/]+\/([^/]+\/[^/]+)\/(resolve|blob|raw)\//.exec(url)?.[1];
+  const where = repository ? decodeURIComponent(repository) : hostOf(url);
+  return [where, !repository && base_model, typeof bytes === "number" && size(bytes)].filter(Boolean).join(" · ");
+}
+
+/**
+ * @param {Candidate} candidate
+ * @param {Candidate[]} all
+ * @returns {string} what speaks for and against it
+ */
+function factsOf({ url, why, gated, licence, date, downloads, base_model }, all) {
+  const different = new Set(all.map(({ sha256, url }) => sha256 ?? url)).size;
+  const facts = [
+    hostOf(url),
+    base_model,
+    licence && texts.licence(licence),
+    date,
+    typeof downloads === "number" && texts.timesDownloaded(downloads),
+    gated && texts.needsAccount,
+  ];
+  const choose = different > 1 && texts.differentFiles(different);
+  return [facts.filter(Boolean).join(" · "), why, choose].filter(Boolean).join("\n");
+}
+
+/**
+ * @param {string} address
+ * @returns {string} the name of the host to show
+ */
+export function hostOf(address) {
+  if (/^(urn:)?air:/i.test(address) || /^https?:\/\/([\w-]+\.)*civitai\.\w+\//i.test(address)) return texts.sources.civitai;
+  if (/^https?:\/\/drive\.google\.com\//i.test(address)) return texts.sources.gdrive;
+  const url = /^https?:\/\/([^/?#]+)/i.exec(address);
+  if (!url || /(^|\.)(huggingface\.co|hf\.co)$/i.test(url[1])) return texts.sources.huggingface;
+  return url[1].replace(/^.*@/, "");
+}
