@@ -92,6 +92,15 @@ async def test_a_file_that_was_named_is_replaced(talk: Uiapi, makes: Callable[..
     assert on_disk(place) == {"out.png": "a.png"}
 
 
+async def test_a_folder_that_is_named_with_a_slash_is_created_with_those_around_it(
+    talk: Uiapi, makes: Callable[..., None], place: Path
+) -> None:
+    makes("a.png")
+    for _ in range(2):
+        await talk("run", "-o", f"{place}/new/inner/")
+    assert on_disk(place / "new" / "inner") == {"a.png": "a.png"}
+
+
 @pytest.mark.parametrize("output", ["none/a.png", "file/a.png", "file/"])
 async def test_an_invalid_output_path_is_an_error_before_anything_runs(
     scripted: Scripted, talk: Uiapi, makes: Callable[..., None], place: Path, output: str

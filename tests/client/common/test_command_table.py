@@ -95,7 +95,11 @@ def test_a_method_refuses_unknown_parameters(
 
 def test_help_contains_the_declaration() -> None:
     method = Commands(lambda *_: None).get_fields
-    assert COMMANDS["get_fields"].doc in (inspect.getdoc(method) or "")
+    lines = (inspect.getdoc(method) or "").splitlines()
+    assert lines[0] in COMMANDS["get_fields"].doc
+    # Each parameter is on a line of its own, which says whether it may be left out.
+    assert [line for line in lines if line.startswith("fields:")]
+    assert [line for line in lines if line.startswith("webui (optional):")]
 
 
 def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:

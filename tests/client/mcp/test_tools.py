@@ -135,6 +135,11 @@ async def test_an_answer_that_is_too_long_is_cut_and_says_how_to_ask_for_less(se
     assert len(answer) < 1.1 * MAX_TEXT and "ask for less" in answer
 
 
+async def test_a_text_is_answered_as_it_is_written(server: Any, agent: Agent) -> None:
+    (await server.tab()).on("get_fields", {"a": "你好"})
+    assert "你好" in text(await agent.call_tool("get_fields", {"fields": ["a"]}))
+
+
 @pytest.fixture
 def seen(scripted: Scripted) -> Callable[..., Awaitable[list[Any]]]:
     """Returns what an agent gets for a run with files of these names, each with this content."""

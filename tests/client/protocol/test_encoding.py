@@ -65,6 +65,13 @@ def test_an_array_arrives_with_its_pixels(channels: int) -> None:
     assert (pixels(array).reshape(array.shape) == array).all()
 
 
+def test_an_array_of_integers_may_hold_each_value_of_a_byte_and_no_other() -> None:
+    assert pixels(numpy.array([[0, 255]]))[0].tolist() == [0, 255]
+    for value in (-1, 256):
+        with pytest.raises(UiapiError, match="from 0 to 255"):
+            sent(numpy.array([[value]]))
+
+
 def test_an_array_of_floats_is_scaled_and_clipped() -> None:
     assert pixels(numpy.array([[[0.0, 0.5, 2.0]]]))[0, 0].tolist() == [0, 128, 255]
 

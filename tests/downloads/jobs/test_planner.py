@@ -81,6 +81,18 @@ async def test_a_plan_has_sizes_hashes_totals_and_the_free_space_of_each_disk(
     assert service.folders.files() == ["models/vae/there.safetensors"]
 
 
+async def test_a_plan_has_the_size_that_civitai_says_where_its_host_says_none(
+    service: Service, host: Host, other_host: Host
+) -> None:
+    data = model_bytes(SIZE)
+    civitai_version(host, [civitai_file("x.safetensors", data, primary=True)])
+    host.redirect("/api/download/models/34", other_host.url("/x"))
+    other_host.offer("/x", data, ranges=False, framing="close")
+    wanted = workflow(("x.safetensors", "loras", "https://civitai.com/models/12?modelVersionId=34"))
+    [model] = (await service.downloads.plan(wanted, {}))["models"]
+    assert (model["action"], model["size"]) == ("download", SIZE)
+
+
 async def test_a_plan_names_what_stands_in_the_way_with_its_fix(service: Service, host: Host, other_host: Host) -> None:
     gated = {"X-Error-Code": "GatedRepo"}
     host.offer("/org/gated/resolve/main/x.safetensors", status=403, headers=gated)

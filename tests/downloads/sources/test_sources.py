@@ -68,6 +68,26 @@ async def test_a_file_of_the_hub_that_has_not_its_own_hash_does_not_land(
     assert entry["code"] == "hash_mismatch" and not service.path("x.safetensors").exists()
 
 
+def hub_listing(host: Host, *paths: str) -> None:
+    """Offer the list of the files of the repository."""
+    tree = [{"type": "file", "path": path, "size": 1, "oid": "0"} for path in paths]
+    host.offer("/api/models/org/repo/tree/main", json.dumps(tree).encode(), content_type="application/json")
+    info = {"id": "org/repo", "siblings": [{"rfilename": path} for path in paths]}
+    for path in ("/api/models/org/repo", "/api/models/org/repo/revision/main"):
+        host.offer(path, json.dumps(info).encode(), content_type="application/json")
+
+
+async def test_a_file_of_the_same_name_in_another_folder_is_not_the_one_that_was_named(
+    service: Service, host: Host, other_host: Host
+) -> None:
+    hub_file(host, other_host, "other/x.safetensors", model_bytes(SIZE))
+    hub_listing(host, "other/x.safetensors")
+    gone = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}
+    host.offer("/org/repo/resolve/main/sub/x.safetensors", status=404, headers=gone)
+    entry = await service.fetch("x.safetensors", {"huggingface": "org/repo/sub/x.safetensors"})
+    assert (entry["code"], service.path("x.safetensors").exists()) == ("not_at_source", False), entry
+
+
 async def test_a_repository_alone_is_searched_for_the_models_name(
     service: Service, host: Host, other_host: Host
 ) -> None:
@@ -78,11 +98,7 @@ async def test_a_repository_alone_is_searched_for_the_models_name(
         status=404,
         headers={"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT},
     )
-    tree = [{"type": "file", "path": path, "size": 1, "oid": "0"} for path in ("a.txt", "split/vae/x.safetensors")]
-    host.offer("/api/models/org/repo/tree/main", json.dumps(tree).encode(), content_type="application/json")
-    info = {"id": "org/repo", "siblings": [{"rfilename": item["path"]} for item in tree]}
-    for path in ("/api/models/org/repo", "/api/models/org/repo/revision/main"):
-        host.offer(path, json.dumps(info).encode(), content_type="application/json")
+    hub_listing(host, "a.txt", "split/vae/x.safetensors")
     entry = await service.fetch("x.safetensors", {"huggingface": "org/repo"})
     assert entry["status"] == "success", entry
     assert "split/vae/x.safetensors" in entry["url"]

@@ -180,6 +180,19 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> Non
     assert caught.value.code == "bad_path"
 
 
+@pytest.mark.parametrize("name", ["sub/x.safetensors", "sub/inner/x.safetensors"])
+@pytest.mark.parametrize("link", [False, True])
+def test_a_subfolder_that_is_a_file_or_a_disk_that_is_not_mounted_says_so(
+    tmp_path: Path, name: str, link: bool
+) -> None:
+    folders = FolderPaths(tmp_path)
+    sub = folders.root("loras") / "sub"
+    sub.symlink_to(folders.root("loras") / "unmounted") if link else sub.write_text("")
+    with pytest.raises(UiapiError, match="'sub' in loras is not a folder") as caught:
+        Places(folders).target("loras", name, allow_pickle=False)
+    assert caught.value.code == "bad_path"
+
+
 def test_a_folder_that_cannot_be_looked_into_says_so(tmp_path: Path) -> None:
     folders = FolderPaths(tmp_path)
     # Longer than any path may be: the one folder that root, too, cannot look into.

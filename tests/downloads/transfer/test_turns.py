@@ -138,6 +138,8 @@ async def test_one_silent_connection_of_two_keeps_the_turn_and_counts_as_pausing
             await settle()
             assert handed_out._free == 0
         rest.remain(1)
+        # After the last connection the file is still to be checked.
+        rest.remain(0)
         await settle()
         assert handed_out._free == 0
 

@@ -182,6 +182,19 @@ def test_texts_that_do_not_run_or_can_name_no_file_are_no_needs(reader: Reader) 
     ]
 
 
+def test_a_text_on_a_subgraphs_node_counts_although_the_widget_inside_is_linked(reader: Reader) -> None:
+    slot = {"name": "text", "link": 5, "widget": {"name": "text"}}
+    definition: dict[str, Any] = {
+        "id": "b0e5ca93-2731-42b9-8e0a-d28ea851ff81",
+        "nodes": [node("Encoder", ["<lora:inner:1>"], 3, inputs=[slot])],
+        "links": [{"id": 5, "origin_id": -10, "origin_slot": 0, "target_id": 3, "target_slot": 0, "type": "STRING"}],
+        "inputs": [{"name": "text", "type": "STRING", "linkIds": [5]}],
+    }
+    workflow = graph(node(definition["id"], ["<lora:host:1>"]))
+    workflow["definitions"] = {"subgraphs": [definition]}
+    assert reader.read(workflow) == [("host.safetensors", "loras", None)]
+
+
 async def test_texts_and_rows_are_never_cleared(reader: Reader) -> None:
     rows = [{"name": "x", "active": True}]
     workflow = graph(node("Encoder", ["embedding:x <lora:y:1>"]), node("Rows", [rows], 2))
