@@ -224,6 +224,8 @@ class AsyncClient(AsyncBase):
         workflow: Mapping[str, Any] | None = None,
         *,
         fix: bool = False,
+        search: bool = False,
+        accept: str | None = None,
         on_progress: Callable[[dict[str, Any]], object] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
@@ -232,10 +234,12 @@ class AsyncClient(AsyncBase):
         Args:
             fix: first do what needs no person: set widgets to models that are present under another name, and download
                 models whose source is known. `failures` in the result has a sentence for each step that failed.
+            search: as for `download_models`.
+            accept: as for `download_models`.
             on_progress: called with the state of a download a few times a second.
             timeout: seconds after which a download is cancelled.
         """
-        data = download_watch.request(None, workflow)
+        data = download_watch.request(None, workflow, search=search, accept=accept)
         found: dict[str, Any] = await self.call("doctor", data)
         if not fix:
             return found
@@ -243,7 +247,8 @@ class AsyncClient(AsyncBase):
         for step in found["fixes"]:
             try:
                 if step["command"] == "download_models":
-                    await self._download({**step["data"], **data}, on_progress, timeout)
+                    given = download_watch.request(None, workflow)
+                    await self._download({**step["data"], **given}, on_progress, timeout)
                 else:
                     await self.call(step["command"], step["data"])
             except UiapiError as error:

@@ -224,6 +224,8 @@ class Client(SyncBase):
         workflow: Mapping[str, Any] | None = None,
         *,
         fix: bool = False,
+        search: bool = False,
+        accept: str | None = None,
         on_progress: Callable[[dict[str, Any]], object] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
@@ -232,10 +234,12 @@ class Client(SyncBase):
         Args:
             fix: first do what needs no person: set widgets to models that are present under another name, and download
                 models whose source is known. `failures` in the result has a sentence for each step that failed.
+            search: as for `download_models`.
+            accept: as for `download_models`.
             on_progress: called with the state of a download a few times a second.
             timeout: seconds after which a download is cancelled.
         """
-        data = download_watch.request(None, workflow)
+        data = download_watch.request(None, workflow, search=search, accept=accept)
         found: dict[str, Any] = self.call("doctor", data)
         if not fix:
             return found
@@ -243,7 +247,8 @@ class Client(SyncBase):
         for step in found["fixes"]:
             try:
                 if step["command"] == "download_models":
-                    self._download({**step["data"], **data}, on_progress, timeout)
+                    given = download_watch.request(None, workflow)
+                    self._download({**step["data"], **given}, on_progress, timeout)
                 else:
                     self.call(step["command"], step["data"])
             except UiapiError as error:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .app import Ctx, app, workflow_in
-from .model_commands import TOPIC
+from .model_commands import TOPIC, AcceptFound, Search
 from .terminal import Terminal, bytes_shown
 
 # The exit code if something is missing.
@@ -23,13 +23,22 @@ def doctor(
         bool,
         typer.Option("--fix", help="First do what needs no person: relink models, download those with a known URL."),
     ] = False,
+    search: Search = False,
+    accept_found: AcceptFound = False,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a download is cancelled.")] = None,
 ) -> None:
     """Show what the workflow lacks before it can run, and the next step for each; exits with 8 if it lacks anything."""
     client, terminal = ctx.obj.client, ctx.obj.terminal
     given = workflow_in(workflow)
     with terminal.patient(), terminal.downloading() as progress:
-        found = client.doctor(given, fix=fix, on_progress=progress, timeout=timeout)
+        found = client.doctor(
+            given,
+            fix=fix,
+            search=search,
+            accept="found" if accept_found else None,
+            on_progress=progress,
+            timeout=timeout,
+        )
     terminal.show(found, lambda: _show(terminal, found))
     if not found["ready"]:
         raise typer.Exit(LACKING)
@@ -48,6 +57,8 @@ def _show(terminal: Terminal, found: dict[str, Any]) -> None:
     for disk in found["disks"]:
         if disk["next"]:
             terminal.say(disk["next"])
+    for failure in (found.get("search") or {}).get("failures") or []:
+        terminal.say(f"Not everything was searched: {failure['message']}")
     for failure in found.get("failures", ()):
         terminal.warn(failure)
     terminal.say(_summary(found))

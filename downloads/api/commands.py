@@ -36,6 +36,7 @@ from .requests import (
     PlanDownloads,
     RelinkModels,
     RemoveModelUrl,
+    Search,
     Workflow,
 )
 
@@ -113,7 +114,7 @@ async def _prepared(call: Call, request: DownloadModels) -> Run:
     )
 
 
-def wanted_by(request: DownloadModels) -> Wanted:
+def wanted_by(request: Search) -> Wanted:
     """What a request wants done about models without a known URL."""
     # Imported at first use: ComfyUI waits for every extension to import, and this file is imported at startup.
     from ..jobs.findings import Wanted

@@ -37,11 +37,13 @@ class Circumstances:
         is_open: whether the workflow is the open one, whose widgets can be changed.
         may_change: whether the person's rules allow changes without asking.
         may_download: whether they allow downloads without asking.
+        accepts: "found" if the plan uses what a search found.
     """
 
     is_open: bool
     may_change: bool
     may_download: bool
+    accepts: str | None = None
 
 
 def diagnosis(nodes: Sequence[Record], plan: Record, around: Circumstances) -> dict[str, Any]:
@@ -54,7 +56,8 @@ def diagnosis(nodes: Sequence[Record], plan: Record, around: Circumstances) -> d
     """
     disks = [_disk(disk) for disk in plan["disks"]]
     names = Counter(model["name"] for model in plan["models"])
-    steps = _Steps(around, next((disk["next"] for disk in disks if disk["next"]), None), names)
+    full = next((disk["next"] for disk in disks if disk["next"]), None)
+    steps = _Steps(around, full, names, searched=plan["search"] is not None)
     models = [steps.model(model) for model in plan["models"]]
     missing = [{**node, "next": node["how"], "fix": None} for node in nodes]
     lacking = [model for model in models if model["state"] not in _WELL]
@@ -64,6 +67,7 @@ def diagnosis(nodes: Sequence[Record], plan: Record, around: Circumstances) -> d
         "models": models,
         "disks": disks,
         "fixes": _fixes(models),
+        "search": plan["search"],
         "left": len(missing) + sum(model["fix"] is None for model in lacking),
     }
 
@@ -75,12 +79,15 @@ class _Steps:
         around: what the steps depend on.
         full: what to do first about a disk that lacks space, None if none does.
         names: how many models have each name.
+        searched: whether model hosts were searched.
     """
 
-    def __init__(self, around: Circumstances, full: str | None, names: Mapping[str, int]) -> None:
+    def __init__(self, around: Circumstances, full: str | None, names: Mapping[str, int], *, searched: bool) -> None:
         self._around = around
         self._full = full
         self._names = names
+        self._searched = searched
+        self._accepted = {"accept": around.accepts} if around.accepts is not None else {}
 
     def model(self, model: Record) -> dict[str, Any]:
         """A model with its state, next step and fix."""
@@ -95,6 +102,8 @@ class _Steps:
             return self._relink(model)
         if state == "found" and model["action"] in ("download", "link"):
             return self._download(model)
+        if state == "unknown" and not self._searched:
+            return f"{_message(model)} With search, Hugging Face and CivitAI are searched for it.", None
         return _message(model), None
 
     def _relink(self, model: Record) -> tuple[str, dict[str, Any] | None]:
@@ -107,7 +116,7 @@ class _Steps:
 
     def _download(self, model: Record) -> tuple[str, dict[str, Any] | None]:
         name = model["name"] if self._names[model["name"]] == 1 else f"{model['directory']}/{model['name']}"
-        fix = {"command": "download_models", "data": {"only": [name]}}
+        fix = {"command": "download_models", "data": {"only": [name], **self._accepted}}
         if model["action"] == "link":
             step = f"Link {model['url']}, which is the same file, with download_models."
         else:
@@ -156,5 +165,8 @@ def _fixes(models: Sequence[Record]) -> list[dict[str, Any]]:
     """The commands that carry out all fixes: one that relinks, then one that downloads."""
     given = [model["fix"] for model in models if model["fix"] is not None]
     relinks = [fix for fix in given if fix["command"] == "relink_models"]
-    only = [name for fix in given if fix["command"] == "download_models" for name in fix["data"]["only"]]
-    return relinks[:1] + ([{"command": "download_models", "data": {"only": only}}] if only else [])
+    downloads = [fix for fix in given if fix["command"] == "download_models"]
+    if not downloads:
+        return relinks[:1]
+    only = [name for fix in downloads for name in fix["data"]["only"]]
+    return [*relinks[:1], {"command": "download_models", "data": {**downloads[0]["data"], "only": only}}]

@@ -10,13 +10,14 @@ from ...bridge.app.dispatch import Call
 from ...bridge.commands.missing_nodes import MissingNodes, MissingNodeType, missing_nodes
 from ...bridge.protocol.command_spec import TAB_COMMAND_CODES, Kind, Risk, command
 from ...bridge.protocol.schemas import Answer
-from .commands import PLAN_TIMEOUT, downloads_of, workflow_of
+from . import schemas
+from .commands import PLAN_TIMEOUT, downloads_of, wanted_by, workflow_of
 from .diagnosis import Circumstances, diagnosis
-from .requests import Workflow
+from .requests import Search
 from .schemas import Disk, PlannedModel
 
 
-class Doctor(Workflow):
+class Doctor(Search):
     """The workflow to examine."""
 
     def kinds(self) -> frozenset[Kind]:
@@ -62,6 +63,7 @@ class Diagnosis(Answer):
     models: list[LackingModel]
     disks: list[CheckedDisk] = Field(description="The disks that downloads would be written to.")
     fixes: list[Fix] = Field(description="The commands that carry out the fixes of all models.")
+    search: schemas.Search | None = Field(description="What a search took, if the request wanted one.")
     left: int = Field(description="How many things remain after them that need a person.")
 
 
@@ -77,11 +79,16 @@ async def doctor(call: Call, request: Doctor) -> dict[str, Any]:
     """Report what a workflow lacks before it can run, with the one next step for each; nothing is changed."""
     workflow = await workflow_of(call, request)
     nodes = await missing_nodes(call, MissingNodes.model_validate({"workflow": workflow}))
-    plan = await downloads_of(call).plan(workflow, {})
+    plan = await downloads_of(call).plan(workflow, {}, wanted=wanted_by(request))
 
     def may(kind: Kind) -> bool:
         # A command of the person at a tab needs no approval.
         return call.caller.tab is not None or call.bridge.approvals.allows(kind, call.caller.program)
 
-    around = Circumstances(request.workflow is None, may_change=may(Kind.CHANGE), may_download=may(Kind.DOWNLOAD))
+    around = Circumstances(
+        is_open=request.workflow is None,
+        may_change=may(Kind.CHANGE),
+        may_download=may(Kind.DOWNLOAD),
+        accepts=request.accept,
+    )
     return diagnosis(nodes["types"], plan, around)

@@ -19,16 +19,9 @@ class Workflow(Request):
     )
 
 
-class DownloadModels(Workflow):
-    """Sources of models by name; models not in the table use the saved URLs or the workflow's own."""
+class Search(Workflow):
+    """A workflow, and whether models without a known URL are searched for."""
 
-    download_table: dict[str, Definition] = Field(default_factory=dict, description="{name: URL or model definition}")
-    only: list[str] | None = Field(
-        None, description="Download only these models of the workflow, by name; all if left out."
-    )
-    overwrite: bool = Field(
-        False, description="Replace existing files: those of models in the table, and damaged ones."
-    )
     search: bool = Field(
         False,
         description="Search Hugging Face and CivitAI for models without a known URL, which sends them the models' "
@@ -42,6 +35,18 @@ class DownloadModels(Workflow):
     def searches(self) -> bool:
         """Whether model hosts are searched."""
         return self.search or self.accept is not None
+
+
+class DownloadModels(Search):
+    """Sources of models by name; models not in the table use the saved URLs or the workflow's own."""
+
+    download_table: dict[str, Definition] = Field(default_factory=dict, description="{name: URL or model definition}")
+    only: list[str] | None = Field(
+        None, description="Download only these models of the workflow, by name; all if left out."
+    )
+    overwrite: bool = Field(
+        False, description="Replace existing files: those of models in the table, and damaged ones."
+    )
 
 
 class PlanDownloads(DownloadModels):

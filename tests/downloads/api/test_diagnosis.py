@@ -9,6 +9,7 @@ from comfyui_uiapi.downloads.api.diagnosis import Circumstances, diagnosis
 from comfyui_uiapi.downloads.storage.disk import DISK_RESERVE
 
 FREE = Circumstances(is_open=True, may_change=True, may_download=True)
+UNKNOWN = "What the plan says of no_url. With search, Hugging Face and CivitAI are searched for it."
 NODE = {"type": "Blur", "count": 2, "nodes": [], "packs": [], "how": "Install Blurs with ComfyUI-Manager."}
 
 
@@ -24,7 +25,7 @@ def download(name: str = "x.safetensors", **more: Any) -> dict[str, Any]:
 
 
 def plan(*models: dict[str, Any], disks: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
-    return {"models": [*models], "disks": [*disks]}
+    return {"models": [*models], "disks": [*disks], "search": None}
 
 
 def steps(found: dict[str, Any]) -> list[tuple[str, str | None, Any]]:
@@ -57,8 +58,8 @@ def steps(found: dict[str, Any]) -> list[tuple[str, str | None, Any]]:
             "download_models",
         ),
         (model("no_url", candidates=[{}, {}]), "found", "What the plan says of no_url.", None),
-        (model("no_url", candidates=[]), "unknown", "What the plan says of no_url.", None),
-        (model("no_url"), "unknown", "What the plan says of no_url.", None),
+        (model("no_url", candidates=[]), "unknown", UNKNOWN, None),
+        (model("no_url"), "unknown", UNKNOWN, None),
         (model("damaged"), "damaged", "What the plan says of damaged.", None),
         (model("blocked", gated=True), "gated", "What the plan says of blocked.", None),
         (model("blocked"), "blocked", "What the plan says of blocked.", None),
@@ -120,3 +121,11 @@ def test_nothing_is_downloaded_to_a_disk_without_space() -> None:
     assert found["disks"] == [{**disk, "next": "Free 3.00 GB on the disk of /models."}]
     assert found["models"][0]["next"].startswith("Free 3.00 GB on the disk of /models. Download it")
     assert [fix is None for fix in (one["fix"] for one in found["models"])] == [True, False]
+
+
+def test_what_a_search_found_is_fixed_only_with_the_consent_that_the_plan_had() -> None:
+    searched = {**plan(model("no_url", candidates=[]), download("y.safetensors")), "search": {"requests": 3}}
+    around = Circumstances(is_open=True, may_change=True, may_download=True, accepts="found")
+    found = diagnosis([], searched, around)
+    assert found["models"][0]["next"] == "What the plan says of no_url." and found["search"] == {"requests": 3}
+    assert found["fixes"] == [{"command": "download_models", "data": {"only": ["y.safetensors"], "accept": "found"}}]
