@@ -139,6 +139,17 @@ async def test_files_come_as_base64_when_asked_and_never_from_outside(
     assert (status, body["code"]) == (403, "forbidden")
 
 
+async def test_a_file_that_is_gone_is_named_when_it_is_asked_for_as_base64(
+    server: Any, executor: Executor, tmp_path: Any
+) -> None:
+    (await server.tab()).on("execute", lambda data: QUEUED)
+    executor.put()
+    asked = asyncio.create_task(server.post("run", {"outputs": "base64"}))
+    executor.finish(images=[{"filename": "gone.png", "subfolder": "", "type": "output"}])
+    status, body = await asyncio.wait_for(asked, 5)
+    assert (status, body["code"]) == (507, "storage_failed") and "gone.png" in body["error"]
+
+
 async def test_files_that_would_not_fit_one_answer_are_too_large_for_base64(
     server: Any, executor: Executor, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

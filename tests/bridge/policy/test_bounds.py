@@ -94,7 +94,12 @@ def test_the_bytes_of_an_address_are_bounded_to_the_last_one_and_given_back(monk
         with Load(loads, "b") as third:
             third.add(100)
     assert not loads.requests and not loads.bytes
-    assert f"{request_limits.MAX_BYTES // 2**20} MB"
+
+
+def test_too_many_bytes_at_once_are_refused_with_their_limit_in_megabytes() -> None:
+    with Load(Loads(), "a") as load, pytest.raises(UiapiError, match=r"have 512 MB") as refused:
+        load.add(request_limits.MAX_BYTES + 1)
+    assert refused.value.code == "too_many"
 
 
 def test_a_small_answer_is_out_of_hand_at_once_and_a_large_one_until_it_is_taken(timers: Timers) -> None:
@@ -234,7 +239,7 @@ def test_subscriptions_take_effect_immediately() -> None:
         and len(subscriptions) == 1
     )
     one.end()
-    nodes = ["node_added", "node_mode_changed", "node_removed", "node_renamed"]
+    nodes = ["node_added", "node_install", "node_mode_changed", "node_removed", "node_renamed"]
     assert changes == [nodes, []] and not subscriptions.has_subscriber("node_added")
 
 
