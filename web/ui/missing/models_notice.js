@@ -161,7 +161,9 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
       const only = chosen.map(({ key }) => key);
       // The dialog has shown which damaged files are replaced.
       const overwrite = chosen.some(({ model }) => model.plan?.action === "damaged");
-      download = (await request("download_models", { workflow, only, overwrite })).download_id;
+      const links = chosen.filter(({ local }) => local).map(({ key, local, directory }) => [key, { local, directory }]);
+      const table = Object.fromEntries(links);
+      download = (await request("download_models", { workflow, only, overwrite, download_table: table })).download_id;
       followed();
     } catch (error) {
       frontend.toast("error", texts.models, words(error));

@@ -18,6 +18,15 @@
  * @property {string | null} [date]
  * @property {number | null} [downloads]
  * @property {string | null} [base_model]
+ * @property {string} [local] the path of a file on the server's computer instead of a URL
+ *
+ * @typedef {object} Copy A file on the server's computer that may be the model.
+ * @property {string | null} directory
+ * @property {string} name as ComfyUI lists it
+ * @property {string} path
+ * @property {number} size
+ * @property {boolean} here whether a widget that names the model lists it
+ * @property {string | null} damage
  */
 
 import { make, set } from "../dom.js";
@@ -51,6 +60,8 @@ export function createSource({ name, directory = null, plan, candidates: given }
   let looks = 0;
   let timer = 0;
   const said = make("div", { class: "uiapi-hint", "aria-live": "polite" });
+  const elsewhere = (plan?.copies ?? []).filter(({ here, damage }) => !here && damage === null);
+  const near = make("div", { class: "uiapi-hint", text: nearby(known ? elsewhere : [], plan?.similar ?? []) });
   const field = known ? null : make("input", { type: "text", "aria-label": texts.addressOf(name), placeholder: "https://…", spellcheck: "false", autocomplete: "off" });
   const choice = make("select", { "aria-label": texts.sourceOf(name), onchange: choose });
   choice.hidden = true;
@@ -106,8 +117,8 @@ export function createSource({ name, directory = null, plan, candidates: given }
   function offer(found) {
     if (!field || found.length === 0) return;
     const typing = document.activeElement === field;
-    candidates = found;
-    const options = found.map((candidate, at) => make("option", { value: at, text: labelOf(candidate) }));
+    candidates = [...candidates.filter(({ local }) => local && !found.some((one) => one.local === local)), ...found];
+    const options = candidates.map((candidate, at) => make("option", { value: at, text: labelOf(candidate) }));
     choice.replaceChildren(...options, make("option", { value: OWN, text: texts.anotherAddress }));
     choice.hidden = false;
     choice.value = field.value.trim() ? OWN : "0";
@@ -126,20 +137,22 @@ export function createSource({ name, directory = null, plan, candidates: given }
     });
     if (plan?.reason && plan.action !== "no_url") say(plan.reason.message, true);
     const refused = plan?.action === "no_url" ? null : plan?.url;
-    offer((given ?? plan?.candidates ?? []).filter(({ url }) => url !== refused));
+    offer([...elsewhere.map(linked), ...(given ?? plan?.candidates ?? []).filter(({ url }) => url !== refused)]);
   } else if (plan) {
     const where = plan.url && ADDRESS.test(plan.url) ? hostOf(plan.url) : texts.sources[plan.source ?? ""];
     say([plan.reason?.message, where, texts.actions[plan.action], bytes !== null && size(bytes)].filter(Boolean).join(" · "));
   }
 
   return {
-    elements: [choice, field, said],
+    elements: [choice, field, said, near],
     field,
     known,
     offer,
     chosen,
     bytes: () => bytes,
     url: () => chosen()?.url ?? (field?.value ?? "").trim(),
+    /** @returns {string | undefined} the path of a file to link instead of a URL */
+    local: () => chosen()?.local,
     digest: () => chosen()?.sha256 ?? digest,
 
     /** @returns {HTMLElement | null} where the person goes on */
@@ -189,10 +202,35 @@ function canBeHad({ action, url }) {
 }
 
 /**
+ * @param {Copy} copy
+ * @returns {string} its name with its directory
+ */
+const placeOf = ({ directory, name }) => (directory ? `${directory}/${name}` : name);
+
+/**
+ * @param {Copy} copy of a model, in another directory than the model's
+ * @returns {Candidate}
+ */
+function linked(copy) {
+  return { name: placeOf(copy), url: "", why: texts.linkedCopy, local: copy.path, size: copy.size };
+}
+
+/**
+ * @param {Copy[]} copies
+ * @param {string[]} similar
+ * @returns {string} what the server's computer has that may be the model
+ */
+function nearby(copies, similar) {
+  const shown = [copies.length > 0 && texts.alsoIn(copies.map(placeOf).join(", ")), similar.length > 0 && texts.similarTo(similar.join(", "))];
+  return shown.filter(Boolean).join(" ");
+}
+
+/**
  * @param {Candidate} candidate
  * @returns {string} where it is, and how large
  */
-function labelOf({ url, size: bytes, base_model }) {
+function labelOf({ name, url, local, size: bytes, base_model }) {
+  if (local) return texts.onThisComputer(name);
   const repository = /^https?:\/\/[^/]+\/([^/]+\/[^/]+)\/(resolve|blob|raw)\//.exec(url)?.[1];
   const where = repository ? decodeURIComponent(repository) : hostOf(url);
   return [where, !repository && base_model, typeof bytes === "number" && size(bytes)].filter(Boolean).join(" · ");
@@ -203,10 +241,10 @@ function labelOf({ url, size: bytes, base_model }) {
  * @param {Candidate[]} all
  * @returns {string} what speaks for and against it
  */
-function factsOf({ url, why, gated, licence, date, downloads, base_model }, all) {
-  const different = new Set(all.map(({ sha256, url }) => sha256 ?? url)).size;
+function factsOf({ url, local, why, gated, licence, date, downloads, base_model }, all) {
+  const different = new Set(all.map(({ sha256, local, url }) => sha256 ?? local ?? url)).size;
   const facts = [
-    hostOf(url),
+    !local && hostOf(url),
     base_model,
     licence && texts.licence(licence),
     date,

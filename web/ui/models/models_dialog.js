@@ -12,6 +12,8 @@
  * @property {string | null} [sha256]
  * @property {{code: string, message: string} | null} reason
  * @property {Candidate[]} [candidates] what was found for it, the likeliest first
+ * @property {import("./model_source.js").Copy[]} [copies] files on the server's computer that may be it
+ * @property {string[]} [similar] names like it that ComfyUI lists
  *
  * @typedef {{name: string, directory?: string | null, used_by?: {path: string}[], nodes?: string[], plan?: Planned,
  *   candidates?: Candidate[]}} Wanted `nodes` are the execution ids of the nodes that use it
@@ -19,8 +21,8 @@
  * @typedef {(models: {name: string, directory: string | null, sha256: string | null}[]) =>
  *   Promise<{models: {candidates: Candidate[]}[], search: {failures: {host: string}[], complete: boolean}}>} Find
  *   searches model hosts; what is found is in the order of the models
- * @typedef {{model: Wanted, key: string, url: string, directory: string | null, sha256: string | null}[]} Chosen The
- *   models to download, each with the name under which its URL is saved, and the URL or ""
+ * @typedef {{model: Wanted, key: string, url: string, directory: string | null, sha256: string | null, local?: string}[]} Chosen
+ *   The models to download, each with the name under which its URL is saved, and the URL or "", or the path of a file to link
  * @typedef {{chosen: Chosen, describe: boolean}} Decision `describe`: the links are to be saved in the workflow too
  *
  * @typedef {object} Look
@@ -134,6 +136,7 @@ function form(models, check, { confirm, free, find, searches, describes }, answe
       url: source.url(),
       directory: directory(),
       sha256: source.digest(),
+      local: source.local(),
     }));
     answer({ chosen, describe: describe.checked });
   }

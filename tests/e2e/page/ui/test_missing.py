@@ -338,3 +338,25 @@ async def test_a_model_without_a_url_is_found_by_search_chosen_fetched_and_noted
     assert await tab.page.evaluate(RECORDS) == [record]
     await tab.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()")
     assert await tab.page.evaluate(RECORDS) is None
+
+
+async def test_a_file_in_another_folder_is_linked_once_the_person_chooses_it_and_similar_names_are_only_shown(
+    tab_without_models: Tab, host: Host
+) -> None:
+    tab = tab_without_models
+    models = tab.comfy.base / "models"
+    write_upscaler(tab.comfy.base)
+    [file] = models.rglob(UPSCALER)
+    (models / "checkpoints").mkdir(exist_ok=True)
+    moved = file.rename(models / "checkpoints" / UPSCALER)
+    similar = f"{UPSCALER.removesuffix('.safetensors')}2.safetensors"
+    (models / "upscale_models" / similar).write_bytes(model_bytes(1000))
+    await asyncio.to_thread(tab.comfy.post, "/uiapi/load_workflow", {"workflow": NEEDY})
+    await notice(tab).get_by_role("button", name="Get models").click()
+    row = tab.page.get_by_role("dialog").get_by_role("row").filter(has_text=UPSCALER)
+    await expect(row.get_by_role("combobox")).to_contain_text(f"checkpoints/{UPSCALER} on ComfyUI's computer")
+    await expect(row).to_contain_text(f"Similar names on ComfyUI's computer: {similar}")
+    await keep(tab, "elsewhere")
+    await tab.page.get_by_role("dialog").get_by_role("button", name="Download").click()
+    await expect(notice(tab)).to_contain_text("All models are present")
+    assert (models / "upscale_models" / UPSCALER).samefile(moved)
