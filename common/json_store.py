@@ -19,8 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import aiofiles
-
 from .errors import UiapiError
 
 log = logging.getLogger("uiapi")
@@ -45,6 +43,9 @@ async def read_json(path: Path, check: Callable[[dict[str, Any]], object] = lamb
         Damaged: the file is not JSON or failed the check, and was renamed.
         UiapiError: `storage_failed` if it cannot be read or was written by a newer version of this package.
     """
+    # Here and below imported at first use, since ComfyUI waits for every extension to import.
+    import aiofiles
+
     try:
         async with aiofiles.open(path, encoding="utf-8") as file:
             text = await file.read()
@@ -95,6 +96,8 @@ async def write_json(path: Path, data: dict[str, Any]) -> None:
 
 
 async def _write(path: Path, text: str) -> None:
+    import aiofiles
+
     try:
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
         handle, name = await asyncio.to_thread(tempfile.mkstemp, ".tmp", f".{path.name}.", path.parent)

@@ -88,7 +88,7 @@ def _schemas(commands: list[Command]) -> tuple[dict[tuple[str, str], Any], dict[
     for command in commands:
         wanted.append(((command.name, "request"), "validation", TypeAdapter(command.request)))
         # In validation mode, since answers are plain data and may leave out keys that have a default.
-        wanted.append(((command.name, "response"), "validation", TypeAdapter(command.response)))
+        wanted.append(((command.name, "response"), "validation", TypeAdapter(command.response_type)))
     wanted.append((("", ""), "validation", TypeAdapter(dict[str, GraphEnvelope])))
     found, rest = TypeAdapter.json_schemas(wanted, ref_template=REFERENCE, schema_generator=Schemas)
     return {key: schema for (key, _), schema in found.items()}, dict(rest.get("$defs", {}))

@@ -8,7 +8,6 @@ import binascii
 from typing import Any
 
 from ...common.errors import UiapiError
-from ..metadata.reader import workflow_in
 from ..protocol.command_spec import Request
 
 # The types of a file on the wire; programs that send pictures use the second one for these.
@@ -31,6 +30,9 @@ async def read_file(request: Request, *, api: bool) -> None:
 
 
 def _read(data: Any, api: bool) -> dict[str, Any]:
+    # Imported at first use, since ComfyUI waits for every extension to import.
+    from ..metadata.reader import workflow_in
+
     try:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError, TypeError):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from ...common.errors import UiapiError
 from ..app.dispatch import Call
 from ..comfyui.missing_nodes import MAX_TYPES, described, missing_types
-from ..protocol.command_spec import TAB_COMMAND_CODES, Request, Risk, command, tab_command
-from ..protocol.schemas import Answer
+from ..protocol.command_spec import TAB_COMMAND_CODES, LazyModule, Request, Risk, command, tab_command
+
+schemas = LazyModule("..protocol.missing_node_schemas", __package__)
 
 # Without the page's answer, a node type that only its scripts have is listed as missing.
 UNASKED = frozenset({"no_webui", "tab_failed", "timeout", "client_disconnected"})
@@ -31,67 +32,17 @@ class PageTypes(Request):
     types: list[str] = Field(max_length=MAX_TYPES)
 
 
-class KnownTypes(Answer):
-    """Those of the types that the page makes without ComfyUI."""
-
-    types: list[str]
-
-
-class MissingNode(Answer):
-    """A node of a missing type."""
-
-    id: str = Field(description='Inside a subgraph such as "12:3".')
-    title: str | None
-
-
-class NodePack(Answer):
-    """A pack that has a missing type."""
-
-    id: str | None = Field(description="Its id in the registry of ComfyUI's packs, if known.")
-    title: str
-    repository: str | None = Field(description="Its URL.")
-    version: str | None = Field(description="The version that the workflow was made with.")
-    origin: Literal["workflow", "manager"] = Field(description="Where its name comes from.")
-    state: Literal["missing", "loaded", "failed", "disabled", "not_loaded"] = Field(
-        description="Whether it is installed; one that failed to import has an error."
-    )
-    error: str | None
-
-
-class MissingNodeType(Answer):
-    """A node type that ComfyUI does not have."""
-
-    type: str | None = Field(description="null if the workflow does not name it.")
-    count: int = Field(description="The number of its nodes.")
-    nodes: list[MissingNode] = Field(description="Its nodes, at most 100.")
-    packs: list[NodePack] = Field(description="The packs that have it, the likeliest first.")
-    how: str = Field(description="One sentence that says how to get it.")
-
-
-class MissingNodeTypes(Answer):
-    """What a workflow lacks."""
-
-    types: list[MissingNodeType]
-    total: int = Field(description="The number of missing types, of which at most 1000 are listed.")
-    manager: Literal["tasks", "batch", "queue"] | None = Field(
-        description="The kind of routes with which ComfyUI-Manager installs packs; null if it is not running."
-    )
-    page_asked: bool = Field(
-        description="False if no page could say which of the types it makes itself; these are then listed as well."
-    )
-
-
 tab_command(
     "page_types",
     "Return those of some node types that the page makes without ComfyUI.",
     request=PageTypes,
-    response=KnownTypes,
+    response=schemas.KnownTypes,
     risk=Risk.READ,
     route=False,
 )
 
 
-@command("missing_nodes", response=MissingNodeTypes, risk=Risk.READ, errors={"too_large"} | TAB_COMMAND_CODES)
+@command("missing_nodes", response=schemas.MissingNodeTypes, risk=Risk.READ, errors={"too_large"} | TAB_COMMAND_CODES)
 async def missing_nodes(call: Call, request: MissingNodes) -> dict[str, Any]:
     """List the node types of a workflow that ComfyUI does not have, and the packs that have them."""
     workflow = request.workflow

@@ -6,6 +6,7 @@ entry of the same name in `web/commands.js`; a contract test compares the two li
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -163,12 +164,40 @@ Example = tuple[dict[str, Any], Any]
 
 
 @dataclass(frozen=True)
+class Later:
+    """A type in a module that is imported at first use, since ComfyUI waits for every extension to import."""
+
+    module: str
+    package: str
+    name: str
+
+    def load(self) -> Any:
+        """Return the type."""
+        return getattr(importlib.import_module(self.module, self.package), self.name)
+
+
+class LazyModule:
+    """Stands for a module whose types are imported at first use: each attribute is the `Later` of that name.
+
+    Args:
+        module, package: as for importlib.import_module.
+    """
+
+    def __init__(self, module: str, package: str | None) -> None:
+        self._module = module
+        self._package = package or ""
+
+    def __getattr__(self, name: str) -> Later:
+        return Later(self._module, self._package, name)
+
+
+@dataclass(frozen=True)
 class Command:
     """The declaration of one command.
 
     Attributes:
-        response: the type of its answer.
-        tab_response: the type of the tab's answer, if it differs.
+        response: the type of its answer, possibly a `Later`; `response_type` is the type itself.
+        tab_response: the type of the tab's answer, if it differs; also possibly a `Later`.
         errors: error codes in addition to those of its kind.
         example: a request with its answer.
         flat: the answer's keys are on the level of `status`, not under `response`.
@@ -199,7 +228,12 @@ class Command:
 
     @cached_property
     def _answers(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.response if self.tab_response is None else self.tab_response)
+        return TypeAdapter(self.response_type if self.tab_response is None else _loaded(self.tab_response))
+
+    @property
+    def response_type(self) -> Any:
+        """The type of its answer."""
+        return _loaded(self.response)
 
     @cached_property
     def _own_kind(self) -> frozenset[Kind]:
@@ -372,6 +406,10 @@ def _refusal(name: str, error: ValidationError) -> UiapiError:
     if error.error_count() > MAX_PROBLEMS:
         details["problems_total"] = error.error_count()
     return UiapiError("invalid", f"{name}: {where}: {first['message']}.", details)
+
+
+def _loaded(declared: Any) -> Any:
+    return declared.load() if isinstance(declared, Later) else declared
 
 
 def _kind(value: Any) -> str:

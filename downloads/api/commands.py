@@ -12,6 +12,7 @@ from ...bridge.protocol.command_spec import (
     MAX_TIMEOUT,
     TAB_COMMAND_CODES,
     Kind,
+    LazyModule,
     Preview,
     Request,
     Risk,
@@ -23,7 +24,6 @@ from ...common.errors import UiapiError
 from ..jobs.states import ItemState
 from ..storage import url_map
 from ..storage.url_map import load_stored_urlmap
-from . import schemas
 from .lazy_loader import LazyDownloads
 from .requests import (
     AddModelUrl,
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from ..jobs.job import Run
     from .consent import Plan
     from .service import Downloads
+
+schemas = LazyModule(".schemas", __package__)
 
 # Seconds a plan, which asks the hosts of all of a workflow's models, may take.
 PLAN_TIMEOUT = 300.0

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from ...bridge.app.dispatch import Call
 from ...bridge.protocol.command_spec import Kind, Request, Risk, Strict, command
-from .commands import downloads_of
-from .schemas import FoundModels, PlannedModel
+from .commands import downloads_of, schemas
 
 # The variables in which a host's own client, and this one, look for a token first.
 VARIABLES = {"huggingface": "HF_TOKEN", "civitai": "CIVITAI_API_TOKEN"}
@@ -56,13 +55,17 @@ class FindModels(Request):
     models: list[Sought] = Field(min_length=1, max_length=MOST_SOUGHT)
 
 
-@command("panel_check_address", response=PlannedModel, risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True, timeout=60.0)
+@command(
+    "panel_check_address", response=schemas.PlannedModel, risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True, timeout=60.0
+)
 async def panel_check_address(call: Call, request: Address) -> dict[str, Any]:
     """Report what downloading a model from a URL would do, while it is typed; nothing is saved."""
     return await downloads_of(call).look_at(request.name, request.directory, request.url)
 
 
-@command("panel_find_models", response=FoundModels, risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True, timeout=60.0)
+@command(
+    "panel_find_models", response=schemas.FoundModels, risk=Risk.WRITE_DISK, kind=Kind.TALK, panel=True, timeout=60.0
+)
 async def panel_find_models(call: Call, request: FindModels) -> dict[str, Any]:
     """Search Hugging Face and CivitAI for models, on behalf of the person; nothing is downloaded or saved."""
     return await downloads_of(call).search([(one.name, one.directory, one.sha256) for one in request.models])

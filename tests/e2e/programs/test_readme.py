@@ -130,7 +130,7 @@ async def test_comfyui_starts_with_a_token_as_the_documentation_says(
     comfy = await asyncio.to_thread(lambda: new_comfy(args=["--listen"], env={name: token}))
     env = at_hand(comfy.url)
     [ask] = [line for line in DOCS["remote"].lines if line.startswith(f"{name}={token} uiapi")]
-    assert "active clients" in await asyncio.to_thread(run, ask, tmp_path, env)
+    assert "requests" in await asyncio.to_thread(run, ask, tmp_path, env)
     done = await asyncio.to_thread(
         subprocess.run, ["sh", "-c", "uiapi status"], env=env, capture_output=True, check=False
     )
