@@ -23,7 +23,7 @@ from ..policy.approvals import Approvals
 from ..policy.idempotency import Repeats
 from ..policy.request_limits import FrameTurns, Loads
 from ..protocol.codec import encode_event
-from ..protocol.schemas import Queued
+from ..protocol.command_spec import import_responses
 from ..protocol.subscriptions import Subscriptions
 from ..protocol.websocket_connection import Connection
 from ..tabs.comfyui_transport import EventTransports
@@ -108,6 +108,9 @@ class Bridge:
         if mark is None or response.status != 200 or not isinstance(response, web.Response):
             return
         pending = self.webuis.submitting.get(mark)
+        # Imported at first use, since ComfyUI waits for every extension to import.
+        from ..protocol.schemas import Queued
+
         queued = Queued.of(response.body)
         if pending is not None and queued is not None:
             pending.owner.accepted(pending, queued)
@@ -141,6 +144,8 @@ class Bridge:
         self._end_watch_for_signals = close_on_signals(self.close)
         self.runs.start()
         self.packs.keep_errors()
+        # So that the first request does not wait for it.
+        self.spawn(asyncio.to_thread(import_responses), "import the types of responses")
         await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{TEMPORARY_PREFIX}*.tmp")
         self.spawn(self._tidy_pictures(), "tidy pictures")
         await self.approvals.start()

@@ -12,18 +12,11 @@ from ...common.clock import steady_time
 from ...common.errors import UiapiError
 from ..app.dispatch import Call
 from ..protocol.command_spec import Kind, Request, Risk, command
-from ..protocol.schemas import (
-    Acknowledged,
-    ConnectionStatus,
-    Done,
-    LateAnswer,
-    Subscription,
-    Unsubscribed,
-    Webui,
-    WebuiId,
-)
+from ..protocol.lazy_types import LazyModule
 from ..protocol.subscriptions import MAX_PATH
 from ..tabs.tab import WebuiManager
+
+schemas = LazyModule("..protocol.schemas", __package__)
 
 log = logging.getLogger("uiapi")
 
@@ -58,7 +51,14 @@ class WebuiResponse(OfPage):
     response: Any = Field(None, description="The answer, or an error envelope.")
 
 
-@command("webui_ready", response=WebuiId, errors=["too_many", "wrong_page"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+@command(
+    "webui_ready",
+    response=schemas.WebuiId,
+    errors=["too_many", "wrong_page"],
+    risk=Risk.DRIVE,
+    kind=Kind.TALK,
+    flat=True,
+)
 async def webui_ready(call: Call, request: WebuiReady) -> dict[str, Any]:
     """Connect a page that uses only ComfyUI's own websocket; returns its id."""
     has_key = request.page_key is not None
@@ -70,7 +70,9 @@ async def webui_ready(call: Call, request: WebuiReady) -> dict[str, Any]:
     return {"client_id": arrived.client_id}
 
 
-@command("webui_response", response=Acknowledged, errors=["forbidden"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+@command(
+    "webui_response", response=schemas.Acknowledged, errors=["forbidden"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True
+)
 async def webui_response(call: Call, request: WebuiResponse) -> dict[str, Any]:
     """Send the answer to a request that a page got over ComfyUI's own websocket."""
     if not request.request_id or request.client_id is None:
@@ -87,14 +89,14 @@ async def webui_response(call: Call, request: WebuiResponse) -> dict[str, Any]:
     return {}
 
 
-@command("webui_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+@command("webui_disconnect", response=schemas.Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def webui_disconnect(call: Call, request: OfPage) -> dict[str, Any]:
     """Disconnect a page that is closing; its id may be left out if it is the only one."""
     _leave(call, request)
     return {}
 
 
-@command("client_disconnect", response=Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
+@command("client_disconnect", response=schemas.Done, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.TALK, flat=True)
 async def client_disconnect(call: Call, request: OfPage) -> dict[str, Any]:
     """Disconnect a page that is closing (the older name of webui_disconnect)."""
     _leave(call, request)
@@ -122,7 +124,9 @@ def _leave(call: Call, request: OfPage) -> None:
         page.manager.disconnect()
 
 
-@command("connection_status", response=ConnectionStatus, risk=Risk.READ, kind=Kind.TALK, method="GET", flat=True)
+@command(
+    "connection_status", response=schemas.ConnectionStatus, risk=Risk.READ, kind=Kind.TALK, method="GET", flat=True
+)
 async def connection_status(call: Call, request: OfPage) -> dict[str, Any]:
     """Return the connected tabs and pending work, or with client_id the state of that tab; times in seconds."""
     webuis = call.bridge.webuis
@@ -149,7 +153,7 @@ async def connection_status(call: Call, request: OfPage) -> dict[str, Any]:
     }
 
 
-@command("webuis", response=list[Webui], risk=Risk.READ, kind=Kind.TALK, method="GET")
+@command("webuis", response=schemas.Webuis, risk=Risk.READ, kind=Kind.TALK, method="GET")
 async def webuis(call: Call, request: Request) -> list[dict[str, Any]]:
     """List the connected tabs."""
     return [call.bridge.webuis.describe(manager) for manager in call.bridge.webuis.connected()]
@@ -172,7 +176,7 @@ class LateResult(Request):
         return READING
 
 
-@command("late_result", response=LateAnswer, errors=["unknown_request"], risk=Risk.READ, kind=Kind.TALK)
+@command("late_result", response=schemas.LateAnswer, errors=["unknown_request"], risk=Risk.READ, kind=Kind.TALK)
 async def late_result(call: Call, request: LateResult) -> dict[str, Any]:
     """Fetch an answer that arrived after its request's timeout, within 10 minutes."""
     try:
@@ -201,7 +205,7 @@ class Unsubscribe(Request):
     subscription: str | int = Field(description="The id of the subscribe request.")
 
 
-@command("subscribe", response=Subscription, errors=["too_many"], risk=Risk.READ, kind=Kind.TALK)
+@command("subscribe", response=schemas.Subscription, errors=["too_many"], risk=Risk.READ, kind=Kind.TALK)
 async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
     """Receive events on this websocket until it closes or unsubscribe is sent."""
     emit = call.caller.emit
@@ -227,7 +231,7 @@ async def subscribe(call: Call, request: Subscribe) -> dict[str, Any]:
     return {"subscription": call.caller.request_id}
 
 
-@command("unsubscribe", response=Unsubscribed, risk=Risk.READ, kind=Kind.TALK)
+@command("unsubscribe", response=schemas.Unsubscribed, risk=Risk.READ, kind=Kind.TALK)
 async def unsubscribe(call: Call, request: Unsubscribe) -> dict[str, Any]:
     """End a subscription of this websocket."""
     subscriber = call.caller.subscriptions.pop(str(request.subscription), None)

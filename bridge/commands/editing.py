@@ -11,7 +11,7 @@ from ...common.shorten import cut
 from ..app.dispatch import Call
 from ..comfyui.input_images import Pictures
 from ..protocol.command_spec import COMMANDS, Kind, Request, Risk, Strict, command, tab_command
-from ..protocol.schemas import Answer, Looks
+from ..protocol.lazy_types import LazyModule
 from .fields import WRITES, Path, SetFields, Write
 
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -21,106 +21,9 @@ NodePath = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Mode = Literal["always", "muted", "bypassed"]
 Nodes = Annotated[list[NodePath], Field(min_length=1, max_length=10_000, description="The paths of the nodes.")]
 
+schemas = LazyModule("..protocol.edit_schemas", __package__)
+
 COLOR = "As #rrggbb, or a name of the frontend's own palette; null for the default."
-
-
-class NodeBrief(Looks):
-    """A node as query_fields returns it, with its position."""
-
-    id: str
-    type: str | None
-    title: str | None
-    inputs: Any = Field(None, description="Names.")
-    outputs: Any = Field(None, description="Names.")
-    widgets: Any = Field(None, description="Each {name, type, value} and, for choices, options.")
-    path: Any = Field(None, description="The prefix of its fields' paths.")
-    mode: Any = Field(None, description="0 runs, 2 is muted, 4 is bypassed.")
-
-
-class MadeNode(Answer):
-    """The node that was created or changed."""
-
-    node: NodeBrief
-    set: Any = Field(None, description="The result of each write of add_node, by field name.")
-
-
-class MadeNodes(Answer):
-    """The nodes that were created."""
-
-    nodes: list[NodeBrief]
-
-
-class Removed(Answer):
-    """The removed parts of the graph."""
-
-    removed: list[dict[str, Any]]
-
-
-class MadeGroup(Answer):
-    """The group that was created or changed."""
-
-    group: dict[str, Any] = Field(description="{id, title, bounding, color, nodes}.")
-
-
-class RemovedGroup(Answer):
-    """The group that was removed; its nodes stay."""
-
-    removed: dict[str, Any]
-
-
-class Moved(Answer):
-    """How many nodes were moved."""
-
-    moved: int
-
-
-class Change(Answer):
-    """One difference between two states of the graph."""
-
-    kind: str
-    path: Any = Field(None, description="The field path.")
-    node: Any = Field(None, description="The node's id, if the difference is in a node.")
-    what: Any = Field(None, description="The property that differs.")
-    before: Any = Field(None, description="Its value, or null where there was none.")
-    after: Any = Field(None, description="Its value now, or null where there is none.")
-
-
-class Batched(Answer):
-    """The result of a batch, or with dry_run what it would be."""
-
-    results: list[Any] = Field(description="The answer of each command.")
-    applied: bool
-    changes: list[Change]
-
-
-class Undone(Answer):
-    """The number of steps that were undone or redone."""
-
-    done: int
-
-
-class TakenSnapshot(Answer):
-    """The snapshot that was taken."""
-
-    snapshot: dict[str, Any] = Field(description="{id, name, time, workflow_tab, nodes}.")
-
-
-class Snapshots(Answer):
-    """The snapshots of this page, oldest first."""
-
-    snapshots: list[dict[str, Any]]
-
-
-class Restored(Answer):
-    """Whether the snapshot was restored."""
-
-    restored: bool
-
-
-class Compared(Answer):
-    """The differences."""
-
-    changes: list[Change]
 
 
 class AddNode(Request):
@@ -283,7 +186,7 @@ class CompareSnapshots(Request):
     b: str | None = Field(None, min_length=1, max_length=1000)
 
 
-@command("add_node", response=MadeNode, errors=["storage_failed"], risk=Risk.DRIVE, tab=True)
+@command("add_node", response=schemas.MadeNode, errors=["storage_failed"], risk=Risk.DRIVE, tab=True)
 async def add_node(call: Call, request: AddNode) -> dict[str, Any]:
     """Create a node."""
     # The tab is found first, so that no picture is stored without one.
@@ -307,52 +210,52 @@ async def _with_pictures(call: Call, request: AddNode, pictures: Pictures, *, dr
 
 
 EDITS: dict[str, tuple[str, type[Request], Any]] = {
-    "remove_node": ("Remove nodes with their links.", NodesRequest, Removed),
+    "remove_node": ("Remove nodes with their links.", NodesRequest, schemas.Removed),
     "set_node": (
         "Change a node's title, position, size, mode, colour, or whether it is collapsed or pinned.",
         SetNode,
-        MadeNode,
+        schemas.MadeNode,
     ),
-    "disconnect": ("Remove links.", Disconnect, Removed),
-    "add_group": ("Create a group.", AddGroup, MadeGroup),
-    "set_group": ("Change a group's title, position, size or colour.", SetGroup, MadeGroup),
-    "remove_group": ("Remove a group; its nodes stay.", RemoveGroup, RemovedGroup),
-    "arrange": ("Arrange nodes in the order of their links.", Arrange, Moved),
-    "convert_to_subgraph": ("Convert nodes to a subgraph.", ConvertToSubgraph, MadeNode),
-    "unpack_subgraph": ("Replace a subgraph node by the nodes in it.", OneNode, MadeNodes),
+    "disconnect": ("Remove links.", Disconnect, schemas.Removed),
+    "add_group": ("Create a group.", AddGroup, schemas.MadeGroup),
+    "set_group": ("Change a group's title, position, size or colour.", SetGroup, schemas.MadeGroup),
+    "remove_group": ("Remove a group; its nodes stay.", RemoveGroup, schemas.RemovedGroup),
+    "arrange": ("Arrange nodes in the order of their links.", Arrange, schemas.Moved),
+    "convert_to_subgraph": ("Convert nodes to a subgraph.", ConvertToSubgraph, schemas.MadeNode),
+    "unpack_subgraph": ("Replace a subgraph node by the nodes in it.", OneNode, schemas.MadeNodes),
 }
 for _name, (_doc, _request, _response) in EDITS.items():
     tab_command(_name, _doc, request=_request, response=_response, risk=Risk.DRIVE)
 
-tab_command("undo", "Undo steps, as Ctrl+Z does.", request=Steps, response=Undone, risk=Risk.DRIVE)
-tab_command("redo", "Redo steps.", request=Steps, response=Undone, risk=Risk.DRIVE)
+tab_command("undo", "Undo steps, as Ctrl+Z does.", request=Steps, response=schemas.Undone, risk=Risk.DRIVE)
+tab_command("redo", "Redo steps.", request=Steps, response=schemas.Undone, risk=Risk.DRIVE)
 tab_command(
     "take_snapshot",
     "Take a snapshot of the open graph in the page, to compare with or restore later.",
     request=NameSnapshot,
-    response=TakenSnapshot,
+    response=schemas.TakenSnapshot,
     risk=Risk.READ,
 )
-tab_command("list_snapshots", "List the snapshots of this page.", response=Snapshots, risk=Risk.READ)
+tab_command("list_snapshots", "List the snapshots of this page.", response=schemas.Snapshots, risk=Risk.READ)
 tab_command(
     "restore_snapshot",
     "Restore a snapshot, as one step that can be undone.",
     request=OneSnapshot,
-    response=Restored,
+    response=schemas.Restored,
     risk=Risk.DRIVE,
 )
 tab_command(
     "compare_snapshots",
     "List the differences between two snapshots, or a snapshot and the open graph.",
     request=CompareSnapshots,
-    response=Compared,
+    response=schemas.Compared,
     risk=Risk.READ,
 )
 
 BATCHABLE = frozenset({*EDITS, "add_node", "set_fields", "set_connection"})
 
 
-@command("batch", response=Batched, risk=Risk.DRIVE, tab=True)
+@command("batch", response=schemas.Batched, risk=Risk.DRIVE, tab=True)
 async def batch(call: Call, request: Batch) -> dict[str, Any]:
     """Carry out several edits, all or none, as one step that can be undone."""
     async with Pictures(call.bridge.pictures) as pictures:

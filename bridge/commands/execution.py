@@ -16,10 +16,20 @@ from ..comfyui.input_images import Pictures
 from ..comfyui.node_catalog import takes_uploads
 from ..comfyui.outputs import TextRoom, inline_files
 from ..comfyui.run_results import Ended, answer_of_all, failure_of_all, outputs_of_all
-from ..protocol.command_spec import GRAPH_TIMEOUT, MAX_TIMEOUT, TAB_COMMAND_CODES, Kind, Request, Risk, command
-from ..protocol.schemas import Queued, Ran
+from ..protocol.command_spec import (
+    GRAPH_TIMEOUT,
+    MAX_TIMEOUT,
+    TAB_COMMAND_CODES,
+    Kind,
+    Request,
+    Risk,
+    command,
+)
+from ..protocol.lazy_types import LazyModule
 from ..tabs.graph_snapshot import Fields
 from .fields import FORMATS, WRITES, Workflow, Write
+
+schemas = LazyModule("..protocol.schemas", __package__)
 
 # The default timeout of a run in seconds: long enough for a video.
 RUN_TIMEOUT = 3600.0
@@ -60,7 +70,15 @@ class RunRequest(Request):
         return self.fields or []
 
 
-@command("execute", response=Ran, tab_response=Queued, errors=RUN_CODES, risk=Risk.DRIVE, kind=Kind.RUN, tab=True)
+@command(
+    "execute",
+    response=schemas.Ran,
+    tab_response=schemas.Queued,
+    errors=RUN_CODES,
+    risk=Risk.DRIVE,
+    kind=Kind.RUN,
+    tab=True,
+)
 async def execute(call: Call, request: Execute) -> dict[str, Any]:
     """Press Run in the open tab; with wait, return the results."""
     nothing = Pictures(call.bridge.pictures)
@@ -69,7 +87,7 @@ async def execute(call: Call, request: Execute) -> dict[str, Any]:
 
 @command(
     "run",
-    response=Ran,
+    response=schemas.Ran,
     errors=RUN_CODES | TAB_COMMAND_CODES,
     example=(
         {"fields": [["Canvas.width", 640]]},

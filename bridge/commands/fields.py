@@ -11,8 +11,10 @@ from ...common.shorten import cut
 from ..app.dispatch import Call
 from ..comfyui.input_images import Pictures
 from ..protocol.command_spec import COMMANDS, DEFAULT_TIMEOUT, Kind, Request, Risk, command, tab_command
-from ..protocol.schemas import FullNodes, GotApi, GotWorkflow, Link, Loaded, Nodes, Offered, Written
+from ..protocol.lazy_types import LazyModule
 from ..protocol.summaries import summary_of
+
+schemas = LazyModule("..protocol.schemas", __package__)
 
 # A field path.
 Path = Annotated[
@@ -101,28 +103,28 @@ class SendWorkflow(Request):
 tab_command(
     "get_workflow",
     "Fetch the open graph in UI and API format.",
-    response=GotWorkflow,
+    response=schemas.GotWorkflow,
     risk=Risk.READ,
 )
 tab_command(
     "get_workflow_api",
     "Fetch the open graph in API format.",
-    response=GotApi,
+    response=schemas.GotApi,
     risk=Risk.READ,
 )
 tab_command(
     "query_fields",
     "List the nodes of the open graph with their inputs, outputs and widgets.",
     request=QueryFields,
-    response=FullNodes,
-    tab_response=Nodes,
+    response=schemas.FullNodes,
+    tab_response=schemas.Nodes,
     risk=Risk.READ,
 )
 tab_command(
     "set_connection",
     "Link an output to an input: field is [from, to].",
     request=SetConnection,
-    response=Link,
+    response=schemas.Link,
     # Pages on the second transport may create the link without describing it.
     tab_response=dict[str, Any],
     example=(
@@ -160,7 +162,7 @@ async def get_fields(call: Call, request: GetFields) -> dict[str, Any]:
 
 @command(
     "set_fields",
-    response=dict[str, Written],
+    response=schemas.WrittenFields,
     tab_response=dict[str, Any],
     errors=["storage_failed"],
     example=(
@@ -188,7 +190,7 @@ def _unconfirmed(value: Any) -> dict[str, Any]:
 
 @command(
     "load_workflow",
-    response=Loaded,
+    response=schemas.Loaded,
     tab_response=dict[str, Any],
     example=(
         {"workflow": {"1": {"class_type": "EmptyImage", "inputs": {"width": 64}}}, "name": "one node"},
@@ -207,7 +209,7 @@ async def load_workflow(call: Call, request: LoadWorkflow) -> dict[str, Any]:
 
 @command(
     "send_workflow",
-    response=Offered,
+    response=schemas.Offered,
     tab_response=dict[str, Any],
     example=(
         {"workflow": {"1": {"class_type": "EmptyImage", "inputs": {"width": 64}}}, "message": "Try this one?"},

@@ -10,7 +10,8 @@ from pydantic import Field
 from ...common.errors import UiapiError
 from ..app.dispatch import Call
 from ..comfyui.missing_nodes import MAX_TYPES, described, missing_types
-from ..protocol.command_spec import TAB_COMMAND_CODES, LazyModule, Request, Risk, command, tab_command
+from ..protocol.command_spec import TAB_COMMAND_CODES, Request, Risk, command, tab_command
+from ..protocol.lazy_types import LazyModule
 
 schemas = LazyModule("..protocol.missing_node_schemas", __package__)
 

@@ -14,8 +14,10 @@ from ..app.dispatch import Call
 from ..comfyui.api_prompts import is_api_node, left_out, unknown_needed, without_idle
 from ..comfyui.node_catalog import node_info as describe_node
 from ..protocol.command_spec import TAB_COMMAND_CODES, Kind, Request, Risk, command
-from ..protocol.schemas import Cancelled, Interrupted, NodeTypeInfo, NodeTypes, QueueContents, Validated
+from ..protocol.lazy_types import LazyModule
 from .fields import FILES
+
+schemas = LazyModule("..protocol.schemas", __package__)
 
 log = logging.getLogger("uiapi")
 
@@ -58,7 +60,7 @@ class QueueCancel(Request):
     prompt_ids: list[str] = Field(min_length=1, max_length=1000)
 
 
-@command("search_nodes", response=NodeTypes, risk=Risk.READ)
+@command("search_nodes", response=schemas.NodeTypes, risk=Risk.READ)
 async def search_nodes(call: Call, request: SearchNodes) -> dict[str, Any]:
     """Find node types by words, category, and input and output types."""
     comfy = call.bridge.comfy
@@ -74,7 +76,7 @@ async def search_nodes(call: Call, request: SearchNodes) -> dict[str, Any]:
     return {"nodes": [kind.brief() for kind in found[: request.limit]], "total": len(found)}
 
 
-@command("node_info", response=NodeTypeInfo, errors=["unknown_node_type", "execution_failed"], risk=Risk.READ)
+@command("node_info", response=schemas.NodeTypeInfo, errors=["unknown_node_type", "execution_failed"], risk=Risk.READ)
 async def node_info(call: Call, request: NodeInfo) -> dict[str, Any]:
     """Describe a node type in full: its inputs with defaults, ranges and choices, and its outputs."""
     comfy = call.bridge.comfy
@@ -100,7 +102,7 @@ async def node_info(call: Call, request: NodeInfo) -> dict[str, Any]:
         ) from None
 
 
-@command("validate", response=Validated, errors=TAB_COMMAND_CODES, risk=Risk.READ)
+@command("validate", response=schemas.Validated, errors=TAB_COMMAND_CODES, risk=Risk.READ)
 async def validate(call: Call, request: Validate) -> dict[str, Any]:
     """Validate a workflow in ComfyUI; returns errors by node, and missing node types."""
     prompt = request.workflow
@@ -121,21 +123,21 @@ async def validate(call: Call, request: Validate) -> dict[str, Any]:
     return {"valid": valid, "error": error, "node_errors": node_errors, **findings}
 
 
-@command("queue", response=QueueContents, risk=Risk.READ, method="GET")
+@command("queue", response=schemas.QueueContents, risk=Risk.READ, method="GET")
 async def queue(call: Call, request: Request) -> dict[str, Any]:
     """List the running and the waiting prompts of ComfyUI's queue."""
     running, waiting = call.bridge.comfy.queued()
     return {"running": running, "waiting": waiting}
 
 
-@command("queue_cancel", response=Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
+@command("queue_cancel", response=schemas.Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
 async def queue_cancel(call: Call, request: QueueCancel) -> dict[str, Any]:
     """Remove waiting prompts from ComfyUI's queue."""
     cancelled = [prompt_id for prompt_id in request.prompt_ids if call.bridge.comfy.cancel(prompt_id)]
     return {"cancelled": cancelled, "not_waiting": [item for item in request.prompt_ids if item not in cancelled]}
 
 
-@command("queue_clear", response=Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
+@command("queue_clear", response=schemas.Cancelled, risk=Risk.DRIVE, kind=Kind.RUN)
 async def queue_clear(call: Call, request: Request) -> dict[str, Any]:
     """Remove all waiting prompts from ComfyUI's queue; the running one goes on."""
     _, waiting = call.bridge.comfy.queued()
@@ -143,7 +145,7 @@ async def queue_clear(call: Call, request: Request) -> dict[str, Any]:
     return {"cancelled": [item["prompt_id"] for item in waiting]}
 
 
-@command("interrupt", response=Interrupted, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.RUN)
+@command("interrupt", response=schemas.Interrupted, errors=["conflict"], risk=Risk.DRIVE, kind=Kind.RUN)
 async def interrupt(call: Call, request: Interrupt) -> dict[str, Any]:
     """Stop the running prompt, or only the given one if it is running."""
     running, _ = call.bridge.comfy.queued()

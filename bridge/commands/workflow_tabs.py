@@ -7,41 +7,12 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from ..protocol.command_spec import Kind, Request, Risk, tab_command
-from ..protocol.schemas import Answer
+from ..protocol.lazy_types import LazyModule
 from .editing import NodePath
 
 TabName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+schemas = LazyModule("..protocol.tab_schemas", __package__)
 WHICH = "Its id, path or name; default: the active one."
-
-
-class Tab(Answer):
-    """A workflow tab of the page."""
-
-    id: str
-    name: str | None
-    path: str | None
-    active: bool
-    modified: bool
-
-
-class Tabs(Answer):
-    """The workflow tabs, in the order the page shows them."""
-
-    tabs: list[Tab]
-
-
-class OneTab(Answer):
-    """The workflow tab."""
-
-    tab: Tab
-
-
-class Picture(Answer):
-    """A picture of the graph."""
-
-    png: str = Field(description="Base64.")
-    width: int
-    height: int
 
 
 class NewTab(Request):
@@ -104,11 +75,15 @@ def _declare(name: str, doc: str, request: type[Request], response: Any, risk: R
     tab_command(name, doc, request=request, response=response, risk=risk, kind=kind)
 
 
-_declare("list_tabs", "List the workflow tabs of the page.", Request, Tabs, Risk.READ, Kind.READ)
-_declare("new_tab", "Open an empty workflow in a new tab.", NewTab, OneTab, Risk.DRIVE, Kind.LOAD)
-_declare("open_tab", "Open one of the person's saved workflows.", OpenTab, OneTab, Risk.DRIVE, Kind.LOAD)
-_declare("switch_tab", "Show another workflow tab.", WhichTab, OneTab, Risk.DRIVE, Kind.LOAD)
-_declare("rename_tab", "Rename a workflow tab, and its file if it has one.", RenameTab, OneTab, Risk.DRIVE, Kind.LOAD)
-_declare("save_tab", "Save a workflow in the person's workflows.", SaveTab, OneTab, Risk.DRIVE, Kind.LOAD)
-_declare("close_tab", "Close a workflow tab.", CloseTab, OneTab, Risk.DRIVE, Kind.LOAD)
-_declare("screenshot", "Take a picture of the canvas or of some nodes.", Screenshot, Picture, Risk.READ, Kind.READ)
+_declare("list_tabs", "List the workflow tabs of the page.", Request, schemas.Tabs, Risk.READ, Kind.READ)
+_declare("new_tab", "Open an empty workflow in a new tab.", NewTab, schemas.OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("open_tab", "Open one of the person's saved workflows.", OpenTab, schemas.OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("switch_tab", "Show another workflow tab.", WhichTab, schemas.OneTab, Risk.DRIVE, Kind.LOAD)
+_declare(
+    "rename_tab", "Rename a workflow tab, and its file if it has one.", RenameTab, schemas.OneTab, Risk.DRIVE, Kind.LOAD
+)
+_declare("save_tab", "Save a workflow in the person's workflows.", SaveTab, schemas.OneTab, Risk.DRIVE, Kind.LOAD)
+_declare("close_tab", "Close a workflow tab.", CloseTab, schemas.OneTab, Risk.DRIVE, Kind.LOAD)
+_declare(
+    "screenshot", "Take a picture of the canvas or of some nodes.", Screenshot, schemas.Picture, Risk.READ, Kind.READ
+)

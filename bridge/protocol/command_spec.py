@@ -6,7 +6,6 @@ entry of the same name in `web/commands.js`; a contract test compares the two li
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from ...common.errors import STATUS, TAB_CODES, UiapiError
+from .lazy_types import loaded
 from .summaries import summary_of
 
 # Seconds a command on the graph may take before it fails with `timeout`.
@@ -164,34 +164,6 @@ Example = tuple[dict[str, Any], Any]
 
 
 @dataclass(frozen=True)
-class Later:
-    """A type in a module that is imported at first use, since ComfyUI waits for every extension to import."""
-
-    module: str
-    package: str
-    name: str
-
-    def load(self) -> Any:
-        """Return the type."""
-        return getattr(importlib.import_module(self.module, self.package), self.name)
-
-
-class LazyModule:
-    """Stands for a module whose types are imported at first use: each attribute is the `Later` of that name.
-
-    Args:
-        module, package: as for importlib.import_module.
-    """
-
-    def __init__(self, module: str, package: str | None) -> None:
-        self._module = module
-        self._package = package or ""
-
-    def __getattr__(self, name: str) -> Later:
-        return Later(self._module, self._package, name)
-
-
-@dataclass(frozen=True)
 class Command:
     """The declaration of one command.
 
@@ -228,12 +200,12 @@ class Command:
 
     @cached_property
     def _answers(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.response_type if self.tab_response is None else _loaded(self.tab_response))
+        return TypeAdapter(self.response_type if self.tab_response is None else loaded(self.tab_response))
 
     @property
     def response_type(self) -> Any:
         """The type of its answer."""
-        return _loaded(self.response)
+        return loaded(self.response)
 
     @cached_property
     def _own_kind(self) -> frozenset[Kind]:
@@ -408,8 +380,11 @@ def _refusal(name: str, error: ValidationError) -> UiapiError:
     return UiapiError("invalid", f"{name}: {where}: {first['message']}.", details)
 
 
-def _loaded(declared: Any) -> Any:
-    return declared.load() if isinstance(declared, Later) else declared
+def import_responses() -> None:
+    """Import the types of all responses; it blocks, so call it on a thread."""
+    for known in COMMANDS.values():
+        loaded(known.response)
+        loaded(known.tab_response)
 
 
 def _kind(value: Any) -> str:

@@ -370,3 +370,8 @@ class Interrupted(Answer):
     """The prompts that were asked to stop."""
 
     interrupted: list[str]
+
+
+# Responses that are not objects with declared keys.
+WrittenFields = dict[str, Written]
+Webuis = list[Webui]

@@ -12,13 +12,13 @@ from ...bridge.protocol.command_spec import (
     MAX_TIMEOUT,
     TAB_COMMAND_CODES,
     Kind,
-    LazyModule,
     Preview,
     Request,
     Risk,
     command,
     tab_command,
 )
+from ...bridge.protocol.lazy_types import LazyModule
 from ...common.clock import steady_time
 from ...common.errors import UiapiError
 from ..jobs.states import ItemState
@@ -62,13 +62,8 @@ FILE_CODES = frozenset(
 )
 STOP_CODES = frozenset({"unknown_download", "unknown_model", "conflict", "storage_failed"})
 
-tab_command(
-    "refresh_models",
-    "Make the page reload its lists of model files.",
-    response=dict[str, Any],
-    risk=Risk.DRIVE,
-    route=False,
-)
+REFRESH = "Make the page reload its lists of model files."
+tab_command("refresh_models", REFRESH, response=dict[str, Any], risk=Risk.DRIVE, route=False)
 
 
 def downloads_of(call: Call) -> Downloads:

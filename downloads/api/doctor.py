@@ -6,7 +6,8 @@ from typing import Any
 
 from ...bridge.app.dispatch import Call
 from ...bridge.commands.missing_nodes import MissingNodes, missing_nodes
-from ...bridge.protocol.command_spec import TAB_COMMAND_CODES, Kind, LazyModule, Risk, command
+from ...bridge.protocol.command_spec import TAB_COMMAND_CODES, Kind, Risk, command
+from ...bridge.protocol.lazy_types import LazyModule
 from .commands import PLAN_TIMEOUT, downloads_of, wanted_by, workflow_of
 from .diagnosis import Circumstances, diagnosis
 from .requests import Search

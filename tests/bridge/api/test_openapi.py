@@ -54,7 +54,7 @@ def test_a_documented_error_has_the_status_of_the_table(command: Any) -> None:
 def test_an_example_is_a_request_the_command_takes_and_an_answer_it_may_give(command: Any) -> None:
     request, answer = command.example
     command.parse(request)
-    TypeAdapter(command.response).validate_python(answer)
+    TypeAdapter(command.response_type).validate_python(answer)
 
 
 def test_every_reference_leads_somewhere() -> None:
