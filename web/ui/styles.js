@@ -72,8 +72,8 @@ const RULES = `
 .uiapi-models { table-layout: fixed; }
 .uiapi-models th { font-weight: 600; }
 .uiapi-models th:nth-child(1) { width: 20.5%; }
-.uiapi-models th:nth-child(2) { width: 16%; }
-.uiapi-models th:nth-child(3) { width: 22.5%; }
+.uiapi-models th:nth-child(2) { width: 18%; }
+.uiapi-models th:nth-child(3) { width: 21.5%; }
 .uiapi-models th:nth-child(5) { width: 3rem; }
 .uiapi-dialog form { display: contents; }
 .uiapi-dialog .uiapi-actions { align-items: center; }
