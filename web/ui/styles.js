@@ -71,9 +71,9 @@ const RULES = `
   padding: 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--border-color); background: var(--comfy-menu-bg); color: var(--input-text); font-size: 0.8125rem; max-width: 24rem; }
 .uiapi-models { table-layout: fixed; }
 .uiapi-models th { font-weight: 600; }
-.uiapi-models th:nth-child(1) { width: 20.5%; }
-.uiapi-models th:nth-child(2) { width: 18%; }
-.uiapi-models th:nth-child(3) { width: 21.5%; }
+.uiapi-models th:nth-child(1) { width: 21.5%; }
+.uiapi-models th:nth-child(2) { width: 17%; }
+.uiapi-models th:nth-child(3) { width: 22.5%; }
 .uiapi-models th:nth-child(5) { width: 3rem; }
 .uiapi-dialog form { display: contents; }
 .uiapi-dialog .uiapi-actions { align-items: center; }
