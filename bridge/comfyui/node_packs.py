@@ -12,10 +12,10 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ...common.manager_files import newest_list
 from ...common.shorten import sentence
 from .adapter import Comfy
 
@@ -106,7 +106,8 @@ class NodePacks:
 
     def lists(self) -> PackLists:
         """Return ComfyUI-Manager's lists; empty ones if it is not installed."""
-        files = [_newest(name, self._manager_folders()) for name in (NODE_MAP, PACK_LIST)]
+        users = self._comfy.user_directory()
+        files = [newest_list(name, self._manager_folders(), users) for name in (NODE_MAP, PACK_LIST)]
         key = [file and (str(file), file.stat().st_mtime_ns) for file in files]
         if self._read[0] != key:
             node_map, packs = (_object(file) for file in files)
@@ -132,14 +133,8 @@ class NodePacks:
                 )
 
     def _manager_folders(self) -> Iterator[Path]:
-        """Where ComfyUI-Manager's lists may be: its Python package, its folder in custom_nodes, and its cache."""
-        found = find_spec("comfyui_manager")
-        yield from map(Path, (found.submodule_search_locations or ()) if found is not None else ())
-        for path in self._pack_paths():
-            if "comfyui-manager" in plain_name(path.name):
-                yield path
-        users = self._comfy.user_directory()
-        yield from (users / folder / "cache" for folder in ("__manager", "default/ComfyUI-Manager"))
+        """The folders of ComfyUI-Manager in custom_nodes."""
+        yield from (path for path in self._pack_paths() if "comfyui-manager" in plain_name(path.name))
 
 
 def _installed(path: Path, loaded: set[str], kept: dict[str, str], collected: dict[str, str]) -> Installed:
@@ -172,12 +167,6 @@ def plain_name(name: str) -> str:
 def text_of(value: Any) -> str:
     """Return a name from a file or a workflow; empty if it is not a text or too long."""
     return value if isinstance(value, str) and len(value) <= MAX_NAME else ""
-
-
-def _newest(name: str, folders: Iterator[Path]) -> Path | None:
-    """Return the newest file of that name; in ComfyUI-Manager's cache, names begin with a number."""
-    files = [file for folder in folders for file in (folder / name, *folder.glob(f"*_{name}")) if file.is_file()]
-    return max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
 
 
 def _object(file: Path | None) -> dict[str, Any]:

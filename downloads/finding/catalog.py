@@ -14,7 +14,7 @@ from ..workflow.required_models import Need
 from .addresses import file_url
 from .candidate import Candidate
 from .known_models import TABLE, read_known
-from .manager_list import list_files, read_list
+from .manager_list import list_file, read_list
 from .note_links import NoteLink, NoteLinks, note_links
 from .shortlist import base_name, ranked
 from .templates import read_templates, template_folders
@@ -68,7 +68,8 @@ class Catalog:
 
     def _read(self) -> None:
         began = time.perf_counter()
-        folders, lists = template_folders(), list_files(self._folder_paths)[:1]
+        folders, listed = template_folders(), list_file(self._folder_paths)
+        lists = [listed] if listed is not None else []
         stamp = (
             *((version, folder, _changed(folder)) for version, folder in folders),
             *((path, _changed(path)) for path in (*lists, TABLE)),

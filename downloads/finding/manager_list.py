@@ -6,10 +6,10 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ...common.manager_files import newest_list
 from ..storage.model_folders import CLOSED_FOLDERS, MODEL_EXTENSIONS, extension_of, local_name
 from .addresses import file_url
 from .candidate import Candidate
@@ -19,8 +19,6 @@ log = logging.getLogger("uiapi")
 _FILE = "model-list.json"
 # The folders of the custom node, by its own name and by those that other ways to install it use.
 _NODE_FOLDERS = ("ComfyUI-Manager", "comfyui-manager")
-# Where the Manager keeps the lists that it has downloaded, below ComfyUI's user folder.
-_CACHES = ("__manager/cache", "default/ComfyUI-Manager/cache")
 # The directories of its types of models, for entries that do not name one.
 _DIRECTORIES = {
     "checkpoint": "checkpoints",
@@ -46,29 +44,16 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _MOST_BYTES = 32_000_000
 
 
-def list_files(folder_paths: Any) -> list[Path]:
-    """All copies of the list, the newest first. Blocks on the disk.
+def list_file(folder_paths: Any) -> Path | None:
+    """The newest copy of the list, None if ComfyUI-Manager is not installed. Blocks on the disk.
 
     Args:
         folder_paths: ComfyUI's module of that name.
     """
-    try:
-        package = find_spec("comfyui_manager")
-    except (ImportError, ValueError):
-        package = None
-    found = [Path(place, _FILE) for place in (package.submodule_search_locations or [] if package is not None else [])]
     nodes = folder_paths.folder_names_and_paths.get("custom_nodes", ([], set()))[0]
-    found += [Path(place, folder, _FILE) for place in nodes for folder in _NODE_FOLDERS]
     user = getattr(folder_paths, "get_user_directory", lambda: None)()
-    if user is not None:
-        found += [path for cache in _CACHES for path in Path(user, cache).glob(f"*_{_FILE}*")]
-    dated: dict[Path, int] = {}
-    for path in found:
-        try:
-            dated[path.resolve()] = path.stat().st_mtime_ns
-        except OSError:
-            continue
-    return sorted(dated, key=lambda path: -dated[path])
+    folders = [Path(place, folder) for place in nodes for folder in _NODE_FOLDERS]
+    return newest_list(_FILE, folders, None if user is None else Path(user))
 
 
 def read_list(path: Path) -> list[Candidate]:
