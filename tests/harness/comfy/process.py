@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -34,6 +35,9 @@ START_DEADLINE = 300.0
 # Characters of the log that a failure shows.
 TAIL = 3000
 
+# Linux takes ports from 32768 for outgoing connections, other systems from 49152.
+SERVER_PORTS = range(20000, 32000)
+
 # Frontend settings for a page without first-run dialogs (tutorial, templates, news) and without a confirmation
 # before the graph is cleared.
 SETTINGS: dict[str, Any] = {
@@ -45,10 +49,23 @@ SETTINGS: dict[str, Any] = {
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that is free right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that stays free until somebody listens on it.
+
+    It is outside the range from which operating systems take the ports of outgoing connections, one of which could
+    take it while ComfyUI still starts. A UDP socket of the same number reserves it against other test processes.
+    """
+    for port in random.sample(SERVER_PORTS, len(SERVER_PORTS)):
+        reservation = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        reservation.detach()  # Stays open until this process ends.
+        return port
+    raise Stop("No port of 127.0.0.1 is free; end some of the servers on this machine.")
 
 
 def is_taken(port: int) -> bool:
