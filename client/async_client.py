@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
 
-from . import download_watch
 from .async_base import AsyncBase
+from .common import download_watch
 from .common.command_table import Route, route
 from .common.commands import AsyncCommands
 from .common.errors import UiapiError, Unreachable

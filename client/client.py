@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
 
-from . import download_watch
+from .common import download_watch
 from .common.command_table import Route, route
 from .common.commands import Commands
 from .common.errors import UiapiError, Unreachable

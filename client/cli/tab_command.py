@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from ..common.errors import UiapiError
-from ..headless_tab import CONNECT_TIMEOUT, HeadlessTab, apart, close_kept, find_browser, is_kept, profile_of
 from .app import Ctx, app
+from .headless_tab import CONNECT_TIMEOUT, HeadlessTab, apart, close_kept, find_browser, is_kept, profile_of
 
 
 @app.command(rich_help_panel="Server", epilog="Example: uiapi tab --detach")

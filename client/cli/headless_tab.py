@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from .client import Client
-from .common.errors import UiapiError
+from ..client import Client
+from ..common.errors import UiapiError
 
 # The names of browsers on the PATH, the preferred first.
 COMMANDS = (

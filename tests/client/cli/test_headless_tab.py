@@ -11,9 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from comfyui_uiapi.client import headless_tab as module
-from comfyui_uiapi.client.common.errors import UiapiError
-from comfyui_uiapi.client.headless_tab import (
+from comfyui_uiapi.client.cli import headless_tab as module
+from comfyui_uiapi.client.cli.headless_tab import (
     CLOSING,
     MARK,
     HeadlessTab,
@@ -23,6 +22,7 @@ from comfyui_uiapi.client.headless_tab import (
     is_kept,
     profile_of,
 )
+from comfyui_uiapi.client.common.errors import UiapiError
 
 URL = "http://127.0.0.1:8188"
 

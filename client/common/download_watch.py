@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-from .common.errors import UiapiError
+from .errors import UiapiError
 
 # {name: URL, model definition as a dict, or an object with to_dict()}.
 Table = Mapping[str, Any]
