@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -191,5 +190,7 @@ def _is_special(target: Path) -> bool:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns a question with the most similar of the known names, or an empty text if none is similar."""
+    import difflib
+
     found = difflib.get_close_matches(name.lower(), [*known], 1, 0.6)
     return f" Did you mean {found[0]}?" if found else ""

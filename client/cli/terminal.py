@@ -8,24 +8,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from rich.cells import cell_len
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Table
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from ..common.errors import UiapiError
 from ..common.events import Event
+
+# rich takes longer to import than reading a field takes, so it is imported where it is used.
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
 
 # 0 is success and 2 is a usage error.
 EXIT_CODES = {
@@ -81,13 +73,20 @@ class Terminal:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        # Titles and messages are not trusted, so markup in them is not interpreted.
-        self._out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-        if not self._out.is_terminal:
+
+    @cached_property
+    def _out(self) -> Console:
+        """The console for results."""
+        console = _console()
+        if not console.is_terminal:
             # Each row of a table stays on one line, for grep and other tools.
-            self._out.width = PIPED_WIDTH
-        # Errors and progress bars go to standard error, results to standard output.
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+            console.width = PIPED_WIDTH
+        return console
+
+    @cached_property
+    def _err(self) -> Console:
+        """The console for errors and progress bars."""
+        return _console(stderr=True)
 
     def show(self, value: Any, people: Callable[[], object] | None = None) -> None:
         """Print a result: as JSON for scripts, else by calling `people`, or the value itself.
@@ -117,6 +116,9 @@ class Terminal:
         if not rows:
             self.say(empty)
             return
+        from rich.cells import cell_len
+        from rich.table import Table
+
         cells = [[printable(shown(cell)) for cell in row] for row in rows]
         widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
         table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
@@ -161,6 +163,8 @@ class Terminal:
     @contextmanager
     def running(self) -> Iterator[Callable[[Event], None]]:
         """Show a progress bar for a run; yields a listener for its events."""
+        from rich.progress import BarColumn, TimeElapsedColumn
+
         with self._progress(BarColumn(), TimeElapsedColumn()) as bars:
             task = bars.add_task("queued", total=None)
             names: dict[Any, str] = {}
@@ -181,6 +185,8 @@ class Terminal:
     @contextmanager
     def downloading(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         """Show a progress bar for each model; yields a function to call with the state of the download."""
+        from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         with self._progress(*columns) as bars:
             tasks: dict[str, TaskID] = {}
@@ -203,9 +209,18 @@ class Terminal:
             yield take
 
     def _progress(self, *columns: Any) -> Progress:
+        from rich.progress import Progress, TextColumn
+
         quiet = self.as_json or not self._err.is_terminal
         words = TextColumn("{task.description}", markup=False)
         return Progress(words, *columns, console=self._err, disable=quiet, transient=True)
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    # Titles and messages are not trusted, so markup in them is not interpreted.
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def _narrowed(widths: Sequence[int], room: int) -> list[int]:

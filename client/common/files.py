@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from uuid import uuid4
 
 from .errors import UiapiError
 
@@ -28,7 +27,7 @@ def write(path: str | Path, content: bytes) -> Path:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    part = target.with_name(f".uiapi-{uuid4().hex}.part")
+    part = target.with_name(f".uiapi-{os.urandom(16).hex()}.part")
     try:
         part.write_bytes(content)
         if target.exists():

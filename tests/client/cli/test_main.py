@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import pytest
 import typer
 from aiohttp import web
 from comfyui_uiapi.client.cli.app import app
+from comfyui_uiapi.client.cli.main import QUICK, add_subcommands
 from comfyui_uiapi.client.cli.workflow_commands import files
 from comfyui_uiapi.client.common.command_table import version
 from comfyui_uiapi.tests.client.conftest import Ended
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.programs.installed_client import environment
 
 Uiapi = Callable[..., Awaitable[Ended]]
 
@@ -48,7 +52,29 @@ async def test_the_version_is_printed_without_a_server(uiapi: Uiapi) -> None:
     assert (await uiapi("--version")).out == f"uiapi {version()}\n"
 
 
+@pytest.mark.parametrize("name", QUICK)
+async def test_a_quick_subcommand_is_in_the_only_module_that_it_imports(place: Path, name: str) -> None:
+    loaded = (
+        f"import sys\nfrom uiapi.cli import main\nmain.add_subcommands({name!r})\n"
+        f"names = [one.name or one.callback.__name__ for one in main.app.registered_commands]\n"
+        f"assert {name!r} in names, names\nassert not any(one.partition('.')[0] == 'rich' for one in sys.modules)\n"
+        "print(sum(one.startswith('uiapi.cli.') and one.endswith(('_commands', '_command')) for one in sys.modules))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", loaded, env=environment(place, "http://127.0.0.1:9"), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert said == b"1\n"
+
+
+async def test_the_help_of_the_command_line_lists_every_subcommand(uiapi: Uiapi) -> None:
+    add_subcommands()
+    said = (await uiapi("--help")).out
+    assert all(f" {name} " in said for name in typer.main.get_group(app).commands)
+
+
 def test_the_help_of_every_subcommand_has_an_example() -> None:
+    add_subcommands()
     commands = typer.main.get_group(app).commands
     for name, command in commands.items():
         assert (command.epilog or "").startswith(f"Example: uiapi {name}"), name
