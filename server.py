@@ -92,6 +92,6 @@ def _document() -> str:
 
 
 def _page() -> str:
-    from .bridge.api.docs_page import page
+    from .bridge.api.docs.page import page
 
     return page()

@@ -25,6 +25,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "bridge/app": (
         *("common", "bridge/metadata", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy"),
     ),
+    "bridge/api/docs": ("bridge/protocol", "bridge/api"),
     "bridge/api": ("common", "bridge/protocol", "bridge/tabs", "bridge/policy", "bridge/app"),
     "bridge/commands": (
         *("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy"),
@@ -62,6 +63,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     ".": (
         *("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy", "bridge/app", "bridge/api"),
+        "bridge/api/docs",
         *("bridge/commands", "downloads/storage", "downloads/jobs", "downloads/api"),
     ),
     "client/common": (),

@@ -94,7 +94,7 @@ def _mypy() -> str:
 
 
 def _tsc() -> str:
-    scripts = [str(path) for path in sorted((ROOT / "web").rglob("*.js"))]
+    scripts = [str(path) for part in ("web", "bridge") for path in sorted((ROOT / part).rglob("*.js"))]
     if not scripts:
         return ""
     options = {
