@@ -37,7 +37,7 @@ import { screenshot } from "./graph/screenshot.js";
 import { withoutGlow } from "./ui/highlight.js";
 import { cutWritten } from "./common/shorten.js";
 import { ownerOf } from "./paths/subgraphs.js";
-import { texts } from "./ui/texts.js";
+import { t } from "./ui/texts.js";
 import { unlessCancelled } from "./common/waiting.js";
 import { setFields } from "./widgets/widgets.js";
 
@@ -154,7 +154,7 @@ export const commands = {
     write(means, call, () => means.loader.load(workflow, name ?? null, false, call.signal)),
 
   async send_workflow(means, { workflow, message, title }, call) {
-    const offer = { workflow, program: call.by || texts.unnamedProgram, title: title || null, message: message || texts.offerMessage };
+    const offer = { workflow, program: call.by || t("unnamedProgram"), title: title || null, message: message || t("offerMessage") };
     const accepted = await askForOffer(means, offer, call.signal);
     if (!accepted) return { accepted, message: "The person at the browser declined the workflow." };
     const loaded = await write(means, call, () => means.loader.load(workflow, null, true, call.signal));

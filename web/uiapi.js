@@ -30,7 +30,7 @@ import { createSettings } from "./ui/settings.js";
 import { createState } from "./ui/panel/state.js";
 import { addStyles } from "./ui/styles.js";
 import { createTabs } from "./page/workflow_tabs.js";
-import { texts } from "./ui/texts.js";
+import { setTexts, t } from "./ui/texts.js";
 import { createTransport } from "./connection/transport.js";
 import { unlessCancelled } from "./common/waiting.js";
 import { createWorkflows } from "./page/workflows.js";
@@ -47,7 +47,7 @@ const pageKey = createPageKey({ url: frontend.pageKeyUrl, token });
 /** @type {(rules: Record<string, string>) => Promise<any>} */
 let decide = () => Promise.reject(new Error("not connected"));
 const settings = createSettings((rules) => {
-  decide(rules).catch((error) => frontend.toast("error", texts.settingsCategory, words(error)));
+  decide(rules).catch((error) => frontend.toast("error", t("rulesTitle"), words(error)));
 });
 
 /** @param {WebSocket} opened a new socket to the server */
@@ -81,8 +81,8 @@ function start(opened) {
     token,
     pageKey,
     async askToken(wrong) {
-      const title = wrong ? texts.serverTokenWrong : texts.serverToken;
-      const given = await dialogs.secret(title, texts.serverTokenHint, new AbortController().signal);
+      const title = wrong ? t("serverTokenWrong") : t("serverToken");
+      const given = await dialogs.secret(title, t("serverTokenHint"), new AbortController().signal);
       if (!given) return null;
       localStorage.setItem(TOKEN_KEY, given);
       return given;
@@ -152,7 +152,7 @@ function start(opened) {
 function giveUp(opened, reason) {
   const { frontend_version } = frontend.info();
   console.warn(`ComfyUI-uiapi, with frontend ${frontend_version}: ${reason}`);
-  frontend.toast("warn", texts.settingsCategory, texts.unserved(frontend_version, reason));
+  frontend.toast("warn", t("rulesTitle"), t("unserved", { version: frontend_version, reason }));
   const transport = createTransport({
     url: frontend.socketUrl,
     opened,
@@ -180,16 +180,17 @@ app.registerExtension({
   setup() {
     // A busy server may take a while to accept it.
     const opened = new WebSocket(frontend.socketUrl());
-    const ready = Promise.all([frontend.restored(), pageKey.renew()]);
+    const ready = Promise.all([frontend.restored(), pageKey.renew(), frontend.translations()]);
     // Not awaited: the page restores its last workflow only after all extensions are set up.
-    ready.then(() => {
+    ready.then(([, , translations]) => {
+      setTexts(translations, frontend.locale);
       const reason = frontend.unserved();
       if (reason !== null) return giveUp(opened, reason);
       try {
         start(opened);
       } catch (error) {
         console.error(error);
-        giveUp(opened, texts.failedToStart(words(error)));
+        giveUp(opened, t("failedToStart", { problem: words(error) }));
       }
     });
   },

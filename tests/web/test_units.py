@@ -9,6 +9,8 @@ import pytest
 from comfyui_uiapi.tests.tools import build
 
 UNITS = sorted(Path(__file__).parent.rglob("*.test.mjs"))
+# Gives the page the English texts, which a server would do.
+ENGLISH = Path(__file__).parent / "english.mjs"
 DEADLINE = 120
 
 
@@ -16,7 +18,11 @@ DEADLINE = 120
 def test_unit(unit: Path) -> None:
     [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
     done = subprocess.run(  # noqa: S603 - our own tests
-        [node, "--test", "--test-reporter=spec", unit], capture_output=True, text=True, timeout=DEADLINE, check=False
+        [node, f"--import={ENGLISH.as_uri()}", "--test", "--test-reporter=spec", unit],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     assert "fail 0" in done.stdout, done.stdout

@@ -11,6 +11,7 @@
  */
 
 import { createExport } from "./prompt_export.js";
+import { createFrontendUi } from "./frontend_ui.js";
 import { nextTask } from "../common/waiting.js";
 
 // The oldest tested version; 1.27 lacks what is needed.
@@ -36,14 +37,6 @@ export function createFrontend(app, api, page) {
   const manager = () => app.extensionManager;
   /** @returns {any} */
   const workflows = () => manager()?.workflow;
-
-  /**
-   * Returns the frontend's store of open dialogs. Extensions have no access to it, but every store leads to the others.
-   * If it can't be found, a dialog that is no longer needed stays open until the person closes it.
-   *
-   * @returns {any}
-   */
-  const dialogStore = () => manager()?._p?._s?.get("dialog");
 
   /** @type {Set<(history: any) => void>} */
   const stepListeners = new Set();
@@ -86,6 +79,7 @@ export function createFrontend(app, api, page) {
   }
 
   return {
+    ...createFrontendUi(api, page, manager),
     app,
     api,
     exports,
@@ -132,12 +126,6 @@ export function createFrontend(app, api, page) {
         else delete canvas.draw;
       });
     },
-
-    /**
-     * @param {string} key
-     * @returns {unknown} the value of a setting of the frontend
-     */
-    setting: (key) => manager()?.setting?.get(key),
 
     /**
      * Makes a change of the graph one undo step.
@@ -213,66 +201,6 @@ export function createFrontend(app, api, page) {
       else await app.refreshComboInNodes();
     },
 
-    /** @returns {any} the frontend's dialogs for extensions: confirm and prompt */
-    dialogs: () => manager()?.dialog,
-
-    /**
-     * Opens a dialog of the frontend around an element.
-     *
-     * @param {{key: string, title: string, element: HTMLElement, wide?: boolean, opened: () => void, closed: () => void}} facts
-     * @returns {() => void} closes it
-     */
-    showElement({ key, title, element, wide = false, opened, closed }) {
-      // A minimal component that only contains the element.
-      const component = {
-        render: () => null,
-        /** @this {any} */
-        mounted() {
-          this.$el.parentNode.insertBefore(element, this.$el);
-          opened();
-        },
-        unmounted: closed,
-      };
-      // `closeDialog` of 1.32 looks for the key without the prefix.
-      const own = `extension-${key}`;
-      // 1.45 has two kinds of dialogs; the older kind gets neither focus nor clicks on top of the newer one.
-      const look = { onClose: closed, size: wide ? "lg" : "md", renderer: "reka" };
-      return manager().dialog.showExtensionDialog({ key: own, title, component, dialogComponentProps: look }).closeDialog;
-    },
-
-    /**
-     * Adds a tab to the sidebar.
-     *
-     * @param {{id: string, icon: string, title: string, tooltip: string, render: (element: HTMLElement) => void,
-     *   destroy: () => void}} tab
-     */
-    addSidebarTab(tab) {
-      // 1.58 has a documented store of tabs, 1.32 an undocumented one; the older function logs a warning in 1.58.
-      const place = manager().sidebarTab?.registerSidebarTab ? manager().sidebarTab : manager();
-      place.registerSidebarTab({ ...tab, type: "custom" });
-    },
-
-    /**
-     * @param {string} id of a tab of the sidebar
-     * @returns {boolean} whether it is open
-     */
-    sidebarShows: (id) => manager()?.sidebarTab?.activeSidebarTabId === id,
-
-    /** @param {string} id of a tab of the sidebar, to be opened or closed */
-    toggleSidebar: (id) => manager()?.command?.execute(`Workspace.ToggleSidebarTab.${id}`),
-
-    /** Runs the open workflow as the Run button does. */
-    run: () => manager()?.command?.execute("Comfy.QueuePrompt"),
-
-    /** Opens the settings of the frontend. */
-    openSettings: () => manager()?.command?.execute("Comfy.ShowSettingsDialog"),
-
-    /**
-     * @param {string} key
-     * @param {unknown} value the new value of a setting of the frontend
-     */
-    setSetting: (key, value) => manager()?.setting?.set(key, value),
-
     /**
      * Brings a node into view and selects it.
      *
@@ -295,22 +223,6 @@ export function createFrontend(app, api, page) {
       const store = manager()?._p?._s?.get("execution");
       if (store?.lastNodeErrors && Object.keys(store.lastNodeErrors).length === 0) store.lastNodeErrors = null;
     },
-
-    /** @returns {OpenDialog[]} the open dialogs, as far as known */
-    openDialogs: () => [...(dialogStore()?.dialogStack ?? [])],
-
-    /** @returns {string | undefined} the key of the topmost dialog, as far as known */
-    topDialog: () => dialogStore()?.activeKey,
-
-    /** @param {OpenDialog} dialog */
-    closeDialog: (dialog) => dialogStore()?.closeDialog(dialog),
-
-    /**
-     * @param {"info" | "warn" | "error"} severity
-     * @param {string} summary
-     * @param {string} detail
-     */
-    toast: (severity, summary, detail) => manager()?.toast?.add({ severity, summary, detail, life: 8000 }),
 
     /** Facts about this tab for the server. */
     info() {

@@ -6,7 +6,7 @@
  * @typedef {import("../common/types.js").UiWorkflow} UiWorkflow
  */
 
-import { newError } from "./error_dialogs.js";
+import { newError } from "./frontend_ui.js";
 import { CommandError, words } from "../common/errors.js";
 import { remember } from "../graph/rollback.js";
 import { within } from "../common/waiting.js";

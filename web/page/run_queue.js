@@ -17,7 +17,7 @@
  * @property {(error: any) => void} refused
  */
 
-import { newError } from "./error_dialogs.js";
+import { newError } from "./frontend_ui.js";
 import { CommandError, failedExport, words } from "../common/errors.js";
 import { OURS } from "./queueing.js";
 import { byExecutionId } from "../paths/subgraphs.js";

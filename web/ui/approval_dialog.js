@@ -12,7 +12,7 @@ import { button, make } from "./dom.js";
 import { size } from "./format.js";
 import { resolve } from "../paths/paths.js";
 import { ownerOf } from "../paths/subgraphs.js";
-import { texts } from "./texts.js";
+import { named, t } from "./texts.js";
 
 /**
  * @param {import("../page/frontend.js").Frontend} frontend
@@ -23,7 +23,7 @@ import { texts } from "./texts.js";
  */
 export async function approve(frontend, dialogs, request, signal) {
   const answer = await dialogs.show(
-    texts.approveTitle(request.program),
+    t("approveTitle", { program: request.program }),
     (/** @type {(allowed: boolean | null) => void} */ decide) => question(frontend, request, decide),
     signal,
     { wide: Boolean(request.files?.length) },
@@ -37,19 +37,19 @@ export async function approve(frontend, dialogs, request, signal) {
  * @param {(allowed: boolean) => void} decide
  */
 function question(frontend, request, decide) {
-  const refuse = button(texts.refuse, () => decide(false));
-  const facts = make("dl", { class: "uiapi-facts" }, make("dt", { text: texts.command }), make("dd", { text: `${request.command}: ${request.doc}` }));
-  if (request.about && request.writes.length === 0 && !request.files) facts.append(make("dt", { text: texts.concerns }), make("dd", { text: request.about }));
+  const refuse = button(t("refuse"), () => decide(false));
+  const facts = make("dl", { class: "uiapi-facts" }, make("dt", { text: t("command") }), make("dd", { text: `${request.command}: ${request.doc}` }));
+  if (request.about && request.writes.length === 0 && !request.files) facts.append(make("dt", { text: t("concerns") }), make("dd", { text: request.about }));
   const element = make(
     "div",
     {},
-    ...(request.kinds ?? [request.kind]).map((kind) => make("p", { text: texts.approveKinds[kind] ?? "" })),
+    ...(request.kinds ?? [request.kind]).map((kind) => make("p", { text: named("approveKinds", kind) ?? "" })),
     facts,
     request.writes.length > 0 && table(frontend, request.writes),
     ...(request.files ? incoming(request.files) : []),
-    Boolean(request.writes_left_out) && make("p", { class: "uiapi-bad", text: texts.writesLeftOut(request.writes_left_out ?? 0) }),
-    request.once && make("p", { class: "uiapi-hint", text: texts.approveOnce }),
-    make("div", { class: "uiapi-actions" }, refuse, button(texts.allow, () => decide(true), { primary: true })),
+    Boolean(request.writes_left_out) && make("p", { class: "uiapi-bad", text: t("writesLeftOut", { count: request.writes_left_out ?? 0 }) }),
+    request.once && make("p", { class: "uiapi-hint", text: t("approveOnce") }),
+    make("div", { class: "uiapi-actions" }, refuse, button(t("allow"), () => decide(true), { primary: true })),
   );
   // Not "Allow": the dialog may open while the person is typing.
   return { element, focus: refuse };
@@ -60,7 +60,7 @@ function question(frontend, request, decide) {
  * @param {ApprovalRequest["writes"]} writes
  */
 const table = (frontend, writes) =>
-  changeTable(writes.map(({ path, value }) => [path, current(frontend, path), value]), texts.approveTable);
+  changeTable(writes.map(({ path, value }) => [path, current(frontend, path), value]), t("approveTable"));
 
 /**
  * @param {Incoming[]} files
@@ -68,17 +68,18 @@ const table = (frontend, writes) =>
  */
 function incoming(files) {
   const bytes = files.reduce((total, file) => total + (file.size ?? 0), 0);
-  const sum = texts.filesSum(files.length, bytes > 0 ? size(bytes) : "", files.filter((file) => file.size === null).length);
+  const unknown = files.filter((file) => file.size === null).length;
+  const sums = [t("fileCount", { count: files.length }), bytes > 0 && size(bytes), unknown > 0 && t("sizesUnknown", { count: unknown })];
   const rows = files.map(({ name, folder, hosts, local, size: length, replaces, found }) => [
-    replaces ? `${name} (${texts.replaces})` : name,
-    folder || texts.unknownFolder,
-    [[local && texts.fromServer(local), ...hosts].filter(Boolean).join(", ") || texts.askedForAddress, found && texts.foundBySearch(found)].filter(Boolean).join("; "),
-    length === null ? texts.unknownSize : size(length),
+    replaces ? `${name} (${t("replaces")})` : name,
+    folder || t("unknownFolder"),
+    [[local && t("fromServer", { path: local }), ...hosts].filter(Boolean).join(", ") || t("askedForAddress"), found && t("foundBySearch", { why: found })].filter(Boolean).join("; "),
+    length === null ? t("unknownSize") : size(length),
   ]);
-  const said = make("p", { text: sum });
+  const said = make("p", { text: sums.filter(Boolean).join(", ") });
   if (files.length === 0) return [said];
-  const heads = [texts.file, texts.inFolder, texts.fromHost, texts.size];
-  return [changeTable(rows, texts.filesTable, { heads, kind: "uiapi-files" }), said];
+  const heads = [t("file"), t("inFolder"), t("fromHost"), t("size")];
+  return [changeTable(rows, t("filesTable"), { heads, kind: "uiapi-files" }), said];
 }
 
 /**

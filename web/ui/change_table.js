@@ -3,7 +3,7 @@
  */
 
 import { button, make } from "./dom.js";
-import { texts } from "./texts.js";
+import { t } from "./texts.js";
 
 // Rows that are shown at first; a button shows the rest.
 const ROWS_AT_FIRST = 100;
@@ -14,12 +14,12 @@ const ROWS_AT_FIRST = 100;
  * @param {{heads?: string[], kind?: string}} [look] `kind` is an additional CSS class
  * @returns {HTMLElement}
  */
-export function changeTable(rows, label, { heads = [texts.field, texts.now, texts.new], kind = "" } = {}) {
+export function changeTable(rows, label, { heads = [t("field"), t("now"), t("new")], kind = "" } = {}) {
   const head = heads.map((text) => make("th", { scope: "col", text }));
   const row = (/** @type {string[]} */ cells) => make("tr", {}, ...cells.map((text) => make("td", { text })));
   const body = make("tbody", {}, ...rows.slice(0, ROWS_AT_FIRST).map(row));
   const rest = rows.slice(ROWS_AT_FIRST);
-  const more = button(texts.showAll(rows.length), () => {
+  const more = button(t("showAll", { count: rows.length }), () => {
     body.append(...rest.map(row));
     more.remove();
   }, { small: true });

@@ -7,7 +7,7 @@
 
 import { button, make } from "./dom.js";
 import { day, size } from "./format.js";
-import { texts } from "./texts.js";
+import { t } from "./texts.js";
 
 /**
  * @param {import("./dialogs.js").Dialogs} dialogs
@@ -18,7 +18,7 @@ import { texts } from "./texts.js";
  */
 export function askForCopies(dialogs, models, signal) {
   return dialogs.show(
-    texts.chooseTitle(models.length),
+    t("chooseTitle", { count: models.length }),
     (/** @type {(chosen: (string | null)[] | null) => void} */ answer) => form(models, answer),
     signal,
   );
@@ -37,13 +37,13 @@ function form(models, answer) {
     answer(questions.map(({ chosen }) => chosen()));
   }
 
-  const confirm = make("button", { class: "uiapi-button uiapi-primary", type: "submit", text: texts.useThem(models.length, false) });
+  const confirm = make("button", { class: "uiapi-button uiapi-primary", type: "submit", text: t("useThem", { count: models.length }) });
   const element = make(
     "form",
     { onsubmit: submit },
-    make("p", { class: "uiapi-hint", text: texts.chooseHint }),
-    make("div", { class: "uiapi-scroll uiapi-offer", tabindex: "0", role: "region", "aria-label": texts.models }, ...questions.map(({ element }) => element)),
-    make("div", { class: "uiapi-actions" }, button(texts.cancel, () => answer(null)), confirm),
+    make("p", { class: "uiapi-hint", text: t("chooseHint") }),
+    make("div", { class: "uiapi-scroll uiapi-offer", tabindex: "0", role: "region", "aria-label": t("models") }, ...questions.map(({ element }) => element)),
+    make("div", { class: "uiapi-actions" }, button(t("cancel"), () => answer(null)), confirm),
   );
   return { element, focus: questions[0].first };
 }

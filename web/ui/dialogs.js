@@ -7,7 +7,7 @@
 import { button, make } from "./dom.js";
 import { CommandError } from "../common/errors.js";
 import { keepFocus } from "./focus.js";
-import { texts } from "./texts.js";
+import { t } from "./texts.js";
 
 // 1.58 queues dialogs with the same key. 1.32 uses one key for all, and ignores a second dialog while one is open.
 const OWN_KEY = "comfyui-uiapi";
@@ -130,13 +130,13 @@ export function createDialogs(frontend) {
  * @returns {Content}
  */
 function secretForm(hint, answer) {
-  const field = make("input", { type: "password", autocomplete: "off", "aria-label": texts.token });
-  const confirm = make("button", { class: "uiapi-button uiapi-primary", type: "submit", text: texts.confirm });
+  const field = make("input", { type: "password", autocomplete: "off", "aria-label": t("token") });
+  const confirm = make("button", { class: "uiapi-button uiapi-primary", type: "submit", text: t("confirm") });
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     answer(field.value);
   };
-  const actions = make("div", { class: "uiapi-actions" }, button(texts.cancel, () => answer(null)), confirm);
+  const actions = make("div", { class: "uiapi-actions" }, button(t("cancel"), () => answer(null)), confirm);
   return { element: make("form", { onsubmit: submit }, make("p", { text: hint }), field, actions), focus: field };
 }
 

@@ -4,7 +4,7 @@
 
 import { make, set } from "./dom.js";
 import { byExecutionId } from "../paths/subgraphs.js";
-import { texts } from "./texts.js";
+import { t } from "./texts.js";
 
 // Milliseconds, and the most nodes at a time.
 const GLOW_FOR = 1500;
@@ -81,7 +81,7 @@ export function addBadge(state) {
   document.body.append(badge);
   state.onChange(() => {
     const runs = state.server?.runs ?? [];
-    set(text, { text: runs.length > 0 ? texts.running(runs.join(", ")) : "" });
+    set(text, { text: runs.length > 0 ? t("running", { programs: runs.join(", ") }) : "" });
     badge.hidden = runs.length === 0;
   });
 }

@@ -22,7 +22,7 @@ import { button, make, set } from "./dom.js";
 import { short } from "./format.js";
 import { formatOf } from "../page/loader.js";
 import { walk } from "../paths/subgraphs.js";
-import { texts } from "./texts.js";
+import { t } from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 // The most that is drawn; the table is complete.
@@ -49,7 +49,7 @@ export async function askForOffer({ frontend, dialogs, queueing }, { workflow, p
   const picture = ui ? uiPicture(workflow) : apiPicture(workflow);
   const answer = await dialogs.show(
     // The name of the program comes first, so that no title can pass for a message of ComfyUI.
-    title ? texts.offerTitled(program, title) : texts.offerTitle(program),
+    title ? t("offerTitled", { program, title }) : t("offerTitle", { program }),
     (/** @type {(accepted: boolean | null) => void} */ decide) => form(message, difference, picture, decide),
     signal,
     { wide: true },
@@ -73,7 +73,7 @@ export function compare(before, after) {
       continue;
     }
     old.delete(item.key);
-    if (known.title !== item.title) found.lines.push({ title: known.title, what: texts.nodeTitle, before: known.title, after: item.title });
+    if (known.title !== item.title) found.lines.push({ title: known.title, what: t("nodeTitle"), before: known.title, after: item.title });
     for (const [what, value] of Object.entries(item.values)) {
       const held = Object.hasOwn(known.values, what) ? known.values[what] : undefined;
       if (JSON.stringify(held) !== JSON.stringify(value)) found.lines.push({ title: item.title, what, before: held, after: value });
@@ -135,8 +135,8 @@ function named(values, names) {
 export function apiItems(workflow) {
   return Object.entries(/** @type {Record<string, any>} */ (workflow)).map(([key, { class_type, inputs, _meta }]) => ({
     key,
-    type: class_type ?? texts.unknownType,
-    title: (typeof _meta?.title === "string" && _meta.title) || class_type || texts.unknownType,
+    type: class_type ?? t("unknownType"),
+    title: (typeof _meta?.title === "string" && _meta.title) || class_type || t("unknownType"),
     values: Object.fromEntries(Object.entries(inputs ?? {}).filter(([, value]) => !isLink(value))),
   }));
 }
@@ -215,16 +215,21 @@ export function apiPicture(workflow) {
  */
 function form(message, difference, picture, decide) {
   const { added, removed, lines } = difference;
-  const refuse = button(texts.cancel, () => decide(false));
+  const refuse = button(t("cancel"), () => decide(false));
   const same = added.length + removed.length + lines.length === 0;
-  const summary = same ? texts.offerSame : texts.offerChanges(added.length, removed.length, lines.length);
+  const counts = {
+    added: t("nodesAdded", { count: added.length }),
+    removed: t("nodesRemoved", { count: removed.length }),
+    changed: t("valuesChanged", { count: lines.length }),
+  };
+  const summary = same ? t("offerSame") : t("offerChanges", counts);
   const element = make(
     "div",
     { class: "uiapi-wide" },
     make("p", { text: message }),
     make("p", { class: "uiapi-hint", text: summary }),
     make("div", { class: "uiapi-offer" }, drawn(picture, difference), !same && table(difference)),
-    make("div", { class: "uiapi-actions" }, refuse, button(texts.confirm, () => decide(true), { primary: true })),
+    make("div", { class: "uiapi-actions" }, refuse, button(t("confirm"), () => decide(true), { primary: true })),
   );
   // Not "Confirm": the dialog may open while the person is typing.
   return { element, focus: refuse };
@@ -234,10 +239,10 @@ function form(message, difference, picture, decide) {
 function table({ added, removed, lines }) {
   const rows = [
     ...lines.map(({ title, what, before, after }) => [`${title}: ${what}`, short(before), short(after)]),
-    ...added.map(({ title, type }) => [title, "", texts.added(type)]),
-    ...removed.map(({ title, type }) => [title, texts.removed(type), ""]),
+    ...added.map(({ title, type }) => [title, "", t("added", { what: type })]),
+    ...removed.map(({ title, type }) => [title, t("removed", { what: type }), ""]),
   ];
-  return changeTable(rows, texts.offerTable);
+  return changeTable(rows, t("offerTable"));
 }
 
 /**
@@ -253,7 +258,7 @@ function drawn({ boxes, links }, { added, lines }) {
   const height = Math.max(...boxes.map((box) => box.y + box.height)) + MARGIN - top;
   const fresh = new Set(added.map(({ key }) => key));
   const places = new Map(boxes.map((box) => [box.key, box]));
-  const label = texts.offerPicture(boxes.length, lines.length);
+  const label = t("offerPicture", { nodes: t("nodeCount", { count: boxes.length }), changed: t("valuesChanged", { count: lines.length }) });
   const picture = shape("svg", { class: "uiapi-picture", viewBox: `${left} ${top} ${width} ${height}`, role: "img", "aria-label": label });
   for (const [from, to] of links) {
     const [origin, target] = [places.get(from), places.get(to)];

@@ -1,9 +1,9 @@
 /**
  * The entries in ComfyUI's settings. The rules for programs are kept by the server; the entries show and change them.
+ * ComfyUI takes their names from `locales/<language>/settings.json`, and those of the categories from `main.json` next to it.
  */
 
-import { texts } from "./texts.js";
-
+const CATEGORY = "Programs";
 const KINDS = ["read", "change", "run", "download", "load"];
 // Whether the notice about missing models and nodes is shown.
 export const SETTING = "uiapi.missingModels";
@@ -25,14 +25,14 @@ export function createSettings(decide) {
   return {
     /** The declarations for ComfyUI. */
     declared: [
-      { id: SETTING, category: [texts.title, texts.models, SETTING], name: texts.missingSetting, type: "boolean", defaultValue: true },
+      { id: SETTING, category: [CATEGORY, "Models", SETTING], name: SETTING, type: "boolean", defaultValue: true },
       ...KINDS.map((kind) => ({
         id: idOf(kind),
-        category: [texts.title, texts.settingsCategory, idOf(kind)],
-        name: texts.settingNames[kind],
+        category: [CATEGORY, "What programs may do", idOf(kind)],
+        name: idOf(kind),
         type: "combo",
         defaultValue: "allow",
-        options: RULES.map((value) => ({ value, text: texts.ruleNames[value] })),
+        options: RULES.map((value) => ({ value, text: value })),
         onChange(/** @type {string} */ value) {
           if (known === null || known[kind] === value || !RULES.includes(value)) return;
           known = { ...known, [kind]: value };

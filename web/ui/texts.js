@@ -1,277 +1,87 @@
 /**
- * All texts of the user interface, in one place so that they can be translated.
+ * The texts of the user interface in the person's language. English and the translations are in `locales/`, which ComfyUI
+ * serves to the page; a text that a language lacks is shown in English.
+ *
+ * @typedef {typeof import("../../locales/en/main.json")["uiapi"]} English
  */
 
 /**
- * @param {number} count
- * @param {string} noun in the singular
+ * @template T
+ * @typedef {{[K in keyof T]: T[K] extends string | {other: string} ? K : never}[keyof T] & string} TextsOf
  */
-const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
-export const texts = {
-  title: "Programs",
-  tooltip: "What programs do with this workflow",
+/** @typedef {Exclude<keyof English, TextsOf<English>>} Group texts that are chosen by a name, such as a state */
+/** @typedef {TextsOf<English> | {[G in Group]: `${G}.${keyof English[G] & string}`}[Group]} Key */
+/** @typedef {string | Record<string, string>} Message a text, or one for each plural category */
 
-  unserved: (/** @type {string} */ version, /** @type {string} */ reason) => `Programs can't use this page (frontend ${version}): ${reason}`,
-  failedToStart: (/** @type {string} */ problem) => `The extension failed to start (${problem}); reload the page, and update the extension if that does not help.`,
+/** @type {Record<string, any>} of all languages */
+let translations = {};
+/** @type {() => string} */
+let chosen = () => "en";
+/** @type {Map<string, Intl.PluralRules>} */
+const plurals = new Map();
 
-  connected: "Connected",
-  disconnected: "Not connected; trying again…",
-  thisTab: (/** @type {number | null} */ id) => `this is tab ${id}`,
-  isMain: "main tab",
-  isMainHint: "Used when a program names no tab.",
-  mainElsewhere: (/** @type {number | null} */ id) => (id === null ? "no main tab" : `tab ${id} is the main tab`),
-  makeMain: "Make this the main tab",
+/**
+ * @param {Record<string, any>} served the texts of all packs by language, as ComfyUI serves them
+ * @param {() => string} locale returns the language that the person has chosen
+ */
+export function setTexts(served, locale) {
+  translations = served;
+  chosen = locale;
+}
 
-  pause: "Pause programs",
-  paused: "Programs are paused: they can only read.",
-  damagedRules: (/** @type {string} */ problem) =>
-    `${problem} Check "What programs may do", then resume programs with the switch above.`,
-  released: "Programs can do what your settings allow.",
-  rules: "Settings…",
+/** @returns {string} the language of the texts that are shown */
+export function language() {
+  const wanted = chosen();
+  if (translations[wanted]?.uiapi) return wanted;
+  // A page may know a language without its region, such as pt, and the other way round.
+  const base = (/** @type {string} */ code) => code.split("-")[0];
+  return Object.keys(translations).find((code) => base(code) === base(wanted) && translations[code].uiapi) ?? "en";
+}
 
-  activity: "Activity",
-  downloads: "Downloads",
-  addresses: "URLs",
+/**
+ * @param {string} key
+ * @returns {{message: Message, locale: string} | undefined}
+ */
+function find(key) {
+  const [first, second] = key.split(".");
+  for (const locale of [language(), "en"]) {
+    const found = translations[locale]?.uiapi?.[first];
+    const message = second === undefined ? found : found?.[second];
+    if (message) return { message, locale };
+  }
+}
 
-  programs: "Programs",
-  noPrograms: "No program has sent a command yet.",
-  perSecond: (/** @type {number} */ rate) => `${rate}/s`,
-  online: "connected",
-  allowed: (/** @type {string} */ kinds) => `allowed: ${kinds}`,
-  refused: (/** @type {string} */ kinds) => `refused: ${kinds}`,
-  askAgain: "Ask me again",
+/**
+ * @param {Key} key
+ * @param {Record<string, string | number>} [parameters] replace their names in braces; `count` chooses the plural form
+ * @returns {string}
+ */
+export function t(key, parameters = {}) {
+  const found = find(key);
+  if (!found) return key;
+  const { message, locale } = found;
+  const form = typeof message === "string" ? message : (message[category(locale, Number(parameters.count))] ?? message.other);
+  return form.replace(/\{(\w+)\}/g, (whole, name) => String(parameters[name] ?? whole));
+}
 
-  log: "Log",
-  noLog: "Commands from programs appear here.",
-  read: "read",
-  change: "changed",
-  run: "ran",
-  download: "downloads",
-  load: "loaded",
-  times: (/** @type {number} */ count) => `×${count}`,
-  waitsForYou: "waiting for you",
-  underWay: "running",
-  failed: (/** @type {string} */ code) => `failed: ${code}`,
-  undoThis: "Undo this",
-  undone: "Undone",
-  cantUndo: "This can no longer be undone",
-  changedSince: "Another workflow is open, or this one has changed since.",
-  showNode: (/** @type {string} */ path) => `Show ${path} on the canvas`,
-  nothing: "nothing",
-  added: (/** @type {string} */ what) => `added ${what}`,
-  removed: (/** @type {string} */ what) => `removed ${what}`,
-  linked: (/** @type {string} */ from, /** @type {string} */ to) => `linked ${from} → ${to}`,
-  unlinked: (/** @type {string} */ from, /** @type {string} */ to) => `unlinked ${from} → ${to}`,
-  became: (/** @type {string} */ before, /** @type {string} */ after) => `${before} → ${after}`,
-  showAll: (/** @type {number} */ count) => `Show all ${count}`,
-  more: (/** @type {number} */ count) => `${count} more`,
-  running: (/** @type {string} */ names) => `${names}: running this workflow`,
+/**
+ * @param {Group} group
+ * @param {string | null | undefined} name
+ * @returns {string | undefined} the text that the group has for a name, if any
+ */
+export function named(group, name) {
+  const message = name ? find(`${group}.${name}`)?.message : undefined;
+  return typeof message === "string" ? message : undefined;
+}
 
-  notThere: "The open workflow does not contain that node.",
-
-  noDownloads: "Model downloads appear here.",
-  downloadsGoing: (/** @type {number} */ count) => `Downloads (${count})`,
-  pauseDownload: (/** @type {string} */ name) => `Pause ${name}`,
-  resumeDownload: (/** @type {string} */ name) => `Resume ${name}`,
-  cancelDownload: (/** @type {string} */ name) => `Cancel ${name}`,
-  left: (/** @type {string} */ time) => `${time} left`,
-  states: /** @type {Record<string, string>} */ ({
-    pending: "waiting",
-    waiting_for_url: "waiting for a URL",
-    downloading: "",
-    success: "done",
-    paused: "paused",
-    cancelled: "cancelled",
-    error: "failed",
-  }),
-  acceptLicence: "Accept the licence…",
-  enterToken: "Enter a token…",
-  enterAddress: "Enter a URL…",
-  tryAgain: "Try again",
-  allowHost: (/** @type {string} */ host) => `Allow ${host} until ComfyUI restarts`,
-  tokenTitle: (/** @type {string} */ host) => (host === "civitai" ? "Token for CivitAI" : "Token for Hugging Face"),
-  tokenHint: "Kept until ComfyUI restarts, and sent only to this host.",
-  token: "Token",
-  confirm: "Confirm",
-  cancel: "Cancel",
-
-  search: "Search names and URLs",
-  noAddresses: "No URLs are saved yet.",
-  noneFound: "No saved URL matches.",
-  modelName: "Model file name",
-  address: "URL",
-  folder: "Folder, such as loras",
-  addAddress: "Add URL",
-  addressOf: (/** @type {string} */ name) => `URL of ${name}`,
-  forgetAddress: (/** @type {string} */ name) => `Forget ${name}`,
-  save: "Save",
-
-  model: "Model",
-  models: "Models",
-  inFolder: "Folder",
-  usedBy: "Used by",
-  skip: "Skip",
-  skipModel: (/** @type {string} */ name) => `Skip ${name}`,
-  modelTitle: (/** @type {string} */ name) => `Where can ${name.length > 80 ? `…${name.slice(-80)}` : name} be downloaded?`,
-  modelsTitle: (/** @type {number} */ count) => `Where can these models be downloaded? (${count})`,
-  planTitle: (/** @type {number} */ count) => (count === 1 ? "Missing model" : `Missing models (${count})`),
-  addressHint: "Enter an https:// URL from Hugging Face, CivitAI, Google Drive or another host.",
-  pasteHint: "Type or paste URLs. If you paste several at once, each goes to the model whose file name it ends with.",
-  noAddress: "This is not a valid URL; it must begin with https://.",
-  checkingAt: (/** @type {string} */ host) => `Checking ${host}…`,
-  source: "Source",
-  sourceOf: (/** @type {string} */ name) => `Source of ${name}`,
-  anotherAddress: "Another URL…",
-  onThisComputer: (/** @type {string} */ name) => `${name} on ComfyUI's computer`,
-  linkedCopy: "A file of this name is there already. It is linked, which takes no space.",
-  alsoIn: (/** @type {string} */ places) => `ComfyUI's computer has a file of this name in ${places}.`,
-  similarTo: (/** @type {string} */ names) => `Similar names on ComfyUI's computer: ${names}.`,
-  licence: (/** @type {string} */ name) => `licence: ${name}`,
-  timesDownloaded: (/** @type {number} */ count) => counted(count, "download"),
-  needsAccount: "needs an account that accepted its terms",
-  differentFiles: (/** @type {number} */ count) => `${count} different files have this name; the likeliest is first.`,
-  searchHosts: "Search Hugging Face and CivitAI",
-  searching: "Searching…",
-  nothingFound: "Nothing was found; enter a URL.",
-  linksFound: (/** @type {number} */ found, /** @type {number} */ count) => `Links were found for ${found} of ${counted(count, "model")}.`,
-  searchIncomplete: (/** @type {string[]} */ hosts) =>
-    hosts.length > 0 ? `Not everything was searched: ${hosts.join(", ")} failed.` : "Not everything was searched.",
-  describeLinks: "Save the links in the workflow too, for whoever opens it next",
-  modelCount: (/** @type {number} */ count) => counted(count, "model"),
-  freeOnDisk: (/** @type {string} */ free) => `${free} free on disk`,
-  sources: /** @type {Record<string, string>} */ ({
-    huggingface: "Hugging Face",
-    civitai: "CivitAI",
-    gdrive: "Google Drive",
-    local: "this disk",
-    disk: "this disk, under another name",
-  }),
-  actions: /** @type {Record<string, string>} */ ({
-    download: "",
-    link: "no download needed",
-    present: "already present",
-  }),
-  missingSetting: "Notify me about missing models and nodes",
-  modelsMissing: (/** @type {number} */ count, /** @type {number} */ damaged) => {
-    const state = damaged === 0 ? "missing" : damaged === count ? "damaged" : "missing or damaged";
-    return count === 1 ? `1 model is ${state}.` : `${count} models are ${state}.`;
-  },
-  showMissing: "Get models…",
-  modelsElsewhere: (/** @type {number} */ count) =>
-    count === 1 ? "1 model is here under another path." : `${count} models are here under another path.`,
-  useThem: (/** @type {number} */ count, /** @type {boolean} */ asks) => `${count === 1 ? "Use it" : "Use them"}${asks ? "…" : ""}`,
-  chooseTitle: (/** @type {number} */ count) => (count === 1 ? "Which file is this model?" : `Which files are these models? (${count})`),
-  chooseHint: "Several different files may be meant. Models without a choice stay as they are.",
-  planning: "Looking for download links…",
-  downloadThem: "Download",
-  modelsComing: (/** @type {string} */ amount) => (amount ? `Downloading models: ${amount}` : "Downloading models…"),
-  showDownloads: "Show downloads",
-  modelsFailed: (/** @type {number} */ count) => (count === 1 ? "1 model is still missing." : `${count} models are still missing.`),
-  modelsHere: "All models are present.",
-  runIt: "Run the workflow",
-  dismiss: "Don't show this again",
-
-  nodes: "Nodes",
-  nodeType: "Node type",
-  pack: "Pack",
-  install: "Install",
-  nodesMissing: (/** @type {string[]} */ types) => {
-    const named = types.slice(0, 3).map((type) => (type.length > 40 ? `${type.slice(0, 40)}…` : type));
-    const more = types.length > named.length ? ` and ${types.length - named.length} more` : "";
-    return `${types.length === 1 ? "1 node type is" : `${types.length} node types are`} missing: ${named.join(", ")}${more}.`;
-  },
-  showNodes: "Get nodes…",
-  nodesTitle: (/** @type {number} */ count) => (count === 1 ? "Missing node type" : `Missing node types (${count})`),
-  installHint: "A pack of nodes is code that runs on the computer of ComfyUI. Install only packs that you trust.",
-  noManagerHint: "ComfyUI-Manager can't install these nodes, or is not running. Each row says how to get them.",
-  origins: /** @type {Record<string, string>} */ ({
-    workflow: "named by the workflow",
-    manager: "from ComfyUI-Manager's list",
-  }),
-  packOf: (/** @type {string} */ type) => `Pack for ${type}`,
-  installFor: (/** @type {string} */ type) => `Install the pack for ${type}`,
-  installThem: "Install with ComfyUI-Manager",
-  close: "Close",
-  packsComing: (/** @type {string[]} */ packs, /** @type {number} */ done) =>
-    packs.length === 1 ? `Installing ${packs[0]}…` : `Installing ${counted(packs.length, "pack")}: ${done} done`,
-  packsInstalled: (/** @type {number} */ count) => `${counted(count, "pack")} installed. Restart ComfyUI to load ${count === 1 ? "it" : "them"}.`,
-  packFailed: (/** @type {string} */ pack, /** @type {string} */ reason) => `${pack} was not installed: ${reason}`,
-  installFailed: (/** @type {string} */ problem) => `The installation failed: ${problem}`,
-  managerRefused: "ComfyUI-Manager refuses it at its security level; its log says which level is needed.",
-  managerSilent: "ComfyUI-Manager gave no result; see its log.",
-  restart: "Restart ComfyUI",
-  restarting: "ComfyUI restarts…",
-  restartRefused: (/** @type {string} */ reason) => `ComfyUI was not restarted: ${reason}`,
-  restartLate: "ComfyUI has not come back; see its log, or start it again by hand.",
-
-  serverToken: "ComfyUI-uiapi needs a token",
-  serverTokenWrong: "The token was wrong",
-  serverTokenHint: "Enter the value of UIAPI_TOKEN on the computer that runs ComfyUI.",
-
-  kinds: /** @type {Record<string, string>} */ ({
-    read: "read",
-    change: "change",
-    run: "run",
-    download: "download",
-    load: "load workflows",
-  }),
-  settingNames: /** @type {Record<string, string>} */ ({
-    read: "Programs may read the workflow",
-    change: "Programs may change the workflow",
-    run: "Programs may run the workflow",
-    download: "Programs may download models and change their URLs",
-    load: "Programs may load, switch, save and close workflows",
-  }),
-  settingsCategory: "What programs may do",
-  ruleNames: /** @type {Record<string, string>} */ ({
-    allow: "Always",
-    once: "Ask me once per program",
-    always: "Ask me each time",
-    refuse: "Never",
-  }),
-
-  offerTitle: (/** @type {string} */ program) => `The program "${program}" offers a workflow`,
-  offerTitled: (/** @type {string} */ program, /** @type {string} */ title) => `The program "${program}" offers: ${title}`,
-  offerMessage: "Open it in a new tab?",
-  offerSame: "It has the same nodes and values as the open workflow.",
-  offerChanges: (/** @type {number} */ added, /** @type {number} */ removed, /** @type {number} */ values) =>
-    `Compared with the open workflow: ${counted(added, "node")} added, ${counted(removed, "node")} removed, ${counted(values, "value")} changed.`,
-  offerTable: "Differences",
-  offerPicture: (/** @type {number} */ nodes, /** @type {number} */ values) =>
-    `Picture of the workflow: ${counted(nodes, "node")}, ${counted(values, "value")} changed`,
-  nodeTitle: "title",
-  unknownType: "unknown type",
-
-  approveTitle: (/** @type {string} */ program) => `May ${program} do this?`,
-  approveOnce: "Your answer holds for this program until ComfyUI restarts.",
-  approveKinds: /** @type {Record<string, string>} */ ({
-    read: "It wants to read the workflow.",
-    change: "It wants to change the workflow.",
-    run: "It wants to run the workflow.",
-    download: "It wants to download models or change their URLs.",
-    load: "It wants to load, switch, save or close a workflow.",
-  }),
-  approveTable: "Values to set",
-  filesTable: "Files to download",
-  file: "File",
-  fromHost: "From",
-  size: "Size",
-  replaces: "replaces the existing file",
-  unknownFolder: "unknown",
-  unknownSize: "unknown",
-  foundBySearch: (/** @type {string} */ why) => `found by a search: ${why}`,
-  askedForAddress: "you will be asked for its URL",
-  fromServer: (/** @type {string} */ path) => `the server's disk: ${path}`,
-  filesSum: (/** @type {number} */ files, /** @type {string} */ bytes, /** @type {number} */ unknown) =>
-    [counted(files, "file"), bytes, unknown > 0 && `${unknown} of unknown size`].filter(Boolean).join(", "),
-  unnamedProgram: "unnamed",
-  writesLeftOut: (/** @type {number} */ count) => `Too long to show: ${counted(count, "more value")}. Refuse if you don't know what they are.`,
-  allow: "Allow",
-  refuse: "Refuse",
-  command: "Command",
-  concerns: "Details",
-  field: "Field",
-  now: "Now",
-  new: "New",
-};
+/**
+ * @param {string} locale
+ * @param {number} count
+ * @returns {string}
+ */
+function category(locale, count) {
+  let rules = plurals.get(locale);
+  if (!rules) plurals.set(locale, (rules = new Intl.PluralRules(locale)));
+  return rules.select(count);
+}

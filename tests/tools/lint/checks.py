@@ -105,6 +105,7 @@ def _tsc() -> str:
         "target": "es2022",
         "module": "esnext",
         "moduleResolution": "bundler",
+        "resolveJsonModule": True,
         "lib": ["es2023", "dom", "dom.iterable"],
         "types": [],
         # The frontend's types refer to packages that are not installed; this project does not use those types.

@@ -13,7 +13,7 @@ import { askForCopies } from "../copies_dialog.js";
 import { describedBy, describeModels, lacksChoices, namedUses, relinkModels } from "../../widgets/model_widgets.js";
 import { askForModels } from "../models/models_dialog.js";
 import { SETTING } from "../settings.js";
-import { texts } from "../texts.js";
+import { t } from "../texts.js";
 
 // Milliseconds after a load, since workflows are often loaded in quick succession.
 const LOOK_AFTER = 500;
@@ -86,10 +86,11 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
     const elsewhere = models.filter(isElsewhere);
     const damaged = models.filter(({ damage }) => damage).length;
     const absent = models.length - elsewhere.length;
-    const said = [absent > 0 && texts.modelsMissing(absent, damaged), elsewhere.length > 0 && texts.modelsElsewhere(elsewhere.length)];
-    const use = texts.useThem(elsewhere.length, elsewhere.some(isToChoose));
+    const lack = damaged === 0 ? "modelsMissing" : damaged === absent ? "modelsDamaged" : "modelsMissingOrDamaged";
+    const said = [absent > 0 && t(lack, { count: absent }), elsewhere.length > 0 && t("modelsElsewhere", { count: elsewhere.length })];
+    const use = t(elsewhere.some(isToChoose) ? "chooseThem" : "useThem", { count: elsewhere.length });
     const actions = [
-      ...(absent > 0 ? [button(texts.showMissing, decide, { small: true })] : []),
+      ...(absent > 0 ? [button(t("showMissing"), decide, { small: true })] : []),
       ...(elsewhere.length > 0 ? [button(use, relink, { small: true })] : []),
     ];
     notice.show(said.filter(Boolean).join(" "), actions, dismiss);
@@ -120,7 +121,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
       relinkModels(frontend, links, false);
       frontend.repaint();
     } catch (error) {
-      frontend.toast("error", texts.models, words(error));
+      frontend.toast("error", t("models"), words(error));
     }
     lookSoon();
   }
@@ -131,7 +132,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
   /** Shows the plan, and downloads the selected models. */
   async function decide() {
     const workflow = frontend.state();
-    notice.busy(texts.planning);
+    notice.busy(t("planning"));
     try {
       const [plan, { models }] = await Promise.all([request("plan_downloads", { workflow }), request("analyze_workflow", { workflow })]);
       const usesOf = (/** @type {any} */ planned) =>
@@ -146,7 +147,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
           plan: planned,
         }));
       const free = plan.disks.length > 0 ? Math.min(...plan.disks.map((/** @type {any} */ disk) => disk.free)) : null;
-      const look = { title: texts.planTitle(wanted.length), confirm: texts.downloadThem, free, find, searches: true, describes: true };
+      const look = { title: t("planTitle", { count: wanted.length }), confirm: t("downloadThem"), free, find, searches: true, describes: true };
       const decision = await askForModels(dialogs, wanted, check, new AbortController().signal, look);
       const chosen = decision?.chosen ?? [];
       if (chosen.length === 0) return void lookSoon();
@@ -166,7 +167,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
       download = (await request("download_models", { workflow, only, overwrite, download_table: table })).download_id;
       followed();
     } catch (error) {
-      frontend.toast("error", texts.models, words(error));
+      frontend.toast("error", t("models"), words(error));
       lookSoon();
     }
   }
@@ -178,9 +179,9 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
     const done = parts.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
     const total = parts.reduce((sum, part) => sum + (part.total ?? part.bytes ?? 0), 0);
     if (entry?.completed) return void ended(parts.filter(({ status }) => status !== "success").length);
-    const amount = total > 0 ? `${size(done)} / ${size(total)}` : "";
+    const sentence = total > 0 ? t("modelsComing", { amount: `${size(done)} / ${size(total)}` }) : t("modelsStarting");
     const leave = () => void (download = null);
-    notice.show(texts.modelsComing(amount), [button(texts.showDownloads, openPanel, { small: true })], leave);
+    notice.show(sentence, [button(t("showDownloads"), openPanel, { small: true })], leave);
   }
 
   /** @param {number} failed */
@@ -191,12 +192,12 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
       left ||= (await missing()).length;
     } catch (error) {
       // The state is unknown; the next load or reconnect analyzes the workflow again.
-      frontend.toast("error", texts.models, words(error));
+      frontend.toast("error", t("models"), words(error));
       return notice.hide();
     }
     if (left > 0) {
-      const again = button(texts.showMissing, decide, { small: true });
-      notice.show(texts.modelsFailed(left), [button(texts.showDownloads, openPanel, { small: true }), again], () => {});
+      const again = button(t("showMissing"), decide, { small: true });
+      notice.show(t("modelsFailed", { count: left }), [button(t("showDownloads"), openPanel, { small: true }), again], () => {});
       return;
     }
     // The server refreshes every tab as well, but maybe only after the button is pressed.
@@ -205,7 +206,7 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
       notice.hide();
       frontend.run();
     };
-    notice.show(texts.modelsHere, [button(texts.runIt, run, { small: true, primary: true })], () => {});
+    notice.show(t("modelsHere"), [button(t("runIt"), run, { small: true, primary: true })], () => {});
   }
 
   workflows.onLoaded(lookSoon);

@@ -14,7 +14,7 @@ import { words } from "../../common/errors.js";
 import { SETTING } from "../settings.js";
 import { REFUSED, UNKNOWN } from "../../page/pack_manager.js";
 import { walk } from "../../paths/subgraphs.js";
-import { texts } from "../texts.js";
+import { named, t } from "../texts.js";
 
 // Milliseconds after a load, as for missing models.
 const LOOK_AFTER = 500;
@@ -25,6 +25,8 @@ const BACK_AT_MOST = 600_000;
 const KEPT = "ComfyUI-uiapi.restart";
 const USES_SHOWN = 3;
 const PROBLEMS_SHOWN = 3;
+const TYPES_NAMED = 3;
+const LONGEST_TYPE = 40;
 
 /**
  * @param {object} means
@@ -79,7 +81,7 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
     if (mine !== looks || busy) return;
     const key = [workflows.idOf(workflows.active()), ...found.types.map(({ type }) => type)].join("\n");
     if (found.types.length === 0 || dismissed.has(key)) return notice.hide();
-    offer(texts.nodesMissing(found.types.map(({ type }) => type ?? texts.unknownType)), found, () => void dismissed.add(key));
+    offer(sentenceOf(found.types.map(({ type }) => type ?? t("unknownType"))), found, () => void dismissed.add(key));
   }
 
   /**
@@ -88,12 +90,12 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
    * @param {() => void} [whenDismissed]
    */
   function offer(sentence, found, whenDismissed = () => {}) {
-    notice.show(sentence, [button(texts.showNodes, () => decide(found), { small: true })], whenDismissed);
+    notice.show(sentence, [button(t("showNodes"), () => decide(found), { small: true })], whenDismissed);
   }
 
   /** @param {Found} found */
   async function decide(found) {
-    const title = texts.nodesTitle(found.types.length);
+    const title = t("nodesTitle", { count: found.types.length });
     /** @type {{click: Event, wanted: Wanted[]} | null} */
     const chosen = await dialogs.show(title, (answer) => form(found, answer), new AbortController().signal, { wide: true });
     if (chosen && found.manager) await install(chosen.click, found.manager, chosen.wanted, found);
@@ -108,7 +110,7 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
   async function install(click, kind, wanted, found) {
     const packs = wanted.map(({ pack }) => pack.title);
     const say = (/** @type {string} */ step, /** @type {any} */ more = {}) => publish({ state: step, packs, total: packs.length, by: "person", ...more });
-    const show = (/** @type {number} */ done) => notice.show(texts.packsComing(packs, done), [], () => {});
+    const show = (/** @type {number} */ done) => notice.show(coming(packs, done), [], () => {});
     busy = true;
     try {
       show(0);
@@ -118,17 +120,17 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
         say("progress", { done });
       });
       const bad = outcomes.filter(({ state: end }) => end !== "done");
-      const problems = bad.slice(0, PROBLEMS_SHOWN).map(({ pack, reason }) => texts.packFailed(pack.title, REASONS[reason] ?? reason)).join(" ");
-      for (const { pack, state: end, reason } of bad) say(end, { packs: [pack.title], reason: REASONS[reason] ?? reason });
+      const problems = bad.slice(0, PROBLEMS_SHOWN).map(({ pack, reason }) => t("packFailed", { pack: pack.title, reason: reasonOf(reason) })).join(" ");
+      for (const { pack, state: end, reason } of bad) say(end, { packs: [pack.title], reason: reasonOf(reason) });
       const done = outcomes.length - bad.length;
       if (done === 0) return offer(problems, found);
       say("done", { done });
       say("restart_needed", { done });
-      const again = button(texts.restart, (event) => restart(event, kind, say), { small: true, primary: true });
-      notice.show([texts.packsInstalled(done), problems].filter(Boolean).join(" "), [again], () => {});
+      const again = button(t("restart"), (event) => restart(event, kind, say), { small: true, primary: true });
+      notice.show([t("packsInstalled", { count: done }), problems].filter(Boolean).join(" "), [again], () => {});
     } catch (error) {
       say("failed", { reason: words(error) });
-      offer(texts.installFailed(words(error)), found);
+      offer(t("installFailed", { problem: words(error) }), found);
     } finally {
       busy = false;
     }
@@ -141,7 +143,7 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
    */
   async function restart(click, kind, say) {
     busy = true;
-    notice.busy(texts.restarting);
+    notice.busy(t("restarting"));
     let lost = false;
     const until = page.performance.now() + BACK_AT_MOST;
     const watch = page.setInterval(() => {
@@ -149,21 +151,21 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
       if (lost && state.server) {
         page.clearInterval(watch);
         page.location.reload();
-      } else if (page.performance.now() > until) ended(texts.restartLate);
+      } else if (page.performance.now() > until) ended(t("restartLate"));
     }, BACK_EVERY);
     const ended = (/** @type {string} */ sentence) => {
       page.clearInterval(watch);
       page.sessionStorage.removeItem(KEPT);
       busy = false;
-      notice.show(sentence, [button(texts.restart, (event) => restart(event, kind, say), { small: true })], () => {});
+      notice.show(sentence, [button(t("restart"), (event) => restart(event, kind, say), { small: true })], () => {});
     };
     keep();
     say("restarting");
     const why = await manager.restart(click, kind).catch(words);
     if (why === null) return;
-    const reason = REASONS[why] ?? why;
+    const reason = reasonOf(why);
     say("refused", { reason });
-    ended(texts.restartRefused(reason));
+    ended(t("restartRefused", { reason }));
   }
 
   /** Keeps the open workflow, since the page need not. */
@@ -187,7 +189,7 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
     try {
       await loader.load(workflow, name, false, new AbortController().signal);
     } catch (error) {
-      frontend.toast("error", texts.nodes, words(error));
+      frontend.toast("error", t("nodes"), words(error));
     }
   }
 
@@ -202,8 +204,25 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
   showAgain().then(lookSoon);
 }
 
-/** @type {Record<string, string>} */
-const REASONS = { [REFUSED]: texts.managerRefused, [UNKNOWN]: texts.managerSilent };
+/** @param {string} reason */
+const reasonOf = (reason) => (reason === REFUSED ? t("managerRefused") : reason === UNKNOWN ? t("managerSilent") : reason);
+
+/**
+ * @param {string[]} packs
+ * @param {number} done
+ */
+const coming = (packs, done) => (packs.length === 1 ? t("packComing", { pack: packs[0] }) : t("packsComing", { count: packs.length, done }));
+
+/**
+ * @param {string[]} types
+ * @returns {string} a sentence that names the first missing types
+ */
+export function sentenceOf(types) {
+  const first = types.slice(0, TYPES_NAMED).map((type) => (type.length > LONGEST_TYPE ? `${type.slice(0, LONGEST_TYPE)}…` : type));
+  const more = types.length - first.length;
+  const names = more > 0 ? t("andMore", { names: first.join(", "), count: more }) : first.join(", ");
+  return t("nodesMissing", { count: types.length, names });
+}
 
 /** @param {any} workflow */
 const nodesOf = ({ nodes }) => JSON.stringify(nodes.map((/** @type {any} */ { id, type }) => [id, type]));
@@ -216,7 +235,7 @@ const nodesOf = ({ nodes }) => JSON.stringify(nodes.map((/** @type {any} */ { id
  */
 function form({ types, manager }, answer) {
   const rows = types.map((one) => createRow(one, manager));
-  const heads = [texts.nodeType, texts.usedBy, texts.pack, texts.install].map((text) => make("th", { scope: "col", text }));
+  const heads = [t("nodeType"), t("usedBy"), t("pack"), t("install")].map((text) => make("th", { scope: "col", text }));
   const table = make(
     "table",
     { class: "uiapi-table uiapi-nodes" },
@@ -236,13 +255,13 @@ function form({ types, manager }, answer) {
   }
 
   const can = rows.some((row) => row.can);
-  const close = button(can ? texts.cancel : texts.close, () => answer(null));
-  const go = can ? button(texts.installThem, choose, { primary: true }) : null;
+  const close = button(can ? t("cancel") : t("close"), () => answer(null));
+  const go = can ? button(t("installThem"), choose, { primary: true }) : null;
   const element = make(
     "div",
     { class: "uiapi-offer" },
-    make("p", { text: can ? texts.installHint : texts.noManagerHint }),
-    make("div", { class: "uiapi-scroll", tabindex: "0", role: "region", "aria-label": texts.nodes }, table),
+    make("p", { text: can ? t("installHint") : t("noManagerHint") }),
+    make("div", { class: "uiapi-scroll", tabindex: "0", role: "region", "aria-label": t("nodes") }, table),
     make("div", { class: "uiapi-actions" }, close, go),
   );
   return { element, focus: go ?? close };
@@ -253,17 +272,17 @@ function form({ types, manager }, answer) {
  * @param {Kind | null} manager
  */
 function createRow(missing, manager) {
-  const type = missing.type ?? texts.unknownType;
+  const type = missing.type ?? t("unknownType");
   const packs = manager ? missing.packs.filter((/** @type {any} */ pack) => pack.state === "missing" && (pack.id || pack.repository) && pack.id !== "comfy-core") : [];
   const titles = missing.nodes.map((/** @type {any} */ { id, title }) => title || `#${id}`);
   const more = missing.count - USES_SHOWN;
-  const uses = [...titles.slice(0, USES_SHOWN), more > 0 && texts.more(more)].filter(Boolean).join(", ");
+  const uses = [...titles.slice(0, USES_SHOWN), more > 0 && t("more", { count: more })].filter(Boolean).join(", ");
   const options = packs.map((/** @type {any} */ pack, /** @type {number} */ index) => make("option", { value: index, text: pack.title }));
-  const choice = packs.length > 1 ? make("select", { "aria-label": texts.packOf(type) }, ...options) : null;
-  const tick = packs.length > 0 ? make("input", { type: "checkbox", "aria-label": texts.installFor(type) }) : null;
+  const choice = packs.length > 1 ? make("select", { "aria-label": t("packOf", { type }) }, ...options) : null;
+  const tick = packs.length > 0 ? make("input", { type: "checkbox", "aria-label": t("installFor", { type }) }) : null;
   const chosen = () => packs[choice ? Number(choice.value) : 0];
   const about = make("div", { class: missing.packs.some((/** @type {any} */ { error }) => error) ? "uiapi-bad" : "uiapi-hint", text: missing.how });
-  const describe = () => set(about, { text: [chosen().repository ?? chosen().id, texts.origins[chosen().origin]].join(" · ") });
+  const describe = () => set(about, { text: [chosen().repository ?? chosen().id, named("origins", chosen().origin)].join(" · ") });
   if (tick) {
     // With several packs the person has to know which.
     tick.checked = packs.length === 1;

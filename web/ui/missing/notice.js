@@ -3,14 +3,14 @@
  */
 
 import { iconButton, make, set } from "../dom.js";
-import { texts } from "../texts.js";
+import { t } from "../texts.js";
 
 /** Creates the notice. */
 export function createNotice() {
   /** @type {Set<ReturnType<typeof createLine>>} */
   const lines = new Set();
   const body = make("div", { class: "uiapi-lines" });
-  const close = iconButton("pi-times", texts.dismiss, () => {
+  const close = iconButton("pi-times", t("dismiss"), () => {
     for (const line of lines) line.dismiss();
   });
   const element = make("div", { class: "uiapi-notice", role: "status", hidden: true }, body, close);

@@ -32,7 +32,7 @@
 import { make, set } from "../dom.js";
 import { words } from "../../common/errors.js";
 import { size } from "../format.js";
-import { texts } from "../texts.js";
+import { named, t } from "../texts.js";
 
 // The accepted forms: https, hf://, an AIR, or a repository with a file.
 export const ADDRESS = /^(https?:\/\/\S+|hf:\/\/\S+|(urn:)?air:\S+|[\w.-]+\/[\w.-]+\/\S+)$/i;
@@ -62,8 +62,8 @@ export function createSource({ name, directory = null, plan, candidates: given }
   const said = make("div", { class: "uiapi-hint", "aria-live": "polite" });
   const elsewhere = (plan?.copies ?? []).filter(({ here, damage }) => !here && damage === null);
   const near = make("div", { class: "uiapi-hint", text: nearby(known ? elsewhere : [], plan?.similar ?? []) });
-  const field = known ? null : make("input", { type: "text", "aria-label": texts.addressOf(name), placeholder: "https://…", spellcheck: "false", autocomplete: "off" });
-  const choice = make("select", { "aria-label": texts.sourceOf(name), onchange: choose });
+  const field = known ? null : make("input", { type: "text", "aria-label": t("addressOf", { name }), placeholder: "https://…", spellcheck: "false", autocomplete: "off" });
+  const choice = make("select", { "aria-label": t("sourceOf", { name }), onchange: choose });
   choice.hidden = true;
 
   /**
@@ -96,15 +96,15 @@ export function createSource({ name, directory = null, plan, candidates: given }
     bytes = digest = null;
     changed();
     if (!url) return say("");
-    if (!ADDRESS.test(url)) return say(texts.noAddress, true);
-    say(texts.checkingAt(hostOf(url)));
+    if (!ADDRESS.test(url)) return say(t("noAddress"), true);
+    say(t("checkingAt", { host: hostOf(url) }));
     timer = setTimeout(async () => {
       const found = await check({ name, directory, url }).catch((error) => words(error));
       if (mine !== looks) return;
       if (typeof found === "string") return say(found, true);
       bytes = canBeHad(found) ? (found.size ?? null) : null;
       digest = found.sha256 ?? null;
-      say(found.reason?.message ?? [hostOf(url), texts.actions[found.action], bytes !== null && size(bytes)].filter(Boolean).join(" · "), !canBeHad(found));
+      say(found.reason?.message ?? [hostOf(url), named("actions", found.action), bytes !== null && size(bytes)].filter(Boolean).join(" · "), !canBeHad(found));
       changed();
     }, TYPING);
   }
@@ -119,7 +119,7 @@ export function createSource({ name, directory = null, plan, candidates: given }
     const typing = document.activeElement === field;
     candidates = [...candidates.filter(({ local }) => local && !found.some((one) => one.local === local)), ...found];
     const options = candidates.map((candidate, at) => make("option", { value: at, text: labelOf(candidate) }));
-    choice.replaceChildren(...options, make("option", { value: OWN, text: texts.anotherAddress }));
+    choice.replaceChildren(...options, make("option", { value: OWN, text: t("anotherAddress") }));
     choice.hidden = false;
     choice.value = field.value.trim() ? OWN : "0";
     choose();
@@ -139,8 +139,8 @@ export function createSource({ name, directory = null, plan, candidates: given }
     const refused = plan?.action === "no_url" ? null : plan?.url;
     offer([...elsewhere.map(linked), ...(given ?? plan?.candidates ?? []).filter(({ url }) => url !== refused)]);
   } else if (plan) {
-    const where = plan.url && ADDRESS.test(plan.url) ? hostOf(plan.url) : texts.sources[plan.source ?? ""];
-    say([plan.reason?.message, where, texts.actions[plan.action], bytes !== null && size(bytes)].filter(Boolean).join(" · "));
+    const where = plan.url && ADDRESS.test(plan.url) ? hostOf(plan.url) : named("sources", plan.source ?? "");
+    say([plan.reason?.message, where, named("actions", plan.action), bytes !== null && size(bytes)].filter(Boolean).join(" · "));
   }
 
   return {
@@ -185,7 +185,7 @@ export function createSource({ name, directory = null, plan, candidates: given }
     refuses() {
       const wrong = !chosen() && Boolean(field?.value.trim()) && !ADDRESS.test(field.value.trim());
       if (wrong) {
-        say(texts.noAddress, true);
+        say(t("noAddress"), true);
         field.focus();
       }
       return wrong;
@@ -212,7 +212,7 @@ const placeOf = ({ directory, name }) => (directory ? `${directory}/${name}` : n
  * @returns {Candidate}
  */
 function linked(copy) {
-  return { name: placeOf(copy), url: "", why: texts.linkedCopy, local: copy.path, size: copy.size };
+  return { name: placeOf(copy), url: "", why: t("linkedCopy"), local: copy.path, size: copy.size };
 }
 
 /**
@@ -221,7 +221,7 @@ function linked(copy) {
  * @returns {string} what the server's computer has that may be the model
  */
 function nearby(copies, similar) {
-  const shown = [copies.length > 0 && texts.alsoIn(copies.map(placeOf).join(", ")), similar.length > 0 && texts.similarTo(similar.join(", "))];
+  const shown = [copies.length > 0 && t("alsoIn", { places: copies.map(placeOf).join(", ") }), similar.length > 0 && t("similarTo", { names: similar.join(", ") })];
   return shown.filter(Boolean).join(" ");
 }
 
@@ -230,7 +230,7 @@ function nearby(copies, similar) {
  * @returns {string} where it is, and how large
  */
 function labelOf({ name, url, local, size: bytes, base_model }) {
-  if (local) return texts.onThisComputer(name);
+  if (local) return t("onThisComputer", { name });
   const repository = /^https?:\/\/[^/]+\/([^/]+\/[^/]+)\/(resolve|blob|raw)\//.exec(url)?.[1];
   const where = repository ? decodeURIComponent(repository) : hostOf(url);
   return [where, !repository && base_model, typeof bytes === "number" && size(bytes)].filter(Boolean).join(" · ");
@@ -246,12 +246,12 @@ function factsOf({ url, local, why, gated, licence, date, downloads, base_model 
   const facts = [
     !local && hostOf(url),
     base_model,
-    licence && texts.licence(licence),
+    licence && t("licence", { name: licence }),
     date,
-    typeof downloads === "number" && texts.timesDownloaded(downloads),
-    gated && texts.needsAccount,
+    typeof downloads === "number" && t("timesDownloaded", { count: downloads }),
+    gated && t("needsAccount"),
   ];
-  const choose = different > 1 && texts.differentFiles(different);
+  const choose = different > 1 && t("differentFiles", { count: different });
   return [facts.filter(Boolean).join(" · "), why, choose].filter(Boolean).join("\n");
 }
 
@@ -260,9 +260,9 @@ function factsOf({ url, local, why, gated, licence, date, downloads, base_model 
  * @returns {string} the name of the host to show
  */
 export function hostOf(address) {
-  if (/^(urn:)?air:/i.test(address) || /^https?:\/\/([\w-]+\.)*civitai\.\w+\//i.test(address)) return texts.sources.civitai;
-  if (/^https?:\/\/drive\.google\.com\//i.test(address)) return texts.sources.gdrive;
+  if (/^(urn:)?air:/i.test(address) || /^https?:\/\/([\w-]+\.)*civitai\.\w+\//i.test(address)) return t("sources.civitai");
+  if (/^https?:\/\/drive\.google\.com\//i.test(address)) return t("sources.gdrive");
   const url = /^https?:\/\/([^/?#]+)/i.exec(address);
-  if (!url || /(^|\.)(huggingface\.co|hf\.co)$/i.test(url[1])) return texts.sources.huggingface;
+  if (!url || /(^|\.)(huggingface\.co|hf\.co)$/i.test(url[1])) return t("sources.huggingface");
   return url[1].replace(/^.*@/, "");
 }

@@ -38,9 +38,14 @@ import { button, make, set } from "../dom.js";
 import { CommandError, words } from "../../common/errors.js";
 import { size } from "../format.js";
 import { createSource } from "./model_source.js";
-import { texts } from "../texts.js";
+import { t } from "../texts.js";
 
 const USES_SHOWN = 3;
+// Characters of a name in the title.
+const LONGEST_NAME = 80;
+
+/** @param {string} name */
+const ending = (name) => (name.length > LONGEST_NAME ? `…${name.slice(-LONGEST_NAME)}` : name);
 
 /**
  * Asks for the URLs of models in one dialog.
@@ -54,8 +59,8 @@ const USES_SHOWN = 3;
  * @throws {CommandError} declined if none was entered
  */
 export async function askAddresses(dialogs, models, check, signal, { find, describe } = {}) {
-  const title = models.length === 1 ? texts.modelTitle(models[0].name) : texts.modelsTitle(models.length);
-  const look = { title, confirm: texts.confirm, find, describes: Boolean(describe) };
+  const title = models.length === 1 ? t("modelTitle", { name: ending(models[0].name) }) : t("modelsTitle", { count: models.length });
+  const look = { title, confirm: t("confirm"), find, describes: Boolean(describe) };
   const decision = await askForModels(dialogs, models, check, signal, look);
   const given = (decision?.chosen ?? []).filter(({ url }) => url);
   if (given.length === 0) {
@@ -107,7 +112,7 @@ function form(models, check, { confirm, free, find, searches, describes }, answe
   /** @type {Row[]} */
   let rows = [];
   rows = models.map((model) => createRow(model, check, update, (urls, from) => distribute(urls, rows, from)));
-  const heads = [texts.model, texts.inFolder, texts.usedBy, texts.source, texts.skip].map((text) => make("th", { scope: "col", text }));
+  const heads = [t("model"), t("inFolder"), t("usedBy"), t("source"), t("skip")].map((text) => make("th", { scope: "col", text }));
   const table = make(
     "table",
     { class: "uiapi-table uiapi-models" },
@@ -120,7 +125,7 @@ function form(models, check, { confirm, free, find, searches, describes }, answe
     const wanted = rows.filter((row) => !row.skipped());
     const bytes = wanted.reduce((total, { source }) => total + (source.bytes() ?? 0), 0);
     const short = typeof free === "number" && bytes > free;
-    const parts = [texts.modelCount(wanted.length), bytes > 0 && size(bytes), typeof free === "number" && texts.freeOnDisk(size(free))];
+    const parts = [t("modelCount", { count: wanted.length }), bytes > 0 && size(bytes), typeof free === "number" && t("freeOnDisk", { free: size(free) })];
     set(sum, { text: parts.filter(Boolean).join(" · "), class: short ? "uiapi-grow uiapi-bad" : "uiapi-grow uiapi-hint" });
   }
 
@@ -147,11 +152,11 @@ function form(models, check, { confirm, free, find, searches, describes }, answe
   const element = make(
     "form",
     { onsubmit: submit, novalidate: true },
-    rows.some(({ source }) => source.field) && make("p", { text: rows.length > 1 ? texts.pasteHint : texts.addressHint }),
-    make("div", { class: "uiapi-scroll", tabindex: "0", role: "region", "aria-label": texts.models }, table),
+    rows.some(({ source }) => source.field) && make("p", { text: rows.length > 1 ? t("pasteHint") : t("addressHint") }),
+    make("div", { class: "uiapi-scroll", tabindex: "0", role: "region", "aria-label": t("models") }, table),
     find && open.length > 0 && searchLine(open, find, Boolean(searches)),
-    describes && make("label", { class: "uiapi-line" }, describe, make("span", { text: texts.describeLinks })),
-    make("div", { class: "uiapi-actions" }, sum, button(texts.cancel, () => answer(null)), submitIt),
+    describes && make("label", { class: "uiapi-line" }, describe, make("span", { text: t("describeLinks") })),
+    make("div", { class: "uiapi-actions" }, sum, button(t("cancel"), () => answer(null)), submitIt),
   );
   return { element, focus: rows.find(({ source }) => source.field)?.source.focus() ?? submitIt };
 }
@@ -164,12 +169,12 @@ function form(models, check, { confirm, free, find, searches, describes }, answe
  */
 function searchLine(rows, find, atOnce) {
   const said = make("span", { class: "uiapi-grow uiapi-hint", role: "status" });
-  const start = button(texts.searchHosts, search, { small: true });
+  const start = button(t("searchHosts"), search, { small: true });
 
   async function search() {
     start.hidden = true;
-    set(said, { text: texts.searching });
-    for (const { source } of rows) source.note(texts.searching);
+    set(said, { text: t("searching") });
+    for (const { source } of rows) source.note(t("searching"));
     const models = rows.map(({ model: { name, directory = null, plan } }) => ({ name, directory, sha256: plan?.sha256 ?? null }));
     const found = await find(models).catch((error) => words(error));
     if (typeof found === "string") {
@@ -178,12 +183,13 @@ function searchLine(rows, find, atOnce) {
     }
     for (const [at, row] of rows.entries()) {
       const candidates = found.models[at]?.candidates ?? [];
-      row.source.note(candidates.length > 0 ? "" : texts.nothingFound);
+      row.source.note(candidates.length > 0 ? "" : t("nothingFound"));
       row.offer(candidates);
     }
     const count = found.models.filter(({ candidates }) => candidates.length > 0).length;
     const hosts = [...new Set(found.search.failures.map(({ host }) => host))];
-    set(said, { text: [texts.linksFound(count, rows.length), !found.search.complete && texts.searchIncomplete(hosts)].filter(Boolean).join(" ") });
+    const incomplete = hosts.length > 0 ? t("hostsFailed", { hosts: hosts.join(", ") }) : t("searchIncomplete");
+    set(said, { text: [t("linksFound", { found: count, count: rows.length }), !found.search.complete && incomplete].filter(Boolean).join(" ") });
   }
 
   if (atOnce) search();
@@ -201,7 +207,7 @@ function searchLine(rows, find, atOnce) {
 function createRow(model, check, changed, pasted) {
   const { name, used_by = [] } = model;
   const folder = make("td");
-  const skip = make("input", { type: "checkbox", "aria-label": texts.skipModel(name), onchange: skipped });
+  const skip = make("input", { type: "checkbox", "aria-label": t("skipModel", { name }), onchange: skipped });
   /** @type {import("./model_source.js").Source | null} */
   let made = null;
   const source = createSource(model, check, updated, pasted);
@@ -230,7 +236,7 @@ function createRow(model, check, changed, pasted) {
     {},
     make("th", { scope: "row", text: name }),
     folder,
-    make("td", { text: [...uses, more > 0 && texts.more(more)].filter(Boolean).join(", ") }),
+    make("td", { text: [...uses, more > 0 && t("more", { count: more })].filter(Boolean).join(", ") }),
     make("td", {}, ...source.elements),
     make("td", {}, skip),
   );

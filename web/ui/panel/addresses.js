@@ -5,7 +5,7 @@
  */
 
 import { arrangeRows, button, iconButton, make, set } from "../dom.js";
-import { texts } from "../texts.js";
+import { t } from "../texts.js";
 
 // The others are found by the search.
 const ROWS_SHOWN = 200;
@@ -17,12 +17,12 @@ const ROWS_SHOWN = 200;
 export function addressesSection({ ask }) {
   /** @type {Row[]} */
   let rows = [];
-  const search = make("input", { type: "search", placeholder: texts.search, "aria-label": texts.search, oninput: () => show() });
-  const empty = make("p", { class: "uiapi-hint", text: texts.noAddresses });
-  const list = make("div", { role: "list", "aria-label": texts.addresses });
-  const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": texts.addresses }, make("div", { class: "uiapi-section" }, empty, list));
-  const [name, url, type] = [texts.modelName, texts.address, texts.folder].map((label) => make("input", { type: "text", placeholder: label, "aria-label": label }));
-  const form = make("form", { class: "uiapi-section", "aria-label": texts.addAddress, onsubmit: add }, name, url, type, make("div", { class: "uiapi-actions" }, make("button", { class: "uiapi-button", type: "submit", text: texts.addAddress })));
+  const search = make("input", { type: "search", placeholder: t("search"), "aria-label": t("search"), oninput: () => show() });
+  const empty = make("p", { class: "uiapi-hint", text: t("noAddresses") });
+  const list = make("div", { role: "list", "aria-label": t("addresses") });
+  const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": t("addresses") }, make("div", { class: "uiapi-section" }, empty, list));
+  const [name, url, type] = [t("modelName"), t("address"), t("folder")].map((label) => make("input", { type: "text", placeholder: label, "aria-label": label }));
+  const form = make("form", { class: "uiapi-section", "aria-label": t("addAddress"), onsubmit: add }, name, url, type, make("div", { class: "uiapi-actions" }, make("button", { class: "uiapi-button", type: "submit", text: t("addAddress") })));
 
   /** @param {Event} event */
   async function add(event) {
@@ -56,7 +56,7 @@ export function addressesSection({ ask }) {
   function show() {
     const wanted = search.value.trim().toLowerCase();
     const found = rows.filter((row) => `${row.name} ${row.url} ${row.type}`.toLowerCase().includes(wanted)).slice(0, ROWS_SHOWN);
-    set(empty, { text: rows.length > 0 ? texts.noneFound : texts.noAddresses });
+    set(empty, { text: rows.length > 0 ? t("noneFound") : t("noAddresses") });
     empty.hidden = found.length > 0;
     arrangeRows(list, found, (row) => row.name, createRow);
   }
@@ -64,9 +64,9 @@ export function addressesSection({ ask }) {
   /** @param {Row} first */
   function createRow(first) {
     let row = first;
-    const field = make("input", { type: "text", "aria-label": texts.addressOf(row.name), onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && keep() });
-    const keepIt = button(texts.save, keep, { small: true });
-    const forget = iconButton("pi-trash", texts.forgetAddress(row.name), async () => {
+    const field = make("input", { type: "text", "aria-label": t("addressOf", { name: row.name }), onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && keep() });
+    const keepIt = button(t("save"), keep, { small: true });
+    const forget = iconButton("pi-trash", t("forgetAddress", { name: row.name }), async () => {
       if (await ask("remove_model_url", { model_name: row.name })) await read();
     });
     const about = make("span", { class: "uiapi-hint" });

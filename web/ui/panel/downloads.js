@@ -7,7 +7,7 @@
 import { arrangeRows, button, iconButton, make, set } from "../dom.js";
 import { duration, size } from "../format.js";
 import { askAddresses } from "../models/models_dialog.js";
-import { texts } from "../texts.js";
+import { named, t } from "../texts.js";
 
 const GOING = new Set(["pending", "downloading", "verifying", "hashing", "connecting"]);
 const AGAIN = new Set(["error", "cancelled"]);
@@ -22,9 +22,9 @@ const WRONG_ADDRESS = new Set(["not_at_source", "gone_at_source", "not_a_model",
  * @param {(command: string, data?: any) => Promise<any>} means.ask
  */
 export function createDownloads({ state, dialogs, check, ask }) {
-  const empty = make("p", { class: "uiapi-section uiapi-hint", text: texts.noDownloads });
-  const list = make("div", { class: "uiapi-section", role: "list", "aria-label": texts.downloads });
-  const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": texts.downloads }, list);
+  const empty = make("p", { class: "uiapi-section uiapi-hint", text: t("noDownloads") });
+  const list = make("div", { class: "uiapi-section", role: "list", "aria-label": t("downloads") });
+  const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": t("downloads") }, list);
 
   /** @returns {Item[]} the newest download first */
   function items() {
@@ -44,9 +44,9 @@ export function createDownloads({ state, dialogs, check, ask }) {
     const done = make("div");
     const bar = make("div", { class: "uiapi-bar", role: "progressbar", "aria-label": name, "aria-valuemin": 0, "aria-valuemax": 100 }, done);
     const facts = make("span", { class: "uiapi-hint uiapi-grow uiapi-cut" });
-    const pause = iconButton("pi-pause", texts.pauseDownload(name), () => ask("download_pause", part));
-    const resume = iconButton("pi-play", texts.resumeDownload(name), () => ask("download_resume", part));
-    const cancel = iconButton("pi-times", texts.cancelDownload(name), () => ask("download_cancel", part));
+    const pause = iconButton("pi-pause", t("pauseDownload", { name }), () => ask("download_pause", part));
+    const resume = iconButton("pi-play", t("resumeDownload", { name }), () => ask("download_resume", part));
+    const cancel = iconButton("pi-times", t("cancelDownload", { name }), () => ask("download_cancel", part));
     const reason = make("p", { class: "uiapi-bad" });
     const fixes = make("div", { class: "uiapi-fixes" });
     let fixedFor = "";
@@ -59,7 +59,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
       done.style.transform = `scaleX(${share})`;
       set(bar, { "aria-valuenow": Math.round(share * 100) });
       const amount = total ? `${size(bytes)} / ${size(total)}` : bytes ? size(bytes) : "";
-      const rest = [texts.states[status] ?? status, amount, speed && `${size(speed)}/s`, eta && texts.left(duration(eta))];
+      const rest = [named("states", status) ?? status, amount, speed && `${size(speed)}/s`, eta && t("left", { time: duration(eta) })];
       set(facts, { text: rest.filter(Boolean).join(" · ") });
       pause.hidden = !GOING.has(status);
       resume.hidden = status !== "paused" && status !== "cancelled";
@@ -84,18 +84,18 @@ export function createDownloads({ state, dialogs, check, ask }) {
     const { code } = model;
     if (code === "login_required" || code === "gated") {
       const page = pageOf(model.url);
-      const link = page && make("a", { class: "uiapi-button uiapi-small", href: page, target: "_blank", rel: "noopener noreferrer", text: texts.acceptLicence });
-      const token = button(texts.enterToken, () => enterToken(model.url, again), { small: true });
-      return [code === "gated" && link, token, button(texts.tryAgain, again, { small: true })].filter(Boolean);
+      const link = page && make("a", { class: "uiapi-button uiapi-small", href: page, target: "_blank", rel: "noopener noreferrer", text: t("acceptLicence") });
+      const token = button(t("enterToken"), () => enterToken(model.url, again), { small: true });
+      return [code === "gated" && link, token, button(t("tryAgain"), again, { small: true })].filter(Boolean);
     }
     if (code === "host_refused" && model.details?.host) {
       const allow = async () => {
         if (await ask("panel_allow_host", { host: model.details.host })) await again();
       };
-      return [button(texts.allowHost(model.details.host), allow, { small: true })];
+      return [button(t("allowHost", { host: model.details.host }), allow, { small: true })];
     }
-    const address = button(texts.enterAddress, () => enterAddress(name, model), { small: true });
-    return WRONG_ADDRESS.has(code) ? [address] : [button(texts.tryAgain, again, { small: true }), address];
+    const address = button(t("enterAddress"), () => enterAddress(name, model), { small: true });
+    return WRONG_ADDRESS.has(code) ? [address] : [button(t("tryAgain"), again, { small: true }), address];
   }
 
   /**
@@ -104,7 +104,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
    */
   async function enterToken(url, again) {
     const host = /civitai/i.test(url ?? "") ? "civitai" : "huggingface";
-    const token = await dialogs.secret(texts.tokenTitle(host), texts.tokenHint, new AbortController().signal);
+    const token = await dialogs.secret(t("tokenTitle", { host: t(`sources.${host}`) }), t("tokenHint"), new AbortController().signal);
     if (token && (await ask("panel_host_token", { host, token }))) await again();
   }
 
@@ -125,7 +125,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
 
     label() {
       const going = items().filter(({ model }) => GOING.has(model.status)).length;
-      return going > 0 ? texts.downloadsGoing(going) : texts.downloads;
+      return going > 0 ? t("downloadsGoing", { count: going }) : t("downloads");
     },
 
     /** Updates the list. */

@@ -9,7 +9,7 @@
 import { arrangeRows, iconButton, make, set } from "../dom.js";
 import { words } from "../../common/errors.js";
 import { clock, short } from "../format.js";
-import { texts } from "../texts.js";
+import { named, t } from "../texts.js";
 import { canUndo, undoChanges } from "./undo.js";
 
 const LINE = 26;
@@ -32,9 +32,9 @@ const ICONS = /** @type {Record<string, string>} */ ({
  */
 export function createLog({ frontend, state, activeTab, show }) {
   const shown = () => ({ webui: state.clientId(), tab: activeTab() });
-  const empty = make("p", { class: "uiapi-section uiapi-hint", text: texts.noLog });
-  const inner = make("div", { role: "list", "aria-label": texts.log });
-  const element = make("div", { class: "uiapi-log", tabindex: "0", role: "region", "aria-label": texts.log }, inner);
+  const empty = make("p", { class: "uiapi-section uiapi-hint", text: t("noLog") });
+  const inner = make("div", { role: "list", "aria-label": t("log") });
+  const element = make("div", { class: "uiapi-log", tabindex: "0", role: "region", "aria-label": t("log") }, inner);
   element.addEventListener("scroll", () => render(), { passive: true });
   /** @type {Line[]} */
   let lines = [];
@@ -65,8 +65,8 @@ export function createLog({ frontend, state, activeTab, show }) {
     let { entry } = first;
     const time = make("time");
     const what = make("span", { class: "uiapi-grow uiapi-cut" });
-    const undo = iconButton("pi-undo", texts.undoThis, () => take(entry));
-    const row = make("div", { class: "uiapi-log-line" }, make("i", { class: `pi ${ICONS[entry.kind]}`, title: texts.kinds[entry.kind], role: "img", "aria-label": texts.kinds[entry.kind] }), what, undo, time);
+    const undo = iconButton("pi-undo", t("undoThis"), () => take(entry));
+    const row = make("div", { class: "uiapi-log-line" }, make("i", { class: `pi ${ICONS[entry.kind]}`, title: named("kinds", entry.kind), role: "img", "aria-label": named("kinds", entry.kind) }), what, undo, time);
     row.refresh = (/** @type {Line} */ line) => {
       ({ entry } = line);
       const text = entryText(entry);
@@ -87,7 +87,7 @@ export function createLog({ frontend, state, activeTab, show }) {
       line = now;
       if (!now.change) return;
       const text = changeText(now.change);
-      set(place, { text: now.change.path, title: texts.showNode(now.change.path) });
+      set(place, { text: now.change.path, title: t("showNode", { path: now.change.path }) });
       set(what, { text, title: text });
     };
     return row;
@@ -95,7 +95,7 @@ export function createLog({ frontend, state, activeTab, show }) {
 
   function moreRow() {
     const row = make("div", { class: "uiapi-log-line uiapi-detail uiapi-hint" });
-    row.refresh = (/** @type {Line} */ now) => set(row, { text: texts.more(now.more ?? 0) });
+    row.refresh = (/** @type {Line} */ now) => set(row, { text: t("more", { count: now.more ?? 0 }) });
     return row;
   }
 
@@ -103,9 +103,9 @@ export function createLog({ frontend, state, activeTab, show }) {
   function take(entry) {
     try {
       undoChanges(frontend, shown(), entry);
-      frontend.toast("info", texts.undone, short(entry.changes.map(({ path }) => path).join(", ")));
+      frontend.toast("info", t("undone"), short(entry.changes.map(({ path }) => path).join(", ")));
     } catch (error) {
-      frontend.toast("warn", texts.cantUndo, words(error));
+      frontend.toast("warn", t("cantUndo"), words(error));
     }
     render();
   }
@@ -141,19 +141,19 @@ function linesOf(entries) {
 
 /** @param {LogEntry} entry */
 export function entryText({ program, kind, command, about, count, state, code }) {
-  const parts = [program, command, about, count > 1 && texts.times(count)];
-  if (state === "asking") parts.push(texts.waitsForYou);
-  else if (state === "failed") parts.push(texts.failed(code ?? ""));
-  else if (state === "running" && kind !== "read") parts.push(texts.underWay);
+  const parts = [program, command, about, count > 1 && t("times", { count })];
+  if (state === "asking") parts.push(t("waitsForYou"));
+  else if (state === "failed") parts.push(t("failed", { code: code ?? "" }));
+  else if (state === "running" && kind !== "read") parts.push(t("underWay"));
   return parts.filter(Boolean).join(" · ");
 }
 
 /** @param {LogChange} change */
 function changeText({ kind, what, before, after }) {
-  if (kind === "node_added" || kind === "group_added") return texts.added(short(after?.title || after?.type || ""));
-  if (kind === "node_removed" || kind === "group_removed") return texts.removed(short(before?.title || before?.type || ""));
-  if (kind === "link_added") return texts.linked(short(after?.from), short(after?.to));
-  if (kind === "link_removed") return texts.unlinked(short(before?.from), short(before?.to));
+  if (kind === "node_added" || kind === "group_added") return t("added", { what: short(after?.title || after?.type || "") });
+  if (kind === "node_removed" || kind === "group_removed") return t("removed", { what: short(before?.title || before?.type || "") });
+  if (kind === "link_added") return t("linked", { from: short(after?.from), to: short(after?.to) });
+  if (kind === "link_removed") return t("unlinked", { from: short(before?.from), to: short(before?.to) });
   const named = kind === "widget_changed" || !what ? "" : `${what}: `;
-  return named + texts.became(short(before ?? texts.nothing), short(after ?? texts.nothing));
+  return named + t("became", { before: short(before ?? t("nothing")), after: short(after ?? t("nothing")) });
 }

@@ -9,7 +9,7 @@ import { words } from "../../common/errors.js";
 import { createLog } from "./log.js";
 import { createPrograms } from "./programs.js";
 import { byExecutionId } from "../../paths/subgraphs.js";
-import { texts } from "../texts.js";
+import { t } from "../texts.js";
 
 const PANEL_ID = "uiapi";
 
@@ -39,7 +39,7 @@ export function createPanel(means) {
     try {
       return await means.request(command, data);
     } catch (error) {
-      frontend.toast("error", texts.title, words(error));
+      frontend.toast("error", t("title"), words(error));
       return null;
     }
   }
@@ -48,7 +48,7 @@ export function createPanel(means) {
   function show(id) {
     const place = byExecutionId(frontend.rootGraph(), id);
     if (place) frontend.showNode(place.node);
-    else frontend.toast("warn", texts.title, texts.notThere);
+    else frontend.toast("warn", t("title"), t("notThere"));
   }
 
   /** @param {HTMLElement} container */
@@ -59,11 +59,11 @@ export function createPanel(means) {
     const log = createLog({ frontend, state, activeTab: revisions.activeTab, show });
     const downloads = createDownloads({ ...means, ask });
     const addresses = addressesSection({ ...means, ask });
-    const logTitle = make("div", { class: "uiapi-section" }, make("h3", { text: texts.log }));
+    const logTitle = make("div", { class: "uiapi-section" }, make("h3", { text: t("log") }));
     const tabs = tabbed([
-      { id: "activity", label: () => texts.activity, content: [programs.element, logTitle, ...log.elements] },
+      { id: "activity", label: () => t("activity"), content: [programs.element, logTitle, ...log.elements] },
       { id: "downloads", label: () => downloads.label(), content: downloads.elements },
-      { id: "addresses", label: () => texts.addresses, content: addresses.elements, opened: addresses.opened },
+      { id: "addresses", label: () => t("addresses"), content: addresses.elements, opened: addresses.opened },
     ]);
     const element = make("div", { class: "uiapi" }, top.element, ...tabs.elements);
     container.replaceChildren(element);
@@ -94,7 +94,7 @@ export function createPanel(means) {
     end = null;
   }
 
-  frontend.addSidebarTab({ id: PANEL_ID, icon: "pi pi-sliders-h", title: texts.title, tooltip: texts.tooltip, render, destroy: close });
+  frontend.addSidebarTab({ id: PANEL_ID, icon: "pi pi-sliders-h", title: t("title"), tooltip: t("tooltip"), render, destroy: close });
 }
 
 /** @param {import("../../page/frontend.js").Frontend} frontend */
@@ -109,20 +109,20 @@ export function openPanel(frontend) {
 function head({ frontend, state }, ask) {
   const dot = make("span", { class: "uiapi-dot", "aria-hidden": "true" });
   const status = make("span", { class: "uiapi-grow uiapi-cut" });
-  const makeMain = button(texts.makeMain, () => ask("panel_main", { main: state.clientId() }), { small: true });
+  const makeMain = button(t("makeMain"), () => ask("panel_main", { main: state.clientId() }), { small: true });
   const pause = make("button", {
     class: "uiapi-switch",
     type: "button",
     role: "switch",
-    text: texts.pause,
+    text: t("pause"),
     onclick: () => ask("panel_decide", { paused: !state.server?.paused }),
   });
   const said = make("p", { class: "uiapi-hint" });
-  const rules = button(texts.rules, () => frontend.openSettings(), { small: true, icon: "pi-cog" });
+  const rules = button(t("rules"), () => frontend.openSettings(), { small: true, icon: "pi-cog" });
   const element = make(
     "header",
     { class: "uiapi-head" },
-    make("h2", { text: texts.title }),
+    make("h2", { text: t("title") }),
     make("div", { class: "uiapi-line", role: "status" }, dot, status),
     makeMain,
     make("div", { class: "uiapi-line" }, make("span", { class: "uiapi-grow" }, pause), rules),
@@ -135,13 +135,13 @@ function head({ frontend, state }, ask) {
       const id = state.clientId();
       const main = server?.main_webui_id ?? null;
       set(dot, { class: `uiapi-dot${server ? " uiapi-on" : ""}` });
-      const place = main === id ? texts.isMain : texts.mainElsewhere(main);
-      const text = server ? `${texts.connected}: ${texts.thisTab(id)}, ${place}` : texts.disconnected;
-      set(status, { text, title: `${text}. ${texts.isMainHint}` });
+      const place = main === id ? t("isMain") : main === null ? t("noMain") : t("mainElsewhere", { id: main });
+      const text = server ? `${t("connected")}: ${t("thisTab", { id: id ?? "?" })}, ${place}` : t("disconnected");
+      set(status, { text, title: `${text}. ${t("isMainHint")}` });
       makeMain.hidden = !server || main === id;
       set(pause, { "aria-checked": String(server?.paused ?? false) });
       /** @type {any} */ (pause).disabled = !server;
-      const words = server?.problem ? texts.damagedRules(server.problem) : server?.paused ? texts.paused : texts.released;
+      const words = server?.problem ? t("damagedRules", { problem: server.problem }) : server?.paused ? t("paused") : t("released");
       set(said, { text: words, class: server?.paused ? "uiapi-bad" : "uiapi-hint" });
     },
   };
@@ -158,7 +158,7 @@ function tabbed(tabs) {
   const heads = tabs.map(({ id }) =>
     make("button", { class: "uiapi-tab", type: "button", role: "tab", "aria-controls": `uiapi-${id}`, onclick: () => open(id) }),
   );
-  const list = make("div", { class: "uiapi-tabs", role: "tablist", "aria-label": texts.title }, ...heads);
+  const list = make("div", { class: "uiapi-tabs", role: "tablist", "aria-label": t("title") }, ...heads);
   list.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;

@@ -6,17 +6,17 @@
 
 import { arrangeRows, button, make, set } from "../dom.js";
 import { clock } from "../format.js";
-import { texts } from "../texts.js";
+import { named, t } from "../texts.js";
 
 /**
  * @param {import("./state.js").State} state
  * @param {(program: string) => void} askAgain
  */
 export function createPrograms(state, askAgain) {
-  const empty = make("p", { class: "uiapi-hint", text: texts.noPrograms });
-  const list = make("div", { role: "list", "aria-label": texts.programs });
-  const scroll = make("div", { class: "uiapi-programs", tabindex: "0", role: "region", "aria-label": texts.programs }, list);
-  const element = make("section", { class: "uiapi-section" }, make("h3", { text: texts.programs }), empty, scroll);
+  const empty = make("p", { class: "uiapi-hint", text: t("noPrograms") });
+  const list = make("div", { role: "list", "aria-label": t("programs") });
+  const scroll = make("div", { class: "uiapi-programs", tabindex: "0", role: "region", "aria-label": t("programs") }, list);
+  const element = make("section", { class: "uiapi-section" }, make("h3", { text: t("programs") }), empty, scroll);
 
   /** @param {ProgramFacts} first */
   function createRow(first) {
@@ -25,18 +25,18 @@ export function createPrograms(state, askAgain) {
     const rate = make("span", { class: "uiapi-hint" });
     const last = make("span", { class: "uiapi-hint uiapi-cut uiapi-grow" });
     const answers = make("span", { class: "uiapi-cut uiapi-grow" });
-    const again = button(texts.askAgain, () => askAgain(name), { small: true });
+    const again = button(t("askAgain"), () => askAgain(name), { small: true });
     const decided = make("div", { class: "uiapi-line" }, answers, again);
     const title = make("strong", { class: "uiapi-grow uiapi-cut", text: name, title: name });
     const row = make("div", { class: "uiapi-row", role: "listitem" }, make("div", { class: "uiapi-line" }, dot, title, rate), make("div", { class: "uiapi-line" }, last), decided);
     row.update = (/** @type {ProgramFacts} */ program) => {
       const online = program.connections > 0;
-      set(dot, { class: `uiapi-dot${online ? " uiapi-on" : ""}`, "aria-label": online ? texts.online : null, "aria-hidden": online ? null : "true" });
-      set(rate, { text: program.rate > 0 ? texts.perSecond(program.rate) : "" });
-      set(last, { text: program.command ? `${program.command} · ${clock(program.last)}` : texts.online });
+      set(dot, { class: `uiapi-dot${online ? " uiapi-on" : ""}`, "aria-label": online ? t("online") : null, "aria-hidden": online ? null : "true" });
+      set(rate, { text: program.rate > 0 ? t("perSecond", { rate: program.rate }) : "" });
+      set(last, { text: program.command ? `${program.command} · ${clock(program.last)}` : t("online") });
       const known = state.server?.answers.filter((answer) => answer.program === name) ?? [];
-      const kinds = (/** @type {boolean} */ allowed) => known.filter((answer) => answer.allowed === allowed).map(({ kind }) => texts.kinds[kind]).join(", ");
-      const said = [kinds(true) && texts.allowed(kinds(true)), kinds(false) && texts.refused(kinds(false))].filter(Boolean).join("; ");
+      const kinds = (/** @type {boolean} */ allowed) => known.filter((answer) => answer.allowed === allowed).map(({ kind }) => named("kinds", kind)).join(", ");
+      const said = [kinds(true) && t("allowed", { kinds: kinds(true) }), kinds(false) && t("refused", { kinds: kinds(false) })].filter(Boolean).join("; ");
       set(answers, { text: said });
       decided.hidden = said === "";
     };

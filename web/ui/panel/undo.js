@@ -14,7 +14,7 @@ import { modeName, pair } from "../../graph/diff.js";
 import { fieldsAt } from "../../paths/paths.js";
 import { enquote, titleOf } from "../../paths/path_grammar.js";
 import { byExecutionId, linkInto, ownerOf } from "../../paths/subgraphs.js";
-import { texts } from "../texts.js";
+import { t } from "../texts.js";
 import { setFields, write } from "../../widgets/widgets.js";
 
 /** @typedef {{webui: number | null, tab: string}} Shown The id of this page and its workflow tab. */
@@ -86,7 +86,7 @@ function isLinked(root, { from, to }) {
  */
 export function undoChanges(frontend, shown, entry) {
   // The graph may have changed since the button was drawn.
-  if (!canUndo(frontend, shown, entry)) throw new CommandError("conflict", texts.changedSince);
+  if (!canUndo(frontend, shown, entry)) throw new CommandError("conflict", t("changedSince"));
   frontend.undoStep(() => {
     for (const change of [...entry.changes].reverse()) undoOne(frontend, change);
   });

@@ -4,14 +4,14 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
-import { texts } from "../../../../web/ui/texts.js";
+import { sentenceOf } from "../../../../web/ui/missing/nodes_notice.js";
 
 const WEB = new URL("../../../../web/", import.meta.url);
 
 test("the notice names the first missing types and counts the rest", () => {
-  assert.equal(texts.nodesMissing(["A"]), "1 node type is missing: A.");
-  assert.equal(texts.nodesMissing(["A", "B", "C", "D", "E"]), "5 node types are missing: A, B, C and 2 more.");
-  assert.ok(texts.nodesMissing(["x".repeat(1000)]).length < 100);
+  assert.equal(sentenceOf(["A"]), "1 node type is missing: A.");
+  assert.equal(sentenceOf(["A", "B", "C", "D", "E"]), "5 node types are missing: A, B, C and 2 more.");
+  assert.ok(sentenceOf(["x".repeat(1000)]).length < 100);
 });
 
 test("only the notice can install packs or restart ComfyUI, and no command reaches it", () => {
