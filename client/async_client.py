@@ -132,6 +132,7 @@ class AsyncClient(AsyncBase):
         *,
         workflow: Mapping[str, Any] | str | Path | None = None,
         batch_count: int | None = None,
+        targets: Iterable[str] | None = None,
         timeout: float | None = None,
         fetch: bool = True,
         on_event: Listener | None = None,
@@ -142,6 +143,7 @@ class AsyncClient(AsyncBase):
             fields: {path: value} to set first.
             workflow: opened in the tab first.
             batch_count: how many times to run.
+            targets: the output nodes to run with what they need (default: all).
             timeout: seconds to wait for the results (default: one hour).
             fetch: download the content of every output file; if False, call `fetch` for single files.
             on_event: called with the run's events: progress, previews and outputs.
@@ -150,6 +152,7 @@ class AsyncClient(AsyncBase):
             fields=None if fields is None else pairs(fields),
             workflow=None if workflow is None else await asyncio.to_thread(workflow_of, workflow),
             batch_count=batch_count,
+            targets=None if targets is None else [*targets],
             timeout=timeout,
         )
         if on_event is None:
@@ -294,6 +297,30 @@ class AsyncClient(AsyncBase):
                 if time.monotonic() > until:
                     raise
                 await asyncio.sleep(FIRST_DELAY)
+
+    # -- ComfyUI --------------------------------------------------------------------------------------------
+
+    async def system(self) -> dict[str, Any]:
+        """Returns versions, such as that of PyTorch, the memory of the devices and the machine, and the queue."""
+        found: dict[str, Any] = await self.call("system")
+        return found
+
+    async def free_memory(self, *, cache: bool = True) -> dict[str, Any]:
+        """Unload all models, and with `cache` forget the outputs of nodes; `freed` in the result says if it is done."""
+        freed: dict[str, Any] = await self.call("free_memory", {"cache": cache})
+        return freed
+
+    async def refresh_models(self) -> list[dict[str, Any]]:
+        """Make the page reload its lists of files; returns the lists that have changed."""
+        refreshed: dict[str, Any] = await self.call("refresh_models")
+        changed: list[dict[str, Any]] = refreshed["changed"]
+        return changed
+
+    async def logs(self, lines: int = 200) -> list[dict[str, str]]:
+        """Returns the last lines of ComfyUI's log, each with time and text, without tokens and passwords."""
+        log = await self.call("logs", {"lines": lines})
+        found: list[dict[str, str]] = log["lines"]
+        return found
 
     # -- any command ----------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ import { addGroup, removeGroup, setGroup } from "./graph/groups.js";
 import { connect, linked } from "./graph/links.js";
 import { indexed } from "./paths/node_lookup.js";
 import { clearModels, describedBy, describeModels, directoryOf, lacksChoices, namedUses, relinkModels, usesOf } from "./widgets/model_widgets.js";
+import { changedLists, choiceLists } from "./widgets/choice_lists.js";
 import { askAddresses } from "./ui/models/models_dialog.js";
 import { askForOffer } from "./ui/offer_dialog.js";
 import { withOffered } from "./widgets/picture_texts.js";
@@ -37,6 +38,7 @@ import { screenshot } from "./graph/screenshot.js";
 import { withoutGlow } from "./ui/highlight.js";
 import { cutWritten } from "./common/shorten.js";
 import { ownerOf } from "./paths/subgraphs.js";
+import { missesOutputs, targetIds } from "./graph/targets.js";
 import { t } from "./ui/texts.js";
 import { unlessCancelled } from "./common/waiting.js";
 import { setFields } from "./widgets/widgets.js";
@@ -115,7 +117,9 @@ export const commands = {
 
   close_tab: (means, { tab, discard = false }, call) => write(means, call, () => means.tabs.close(tab, discard)),
 
-  async execute({ frontend, runs, revisions, tabs, workflows }, { batch_count = 1, fields, pictures }, call) {
+  async execute({ frontend, queueing, runs, revisions, tabs, workflows }, { batch_count = 1, fields, pictures, targets }, call) {
+    // Only an export shows what lies behind a node.
+    if (targets && missesOutputs(frontend, targets)) targetIds(frontend, targets, (await queueing.alone(frontend.exports.prompt)).output);
     /** @type {Record<string, import("./common/types.js").Written> | undefined} */
     let set;
     /** @type {string[]} */
@@ -129,13 +133,14 @@ export const commands = {
     };
     const by = { program: call.by ?? null, request: call.id };
     const needed = fields || call.if_revision || call.workflow_tab ? prepare : undefined;
+    const limit = targets ? () => targetIds(frontend, targets) : undefined;
     const part = (/** @type {string[]} */ leftOut) => {
       close();
       warnings = leftOut;
       return { ...(set ? { set } : {}), ...(warnings.length > 0 ? { warnings } : {}) };
     };
     try {
-      const queued = await revisions.caused(by, () => runs.queue(batch_count, needed, part, call));
+      const queued = await revisions.caused(by, () => runs.queue({ count: batch_count, prepare: needed, targets: limit, part }, call));
       return { ...queued, ...part(warnings) };
     } catch (error) {
       // No run has used the fields of this one.
@@ -198,8 +203,9 @@ export const commands = {
   page_types: ({ frontend }, { types }) => ({ types: types.filter(frontend.makesType) }),
 
   async refresh_models({ frontend }) {
+    const before = choiceLists(frontend);
     await frontend.refreshModels();
-    return { refreshed: true };
+    return { refreshed: true, changed: changedLists(before, choiceLists(frontend)) };
   },
 };
 

@@ -37,7 +37,7 @@ import { createWorkflows } from "./page/workflows.js";
 
 const TOKEN_KEY = "ComfyUI-uiapi.token";
 
-const CAPABILITIES = ["execute.fields", "revisions", "tabs", "batch", "watch", "gather", "panel"];
+const CAPABILITIES = ["execute.fields", "execute.targets", "revisions", "tabs", "batch", "watch", "gather", "panel"];
 
 const frontend = createFrontend(app, api, window);
 

@@ -105,6 +105,42 @@ class Comfy:
             return Path(self.folder_paths.get_system_user_directory("uiapi"))
         return self.user_directory() / "__uiapi"
 
+    # -- the process ------------------------------------------------------------------------------------
+
+    def devices(self) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """Return the devices that ComfyUI computes on with their memory, and the main memory, in bytes.
+
+        It asks the driver and may block, so call it on a thread.
+        """
+        management = sys.modules.get("comfy.model_management")
+        if management is None:
+            return [], {}
+        device, main = management.get_torch_device(), management.torch.device("cpu")
+        known = {
+            "name": management.get_torch_device_name(device),
+            "type": device.type,
+            "index": device.index,
+            "vram_total": int(management.get_total_memory(device)),
+            "vram_free": int(management.get_free_memory(device)),
+        }
+        memory = {
+            "ram_total": int(management.get_total_memory(main)),
+            "ram_free": int(management.get_free_memory(main)),
+        }
+        return [known], memory
+
+    @property
+    def torch_version(self) -> str:
+        """The version of PyTorch; empty if unknown."""
+        return str(getattr(sys.modules.get("torch"), "__version__", ""))
+
+    def log_entries(self) -> list[dict[str, Any]]:
+        """Return what ComfyUI wrote last, as pieces of text under "m" with their time under "t"."""
+        logger = sys.modules.get("app.logger")
+        entries = logger.get_logs() if logger is not None else None
+        # Other threads write to it meanwhile; a copy of a deque does not let go of the interpreter.
+        return list(entries or ())
+
     # -- ComfyUI's own websocket -------------------------------------------------------------------------
 
     def sockets(self) -> dict[str, Any]:
@@ -143,10 +179,11 @@ class Comfy:
         self.prompt_server.send_sync = send_sync
         return untap
 
-    async def queue_prompt(self, prompt: dict[str, Any]) -> dict[str, Any]:
+    async def queue_prompt(self, prompt: dict[str, Any], targets: list[str] | None = None) -> dict[str, Any]:
         """Queue an API-format workflow over ComfyUI's own HTTP API, which is more stable than its internals.
 
-        Returns prompt_id, number and node_errors. Raises UiapiError `execution_failed` if ComfyUI refuses it.
+        With `targets`, only the output nodes with these ids run, and what they need. Returns prompt_id, number and
+        node_errors. Raises UiapiError `execution_failed` if ComfyUI refuses it.
         """
         args = getattr(sys.modules.get("comfy.cli_args"), "args", None)
         secure = bool(getattr(args, "tls_keyfile", None) and getattr(args, "tls_certfile", None))
@@ -154,7 +191,9 @@ class Comfy:
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
         url = URL.build(scheme="https" if secure else "http", host=host, port=self.prompt_server.port, path="/prompt")
         # ComfyUI sends the events of a run only to the client that queued it. No page has this id; the tap gets all.
-        body = {"prompt": prompt, "client_id": "uiapi"}
+        body: dict[str, Any] = {"prompt": prompt, "client_id": "uiapi"}
+        if targets is not None:
+            body["partial_execution_targets"] = targets
         # The certificate is not for the loopback address that is used here.
         asked = self.prompt_server.client_session.post(url, json=body, ssl=False, timeout=QUEUE_TIMEOUT)
         try:
@@ -211,6 +250,17 @@ class Comfy:
     def clear_queue(self) -> None:
         """Remove all waiting prompts from the queue."""
         self.prompt_server.prompt_queue.wipe_queue()
+
+    def set_flag(self, name: str) -> None:
+        """Set a flag that ComfyUI's executor takes when no prompt is running: "unload_models" or "free_memory".
+
+        It ignores all others, so that one more shows when the executor is done with those before.
+        """
+        self.prompt_server.prompt_queue.set_flag(name, True)
+
+    def is_flagged(self, name: str) -> bool:
+        """Whether the executor has yet to take a flag."""
+        return name in self.prompt_server.prompt_queue.get_flags(reset=False)
 
     def interrupt(self) -> None:
         """Ask the running prompt to stop."""

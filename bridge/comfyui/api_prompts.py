@@ -88,7 +88,7 @@ def _title(node: Mapping[str, Any]) -> str:
 
 def _needed(prompt: Mapping[str, Any], node_classes: Mapping[str, Any]) -> set[str]:
     """Return the nodes that an output node depends on, directly or indirectly."""
-    outputs = {node_id for node_id, node in prompt.items() if _is_output(node.get("class_type"), node_classes)}
+    outputs = {node_id for node_id, node in prompt.items() if is_output(node.get("class_type"), node_classes)}
     needed, ahead = set(outputs), [*outputs]
     while ahead:
         inputs = prompt[ahead.pop()].get("inputs")
@@ -100,6 +100,7 @@ def _needed(prompt: Mapping[str, Any], node_classes: Mapping[str, Any]) -> set[s
     return needed
 
 
-def _is_output(kind: Any, node_classes: Mapping[str, Any]) -> bool:
+def is_output(kind: Any, node_classes: Mapping[str, Any]) -> bool:
+    """Whether nodes of a type are output nodes, which ComfyUI runs."""
     node_class = node_classes.get(kind) if isinstance(kind, str) else None
     return getattr(node_class, "OUTPUT_NODE", False) is True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from ..comfyui.input_images import Pictures
 from ..comfyui.node_catalog import takes_uploads
 from ..comfyui.outputs import TextRoom, inline_files
 from ..comfyui.run_results import Ended, answer_of_all, failure_of_all, outputs_of_all
+from ..comfyui.targets import output_targets
 from ..protocol.command_spec import (
     GRAPH_TIMEOUT,
     MAX_TIMEOUT,
@@ -27,6 +28,7 @@ from ..protocol.command_spec import (
 )
 from ..protocol.lazy_types import LazyModule
 from ..tabs.graph_snapshot import Fields
+from .editing import NodePath
 from .fields import FORMATS, WRITES, Workflow, Write
 
 schemas = LazyModule("..protocol.schemas", __package__)
@@ -35,6 +37,11 @@ schemas = LazyModule("..protocol.schemas", __package__)
 RUN_TIMEOUT = 3600.0
 
 Outputs = Literal["urls", "base64"]
+TARGETS = (
+    "Run only these output nodes and what they need; a path of each, such as Result or #12. A subgraph stands for the "
+    "output nodes inside of it."
+)
+Targets = Annotated[list[NodePath], Field(min_length=1, max_length=1000)]
 OUTPUTS = "Whether to return each file's URL or its content."
 BATCH = "How many times to press Run."
 # Error codes of waiting for a run and of reading its files.
@@ -46,6 +53,7 @@ class Execute(Request):
 
     wait: bool = Field(False, description="Wait until ComfyUI is done, and return the created files.")
     batch_count: int = Field(1, ge=1, le=100, description=BATCH)
+    targets: Targets | None = Field(None, description=TARGETS)
     outputs: Outputs = Field("urls", description=OUTPUTS)
 
 
@@ -57,6 +65,7 @@ class RunRequest(Request):
     workflow: Workflow | None = Field(None, description=f"The workflow to open in the tab before the run. {FORMATS}")
     wait: bool = Field(True, description="Wait until ComfyUI is done, and return the created files.")
     batch_count: int = Field(1, ge=1, le=100, description=BATCH)
+    targets: Targets | None = Field(None, description=TARGETS)
     outputs: Outputs = Field("urls", description=OUTPUTS)
     timeout: float | None = Field(None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait for the results.")
 
@@ -82,7 +91,7 @@ class RunRequest(Request):
 async def execute(call: Call, request: Execute) -> dict[str, Any]:
     """Press Run in the open tab; with wait, return the results."""
     nothing = Pictures(call.bridge.pictures)
-    return await _execute(call, request.batch_count, {}, nothing, wait=request.wait, outputs=request.outputs)
+    return await _execute(call, request, {}, nothing)
 
 
 @command(
@@ -129,7 +138,7 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
         warnings += loaded.get("warnings") or []
     async with Pictures(call.bridge.pictures) as pictures:
         writes = await pictures.data(request.fields) if request.fields else {}
-        ran = await _execute(call, request.batch_count, writes, pictures, wait=request.wait, outputs=request.outputs)
+        ran = await _execute(call, request, writes, pictures)
         return {**ran, "warnings": [*warnings, *ran.get("warnings", [])]} if warnings else ran
 
 
@@ -142,12 +151,15 @@ async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
         if refusal is not None:
             raise refusal
         warnings = left_out(given, idle)
+        targets = None
+        if request.targets is not None:
+            targets = output_targets(prompt, call.bridge.comfy.node_classes, request.targets)
 
         async def queue() -> dict[str, Any]:
             queued: list[dict[str, Any]] = []
             try:
                 for _ in range(request.batch_count):
-                    queued.append(await call.bridge.comfy.queue_prompt(prompt))
+                    queued.append(await call.bridge.comfy.queue_prompt(prompt, targets))
             except UiapiError as error:
                 if not queued:
                     raise
@@ -167,11 +179,16 @@ def _ids(queued: Sequence[dict[str, Any]]) -> list[str]:
 
 
 async def _execute(
-    call: Call, batch_count: int, writes: dict[str, Any], pictures: Pictures, *, wait: bool, outputs: Outputs
+    call: Call, request: Execute | RunRequest, writes: dict[str, Any], pictures: Pictures
 ) -> dict[str, Any]:
     webui = call.webui()
     queue_timeout = _step_timeout(call)
+    batch_count = request.batch_count
     data: dict[str, Any] = {"batch_count": batch_count} if batch_count != 1 else {}
+    if request.targets is not None:
+        if "execute.targets" not in webui.capabilities:
+            raise UiapiError("invalid", "The page cannot limit a run to targets; reload it, or leave targets out.")
+        data["targets"] = request.targets
     if writes:
         if "execute.fields" in webui.capabilities:
             # The page sets and exports in one turn, so that no other program's write comes in between.
@@ -189,7 +206,7 @@ async def _execute(
         await pictures.keep(queued)
         return queued
 
-    return await _follow(call, queue, batch_count, outputs) if wait else await queue()
+    return await _follow(call, queue, batch_count, request.outputs) if request.wait else await queue()
 
 
 def _step_timeout(call: Call) -> float:

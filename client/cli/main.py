@@ -29,6 +29,7 @@ def add_subcommands(name: str = "") -> None:
         importlib.import_module(f".{QUICK[name]}", __package__)
         return
     from . import (  # noqa: F401
+        comfyui_commands,
         graph_commands,
         model_commands,
         model_doctor,

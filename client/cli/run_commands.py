@@ -27,6 +27,10 @@ def run_(
     ] = None,
     workflow: WorkflowFile = None,
     count: Annotated[int, typer.Option(help="Number of runs.", min=1, max=100)] = 1,
+    targets: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="Output node to run, with what it needs; may be repeated (default: all)."),
+    ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait for the results (default: one hour).")] = None,
 ) -> None:
     """Set fields, run the open workflow, and save its outputs."""
@@ -41,6 +45,7 @@ def run_(
                 fields or None,
                 workflow=next(opened),
                 batch_count=count if count > 1 else None,
+                targets=targets or None,
                 timeout=timeout,
                 fetch=output is not None,
                 on_event=progress,

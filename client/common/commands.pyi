@@ -169,6 +169,35 @@ class MissingNodeTypes(TypedDict):
     manager: Literal["tasks", "batch", "queue"] | None
     page_asked: bool
 
+class System(TypedDict):
+    devices: list[Device]
+    ram_total: int | None
+    ram_free: int | None
+    comfyui_version: str
+    frontend_version: str
+    extension_version: str
+    python_version: str
+    torch_version: str
+    os: str
+    queue_running: int
+    queue_waiting: int
+
+class Freed(TypedDict):
+    devices: list[Device]
+    ram_total: int | None
+    ram_free: int | None
+    freed: bool
+    after: list[str]
+    message: str
+
+class Log(TypedDict):
+    lines: list[LogLine]
+    total: int
+
+class Refreshed(TypedDict):
+    refreshed: bool
+    changed: NotRequired[list[ChangedList]]
+
 class WebuiReadyAnswer(TypedDict):
     status: Literal["ok"]
     client_id: int
@@ -473,6 +502,25 @@ class MissingNodeType(TypedDict):
     nodes: list[MissingNode]
     packs: list[NodePack]
     how: str
+
+class Device(TypedDict):
+    name: str
+    type: str
+    index: int | None
+    vram_total: int
+    vram_free: int
+
+class LogLine(TypedDict):
+    time: str
+    text: str
+
+class ChangedList(TypedDict):
+    type: str
+    input: str
+    added: list[Any]
+    removed: list[Any]
+    total: int
+    fields: list[str]
 
 class NeededModel(TypedDict):
     name: str
@@ -1042,6 +1090,7 @@ class Commands:
         *,
         wait: bool | None = ...,
         batch_count: int | None = ...,
+        targets: Sequence[str] | None = ...,
         outputs: Literal["urls", "base64"] | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
@@ -1060,6 +1109,7 @@ class Commands:
         workflow: dict[str, Any] | None = ...,
         wait: bool | None = ...,
         batch_count: int | None = ...,
+        targets: Sequence[str] | None = ...,
         outputs: Literal["urls", "base64"] | None = ...,
         timeout: float | None = ...,
         webui: int | None = ...,
@@ -1302,6 +1352,60 @@ class Commands:
         idempotency_key: str | None = ...,
     ) -> MissingNodeTypes:
         """List the node types of a workflow that ComfyUI does not have, and the packs that have them."""
+
+    def system(
+        self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> System:
+        """Return the versions of ComfyUI, its frontend, this extension, Python and PyTorch, the memory, and the queue."""
+
+    def free_memory(
+        self,
+        *,
+        cache: bool | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Freed:
+        """Unload all models and forget cached outputs; if a prompt is running, ComfyUI does it afterwards."""
+
+    def logs(
+        self,
+        *,
+        lines: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Log:
+        """Return the last lines of ComfyUI's log, without tokens, passwords and home folders."""
+
+    def refresh_models(
+        self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Refreshed:
+        """Make the page reload its lists of files, as R does; returns the lists that have changed."""
 
     def webui_ready(
         self,
@@ -2014,6 +2118,7 @@ class AsyncCommands:
         *,
         wait: bool | None = ...,
         batch_count: int | None = ...,
+        targets: Sequence[str] | None = ...,
         outputs: Literal["urls", "base64"] | None = ...,
         webui: int | None = ...,
         timeout: float | None = ...,
@@ -2032,6 +2137,7 @@ class AsyncCommands:
         workflow: dict[str, Any] | None = ...,
         wait: bool | None = ...,
         batch_count: int | None = ...,
+        targets: Sequence[str] | None = ...,
         outputs: Literal["urls", "base64"] | None = ...,
         timeout: float | None = ...,
         webui: int | None = ...,
@@ -2274,6 +2380,60 @@ class AsyncCommands:
         idempotency_key: str | None = ...,
     ) -> MissingNodeTypes:
         """List the node types of a workflow that ComfyUI does not have, and the packs that have them."""
+
+    async def system(
+        self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> System:
+        """Return the versions of ComfyUI, its frontend, this extension, Python and PyTorch, the memory, and the queue."""
+
+    async def free_memory(
+        self,
+        *,
+        cache: bool | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Freed:
+        """Unload all models and forget cached outputs; if a prompt is running, ComfyUI does it afterwards."""
+
+    async def logs(
+        self,
+        *,
+        lines: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Log:
+        """Return the last lines of ComfyUI's log, without tokens, passwords and home folders."""
+
+    async def refresh_models(
+        self,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Refreshed:
+        """Make the page reload its lists of files, as R does; returns the lists that have changed."""
 
     async def webui_ready(
         self,

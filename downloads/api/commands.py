@@ -16,7 +16,6 @@ from ...bridge.protocol.command_spec import (
     Request,
     Risk,
     command,
-    tab_command,
 )
 from ...bridge.protocol.lazy_types import LazyModule
 from ...common.clock import steady_time
@@ -61,9 +60,6 @@ FILE_CODES = frozenset(
     {"not_a_model", "size_mismatch", "hash_mismatch", "conflict", "damaged", "cancelled", "disk_full", "timeout"}
 )
 STOP_CODES = frozenset({"unknown_download", "unknown_model", "conflict", "storage_failed"})
-
-REFRESH = "Make the page reload its lists of model files."
-tab_command("refresh_models", REFRESH, response=dict[str, Any], risk=Risk.DRIVE, route=False)
 
 
 def downloads_of(call: Call) -> Downloads:

@@ -172,8 +172,8 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
       return { workflow, output: {} };
     },
 
-    async queuePrompt(number, batchCount = 1) {
-      app.queueItems.push({ number, batchCount });
+    async queuePrompt(number, batchCount = 1, queueNodeIds = undefined) {
+      app.queueItems.push({ number, batchCount, queueNodeIds });
       if (app.processingQueue) return false;
       app.processingQueue = true;
       try {
@@ -183,7 +183,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
             page.beforeQueued();
             const exported = await app.graphToPrompt();
             try {
-              await api.queuePrompt(item.number, exported);
+              await api.queuePrompt(item.number, exported, { partialExecutionTargets: item.queueNodeIds });
             } catch {
               break;
             }
@@ -203,8 +203,9 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
   const api = {
     fetchApi: NOTHING,
     dispatchCustomEvent: NOTHING,
-    async queuePrompt(_number, { workflow }) {
+    async queuePrompt(_number, { workflow }, { partialExecutionTargets } = {}) {
       queued.push(workflow);
+      page.targets.push(partialExecutionTargets);
       await sleep(3);
       return { prompt_id: `prompt-${queued.length}`, number: queued.length, node_errors: {} };
     },
@@ -235,6 +236,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
   const page = {
     app,
     queued,
+    targets: [],
     store,
     api,
     settings: {},

@@ -12,7 +12,8 @@
  * @property {boolean} taken whether ComfyUI has answered
  *
  * @typedef {object} Turn A run of this extension in the page's queue.
- * @property {() => boolean} begin called when its turn comes; the page queues the run if this returns true
+ * @property {() => {queueNodeIds?: string[]} | null} begin called when its turn comes; returns what is added to its
+ *   entry, the output nodes to which it is limited, or null if the page shall not queue it
  * @property {(error: any) => void} failed called when its export has failed
  * @property {() => void} over called when the follow-up work is done
  */
@@ -104,7 +105,8 @@ export function createQueueing(frontend) {
     const [item] = this.splice(at, 1);
     current = next;
     next = null;
-    if (current?.begin()) return item;
+    const added = current?.begin();
+    if (added) return { ...item, ...added };
     current = null;
     // The page takes entries as long as the list has any.
     return this.length > 0 ? this.pop() : { ...item, batchCount: 0 };

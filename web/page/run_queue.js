@@ -9,9 +9,16 @@
  *
  * @typedef {{prompt_id: string, number: number, node_errors: Record<string, any>, prompt_ids?: string[]}} Queued
  *
+ * @typedef {object} Wanted A run that a program wants.
+ * @property {number} count how many times it is queued
+ * @property {() => void} [prepare] sets fields right before the export
+ * @property {() => string[]} [targets] returns the ids of the output nodes to which it is limited
+ * @property {(leftOut: string[]) => Record<string, any>} part returns what the response contains in addition to
+ *   ComfyUI's answer
+ *
  * @typedef {object} Expected The callbacks of the run that is being queued.
  * @property {string} mark the request id by which the server recognises ComfyUI's answers, to respond early or after a disconnect
- * @property {(output: import("../common/types.js").ApiWorkflow) => void} exported throws if the run must not be submitted
+ * @property {(output: import("../common/types.js").ApiWorkflow, targets: string[] | null) => void} exported throws if the run must not be submitted
  * @property {(settled: Promise<void>) => void} submitted `settled` when the follow-up work is done
  * @property {(answer: any) => void} answered
  * @property {(error: any) => void} refused
@@ -50,7 +57,7 @@ export function createRuns(frontend, workflows, queueing) {
       return answer;
     }
     try {
-      ours.exported(rest[0]?.output ?? {});
+      ours.exported(rest[0]?.output ?? {}, rest[1]?.partialExecutionTargets ?? null);
     } catch (error) {
       ours.refused(error);
       // The page blames extensions in the stack for an error.
@@ -96,14 +103,12 @@ export function createRuns(frontend, workflows, queueing) {
   /**
    * Queues one run. Resolves with up to `count` answers of ComfyUI.
    *
-   * @param {number} count
-   * @param {(() => void) | undefined} prepare
-   * @param {(leftOut: string[]) => Record<string, any>} part returns what the response contains in addition to ComfyUI's answer
+   * @param {Wanted} wanted
    * @param {import("../common/types.js").Call} call
    * @returns {{answers: Promise<any[]>, over: Promise<unknown>, before: () => any}} `over`: the follow-up work is
    *   done; `before`: the dialogs that were open when it began
    */
-  function start(count, prepare, part, { id, signal, submitting }) {
+  function start({ count, prepare, targets, part }, { id, signal, submitting }) {
     /** @type {any[]} */
     const list = [];
     let exports = 0;
@@ -133,7 +138,8 @@ export function createRuns(frontend, workflows, queueing) {
     const answers = new Promise((resolve, reject) => {
       expected = {
         mark: id,
-        exported(output) {
+        exported(output, limit) {
+          if (targets && !limit) throw new CommandError("tab_failed", "The page did not limit the run to its targets; update ComfyUI's frontend.");
           // The others of several runs follow the first; a cancel then returns what was queued.
           if (signal.aborted && exports === 0) throw cancelled();
           // The person may open another workflow during the export.
@@ -169,19 +175,24 @@ export function createRuns(frontend, workflows, queueing) {
         // The page does not wait, so this run has to be queued again.
         again = occupied() !== null;
         dialogs = frontend.openDialogs();
+        /** @type {string[] | undefined} */
+        let limit;
         try {
-          if (!again) prepare?.();
+          if (!again) {
+            prepare?.();
+            limit = targets?.();
+          }
           begun = !again;
         } catch (error) {
           reject(error);
         }
         if (!begun) {
           pass();
-          return false;
+          return null;
         }
         hold();
         tab = shown();
-        return true;
+        return limit ? { queueNodeIds: limit } : {};
       }
 
       // Until the follow-up work of the last run is done.
@@ -208,15 +219,14 @@ export function createRuns(frontend, workflows, queueing) {
   }
 
   /**
-   * @param {number} count
-   * @param {(() => void) | undefined} prepare
-   * @param {(leftOut: string[]) => Record<string, any>} part
+   * @param {Wanted} wanted
    * @param {import("../common/types.js").Call} call
    * @param {(over: Promise<unknown>) => void} follow
    * @returns {Promise<Queued>}
    */
-  async function run(count, prepare, part, call, follow) {
-    const { answers, over, before } = start(count, prepare, part, call);
+  async function run(wanted, call, follow) {
+    const { count } = wanted;
+    const { answers, over, before } = start(wanted, call);
     follow(
       Promise.allSettled([answers, over])
         .then(nextTask)
@@ -250,17 +260,15 @@ export function createRuns(frontend, workflows, queueing) {
     /**
      * Queues the open workflow.
      *
-     * @param {number} count how many times
-     * @param {(() => void) | undefined} prepare sets fields right before the export
-     * @param {(leftOut: string[]) => Record<string, any>} part returns what the response contains in addition to ComfyUI's answer
+     * @param {Wanted} wanted
      * @param {import("../common/types.js").Call} call
      * @returns {Promise<Queued>}
      * @throws {CommandError} execution_failed with details {node_errors, error} when ComfyUI refuses
      */
-    queue(count, prepare, part, call) {
+    queue(wanted, call) {
       /** @type {Promise<unknown>} */
       let over = Promise.resolve();
-      const mine = last.then(() => run(count, prepare, part, call, (promise) => (over = promise)));
+      const mine = last.then(() => run(wanted, call, (promise) => (over = promise)));
       last = mine.then(
         () => over,
         () => over,

@@ -58,6 +58,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "get_model_url",
         "clear_nonexistant_models",
     ),
+    "ComfyUI": ("system", "free_memory", "refresh_models", "logs"),
     "Connections": (
         "connection_status",
         "webuis",

@@ -146,7 +146,7 @@ async def queued(server: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The prompt that was queued."""
     seen: list[Any] = []
 
-    async def queue_prompt(self: Comfy, prompt: dict[str, Any]) -> dict[str, Any]:
+    async def queue_prompt(self: Comfy, prompt: dict[str, Any], targets: list[str] | None = None) -> dict[str, Any]:
         seen.append(prompt)
         return {"prompt_id": "p1", "number": 1, "node_errors": {}}
 

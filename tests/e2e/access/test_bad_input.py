@@ -57,7 +57,7 @@ UP_THE_TREE = (
 # Requests of another form: method, path, headers, body, and what they are answered.
 REQUESTS: dict[str, tuple[str, str, dict[str, str], bytes, str]] = {
     "an unknown command": ("POST", "get_feilds", JSON, b"{}", "unknown_command"),
-    "a command of the tab's own": ("POST", "refresh_models", JSON, b"{}", "unknown_command"),
+    "a command of the tab's own": ("POST", "page_types", JSON, b"{}", "unknown_command"),
     "a strange name": ("POST", "..%2f..%2fprompt", JSON, b"{}", "unknown_command"),
     "the wrong method": ("GET", "get_fields", {}, b"", "wrong_method"),
     "another wrong method": ("DELETE", "get_fields", JSON, b"{}", "wrong_method"),

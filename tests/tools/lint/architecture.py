@@ -20,6 +20,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "bridge/protocol": ("common",),
     "bridge/metadata": ("common",),
     "bridge/comfyui": ("common", "bridge/protocol"),
+    "bridge/system": ("common", "bridge/comfyui"),
     "bridge/tabs": ("common", "bridge/protocol", "bridge/comfyui"),
     "bridge/policy": ("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs"),
     "bridge/app": (
@@ -28,7 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "bridge/api/docs": ("bridge/protocol", "bridge/api"),
     "bridge/api": ("common", "bridge/protocol", "bridge/tabs", "bridge/policy", "bridge/app"),
     "bridge/commands": (
-        *("common", "bridge/protocol", "bridge/comfyui", "bridge/tabs", "bridge/policy"),
+        *("common", "bridge/protocol", "bridge/comfyui", "bridge/system", "bridge/tabs", "bridge/policy"),
         "bridge/app",
     ),
     "downloads": (),

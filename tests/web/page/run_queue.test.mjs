@@ -202,3 +202,31 @@ test("a run in the page's line whose export fails says so and leaves nothing tha
   await theirs;
   assert.equal(page.value("Mine"), 1);
 });
+
+const OUTPUT = { nodeData: { output_node: true } };
+
+test("a run is limited to its targets, and the next one is not", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 }), saved(2, "Other", { v: 2 })]);
+  page.window.LiteGraph.registered_node_types.T.nodeData = OUTPUT.nodeData;
+  await page.ask("execute", { targets: ["Other"] });
+  await page.ask("execute");
+  assert.deepEqual(page.targets, [["2"], undefined]);
+});
+
+test("a run that the page would not limit is not submitted", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  page.window.LiteGraph.registered_node_types.T.nodeData = OUTPUT.nodeData;
+  const { pop } = page.app.queueItems;
+  page.app.queueItems.pop = function () {
+    return { ...pop.call(this), queueNodeIds: undefined };
+  };
+  await assert.rejects(page.ask("execute", { targets: ["Mine"] }), { code: "tab_failed", message: /limit the run/ });
+  assert.deepEqual(page.queued, []);
+});
+
+test("a muted target is refused", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })]);
+  page.window.LiteGraph.registered_node_types.T.nodeData = OUTPUT.nodeData;
+  page.app.rootGraph.nodes[0].mode = 2;
+  await assert.rejects(page.ask("execute", { targets: ["Mine"] }), { code: "invalid", message: /muted/ });
+});

@@ -284,7 +284,13 @@ async def test_a_file_that_has_landed_is_offered_after_a_refresh(played: Played)
     folder = tab.comfy.base / "models" / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / new).write_bytes(b"")
-    assert (await server.call("refresh_models"))["response"] == {"refreshed": True}
+    refreshed = (await server.call("refresh_models"))["response"]
+    lists = {(changed["type"], changed["input"]): changed for changed in refreshed["changed"]}
+    changed = lists["CheckpointLoaderSimple", "ckpt_name"]
+    assert changed["added"] == [new]
+    assert changed["removed"] == []
+    assert changed["fields"] == ["Loader.ckpt_name"]
+    assert (await server.call("refresh_models"))["response"] == {"refreshed": True, "changed": []}
     written = await server.call("set_fields", fields=[["Loader", new]])
     assert written["response"]["Loader"] == {"requested": new, "value": new, "warnings": []}
     (folder / new).unlink()

@@ -15,7 +15,8 @@ async def test_a_tab_says_who_it_is_and_comes_back_as_the_same(played: Played) -
     server, tab = played
     hello = server.hellos[0]
     assert (hello["role"], hello["protocol"], hello["client_id"], hello["session"]) == ("webui", 1, None, None)
-    assert hello["capabilities"] == ["execute.fields", "revisions", "tabs", "batch", "watch", "gather", "panel"]
+    known = ["execute.fields", "execute.targets", "revisions", "tabs", "batch", "watch", "gather", "panel"]
+    assert hello["capabilities"] == known
     count = len(server.hellos)
     await server.close(1001)
     again = await server.hello(count + 1)

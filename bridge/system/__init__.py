@@ -1,0 +1,1 @@
+"""Facts about the running ComfyUI: its versions and memory, and its log."""
