@@ -28,7 +28,7 @@ import { createRevisions } from "./page/revisions.js";
 import { createRuns } from "./page/run_queue.js";
 import { createSettings } from "./ui/settings.js";
 import { createState } from "./ui/panel/state.js";
-import { addStyles } from "./ui/styles.js";
+import { addStyles } from "./ui/look/styles.js";
 import { createTabs } from "./page/workflow_tabs.js";
 import { setTexts, t } from "./ui/texts.js";
 import { createTransport } from "./connection/transport.js";
@@ -122,7 +122,7 @@ function start(opened) {
   const state = createState(transport, window);
   decide = (rules) => transport.request("panel_decide", { rules });
   createChanges({ ...parts, listens: () => state.server !== null, show: createGlow(frontend, window) }, window);
-  addStyles();
+  addStyles(frontend.look());
   addBadge(state);
   createPanel({ ...means, state, request: transport.request });
   const notice = createNotice();

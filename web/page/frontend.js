@@ -8,6 +8,7 @@
  * @typedef {import("../common/types.js").ApiWorkflow} ApiWorkflow
  *
  * @typedef {{key: string, title?: string, contentProps: any}} OpenDialog
+ * @typedef {"primevue" | "own"} Look the library that the frontend's panels and dialogs are drawn with, or none
  */
 
 import { createExport } from "./prompt_export.js";

@@ -94,6 +94,14 @@ export function createFrontendUi(api, page, manager) {
      */
     sidebarShows: (id) => manager()?.sidebarTab?.activeSidebarTabId === id,
 
+    /** @returns {import("./frontend.js").Look} 1.32 draws its panels with PrimeVue, 1.58 with components of its own */
+    look: () => (page.getComputedStyle(page.document.body).getPropertyValue("--p-content-background") ? "primevue" : "own"),
+
+    /** @returns {string | null} the class of the icon that closes the frontend's panels; 1.32 has none */
+    closeIcon() {
+      return this.look() === "own" ? "icon-[lucide--x] size-4" : null;
+    },
+
     /** @param {string} id of a tab of the sidebar, to be opened or closed */
     toggleSidebar: (id) => manager()?.command?.execute(`Workspace.ToggleSidebarTab.${id}`),
 

@@ -33,13 +33,21 @@ export function set(element, facts) {
 }
 
 /**
- * @param {string} icon of the frontend, such as "pi-pause"
+ * @param {string} icon of the frontend, such as "pi-pause", or the classes of one that is none of PrimeVue's
+ * @returns {HTMLElement}
+ */
+export function iconOf(icon) {
+  return make("i", { class: icon.startsWith("pi-") ? `pi ${icon}` : icon, "aria-hidden": "true" });
+}
+
+/**
+ * @param {string} icon as of `iconOf`
  * @param {string} label for screen readers and the tooltip
  * @param {() => unknown} act
  * @returns {HTMLButtonElement}
  */
 export function iconButton(icon, label, act) {
-  const picture = make("i", { class: `pi ${icon}`, "aria-hidden": "true" });
+  const picture = iconOf(icon);
   return make("button", { class: "uiapi-icon", type: "button", title: label, "aria-label": label, onclick: act }, picture);
 }
 
@@ -51,7 +59,7 @@ export function iconButton(icon, label, act) {
  */
 export function button(label, act, { primary = false, small = false, icon } = {}) {
   const look = `uiapi-button${primary ? " uiapi-primary" : ""}${small ? " uiapi-small" : ""}`;
-  const picture = icon && make("i", { class: `pi ${icon}`, "aria-hidden": "true" });
+  const picture = icon && iconOf(icon);
   return make("button", { class: look, type: "button", onclick: act }, picture, make("span", { text: label }));
 }
 
@@ -81,4 +89,14 @@ export function arrangeRows(list, things, keyOf, create) {
     else list.insertBefore(row, place);
   }
   for (const row of known.values()) row.remove();
+}
+
+/**
+ * @param {string} icon as of `iconOf`
+ * @param {string} title
+ * @param {string} [hint]
+ * @returns {HTMLElement} what a panel shows while it has nothing else to show
+ */
+export function emptyState(icon, title, hint) {
+  return make("div", { class: "uiapi-empty" }, iconOf(icon), make("h3", { text: title }), hint && make("p", { text: hint }));
 }

@@ -82,12 +82,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "web/graph": ("web/common", "web/paths", "web/widgets"),
     "web/page": ("web/common", "web/paths", "web/widgets", "web/graph"),
     "web/ui": ("web/common", "web/paths", "web/widgets", "web/graph", "web/page"),
+    "web/ui/look": (),
     "web/ui/models": ("web/common", "web/ui"),
     "web/ui/panel": ("web/common", "web/paths", "web/widgets", "web/graph", "web/ui", "web/ui/models"),
     "web/ui/missing": ("web/common", "web/paths", "web/widgets", "web/page", "web/ui", "web/ui/models"),
     "web": (
         *("web/common", "web/connection", "web/paths", "web/widgets", "web/graph", "web/page", "web/ui"),
-        *("web/ui/models", "web/ui/panel", "web/ui/missing"),
+        *("web/ui/look", "web/ui/models", "web/ui/panel", "web/ui/missing"),
     ),
 }
 # Files that belong to another room than their folder, since their path is fixed.

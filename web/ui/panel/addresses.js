@@ -4,8 +4,8 @@
  * @typedef {{name: string, url: string, type: string}} Row
  */
 
-import { arrangeRows, button, iconButton, make, set } from "../dom.js";
-import { t } from "../texts.js";
+import { arrangeRows, button, emptyState, iconButton, iconOf, make, set } from "../dom.js";
+import { t } from "../t("js")";
 
 // The others are found by the search.
 const ROWS_SHOWN = 200;
@@ -18,9 +18,10 @@ export function addressesSection({ ask }) {
   /** @type {Row[]} */
   let rows = [];
   const search = make("input", { type: "search", placeholder: t("search"), "aria-label": t("search"), oninput: () => show() });
-  const empty = make("p", { class: "uiapi-hint", text: t("noAddresses") });
+  const none = emptyState("pi-link", t("empty"), t("noAddresses"));
+  const noneFound = make("p", { class: "uiapi-hint", text: t("noneFound") });
   const list = make("div", { role: "list", "aria-label": t("addresses") });
-  const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": t("addresses") }, make("div", { class: "uiapi-section" }, empty, list));
+  const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": t("addresses") }, make("div", { class: "uiapi-section" }, none, noneFound, list));
   const [name, url, type] = [t("modelName"), t("address"), t("folder")].map((label) => make("input", { type: "text", placeholder: label, "aria-label": label }));
   const form = make("form", { class: "uiapi-section", "aria-label": t("addAddress"), onsubmit: add }, name, url, type, make("div", { class: "uiapi-actions" }, make("button", { class: "uiapi-button", type: "submit", text: t("addAddress") })));
 
@@ -56,8 +57,8 @@ export function addressesSection({ ask }) {
   function show() {
     const wanted = search.value.trim().toLowerCase();
     const found = rows.filter((row) => `${row.name} ${row.url} ${row.type}`.toLowerCase().includes(wanted)).slice(0, ROWS_SHOWN);
-    set(empty, { text: rows.length > 0 ? t("noneFound") : t("noAddresses") });
-    empty.hidden = found.length > 0;
+    none.hidden = rows.length > 0;
+    noneFound.hidden = rows.length === 0 || found.length > 0;
     arrangeRows(list, found, (row) => row.name, createRow);
   }
 
@@ -87,5 +88,5 @@ export function addressesSection({ ask }) {
     return element;
   }
 
-  return { elements: [make("div", { class: "uiapi-section" }, search), scroll, form], opened: () => void read() };
+  return { elements: [make("div", { class: "uiapi-section" }, make("div", { class: "uiapi-search" }, search, iconOf("pi-search"))), scroll, form], opened: () => void read() };
 }

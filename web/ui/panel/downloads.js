@@ -4,7 +4,7 @@
  * @typedef {{id: string, name: string, model: any}} Item
  */
 
-import { arrangeRows, button, iconButton, make, set } from "../dom.js";
+import { arrangeRows, button, emptyState, iconButton, make, set } from "../dom.js";
 import { duration, size } from "../format.js";
 import { askAddresses } from "../models/models_dialog.js";
 import { named, t } from "../texts.js";
@@ -22,7 +22,7 @@ const WRONG_ADDRESS = new Set(["not_at_source", "gone_at_source", "not_a_model",
  * @param {(command: string, data?: any) => Promise<any>} means.ask
  */
 export function createDownloads({ state, dialogs, check, ask }) {
-  const empty = make("p", { class: "uiapi-section uiapi-hint", text: t("noDownloads") });
+  const empty = emptyState("pi-download", t("empty"), t("noDownloads"));
   const list = make("div", { class: "uiapi-section", role: "list", "aria-label": t("downloads") });
   const scroll = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": t("downloads") }, list);
 
@@ -123,10 +123,8 @@ export function createDownloads({ state, dialogs, check, ask }) {
   return {
     elements: [empty, scroll],
 
-    label() {
-      const going = items().filter(({ model }) => GOING.has(model.status)).length;
-      return going > 0 ? t("downloadsGoing", { count: going }) : t("downloads");
-    },
+    /** @returns {number} how many are in progress */
+    going: () => items().filter(({ model }) => GOING.has(model.status)).length,
 
     /** Updates the list. */
     update() {

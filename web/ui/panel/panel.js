@@ -3,7 +3,7 @@
  */
 
 import { addressesSection } from "./addresses.js";
-import { button, make, set } from "../dom.js";
+import { button, iconButton, make, set } from "../dom.js";
 import { createDownloads } from "./downloads.js";
 import { words } from "../../common/errors.js";
 import { createLog } from "./log.js";
@@ -61,9 +61,9 @@ export function createPanel(means) {
     const addresses = addressesSection({ ...means, ask });
     const logTitle = make("div", { class: "uiapi-section" }, make("h3", { text: t("log") }));
     const tabs = tabbed([
-      { id: "activity", label: () => t("activity"), content: [programs.element, logTitle, ...log.elements] },
-      { id: "downloads", label: () => downloads.label(), content: downloads.elements },
-      { id: "addresses", label: () => t("addresses"), content: addresses.elements, opened: addresses.opened },
+      { id: "activity", label: t("activity"), content: [programs.element, logTitle, ...log.elements] },
+      { id: "downloads", label: t("downloads"), going: downloads.going, content: downloads.elements },
+      { id: "addresses", label: t("addresses"), content: addresses.elements, opened: addresses.opened },
     ]);
     const element = make("div", { class: "uiapi" }, top.element, ...tabs.elements);
     container.replaceChildren(element);
@@ -118,18 +118,18 @@ function head({ frontend, state }, ask) {
     onclick: () => ask("panel_decide", { paused: !state.server?.paused }),
   });
   const said = make("p", { class: "uiapi-hint" });
-  const rules = button(t("rules"), () => frontend.openSettings(), { small: true, icon: "pi-cog" });
-  const element = make(
-    "header",
-    { class: "uiapi-head" },
-    make("h2", { text: t("title") }),
-    make("div", { class: "uiapi-line", role: "status" }, dot, status),
-    makeMain,
-    make("div", { class: "uiapi-line" }, make("span", { class: "uiapi-grow" }, pause), rules),
-    said,
+  const rules = iconButton("pi-cog", t("rules"), () => frontend.openSettings());
+  const closeIcon = frontend.closeIcon();
+  const close = closeIcon && iconButton(closeIcon, t("closePanel"), () => frontend.toggleSidebar(PANEL_ID));
+  const toolbar = make(
+    "div",
+    { class: "uiapi-toolbar" },
+    make("h2", { class: "uiapi-cut", text: t("title"), title: t("title") }),
+    make("div", { class: "uiapi-line" }, rules, close),
   );
+  const about = make("div", { class: "uiapi-head" }, make("div", { class: "uiapi-line", role: "status" }, dot, status), makeMain, pause, said);
   return {
-    element,
+    element: make("header", {}, toolbar, about),
     update() {
       const { server } = state;
       const id = state.clientId();
@@ -148,16 +148,19 @@ function head({ frontend, state }, ask) {
 }
 
 /**
- * @param {{id: string, label: () => string, content: HTMLElement[], opened?: () => void}[]} tabs
+ * @param {{id: string, label: string, going?: () => number, content: HTMLElement[], opened?: () => void}[]} tabs
+ *   `going` returns the number of the badge on a tab, which must not move the others
  */
 function tabbed(tabs) {
   let shown = tabs[0].id;
   /** @type {() => void} */
   let switched = () => {};
-  const bodies = tabs.map(({ id, label, content }) => make("div", { class: "uiapi-body", role: "tabpanel", id: `uiapi-${id}`, "aria-label": label() }, ...content));
-  const heads = tabs.map(({ id }) =>
-    make("button", { class: "uiapi-tab", type: "button", role: "tab", "aria-controls": `uiapi-${id}`, onclick: () => open(id) }),
-  );
+  const bodies = tabs.map(({ id, label, content }) => make("div", { class: "uiapi-body", role: "tabpanel", id: `uiapi-${id}`, "aria-label": label }, ...content));
+  const counts = tabs.map(() => make("span", { class: "uiapi-count", "aria-hidden": "true" }));
+  const heads = tabs.map(({ id, label }, at) => {
+    const facts = { class: "uiapi-tab", type: "button", role: "tab", title: label, "aria-controls": `uiapi-${id}`, onclick: () => open(id) };
+    return make("button", facts, make("span", { class: "uiapi-cut", text: label }), counts[at]);
+  });
   const list = make("div", { class: "uiapi-tabs", role: "tablist", "aria-label": t("title") }, ...heads);
   list.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -180,9 +183,13 @@ function tabbed(tabs) {
     shown: () => shown,
     onSwitch: (/** @type {() => void} */ listener) => void (switched = listener),
     update() {
-      tabs.forEach(({ id, label }, at) => {
+      tabs.forEach(({ id, label, going }, at) => {
         const own = id === shown;
-        set(heads[at], { text: label(), "aria-selected": String(own), tabindex: own ? "0" : "-1" });
+        const count = going?.() ?? 0;
+        counts[at].hidden = count === 0;
+        set(counts[at], { text: count });
+        const name = count > 0 ? t("downloadsGoing", { count }) : label;
+        set(heads[at], { "aria-label": name, "aria-selected": String(own), tabindex: own ? "0" : "-1" });
         bodies[at].hidden = !own;
       });
     },
