@@ -21,7 +21,8 @@ COUNT = """async ([base, turns, turn]) => {
     const log = {entries: [], programs: []}
     const request = async command => command === 'downloads' ? {downloads: []} : log
     const state = createState({request, clientId: () => 1}, window)
-    const frontend = {rootGraph: () => app.rootGraph, toast() {}, addSidebarTab: tab => (render = tab.render)}
+    const addSidebarTab = tab => (render = tab.render)
+    const frontend = {rootGraph: () => app.rootGraph, toast() {}, closeIcon: () => null, addSidebarTab}
     createPanel({frontend, state, request, dialogs: {}, revisions: {activeTab: () => 'one'}})
     const place = document.body.appendChild(document.createElement('div'))
     place.style.cssText = 'position: fixed; inset: 0 auto 0 0; width: 320px; z-index: 9999; background: #222'

@@ -5,7 +5,7 @@
  */
 
 import { arrangeRows, button, emptyState, iconButton, iconOf, make, set } from "../dom.js";
-import { t } from "../t("js")";
+import { t } from "../texts.js";
 
 // The others are found by the search.
 const ROWS_SHOWN = 200;

@@ -15,7 +15,7 @@ import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import LARGE, SMALL, Tab
 from comfyui_uiapi.tests.tools import build
 from PIL import Image
-from playwright.async_api import Locator, expect
+from playwright.async_api import FloatRect, Locator, expect
 
 from ....harness.browser.scripts import GRAPH, SET
 
@@ -28,9 +28,10 @@ ASK = """() => void app.extensionManager.dialog.confirm(
 LOOK = """async (element, properties) => {
     const now = () => {
         const own = getComputedStyle(element)
+        const ground = of => getComputedStyle(of).backgroundColor
         let behind = element
-        while (behind.parentElement && getComputedStyle(behind).backgroundColor.endsWith(', 0)')) behind = behind.parentElement
-        const look = {...own, backgroundColor: getComputedStyle(behind).backgroundColor}
+        while (behind.parentElement && ground(behind).endsWith(', 0)')) behind = behind.parentElement
+        const look = {backgroundColor: ground(behind)}
         return Object.fromEntries(properties.map(name => [name, look[name] ?? own[name]]))
     }
     await Promise.all(document.getAnimations().map(animation => animation.finished.catch(() => undefined)))
@@ -83,7 +84,7 @@ async def test_the_panel_looks_like_the_frontends_own(tab: Tab, palette: str) ->
     for size in (LARGE, SMALL):
         pictures = []
         await tab.page.set_viewport_size(size)
-        shot = {"x": 0, "y": 0, "width": size["width"] // 3, "height": size["height"]}
+        shot: FloatRect = {"x": 0, "y": 0, "width": size["width"] // 3, "height": size["height"]}
         await tab.page.evaluate(SHOW, "workflows")
         native = tab.page.locator(".comfy-vue-side-bar-container")
         await expect(native.locator("h3")).to_be_visible()

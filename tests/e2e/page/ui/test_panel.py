@@ -37,7 +37,8 @@ TIMED = """async base => {
     const log = {entries: [], programs: []}
     const request = async command => command === 'downloads' ? {downloads: []} : log
     const state = createState({request, clientId: () => 1}, {requestAnimationFrame: f => (frame = f, 1), console})
-    const frontend = {rootGraph: () => app.rootGraph, toast() {}, addSidebarTab: tab => (render = tab.render)}
+    const addSidebarTab = tab => (render = tab.render)
+    const frontend = {rootGraph: () => app.rootGraph, toast() {}, closeIcon: () => null, addSidebarTab}
     createPanel({frontend, state, request, dialogs: {}, revisions: {activeTab: () => 'tab-1'}})
     const place = document.body.appendChild(document.createElement('div'))
     place.style.cssText = 'position: fixed; inset: 0; width: 320px; z-index: 9999'
