@@ -13,6 +13,7 @@ from .bridge.commands import nodes_and_queue as _nodes_and_queue, workflow_tabs 
 from .bridge.commands import missing_nodes as _missing_nodes, system as _system  # noqa: F401
 from .bridge.commands import connections as _connections, panel as _panel  # noqa: F401
 from .downloads.api import commands as _models, doctor as _doctor, panel_commands as _panel_models  # noqa: F401
+from .downloads.api import templates as _templates  # noqa: F401
 
 # isort: on
 from .bridge.api.http import fallback_handler, http_handler, page_handler, page_key_handler

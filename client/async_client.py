@@ -111,6 +111,17 @@ class AsyncClient(AsyncBase):
         await asyncio.to_thread(write_workflow, workflow, path)
         return workflow
 
+    async def templates(self, query: str = "") -> list[dict[str, Any]]:
+        """Returns the workflow templates with all of these words: the official ones, and examples of node packs."""
+        listed = await self.call("list_templates", {"query": query, "limit": 1000})
+        found: list[dict[str, Any]] = listed["templates"]
+        return found
+
+    async def open_template(self, name: str, pack: str | None = None) -> dict[str, Any]:
+        """Open a workflow template in a new workflow tab; `missing_models` in the result has the models it lacks."""
+        opened: dict[str, Any] = await self.call("open_template", given(name=name, pack=pack))
+        return opened
+
     async def nodes(self) -> list[dict[str, Any]]:
         """Returns the nodes of the open workflow with their widgets, including nodes inside subgraphs."""
         answer = await self.call("query_fields")

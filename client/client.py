@@ -110,6 +110,17 @@ class Client(SyncBase):
         write_workflow(workflow, path)
         return workflow
 
+    def templates(self, query: str = "") -> list[dict[str, Any]]:
+        """Returns the workflow templates with all of these words: the official ones, and examples of node packs."""
+        listed = self.call("list_templates", {"query": query, "limit": 1000})
+        found: list[dict[str, Any]] = listed["templates"]
+        return found
+
+    def open_template(self, name: str, pack: str | None = None) -> dict[str, Any]:
+        """Open a workflow template in a new workflow tab; `missing_models` in the result has the models it lacks."""
+        opened: dict[str, Any] = self.call("open_template", given(name=name, pack=pack))
+        return opened
+
     def nodes(self) -> list[dict[str, Any]]:
         """Returns the nodes of the open workflow with their widgets, including nodes inside subgraphs."""
         answer = self.call("query_fields")

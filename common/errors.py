@@ -39,6 +39,7 @@ STATUS: dict[str, int] = {
     "unknown_snapshot": 404,
     "unknown_tab": 404,
     "unknown_request": 404,
+    "unknown_template": 404,
     "unknown_node_type": 404,
     "unknown_folder": 404,
     "not_at_source": 404,

@@ -68,6 +68,29 @@ def save(
         ctx.obj.terminal.show({"path": str(file)}, lambda: ctx.obj.terminal.say(f"Saved to {file}."))
 
 
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi templates flux inpaint")
+def templates(ctx: Ctx, word: Annotated[list[str] | None, typer.Argument(help="Words to search for.")] = None) -> None:
+    """List workflow templates: the official ones, and examples of node packs."""
+    found = ctx.obj.client.templates(" ".join(word or ()))
+    rows = [[one["name"], one["title"], one["pack"] or one["category"]] for one in found]
+    ctx.obj.terminal.show(
+        found, lambda: ctx.obj.terminal.table(["name", "title", ""], rows, "No template has these words.")
+    )
+
+
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi template image_flux2")
+def template(
+    ctx: Ctx,
+    name: Annotated[str, typer.Argument(help="Name or title of the template; uiapi templates lists them.")],
+    pack: Annotated[str | None, typer.Option(help="Node pack that has it.")] = None,
+) -> None:
+    """Open a workflow template in a new workflow tab."""
+    opened = ctx.obj.client.open_template(name, pack)
+    missing = [f"The model {model['name']} is missing." for model in opened["missing_models"]]
+    advice = ["Download them with: uiapi download"] if missing else []
+    ctx.obj.terminal.show(opened, lambda: ctx.obj.terminal.say("\n".join([opened["message"], *missing, *advice])))
+
+
 @app.command(rich_help_panel=TOPIC, epilog="Example: uiapi tabs --json")
 def tabs(ctx: Ctx) -> None:
     """List the workflow tabs of the page."""

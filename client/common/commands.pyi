@@ -391,6 +391,24 @@ class Diagnosis(TypedDict):
     search: Search | None
     left: int
 
+class Templates(TypedDict):
+    templates: list[Template]
+    total: int
+
+class OpenTemplateAnswer(TypedDict):
+    status: Literal["ok"]
+    loaded: bool
+    message: str
+    format: NotRequired[Any]
+    nodes: NotRequired[Any]
+    missing_node_types: NotRequired[Any]
+    warnings: NotRequired[Any]
+    missing_models: list[MissingModel]
+    revision: NotRequired[str | None]
+    workflow_tab: NotRequired[str | None]
+    stale: NotRequired[bool | None]
+    snapshot_time: NotRequired[float | None]
+
 class Prompt(TypedDict):
     workflow: dict[str, Any]
     output: dict[str, Any]
@@ -648,6 +666,22 @@ class CheckedDisk(TypedDict):
 class Fix(TypedDict):
     command: Literal["relink_models", "download_models"]
     data: dict[str, Any]
+
+class Template(TypedDict):
+    name: str
+    title: str
+    description: str
+    pack: str | None
+    category: str
+    media_type: str
+    tags: list[str]
+    models: list[str]
+    open_source: bool | None
+
+class MissingModel(TypedDict):
+    name: str
+    directory: str | None
+    url: str | None
 
 class Failure(TypedDict):
     code: str
@@ -1728,6 +1762,36 @@ class Commands:
     ) -> Diagnosis:
         """Report what a workflow lacks before it can run, with the one next step for each; nothing is changed."""
 
+    def list_templates(
+        self,
+        *,
+        query: str | None = ...,
+        limit: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Templates:
+        """List the workflow templates that the page offers: the official ones, and examples of node packs."""
+
+    def open_template(
+        self,
+        name: str,
+        *,
+        pack: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> OpenTemplateAnswer:
+        """Open a workflow template in a new workflow tab; returns as well which of its models are missing."""
+
 
 class AsyncCommands:
     def __init__(self, call: Callable[[str, dict[str, Any]], Awaitable[Any]]) -> None: ...
@@ -2755,3 +2819,33 @@ class AsyncCommands:
         idempotency_key: str | None = ...,
     ) -> Diagnosis:
         """Report what a workflow lacks before it can run, with the one next step for each; nothing is changed."""
+
+    async def list_templates(
+        self,
+        *,
+        query: str | None = ...,
+        limit: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Templates:
+        """List the workflow templates that the page offers: the official ones, and examples of node packs."""
+
+    async def open_template(
+        self,
+        name: str,
+        *,
+        pack: str | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> OpenTemplateAnswer:
+        """Open a workflow template in a new workflow tab; returns as well which of its models are missing."""

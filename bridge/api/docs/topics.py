@@ -11,6 +11,8 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "load_workflow",
         "send_workflow",
         "validate",
+        "list_templates",
+        "open_template",
         "missing_nodes",
         "screenshot",
     ),

@@ -46,3 +46,13 @@ async def test_refresh_shows_which_lists_have_changed(scripted: Scripted, talk: 
 async def test_logs_prints_the_lines(scripted: Scripted, talk: Uiapi) -> None:
     answers(scripted, "logs", {"lines": [{"time": "t", "text": "one"}, {"time": "t", "text": "two"}], "total": 2})
     assert (await talk("logs", "--lines", "2")).out == "one\ntwo\n"
+
+
+async def test_templates_are_listed_and_opened(scripted: Scripted, talk: Uiapi) -> None:
+    one = {"name": "flux", "title": "Flux", "pack": None, "category": "Image"}
+    answers(scripted, "list_templates", {"templates": [one], "total": 1})
+    assert "Flux" in (await talk("templates", "flux", "image")).out
+    assert scripted.bodies[-1]["query"] == "flux image"
+    scripted.answers["open_template"] = {"loaded": True, "message": "Shown.", "missing_models": [{"name": "a.gguf"}]}
+    ended = await talk("template", "flux")
+    assert ended.out == "Shown.\nThe model a.gguf is missing.\nDownload them with: uiapi download\n"
