@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, overload
 
 from .common import download_watch
-from .common.command_table import Route, route
+from .common.command_table import route
 from .common.commands import Commands
 from .common.errors import UiapiError, Unreachable
 from .common.events import Listener
@@ -165,11 +165,7 @@ class Client(SyncBase):
             targets=None if targets is None else [*targets],
             timeout=timeout,
         )
-        if on_event is None:
-            done = run_of(self.call("run", data))
-        else:
-            envelope = self._watched("run", self._addressed("run", data), on_event)
-            done = run_of(self._value(envelope, route("run")))
+        done = run_of(self.call("run", data, on_event=on_event))
         try:
             for file in done.files if fetch else ():
                 self.fetch(file)
@@ -302,7 +298,7 @@ class Client(SyncBase):
         while True:
             sending = readiness(until - time.monotonic())
             try:
-                self._value(answered(sending, *self._exchange(sending, 0), self.url), sending.route)
+                answered(sending, *self._exchange(sending, 0), self.url)
                 return
             except Unreachable:
                 if time.monotonic() > until:
@@ -335,14 +331,25 @@ class Client(SyncBase):
 
     # -- any command ----------------------------------------------------------------------------------------
 
-    def call(self, command: str, data: Mapping[str, Any] | None = None) -> Any:
-        """Send any command to the server and return its response."""
-        sending = asked(command, self._addressed(command, data or {}))
-        return self._value(answered(sending, *self._exchange(sending), self.url), sending.route)
+    def call(self, command: str, data: Mapping[str, Any] | None = None, *, on_event: Listener | None = None) -> Any:
+        """Send any command to the server and return its response.
 
-    def _value(self, envelope: dict[str, Any], known: Route) -> Any:
+        `on_event` is called with a run's events, and with `waiting_for_person` if a person at the browser is asked.
+        """
+        return value_of(self.request(command, data, on_event=on_event), route(command))
+
+    def request(
+        self, command: str, data: Mapping[str, Any] | None = None, *, on_event: Listener | None = None
+    ) -> dict[str, Any]:
+        """As `call`, but returns the whole envelope: the response with the graph's revision and the workflow tab."""
+        addressed = self._addressed(command, data or {})
+        if on_event is None:
+            sending = asked(command, addressed)
+            envelope = answered(sending, *self._exchange(sending), self.url)
+        else:
+            envelope = self._watched(command, addressed, on_event)
         self.revision = envelope.get("revision", self.revision)
-        return value_of(envelope, known)
+        return envelope
 
     def _addressed(self, command: str, data: Mapping[str, Any]) -> dict[str, Any]:
         if self.webui is None or "webui" in data or "webui" not in route(command).request["properties"]:

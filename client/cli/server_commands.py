@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import os
+import secrets
 import sys
 from typing import Annotated
 
@@ -113,14 +115,43 @@ def commands(ctx: Ctx, name: Annotated[str, typer.Argument(autocompletion=names)
     terminal.show([known.name for known in routes().values()], lambda: terminal.table(["command", ""], rows, ""))
 
 
-@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi mcp")
-def mcp(ctx: Ctx) -> None:
-    """Serve the open workflow to agents: Model Context Protocol on standard input and output."""
+@app.command(rich_help_panel=TOPIC, epilog="Example: uiapi mcp --http 127.0.0.1:8765")
+def mcp(
+    ctx: Ctx,
+    http: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Serve over HTTP instead, for agents on other machines.")
+    ] = "",
+    tls_cert: Annotated[str | None, typer.Option(metavar="FILE", help="With --http: a TLS certificate.")] = None,
+    tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="With --http: the certificate's key.")] = None,
+) -> None:
+    """Serve the open workflow to agents: Model Context Protocol on standard input and output, or over HTTP.
+
+    Over HTTP agents need a bearer token: UIAPI_MCP_TOKEN, or else a new one that is printed.
+    """
+    client = ctx.obj.client
     try:
-        from ..mcp.server import serve
+        if http:
+            from ..mcp.http_server import Place, serve_http
+
+            host, port = _host_and_port(http)
+            given = os.environ.get("UIAPI_MCP_TOKEN")
+            place = Place(host, port, given or secrets.token_urlsafe(24), tls_cert, tls_key)
+            ctx.obj.terminal.note(
+                f"Serving agents at {place.url}" + ("" if given else f" with the token {place.secret}")
+            )
+            serve_http(client.url, client.token, client.webui, place)
+        else:
+            from ..mcp.server import serve
+
+            serve(client.url, client.token, client.webui)
     except ModuleNotFoundError as error:
-        if error.name != "mcp":
+        if error.name not in ("mcp", "uvicorn"):
             raise
         sys.exit('This command needs mcp: pip install "comfyui-uiapi[mcp]", or pip install mcp.')
-    client = ctx.obj.client
-    serve(client.url, client.token, client.webui)
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UiapiError("invalid", f"--http takes HOST:PORT, such as 127.0.0.1:8765, not {text!r}.")
+    return host.strip("[]") or "127.0.0.1", int(port)

@@ -1,4 +1,4 @@
-"""Serves the tools of tools.py over the Model Context Protocol on standard input and output (`uiapi mcp`).
+"""An MCP server with the tools of tools.py, on standard input and output (`uiapi mcp`) or over HTTP.
 
 Protocol: https://modelcontextprotocol.io, implemented by the package `mcp`.
 """
@@ -16,18 +16,21 @@ from mcp.server.stdio import stdio_server
 
 from ..async_client import AsyncClient
 from ..common.errors import UiapiError
-from .tools import INSTRUCTIONS, TOOLS, Part, advice_on, carry_out
+from .calls import Calls, Report
+from .parts import Part
+from .tools import INSTRUCTIONS, TOOLS
+from .work import Work, advice_on
 
 
-def server(client: AsyncClient) -> Server[Any]:
-    """Returns an MCP server whose tools use the client."""
+def server(work: Work) -> Server[Any]:
+    """Returns an MCP server for these tools."""
 
     async def list_tools(context: Any, request: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_tool(name) for name in TOOLS])
 
     async def call_tool(context: Any, request: types.CallToolRequestParams) -> types.CallToolResult:
         try:
-            parts = await carry_out(client, request.name, request.arguments or {})
+            parts = await work.carry_out(request.name, request.arguments or {}, _reporting(context))
         except UiapiError as error:
             return types.CallToolResult(content=[types.TextContent(text=advice_on(error))], is_error=True)
         return types.CallToolResult(content=[_content(part) for part in parts])
@@ -39,6 +42,19 @@ def server(client: AsyncClient) -> Server[Any]:
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
+
+
+def _reporting(context: Any) -> Report:
+    """Returns the function that sends progress to the agent, which ignores it unless it has asked for it."""
+    # The protocol wants a number that grows; the steps of one node begin again with each node.
+    sent = 0
+
+    async def report(done: float, total: float | None, news: str) -> None:
+        nonlocal sent
+        sent += 1
+        await context.session.report_progress(sent, None, news)
+
+    return report
 
 
 def _tool(name: str) -> types.Tool:
@@ -54,11 +70,20 @@ def _content(part: Part) -> types.TextContent | types.ImageContent:
     return types.ImageContent(data=base64.b64encode(content).decode(), mime_type=mime)
 
 
+def connection(url: str | None, token: str | None, webui: int | None) -> AsyncClient:
+    """Returns the client that all tools share; the arguments are those of AsyncClient."""
+    return AsyncClient(url, token, webui=webui, name="agent", reconnect=0)
+
+
 async def _serve(url: str | None, token: str | None, webui: int | None) -> None:
-    async with AsyncClient(url, token, webui=webui, name="agent", reconnect=0) as client:
-        bound = server(client)
-        async with stdio_server() as (incoming, outgoing):
-            await bound.run(incoming, outgoing, bound.create_initialization_options())
+    async with connection(url, token, webui) as client:
+        calls = Calls(client)
+        bound = server(Work(calls, local=True))
+        try:
+            async with stdio_server() as (incoming, outgoing):
+                await bound.run(incoming, outgoing, bound.create_initialization_options())
+        finally:
+            await calls.close()
 
 
 def serve(url: str | None, token: str | None, webui: int | None) -> None:

@@ -20,7 +20,7 @@ from ..common.errors import UiapiError, Unreachable, refusal
 from ..common.events import Event, Listener, notify
 from ..protocol.address import Address
 from ..protocol.encoding import encode
-from ..protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, asked, late, lost, not_reached
+from ..protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, RUNS, asked, late, lost, not_reached
 
 log = logging.getLogger("uiapi")
 
@@ -97,6 +97,7 @@ class Socket:
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._listeners: dict[str, Listener] = {}
         self._subscriptions: list[_Subscription] = []
+        self._hears_waiting = False
         # Why the last attempt to connect failed.
         self._refused: UiapiError | None = None
 
@@ -119,9 +120,26 @@ class Socket:
             raise self._refused or not_reached(self._address.url, "the connection was closed")
 
     async def request(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
-        """Send a command, pass its events, such as a run's progress, to `listener`, and return the envelope."""
+        """Send a command, pass its events to `listener`, and return the envelope.
+
+        Its events are a run's progress, and `waiting_for_person`.
+        """
         await self.connect()
+        if command not in RUNS and not self._hears_waiting:
+            self._hears_waiting = True
+            try:
+                # Without a subscription the server sends events to runs only.
+                await self.subscribe(["waiting_for_person"], self._pass_on)
+            except BaseException:
+                self._hears_waiting = False
+                raise
         return await self._ask(command, data, listener)
+
+    def _pass_on(self, event: Event) -> None:
+        """Pass `waiting_for_person` to the listener of the request that waits; runs receive it themselves."""
+        listener = self._listeners.get(str(event.data.get("request")))
+        if listener is not None and event.data.get("command") not in RUNS:
+            notify(listener, event)
 
     async def subscribe(
         self,

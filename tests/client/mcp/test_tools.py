@@ -14,8 +14,11 @@ from aiohttp import web
 from comfyui_uiapi.bridge.commands.editing import BATCHABLE
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
 from comfyui_uiapi.client import AsyncClient, UiapiError
+from comfyui_uiapi.client.mcp.calls import Calls
+from comfyui_uiapi.client.mcp.parts import MAX_SIDE, MAX_TEXT, small
 from comfyui_uiapi.client.mcp.server import server as mcp_server
-from comfyui_uiapi.client.mcp.tools import MAX_SIDE, MAX_TEXT, PAGE, TOOLS, carry_out, small
+from comfyui_uiapi.client.mcp.tools import PAGE, TOOLS, Tool
+from comfyui_uiapi.client.mcp.work import MAX_PICTURES, Work
 from comfyui_uiapi.tests.client.conftest import PNG
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from jsonschema_rs import meta
@@ -24,13 +27,21 @@ from PIL import Image
 
 
 @pytest.fixture
-async def agent(async_client: AsyncClient) -> AsyncIterator[Agent]:
+async def work(async_client: AsyncClient) -> AsyncIterator[Work]:
+    """The tools of an agent on this machine."""
+    calls = Calls(async_client)
+    yield Work(calls, local=True)
+    await calls.close()
+
+
+@pytest.fixture
+async def agent(work: Work) -> AsyncIterator[Agent]:
     """A connected agent, in its own task, since a session must end in the task that started it."""
     connected: asyncio.Future[Agent] = asyncio.get_running_loop().create_future()
     enough = asyncio.Event()
 
     async def hold() -> None:
-        async with Agent(mcp_server(async_client)) as agent:
+        async with Agent(mcp_server(work)) as agent:
             connected.set_result(agent)
             await enough.wait()
 
@@ -47,10 +58,13 @@ def text(result: Any) -> str:
 
 async def test_the_tools_are_few_and_each_says_what_it_is_for(agent: Agent) -> None:
     tools = (await agent.list_tools()).tools
-    assert len(tools) < 20 and {tool.name for tool in tools} <= set(COMMANDS)
+    assert len(tools) <= 25
     for tool in tools:
-        assert tool.description and tool.description.startswith(COMMANDS[tool.name].doc)
+        assert tool.description
         meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **tool.input_schema})
+        if not isinstance(TOOLS[tool.name], Tool):
+            continue
+        assert tool.description.startswith(COMMANDS[tool.name].doc)
         assert set(tool.input_schema["properties"]) <= set(COMMANDS[tool.name].request.model_fields)
     # An agent reads all of it at the start.
     assert len(json.dumps([tool.model_dump(mode="json") for tool in tools])) < 25_000
@@ -123,7 +137,7 @@ async def test_a_wrong_call_is_an_error_and_the_session_continues(
 
 
 async def test_without_comfyui_the_tools_say_what_to_do() -> None:
-    async with AsyncClient("http://127.0.0.1:1") as client, Agent(mcp_server(client)) as agent:
+    async with AsyncClient("http://127.0.0.1:1") as client, Agent(mcp_server(Work(Calls(client), local=True))) as agent:
         result = await agent.call_tool("connection_status", {})
     assert result.is_error and "COMFYUI_URL" in text(result)
 
@@ -146,9 +160,10 @@ def seen(scripted: Scripted) -> Callable[..., Awaitable[list[Any]]]:
 
     async def run(content: bytes, *names: str) -> list[Any]:
         files = [{"node_id": "3", "filename": name, "url": f"/view?filename={name}"} for name in names]
-        scripted.answers |= {"run": {"prompt_id": "p1", "outputs": files}, "view": lambda _: web.Response(body=content)}
+        scripted.streams["run"] = lambda _: [{"status": "ok", "response": {"prompt_id": "p1", "outputs": files}}]
+        scripted.answers["view"] = lambda _: web.Response(body=content)
         async with AsyncClient(scripted.url, reconnect=0) as client:
-            return await carry_out(client, "run", {})
+            return [*await Work(Calls(client), local=True).carry_out("run", {})]
 
     return run
 
@@ -156,7 +171,7 @@ def seen(scripted: Scripted) -> Callable[..., Awaitable[list[Any]]]:
 async def test_a_video_is_named_and_not_sent_as_a_picture(scripted: Scripted, seen: Any) -> None:
     [answer] = await seen(b"\0\0\0\x18ftypmp42", "v.mp4")
     assert json.loads(answer)["files"][0]["filename"] == "v.mp4"
-    assert [request.path for request in scripted.seen] == ["/uiapi/run"]
+    assert scripted.commands() == ["run"] and scripted.seen == []
 
 
 @pytest.mark.parametrize(
@@ -170,7 +185,7 @@ async def test_only_valid_pictures_are_sent_as_pictures(seen: Any, content: byte
 
 async def test_pictures_beyond_the_first_are_counted(seen: Any) -> None:
     parts = await seen(PNG, *(f"{number}.png" for number in range(6)), "v.mp4")
-    assert parts[1:] == [(PNG, "image/png")] * 4 + ["2 more pictures are not shown."]
+    assert parts[1:] == [(PNG, "image/png")] * 4 + ["2 more pictures are not shown; view_output shows each."]
 
 
 async def test_an_agent_whose_picture_cannot_be_fetched_is_advised_not_to_run_again(seen: Any) -> None:
@@ -189,3 +204,12 @@ def test_a_large_picture_is_made_smaller() -> None:
 def test_common_parameters_are_left_out_of_the_schemas() -> None:
     for tool in TOOLS.values():
         assert not {"webui", "client_id", "wait_for_webui", "idempotency_key"} & set(tool.schema["properties"])
+
+
+def test_a_picture_of_many_bytes_is_made_smaller_until_four_fit_one_event() -> None:
+    noise = Image.effect_noise((900, 900), 200)
+    buffer = io.BytesIO()
+    noise.save(buffer, format="PNG")
+    picture, mime = small(buffer.getvalue(), "image/png")
+    assert len(base64.b64encode(picture)) * MAX_PICTURES < 1 << 20 and mime == "image/jpeg"
+    assert Image.open(io.BytesIO(picture)).width > 100

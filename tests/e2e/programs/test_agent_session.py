@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
+import os
+import secrets
+import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from comfyui_uiapi.tests.harness.browser.tab import Tab
+import aiohttp
+from comfyui_uiapi.tests.harness import children
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.comfy.process import free_port, is_taken
+from comfyui_uiapi.tests.harness.comfy.workflows import slow
 from comfyui_uiapi.tests.harness.programs import installed_client
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 from PIL import Image
+
+SECRET = secrets.token_urlsafe()
+# Seconds of the long run; more than an agent waits for a call where it is set.
+SECONDS = float(os.environ.get("UIAPI_LONG_RUN", "3"))
 
 
 def decoded(result: Any) -> Any:
@@ -29,7 +44,7 @@ async def test_an_agent_reads_edits_runs_and_sees(tab: Tab, tmp_path: Path) -> N
         command=sys.executable, args=["-m", "uiapi", "mcp"], env=installed_client.environment(tmp_path, tab.comfy.url)
     )
     async with Client(server) as agent:
-        assert 10 < len((await agent.list_tools()).tools) < 20
+        assert 10 < len((await agent.list_tools()).tools) <= 25
 
         read = decoded(await agent.call_tool("query_fields", {"want": ["widgets"], "limit": 2}))
         assert len(read["nodes"]) == 2 and read["revision"]
@@ -65,4 +80,68 @@ async def test_an_agent_reads_edits_runs_and_sees(tab: Tab, tmp_path: Path) -> N
         found = decoded(await agent.call_tool("search_nodes", {"query": "invert", "input_type": "IMAGE"}))
         assert "ImageInvert" in {node["type"] for node in found["nodes"]}
         assert decoded(await agent.call_tool("validate", {}))["valid"] is True
-        assert decoded(await agent.call_tool("plan_downloads", {}))["verdict"] == "ready"
+        assert decoded(await agent.call_tool("doctor", {}))["fixes"] == []
+
+
+def started(command: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return children.start(command, output=output, env={**environment, "UIAPI_MCP_TOKEN": SECRET})
+
+
+@contextlib.asynccontextmanager
+async def over_http(environment: dict[str, str], log: Path) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    """Serve `uiapi mcp --http`; yields the endpoint and the headers that it asks for."""
+    port = free_port()
+    command = [sys.executable, "-m", "uiapi", "mcp", "--http", f"127.0.0.1:{port}"]
+    process = await asyncio.to_thread(started, command, log, environment)
+
+    async def listens() -> bool:
+        assert process.poll() is None, f"it ended; see {log}"
+        return is_taken(port)
+
+    try:
+        await until(listens, "uiapi mcp --http listens", 120)
+        yield f"http://127.0.0.1:{port}/mcp", {"Authorization": f"Bearer {SECRET}"}
+    finally:
+        children.stop(process)
+
+
+async def follow_a_long_run(agent: Client) -> None:
+    """Follow a run that outlasts the answers to its picture, beside twenty other calls."""
+    asked = await agent.call_tool("run", {"wait": 0.1})
+    ticket = decoded(asked)["ticket"]
+    together = (agent.call_tool("get_fields", {"fields": ["Slow.seconds"]}) for _ in range(20))
+    assert [decoded(answer)["Slow.seconds"] for answer in await asyncio.gather(*together)] == [SECONDS] * 20
+    answer: Any = asked
+    while len(answer.content) == 1 or answer.content[-1].type != "image" or "news" in answer.content[0].text:
+        answer = await agent.call_tool("run_status", {"ticket": ticket, "wait": min(SECONDS / 4, 50)})
+        assert not answer.is_error, answer.content
+    picture = Image.open(io.BytesIO(base64.b64decode(answer.content[1].data)))
+    assert picture.size == (16, 16) and picture.getpixel((0, 0)) == (0, 0, 255)
+    assert decoded(answer)["files"][0]["title"] == "Result"
+
+
+async def test_a_long_run_is_followed_to_its_picture_by_agents_on_this_and_other_machines(
+    tab: Tab, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(tab.comfy.post, "/uiapi/load_workflow", {"workflow": slow(SECONDS)})
+    environment = installed_client.environment(tmp_path, tab.comfy.url)
+    async with Client(
+        StdioServerParameters(command=sys.executable, args=["-m", "uiapi", "mcp"], env=environment)
+    ) as agent:
+        await follow_a_long_run(agent)
+    await asyncio.to_thread(tab.comfy.post, "/uiapi/set_fields", {"fields": [["Slow.seed", 1]]})
+    async with over_http(environment, tmp_path / "http.log") as (url, headers):
+        async with aiohttp.ClientSession() as session:
+            for wrong, status in (
+                ({}, 401),
+                ({"Authorization": "Bearer other"}, 401),
+                ({**headers, "Origin": url[:-4]}, 403),
+            ):
+                async with session.post(url, json={}, headers=wrong) as response:
+                    assert response.status == status
+        async with (
+            create_mcp_http_client(headers=headers) as http_client,
+            Client(streamable_http_client(url, http_client=http_client)) as agent,
+        ):
+            await follow_a_long_run(agent)
