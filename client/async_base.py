@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from .common.errors import UiapiError, Unreachable
 from .common.events import Event, Listener
 from .protocol.address import Address
 from .protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Asked, late, lost, not_reached
+from .sweep.async_sweep import AsyncSweep
 from .transport.websocket import Socket, opened
 
 
@@ -32,6 +34,8 @@ class AsyncBase:
         self._answered_before = False
         self._session: aiohttp.ClientSession | None = None
         self._socket: Socket | None = None
+        # Those whose loops are not over.
+        self._sweeps: weakref.WeakSet[AsyncSweep] = weakref.WeakSet()
 
     @property
     def url(self) -> str:
@@ -72,7 +76,9 @@ class AsyncBase:
             end()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; sweeps that are not to be kept are cancelled."""
+        for sweep in [*self._sweeps]:
+            await sweep.close()
         socket, self._socket = self._socket, None
         session, self._session = self._session, None
         if socket is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
@@ -11,6 +12,7 @@ from .common.errors import UiapiWarning
 from .common.events import Event, Listener
 from .protocol.address import Address
 from .protocol.requests import Asked
+from .sweep.blocking_sweep import Sweep
 from .transport.http import Http
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class SyncBase:
         self._http = Http(address, reconnect)
         self._background: Background | None = None
         self._starting = threading.Lock()
+        # Those whose loops are not over.
+        self._sweeps: weakref.WeakSet[Sweep] = weakref.WeakSet()
 
     @property
     def url(self) -> str:
@@ -83,7 +87,9 @@ class SyncBase:
         return self._socket().events(names or ("*",), paths, timeout)
 
     def close(self) -> None:
-        """Close every connection; listeners are no longer called."""
+        """Close every connection; listeners are no longer called, and sweeps that are not to be kept are cancelled."""
+        for sweep in [*self._sweeps]:
+            sweep.close()
         with self._starting:
             background, self._background = self._background, None
         if background is not None:

@@ -162,30 +162,10 @@ class Prompt:
     execution_time: float | None = None
 
 
-@dataclass
-class Run:
-    """A run that succeeded completely or, with several prompts, in part.
+class Outputs:
+    """What everything with output files has in common."""
 
-    Attributes:
-        prompt_id: its ID in ComfyUI; that of the last prompt if there were several.
-        files: all output files, in the order of the nodes.
-        execution_time: seconds of execution in ComfyUI, without the round trip.
-        answer: the whole response of the server.
-        texts: all text outputs.
-        prompts: the result of each prompt if there were several, else empty.
-    """
-
-    prompt_id: str
     files: list[OutputFile]
-    execution_time: float | None
-    answer: dict[str, Any] = field(repr=False)
-    texts: list[OutputText] = field(default_factory=list)
-    prompts: list[Prompt] = field(default_factory=list)
-
-    @property
-    def status(self) -> str:
-        """ "success", or "partial" if some of several prompts failed."""
-        return str(self.answer.get("status") or "success")
 
     @property
     def images(self) -> list[OutputFile]:
@@ -217,6 +197,35 @@ class Run:
         """
         return save_all(self.files, Path(os.path.expanduser(folder)))
 
+    def _of(self, media: str) -> list[OutputFile]:
+        return [file for file in self.files if file.media == media]
+
+
+@dataclass
+class Run(Outputs):
+    """A run that succeeded completely or, with several prompts, in part.
+
+    Attributes:
+        prompt_id: its ID in ComfyUI; that of the last prompt if there were several.
+        files: all output files, in the order of the nodes.
+        execution_time: seconds of execution in ComfyUI, without the round trip.
+        answer: the whole response of the server.
+        texts: all text outputs.
+        prompts: the result of each prompt if there were several, else empty.
+    """
+
+    prompt_id: str
+    files: list[OutputFile]
+    execution_time: float | None
+    answer: dict[str, Any] = field(repr=False)
+    texts: list[OutputText] = field(default_factory=list)
+    prompts: list[Prompt] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """ "success", or "partial" if some of several prompts failed."""
+        return str(self.answer.get("status") or "success")
+
     def failure(self) -> UiapiError | None:
         """Returns an error if some prompts of the run failed, else None."""
         failed = [prompt for prompt in self.prompts if prompt.error is not None]
@@ -230,9 +239,6 @@ class Run:
         """Returns the picture for a notebook, which shows it; only the text of the run without one."""
         picture = self.image._repr_mimebundle_() if self.images else {}
         return {"text/plain": repr(self), **picture}
-
-    def _of(self, media: str) -> list[OutputFile]:
-        return [file for file in self.files if file.media == media]
 
 
 def save_all(files: Iterable[OutputFile], target: Path) -> list[Path]:
@@ -252,7 +258,7 @@ def not_fetched(done: Run, error: UiapiError) -> UiapiError:
 
 def run_of(answer: dict[str, Any]) -> Run:
     """Returns the run in the server's response to `run`."""
-    files, texts = _outputs(answer.get("outputs"))
+    files, texts = outputs_of(answer.get("outputs"))
     prompt_ids = answer.get("prompt_ids") or [answer["prompt_id"]]
     prompts = [_prompt(prompt) for prompt in answer.get("prompts") or ()]
     return Run(prompt_ids[-1], files, answer.get("execution_time"), answer, texts, prompts)
@@ -260,12 +266,13 @@ def run_of(answer: dict[str, Any]) -> Run:
 
 def _prompt(entry: Mapping[str, Any]) -> Prompt:
     error = entry.get("error")
-    files, texts = _outputs(entry.get("outputs"))
+    files, texts = outputs_of(entry.get("outputs"))
     failure = refusal(error) if isinstance(error, dict) else None
     return Prompt(entry.get("prompt_id"), str(entry.get("status")), failure, files, texts, entry.get("execution_time"))
 
 
-def _outputs(outputs: Iterable[Mapping[str, Any]] | None) -> tuple[list[OutputFile], list[OutputText]]:
+def outputs_of(outputs: Iterable[Mapping[str, Any]] | None) -> tuple[list[OutputFile], list[OutputText]]:
+    """Returns the files and the texts among the outputs in the server's response."""
     known = OutputFile.__dataclass_fields__
     files, texts = [], []
     for output in outputs or ():

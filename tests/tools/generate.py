@@ -1,8 +1,8 @@
 """`dev.py generate`: writes the client's table of commands and their types, `Client`, and the version in the code.
 
 The table and the types come from the declarations in bridge/ and downloads/, so that each command is described in one
-place although the client is installed without the server. `Client` comes from `AsyncClient`, the version from
-pyproject.toml. Tests check that the files are up to date.
+place although the client is installed without the server. `Client` comes from `AsyncClient` and `Sweep` from
+`AsyncSweep`, the version from pyproject.toml. Tests check that the files are up to date.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def main() -> None:
     """Write every generated file."""
     TABLE.write_text(table())
     STUB.write_text(stub())
-    unasync.MADE.write_text(unasync.made())
+    for pair in unasync.PAIRS:
+        pair.made.write_text(unasync.made(pair))
     SERVER_VERSION.write_text(server_version())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ def test_the_table_and_the_types_are_what_the_declarations_say() -> None:
     assert generate.STUB.read_text() == generate.stub(), advice
 
 
-def test_client_is_generated_from_async_client() -> None:
-    assert unasync.MADE.read_text() == unasync.made(), "run python3 dev.py generate and commit what it writes"
+@pytest.mark.parametrize("pair", unasync.PAIRS, ids=lambda pair: pair.made.name)
+def test_blocking_code_is_generated_from_that_for_asyncio(pair: unasync.Pair) -> None:
+    assert pair.made.read_text() == unasync.made(pair), "run python3 dev.py generate and commit what it writes"
 
 
 @pytest.mark.parametrize(
@@ -39,14 +41,12 @@ def test_client_is_generated_from_async_client() -> None:
         ("asyncio.to_thread(write_bytes, png, path)", "asyncio.shield(png)", "'asyncio.shield.*would be left"),
     ],
 )
-def test_a_source_that_would_leave_asyncio_code_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str, named: str
-) -> None:
+def test_a_source_that_would_leave_asyncio_code_is_refused(tmp_path: Path, before: str, after: str, named: str) -> None:
+    pair = unasync.PAIRS[0]
     source = tmp_path / "async_client.py"
-    source.write_text(unasync.SOURCE.read_text().replace(before, after))
-    monkeypatch.setattr(unasync, "SOURCE", source)
+    source.write_text(pair.source.read_text().replace(before, after))
     with pytest.raises(LookupError, match=named):
-        unasync.made()
+        unasync.made(replace(pair, source=source))
 
 
 def test_optional_keys_in_the_responses_of_pages_have_a_type() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -81,9 +82,10 @@ class Scripted:
         self.sockets.clear()
 
     async def say(self, frame: str | dict[str, Any]) -> None:
-        """Send a frame, or any text, over every websocket."""
+        """Send a frame, or any text, over every websocket that is open."""
         for ws, _ in self.sockets:
-            await ws.send_str(frame if isinstance(frame, str) else json.dumps(frame))
+            with contextlib.suppress(ConnectionError):
+                await ws.send_str(frame if isinstance(frame, str) else json.dumps(frame))
 
     def authorizations(self) -> list[str | None]:
         """The Authorization header of every request and websocket."""

@@ -1,0 +1,1 @@
+"""Sweeps: many runs of the open workflow with other values, their results, files and contact sheets."""
