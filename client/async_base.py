@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import aclosing, asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,8 @@ from .common.events import Event, Listener
 from .protocol.address import Address
 from .protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Asked, late, lost, not_reached
 from .sweep.async_sweep import AsyncSweep
+from .sweep.farmed import AsyncFarmSweep, Runner
+from .sweep.variations import Variation
 from .transport.websocket import Socket, opened
 
 
@@ -35,7 +38,7 @@ class AsyncBase:
         self._session: aiohttp.ClientSession | None = None
         self._socket: Socket | None = None
         # Those whose loops are not over.
-        self._sweeps: weakref.WeakSet[AsyncSweep] = weakref.WeakSet()
+        self._sweeps: weakref.WeakSet[AsyncSweep | AsyncFarmSweep] = weakref.WeakSet()
 
     @property
     def url(self) -> str:
@@ -85,6 +88,25 @@ class AsyncBase:
             await socket.close()
         if session is not None:
             await session.close()
+
+    def _runner(
+        self,
+        export: Callable[[list[Variation]], Coroutine[Any, Any, list[dict[str, Any]]]],
+        read: Callable[[str], Coroutine[Any, Any, bytes]],
+        *arguments: Any,
+        **options: Any,
+    ) -> Runner:
+        """Returns what runs a sweep on a farm, on a thread; `export` and `read` are awaited on this event loop."""
+        loop = asyncio.get_running_loop()
+        run = import_module(".farm.sweep", __package__).run
+
+        def exported(variations: list[Variation]) -> list[dict[str, Any]]:
+            return asyncio.run_coroutine_threadsafe(export(variations), loop).result()
+
+        def content(path: str) -> bytes:
+            return asyncio.run_coroutine_threadsafe(read(path), loop).result()
+
+        return lambda stop: run(exported, *arguments, read=content, stop=stop, **options)
 
     async def _watched(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
         """Sends a command, passes its events to `listener`, and returns the response envelope."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 from .common import download_watch
 from .common.command_table import route
@@ -21,14 +21,11 @@ from .common.results import OutputFile, Run, not_fetched, run_of
 from .protocol.address import Address
 from .protocol.inputs import NOTHING, Fields, given, pairs, workflow_of, write_bytes, write_workflow
 from .protocol.requests import FIRST_DELAY, answered, asked, readiness, value_of, viewed, viewing
-from .sweep.blocking_sweep import Sweep
-from .sweep.frames import Frames
-from .sweep.item import SweepItem
-from .sweep.variations import Values, request_of
+from .sweep.blocking_methods import Sweeping
 from .sync_base import SyncBase
 
 
-class Client(SyncBase):
+class Client(SyncBase, Sweeping):
     """Drives the workflow that is open in ComfyUI's browser tab. Use it in `with`, or call `close`. It is thread-safe.
 
     Every method may raise UiapiError with a `code`, or its subclass Unreachable.
@@ -176,72 +173,6 @@ class Client(SyncBase):
         except UiapiError as error:
             raise not_fetched(done, error) from error
         return done
-
-    def sweep(
-        self,
-        values: Values,
-        *,
-        seeds: int = 1,
-        ordered: bool = False,
-        on_error: Literal["continue", "stop"] = "continue",
-        timeout: float | None = None,
-        fetch: bool = True,
-        keep: bool = False,
-    ) -> Sweep:
-        """Run the open workflow with many values; iterate over the result for a SweepItem of each variation.
-
-        The open workflow stays as it is. Leaving the loop early, or an exception in it, cancels the rest.
-
-        Args:
-            values: {path: values} for every combination, the last path changing fastest, or the fields of each run.
-            seeds: how many times each is run; between them the page's control of seeds acts, as between runs.
-            ordered: yield the results in the order of their index instead of as they come.
-            on_error: "continue" with the others if one fails, whose result has the `error`, or "stop" and raise it.
-            timeout: seconds for the whole sweep, after which it is cancelled.
-            fetch: download the content of every output file; if False, call `fetch` for single files.
-            keep: let the sweep continue when the loop is left; `follow` gets the rest.
-        """
-        data = {**request_of(values), "seeds": seeds, "on_error": on_error}
-        return self._swept(data, ordered=ordered, stop=on_error == "stop", timeout=timeout, fetch=fetch, keep=keep)
-
-    def follow(
-        self, sweep_id: str, *, ordered: bool = False, timeout: float | None = None, fetch: bool = True
-    ) -> Sweep:
-        """Iterate over all results of a sweep that has started before. It continues when the loop is left."""
-        return self._swept({"sweep_id": sweep_id}, ordered=ordered, timeout=timeout, fetch=fetch, keep=True)
-
-    def animate(
-        self,
-        frames: int | Iterable[Any],
-        fields: Callable[[Any], Fields],
-        folder: str | Path,
-        *,
-        timeout: float | None = None,
-        on_frame: Callable[[SweepItem], object] | None = None,
-    ) -> list[Path]:
-        """Run the open workflow once for each frame and save the pictures as 0000.png, 0001.png and so on.
-
-        Args:
-            frames: their number, or what `fields` is called with.
-            fields: returns {path: value} for a frame.
-            folder: where the pictures are saved; created if it does not exist.
-            timeout: seconds for all frames.
-            on_frame: called with the result of each frame after it is saved.
-        """
-        shots = range(frames) if isinstance(frames, int) else [*frames]
-        saved = Frames(folder, len(shots))
-        save = saved.save
-        with self.sweep(map(fields, shots), ordered=True, on_error="stop", timeout=timeout) as sweep:
-            for item in sweep:
-                save(item)
-                if on_frame is not None:
-                    on_frame(item)
-        return saved.paths
-
-    def _swept(self, request: dict[str, Any], **how: Any) -> Sweep:
-        sweep = Sweep(self, self._addressed("sweep", request), **how)
-        self._sweeps.add(sweep)
-        return sweep
 
     def fetch(self, file: OutputFile) -> bytes:
         """Returns the content of an output file, and keeps it in the file's `data`."""

@@ -6,6 +6,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, overload
 
 from .common.errors import UiapiWarning
@@ -13,6 +14,8 @@ from .common.events import Event, Listener
 from .protocol.address import Address
 from .protocol.requests import Asked
 from .sweep.blocking_sweep import Sweep
+from .sweep.farmed import FarmSweep, Runner
+from .sweep.variations import Variation
 from .transport.http import Http
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ class SyncBase:
         self._background: Background | None = None
         self._starting = threading.Lock()
         # Those whose loops are not over.
-        self._sweeps: weakref.WeakSet[Sweep] = weakref.WeakSet()
+        self._sweeps: weakref.WeakSet[Sweep | FarmSweep] = weakref.WeakSet()
 
     @property
     def url(self) -> str:
@@ -95,6 +98,17 @@ class SyncBase:
         if background is not None:
             background.close()
         self._http.close()
+
+    def _runner(
+        self,
+        export: Callable[[list[Variation]], list[dict[str, Any]]],
+        read: Callable[[str], bytes],
+        *arguments: Any,
+        **options: Any,
+    ) -> Runner:
+        """Returns what runs a sweep on a farm."""
+        run = import_module(".farm.sweep", __package__).run
+        return lambda stop: run(export, *arguments, read=read, stop=stop, **options)
 
     def _watched(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
         """Sends a command, passes its events to `listener`, and returns the response envelope."""

@@ -17,6 +17,7 @@ from ..common.results import OutputFile
 from .item import SweepItem
 from .ledger import RUNNING, Ledger
 from .mailbox import AsyncMailbox
+from .variations import fields_at
 
 log = logging.getLogger("uiapi")
 
@@ -209,6 +210,9 @@ class AsyncSweep:
 
     async def _complete(self, item: SweepItem) -> None:
         """Fetch the files of a result. One that cannot be fetched is an error of this result only."""
+        if not item.fields:
+            # The server leaves out the fields of what it did not run.
+            item.fields = fields_at(self._request, item.index)
         try:
             for file in item.files if self._fetch else ():
                 await self._client.fetch(file)

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import UiapiError
-from .item import SweepItem, error_of, item_of
+from .item import SweepItem, item_of
 from .order import Order
 
 RUNNING, FINISHED = "running", "finished"
-# The status of a sweep that was stopped, and of a variation that was removed from the queue, usually for that reason.
+# The status of a variation that was stopped or never began, usually because the whole sweep was stopped.
 CANCELLED = "cancelled"
 
 
@@ -35,7 +35,6 @@ class Ledger:
         self.total = self.done = self.failed = 0
         self.status = RUNNING
         self.warnings: list[str] = []
-        self._error: UiapiError | None = None
         self._order = Order(ordered)
         self._removed: list[SweepItem] = []
         self._seen: set[int] = set()
@@ -77,7 +76,6 @@ class Ledger:
         self.sweep_id = str(answer["sweep_id"])
         self._note(answer)
         self.warnings = [str(warning) for warning in answer.get("warnings") or self.warnings]
-        self._error = error_of(answer.get("error")) or self._error
         results = answer.get("results") or ()
         for result in results:
             self._take(result)
@@ -92,13 +90,14 @@ class Ledger:
         return self._order.take()
 
     def failure(self) -> UiapiError | None:
-        """Returns why the sweep ended early, or None."""
-        if self._error is not None:
-            return self._error
-        if self.status == CANCELLED:
-            sentence = f"The sweep was stopped; {self.done} of {self.total} variations are done."
-            return UiapiError("cancelled", sentence, self.details())
-        return None
+        """Returns why variations were left out, or None if all were run."""
+        if self.status == FINISHED or not (self._removed or self.status == CANCELLED):
+            return None
+        reason = self._removed[-1].error if self._removed else None
+        done = f"{self.done} of {self.total} variations are done."
+        if reason is None:
+            return UiapiError("cancelled", f"The sweep was stopped; {done}", self.details())
+        return UiapiError(reason.code, f"The sweep ended early; {done} {reason.message}", self.details())
 
     def late(self, seconds: float) -> UiapiError:
         """Returns the error for a sweep that took too long."""

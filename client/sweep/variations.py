@@ -53,6 +53,18 @@ def request_of(values: Values) -> dict[str, Any]:
     return {"grid": grid_of(values)} if isinstance(values, Mapping) else {"variations": listed(values)}
 
 
+def fields_at(request: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """Returns the fields of one run of a sweep by the parameters of `sweep`; empty if they are not known."""
+    index //= request.get("seeds") or 1
+    if "variations" in request:
+        return dict(request["variations"][index])
+    fields = {}
+    for path, values in reversed((request.get("grid") or {}).items()):
+        index, at = divmod(index, len(values))
+        fields[path] = values[at]
+    return dict(reversed(fields.items()))
+
+
 def _several(given: Any) -> Iterable[Any]:
     # A picture may be bytes, a path, or an array, which can be iterated over but is one value.
     single = isinstance(given, (str, bytes, bytearray, memoryview, Mapping, PurePath))

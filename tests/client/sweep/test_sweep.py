@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
 import pytest
 from aiohttp import web
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError
+from comfyui_uiapi.client.sweep.item import SweepItem
 from comfyui_uiapi.tests.client.conftest import Blocking
 from comfyui_uiapi.tests.client.sweep.conftest import Loop
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
@@ -261,3 +264,47 @@ async def test_a_frame_that_fails_ends_the_animation_with_its_error(
     with pytest.raises(UiapiError, match="no model"):
         await invoke("animate", [1, 2, 3], lambda frame: {"A.b": frame}, tmp_path)
     assert os.listdir(tmp_path) == ["0000.png"]
+
+
+# -- farms ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def farm(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A farm that returns results in the opposite order; a result without a picture has an error."""
+    seen: dict[str, Any] = {}
+
+    def run(export: Any, variations: Any, farm: Any, *, read: Any, stop: Any, **options: Any) -> Iterator[SweepItem]:
+        seen.update(
+            farm=farm, options=options, prompts=export(variations), read=read("/view?filename=3.png"), stop=stop
+        )
+        for index in reversed(range(len(variations))):
+            if stop.is_set():
+                return
+            yield SweepItem(
+                index, dict(variations[index]), error=None if index != 1 else UiapiError("tab_failed", "no")
+            )
+
+    monkeypatch.setitem(sys.modules, "comfyui_uiapi.client.farm.sweep", SimpleNamespace(run=run))
+    return seen
+
+
+async def test_a_sweep_on_a_farm_takes_its_prompts_from_the_open_workflow(
+    scripted: Scripted, sweeps: Sweeps, loop: Loop, farm: dict[str, Any]
+) -> None:
+    parts = iter([{"prompts": [{"index": 0}], "next": 1}, {"prompts": [{"index": 1}], "next": None}])
+    scripted.answers["export_prompts"] = lambda request: next(parts)
+    items, error = await loop({"A.b": [1, 2]}, seeds=2, farm=["http://gpu1:8188"], ordered=True)
+    assert error is None and [item.index for item in items] == [0, 1, 2, 3]
+    assert [item.fields["A.b"] for item in items] == [1, 1, 2, 2]
+    assert farm["farm"] == ["http://gpu1:8188"] and [one["index"] for one in farm["prompts"]] == [0, 1]
+    assert farm["read"] == picture(3) and farm["options"]["fetch"] is True and farm["stop"].is_set()
+
+
+async def test_a_farm_is_stopped_by_the_first_error_or_when_the_loop_is_left(
+    scripted: Scripted, sweeps: Sweeps, loop: Loop, farm: dict[str, Any]
+) -> None:
+    scripted.answers["export_prompts"] = lambda request: {"prompts": [], "next": None}
+    items, error = await loop({"A.b": [1, 2, 3]}, farm="tcp://host:8786", on_error="stop")
+    assert [item.index for item in items] == [2, 1] and error is not None and error.code == "tab_failed"
+    assert farm["stop"].is_set() and farm["options"]["on_error"] == "stop"
