@@ -16,11 +16,12 @@ from ..policy.access import is_local
 from ..policy.request_limits import Load
 from ..protocol.codec import MAX_FRAME, decode_object, encode
 from ..protocol.command_spec import Command
+from . import multipart
 from .replies import HttpHandler, _response, answer, internal_error, program_name
 
 # Seconds between checks whether an HTTP caller is still connected; aiohttp does not notify handlers.
 HANGUP_INTERVAL = 0.5
-# Pages that post strings send text/plain or no type. A form is never sent by a program.
+# Pages that post strings send text/plain or no type. Forms are accepted where a command takes files.
 JSON_TYPES = frozenset({"application/json", "text/plain", "application/octet-stream", "text/json"})
 
 # Seconds a body may make no progress, so that a lost caller does not keep its connection for ever.
@@ -34,7 +35,7 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
         try:
             _admit(bridge, request, command)
             with Load(bridge.loads, request.remote) as load:
-                data = _query(request) if command.method == "GET" else await _body(request, load)
+                data = _query(request) if command.method == "GET" else await _body(request, load, command)
                 with HangupWatch(request):
                     agent = request.headers.get("User-Agent", "")
                     # Over plain HTTP a foreign page's GET cannot be distinguished from a program's.
@@ -110,9 +111,14 @@ def _query(request: web.Request) -> dict[str, Any]:
     return {**request.query, **request.match_info}
 
 
-async def _body(request: web.Request, load: Load) -> dict[str, Any]:
-    """Read the JSON object in the body; an empty body is an empty object. Raises UiapiError `too_large` and others."""
-    if request.content_type not in JSON_TYPES:
+async def _body(request: web.Request, load: Load, command: Command) -> dict[str, Any]:
+    """Read the JSON object or the form in the body; an empty body is an empty object.
+
+    Raises UiapiError `too_large` and others.
+    """
+    keys = command.request.model_fields
+    is_form = request.content_type == multipart.TYPE and multipart.takes_files(keys)
+    if request.content_type not in JSON_TYPES and not is_form:
         raise UiapiError(
             "unsupported_type", f"Send JSON with Content-Type: application/json, not {request.content_type[:80]!a}."
         )
@@ -126,6 +132,8 @@ async def _body(request: web.Request, load: Load) -> dict[str, Any]:
         load.add(len(chunk))
         chunks.append(chunk)
     body = b"".join(chunks)
+    if is_form:
+        return await asyncio.to_thread(multipart.decode_form, request.headers["Content-Type"], body, keys)
     return decode_object(body) if body.strip() else {}
 
 

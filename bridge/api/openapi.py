@@ -18,6 +18,7 @@ from ...common.errors import STATUS
 from ...common.version import VERSION
 from ..protocol.command_spec import COMMANDS, Command, Risk
 from ..protocol.schemas import GraphEnvelope
+from . import multipart
 
 REFERENCE = "#/components/schemas/{model}"
 DESCRIPTION = (
@@ -52,6 +53,7 @@ def document() -> dict[str, Any]:
     commands = [command for command in COMMANDS.values() if command.route]
     schemas, components = _schemas(commands)
     components["Error"] = _error_schema()
+    components["WorkflowForm"] = FORM
     paths: dict[str, Any] = {}
     for command in commands:
         place = paths.setdefault(document_path(command), {})
@@ -75,6 +77,23 @@ def document() -> dict[str, Any]:
             },
         },
     }
+
+
+FORM = {
+    "type": "object",
+    "description": "A request with a file.",
+    "properties": {
+        "workflow": {
+            "type": "string",
+            "format": "binary",
+            "description": "A file with a workflow: JSON, or a picture, video or sound that ComfyUI saved.",
+        },
+        multipart.DATA: {
+            "type": "string",
+            "description": "All other keys, as a JSON object.",
+        },
+    },
+}
 
 
 def document_path(command: Command) -> str:
@@ -123,7 +142,10 @@ def _operation(command: Command, schemas: dict[tuple[str, str], Any], components
         if command.example is not None:
             media["example"] = command.example[0]
         needed = bool(_resolved(request, components).get("required"))
-        operation["requestBody"] = {"required": needed, "content": {"application/json": media}}
+        content = {"application/json": media}
+        if "workflow" in command.request.model_fields:
+            content[multipart.TYPE] = {"schema": {"$ref": REFERENCE.format(model="WorkflowForm")}}
+        operation["requestBody"] = {"required": needed, "content": content}
     return operation
 
 
