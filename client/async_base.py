@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
@@ -22,6 +23,9 @@ from .sweep.farmed import AsyncFarmSweep, Runner
 from .sweep.variations import Variation
 from .transport.websocket import Socket, opened
 
+# Bytes from which a body is sent in pieces, so that the event loop is not blocked meanwhile.
+LARGE = 2**20
+
 
 class AsyncBase:
     """Connections to one ComfyUI, opened at first use.
@@ -33,6 +37,7 @@ class AsyncBase:
 
     def __init__(self, address: Address, reconnect: float) -> None:
         self._address = address
+        self._locating = asyncio.Lock()
         self._reconnect = reconnect
         self._answered_before = False
         self._session: aiohttp.ClientSession | None = None
@@ -42,7 +47,7 @@ class AsyncBase:
 
     @property
     def url(self) -> str:
-        """The URL of ComfyUI."""
+        """The URL of ComfyUI. Without a given one this is the ComfyUI that the first request found."""
         return self._address.url
 
     @property
@@ -58,13 +63,13 @@ class AsyncBase:
         `paths`, such as ["Sampler"], limits them to events about these fields or nodes. The subscription survives
         reconnections. Returns a function that ends it.
         """
-        return await self._events().subscribe([events] if isinstance(events, str) else events, listener, paths)
+        return await (await self._events()).subscribe([events] if isinstance(events, str) else events, listener, paths)
 
     @asynccontextmanager
     async def events(self, *names: str, paths: Iterable[str] = ()) -> AsyncIterator[AsyncIterator[Event]]:
         """Iterates over events: `async with client.events("output") as events: async for event in events: …`."""
         found: asyncio.Queue[Event | UiapiError | None] = asyncio.Queue()
-        end = await self._events().subscribe(names or ("*",), found.put_nowait, paths, found.put_nowait)
+        end = await (await self._events()).subscribe(names or ("*",), found.put_nowait, paths, found.put_nowait)
 
         async def each() -> AsyncGenerator[Event, None]:
             while (event := await found.get()) is not None:
@@ -110,37 +115,40 @@ class AsyncBase:
 
     async def _watched(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
         """Sends a command, passes its events to `listener`, and returns the response envelope."""
-        return await self._events().request(command, data, listener)
+        return await (await self._events()).request(command, data, listener)
 
     async def _exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
         """Returns the HTTP status and body of the response; see Http.exchange."""
+        await self._located()
         patience = self._reconnect if reconnect is None else reconnect
+        # The time-out of the request covers its repetitions too.
+        ends = time.monotonic() + sending.patience
         until: float | None = None
         delay = FIRST_DELAY
         while True:
             try:
-                response = await self._send(sending)
+                response = await self._send(sending, ends)
                 self._answered_before = True
                 return response
             except Unreachable as error:
                 safe = error.code == "unreachable" or sending.route.risk == "read"
                 if not safe or not self._answered_before:
                     raise
-                until = until or time.monotonic() + patience
+                until = until or min(time.monotonic() + patience, ends)
                 if time.monotonic() + delay > until:
                     raise
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_DELAY)
 
-    async def _send(self, sending: Asked) -> tuple[int, bytes]:
+    async def _send(self, sending: Asked, ends: float) -> tuple[int, bytes]:
         try:
             async with self._opened().request(
                 "GET" if sending.body is None else "POST",
                 # The path is quoted already.
                 URL(f"{self.url}{sending.path}", encoded=True),
-                data=sending.body,
+                data=_payload(sending.body),
                 headers={"Content-Type": "application/json", **self._address.headers},
-                timeout=aiohttp.ClientTimeout(total=sending.patience, sock_connect=CONNECT_TIMEOUT),
+                timeout=aiohttp.ClientTimeout(total=max(ends - time.monotonic(), 0.001), sock_connect=CONNECT_TIMEOUT),
                 allow_redirects=False,
                 proxy=self._address.proxy,
             ) as response:
@@ -159,7 +167,21 @@ class AsyncBase:
             self._session = opened()
         return self._session
 
-    def _events(self) -> Socket:
+    async def _events(self) -> Socket:
+        address = await self._located()
         if self._socket is None:
-            self._socket = Socket(self._address, self._opened(), self._reconnect)
+            self._socket = Socket(address, self._opened(), self._reconnect)
         return self._socket
+
+    async def _located(self) -> Address:
+        async with self._locating:
+            if self._address.is_default:
+                from .transport.finder import located
+
+                self._address = await asyncio.to_thread(located, self._address)
+            return self._address
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """Returns a body in the form in which aiohttp sends it in pieces if it is large, as pictures are."""
+    return body if body is None or len(body) < LARGE else io.BytesIO(body)

@@ -17,10 +17,11 @@ from .common.command_table import route
 from .common.commands import Commands
 from .common.errors import UiapiError, Unreachable
 from .common.events import Listener
+from .common.notices import warn, warnings_in
 from .common.results import OutputFile, Run, not_fetched, run_of
 from .protocol.address import Address
-from .protocol.inputs import NOTHING, Fields, given, pairs, workflow_of, write_bytes, write_workflow
-from .protocol.requests import FIRST_DELAY, answered, asked, readiness, value_of, viewed, viewing
+from .protocol.inputs import NOTHING, Fields, given, pairs, workflow_of, write_picture, write_workflow
+from .protocol.requests import FIRST_DELAY, VIEW, answered, asked, readiness, value_of, viewed, viewing
 from .sweep.blocking_methods import Sweeping
 from .sync_base import SyncBase
 
@@ -31,7 +32,7 @@ class Client(SyncBase, Sweeping):
     Every method may raise UiapiError with a `code`, or its subclass Unreachable.
 
     Args:
-        url: ComfyUI's URL (default: the environment's COMFYUI_URL, else http://127.0.0.1:8188).
+        url: ComfyUI's URL (default: the environment's COMFYUI_URL, else a ComfyUI that is found on this machine).
         token: the UIAPI_TOKEN of the server, if it has one (default: the environment's UIAPI_TOKEN).
         webui: ID of the connected tab to use, see `webuis` (default: the main one).
         name: this program's name, as the panel and the log show it.
@@ -80,7 +81,8 @@ class Client(SyncBase, Sweeping):
     def set(self, path: str | Fields, value: Any = NOTHING) -> dict[str, Any]:
         """Write a field, `set(path, value)`, or several, `set({path: value})`. If one cannot be written, none is.
 
-        A picture may be a PIL image, a numpy array, the bytes of an image file, or the Path of one.
+        A picture may be a PIL image, a numpy array, the bytes of an image file, or the Path of one. A value that a run
+        will not use as it is, such as one beyond the range of its field, is a UiapiWarning.
 
         Returns:
             {requested, value, warnings} for a field; for several, {path: {requested, value, warnings}}.
@@ -89,6 +91,7 @@ class Client(SyncBase, Sweeping):
             raise TypeError("set() takes a path and a value, or a mapping of several")
         fields = [[path, value]] if isinstance(path, str) else pairs(path)
         written: dict[str, Any] = self.call("set_fields", {"fields": fields})
+        warn(warnings_in(written))
         return written[path] if isinstance(path, str) else written
 
     def connect(self, output: str, input: str) -> dict[str, Any]:
@@ -102,6 +105,7 @@ class Client(SyncBase, Sweeping):
         """Open a workflow in the tab: a dict, JSON text or the path of a file, in UI or API format."""
         read = workflow_of(workflow)
         loaded: dict[str, Any] = self.call("load_workflow", given(workflow=read, name=name))
+        warn(warnings_in(loaded))
         return loaded
 
     def save(self, path: str | Path | None = None, *, api: bool = False) -> dict[str, Any]:
@@ -129,10 +133,13 @@ class Client(SyncBase, Sweeping):
         return nodes
 
     def screenshot(self, path: str | Path | None = None, nodes: Iterable[str] | None = None) -> bytes:
-        """Returns a PNG of the canvas, or of the nodes at these paths, and writes it to the file `path` if given."""
+        """Returns a PNG of the canvas, or of the nodes at these paths, and writes it to the file `path` if given.
+
+        The file has the format of its suffix, such as .jpg; for others than PNG, Pillow must be installed.
+        """
         answer = self.call("screenshot", given(nodes=None if nodes is None else [*nodes]))
         png = base64.b64decode(answer["png"])
-        write_bytes(png, path)
+        write_picture(png, path)
         return png
 
     # -- runs -----------------------------------------------------------------------------------------------
@@ -150,12 +157,14 @@ class Client(SyncBase, Sweeping):
     ) -> Run:
         """Set fields, run the open workflow, wait for ComfyUI to finish, and return the results.
 
+        What is not done quite as requested is a UiapiWarning, and is in the `warnings` of the results.
+
         Args:
             fields: {path: value} to set first.
             workflow: opened in the tab first.
             batch_count: how many times to run.
             targets: the output nodes to run with what they need (default: all).
-            timeout: seconds to wait for the results (default: one hour).
+            timeout: seconds for the whole call, the files included (default: one hour).
             fetch: download the content of every output file; if False, call `fetch` for single files.
             on_event: called with the run's events: progress, previews and outputs.
         """
@@ -166,18 +175,23 @@ class Client(SyncBase, Sweeping):
             targets=None if targets is None else [*targets],
             timeout=timeout,
         )
+        until = time.monotonic() + asked("run", given(timeout=timeout)).patience
         done = run_of(self.call("run", data, on_event=on_event))
+        warn(done.warnings)
         try:
             for file in done.files if fetch else ():
-                self.fetch(file)
+                self._fetch(file, until - time.monotonic())
         except UiapiError as error:
             raise not_fetched(done, error) from error
         return done
 
     def fetch(self, file: OutputFile) -> bytes:
         """Returns the content of an output file, and keeps it in the file's `data`."""
+        return self._fetch(file, VIEW.timeout)
+
+    def _fetch(self, file: OutputFile, seconds: float) -> bytes:
         if not file.data:
-            file.data = viewed(*self._exchange(viewing(file.url)), file.filename)
+            file.data = viewed(*self._exchange(viewing(file.url, seconds)), file.filename)
         return file.data
 
     # -- models ---------------------------------------------------------------------------------------------

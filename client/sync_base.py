@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, overload
 
-from .common.errors import UiapiWarning
 from .common.events import Event, Listener
 from .protocol.address import Address
 from .protocol.requests import Asked
@@ -38,16 +36,18 @@ class SyncBase:
 
     def __init__(self, address: Address, reconnect: float) -> None:
         self._address = address
-        self._http = Http(address, reconnect)
+        self._reconnect = reconnect
+        self._http: Http | None = None
         self._background: Background | None = None
+        self._locating = threading.Lock()
         self._starting = threading.Lock()
         # Those whose loops are not over.
         self._sweeps: weakref.WeakSet[Sweep | FarmSweep] = weakref.WeakSet()
 
     @property
     def url(self) -> str:
-        """The URL of ComfyUI."""
-        return self._address.url
+        """The URL of ComfyUI. Without a given one this is the ComfyUI that is found, or else Unreachable is raised."""
+        return self._located().url
 
     @property
     def token(self) -> str | None:
@@ -58,8 +58,7 @@ class SyncBase:
         return self.get(path)
 
     def __setitem__(self, path: str, value: Any) -> None:
-        for warning in self.set(path, value)["warnings"]:
-            warnings.warn(f"{path}: {warning}", UiapiWarning, stacklevel=2)
+        self.set(path, value)
 
     @overload
     def on(
@@ -95,9 +94,11 @@ class SyncBase:
             sweep.close()
         with self._starting:
             background, self._background = self._background, None
+            http, self._http = self._http, None
         if background is not None:
             background.close()
-        self._http.close()
+        if http is not None:
+            http.close()
 
     def _runner(
         self,
@@ -116,12 +117,26 @@ class SyncBase:
 
     def _exchange(self, sending: Asked, reconnect: float | None = None) -> tuple[int, bytes]:
         """Returns the HTTP status and body of the response; see Http.exchange."""
-        return self._http.exchange(sending, reconnect)
+        address = self._located()
+        with self._starting:
+            if self._http is None:
+                self._http = Http(address, self._reconnect)
+            http = self._http
+        return http.exchange(sending, reconnect)
 
     def _socket(self) -> Background:
+        address = self._located()
         with self._starting:
             if self._background is None:
                 from .transport.event_thread import Background
 
-                self._background = Background(self._address, self._http.reconnect)
+                self._background = Background(address, self._reconnect)
             return self._background
+
+    def _located(self) -> Address:
+        with self._locating:
+            if self._address.is_default:
+                from .transport.finder import located
+
+                self._address = located(self._address)
+            return self._address

@@ -11,6 +11,7 @@ import typer
 from ..client import Client
 from ..common.command_table import routes, version
 from ..common.errors import UiapiError
+from ..protocol.address import DEFAULT_URL, Address
 from ..protocol.inputs import workflow_of
 from .terminal import EXIT_CODES, Terminal
 
@@ -28,6 +29,19 @@ app = typer.Typer(
 
 # Subcommands that show themselves what they wait for, or wait as long as the user likes.
 REPORTING = frozenset({"run", "download", "watch", "mcp", "tab"})
+
+
+class FindingClient(Client):
+    """A client that prints which ComfyUI it found, unless that is at the usual address."""
+
+    terminal: Terminal
+
+    def _located(self) -> Address:
+        was_default = self._address.is_default
+        address = super()._located()
+        if was_default and address.url != DEFAULT_URL:
+            self.terminal.note(f"Using the ComfyUI at {address.url}.")
+        return address
 
 
 class Context:
@@ -89,7 +103,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def common(
     ctx: Ctx,
-    url: Annotated[str | None, typer.Option(help="URL of ComfyUI.", envvar="COMFYUI_URL")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="URL of ComfyUI (default: one that is found).", envvar="COMFYUI_URL")
+    ] = None,
     token: Annotated[str | None, typer.Option(help="UIAPI_TOKEN of the server.", envvar="UIAPI_TOKEN")] = None,
     webui: Annotated[int | None, typer.Option(help="ID of the tab to use; uiapi webuis lists them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -100,8 +116,9 @@ def common(
     """Options of every subcommand, accepted in any position."""
     if url is not None and not url.strip():
         raise typer.BadParameter("--url needs a URL.")
-    client = Client(url, token, webui=webui, name="uiapi command line", reconnect=0)
-    ctx.obj = Context(client, Terminal(as_json))
+    client = FindingClient(url, token, webui=webui, name="uiapi command line", reconnect=0)
+    client.terminal = Terminal(as_json)
+    ctx.obj = Context(client, client.terminal)
     ctx.call_on_close(client.close)
     if ctx.invoked_subcommand not in REPORTING:
         ctx.with_resource(ctx.obj.terminal.patient())

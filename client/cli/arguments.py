@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..common.errors import UiapiError
+from ..common.pictures import FORMATS
 from ..common.results import Run, save_all
 
 T = TypeVar("T")
@@ -158,11 +159,12 @@ def target_of(name: str) -> Path:
     return target
 
 
-def outputs_for(done: Run, output: Path) -> list[Path]:
+def outputs_for(done: Run, output: Path, warn: Callable[[str], object]) -> list[Path]:
     """Write the outputs of a run into a folder under their own names, or to a file, numbered from the second on.
 
-    Files keep the suffix of their format even if `output` has another one. Texts are written only if the run has no
-    files. Raises UiapiError `no_image` without outputs.
+    A picture is converted to the format of the suffix of `output`; other files, and all if Pillow is missing, which
+    `warn` is called for, keep the suffix of their own format. Texts are written only if the run has no files. Raises
+    UiapiError `no_image` without outputs.
     """
     files = done.files or [text.as_file() for text in done.texts]
     if not files:
@@ -173,9 +175,18 @@ def outputs_for(done: Run, output: Path) -> list[Path]:
     for number, file in enumerate(files, 1):
         own = Path(file.filename).suffix
         as_asked = not own or _kind(own) == _kind(output.suffix) or (file.kind == "text" and output.suffix)
-        suffix = output.suffix if as_asked else own
         counted = "" if number == 1 else f"_{number}"
-        saved.append(file.save(output.with_name(f"{output.stem}{counted}{suffix}")))
+        name = output.with_name(f"{output.stem}{counted}{own}")
+        asked = name.with_suffix(output.suffix)
+        if not as_asked and {_kind(own), _kind(output.suffix)} <= {*FORMATS}:
+            try:
+                saved.append(file.save(asked))
+                continue
+            except UiapiError as error:
+                if error.code != "invalid":
+                    raise
+                warn(error.message)
+        saved.append(file.save(asked if as_asked else name))
     return saved
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 
 import typer
 
 from ..common.command_table import routes
-from ..common.errors import UiapiError
+from ..common.errors import UiapiError, UiapiWarning
 from .app import app
 from .arguments import hoisted, subcommand
 from .terminal import Terminal, exit_code
@@ -50,7 +51,10 @@ def run(arguments: Sequence[str]) -> None:
         typer.echo(f"{name} is a command of the server; use: uiapi call {name}", err=True)
         sys.exit(2)
     try:
-        app(words)
+        with warnings.catch_warnings():
+            # The terminal prints the warnings of a response.
+            warnings.simplefilter("ignore", UiapiWarning)
+            app(words)
     except UiapiError as error:
         terminal.fail(error)
         sys.exit(exit_code(error))

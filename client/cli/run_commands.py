@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 from ..common.errors import UiapiError
+from ..common.notices import not_run
 from ..common.results import Run
 from .app import Ctx, OptionalFieldWrites, WorkflowFile, app, workflow_in
 from .arguments import Writes, outputs_for, target_of
@@ -57,7 +57,7 @@ def run_(
         except KeyboardInterrupt:
             terminal.note(GOES_ON)
             raise
-    saved = [] if target is None else outputs_for(done, target)
+    saved = [] if target is None else outputs_for(done, target, terminal.warn)
     result = {**done.answer, "saved": [str(path) for path in saved]}
     took = "" if done.execution_time is None else f" in {done.execution_time:.2f} s"
     lines = [f"Saved {path}" for path in saved] or [client.url + file.url for file in done.files]
@@ -111,10 +111,3 @@ def stop(
         {"interrupted": stopped, "cancelled": removed},
         lambda: terminal.say("\n".join(lines) or "Nothing runs."),
     )
-
-
-def not_run(node_errors: dict[str, Any]) -> Iterator[str]:
-    """Yields a sentence for each node that ComfyUI does not run, with ComfyUI's reasons."""
-    for node_id, entry in node_errors.items():
-        reasons = [": ".join(filter(None, (one.get("message"), one.get("details")))) for one in entry.get("errors", ())]
-        yield f"#{node_id} ({entry.get('class_type')}) was not run: {'; '.join(reasons) or 'no reason given'}"

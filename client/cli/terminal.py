@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.errors import UiapiError
 from ..common.events import Event
+from ..common.notices import warnings_in
 
 # rich takes longer to import than reading a field takes, so it is imported where it is used.
 if TYPE_CHECKING:
@@ -239,21 +240,6 @@ def printable(text: str) -> str:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     plain = _CONTROL.sub("?", text.replace("\r\n", "\n"))
     return plain.encode(encoding, "replace").decode(encoding)
-
-
-def warnings_in(value: Any, place: str = "") -> Iterator[str]:
-    """Yields every warning in a response, with the key that it belongs to."""
-    if isinstance(value, dict):
-        found = value.get("warnings")
-        for warning in found if isinstance(found, list) else ():
-            yield f"{place}: {warning}" if place else str(warning)
-        for key, item in value.items():
-            # Values that the caller wrote may have a key of this name.
-            if key not in ("warnings", "requested", "value"):
-                yield from warnings_in(item, str(key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from warnings_in(item, place)
 
 
 def _json(value: Any, indent: int | None = None) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..common.errors import UiapiError
+from ..common.pictures import FORMATS
 from .app import Ctx, app
 from .arguments import object_in
 
@@ -102,11 +103,11 @@ def tabs(ctx: Ctx) -> None:
 @app.command(rich_help_panel=TOPIC, epilog="Example: uiapi shot nodes.png Sampler Result")
 def shot(
     ctx: Ctx,
-    file: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    file: Annotated[Path, typer.Argument(help="File to write, in the format of its suffix: .png, .jpg or .webp.")],
     node: Annotated[list[str] | None, typer.Argument(help="Node paths (default: the whole canvas).")] = None,
 ) -> None:
     """Save a picture of the canvas or of some nodes."""
-    if file.suffix.lower() not in (".png", ""):
-        raise UiapiError("invalid", f"The picture is a PNG; name the file {file.with_suffix('.png')}.")
+    if file.suffix and file.suffix.lower() not in FORMATS:
+        raise UiapiError("invalid", f"A picture cannot be saved as {file.suffix}; name the file {file.stem}.png.")
     ctx.obj.client.screenshot(file, node)
     ctx.obj.terminal.show({"path": str(file)}, lambda: ctx.obj.terminal.say(f"Saved {file}"))

@@ -48,7 +48,7 @@ class Unreachable(UiapiError, ConnectionError):
 
 
 class UiapiWarning(UserWarning):
-    """A field was written, but its value may change again."""
+    """A command was carried out, but not quite as requested: a value was changed, or a node was not run."""
 
 
 def refusal(envelope: Mapping[str, Any], status: int = 0) -> UiapiError:

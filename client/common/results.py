@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UiapiError, refusal
 from .files import free_name, write
+from .notices import not_run, warnings_in
+from .pictures import converted
 
 if TYPE_CHECKING:
     import numpy
@@ -75,13 +77,28 @@ class OutputFile:
     def save(self, path: str | Path) -> Path:
         """Write it to a file, or into a folder under its own name; returns the path.
 
-        In a folder no file is replaced: the name is numbered if it is taken. Raises UiapiError `storage_failed`.
+        A picture is converted if the suffix of the path asks for another format, such as .jpg; Pillow must be installed
+        for that. In a folder no file is replaced: the name is numbered if it is taken. Raises UiapiError `invalid` for
+        a suffix that does not fit, or `storage_failed`.
         """
         return self._save(Path(os.path.expanduser(path)), ())
 
     def _save(self, target: Path, taken: Iterable[Path]) -> Path:
         content = self._needed()
-        return write(free_name(target, self.filename, content, taken) if target.is_dir() else target, content)
+        if target.is_dir():
+            return write(free_name(target, self.filename, content, taken), content)
+        return write(target, self._as(target.name, content))
+
+    def _as(self, name: str, content: bytes) -> bytes:
+        """Returns the content in the format that the suffix of a file name asks for."""
+        suffix, asked = (Path(one).suffix.lower() for one in (self.filename, name))
+        # A suffix of no known format, such as that of result.v2, asks for none; a text may have any.
+        if suffix == asked or not suffix or asked not in _MEDIA or self.kind == "text":
+            return content
+        if _MEDIA.get(suffix) == _MEDIA[asked] == "image":
+            return converted(content, self.filename, name)
+        better = Path(name).with_suffix(suffix)
+        raise UiapiError("invalid", f"{self.filename} cannot be saved as {asked}; name the file {better}.")
 
     def pil(self) -> Image:
         """Returns the picture as a Pillow image; Pillow must be installed."""
@@ -225,6 +242,11 @@ class Run(Outputs):
     def status(self) -> str:
         """ "success", or "partial" if some of several prompts failed."""
         return str(self.answer.get("status") or "success")
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was not done quite as requested: values that were changed, and nodes that were not run."""
+        return [*warnings_in(self.answer), *not_run(self.answer.get("node_errors") or {})]
 
     def failure(self) -> UiapiError | None:
         """Returns an error if some prompts of the run failed, else None."""

@@ -24,16 +24,19 @@ class Address:
         url: without a trailing slash.
         token: the UIAPI_TOKEN of the server, if it has one.
         name: this program's name, as the panel and the log show it.
+        is_default: whether neither the caller nor the environment gave a URL.
     """
 
     url: str
     token: str | None = field(repr=False)
     name: str = "Python"
+    is_default: bool = field(default=False, compare=False)
 
     @classmethod
     def of(cls, url: str | None, token: str | None, name: str = "Python") -> Address:
         """Returns the given address, else the environment's, else ComfyUI's default. Raises UiapiError `invalid`."""
-        return cls(_url_of(url or os.environ.get("COMFYUI_URL") or DEFAULT_URL), _token_of(token), name)
+        given = url or os.environ.get("COMFYUI_URL")
+        return cls(_url_of(given or DEFAULT_URL), _token_of(token), name, not given)
 
     @property
     def headers(self) -> dict[str, str]:

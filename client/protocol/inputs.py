@@ -12,6 +12,7 @@ from typing import Any
 
 from ..common.errors import UiapiError
 from ..common.files import write
+from ..common.pictures import converted
 
 # The default where None is a valid value.
 NOTHING: Any = object()
@@ -61,13 +62,18 @@ def write_workflow(workflow: Mapping[str, Any], path: str | Path | None) -> None
     """Write a workflow to a file, unless `path` is None. Raises UiapiError `storage_failed`."""
     # A lone surrogate, which a title in the browser may contain, is kept as a JSON escape.
     text = json.dumps(workflow, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    write_bytes(text + b"\n", path)
-
-
-def write_bytes(content: bytes, path: str | Path | None) -> None:
-    """Write a file, unless `path` is None. Raises UiapiError `storage_failed`."""
     if path is not None:
-        write(path, content)
+        write(path, text + b"\n")
+
+
+def write_picture(png: bytes, path: str | Path | None) -> None:
+    """Write a picture in the format of the file's suffix, unless `path` is None.
+
+    Raises UiapiError `invalid` if it cannot be converted, or `storage_failed`.
+    """
+    if path is not None:
+        name = Path(path).name
+        write(path, converted(png, "screenshot.png", name) if Path(path).suffix else png)
 
 
 def _finite(value: Any) -> Any:

@@ -74,12 +74,15 @@ def readiness(left: float) -> Asked:
     return replace(sending, patience=left + 1.0)
 
 
-def viewing(url: str) -> Asked:
-    """Returns the request for an output file. Raises UiapiError `invalid` for a URL of another host, which must not
-    receive the token."""
+def viewing(url: str, seconds: float = VIEW.timeout) -> Asked:
+    """Returns the request for an output file, which may take so many seconds, at most the usual ones.
+
+    Raises UiapiError `invalid` for a URL of another host, which must not receive the token.
+    """
     if not re.fullmatch(r"/(?!/)[!-~]*", url):
         raise UiapiError("invalid", f"ComfyUI returned {url!r} for a file, which is not a URL of its own.")
-    return Asked(VIEW, url, None, VIEW.timeout)
+    # A run that ended in time is not worth nothing for want of a moment.
+    return Asked(VIEW, url, None, min(max(seconds, 1.0), VIEW.timeout))
 
 
 def viewed(status: int, content: bytes, filename: str) -> bytes:

@@ -13,6 +13,7 @@ import urllib3
 from ..common.errors import Unreachable
 from ..protocol.address import Address
 from ..protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Asked, late, lost, not_reached
+from .deadline import Adapter
 
 
 class Http:
@@ -40,6 +41,8 @@ class Http:
         the constructor. Raises Unreachable, or UiapiError `timeout`.
         """
         patience = self.reconnect if reconnect is None else reconnect
+        # The time-out of the request covers its repetitions too.
+        ends = self._local.ends = time.monotonic() + sending.patience
         until: float | None = None
         delay = FIRST_DELAY
         while True:
@@ -51,7 +54,7 @@ class Http:
                 safe = error.code == "unreachable" or sending.route.risk == "read"
                 if not safe or not self._answered_before:
                     raise
-                until = until or time.monotonic() + patience
+                until = until or min(time.monotonic() + patience, ends)
                 if time.monotonic() + delay > until:
                     raise
             time.sleep(delay)
@@ -70,7 +73,7 @@ class Http:
             raise late(sending) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             why: Any = error.args[0] if error.args else error
-            if isinstance(why, urllib3.exceptions.ReadTimeoutError):
+            if _timed_out(why):
                 raise late(sending) from None
             if _never_left(error, why):
                 raise not_reached(self._address.url, getattr(why, "reason", why)) from None
@@ -86,6 +89,10 @@ class Http:
             proxy = self._address.proxy
             session.proxies, session.verify = {"all": proxy} if proxy else {}, settings["verify"]
             session.trust_env = False
+            local = self._local
+            adapter = Adapter(lambda: float(local.ends) - time.monotonic())
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
             with self._opening:
                 self._sessions.add(session)
         return session
@@ -97,6 +104,13 @@ class Http:
         for session in sessions:
             session.close()
         self._local = threading.local()
+
+
+def _timed_out(why: Any) -> bool:
+    # A request that could not be sent in time is a ProtocolError with the time-out as its reason.
+    return isinstance(why, urllib3.exceptions.ReadTimeoutError) or any(
+        isinstance(reason, TimeoutError) for reason in getattr(why, "args", ())
+    )
 
 
 def _never_left(error: Exception, why: Any) -> bool:

@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -124,6 +125,8 @@ class Socket:
 
         Its events are a run's progress, and `waiting_for_person`.
         """
+        # The time-out of the command covers the connecting too.
+        ends = monotonic() + asked(command, data).patience
         await self.connect()
         if command not in RUNS and not self._hears_waiting:
             self._hears_waiting = True
@@ -133,7 +136,7 @@ class Socket:
             except BaseException:
                 self._hears_waiting = False
                 raise
-        return await self._ask(command, data, listener)
+        return await self._ask(command, data, listener, ends=ends)
 
     def _pass_on(self, event: Event) -> None:
         """Pass `waiting_for_person` to the listener of the request that waits; runs receive it themselves."""
@@ -302,9 +305,15 @@ class Socket:
             raise
 
     async def _ask(
-        self, command: str, data: dict[str, Any], listener: Listener | None, request_id: str | None = None
+        self,
+        command: str,
+        data: dict[str, Any],
+        listener: Listener | None,
+        request_id: str | None = None,
+        ends: float | None = None,
     ) -> dict[str, Any]:
         sending = asked(command, data)
+        left = sending.patience if ends is None else max(ends - monotonic(), 0.001)
         request_id = request_id or str(next(self._ids))
         answer = self._waiting[request_id] = asyncio.get_running_loop().create_future()
         # The prompts that the events of a run name; the error needs them if the connection is lost.
@@ -312,8 +321,7 @@ class Socket:
         if listener is not None:
             self._listeners[request_id] = _noting(prompt_ids, listener)
         try:
-            await self._send(request_id, command, data)
-            frame = await asyncio.wait_for(answer, sending.patience)
+            frame = await asyncio.wait_for(self._sent(answer, request_id, command, data), left)
         except asyncio.TimeoutError:
             raise late(sending) from None
         except ConnectionError as error:
@@ -328,6 +336,13 @@ class Socket:
         if frame.get("status") == "error" and "code" in frame:
             raise refusal(frame)
         return {key: value for key, value in frame.items() if key not in ("type", "id")}
+
+    async def _sent(
+        self, answer: asyncio.Future[dict[str, Any]], request_id: str, command: str, data: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Sends a request and returns its answer."""
+        await self._send(request_id, command, data)
+        return await answer
 
     async def _send(self, request_id: str, command: str, data: dict[str, Any]) -> None:
         if self._ws is None:

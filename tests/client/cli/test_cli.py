@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -135,6 +136,12 @@ async def test_the_canvas_is_written_as_a_picture(tab: Any, uiapi: Uiapi, tmp_pa
     tab.on("screenshot", {"png": "aGVsbG8=", "width": 1, "height": 1})
     assert (await uiapi("shot", str(tmp_path / "s.png"), "Canvas")).code == 0
     assert (tmp_path / "s.png").read_bytes() == b"hello" and tab.requests[-1]["data"] == {"nodes": ["Canvas"]}
+
+
+async def test_the_canvas_has_the_format_of_its_suffix(tab: Any, uiapi: Uiapi, tmp_path: Path) -> None:
+    tab.on("screenshot", {"png": base64.b64encode(PNG).decode(), "width": 1, "height": 1})
+    ended = await uiapi("shot", str(tmp_path / "s.jpg"))
+    assert ended.out == f"Saved {tmp_path / 's.jpg'}\n" and (tmp_path / "s.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
 async def test_events_are_shown_as_they_happen(server: Any, uiapi: Uiapi, eventually: Any) -> None:

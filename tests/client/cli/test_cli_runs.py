@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from comfyui_uiapi.client.cli import app
+from comfyui_uiapi.tests.client.conftest import PNG
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.programs.installed_client import environment
 
@@ -83,6 +84,29 @@ async def test_a_file_has_the_given_name_and_the_suffix_of_its_format(
     makes("d.jpeg")
     await talk("run", "-o", str(place / "out.jpg"))
     assert on_disk(place)["out.jpg"] == "d.jpeg"
+
+
+async def test_a_picture_is_converted_to_the_suffix_that_was_named_or_keeps_its_own(
+    scripted: Scripted, talk: Uiapi, makes: Callable[..., None], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makes("a.png")
+    scripted.answers["view"] = lambda _: web.Response(body=PNG)
+    assert (await talk("run", "-o", str(place / "out.jpg"))).out.splitlines()[0] == f"Saved {place / 'out.jpg'}"
+    assert (place / "out.jpg").read_bytes().startswith(b"\xff\xd8")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    ended = await talk("run", "-o", str(place / "other.jpg"))
+    assert ended.code == 0 and "pip install pillow" in ended.err
+    assert ended.out.splitlines()[0] == f"Saved {place / 'other.png'}" and (place / "other.png").read_bytes() == PNG
+
+
+async def test_a_value_that_a_run_does_not_use_as_it_is_is_a_warning(scripted: Scripted, talk: Uiapi) -> None:
+    changed = {"A.width": {"requested": 99999, "value": 16384, "warnings": ["99999 is more than 16384."]}}
+    answer = {"prompt_id": "p1", "execution_time": 1.5, "outputs": [], "set": changed}
+    scripted.streams["run"] = lambda frame: [{"status": "ok", "response": answer}]
+    ended = await talk("run", "A.width=99999")
+    assert (ended.out, ended.err) == ("Done in 1.50 s.\n", "Warning: A.width: 99999 is more than 16384.\n")
+    ended = await talk("run", "A.width=99999", "--json")
+    assert json.loads(ended.out)["set"] == changed and ended.err == ""
 
 
 async def test_a_file_that_was_named_is_replaced(talk: Uiapi, makes: Callable[..., None], place: Path) -> None:

@@ -30,7 +30,7 @@ Uiapi = Callable[..., Awaitable[Ended]]
         (["commands", "set_field"], 4, "Did you mean set_fields?"),
         (["watch", "outptu"], 7, "Did you mean output?"),
         (["watch", "webuis_*"], 7, "webui_connected"),
-        (["shot", "canvas.jpg"], 7, "canvas.png"),
+        (["shot", "canvas.mp4"], 7, "canvas.png"),
         (["set", "Prompt"], 7, "PATH=VALUE"),
     ],
 )

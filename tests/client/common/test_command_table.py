@@ -38,7 +38,7 @@ def test_blocking_code_is_generated_from_that_for_asyncio(pair: unasync.Pair) ->
     ("before", "after", "named"),
     [
         ("asyncio.sleep(", "asyncio.wait_for(", "no longer contains 'asyncio.sleep"),
-        ("asyncio.to_thread(write_bytes, png, path)", "asyncio.shield(png)", "'asyncio.shield.*would be left"),
+        ("asyncio.to_thread(write_picture, png, path)", "asyncio.shield(png)", "'asyncio.shield.*would be left"),
     ],
 )
 def test_a_source_that_would_leave_asyncio_code_is_refused(tmp_path: Path, before: str, after: str, named: str) -> None:

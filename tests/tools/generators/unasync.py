@@ -50,8 +50,10 @@ PAIRS = (
             ("__aenter__", "__enter__"),
             ("__aexit__", "__exit__"),
             (
-                "            await asyncio.gather(*(self.fetch(file) for file in done.files if fetch))\n",
-                "            for file in done.files if fetch else ():\n                self.fetch(file)\n",
+                "            await asyncio.gather("
+                "*(self._fetch(file, until - time.monotonic()) for file in done.files if fetch))\n",
+                "            for file in done.files if fetch else ():\n"
+                "                self._fetch(file, until - time.monotonic())\n",
             ),
             ("asyncio.sleep(", "time.sleep("),
         ),
