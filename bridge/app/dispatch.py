@@ -197,6 +197,7 @@ async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Requ
         return await _carry_out(Call(bridge, command, caller, request))
     entry = bridge.activity.begin(caller.program, command, request)
     code: str | None = "cancelled"
+    problem: str | None = None
     try:
         call = Call(bridge, command, caller, request, entry)
         if not bridge.approvals.free(kinds):
@@ -206,10 +207,10 @@ async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Requ
         bridge.activity.follow(entry, envelope)
         return envelope
     except UiapiError as error:
-        code = error.code
+        code, problem = error.code, error.message
         raise
     finally:
-        bridge.activity.end(entry, code)
+        bridge.activity.end(entry, code, problem)
 
 
 async def _carry_out(call: Call) -> dict[str, Any]:

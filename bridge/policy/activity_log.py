@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
+from ...common.shorten import sentence
 from ..protocol.command_spec import Command, Kind, Request
 from ..protocol.summaries import MAX_TEXT, short
 
@@ -84,6 +85,7 @@ class Entry:
     count: int = 1
     state: str = "running"
     code: str | None = None
+    error: str | None = None
     changes: list[dict[str, Any]] = field(default_factory=list)
     changes_total: int = 0
     about: str = ""
@@ -100,6 +102,7 @@ class Entry:
             "count": self.count,
             "state": self.state,
             "code": self.code,
+            "error": self.error,
             "about": self.about,
             "changes": self.changes,
             "changes_total": self.changes_total,
@@ -128,7 +131,7 @@ class Activity:
         self._changed = changed
         self._runs_changed = runs_changed
         # Programs' runs by the ids of their entries, with the prompts of the unattended ones.
-        self._runs: dict[int, tuple[str, list[str]]] = {}
+        self._runs: dict[int, tuple[Entry, list[str]]] = {}
         self._clock = clock
         self._later = later
         self._reads: dict[tuple[str, str], Entry] = {}
@@ -178,7 +181,7 @@ class Activity:
         if kind is Kind.READ:
             self._reads[(name, command.name)] = entry
         if command.name in RUNNING:
-            self._runs[entry.id] = (name, [])
+            self._runs[entry.id] = (entry, [])
             self._runs_changed()
         return entry
 
@@ -195,13 +198,14 @@ class Activity:
         if entry.id not in self._runs or not isinstance(answer, dict) or "outputs" in answer:
             return
         prompt_ids = answer.get("prompt_ids") or [answer.get("prompt_id")]
-        self._runs[entry.id] = (entry.program, [str(prompt_id) for prompt_id in prompt_ids if prompt_id])
+        self._runs[entry.id] = (entry, [str(prompt_id) for prompt_id in prompt_ids if prompt_id])
         self._runs_changed()
 
-    def end(self, entry: Entry, code: str | None = None) -> None:
-        """End an entry, with the error's `code` if the command failed."""
+    def end(self, entry: Entry, code: str | None = None, error: str | None = None) -> None:
+        """End an entry, with the `code` and the sentence of the error if the command failed."""
         entry.state = "failed" if code is not None else "done"
         entry.code = code
+        entry.error = None if error is None else sentence(error)
         if entry.id in self._runs and not self._runs[entry.id][1]:
             del self._runs[entry.id]
             self._runs_changed()
@@ -230,8 +234,8 @@ class Activity:
         self._touch(entry)
 
     def running(self) -> list[str]:
-        """Return the names of the programs with a run in progress."""
-        return sorted({program for program, _ in self._runs.values()})
+        """Return the names of the programs with a run in progress, which the person has agreed to if they are asked."""
+        return sorted({entry.program for entry, _ in self._runs.values() if entry.state != "asking"})
 
     def unattended(self) -> bool:
         """Whether an unattended run goes on."""

@@ -184,6 +184,7 @@ class Approvals:
                 for (program, kind), allowed in self.answers.items()
             ],
             "asked": len(self._asked),
+            "asking": sorted({str(key[0]) for key in self._asked}),
         }
 
     # -- checking commands ----------------------------------------------------------------------------------

@@ -153,11 +153,12 @@ async def test_requests_that_share_a_question_keep_their_own_timeouts(
         pass
     patient = asyncio.create_task(server.post("set_fields", {**WRITE, "timeout": 60}, **BLENDER))
     await eventually(lambda: [entry.state for entry in server.bridge.activity.entries] == ["asking", "asking"])
+    assert server.bridge.approvals.state()["asking"] == ["Blender"]
     status, body = await hasty
     assert (status, body["code"], body["details"]) == (504, "timeout", {"delivered": False})
     await person.respond(question["id"], {"allowed": True})
     assert (await asyncio.wait_for(patient, 5))[0] == 200
-    assert server.bridge.approvals.state()["asked"] == 0
+    assert (server.bridge.approvals.state()["asked"], server.bridge.approvals.state()["asking"]) == (0, [])
 
 
 async def test_a_question_moves_to_the_next_main_tab(server: Server, person: Person) -> None:

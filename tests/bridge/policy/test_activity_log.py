@@ -118,3 +118,21 @@ async def test_with_many_pending_runs_the_next_is_tracked_from_its_start() -> No
             runs._on_event("execution_start", {"prompt_id": f"somebody else's {number}"}, 1.0)
         assert sum(run.on_end is None for run in runs._runs.values()) == MAX_UNCLAIMED
     assert received == new
+
+
+def test_the_reason_of_a_failure_is_kept_whole_but_bounded() -> None:
+    activity, command = Activity(), COMMANDS["set_fields"]
+    sentence = "The open workflow has no field Canvas.nope; the nearest is Canvas.width."
+    for error in (sentence, "x" * 100_000, None):
+        activity.end(activity.begin("p", command, command.parse({"fields": [["a.b", 1]]})), "unknown_path", error)
+    first, second, third = activity.everything()["entries"]
+    assert (first["error"], third["error"]) == (sentence, None) and len(second["error"]) < 2000
+
+
+def test_a_run_that_waits_for_the_person_is_not_in_progress() -> None:
+    activity, command = Activity(), COMMANDS["run"]
+    entry = activity.begin("p", command, command.parse({}))
+    entry.state = "asking"
+    assert activity.running() == []
+    entry.state = "running"
+    assert activity.running() == ["p"]

@@ -83,9 +83,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "web/graph": ("web/common", "web/paths", "web/widgets"),
     "web/page": ("web/common", "web/paths", "web/widgets", "web/graph"),
     "web/ui": ("web/common", "web/paths", "web/widgets", "web/graph", "web/page"),
-    "web/ui/look": (),
+    "web/ui/look": ("web/ui",),
     "web/ui/models": ("web/common", "web/ui"),
-    "web/ui/panel": ("web/common", "web/paths", "web/widgets", "web/graph", "web/ui", "web/ui/models"),
+    "web/ui/panel": ("web/common", "web/paths", "web/widgets", "web/graph", "web/ui", "web/ui/look", "web/ui/models"),
     "web/ui/missing": ("web/common", "web/paths", "web/widgets", "web/page", "web/ui", "web/ui/models"),
     "web": (
         *("web/common", "web/connection", "web/paths", "web/widgets", "web/graph", "web/page", "web/ui"),

@@ -29,7 +29,8 @@ export const RULES = `
   border: 0; border-radius: var(--uiapi-radius); cursor: pointer; background: var(--uiapi-button); color: var(--uiapi-button-text);
   font-family: var(--font-inter, inherit); font-size: var(--uiapi-button-size); font-weight: var(--uiapi-button-weight); line-height: 1.2; text-decoration: none; white-space: nowrap; transition: background-color 0.15s; }
 .uiapi-look-primevue .uiapi-button { font-family: inherit; }
-.uiapi-button.uiapi-small { height: auto; min-height: 1.75rem; padding: 0.2rem 0.5rem; font-size: 0.75rem; flex: none; }
+.uiapi-button.uiapi-small { height: auto; min-height: 1.75rem; padding: 0.2rem 0.5rem; font-size: 0.75rem; }
+.uiapi-line > .uiapi-button { flex: none; }
 .uiapi-button:hover { background: var(--uiapi-button-hover); }
 .uiapi-button.uiapi-primary { background: var(--uiapi-primary); color: var(--uiapi-primary-text); }
 .uiapi-button.uiapi-primary:hover { background: var(--uiapi-primary-hover); }
@@ -56,12 +57,21 @@ export const RULES = `
 .uiapi-empty { display: flex; flex-direction: column; align-items: center; gap: 0.5rem; padding: 2rem; text-align: center; }
 .uiapi-empty > .pi { font-size: 3rem; margin-bottom: 0.5rem; }
 .uiapi .uiapi-empty h3 { font-size: 1.17rem; font-weight: 700; }
-.uiapi-row { content-visibility: auto; contain-intrinsic-size: auto 4rem; display: flex; flex-direction: column; gap: 0.2rem; padding: 0.35rem 0; }
+.uiapi-row { content-visibility: auto; contain-intrinsic-size: auto 4rem; display: flex; flex-direction: column; gap: 0.2rem; padding: 0.25rem 0; }
 .uiapi-scroll { overflow-x: hidden; overflow-y: auto; min-height: 0; scrollbar-width: thin; scrollbar-color: var(--uiapi-border) transparent; }
 .uiapi-fill { flex: 1; }
-.uiapi-log { position: relative; flex: 1; min-height: 6rem; overflow-y: auto; overflow-x: hidden; contain: strict; }
-.uiapi-log-line { position: absolute; left: 0; right: 0; height: 26px; padding: 0 var(--uiapi-gap); display: flex; align-items: center; gap: 0.4rem; contain: strict; }
-.uiapi-log-line.uiapi-detail { padding-left: calc(var(--uiapi-gap) + 1.25rem); }
+.uiapi-log { position: relative; flex: none; font-size: 0.8125rem; contain: strict; }
+.uiapi-log-line { position: absolute; left: 0; right: 0; box-sizing: border-box; height: 22px; padding: 6px var(--uiapi-gap) 0; display: flex; align-items: center; gap: 0.4rem; contain: strict; }
+.uiapi-log-line > .uiapi-grow { flex: 1; gap: 0.35rem; }
+.uiapi-log-line.uiapi-detail { padding-top: 0; padding-left: calc(var(--uiapi-gap) + 1.25rem); }
+.uiapi-log-line.uiapi-said { display: block; line-height: 19px; overflow-wrap: anywhere; }
+.uiapi-sparkline { flex: none; width: 48px; height: 14px; }
+.uiapi-sparkline svg { display: block; width: 100%; height: 100%; }
+.uiapi-sparkline polyline { fill: none; stroke: var(--uiapi-good); stroke-width: 1.5; stroke-linejoin: round; }
+.uiapi-rate { min-width: 2.75rem; text-align: right; font-variant-numeric: tabular-nums; }
+.uiapi-times { color: var(--uiapi-muted); flex: none; }
+.uiapi-filters { flex-direction: row; gap: 0.5rem; }
+.uiapi .uiapi-filters select { flex: 1; min-width: 0; padding: 0.25rem 0.35rem; font-size: 0.8125rem; text-overflow: ellipsis; }
 .uiapi-log-line time { color: var(--uiapi-muted); flex: none; font-variant-numeric: tabular-nums; }
 .uiapi-bar { height: 0.375rem; border-radius: 0.25rem; background: var(--uiapi-raised); overflow: hidden; }
 .uiapi-bar > div { height: 100%; background: var(--uiapi-primary); transform-origin: left; }

@@ -6,9 +6,12 @@
 
 import { arrangeRows, button, emptyState, iconButton, make, set } from "../dom.js";
 import { duration, size } from "../format.js";
+import { createSparkline } from "../look/sparkline.js";
 import { askAddresses } from "../models/models_dialog.js";
 import { named, t } from "../texts.js";
 
+// Milliseconds between two points of the line of a rate.
+const POINT_EVERY = 900;
 const GOING = new Set(["pending", "downloading", "verifying", "hashing", "connecting"]);
 const AGAIN = new Set(["error", "cancelled"]);
 // After these errors, trying the same URL again does not help.
@@ -43,7 +46,9 @@ export function createDownloads({ state, dialogs, check, ask }) {
     let { model } = first;
     const done = make("div");
     const bar = make("div", { class: "uiapi-bar", role: "progressbar", "aria-label": name, "aria-valuemin": 0, "aria-valuemax": 100 }, done);
-    const facts = make("span", { class: "uiapi-hint uiapi-grow uiapi-cut" });
+    const facts = make("span", { class: "uiapi-hint uiapi-grow" });
+    const rate = createSparkline();
+    let drawn = 0;
     const pause = iconButton("pi-pause", t("pauseDownload", { name }), () => ask("download_pause", part));
     const resume = iconButton("pi-play", t("resumeDownload", { name }), () => ask("download_resume", part));
     const cancel = iconButton("pi-times", t("cancelDownload", { name }), () => ask("download_cancel", part));
@@ -51,7 +56,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
     const fixes = make("div", { class: "uiapi-fixes" });
     let fixedFor = "";
     const title = make("span", { class: "uiapi-grow uiapi-cut", text: name, title: name });
-    const row = make("div", { class: "uiapi-row", role: "listitem" }, make("div", { class: "uiapi-line" }, title, pause, resume, cancel), bar, make("div", { class: "uiapi-line" }, facts), reason, fixes);
+    const row = make("div", { class: "uiapi-row", role: "listitem" }, make("div", { class: "uiapi-line" }, title, pause, resume, cancel), bar, make("div", { class: "uiapi-line" }, facts, rate.element), reason, fixes);
     row.update = (/** @type {Item} */ item) => {
       ({ model } = item);
       const { status, bytes, total, speed, eta, error, code } = model;
@@ -61,6 +66,10 @@ export function createDownloads({ state, dialogs, check, ask }) {
       const amount = total ? `${size(bytes)} / ${size(total)}` : bytes ? size(bytes) : "";
       const rest = [named("states", status) ?? status, amount, speed && `${size(speed)}/s`, eta && t("left", { time: duration(eta) })];
       set(facts, { text: rest.filter(Boolean).join(" · ") });
+      if (status === "downloading" && typeof speed === "number" && performance.now() - drawn >= POINT_EVERY) {
+        drawn = performance.now();
+        rate.add(speed);
+      }
       pause.hidden = !GOING.has(status);
       resume.hidden = status !== "paused" && status !== "cancelled";
       cancel.hidden = !GOING.has(status) && status !== "paused" && status !== "waiting_for_url";

@@ -1,19 +1,26 @@
 /**
- * The log in the panel: one line per command and change, newest first; only the visible lines are elements.
+ * The log in the panel: who did what and, below, each value or the reason why it failed, newest first; filters by program
+ * and kind. Only what is in sight consists of elements.
  *
  * @typedef {import("./state.js").LogEntry} LogEntry
  * @typedef {import("./state.js").LogChange} LogChange
- * @typedef {{key: string, entry: LogEntry, change?: LogChange, more?: number}} Line
+ * @typedef {import("./log_items.js").Item} Item
+ * @typedef {{key: string, item: Item, top: number, height: number, change?: LogChange, text?: string, bad?: boolean}} Line
+ *   `text` is a line below that is not about a change
  */
 
-import { arrangeRows, iconButton, make, set } from "../dom.js";
+import { arrangeRows, emptyState, iconButton, make, set } from "../dom.js";
 import { words } from "../../common/errors.js";
 import { clock, short } from "../format.js";
 import { named, t } from "../texts.js";
+import { changeText, itemsOf, KINDS, sentence, wholeChange } from "./log_items.js";
+import { createTextHeight } from "./text_height.js";
 import { canUndo, undoChanges } from "./undo.js";
 
-const LINE = 26;
-const OVERSCAN = 8;
+// The heights of lines in pixels, as in the styles; a reason may have several lines of text.
+const HEAD = 30;
+const DETAIL = 22;
+const OVERSCAN = 200;
 const CHANGES_SHOWN = 8;
 const ICONS = /** @type {Record<string, string>} */ ({
   read: "pi-eye",
@@ -29,31 +36,42 @@ const ICONS = /** @type {Record<string, string>} */ ({
  * @param {import("./state.js").State} means.state
  * @param {() => string} means.activeTab
  * @param {(node: string) => void} means.show brings a node into view
+ * @param {HTMLElement} means.scroll contains the log, among other things
  */
-export function createLog({ frontend, state, activeTab, show }) {
+export function createLog({ frontend, state, activeTab, show, scroll }) {
   const shown = () => ({ webui: state.clientId(), tab: activeTab() });
-  const empty = make("p", { class: "uiapi-section uiapi-hint", text: t("noLog") });
-  const inner = make("div", { role: "list", "aria-label": t("log") });
-  const element = make("div", { class: "uiapi-log", tabindex: "0", role: "region", "aria-label": t("log") }, inner);
-  element.addEventListener("scroll", () => render(), { passive: true });
+  const nothing = emptyState("pi-history", t("empty"), t("noLog"));
+  const noneFound = make("p", { class: "uiapi-section uiapi-hint", text: t("noneLogged") });
+  const inner = make("div", { class: "uiapi-log", role: "list", "aria-label": t("log") });
+  const program = make("select", { "aria-label": t("filterPrograms"), onchange: () => update() });
+  const kind = make("select", { "aria-label": t("filterKinds"), onchange: () => update() });
+  kind.append(...KINDS.map((value) => make("option", { value, text: named("filters", value || "changes") })));
+  const filters = make("div", { class: "uiapi-section uiapi-filters" }, program, kind);
+  const textHeight = createTextHeight(inner);
+  scroll.addEventListener("scroll", () => render(), { passive: true });
   /** @type {Line[]} */
   let lines = [];
+  let programs = "";
 
   function render() {
-    const first = Math.max(0, Math.floor(element.scrollTop / LINE) - OVERSCAN);
-    const count = Math.ceil((element.clientHeight || 600) / LINE) + 2 * OVERSCAN;
-    const inSight = lines.slice(first, first + count).map((line, at) => ({ ...line, at: first + at }));
-    set(inner, { style: `height: ${lines.length * LINE}px` });
+    const from = scroll.scrollTop - inner.offsetTop - OVERSCAN;
+    const to = from + (scroll.clientHeight || 600) + 2 * OVERSCAN;
+    const first = lines.findIndex(({ top, height }) => top + height >= from);
+    const inSight = [];
+    for (let at = Math.max(0, first); first >= 0 && at < lines.length && lines[at].top <= to; at++) inSight.push({ ...lines[at], at });
+    const last = lines[lines.length - 1];
+    set(inner, { style: `height: ${last ? last.top + last.height : 0}px` });
     arrangeRows(inner, inSight, ({ key }) => key, createRow);
   }
 
   /** @param {Line & {at: number}} line */
   function createRow(line) {
-    const row = line.change ? changeRow(line) : line.more ? moreRow() : entryRow(line);
+    const row = line.change ? changeRow(line) : line.text !== undefined ? textRow() : headRow(line);
     const { refresh } = row;
     row.setAttribute("role", "listitem");
     row.update = (/** @type {Line & {at: number}} */ now) => {
-      row.style.transform = `translateY(${now.at * LINE}px)`;
+      row.style.transform = `translateY(${now.top}px)`;
+      if (now.height !== DETAIL) row.style.height = `${now.height}px`;
       set(row, { "aria-posinset": now.at + 1, "aria-setsize": lines.length });
       refresh(now);
     };
@@ -61,18 +79,19 @@ export function createLog({ frontend, state, activeTab, show }) {
   }
 
   /** @param {Line} first */
-  function entryRow(first) {
-    let { entry } = first;
+  function headRow(first) {
+    const { entry: { kind: sort } } = first.item;
     const time = make("time");
-    const what = make("span", { class: "uiapi-grow uiapi-cut" });
-    const undo = iconButton("pi-undo", t("undoThis"), () => take(entry));
-    const row = make("div", { class: "uiapi-log-line" }, make("i", { class: `pi ${ICONS[entry.kind]}`, title: named("kinds", entry.kind), role: "img", "aria-label": named("kinds", entry.kind) }), what, undo, time);
-    row.refresh = (/** @type {Line} */ line) => {
-      ({ entry } = line);
-      const text = entryText(entry);
-      set(what, { text, title: text, class: `uiapi-grow uiapi-cut${entry.state === "failed" ? " uiapi-bad" : ""}` });
-      set(time, { text: clock(entry.time) });
-      set(undo, { hidden: !canUndo(frontend, shown(), entry) });
+    const what = make("span", { class: "uiapi-cut" });
+    const count = make("span", { class: "uiapi-times" });
+    const icon = make("i", { class: `pi ${ICONS[sort]}`, title: named("kinds", sort), role: "img", "aria-label": named("kinds", sort) });
+    const row = make("div", { class: "uiapi-log-line" }, icon, make("span", { class: "uiapi-line uiapi-grow" }, what, count), time);
+    row.refresh = (/** @type {Line} */ { item }) => {
+      const { entry } = item;
+      const text = sentence(entry);
+      set(what, { text, title: `${text} (${entry.command})`, class: `uiapi-cut${entry.state === "failed" ? " uiapi-bad" : ""}` });
+      set(count, { text: item.count > 1 ? t("times", { count: item.count }) : "" });
+      set(time, { text: clock(entry.time).slice(0, 5), title: clock(entry.time) });
     };
     return row;
   }
@@ -82,20 +101,26 @@ export function createLog({ frontend, state, activeTab, show }) {
     let line = first;
     const place = make("button", { class: "uiapi-link uiapi-cut", type: "button", onclick: () => line.change && show(line.change.node) });
     const what = make("span", { class: "uiapi-grow uiapi-cut" });
-    const row = make("div", { class: "uiapi-log-line uiapi-detail" }, place, what);
+    const undo = first.key.endsWith(".0") ? iconButton("pi-undo", t("undoThis"), () => take(line.item.entry)) : null;
+    const row = make("div", { class: "uiapi-log-line uiapi-detail" }, place, what, undo);
     row.refresh = (/** @type {Line} */ now) => {
       line = now;
-      if (!now.change) return;
-      const text = changeText(now.change);
-      set(place, { text: now.change.path, title: t("showNode", { path: now.change.path }) });
-      set(what, { text, title: text });
+      const { change } = now;
+      if (!change) return;
+      // The path of the only change is in the line above.
+      const alone = now.item.entry.changes_total === 1 && now.item.entry.about === change.path;
+      const text = changeText(change);
+      const title = `${change.path}: ${wholeChange(change)}`;
+      set(place, { text: alone ? text : change.path, title: `${t("showNode", { path: change.path })}\n${title}`, "aria-label": alone ? `${change.path}: ${text}` : null });
+      set(what, { text: alone ? "" : text, title });
+      if (undo) undo.hidden = !canUndo(frontend, shown(), now.item.entry);
     };
     return row;
   }
 
-  function moreRow() {
-    const row = make("div", { class: "uiapi-log-line uiapi-detail uiapi-hint" });
-    row.refresh = (/** @type {Line} */ now) => set(row, { text: t("more", { count: now.more ?? 0 }) });
+  function textRow() {
+    const row = make("div", { class: "uiapi-log-line uiapi-detail uiapi-said" });
+    row.refresh = (/** @type {Line} */ now) => set(row, { text: now.text, title: now.text, class: `uiapi-log-line uiapi-detail uiapi-said ${now.bad ? "uiapi-bad" : "uiapi-hint"}` });
     return row;
   }
 
@@ -110,50 +135,47 @@ export function createLog({ frontend, state, activeTab, show }) {
     render();
   }
 
-  return {
-    elements: [empty, element],
-
-    /** Updates the log. */
-    update() {
-      lines = linesOf([...state.entries.values()].reverse());
-      empty.hidden = lines.length > 0;
-      element.hidden = lines.length === 0;
-      render();
-    },
-  };
-}
-
-/**
- * @param {LogEntry[]} entries
- * @returns {Line[]}
- */
-function linesOf(entries) {
-  /** @type {Line[]} */
-  const lines = [];
-  for (const entry of entries) {
-    lines.push({ key: `${entry.id}`, entry });
-    entry.changes.slice(0, CHANGES_SHOWN).forEach((change, at) => lines.push({ key: `${entry.id}.${at}`, entry, change }));
-    const more = entry.changes_total - Math.min(entry.changes.length, CHANGES_SHOWN);
-    if (more > 0) lines.push({ key: `${entry.id} more`, entry, more });
+  /**
+   * @param {Item[]} items
+   * @returns {Line[]}
+   */
+  function linesOf(items) {
+    /** @type {Line[]} */
+    const found = [];
+    let top = 0;
+    const add = (/** @type {Item} */ item, /** @type {string} */ key, /** @type {number} */ height, /** @type {Partial<Line>} */ more = {}) => {
+      found.push({ key: `${item.key}${key}`, item, top, height, ...more });
+      top += height;
+    };
+    for (const item of items) {
+      const { state: how, kind: sort, error, code, changes, changes_total: total } = item.entry;
+      const say = (/** @type {string} */ text, bad = false) => add(item, " said", textHeight(text), { text, bad });
+      add(item, "", HEAD);
+      changes.slice(0, CHANGES_SHOWN).forEach((change, at) => add(item, `.${at}`, DETAIL, { change }));
+      const more = total - Math.min(changes.length, CHANGES_SHOWN);
+      if (more > 0) add(item, " more", DETAIL, { text: t("more", { count: more }) });
+      if (how === "failed") say(error || code || "", true);
+      else if (how === "asking") say(t("waitsForYou"));
+      else if (how === "running" && sort !== "read") say(t("underWay"));
+    }
+    return found;
   }
-  return lines;
-}
 
-/** @param {LogEntry} entry */
-export function entryText({ program, kind, command, about, count, state, code }) {
-  const parts = [program, command, about, count > 1 && t("times", { count })];
-  if (state === "asking") parts.push(t("waitsForYou"));
-  else if (state === "failed") parts.push(t("failed", { code: code ?? "" }));
-  else if (state === "running" && kind !== "read") parts.push(t("underWay"));
-  return parts.filter(Boolean).join(" · ");
-}
+  function update() {
+    const names = [...new Set([...state.entries.values()].map((entry) => entry.program))].sort();
+    if (names.join("\n") !== programs) {
+      programs = names.join("\n");
+      const chosen = program.value;
+      program.replaceChildren(make("option", { value: "", text: t("allPrograms") }), ...names.map((name) => make("option", { value: name, text: name })));
+      program.value = names.includes(chosen) ? chosen : "";
+    }
+    lines = linesOf(itemsOf(state.entries.values(), { program: program.value, kind: kind.value }));
+    nothing.hidden = state.entries.size > 0;
+    filters.hidden = state.entries.size === 0;
+    noneFound.hidden = state.entries.size === 0 || lines.length > 0;
+    inner.hidden = lines.length === 0;
+    render();
+  }
 
-/** @param {LogChange} change */
-function changeText({ kind, what, before, after }) {
-  if (kind === "node_added" || kind === "group_added") return t("added", { what: short(after?.title || after?.type || "") });
-  if (kind === "node_removed" || kind === "group_removed") return t("removed", { what: short(before?.title || before?.type || "") });
-  if (kind === "link_added") return t("linked", { from: short(after?.from), to: short(after?.to) });
-  if (kind === "link_removed") return t("unlinked", { from: short(before?.from), to: short(before?.to) });
-  const named = kind === "widget_changed" || !what ? "" : `${what}: `;
-  return named + t("became", { before: short(before ?? t("nothing")), after: short(after ?? t("nothing")) });
+  return { elements: [filters, nothing, noneFound, inner], update };
 }

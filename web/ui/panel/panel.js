@@ -56,12 +56,13 @@ export function createPanel(means) {
     close();
     const top = head(means, ask);
     const programs = createPrograms(state, (program) => ask("panel_forget", { program }));
-    const log = createLog({ frontend, state, activeTab: revisions.activeTab, show });
+    const activity = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": t("activity") });
+    const log = createLog({ frontend, state, activeTab: revisions.activeTab, show, scroll: activity });
+    activity.append(programs.element, ...log.elements);
     const downloads = createDownloads({ ...means, ask });
     const addresses = addressesSection({ ...means, ask });
-    const logTitle = make("div", { class: "uiapi-section" }, make("h3", { text: t("log") }));
     const tabs = tabbed([
-      { id: "activity", label: t("activity"), content: [programs.element, logTitle, ...log.elements] },
+      { id: "activity", label: t("activity"), content: [activity] },
       { id: "downloads", label: t("downloads"), going: downloads.going, content: downloads.elements },
       { id: "addresses", label: t("addresses"), content: addresses.elements, opened: addresses.opened },
     ]);

@@ -14,6 +14,7 @@
  * @property {number} count
  * @property {"running" | "asking" | "done" | "failed"} state
  * @property {string | null} code
+ * @property {string | null} error why it failed
  * @property {LogChange[]} changes
  * @property {number} changes_total
  *
@@ -43,6 +44,7 @@
  * @property {number | null} main_webui_id
  * @property {any[]} webuis
  * @property {string[]} runs the programs that are running the workflow
+ * @property {string[]} asking the programs that wait for the person
  *
  * @typedef {ReturnType<import("../../connection/transport.js").createTransport>} Transport
  */
