@@ -133,6 +133,8 @@ TOOLS = {
         Tool("node_info"),
         Tool("get_workflow_api"),
         Tool("load_workflow", "It opens in a new workflow tab and replaces nothing."),
+        Tool("list_templates", "Start from one of these instead of an empty graph."),
+        Tool("open_template"),
         Tool("doctor", "Use this first if a workflow cannot run; send the commands in fixes."),
         Tool("download_models", "Returns at once; follow the download with download_status."),
         Tool("download_status"),

@@ -21,7 +21,7 @@ class Slow:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        seconds = ("FLOAT", {"default": 0.1, "min": 0.0, "max": 60.0, "step": 0.01})
+        seconds = ("FLOAT", {"default": 0.1, "min": 0.0, "max": 600.0, "step": 0.01})
         return {"required": {"image": ("IMAGE",), "seconds": seconds, "seed": SEED}}
 
     def run(self, image: Any, seconds: float, seed: int) -> tuple[Any]:
