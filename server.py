@@ -17,8 +17,11 @@ from .downloads.api import templates as _templates  # noqa: F401
 
 # isort: on
 from .bridge.api.http import fallback_handler, http_handler, page_handler, page_key_handler
+from .bridge.api.replies import HttpHandler
+from .bridge.api.web_app_requests import web_app_middleware
 from .bridge.api.websocket import websocket_handler
 from .bridge.app.bridge import Bridge
+from .bridge.app.dispatch import OF_PAGES
 from .bridge.comfyui.adapter import Comfy
 from .bridge.policy.access import Guard
 from .bridge.protocol.command_spec import COMMANDS, DEFAULT_TIMEOUT
@@ -57,6 +60,8 @@ def setup(prompt_server: Any) -> Bridge:
     bridge = Bridge(comfy, Guard.from_environment(comfy.beyond_loopback))
     bridge.downloads = LazyDownloads(bridge)
     add_routes(prompt_server.routes, bridge)
+    # First, since ComfyUI's own check of the Origin refuses web apps that the person has allowed.
+    prompt_server.app.middlewares.insert(0, web_app_middleware(bridge))
 
     async def start(_: web.Application) -> None:
         await bridge.start()
@@ -74,15 +79,21 @@ def setup(prompt_server: Any) -> Bridge:
 
 def add_routes(routes: web.RouteTableDef, bridge: Bridge) -> None:
     """Add the routes of all commands, the websocket, the page key, the documents, and the fallback for /uiapi/."""
+
+    def add(method: str, path: str, handler: HttpHandler, *, web_apps: bool = True) -> None:
+        if web_apps:
+            bridge.for_web_apps.add(handler)
+        routes.route(method, f"/uiapi/{path}")(handler)
+
     for command in COMMANDS.values():
         if command.route:
-            routes.route(command.method, f"/uiapi/{command.path}")(http_handler(bridge, command))
-    routes.post("/uiapi/page_key")(page_key_handler(bridge))
-    routes.get("/uiapi/ws")(websocket_handler(bridge))
-    routes.get("/uiapi/openapi.json")(page_handler(bridge, _document, "application/json"))
-    routes.get("/uiapi/docs")(page_handler(bridge, _page, "text/html"))
+            add(command.method, command.path, http_handler(bridge, command), web_apps=command.name not in OF_PAGES)
+    add("POST", "page_key", page_key_handler(bridge), web_apps=False)
+    add("GET", "ws", websocket_handler(bridge))
+    add("GET", "openapi.json", page_handler(bridge, _document, "application/json"))
+    add("GET", "docs", page_handler(bridge, _page, "text/html"))
     # (?s:…), since a path may contain an encoded newline.
-    routes.route("*", "/uiapi/{name:(?s:.*)}")(fallback_handler(bridge))
+    add("*", "{name:(?s:.*)}", fallback_handler(bridge))
 
 
 def _document() -> str:

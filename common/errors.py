@@ -19,6 +19,9 @@ STATUS: dict[str, int] = {
     "forbidden": 403,
     # A connection that asks to join as a tab but is not a page of this server.
     "wrong_page": 403,
+    # A web app that the person has not decided about, or has refused.
+    "waiting_for_person": 403,
+    "web_app_refused": 403,
     # Not allowed by the person at the browser, as a rule or (423) for now.
     "refused_by_person": 403,
     "paused": 423,
@@ -145,3 +148,28 @@ def stopping() -> UiapiError:
 def disconnected(**details: Any) -> UiapiError:
     """Return the error for requests whose tab disconnected; existing clients compare its exact sentence."""
     return UiapiError("client_disconnected", DISCONNECTED_MESSAGE, details)
+
+
+def wrong_page() -> UiapiError:
+    """Return the error for whatever asks to join as a tab but is not a page of this server."""
+    return UiapiError(
+        "wrong_page",
+        "Only ComfyUI's own page may join as a tab; reload it, or join with the role 'client' from a program.",
+    )
+
+
+def waiting_for_person() -> UiapiError:
+    """Return the error for web apps that the person has not decided about; it is the same whatever the reason."""
+    return UiapiError(
+        "waiting_for_person",
+        "The person at ComfyUI's page has not allowed this web app yet; ask them to answer the question there, or to "
+        "allow it in the panel 'Programs', and send the request again.",
+    )
+
+
+def web_app_refused() -> UiapiError:
+    """Return the error for web apps that the person has refused."""
+    return UiapiError(
+        "web_app_refused",
+        "The person at ComfyUI's page does not allow this web app; they can change that in the panel 'Programs'.",
+    )

@@ -30,6 +30,7 @@ import { indexed } from "./paths/node_lookup.js";
 import { clearModels, describedBy, describeModels, directoryOf, lacksChoices, namedUses, relinkModels, usesOf } from "./widgets/model_widgets.js";
 import { changedLists, choiceLists } from "./widgets/choice_lists.js";
 import { askAddresses } from "./ui/models/models_dialog.js";
+import { approveWebApp } from "./ui/panel/web_app_dialog.js";
 import { askForOffer } from "./ui/offer_dialog.js";
 import { withOffered } from "./widgets/picture_texts.js";
 import { resolve } from "./paths/paths.js";
@@ -199,6 +200,8 @@ export const commands = {
   },
 
   approve: ({ frontend, dialogs }, request, { signal }) => approve(frontend, dialogs, request, signal),
+
+  approve_web_app: ({ dialogs }, { origin }, { signal }) => approveWebApp(dialogs, origin, signal),
 
   page_types: ({ frontend }, { types }) => ({ types: types.filter(frontend.makesType) }),
 

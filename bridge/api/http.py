@@ -17,7 +17,7 @@ from ..policy.request_limits import Load
 from ..protocol.codec import MAX_FRAME, decode_object, encode
 from ..protocol.command_spec import Command
 from . import multipart
-from .replies import HttpHandler, _response, answer, internal_error, program_name
+from .replies import WEB_APP, HttpHandler, _response, answer, internal_error, program_name
 
 # Seconds between checks whether an HTTP caller is still connected; aiohttp does not notify handlers.
 HANGUP_INTERVAL = 0.5
@@ -40,8 +40,10 @@ def http_handler(bridge: Bridge, command: Command) -> HttpHandler:
                     agent = request.headers.get("User-Agent", "")
                     # Over plain HTTP a foreign page's GET cannot be distinguished from a program's.
                     asks = command.method != "GET"
-                    local = is_local(request.remote, request.headers)
-                    caller = Caller(program=program_name(agent), agent=agent, asks=asks, local=local)
+                    web_app = request.get(WEB_APP)
+                    local = web_app is None and is_local(request.remote, request.headers)
+                    name = web_app or program_name(agent)
+                    caller = Caller(name, agent=agent, asks=asks, local=local, web_app=web_app is not None)
                     body = encode(await dispatch(bridge, command, data, caller))
                     load.until_taken(request.transport, len(body))
                     return _response(200, body)

@@ -23,10 +23,17 @@ MAX_NAME = 80
 HttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+# Where the middleware notes the origin of a web app that the person has allowed, whose name that is.
+# Older versions of aiohttp have plain strings there.
+WEB_APP: Any = web.RequestKey("uiapi_web_app", str) if hasattr(web, "RequestKey") else "uiapi_web_app"
+
+
 @lru_cache(maxsize=256)
 def program_name(given: str) -> str:
     """Return the name a program gives itself, on one line and with printable characters only."""
-    return " ".join("".join(c if c.isprintable() else " " for c in given).split())[:MAX_NAME] or "unnamed program"
+    name = " ".join("".join(c if c.isprintable() else " " for c in given).split())[:MAX_NAME] or "unnamed program"
+    # Only a web app is named after its origin, which it cannot choose.
+    return f"program {name}"[:MAX_NAME] if name.lower().startswith(("http://", "https://")) else name
 
 
 def answer(status: int, envelope: dict[str, Any]) -> web.Response:

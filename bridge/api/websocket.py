@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Literal
 from uuid import uuid4
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...common.errors import UiapiError
+from ...common.errors import UiapiError, wrong_page
 from ...common.version import PROTOCOL, VERSION
 from ..app.bridge import Bridge
 from ..app.dispatch import Caller, dispatch, find_command
@@ -26,7 +27,7 @@ from ..protocol.websocket_connection import HEARTBEAT, Connection, open_socket
 from ..tabs.graph_snapshot import Snapshot
 from ..tabs.tab import WebuiManager, page_info
 from ..tabs.websocket_transport import SocketTransport
-from .replies import HttpHandler, answer, internal_error, program_name
+from .replies import WEB_APP, HttpHandler, answer, internal_error, program_name
 
 log = logging.getLogger("uiapi")
 
@@ -75,8 +76,10 @@ def websocket_handler(bridge: Bridge) -> HttpHandler:
         await ws.prepare(request)
         connection = Connection(ws, request.transport, f"websocket {request.remote}")
         bridge.connections.add(connection)
+        web_app = request.get(WEB_APP)
         try:
-            await _serve(bridge, connection, request)
+            with nullcontext() if web_app is None else bridge.web_apps.connected(web_app, connection):
+                await _serve(bridge, connection, request)
         finally:
             bridge.connections.discard(connection)
             await connection.end()
@@ -96,6 +99,8 @@ async def _serve(bridge: Bridge, connection: Connection, request: web.Request) -
             bridge.guard.check_token(authorization)
         else:
             bridge.guard.check_given_token(token)
+        if hello.role == "webui" and WEB_APP in request:
+            raise wrong_page()
         if hello.role == "webui":
             bridge.guard.check_page_key(hello.page_key)
         if hello.role == "webui" and hello.unserved:
@@ -172,14 +177,16 @@ async def _keep_unserved(bridge: Bridge, connection: Connection, hello: Hello, r
 
 
 async def _serve_client(bridge: Bridge, connection: Connection, hello: Hello, request: web.Request) -> None:
-    connection.name = f"program {program_name(str(hello.name or hello.client_id or 'without a name'))}"
+    web_app = request.get(WEB_APP)
+    own_name = web_app or program_name(str(hello.name or hello.client_id or "without a name"))
+    connection.name = f"program {own_name}"
     client_id = str(hello.client_id) if hello.client_id is not None else uuid4().hex
     connection.send(_welcome(bridge, client_id=client_id, session=uuid4().hex, is_main=False))
-    program = program_name(str(hello.name or request.headers.get("User-Agent", "")))
+    program = web_app or program_name(str(hello.name or request.headers.get("User-Agent", "")))
     gone = bridge.activity.connected(program)
     try:
-        local = is_local(request.remote, request.headers)
-        await Conversation(bridge, connection, program, None, local=local).run()
+        local = web_app is None and is_local(request.remote, request.headers)
+        await Conversation(bridge, connection, program, None, local=local, web_app=web_app is not None).run()
     finally:
         gone()
 
@@ -193,6 +200,7 @@ class Conversation:
         program: the name of the program or tab.
         manager: the tab; None for a program.
         local: whether it is certainly on this machine.
+        web_app: whether it is a web page from elsewhere.
     """
 
     def __init__(
@@ -203,9 +211,11 @@ class Conversation:
         manager: WebuiManager | None,
         *,
         local: bool = False,
+        web_app: bool = False,
     ) -> None:
         self._program = program
         self._local = local
+        self._web_app = web_app
         self._bridge = bridge
         self._connection = connection
         self._manager = manager
@@ -319,6 +329,7 @@ class Conversation:
                 tab=self._manager,
                 request_id=str(request_id),
                 local=self._local,
+                web_app=self._web_app,
                 emit=emit,
                 subscriptions=self._subscriptions,
             )

@@ -22,6 +22,7 @@ from ..policy.activity_log import Activity
 from ..policy.approvals import Approvals
 from ..policy.idempotency import Repeats
 from ..policy.request_limits import FrameTurns, Loads
+from ..policy.web_apps import WebApps
 from ..protocol.codec import encode_event
 from ..protocol.command_spec import import_responses
 from ..protocol.subscriptions import Subscriptions
@@ -74,7 +75,10 @@ class Bridge:
         self.panel = Panel(self)
         self.activity = Activity(self.panel.stir, self.panel.changed, later=_soon)
         self.webuis = Webuis(self.publish)
-        self.approvals = Approvals(comfy.state_directory, self.panel.changed, self.spawn, self.webuis)
+        named = guard.named_origins
+        self.web_apps = WebApps(comfy.state_directory, self.panel.changed, self.spawn, self.webuis, named)
+        own_rules = self.web_apps.rules_of
+        self.approvals = Approvals(comfy.state_directory, self.panel.changed, self.spawn, self.webuis, own_rules)
         self.runs = Runs(comfy, self.subscriptions)
         self.pictures = PictureStore(comfy.input_directory, self._naming_pictures)
         self.event_transports = EventTransports(comfy, self.webuis)
@@ -85,6 +89,8 @@ class Bridge:
         # For programs and for tabs, so that many requests do not delay the answers.
         self.program_turns, self.tab_turns = FrameTurns(), FrameTurns()
         self.closing = False
+        # The HTTP handlers that a web app may use, among those of this package, ComfyUI and other packs.
+        self.for_web_apps: set[Any] = set()
         # Every open websocket of /uiapi/ws.
         self.connections: set[Connection] = set()
         self._end_watch_for_signals: Callable[[], None] = lambda: None
@@ -149,6 +155,7 @@ class Bridge:
         await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{TEMPORARY_PREFIX}*.tmp")
         self.spawn(self._tidy_pictures(), "tidy pictures")
         await self.approvals.start()
+        await self.web_apps.start()
         if self.downloads is not None:
             await self.downloads.start()
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...common.errors import UiapiError, disconnected
+from ...common.errors import UiapiError, disconnected, wrong_page
 from ..policy.activity_log import Entry
 from ..protocol.command_spec import COMMANDS, STEERING_KEYS, Command, Kind, Preview, Request, Risk
 from ..protocol.subscriptions import Subscriber
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 TALK = frozenset({Kind.TALK})
 # Commands that send events before their response.
 STREAMED = frozenset({"run", "execute"})
+# Commands by which a page of ComfyUI acts as a tab.
+OF_PAGES = frozenset({"webui_ready", "webui_response", "webui_disconnect", "client_disconnect"})
 # The conditions a request may set, and the capability of a page that checks each.
 CONDITIONS = {"if_revision": "revisions", "workflow_tab": "tabs"}
 
@@ -37,6 +39,7 @@ class Caller:
         request_id: the id of the request.
         asks: whether the person may be asked for approval.
         local: whether it is certainly on this machine.
+        web_app: whether it is a web page from elsewhere, whose name is its origin.
         emit: sends an event that belongs to this request; None unless the caller is on a websocket.
         subscriptions: the subscriptions of its websocket by request id.
     """
@@ -47,6 +50,7 @@ class Caller:
     request_id: str = ""
     asks: bool = True
     local: bool = False
+    web_app: bool = False
     emit: Callable[[str, dict[str, Any]], None] | None = None
     subscriptions: dict[str, Subscriber] = field(default_factory=dict)
 
@@ -178,6 +182,8 @@ class Call:
 
 async def dispatch(bridge: Bridge, command: Command, data: Any, caller: Caller) -> dict[str, Any]:
     """Carry out a command and return its envelope. Raises UiapiError if it is refused or fails."""
+    if caller.web_app and command.name in OF_PAGES:
+        raise wrong_page()
     request = command.parse(data)
 
     def work() -> Awaitable[dict[str, Any]]:
@@ -200,7 +206,7 @@ async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Requ
     problem: str | None = None
     try:
         call = Call(bridge, command, caller, request, entry)
-        if not bridge.approvals.free(kinds):
+        if not bridge.approvals.free(kinds, caller.program):
             await bridge.approvals.admit(call, kinds, entry)
         envelope = await _carry_out(call)
         code = None

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ..comfyui.adapter import Comfy
 from ..policy.activity_log import Activity
 from ..policy.approvals import Approvals
+from ..policy.web_apps import WebApps
 from ..protocol.codec import encode_event
 from ..tabs.registry import Webuis
 from ..tabs.tab import WebuiManager
@@ -31,6 +32,7 @@ class Shown(Protocol):
     webuis: Webuis
     activity: Activity
     approvals: Approvals
+    web_apps: WebApps
     closing: bool
 
 
@@ -56,6 +58,7 @@ class Panel:
         bridge = self._bridge
         return {
             **bridge.approvals.state(),
+            **bridge.web_apps.state(),
             "main_webui_id": bridge.webuis.main_id,
             "webuis": [bridge.webuis.describe(manager) for manager in bridge.webuis.connected()],
             "runs": bridge.activity.running(),

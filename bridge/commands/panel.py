@@ -8,7 +8,9 @@ from pydantic import Field
 
 from ...common.errors import UiapiError
 from ..app.dispatch import Call
-from ..policy.approvals import DECIDED, Rule
+from ..policy.origins import MAX_ORIGIN
+from ..policy.rules import DECIDED, Rule
+from ..policy.web_apps import Decision
 from ..protocol.command_spec import Kind, Request, Risk, command
 from ..tabs.tab import WebuiManager
 
@@ -30,6 +32,20 @@ class Forget(Request):
     """The program whose answers to forget."""
 
     program: str = Field(max_length=200)
+
+
+class DecideWebApp(Request):
+    """The person's decision about a web app; what is left out stays as it is."""
+
+    origin: str = Field(max_length=MAX_ORIGIN)
+    decision: Decision | None = None
+    rules: dict[Kind, Rule] | None = None
+
+
+class ForgetWebApp(Request):
+    """The web app to forget."""
+
+    origin: str = Field(max_length=MAX_ORIGIN)
 
 
 class MakeMain(Request):
@@ -60,6 +76,25 @@ async def panel_decide(call: Call, request: Decide) -> dict[str, Any]:
 async def panel_forget(call: Call, request: Forget) -> dict[str, Any]:
     """Forget the person's answers about a program, so that they are asked again."""
     call.bridge.approvals.forget(program=request.program)
+    return call.bridge.panel.state()
+
+
+@command("panel_web_app", risk=Risk.DRIVE, kind=Kind.TALK, panel=True)
+async def panel_web_app(call: Call, request: DecideWebApp) -> dict[str, Any]:
+    """Allow or refuse a web app, or set its rules."""
+    bridge = call.bridge
+    rules = {kind: rule for kind, rule in (request.rules or {}).items() if kind in DECIDED}
+    if rules:
+        bridge.approvals.forget(program=request.origin)
+    await bridge.web_apps.decide(request.origin, request.decision, rules)
+    return bridge.panel.state()
+
+
+@command("panel_forget_web_app", risk=Risk.DRIVE, kind=Kind.TALK, panel=True)
+async def panel_forget_web_app(call: Call, request: ForgetWebApp) -> dict[str, Any]:
+    """Forget a web app, so that the person is asked about it again."""
+    call.bridge.approvals.forget(program=request.origin)
+    await call.bridge.web_apps.forget(request.origin)
     return call.bridge.panel.state()
 
 

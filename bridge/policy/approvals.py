@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,8 +22,8 @@ from ...common.shorten import beginning
 from ...common.waiting import outcome
 from ..protocol.command_spec import DEFAULT_TIMEOUT, Command, Kind, Preview, Request, Risk, tab_command
 from ..tabs.registry import Webuis
-from ..tabs.tab import WebuiManager
 from .activity_log import Entry
+from .rules import DECIDED, Rule, read_rules, stricter
 
 log = logging.getLogger("uiapi")
 
@@ -36,18 +35,6 @@ MAX_REMEMBERED = 1000
 VALUE_SHOWN = 5_000
 MAX_SHOWN = 1_000_000
 
-
-class Rule(str, Enum):
-    """The person's rule for a kind of command."""
-
-    ALLOW = "allow"
-    ONCE = "once"
-    ALWAYS = "always"
-    REFUSE = "refuse"
-
-
-# The kinds that have a rule.
-DECIDED: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.TALK)
 
 tab_command(
     "approve",
@@ -100,6 +87,7 @@ class Approvals:
         changed: called when a rule, the pause or an answer has changed.
         spawn: runs a coroutine in a task that the bridge owns.
         webuis: the connected tabs, where the person is asked.
+        own_rules: returns the rules of a web app by its name; None for any other program.
     """
 
     def __init__(
@@ -108,6 +96,7 @@ class Approvals:
         changed: Callable[[], None],
         spawn: Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]],
         webuis: Webuis,
+        own_rules: Callable[[str], Mapping[Kind, Rule] | None] = lambda program: None,
     ) -> None:
         self.rules: dict[Kind, Rule] = dict.fromkeys(DECIDED, Rule.ALLOW)
         self.paused = False
@@ -120,6 +109,7 @@ class Approvals:
         self._changed = changed
         self._spawn = spawn
         self._webuis = webuis
+        self._own_rules = own_rules
         self._asked: dict[tuple[Any, ...], Question] = {}
         self._saving = asyncio.Lock()
         self._started = asyncio.Event()
@@ -189,16 +179,21 @@ class Approvals:
 
     # -- checking commands ----------------------------------------------------------------------------------
 
-    def free(self, kinds: frozenset[Kind]) -> bool:
-        """Whether commands of these kinds are allowed without asking."""
+    def free(self, kinds: frozenset[Kind], program: str) -> bool:
+        """Whether a program's commands of these kinds are allowed without asking."""
         if not self._started.is_set():
             return False
         for kind in kinds:
             if kind is not Kind.TALK and (
-                self.rules[kind] is not Rule.ALLOW or (self.paused and kind is not Kind.READ)
+                self._rule(kind, program) is not Rule.ALLOW or (self.paused and kind is not Kind.READ)
             ):
                 return False
         return True
+
+    def _rule(self, kind: Kind, program: str) -> Rule:
+        """The rule for a kind of command; a web app has its own, of which the stricter one holds."""
+        own = self._own_rules(program)
+        return self.rules[kind] if own is None else stricter(self.rules[kind], own[kind])
 
     def allows(self, kind: Kind, program: str) -> bool:
         """Whether a program's commands of this kind are allowed now, without asking the person again."""
@@ -206,7 +201,7 @@ class Approvals:
 
     def reads(self, program: str) -> bool:
         """Whether a program may go on receiving events it has subscribed to."""
-        rule = self.rules[Kind.READ]
+        rule = self._rule(Kind.READ, program)
         return rule is not Rule.REFUSE and not (rule is Rule.ONCE and self.answers.get((program, Kind.READ)) is False)
 
     async def admit(self, call: AskedCall, kinds: frozenset[Kind], entry: Entry) -> None:
@@ -261,7 +256,7 @@ class Approvals:
 
     def _decided(self, kind: Kind, program: str) -> bool | None:
         """Whether a kind is allowed for this program, or None if the person has to be asked."""
-        rule = self.rules[kind]
+        rule = self._rule(kind, program)
         if rule is Rule.ONCE:
             return self.answers.get((program, kind))
         return {Rule.ALLOW: True, Rule.REFUSE: False}.get(rule)
@@ -271,7 +266,7 @@ class Approvals:
 
     async def _ask(self, call: AskedCall, entry: Entry, kinds: list[Kind]) -> bool:
         """Ask the person; several requests that need the same answer share a question, each with its own timeout."""
-        once = all(self.rules[kind] is Rule.ONCE for kind in kinds)
+        once = all(self._rule(kind, entry.program) is Rule.ONCE for kind in kinds)
         key: tuple[Any, ...] = (entry.program, *kinds) if once else (entry.program, entry.id, id(call))
         question = self._asked.get(key)
         if question is None:
@@ -317,7 +312,7 @@ class Approvals:
             "once": once,
         }
         while True:
-            webui = self._tab_with_person(call.request)
+            webui = self._webuis.with_person(wait=call.request.wait_for_webui)
             try:
                 answer = await webui.request("approve", data, max(until - loop.time(), 0.001))
             except UiapiError as error:
@@ -337,26 +332,16 @@ class Approvals:
                 self._changed()
             return allowed
 
-    def _tab_with_person(self, request: Request) -> WebuiManager:
-        """Return the main tab, or else the first one whose page can ask. Raises UiapiError `no_webui`."""
-        main = self._webuis.find(wait=request.wait_for_webui)
-        if main is self._webuis.lobby or "panel" in main.capabilities:
-            return main
-        able = next((webui for webui in self._webuis.connected() if "panel" in webui.capabilities), None)
-        if able is None:
-            raise UiapiError("no_webui", "No connected page can ask the person for approval; reload ComfyUI's page.")
-        return able
-
     def _path(self) -> Path:
         return self._directory() / "rules.json"
 
 
 def _decisions(kept: dict[str, Any]) -> tuple[dict[Kind, Rule], bool]:
     """Return the rules and the pause in a file. Raises ValueError if one is missing or invalid."""
-    rules, paused = kept.get("rules"), kept.get("paused")
-    if not isinstance(rules, dict) or not isinstance(paused, bool):
+    paused = kept.get("paused")
+    if not isinstance(paused, bool):
         raise ValueError("it does not hold the rules and the pause")
-    return {kind: Rule(rules.get(kind.value)) for kind in DECIDED}, paused
+    return read_rules(kept.get("rules")), paused
 
 
 def _refused(call: AskedCall, kind: Kind) -> UiapiError:

@@ -128,10 +128,9 @@ class Request(Strict):
         return []
 
 
-# The error codes of every HTTP command, of those with a body, and of those that use a tab.
-COMMON_CODES = frozenset(
-    {"foreign_host", "cross_origin", "token_required", "wrong_token", "invalid", "internal", "shutting_down"}
-)
+# The error codes of web apps, of every HTTP command, of those with a body, and of those that use a tab.
+WEB_APP_CODES = frozenset({"cross_origin", "waiting_for_person", "web_app_refused"})
+COMMON_CODES = WEB_APP_CODES | {"foreign_host", "token_required", "wrong_token", "invalid", "internal", "shutting_down"}
 BODY_CODES = frozenset({"malformed", "too_large", "unsupported_type"})
 TAB_COMMAND_CODES = TAB_CODES | {"unknown_webui", "no_webui", "client_disconnected", "timeout", "too_many"}
 

@@ -75,6 +75,19 @@ class Webuis:
             {"webuis": [manager.client_id for manager in self.connected()]},
         )
 
+    def with_person(self, *, wait: bool = False) -> WebuiManager:
+        """Return the main tab, or else the first one whose page can ask the person; with `wait`, as `find`.
+
+        Raises UiapiError `no_webui` or `shutting_down`.
+        """
+        main = self.find(wait=wait)
+        if main is self.lobby or "panel" in main.capabilities:
+            return main
+        able = next((webui for webui in self.connected() if "panel" in webui.capabilities), None)
+        if able is None:
+            raise UiapiError("no_webui", "No connected page can ask the person for approval; reload ComfyUI's page.")
+        return able
+
     def describe(self, manager: WebuiManager) -> dict[str, Any]:
         """Return a tab's description for `webuis`; `since` in seconds of Unix time."""
         return {

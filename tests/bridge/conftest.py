@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 from comfyui_uiapi import server as extension
+from comfyui_uiapi.bridge.api.web_app_requests import web_app_middleware
 from comfyui_uiapi.bridge.app.bridge import Bridge
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.policy.access import Guard
@@ -39,11 +41,23 @@ class FakePromptServer:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.routes = web.RouteTableDef()
-        self.app = web.Application(client_max_size=100 * 2**20)
+        self.app = web.Application(client_max_size=100 * 2**20, middlewares=[self._origin_only])
+        self.seen_by_middleware: deque[web.Request] = deque(maxlen=1)
+        self.refuses_origins = False
         self.sockets: dict[str, web.WebSocketResponse] = {}
         self.prompt_queue = FakeQueue()
         self.last_prompt_id: str | None = None
         self.routes.get("/ws")(self._ws)
+
+    @web.middleware
+    async def _origin_only(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Refuse a foreign Origin before any route is reached, as ComfyUI does on loopback; if a test wants it."""
+        self.seen_by_middleware.append(request)
+        origin = request.headers.get("Origin")
+        if self.refuses_origins and origin is not None and not origin.endswith(request.headers["Host"]):
+            return web.Response(status=403)
+        answer: web.StreamResponse = await handler(request)
+        return answer
 
     async def _ws(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()
@@ -97,6 +111,12 @@ class Server:
 
     async def program(self, **hello: Any) -> aiohttp.ClientWebSocketResponse:
         ws = await self.socket({"role": "client", **hello})
+        assert (await ws.receive_json(timeout=5))["type"] == "welcome"
+        return ws
+
+    async def program_of(self, origin: str, **hello: Any) -> aiohttp.ClientWebSocketResponse:
+        """A websocket of a web app with that origin, after its welcome."""
+        ws = await self.socket({"role": "client", **hello}, headers={"Origin": origin})
         assert (await ws.receive_json(timeout=5))["type"] == "welcome"
         return ws
 
@@ -249,6 +269,7 @@ def folders(tmp_path: Any) -> SimpleNamespace:
 async def served(prompt_server: FakePromptServer, bridge: Bridge, folders: Any) -> AsyncIterator[Server]:
     """A bridge on a free port; closed at the end."""
     extension.add_routes(prompt_server.routes, bridge)
+    prompt_server.app.middlewares.insert(0, web_app_middleware(bridge))
     prompt_server.app.add_routes(prompt_server.routes)
     http = TestServer(prompt_server.app)
     await http.start_server()

@@ -4,10 +4,10 @@
  */
 
 const CATEGORY = "Programs";
-const KINDS = ["read", "change", "run", "download", "load"];
+export const KINDS = ["read", "change", "run", "download", "load"];
 // Whether the notice about missing models and nodes is shown.
 export const SETTING = "uiapi.missingModels";
-const RULES = ["allow", "once", "always", "refuse"];
+export const RULES = ["allow", "once", "always", "refuse"];
 
 /** @param {string} kind */
 const idOf = (kind) => `uiapi.rules.${kind}`;

@@ -28,8 +28,12 @@ async def test_the_complete_document_is_served(server: Any) -> None:
 
 async def test_a_page_from_elsewhere_gets_neither_document_nor_page(server: Any) -> None:
     for path in ("openapi.json", "docs"):
-        status, body = await server.get(path, headers={"Origin": "https://elsewhere.example"})
-        assert (status, body["code"]) == (403, "cross_origin")
+        for headers, code in (
+            ({"Origin": "https://elsewhere.example"}, "waiting_for_person"),
+            ({"Sec-Fetch-Site": "cross-site"}, "cross_origin"),
+        ):
+            status, body = await server.get(path, headers=headers)
+            assert (status, body["code"]) == (403, code)
 
 
 def test_every_command_is_in_the_document_once() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.bridge.policy.activity_log import MAX_CHANGES, MAX_ENTRIES, MAX_PROGRAMS, Activity
-from comfyui_uiapi.bridge.policy.approvals import Approvals, Rule
+from comfyui_uiapi.bridge.policy.approvals import Approvals
+from comfyui_uiapi.bridge.policy.rules import Rule
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS, Kind
 from comfyui_uiapi.bridge.protocol.summaries import MAX_TEXT
 

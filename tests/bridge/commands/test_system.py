@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.policy.approvals import Rule
+from comfyui_uiapi.bridge.policy.rules import Rule
 from comfyui_uiapi.bridge.protocol.command_spec import Kind
 
 

@@ -153,7 +153,7 @@ class TestServed:
         for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "same-site"}):
             async with server.session.get(server.url(path), headers=headers) as response:
                 assert response.status == 403
-                assert (await response.json())["code"] in ("cross_origin", "foreign_host")
+                assert (await response.json())["code"] in ("cross_origin", "foreign_host", "waiting_for_person")
 
     async def test_a_websocket_from_a_foreign_origin_is_refused_before_the_upgrade(self, server: Any) -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:

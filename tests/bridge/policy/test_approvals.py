@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.policy.approvals import Approvals, Rule
+from comfyui_uiapi.bridge.policy.approvals import Approvals
+from comfyui_uiapi.bridge.policy.rules import Rule
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS, Kind, Risk
 
 from ..conftest import Person, Server

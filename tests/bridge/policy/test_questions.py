@@ -10,7 +10,8 @@ import pytest
 from comfyui_uiapi.bridge.app.dispatch import Call, Caller
 from comfyui_uiapi.bridge.policy import approvals as module
 from comfyui_uiapi.bridge.policy.activity_log import Entry
-from comfyui_uiapi.bridge.policy.approvals import MAX_ASKED, Approvals, Rule
+from comfyui_uiapi.bridge.policy.approvals import MAX_ASKED, Approvals
+from comfyui_uiapi.bridge.policy.rules import DECIDED, Rule
 from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS, DEFAULT_TIMEOUT, Kind
 from comfyui_uiapi.bridge.tabs.registry import Webuis
 from comfyui_uiapi.bridge.tabs.tab import WebuiManager
@@ -349,11 +350,11 @@ async def test_a_command_is_free_where_nothing_decided_is_against_it(
 ) -> None:
     rule(desk, rule_of_change)
     desk.approvals.paused = paused
-    assert desk.approvals.free(frozenset(kinds)) is free
+    assert desk.approvals.free(frozenset(kinds), "p") is free
 
 
 def test_nothing_is_free_before_the_rules_are_read(tmp_path: Path) -> None:
-    assert not Approvals(lambda: tmp_path, lambda: None, lambda work, name: None, Webuis()).free(CHANGE)  # type: ignore[arg-type,return-value]
+    assert not Approvals(lambda: tmp_path, lambda: None, lambda work, name: None, Webuis()).free(CHANGE, "p")  # type: ignore[arg-type,return-value]
 
 
 @pytest.mark.parametrize(
@@ -386,4 +387,4 @@ async def test_a_decision_that_cannot_be_kept_holds_all_the_same(desk: Desk, tmp
 
 
 def test_the_kinds_a_person_decides_about_are_all_but_talk() -> None:
-    assert set(module.DECIDED) == set(Kind) - {Kind.TALK}
+    assert set(DECIDED) == set(Kind) - {Kind.TALK}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
-from comfyui_uiapi.bridge.policy.approvals import Rule
+from comfyui_uiapi.bridge.policy.rules import Rule
 from comfyui_uiapi.bridge.protocol.command_spec import Kind
 from comfyui_uiapi.tests.bridge.conftest import Server
 from comfyui_uiapi.tests.downloads.conftest import finished

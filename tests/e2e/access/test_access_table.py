@@ -63,12 +63,25 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "a rebound name": {"Host": "rebound.example"},
     "a rebound name and its own Origin": {"Host": "rebound.example:80", "Origin": "http://rebound.example:80"},
 }
-# Where ComfyUI itself refuses before us, with a 403 that says nothing: a page's Origin at a loopback Host, unless it
-# was started to admit pages from everywhere.
+# What only ComfyUI's own page may use, so that the person is not asked about it. There ComfyUI itself refuses before
+# us, with a 403 that says nothing: a page's Origin at a loopback Host, unless it was started to admit all pages.
+OF_PAGES = {"page_key", "webui_ready", "webui_response", "webui_disconnect", "client_disconnect"}
 SILENT = "ComfyUI's own"
-COMFYUI_FIRST = {("loopback", "a foreign Origin"), ("network with a token", "a foreign Origin")}
-REFUSALS = ("forbidden", "token_required", "wrong_token", "cross_origin", "foreign_host")
+COMFYUI_FIRST = {"loopback", "network with a token"}
+REFUSALS = ("forbidden", "token_required", "wrong_token", "cross_origin", "foreign_host", "waiting_for_person")
 ROUTES = [command for command in COMMANDS.values() if command.route]
+
+
+def of_elsewhere(where: str, what: str, path: str) -> str:
+    """How a request of ELSEWHERE with the token is refused. With no tab open nobody can be asked about an origin."""
+    if "rebound" in what:
+        return "foreign_host"
+    if what != "a foreign Origin":
+        return "cross_origin"
+    if path in OF_PAGES:
+        return SILENT if where in COMFYUI_FIRST else "cross_origin"
+    # Over a network, a page from elsewhere needs a token.
+    return "cross_origin" if where == "network" else "waiting_for_person"
 
 
 @pytest.fixture(scope="module")
@@ -133,18 +146,17 @@ async def test_pages_from_elsewhere_and_rebound_names_are_refused_everywhere_eve
 ) -> None:
     where, process = comfy
     for what, headers in ELSEWHERE.items():
-        expected = "foreign_host" if "rebound" in what else "cross_origin"
-        if (where, what) in COMFYUI_FIRST:
-            expected = SILENT
         # ComfyUI itself looks a Host up that comes with an Origin, which takes its time each time.
         for command in ROUTES[:2] if len(headers) > 1 else ROUTES:
-            assert await verdict(session, process, command, {**headers, **CALLERS["right token"]}) == expected, what
+            refused = await verdict(session, process, command, {**headers, **CALLERS["right token"]})
+            assert refused == of_elsewhere(where, what, command.name), (what, command.name)
         for path in ("ws", "docs", "openapi.json", "nonsense"):
-            async with session.get(f"{process.url}/uiapi/{path}", headers=headers) as response:
-                assert await read(response) == expected, (what, path)
-        with pytest.raises(WSServerHandshakeError) as refused:
+            sent = {**headers, **CALLERS["right token"]}
+            async with session.get(f"{process.url}/uiapi/{path}", headers=sent) as response:
+                assert await read(response) == of_elsewhere(where, what, path), (what, path)
+        with pytest.raises(WSServerHandshakeError) as handshake:
             await session.ws_connect(f"{process.url}/uiapi/ws", headers=headers)
-        assert refused.value.status == 403
+        assert handshake.value.status == 403
 
 
 async def test_the_address_comfyui_gives_every_route_a_second_time_is_guarded_too(
@@ -236,9 +248,7 @@ async def test_a_program_that_says_hello_as_a_tab_is_refused(
                 ready = f"{process.url}/uiapi/webui_ready"
                 assert await refusal(session, ready, headers, {"client_id": -1, **given}) == "wrong_page"
     for what, headers in ELSEWHERE.items():
-        expected = "foreign_host" if "rebound" in what else "cross_origin"
-        if (where, what) in COMFYUI_FIRST:
-            expected = SILENT
+        expected = of_elsewhere(where, what, "page_key")
         assert await refusal(session, f"{process.url}/uiapi/page_key", {**right, **headers}) == expected, what
     assert await tabs(session, process) == []
 
@@ -273,17 +283,21 @@ async def test_a_real_page_from_another_port_gets_nowhere(
     where, process = comfy
     await page.goto(elsewhere)
     tried = await Attempts().of(page, process.url, TOKEN)
-    # What asks the server first whether it may is not sent at all where ComfyUI does not say that everybody may;
-    # where it does, all there is to read is the refusal.
-    open_to_all = OPEN[0] in SERVERS[where][0]
-    asks_first: dict[str, Any] = dict.fromkeys(("json", "token"), 403) if open_to_all else {}
+    # What asks the server first whether it may is sent where the person can be asked about this page, and all there is
+    # to read is that nobody has allowed it, or that it needs the token.
+    refused = "waiting_for_person"
+    first = {"json": "token_required" if "token" in where else refused, "token": refused}
+    asks_first: dict[str, Any] = {} if where == "network" else dict.fromkeys(first, 403)
     expected = {"text": 403, "blind": 403, "form": 403, "socket": 403, **asks_first}
     assert await tried.reported(expected) == expected
-    readable = "cross_origin" if open_to_all else "nothing"
-    assert tried.seen == {
-        **dict.fromkeys(("json", "token", "text"), readable),
-        **{"blind": "opaque", "socket": "nothing"},
-    }
+    readable = (
+        {"text": "nothing", **dict.fromkeys(first, "nothing")}
+        if where == "network"
+        else {"text": "cross_origin", **first}
+    )
+    if where != "network" and "token" in where:
+        readable["text"] = "token_required"
+    assert tried.seen == {**readable, "blind": "opaque", "socket": "nothing"}
 
 
 async def test_a_real_page_under_a_rebound_name_gets_nowhere(comfy: tuple[str, ComfyProcess], page: Page) -> None:

@@ -39,7 +39,7 @@ export const RULES = `
 .uiapi-line .uiapi-icon, .uiapi-log-line .uiapi-icon { width: 1.5rem; height: 1.5rem; }
 .uiapi-icon:hover, .uiapi-link:hover { background: var(--uiapi-ghost-hover); }
 .uiapi-button:focus-visible, .uiapi-icon:focus-visible, .uiapi-link:focus-visible, .uiapi-switch:focus-visible, .uiapi-tab:focus-visible, .uiapi-scroll:focus-visible,
-.uiapi input:focus-visible, .uiapi select:focus-visible, .uiapi-dialog input:focus-visible, .uiapi-dialog select:focus-visible { outline: 1px solid var(--uiapi-ring); outline-offset: 1px; }
+.uiapi input:focus-visible, .uiapi select:focus-visible, .uiapi summary:focus-visible, .uiapi-dialog input:focus-visible, .uiapi-dialog select:focus-visible { outline: 1px solid var(--uiapi-ring); outline-offset: 1px; }
 .uiapi-scroll:focus-visible { outline-offset: -1px; }
 .uiapi-button:disabled, .uiapi-icon:disabled { opacity: 0.5; cursor: default; }
 .uiapi-link { border: 0; padding: 0 0.15rem; border-radius: 0.25rem; background: none; color: inherit; font: inherit; cursor: pointer; text-align: left; }
@@ -57,6 +57,10 @@ export const RULES = `
 .uiapi-empty { display: flex; flex-direction: column; align-items: center; gap: 0.5rem; padding: 2rem; text-align: center; }
 .uiapi-empty > .pi { font-size: 3rem; margin-bottom: 0.5rem; }
 .uiapi .uiapi-empty h3 { font-size: 1.17rem; font-weight: 700; }
+.uiapi-web-apps { max-height: 12rem; }
+.uiapi-origin { overflow-wrap: anywhere; unicode-bidi: isolate; }
+.uiapi .uiapi-row label select { width: auto; }
+.uiapi summary { cursor: pointer; }
 .uiapi-row { content-visibility: auto; contain-intrinsic-size: auto 4rem; display: flex; flex-direction: column; gap: 0.2rem; padding: 0.25rem 0; }
 .uiapi-scroll { overflow-x: hidden; overflow-y: auto; min-height: 0; scrollbar-width: thin; scrollbar-color: var(--uiapi-border) transparent; }
 .uiapi-fill { flex: 1; }

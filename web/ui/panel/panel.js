@@ -10,6 +10,7 @@ import { createLog } from "./log.js";
 import { createPrograms } from "./programs.js";
 import { byExecutionId } from "../../paths/subgraphs.js";
 import { t } from "../texts.js";
+import { createWebApps } from "./web_apps.js";
 
 const PANEL_ID = "uiapi";
 
@@ -56,9 +57,10 @@ export function createPanel(means) {
     close();
     const top = head(means, ask);
     const programs = createPrograms(state, (program) => ask("panel_forget", { program }));
+    const webApps = createWebApps(state, ask);
     const activity = make("div", { class: "uiapi-scroll uiapi-fill", tabindex: "0", role: "region", "aria-label": t("activity") });
     const log = createLog({ frontend, state, activeTab: revisions.activeTab, show, scroll: activity });
-    activity.append(programs.element, ...log.elements);
+    activity.append(webApps.element, programs.element, ...log.elements);
     const downloads = createDownloads({ ...means, ask });
     const addresses = addressesSection({ ...means, ask });
     const tabs = tabbed([
@@ -73,6 +75,7 @@ export function createPanel(means) {
       top.update();
       tabs.update();
       if (tabs.shown() === "activity") {
+        webApps.update();
         programs.update();
         log.update();
       } else if (tabs.shown() === "downloads") downloads.update();

@@ -41,10 +41,19 @@
  * @property {string | null} problem why the saved rules can't be used, until new ones are set
  * @property {Record<string, string>} rules by kind of command
  * @property {{program: string, kind: string, allowed: boolean}[]} answers
+ * @property {WebApp[]} [web_apps]
+ * @property {string | null} [web_apps_problem] why the kept decisions about web pages can't be used
  * @property {number | null} main_webui_id
  * @property {any[]} webuis
  * @property {string[]} runs the programs that are running the workflow
  * @property {string[]} asking the programs that wait for the person
+ *
+ * @typedef {object} WebApp A page from elsewhere.
+ * @property {string} origin
+ * @property {"allow" | "session" | "refuse" | null} decision
+ * @property {Record<string, string>} rules by kind of command
+ * @property {boolean} named whether the operator allows it
+ * @property {boolean} asking whether a question about it is open
  *
  * @typedef {ReturnType<import("../../connection/transport.js").createTransport>} Transport
  */

@@ -330,3 +330,18 @@ async def test_a_question_about_downloads_shows_every_file_with_its_folder_host_
     await expect(rows).to_have_count(121)
     await press(tab, "Refuse")
     assert (await server.answer(ident))["response"] == {"allowed": False}
+
+
+@pytest.mark.parametrize("how", ["Allow", "Until ComfyUI restarts", "Refuse", "Escape"])
+async def test_a_question_about_a_web_page_shows_its_whole_origin_as_it_is_sent(played: Played, how: str) -> None:
+    server, tab = played
+    origin = f"http://{'long-' * 12}name.xn--pple-43d.example:8443"
+    ident = server.request("approve_web_app", origin=origin)
+    await expect(dialog(tab)).to_contain_text(origin)
+    await expect(dialog(tab)).to_contain_text("not encrypted")
+    await expect(dialog(tab)).to_contain_text("outside the Latin alphabet")
+    assert await dialog(tab).evaluate(OVERFLOWING) == []
+    await expect(dialog(tab).get_by_role("button", name="Refuse")).to_be_focused()
+    await (tab.page.keyboard.press(how) if how == "Escape" else press(tab, how))
+    expected = {"Allow": "allow", "Until ComfyUI restarts": "session", "Refuse": "refuse", "Escape": None}[how]
+    assert (await server.answer(ident))["response"] == {"decision": expected}
