@@ -9,7 +9,8 @@ from aiohttp import web
 # Importing a module declares its commands; the documents list them in this order.
 # isort: off
 from .bridge.commands import fields as _fields, editing as _editing, execution as _execution  # noqa: F401
-from .bridge.commands import nodes_and_queue as _nodes_and_queue, workflow_tabs as _workflow_tabs  # noqa: F401
+from .bridge.commands import sweeps as _sweeps, nodes_and_queue as _nodes_and_queue  # noqa: F401
+from .bridge.commands import workflow_tabs as _workflow_tabs  # noqa: F401
 from .bridge.commands import missing_nodes as _missing_nodes, system as _system  # noqa: F401
 from .bridge.commands import connections as _connections, panel as _panel  # noqa: F401
 from .downloads.api import commands as _models, doctor as _doctor, panel_commands as _panel_models  # noqa: F401

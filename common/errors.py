@@ -36,6 +36,7 @@ STATUS: dict[str, int] = {
     "unknown_webui": 404,
     "unknown_path": 404,
     "unknown_download": 404,
+    "unknown_sweep": 404,
     "unknown_model": 404,
     "unknown_node": 404,
     "unknown_group": 404,

@@ -14,6 +14,7 @@
  * @property {import("./page/revisions.js").Revisions} revisions
  * @property {import("./page/history.js").History} history
  * @property {import("./page/workflow_tabs.js").Tabs} tabs
+ * @property {import("./exports/variations.js").Variations} variations
  * @property {import("./ui/models/models_dialog.js").Check} check
  * @property {import("./ui/models/models_dialog.js").Find} find
  *
@@ -151,6 +152,8 @@ export const commands = {
       close();
     }
   },
+
+  export_prompts: ({ variations }, data, call) => variations.exportPrompts(data, call),
 
   query_fields: ({ frontend }, filters) => query(frontend.rootGraph(), filters),
 

@@ -13,7 +13,7 @@ import { createDialogs } from "./ui/dialogs.js";
 import { CommandError, words } from "./common/errors.js";
 import { createEvents } from "./page/graph_events.js";
 import { createFrontend } from "./page/frontend.js";
-import { addBadge, createGlow } from "./ui/highlight.js";
+import { addBadges, createGlow } from "./ui/highlight.js";
 import { createHistory } from "./page/history.js";
 import { createLastSeen } from "./page/graph_snapshots.js";
 import { createLoader } from "./page/loader.js";
@@ -33,11 +33,12 @@ import { createTabs } from "./page/workflow_tabs.js";
 import { setTexts, t } from "./ui/texts.js";
 import { createTransport } from "./connection/transport.js";
 import { unlessCancelled } from "./common/waiting.js";
+import { createVariations } from "./exports/variations.js";
 import { createWorkflows } from "./page/workflows.js";
 
 const TOKEN_KEY = "ComfyUI-uiapi.token";
 
-const CAPABILITIES = ["execute.fields", "execute.targets", "revisions", "tabs", "batch", "watch", "gather", "panel"];
+const CAPABILITIES = ["execute.fields", "execute.targets", "revisions", "tabs", "batch", "watch", "gather", "panel", "sweep"];
 
 const frontend = createFrontend(app, api, window);
 
@@ -56,6 +57,8 @@ function start(opened) {
   const workflows = createWorkflows(frontend, window);
   const revisions = createRevisions(frontend, workflows, window);
   const queueing = createQueueing(frontend);
+  const tabs = createTabs(frontend, workflows);
+  const runs = createRuns(frontend, workflows, queueing);
   const means = {
     frontend,
     queueing,
@@ -63,8 +66,9 @@ function start(opened) {
     workflows,
     revisions,
     history: createHistory(frontend, workflows),
-    tabs: createTabs(frontend, workflows),
-    runs: createRuns(frontend, workflows, queueing),
+    tabs,
+    runs,
+    variations: createVariations({ frontend, workflows, revisions, tabs, runs }),
     loader: createLoader(frontend, workflows),
     /** @type {import("./ui/models/models_dialog.js").Check} */
     check: (address) => transport.request("panel_check_address", address),
@@ -123,7 +127,9 @@ function start(opened) {
   decide = (rules) => transport.request("panel_decide", { rules });
   createChanges({ ...parts, listens: () => state.server !== null, show: createGlow(frontend, window) }, window);
   addStyles(frontend.look());
-  addBadge(state);
+  addBadges(state, (sweep_id) =>
+    transport.request("sweep_cancel", { sweep_id }).catch((error) => frontend.toast("error", t("title"), words(error))),
+  );
   createPanel({ ...means, state, request: transport.request });
   const notice = createNotice();
   const reporting = { ...means, state, request: transport.request };

@@ -27,6 +27,7 @@ from ..protocol.codec import encode_event
 from ..protocol.command_spec import import_responses
 from ..protocol.subscriptions import Subscriptions
 from ..protocol.websocket_connection import Connection
+from ..sweeps.registry import Sweeps
 from ..tabs.comfyui_transport import EventTransports
 from ..tabs.registry import Webuis
 from ..tabs.tab import WebuiManager
@@ -80,6 +81,7 @@ class Bridge:
         own_rules = self.web_apps.rules_of
         self.approvals = Approvals(comfy.state_directory, self.panel.changed, self.spawn, self.webuis, own_rules)
         self.runs = Runs(comfy, self.subscriptions)
+        self.sweeps = Sweeps(comfy, self.runs, self.publish, self.panel.changed, self.spawn)
         self.pictures = PictureStore(comfy.input_directory, self._naming_pictures)
         self.event_transports = EventTransports(comfy, self.webuis)
         self.catalogue = Catalogue()
@@ -164,6 +166,7 @@ class Bridge:
         snapshots = [manager.snapshot for manager in [*self.webuis.managers.values()]]
         known = [snapshot for snapshot in (*snapshots, self.webuis.last_snapshot) if snapshot is not None]
         yield from self.comfy.queued_prompts()
+        yield from self.sweeps.texts()
         for snapshot in known:
             yield from snapshot.texts()
 
@@ -181,6 +184,7 @@ class Bridge:
         self.closing = True
         self._end_watch_for_signals()
         self.panel.close()
+        self.sweeps.close()
         self.runs.close()
         await self.event_transports.close()
         self.webuis.close()

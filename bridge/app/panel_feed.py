@@ -15,6 +15,7 @@ from ..policy.activity_log import Activity
 from ..policy.approvals import Approvals
 from ..policy.web_apps import WebApps
 from ..protocol.codec import encode_event
+from ..sweeps.registry import Sweeps
 from ..tabs.registry import Webuis
 from ..tabs.tab import WebuiManager
 
@@ -33,6 +34,7 @@ class Shown(Protocol):
     activity: Activity
     approvals: Approvals
     web_apps: WebApps
+    sweeps: Sweeps
     closing: bool
 
 
@@ -54,7 +56,7 @@ class Panel:
     # -- the state, to all ----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Return the state that every panel shows: rules, pause, connected tabs, the main tab and programs' runs."""
+        """Return the state that every panel shows: rules, pause, connected tabs, the main tab, runs and sweeps."""
         bridge = self._bridge
         return {
             **bridge.approvals.state(),
@@ -62,6 +64,7 @@ class Panel:
             "main_webui_id": bridge.webuis.main_id,
             "webuis": [bridge.webuis.describe(manager) for manager in bridge.webuis.connected()],
             "runs": bridge.activity.running(),
+            "sweeps": bridge.sweeps.shown(),
         }
 
     def changed(self) -> None:

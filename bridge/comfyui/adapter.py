@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -180,22 +180,29 @@ class Comfy:
         return untap
 
     async def queue_prompt(self, prompt: dict[str, Any], targets: list[str] | None = None) -> dict[str, Any]:
-        """Queue an API-format workflow over ComfyUI's own HTTP API, which is more stable than its internals.
+        """Queue an API-format workflow; with `targets`, only these output nodes and what they need. See `submit`."""
+        # ComfyUI sends the events of a run only to the client that queued it. No page has this id; the tap gets all.
+        body: dict[str, Any] = {"prompt": prompt, "client_id": "uiapi"}
+        if targets is not None:
+            body["partial_execution_targets"] = targets
+        return await self.submit({"json": body})
 
-        With `targets`, only the output nodes with these ids run, and what they need. Returns prompt_id, number and
-        node_errors. Raises UiapiError `execution_failed` if ComfyUI refuses it.
+    async def queue_body(self, body: bytes) -> dict[str, Any]:
+        """Queue what a page would have submitted, as JSON; see `submit`."""
+        return await self.submit({"data": body, "headers": {"Content-Type": "application/json"}})
+
+    async def submit(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Queue a prompt over ComfyUI's own HTTP API, which is more stable than its internals.
+
+        Returns prompt_id, number and node_errors. Raises UiapiError `execution_failed` if ComfyUI refuses it.
         """
         args = getattr(sys.modules.get("comfy.cli_args"), "args", None)
         secure = bool(getattr(args, "tls_keyfile", None) and getattr(args, "tls_certfile", None))
         address = self.prompt_server.address
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
         url = URL.build(scheme="https" if secure else "http", host=host, port=self.prompt_server.port, path="/prompt")
-        # ComfyUI sends the events of a run only to the client that queued it. No page has this id; the tap gets all.
-        body: dict[str, Any] = {"prompt": prompt, "client_id": "uiapi"}
-        if targets is not None:
-            body["partial_execution_targets"] = targets
         # The certificate is not for the loopback address that is used here.
-        asked = self.prompt_server.client_session.post(url, json=body, ssl=False, timeout=QUEUE_TIMEOUT)
+        asked = self.prompt_server.client_session.post(url, ssl=False, timeout=QUEUE_TIMEOUT, **content)
         try:
             async with asked as response:
                 answer: dict[str, Any] = await response.json()
@@ -265,6 +272,16 @@ class Comfy:
     def interrupt(self) -> None:
         """Ask the running prompt to stop."""
         sys.modules["nodes"].interrupt_processing()
+
+    def interrupt_only(self, prompt_ids: Collection[str]) -> bool:
+        """Ask the running prompt to stop if it is one of these. Returns whether it was."""
+        # ComfyUI takes the next prompt under this lock, and resets the request to stop before it runs that one.
+        with self.prompt_server.prompt_queue.mutex:
+            running, _ = self.prompt_server.prompt_queue.get_current_queue_volatile()
+            if not any(item[1] in prompt_ids for item in running):
+                return False
+            self.interrupt()
+            return True
 
     async def validate(self, prompt_id: str, prompt: dict[str, Any]) -> tuple[bool, Any, dict[str, Any]]:
         """Validate an API-format workflow in ComfyUI. Returns (valid, error, errors by node)."""

@@ -85,17 +85,17 @@ def _file(filename: str, subfolder: str, kind: str, **more: str) -> dict[str, An
 class TextRoom:
     """The budget for the texts of one answer.
 
-    Attributes:
-        left: bytes of JSON.
+    Args:
+        size: bytes of JSON; MAX_TEXTS by default.
     """
 
-    def __init__(self) -> None:
-        self.left = MAX_TEXTS
+    def __init__(self, size: int | None = None) -> None:
+        self._size = self.left = MAX_TEXTS if size is None else size
 
     @property
     def taken(self) -> int:
         """Bytes of JSON that the texts use."""
-        return MAX_TEXTS - self.left
+        return self._size - self.left
 
     def fit(self, outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the same outputs with their texts limited to the budget.

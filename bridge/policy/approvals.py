@@ -12,17 +12,15 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-from pydantic_core import to_json
+from typing import Any
 
 from ...common.errors import UiapiError
 from ...common.json_store import Damaged, read_json, set_aside, write_json
-from ...common.shorten import beginning
 from ...common.waiting import outcome
-from ..protocol.command_spec import DEFAULT_TIMEOUT, Command, Kind, Preview, Request, Risk, tab_command
+from ..protocol.command_spec import DEFAULT_TIMEOUT, Kind, Risk, tab_command
 from ..tabs.registry import Webuis
 from .activity_log import Entry
+from .questions import AskedCall, refused, shown_writes, unanswered
 from .rules import DECIDED, Rule, read_rules, stricter
 
 log = logging.getLogger("uiapi")
@@ -31,9 +29,6 @@ log = logging.getLogger("uiapi")
 MAX_ASKED = 64
 # Programs whose answers are remembered.
 MAX_REMEMBERED = 1000
-# Characters of one value that a question shows, and of all values.
-VALUE_SHOWN = 5_000
-MAX_SHOWN = 1_000_000
 
 
 tab_command(
@@ -44,31 +39,6 @@ tab_command(
     timeout=DEFAULT_TIMEOUT,
     route=False,
 )
-
-
-class AskedCall(Protocol):
-    """A command in progress, as far as its approval needs it.
-
-    Attributes:
-        command: the command.
-        request: what the program sent.
-        agreed: the preview that the person has agreed to; set here.
-    """
-
-    command: Command
-    request: Request
-    agreed: Preview | None
-
-    @property
-    def timeout(self) -> float:
-        """Seconds the command may wait."""
-
-    @property
-    def may_ask(self) -> bool:
-        """Whether the person may be asked because of it."""
-
-    def notify_waiting(self, reason: str) -> None:
-        """Notify its program that it waits for the person."""
 
 
 @dataclass(eq=False)
@@ -99,7 +69,8 @@ class Approvals:
         own_rules: Callable[[str], Mapping[Kind, Rule] | None] = lambda program: None,
     ) -> None:
         self.rules: dict[Kind, Rule] = dict.fromkeys(DECIDED, Rule.ALLOW)
-        self.paused = False
+        self._released = asyncio.Event()
+        self._released.set()
         # Why the rules file could not be used, until the person has decided again.
         self.problem: str | None = None
         self._unusable = False
@@ -113,6 +84,18 @@ class Approvals:
         self._asked: dict[tuple[Any, ...], Question] = {}
         self._saving = asyncio.Lock()
         self._started = asyncio.Event()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the person has paused programs."""
+        return not self._released.is_set()
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        if paused:
+            self._released.clear()
+        else:
+            self._released.set()
 
     # -- the person's decisions -----------------------------------------------------------------------------
 
@@ -199,6 +182,17 @@ class Approvals:
         """Whether a program's commands of this kind are allowed now, without asking the person again."""
         return not self.paused and self._decided(kind, program) is True
 
+    async def until_released(self, kind: Kind, program: str) -> None:
+        """Wait while programs are paused. Raises UiapiError `refused_by_person` if this kind is refused by now."""
+        await self._released.wait()
+        if self._rule(kind, program) is Rule.REFUSE:
+            raise UiapiError(
+                "refused_by_person",
+                "The person at the browser does not allow this any more; ask them to change that in ComfyUI's settings "
+                "or in the panel.",
+                {"kind": kind.value},
+            )
+
     def reads(self, program: str) -> bool:
         """Whether a program may go on receiving events it has subscribed to."""
         rule = self._rule(Kind.READ, program)
@@ -230,7 +224,7 @@ class Approvals:
         allowed = await self._ask(call, entry, open_kinds)
         entry.state = "running"
         if not allowed:
-            raise _refused(call, open_kinds[0])
+            raise refused(call, open_kinds[0])
         # The person may have paused programs, or made a rule stricter, while the question was open.
         self._check(call, kinds, entry)
 
@@ -252,7 +246,7 @@ class Approvals:
             )
         for kind in DECIDED:
             if kind in kinds and self._decided(kind, entry.program) is False:
-                raise _refused(call, kind)
+                raise refused(call, kind)
 
     def _decided(self, kind: Kind, program: str) -> bool | None:
         """Whether a kind is allowed for this program, or None if the person has to be asked."""
@@ -283,7 +277,7 @@ class Approvals:
         try:
             return await asyncio.wait_for(outcome(question.task), limit)
         except asyncio.TimeoutError:
-            raise _unanswered(entry) from None
+            raise unanswered(entry) from None
         finally:
             question.waiting -= 1
             if not question.waiting:
@@ -307,7 +301,7 @@ class Approvals:
             "command": entry.command,
             "doc": call.command.doc,
             "about": entry.as_json()["about"],
-            **_writes(call.request),
+            **shown_writes(call.request),
             "files": None if preview is None else preview.files,
             "once": once,
         }
@@ -320,7 +314,7 @@ class Approvals:
                     # Another tab may be the main one now.
                     continue
                 if error.code == "timeout":
-                    raise _unanswered(entry) from None
+                    raise unanswered(entry) from None
                 raise
             allowed = isinstance(answer, dict) and answer.get("allowed") is True
             if allowed and preview is not None:
@@ -342,38 +336,3 @@ def _decisions(kept: dict[str, Any]) -> tuple[dict[Kind, Rule], bool]:
     if not isinstance(paused, bool):
         raise ValueError("it does not hold the rules and the pause")
     return read_rules(kept.get("rules")), paused
-
-
-def _refused(call: AskedCall, kind: Kind) -> UiapiError:
-    return UiapiError(
-        "refused_by_person",
-        f"The person at the browser does not allow {call.command.name} for this program; ask them to change that in "
-        "ComfyUI's settings or in the panel.",
-        {"kind": kind.value},
-    )
-
-
-def _unanswered(entry: Entry) -> UiapiError:
-    sentence = (
-        f"The person at the browser did not answer in time whether this program may use {entry.command}; try again."
-    )
-    return UiapiError("timeout", sentence, {"delivered": False})
-
-
-def _writes(request: Request) -> dict[str, Any]:
-    """Return the values a request writes, to be shown to the person, and the number of those left out."""
-    writes, room = [], MAX_SHOWN
-    for path, value in (listed := request.writes()):
-        shown = {"path": path, "value": _value(value)}
-        room -= len(shown["path"]) + len(shown["value"])
-        if room < 0:
-            break
-        writes.append(shown)
-    return {"writes": writes, "writes_left_out": len(listed) - len(writes)}
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict) and "data" in value:
-        return f"({value.get('type', 'data')})"
-    words = value if isinstance(value, str) else to_json(value).decode()
-    return words if len(words) <= VALUE_SHOWN else beginning(words, VALUE_SHOWN)

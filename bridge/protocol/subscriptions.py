@@ -42,6 +42,7 @@ EVENTS = TAB_EVENTS | {
     "waiting_for_person",
     "download_progress",
     "model_landed",
+    "sweep_progress",
 }
 
 Send = Callable[[str, dict[str, Any]], None]

@@ -121,6 +121,23 @@ class Ran(TypedDict):
     execution_time: NotRequired[float | None]
     prompts: NotRequired[list[PromptEnd] | None]
 
+class Swept(TypedDict):
+    sweep_id: str
+    total: int
+    done: int
+    failed: int
+    cancelled: int
+    exported: int
+    status: Literal["running", "finished", "failed", "cancelled"]
+    results: list[SweepResult]
+    next: int | None
+    warnings: list[str]
+
+class ExportedPrompts(TypedDict):
+    prompts: list[ExportedPrompt]
+    total: int
+    next: int | None
+
 class NodeTypes(TypedDict):
     nodes: list[NodeType]
     total: int
@@ -493,6 +510,28 @@ class PromptEnd(TypedDict):
     execution_time: NotRequired[float | None]
     outputs: NotRequired[list[OutputFile | OutputText] | None]
 
+class SweepResult(TypedDict):
+    index: int
+    variation: int
+    repeat: int
+    fields: list[SetField]
+    warnings: list[str]
+    error: SweepError | None
+    prompt_id: str | None
+    status: Literal["success", "error", "cancelled"]
+    files: list[OutputFile | OutputText]
+    execution_time: NotRequired[float | None]
+
+class ExportedPrompt(TypedDict):
+    index: int
+    variation: int
+    repeat: int
+    fields: list[SetField]
+    warnings: list[str]
+    error: SweepError | None
+    prompt: dict[str, Any] | None
+    workflow: dict[str, Any] | None
+
 class NodeType(TypedDict):
     type: str
     title: str
@@ -686,6 +725,17 @@ class MissingModel(TypedDict):
 class Failure(TypedDict):
     code: str
     error: str
+    details: NotRequired[dict[str, Any] | None]
+
+class SetField(TypedDict):
+    requested: Any
+    value: Any
+    warnings: list[str]
+    path: str
+
+class SweepError(TypedDict):
+    code: str
+    message: str
     details: NotRequired[dict[str, Any] | None]
 
 class MissingNode(TypedDict):
@@ -1154,6 +1204,72 @@ class Commands:
         idempotency_key: str | None = ...,
     ) -> Ran:
         """Load a workflow and set fields if given, run it, and return all files it created."""
+
+    def sweep(
+        self,
+        *,
+        variations: Sequence[Sequence[Sequence[Any]]] | None = ...,
+        grid: dict[str, Sequence[Any]] | None = ...,
+        seeds: int | None = ...,
+        outputs: Literal["urls", "base64"] | None = ...,
+        on_error: Literal["continue", "stop"] | None = ...,
+        wait: bool | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Swept:
+        """Run many variations of the open graph, which stays as it is, and return the results."""
+
+    def sweep_status(
+        self,
+        sweep_id: str,
+        *,
+        first: int | None = ...,
+        limit: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Swept:
+        """Return the state of a sweep, and its results from an index on."""
+
+    def sweep_cancel(
+        self,
+        sweep_id: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Swept:
+        """Stop a sweep: remove its prompts from ComfyUI's queue, and interrupt the one that runs."""
+
+    def export_prompts(
+        self,
+        *,
+        variations: Sequence[Sequence[Sequence[Any]]] | None = ...,
+        grid: dict[str, Sequence[Any]] | None = ...,
+        seeds: int | None = ...,
+        first: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> ExportedPrompts:
+        """Return the prompts of variations of the open graph without queueing them, to run them elsewhere."""
 
     def search_nodes(
         self,
@@ -2212,6 +2328,72 @@ class AsyncCommands:
         idempotency_key: str | None = ...,
     ) -> Ran:
         """Load a workflow and set fields if given, run it, and return all files it created."""
+
+    async def sweep(
+        self,
+        *,
+        variations: Sequence[Sequence[Sequence[Any]]] | None = ...,
+        grid: dict[str, Sequence[Any]] | None = ...,
+        seeds: int | None = ...,
+        outputs: Literal["urls", "base64"] | None = ...,
+        on_error: Literal["continue", "stop"] | None = ...,
+        wait: bool | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Swept:
+        """Run many variations of the open graph, which stays as it is, and return the results."""
+
+    async def sweep_status(
+        self,
+        sweep_id: str,
+        *,
+        first: int | None = ...,
+        limit: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Swept:
+        """Return the state of a sweep, and its results from an index on."""
+
+    async def sweep_cancel(
+        self,
+        sweep_id: str,
+        *,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Swept:
+        """Stop a sweep: remove its prompts from ComfyUI's queue, and interrupt the one that runs."""
+
+    async def export_prompts(
+        self,
+        *,
+        variations: Sequence[Sequence[Sequence[Any]]] | None = ...,
+        grid: dict[str, Sequence[Any]] | None = ...,
+        seeds: int | None = ...,
+        first: int | None = ...,
+        webui: int | None = ...,
+        timeout: float | None = ...,
+        wait_for_webui: bool | None = ...,
+        allow_stale: bool | None = ...,
+        workflow_tab: str | None = ...,
+        if_revision: str | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> ExportedPrompts:
+        """Return the prompts of variations of the open graph without queueing them, to run them elsewhere."""
 
     async def search_nodes(
         self,

@@ -66,7 +66,7 @@ export function batch(means, edits, { commands, dry_run = false }) {
  *
  * @param {Frontend} frontend
  */
-function withChoices(frontend) {
+export function withChoices(frontend) {
   /** @type {{list: any[], value: any}[]} */
   const added = [];
   return {

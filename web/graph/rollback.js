@@ -115,7 +115,7 @@ function inPlace(frontend) {
  * @param {any} [noted]
  * @returns {() => Promise<void>} has the page restore the present graph and view
  */
-function byState({ frontend, workflows }, noted) {
+export function byState({ frontend, workflows }, noted) {
   const state = noted ?? workflows.state();
   const canvas = frontend.canvas();
   const { scale, offset } = canvas.ds;

@@ -11,7 +11,7 @@
  * @typedef {"primevue" | "own"} Look the library that the frontend's panels and dialogs are drawn with, or none
  */
 
-import { createExport } from "./prompt_export.js";
+import { createExport } from "../exports/prompt_export.js";
 import { createFrontendUi } from "./frontend_ui.js";
 import { nextTask } from "../common/waiting.js";
 
@@ -51,7 +51,10 @@ export function createFrontend(app, api, page) {
    *
    * @returns {any}
    */
-  function state() {
+  const state = () => JSON.parse(stateText());
+
+  /** @returns {string} the same as JSON */
+  function stateText() {
     let text = JSON.stringify(app.rootGraph.serialize());
     const deepest = app.rootGraph.subgraphs?.size > 0 ? DEEPEST : 0;
     for (let depth = 0; depth < deepest; depth++) {
@@ -59,7 +62,7 @@ export function createFrontend(app, api, page) {
       if (again === text) break;
       text = again;
     }
-    return JSON.parse(text);
+    return text;
   }
 
   /**
@@ -88,6 +91,7 @@ export function createFrontend(app, api, page) {
 
     tracker,
     state,
+    stateText,
     noteStep,
 
     /** @param {(history: any) => void} listener called when a step of this extension was captured */
@@ -224,6 +228,9 @@ export function createFrontend(app, api, page) {
       const store = manager()?._p?._s?.get("execution");
       if (store?.lastNodeErrors && Object.keys(store.lastNodeErrors).length === 0) store.lastNodeErrors = null;
     },
+
+    /** @returns {any[]} the frontend's stores with the errors of the last run: one in 1.32, another in 1.58 */
+    errorStores: () => ["execution", "executionError"].map((name) => manager()?._p?._s?.get(name)).filter(Boolean),
 
     /** Facts about this tab for the server. */
     info() {

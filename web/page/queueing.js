@@ -16,14 +16,14 @@
  *   entry, the output nodes to which it is limited, or null if the page shall not queue it
  * @property {(error: any) => void} failed called when its export has failed
  * @property {() => void} over called when the follow-up work is done
+ * @property {boolean} [captured] whether it is not submitted, so that the page's list of runs stays as it is
  */
 
 import { keepWritten, forgetReplaced } from "../widgets/seed_controls.js";
 import { failedExport } from "../common/errors.js";
+import { OURS } from "../exports/marks.js";
 import { nextTask, within } from "../common/waiting.js";
 
-/** The number that marks runs of this extension: -0 behaves like 0 in calculations and in JSON. */
-export const OURS = -0;
 // Milliseconds to wait for an export to end or for ComfyUI to answer.
 const AT_MOST = 60_000;
 
@@ -49,8 +49,8 @@ export function createQueueing(frontend) {
 
   /** Called when the follow-up work of the last run is done. */
   function passed() {
-    stretch?.end();
     current?.over();
+    stretch?.end();
     current = null;
   }
 
@@ -89,6 +89,7 @@ export function createQueueing(frontend) {
   const update = list?.update;
   if (update) {
     list.update = function (/** @type {any[]} */ ...args) {
+      if (current?.captured) return Promise.resolve();
       if (stretch?.taken) stretch.end();
       return update.apply(this, args);
     };

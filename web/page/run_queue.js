@@ -22,13 +22,21 @@
  * @property {(settled: Promise<void>) => void} submitted `settled` when the follow-up work is done
  * @property {(answer: any) => void} answered
  * @property {(error: any) => void} refused
+ * @property {import("../exports/capture.js").Capture} [capture] of a run that is not submitted
+ *
+ * @typedef {{capture: import("../exports/capture.js").Capture, over: () => void}} Captured
+ *
+ * @typedef {(prepare: () => void, over: () => void, call: import("../common/types.js").Call) =>
+ *   Promise<{bodies: string[], leftOut: string[]}>} Capturing `prepare` sets fields right before the page queues; `over`
+ *   restores the graph, in the same task if no pack waits for anything; returns what would be submitted, as JSON
  */
 
+import { openCapture } from "../exports/capture.js";
 import { newError } from "./frontend_ui.js";
 import { CommandError, failedExport, words } from "../common/errors.js";
-import { OURS } from "./queueing.js";
+import { OURS } from "../exports/marks.js";
 import { byExecutionId } from "../paths/subgraphs.js";
-import { leaveOut } from "./untyped_nodes.js";
+import { leaveOut } from "../exports/untyped_nodes.js";
 import { nextTask, unlessCancelled } from "../common/waiting.js";
 
 /**
@@ -60,15 +68,17 @@ export function createRuns(frontend, workflows, queueing) {
       ours.exported(rest[0]?.output ?? {}, rest[1]?.partialExecutionTargets ?? null);
     } catch (error) {
       ours.refused(error);
+      if (ours.capture) return Promise.resolve(ours.capture.accepted);
       // The page blames extensions in the stack for an error.
       return Promise.reject(Object.assign(/** @type {Error} */ (error), { stack: "" }));
     }
-    const submitted = marked(ours.mark, () => submit.call(this, number, ...rest));
+    const submission = () => submit.call(this, number, ...rest);
+    const submitted = ours.capture ? submission() : marked(ours.mark, submission);
     ours.submitted(queueing.submitted(submitted));
     return submitted.then(
       (/** @type {any} */ answer) => {
         // The page will draw the whole graph now, which may take longer than the run: send the answer first.
-        frontend.drawLater();
+        if (!ours.capture) frontend.drawLater();
         ours.answered(answer);
         return answer;
       },
@@ -105,10 +115,11 @@ export function createRuns(frontend, workflows, queueing) {
    *
    * @param {Wanted} wanted
    * @param {import("../common/types.js").Call} call
+   * @param {Captured} [captured] for a run that is not submitted
    * @returns {{answers: Promise<any[]>, over: Promise<unknown>, before: () => any}} `over`: the follow-up work is
    *   done; `before`: the dialogs that were open when it began
    */
-  function start({ count, prepare, targets, part }, { id, signal, submitting }) {
+  function start({ count, prepare, targets, part }, { id, signal, submitting }, captured) {
     /** @type {any[]} */
     const list = [];
     let exports = 0;
@@ -160,6 +171,7 @@ export function createRuns(frontend, workflows, queueing) {
           if (list.push(answer) === count) resolve(list);
         },
         refused: (error) => reject(refusal(frontend, error, list)),
+        capture: captured?.capture,
       };
       signal.addEventListener("abort", () => {
         if (exports > 0) return;
@@ -202,7 +214,11 @@ export function createRuns(frontend, workflows, queueing) {
           if (signal.aborted) throw cancelled();
           if (!queueing.queues()) hold();
           const passed = new Promise((resume) => (pass = () => resume(undefined)));
-          const answer = queueing.line(count, { begin, failed, over: () => pass() });
+          const passedOver = () => {
+            captured?.over();
+            pass();
+          };
+          const answer = queueing.line(count, { begin, failed, over: passedOver, captured: Boolean(captured) });
           await Promise.race([answer, passed]);
           await Promise.race([queueing.queues(), passed]);
           // The page shows its errors right after that.
@@ -253,6 +269,62 @@ export function createRuns(frontend, workflows, queueing) {
     }
   }
 
+  /** @type {(...args: [...Parameters<Capturing>, follow: (over: Promise<unknown>) => void]) => ReturnType<Capturing>} */
+  async function capture(prepare, over, call, follow) {
+    const own = openCapture(frontend);
+    /** @type {string[]} */
+    let leftOut = [];
+    const begin = () => {
+      own.begin();
+      try {
+        prepare();
+      } catch (error) {
+        own.over();
+        throw error;
+      }
+    };
+    const restored = () => {
+      over();
+      own.over();
+    };
+    const part = (/** @type {string[]} */ warnings) => {
+      leftOut = warnings;
+      return {};
+    };
+    const started = start({ count: 1, prepare: begin, part }, { ...call, submitting() {} }, { capture: own, over: restored });
+    const done = Promise.allSettled([started.answers, started.over]);
+    follow(done.then(nextTask).then(() => void (expected = null)));
+    try {
+      await done;
+      await started.answers;
+      return { bodies: own.bodies, leftOut };
+    } catch (error) {
+      const shown = newError(frontend, started.before());
+      if (shown) frontend.closeDialog(shown);
+      throw error;
+    } finally {
+      own.close();
+    }
+  }
+
+  /**
+   * Carries out one run after the other.
+   *
+   * @template T
+   * @param {(follow: (over: Promise<unknown>) => void) => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  function inTurn(work) {
+    /** @type {Promise<unknown>} */
+    let over = Promise.resolve();
+    const mine = last.then(() => work((promise) => (over = promise)));
+    last = mine.then(
+      () => over,
+      () => over,
+    );
+    return mine;
+  }
+
   return {
     /** Settles when programs may change the workflow again, or null. */
     held: () => held ?? queueing.held(),
@@ -265,16 +337,10 @@ export function createRuns(frontend, workflows, queueing) {
      * @returns {Promise<Queued>}
      * @throws {CommandError} execution_failed with details {node_errors, error} when ComfyUI refuses
      */
-    queue(wanted, call) {
-      /** @type {Promise<unknown>} */
-      let over = Promise.resolve();
-      const mine = last.then(() => run(wanted, call, (promise) => (over = promise)));
-      last = mine.then(
-        () => over,
-        () => over,
-      );
-      return mine;
-    },
+    queue: (wanted, call) => inTurn((follow) => run(wanted, call, follow)),
+
+    /** @type {Capturing} Has the page queue the open workflow, up to the submission. */
+    capture: (prepare, over, call) => inTurn((follow) => capture(prepare, over, call, follow)),
   };
 }
 

@@ -1,8 +1,8 @@
 /**
- * Shows on the canvas what programs do: a glow on nodes that were just changed, and a badge during runs.
+ * Shows on the canvas what programs do: a glow on nodes that were just changed, and badges during runs.
  */
 
-import { make, set } from "./dom.js";
+import { arrangeRows, iconButton, make, set } from "./dom.js";
 import { byExecutionId } from "../paths/subgraphs.js";
 import { t } from "./texts.js";
 
@@ -71,17 +71,30 @@ export function withoutGlow(nodes, work) {
 }
 
 /**
- * Shows a badge while programs run the workflow.
+ * Shows badges while programs run the workflow: one for all runs, and one for each sweep, which can be stopped there.
  *
  * @param {import("./panel/state.js").State} state
+ * @param {(sweepId: string) => unknown} stop
  */
-export function addBadge(state) {
+export function addBadges(state, stop) {
   const text = make("span", { class: "uiapi-cut" });
   const badge = make("div", { class: "uiapi-badge", role: "status", hidden: true }, make("i", { class: "pi pi-play", "aria-hidden": "true" }), text);
-  document.body.append(badge);
+  const sweeps = make("div", { class: "uiapi-sweeps" });
+  document.body.append(make("div", { class: "uiapi-badges" }, badge, sweeps));
   state.onChange(() => {
     const runs = state.server?.runs ?? [];
     set(text, { text: runs.length > 0 ? t("running", { programs: runs.join(", ") }) : "" });
     badge.hidden = runs.length === 0;
+    arrangeRows(sweeps, state.server?.sweeps ?? [], ({ sweep_id }) => sweep_id, ({ sweep_id }) => sweepBadge(() => stop(sweep_id)));
   });
+}
+
+/** @param {() => unknown} stop */
+function sweepBadge(stop) {
+  const text = make("span", { class: "uiapi-cut" });
+  const icon = make("i", { class: "pi pi-table", "aria-hidden": "true" });
+  const row = make("div", { class: "uiapi-badge", role: "status" }, icon, text, iconButton("pi-stop", t("stopSweep"), stop));
+  row.update = (/** @type {import("./panel/state.js").SweepFacts} */ { program, done, failed, cancelled, total }) =>
+    set(text, { text: t("sweeping", { program, ended: done + failed + cancelled, total }) });
+  return row;
 }

@@ -37,6 +37,17 @@ export function createMemory(page) {
       });
     },
 
+    /** @returns {{node: GraphNode, widget: Widget, value: any}[]} the widgets that have another value by now */
+    changed() {
+      return [...nodes].flatMap(([node, { widgets }]) =>
+        widgets.flatMap((kept) => {
+          const widget = liveOf(node, widgets, kept);
+          if (!widget || equal(kept.value, valueOf(widget))) return [];
+          return [{ node, widget, value: copied(valueOf(widget)) }];
+        }),
+      );
+    },
+
     /** @param {() => void} putBack restores state outside of nodes */
     also: (putBack) => void more.push(putBack),
 

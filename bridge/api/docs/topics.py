@@ -17,6 +17,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "screenshot",
     ),
     "Runs": ("run", "execute", "queue", "queue_cancel", "queue_clear", "interrupt", "late_result"),
+    "Sweeps": ("sweep", "sweep_status", "sweep_cancel", "export_prompts"),
     "Graph editing": (
         "add_node",
         "remove_node",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.bridge.app.dispatch import Call, Caller
 from comfyui_uiapi.bridge.policy import approvals as module
+from comfyui_uiapi.bridge.policy import questions
 from comfyui_uiapi.bridge.policy.activity_log import Entry
 from comfyui_uiapi.bridge.policy.approvals import MAX_ASKED, Approvals
 from comfyui_uiapi.bridge.policy.rules import DECIDED, Rule
@@ -237,8 +238,8 @@ async def test_a_question_shows_the_program_and_its_request(desk: Desk) -> None:
 
 
 async def test_values_in_a_question_are_limited_each_and_in_total(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "VALUE_SHOWN", 10)
-    monkeypatch.setattr(module, "MAX_SHOWN", 22)
+    monkeypatch.setattr(questions, "VALUE_SHOWN", 10)
+    monkeypatch.setattr(questions, "MAX_SHOWN", 22)
     rule(desk, Rule.ALWAYS)
     _, page = desk.tab("panel")
     await desk.wants(fields=[["a", "x" * 10], ["b", "y" * 10], ["c", ""], ["d", ""]])

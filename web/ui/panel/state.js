@@ -47,6 +47,9 @@
  * @property {any[]} webuis
  * @property {string[]} runs the programs that are running the workflow
  * @property {string[]} asking the programs that wait for the person
+ * @property {SweepFacts[]} sweeps the sweeps in progress
+ *
+ * @typedef {{sweep_id: string, program: string, total: number, done: number, failed: number, cancelled: number}} SweepFacts
  *
  * @typedef {object} WebApp A page from elsewhere.
  * @property {string} origin

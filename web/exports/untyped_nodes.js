@@ -2,7 +2,7 @@
  * Removes nodes whose type is not installed from exported prompts, if no output needs them. They have no class, so
  * ComfyUI would refuse the whole prompt.
  *
- * @typedef {import("./frontend.js").Frontend} Frontend
+ * @typedef {import("../page/frontend.js").Frontend} Frontend
  * @typedef {import("../common/types.js").ApiWorkflow} ApiWorkflow
  */
 

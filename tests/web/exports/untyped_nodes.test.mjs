@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { graph, node } from "../graphs.mjs";
-import { leaveOut } from "../../../web/page/untyped_nodes.js";
+import { leaveOut } from "../../../web/exports/untyped_nodes.js";
 
 const TYPES = { SaveImage: { nodeData: { output_node: true } }, EmptyImage: { nodeData: {} }, ImageInvert: { nodeData: {} } };
 const frontend = {

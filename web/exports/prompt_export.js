@@ -15,10 +15,9 @@
  * @property {() => void} reached
  */
 
+import { EXPORT } from "./marks.js";
 import { nextTask, within } from "../common/waiting.js";
 
-// A queue number that is not used otherwise; a number, since packs may compute with it.
-const EXPORT = Number.MIN_VALUE;
 // Milliseconds for wrappers of packs to call the page's function; some ask the person first.
 const REACHED_WITHIN = 2000;
 
@@ -35,6 +34,7 @@ export function createExport(app, api) {
   let attempt = null;
   let begins = false;
   let underWay = 0;
+  let disturbed = 0;
 
   /** @returns {Promise<Exported>} */
   function plain() {
@@ -134,8 +134,11 @@ export function createExport(app, api) {
       return result;
     },
 
-    /** Whether the graph may contain temporary changes of packs during an export. */
-    isUnderWay: () => underWay > 0 && !isAlone(),
+    /** Whether the graph may contain temporary changes, of packs during an export or of a variation. */
+    isUnderWay: () => disturbed > 0 || (underWay > 0 && !isAlone()),
+
+    /** @param {1 | -1} change 1 when the graph gets temporary changes, -1 when it has lost them again */
+    disturb: (change) => void (disturbed += change),
 
     /** Exports what a run would submit; one export at a time. */
     prompt,

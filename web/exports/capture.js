@@ -1,0 +1,109 @@
+/**
+ * Captures what the page submits for a run of this extension, instead of sending it to ComfyUI.
+ *
+ * The page's own function queues the run, so packs, hooks of widgets and seed controls act as at a press of Run. Nothing
+ * else takes notice: no request is sent, no event is dispatched, nothing is drawn, and the errors of the last run stay.
+ *
+ * @typedef {import("../page/frontend.js").Frontend} Frontend
+ */
+
+import { OURS } from "./marks.js";
+
+const QUEUEING = new Set(["promptQueueing", "promptQueued"]);
+// What the frontend's stores know about the last run, and the functions by which 1.58 changes it.
+const ERRORS = ["lastNodeErrors", "lastExecutionError", "lastPromptError", "isErrorOverlayOpen"];
+const ERROR_CHANGES = ["clearRunErrors", "recordNodeErrors", "showErrorOverlay"];
+
+/**
+ * Begins a capture; it does nothing to runs of the person that the page queues meanwhile.
+ *
+ * @param {Frontend} frontend
+ */
+export function openCapture({ app, api, errorStores }) {
+  const stores = errorStores();
+  const errors = stores.map((store) => ERRORS.filter((key) => key in store).map((key) => [key, store[key]]));
+  /** @type {string[]} */
+  const bodies = [];
+  /** @type {(() => void)[]} */
+  const ends = [];
+  let inside = false;
+  let open = true;
+
+  const isOurs = (/** @type {any} */ item) => Object.is(item?.number, OURS);
+  const accepted = { prompt_id: "", number: 0, node_errors: stores.map(({ lastNodeErrors }) => lastNodeErrors).find(Boolean) ?? {} };
+
+  /**
+   * @param {any} owner
+   * @param {string} name of a method
+   * @param {(...args: any[]) => unknown} quiet called instead; the result `owner` means that it is not concerned
+   */
+  function replace(owner, name, quiet) {
+    const own = Object.hasOwn(owner, name);
+    const original = owner[name];
+    if (typeof original !== "function") return;
+    const replaced = function (/** @type {any[]} */ ...args) {
+      const answer = open ? quiet(...args) : owner;
+      // @ts-ignore a method
+      return answer === owner ? original.apply(this, args) : answer;
+    };
+    owner[name] = replaced;
+    ends.push(() => {
+      if (owner[name] !== replaced) return;
+      if (own) owner[name] = original;
+      else delete owner[name];
+    });
+  }
+
+  replace(api, "fetchApi", (route, options) => {
+    if (!inside || route !== "/prompt") return api;
+    bodies.push(options.body);
+    return Promise.resolve(response(accepted));
+  });
+  replace(api, "dispatchCustomEvent", (event, detail) => {
+    if (!QUEUEING.has(event)) return api;
+    const named = app.queueItems.some((/** @type {any} */ item) => isOurs(item) && item.requestId === detail?.requestId);
+    return isOurs(detail) || named ? true : api;
+  });
+  replace(app.canvas, "draw", () => (inside ? undefined : app.canvas));
+  for (const store of stores) {
+    // The page clears the errors before it takes a run from its queue.
+    for (const name of ERROR_CHANGES) replace(store, name, () => (inside || app.queueItems.every(isOurs) ? undefined : store));
+  }
+
+  return {
+    /** What was submitted, as JSON. */
+    bodies,
+    accepted,
+
+    /** The page has taken the run from its queue. */
+    begin: () => void (inside = true),
+
+    /** The page has done with the run. */
+    over: () => void (inside = false),
+
+    /** Ends the capture. */
+    close() {
+      open = inside = false;
+      for (const end of ends.reverse()) end();
+      stores.forEach((store, at) => {
+        for (const [key, value] of errors[at]) if (store[key] !== value) store[key] = value;
+      });
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof openCapture>} Capture */
+
+/**
+ * Returns a response whose content is there in the same task, unlike that of one from the network: the page must not be
+ * drawn between setting fields and restoring them.
+ *
+ * @param {any} content
+ * @returns {Response}
+ */
+function response(content) {
+  return Object.defineProperties(new Response(null), {
+    json: { value: async () => content },
+    text: { value: async () => JSON.stringify(content) },
+  });
+}

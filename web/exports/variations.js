@@ -1,0 +1,132 @@
+/**
+ * Exports variations of the open graph: for each, fields are set, the prompt is taken as the page's own queueing makes
+ * it, and the graph is restored before the page is drawn.
+ *
+ * A variation applies to the graph as it is at that moment, so what the person edits in between stays, and is part of
+ * the variations that follow. None leaves an undo step, a revision or a mark of a change.
+ *
+ * @typedef {import("../page/frontend.js").Frontend} Frontend
+ * @typedef {import("../common/types.js").Call} Call
+ * @typedef {import("../common/types.js").Written} Written
+ * @typedef {import("../graph/trial.js").Values} Values
+ * @typedef {{fields: [string, any][], pictures?: Record<string, string>}} Variation
+ *
+ * @typedef {object} Prompt
+ * @property {({path: string} & Written)[]} fields
+ * @property {string[]} warnings
+ * @property {{code: string, error: string, details: any}} [error] why there is no prompt
+ * @property {string[]} [texts] what the page would have submitted, as pieces of its JSON
+ * @property {[number, string][]} [changes] instead, the pieces that differ from the last `texts`, by index
+ */
+
+import { CommandError, words } from "../common/errors.js";
+import { changedPieces, pieces } from "../common/pieces.js";
+import { cutWritten } from "../common/shorten.js";
+import { withChoices } from "../graph/batch.js";
+import { beginTrial } from "../graph/trial.js";
+import { withOffered } from "../widgets/picture_texts.js";
+import { change } from "../widgets/widget_change.js";
+import { setFields } from "../widgets/widgets.js";
+
+// The graph is not the one to be varied any more.
+const ENDING = new Set(["tab_changed", "revision_changed"]);
+
+/**
+ * @param {object} means
+ * @param {Frontend} means.frontend
+ * @param {import("../page/workflows.js").Workflows} means.workflows
+ * @param {import("../page/revisions.js").Revisions} means.revisions
+ * @param {import("../page/workflow_tabs.js").Tabs} means.tabs
+ * @param {ReturnType<typeof import("../page/run_queue.js").createRuns>} means.runs
+ */
+export function createVariations(means) {
+  const { frontend, revisions, tabs, runs } = means;
+
+  /**
+   * @param {Variation} variation
+   * @param {Values} carried what the page has changed by itself after the last prompt of the same variation
+   * @param {Call} call
+   */
+  async function one({ fields, pictures }, carried, call) {
+    const { page, takeOut } = withChoices({ ...frontend, undoStep: (/** @type {() => any} */ work) => work() });
+    /** @type {Record<string, Written>} */
+    let set = {};
+    /** @type {Values} */
+    let changed = [];
+    /** @type {ReturnType<typeof beginTrial> | undefined} */
+    let trial;
+    const restore = () => {
+      if (!trial) return;
+      changed = trial.changed();
+      takeOut();
+      trial.putBack();
+    };
+    const prepare = () => {
+      tabs.require(call.workflow_tab);
+      revisions.require(call.if_revision);
+      trial = beginTrial(means);
+      try {
+        set = cutWritten(setFields(page, withOffered(fields, pictures)));
+        for (const { node, widget, value } of carried) change(page, node, widget, value);
+      } catch (error) {
+        restore();
+        throw error;
+      }
+    };
+    try {
+      const { bodies, leftOut } = await runs.capture(prepare, restore, call);
+      if (bodies.length !== 1) throw new CommandError("tab_failed", several(bodies.length));
+      return { set, warnings: leftOut, body: bodies[0], changed };
+    } finally {
+      await trial?.settle();
+    }
+  }
+
+  /**
+   * @param {{variations: Variation[], seeds?: number}} data
+   * @param {Call} call
+   * @returns {Promise<{prompts: Prompt[], stopped?: Prompt["error"]}>} `stopped`: why there are no more
+   */
+  async function exportPrompts({ variations, seeds = 1 }, call) {
+    /** @type {Prompt[]} */
+    const prompts = [];
+    /** @type {string[]} */
+    let base = [];
+    for (const variation of variations) {
+      /** @type {Values} */
+      let carried = [];
+      for (let repeat = 0; repeat < seeds; repeat++) {
+        try {
+          const { set, warnings, body, changed } = await one(variation, carried, call);
+          carried = changed;
+          const texts = pieces(JSON.parse(body));
+          const changes = changedPieces(base, texts);
+          if (!changes) base = texts;
+          const fields = Object.entries(set).map(([path, written]) => ({ path, ...written }));
+          prompts.push({ fields, warnings, ...(changes ? { changes } : { texts }) });
+        } catch (error) {
+          if (call.signal.aborted) throw error;
+          if (error instanceof CommandError && ENDING.has(error.code)) return { prompts, stopped: described(error) };
+          prompts.push({ fields: [], warnings: [], error: described(error) });
+        }
+      }
+    }
+    return { prompts };
+  }
+
+  return { exportPrompts };
+}
+
+/** @typedef {ReturnType<typeof createVariations>} Variations */
+
+/** @param {number} count */
+function several(count) {
+  if (count === 0) return "The page submitted nothing for this variation; run it in the page, which may show the reason.";
+  return `The page submits ${count} prompts for each run of this workflow, so it can't be varied; use run instead.`;
+}
+
+/** @param {unknown} error */
+function described(error) {
+  if (error instanceof CommandError) return { code: error.code, error: error.message, details: error.details };
+  return { code: "tab_failed", error: `The page could not export this variation: ${words(error).replace(/\.$/, "")}.`, details: {} };
+}
