@@ -20,7 +20,7 @@ ENDS = ", ".join(
 )
 app = typer.Typer(
     help="Drive the workflow that is open in ComfyUI's browser tab.",
-    epilog=f"Exit codes: {ENDS}.",
+    epilog=f"Example: uiapi run Canvas.width=640 -o picture.png\n\nExit codes: {ENDS}.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -17,7 +17,7 @@ from ..common.results import Run, save_all
 T = TypeVar("T")
 
 # Options of every subcommand, and whether a value follows.
-COMMON = {"--json": False, "--url": True, "--token": True, "--webui": True}
+COMMON = {"--json": False, "--version": False, "--url": True, "--token": True, "--webui": True}
 # Quoted titles, which may contain any character, and other text without an equals sign.
 _PATH = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^="])*)=(.*)', re.DOTALL)
 # NAME=URL.

@@ -27,8 +27,9 @@ def get(ctx: Ctx, path: FieldPath) -> None:
 def set_(ctx: Ctx, write: FieldWrites) -> None:
     """Write fields. If one cannot be written, none is.
 
-    A value is JSON, such as 12, true or "12", if the field accepts it, and text otherwise. The shell needs quotes
-    around a value with blanks.
+    A value is JSON, such as 12, true or "12", if the field accepts it, and text otherwise.
+
+    The shell needs quotes around a value with blanks.
     """
     written = Writes(write).send(ctx.obj.client.set)
     rows = [[path, one["value"]] for path, one in written.items()]

@@ -54,7 +54,8 @@ def run(arguments: Sequence[str]) -> None:
         with warnings.catch_warnings():
             # The terminal prints the warnings of a response.
             warnings.simplefilter("ignore", UiapiWarning)
-            app(words)
+            # Without the name, its help would name the file that was started.
+            app(words, prog_name="uiapi")
     except UiapiError as error:
         terminal.fail(error)
         sys.exit(exit_code(error))

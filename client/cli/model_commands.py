@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from .app import Ctx, WorkflowFile, app, workflow_in
 from .arguments import assignment, json_of, nearest
 from .terminal import bytes_shown
 
-GOES_ON = "The download goes on in ComfyUI; uiapi call downloads shows it, and its id ends it with download_cancel."
+GOES_ON = "The download goes on in ComfyUI; uiapi call downloads shows it, and uiapi call download_cancel {} ends it."
 
 TOPIC = "Models"
 
@@ -72,18 +73,25 @@ def download(
     read = workflow_in(workflow)
     if table:
         _check_names(table, client.call("analyze_workflow", {} if read is None else {"workflow": read})["models"])
+    query: dict[str, Any] = {"download_id": "ID"}
+
     with terminal.downloading() as progress:
+
+        def follow(state: dict[str, Any]) -> None:
+            query["download_id"] = state.get("download_id", "ID")
+            progress(state)
+
         try:
             done = client.download_models(
                 table or None,
                 read,
                 search=search,
                 accept="found" if accept_found else None,
-                on_progress=progress,
+                on_progress=follow,
                 timeout=timeout,
             )
         except KeyboardInterrupt:
-            terminal.note(GOES_ON)
+            terminal.note(GOES_ON.format(f"'{json.dumps(query)}'"))
             raise
     rows = [[name, model["status"], model["path"]] for name, model in done.items()]
     terminal.show(done, lambda: terminal.table(["model", "", "path"], rows, "No models are missing."))

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ..client import Client
 from ..common.command_table import event_names, route, routes
 from ..common.errors import UiapiError
 from .app import Ctx, app, names
@@ -26,6 +27,8 @@ def status(ctx: Ctx) -> None:
     found = client.status()
     connected = client.webuis() if found["webui_connected"] and not terminal.as_json else []
     lines = [["ComfyUI", f"{client.url}, running for {duration(found.get('server_uptime') or 0)}"]]
+    if versions := "" if terminal.as_json else _versions(client):
+        lines.append(["versions", versions])
     for tab in connected:
         facts = [tab["browser"], tab["frontend_version"] and f"frontend {tab['frontend_version']}"]
         named = f"{tab['workflow_name'] or 'no workflow'} ({', '.join(filter(None, facts))})"
@@ -41,6 +44,16 @@ def status(ctx: Ctx) -> None:
             terminal.say(f"No tab is connected: open {client.url} in a browser.")
 
     terminal.show(found, people)
+
+
+def _versions(client: Client) -> str:
+    """Returns the versions of ComfyUI and of its extension; empty if the person or an older extension refuses."""
+    try:
+        known = client.system()
+    except UiapiError:
+        return ""
+    named = {"ComfyUI": known.get("comfyui_version"), "uiapi": known.get("extension_version")}
+    return ", ".join(f"{name} {version}" for name, version in named.items() if version)
 
 
 @app.command(rich_help_panel=TOPIC, epilog="Example: uiapi webuis")

@@ -56,6 +56,7 @@ SHORTENED = frozenset({"value", "change"})
 PIPED_WIDTH = 100_000
 APPROVAL = "Waiting for the person at the ComfyUI tab to approve this."
 SLOW = "Waiting for ComfyUI. It may be busy, or the person at its tab may have to approve this."
+QUEUED = "Waiting for ComfyUI to begin this run; uiapi queue shows what it does before."
 # Seconds without a response after which a person is notified.
 PATIENCE = 3.0
 
@@ -144,13 +145,13 @@ class Terminal:
             self._err.print(printable(text))
 
     @contextmanager
-    def patient(self) -> Iterator[None]:
-        """Print a note if the block takes longer than a few seconds."""
-        timer = threading.Timer(PATIENCE, self.note, [SLOW])
+    def patient(self, text: str = SLOW) -> Iterator[Callable[[], None]]:
+        """Print a note if the block takes longer than a few seconds; yields a function that prevents it."""
+        timer = threading.Timer(PATIENCE, self.note, [text])
         timer.daemon = True
         timer.start()
         try:
-            yield
+            yield timer.cancel
         finally:
             timer.cancel()
 
@@ -166,18 +167,23 @@ class Terminal:
         """Show a progress bar for a run; yields a listener for its events."""
         from rich.progress import BarColumn, TimeElapsedColumn
 
-        with self._progress(BarColumn(), TimeElapsedColumn()) as bars:
+        with self._progress(BarColumn(), TimeElapsedColumn()) as bars, self.patient(QUEUED) as begun:
+            if not bars.disable:
+                # The bar says so.
+                begun()
             task = bars.add_task("queued", total=None)
             names: dict[Any, str] = {}
 
             def take(event: Event) -> None:
                 node = event.data.get("node")
                 if event.name == "waiting_for_person":
+                    begun()
                     self.note(APPROVAL)
                 elif event.name == "progress":
                     done, total = event.data.get("value"), event.data.get("max")
                     bars.update(task, completed=done, total=total, description=names.get(node, f"node {node}"))
                 elif event.name == "executing" and node:
+                    begun()
                     names[node] = printable(event.data.get("title") or event.data.get("node_type") or f"node {node}")
                     bars.update(task, completed=0, total=None, description=names[node])
 

@@ -104,6 +104,7 @@ async def test_connections_are_shown(tab: Any, uiapi: Uiapi) -> None:
     lines = (await uiapi("status")).out.splitlines()
     assert [line.split()[:2] for line in lines] == [
         ["ComfyUI", lines[0].split()[1]],
+        ["versions", "uiapi"],
         ["tab", str(tab.client_id)],
         *REST,
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from comfyui_uiapi.client.cli import main
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.programs.installed_client import environment
@@ -58,7 +59,7 @@ async def test_ctrl_c_ends_the_wait_and_the_connection_with_130(
 
 
 async def test_ctrl_c_while_it_starts_ends_with_130(uiapi: Uiapi, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(words: list[str]) -> None:
+    def interrupt(words: list[str], prog_name: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(main, "app", interrupt)
@@ -77,3 +78,18 @@ async def test_ctrl_c_says_what_goes_on(scripted: Scripted, place: Path) -> None
     errors: list[str] = []
     assert await interrupted(scripted, place, "run", ready=lambda: "run" in scripted.commands(), errors=errors) == 130
     assert "uiapi stop stops it" in errors[0]
+
+
+async def test_ctrl_c_says_how_to_end_the_download_that_goes_on(scripted: Scripted, place: Path) -> None:
+    going = {"status": "downloading", "completed": False, "progress": {}, "download_id": "d1"}
+    asked: list[str] = []
+
+    def state(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.json_response(going)
+
+    scripted.answers |= {"download_models": {"download_id": "d1"}, "d1": state}
+    errors: list[str] = []
+    # The second question is asked after the first answer.
+    assert await interrupted(scripted, place, "download", ready=lambda: len(asked) > 1, errors=errors) == 130
+    assert """uiapi call download_cancel '{"download_id": "d1"}' ends it""" in errors[0]

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import pty
-import re
-import struct
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -17,6 +11,7 @@ from aiohttp import web
 from comfyui_uiapi.client.cli.terminal import duration
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.programs.installed_client import environment
+from comfyui_uiapi.tests.harness.programs.terminal import in_terminal
 
 ADVICE = "ComfyUI lists it as flux/detail.safetensors; use relink_models to correct the widgets of this workflow."
 PLAN = {
@@ -35,34 +30,6 @@ PLAN = {
 NODE = {"path": "Prompt", "type": "CLIPTextEncode", "widgets": [{"name": "text", "value": "a mountain lake " * 20}]}
 
 
-async def in_terminal(scripted: Scripted, place: Path, columns: int, *words: str) -> str:
-    """Returns what a command line prints in a terminal of that width."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    env = {name: value for name, value in environment(place, scripted.url).items() if name != "COLUMNS"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "uiapi", *words, stdin=slave, stdout=slave, stderr=slave, env={**env, "TERM": "xterm"}
-    )
-    os.close(slave)
-    reading = asyncio.create_task(asyncio.to_thread(_read, master))
-    await asyncio.wait_for(process.wait(), 60)
-    return await asyncio.wait_for(reading, 60)
-
-
-def _read(master: int) -> str:
-    parts: list[bytes] = []
-    while True:
-        try:
-            part = os.read(master, 65536)
-        except OSError:
-            # The other end is closed.
-            part = b""
-        if not part:
-            os.close(master)
-            return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(parts).decode().replace("\r\n", "\n"))
-        parts.append(part)
-
-
 @pytest.fixture
 def planned(scripted: Scripted) -> Scripted:
     scripted.answers["plan_downloads"] = PLAN
@@ -76,7 +43,7 @@ def planned(scripted: Scripted) -> Scripted:
 async def test_advice_is_never_cut_and_no_line_is_wider_than_the_terminal(
     planned: Scripted, tmp_path: Path, columns: int
 ) -> None:
-    out = await in_terminal(planned, tmp_path, columns, "plan")
+    out = await in_terminal(planned.url, tmp_path, columns, "plan")
     lines = out.splitlines()
     assert max(map(len, lines)) <= columns
     # The words of a wrapped cell are in the last column of several lines.
@@ -88,7 +55,7 @@ async def test_advice_is_never_cut_and_no_line_is_wider_than_the_terminal(
 
 @pytest.mark.parametrize("columns", [80, 200])
 async def test_a_long_value_fills_the_line_and_paths_are_whole(planned: Scripted, tmp_path: Path, columns: int) -> None:
-    lines = (await in_terminal(planned, tmp_path, columns, "query")).splitlines()
+    lines = (await in_terminal(planned.url, tmp_path, columns, "query")).splitlines()
     assert len(lines) == 2 and lines[1].startswith("Prompt.text  a mountain lake")
     assert "…" in lines[1] and lines[1].rstrip().endswith("CLIPTextEncode") and len(lines[1].rstrip()) == columns
 
