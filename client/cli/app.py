@@ -28,7 +28,10 @@ app = typer.Typer(
 
 
 # Subcommands that show themselves what they wait for, or wait as long as the user likes.
-REPORTING = frozenset({"run", "download", "watch", "mcp", "tab"})
+REPORTING = frozenset({"run", "sweep", "download", "watch", "mcp", "tab"})
+
+# Seconds for which a sweep keeps trying when ComfyUI cannot be reached.
+SWEEP_RECONNECT = 30.0
 
 
 class FindingClient(Client):
@@ -116,7 +119,9 @@ def common(
     """Options of every subcommand, accepted in any position."""
     if url is not None and not url.strip():
         raise typer.BadParameter("--url needs a URL.")
-    client = FindingClient(url, token, webui=webui, name="uiapi command line", reconnect=0)
+    # A sweep may take hours, and outlives a connection.
+    reconnect = SWEEP_RECONNECT if ctx.invoked_subcommand == "sweep" else 0
+    client = FindingClient(url, token, webui=webui, name="uiapi command line", reconnect=reconnect)
     client.terminal = Terminal(as_json)
     ctx.obj = Context(client, client.terminal)
     ctx.call_on_close(client.close)

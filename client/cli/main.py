@@ -36,6 +36,7 @@ def add_subcommands(name: str = "") -> None:
         model_doctor,
         run_commands,
         server_commands,
+        sweep_command,
         tab_command,
         workflow_commands,
     )

@@ -190,6 +190,19 @@ class Terminal:
             yield take
 
     @contextmanager
+    def sweeping(self, total: int, done: int) -> Iterator[Callable[[str], None]]:
+        """Show a progress bar for a sweep; yields a function to call with the name of each variation that has ended."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+
+        with self._progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True)) as bars:
+            task = bars.add_task("sweep", total=total, completed=done)
+
+            def advance(name: str) -> None:
+                bars.update(task, advance=1, description=printable(name))
+
+            yield advance
+
+    @contextmanager
     def downloading(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         """Show a progress bar for each model; yields a function to call with the state of the download."""
         from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn

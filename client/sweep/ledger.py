@@ -97,7 +97,8 @@ class Ledger:
         done = f"{self.done} of {self.total} variations are done."
         if reason is None:
             return UiapiError("cancelled", f"The sweep was stopped; {done}", self.details())
-        return UiapiError(reason.code, f"The sweep ended early; {done} {reason.message}", self.details())
+        sentence = f"The sweep ended early; {done} {reason.message}"
+        return UiapiError(reason.code, sentence, {**reason.details, **self.details()}, reason.status)
 
     def late(self, seconds: float) -> UiapiError:
         """Returns the error for a sweep that took too long."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,18 +14,41 @@ from ...common.errors import UiapiError
 from ...common.files import write
 from ..item import SweepItem
 from ..variations import Variation
+from .entry import Entry
 from .index import Index, Row
 from .names import key_of, names_of, plain, suffix_of
 
 # The sweep that was started last, so that a later call can follow it, and a lock for the process that writes.
 STATE, LOCK = ".uiapi-sweep.json", ".uiapi-sweep.lock"
+PICTURES = frozenset(".png .jpg .jpeg .webp .gif .bmp .tif .tiff .avif".split())
+
+
+@contextmanager
+def opened(folder: Path, variations: Sequence[Variation], *, resume: bool) -> Iterator[SweepFolder]:
+    """Yields the folder, which is created if it does not exist, and keeps other processes out of it.
+
+    Raises UiapiError `conflict` or `storage_failed`.
+    """
+    # ComfyUI's own environment has it too, but not every program needs it.
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCK, timeout=0):
+            yield SweepFolder(folder, variations, resume=resume)
+    except Timeout:
+        sentence = f"Another uiapi sweep writes to {folder}; wait for it, or name another folder."
+        raise UiapiError("conflict", sentence, status=409) from None
+    except OSError as error:
+        sentence = f"{folder} cannot be written: {error.strerror}; choose another path."
+        raise UiapiError("storage_failed", sentence) from error
 
 
 class SweepFolder:
     """The folder.
 
     Args:
-        folder: created if it does not exist.
+        folder: an existing one.
         variations: all that are wanted.
         resume: keep what an earlier call has completed; otherwise an existing index is an error.
 
@@ -36,7 +59,6 @@ class SweepFolder:
 
     def __init__(self, folder: Path, variations: Sequence[Variation], *, resume: bool) -> None:
         self.folder = folder
-        self._make()
         self.index = Index(folder)
         if self.index.exists() and not resume:
             sentence = (
@@ -61,13 +83,6 @@ class SweepFolder:
             self._variations[number] for number in sorted(number for due in self._wanted.values() for number, _ in due)
         ]
 
-    def _make(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            sentence = f"{self.folder} cannot be created: {error.strerror}; choose another path."
-            raise UiapiError("storage_failed", sentence) from error
-
     def _kept(self) -> Iterator[Row]:
         """Yields the rows that need not be done again: those that succeeded and whose files exist."""
         others = itertools.count(sum(map(len, self._wanted.values())))
@@ -86,18 +101,6 @@ class SweepFolder:
         except OSError:
             return False
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other processes out of the folder. Raises UiapiError `conflict`."""
-        from filelock import FileLock, Timeout
-
-        try:
-            with FileLock(self.folder / LOCK, timeout=0):
-                yield
-        except Timeout:
-            sentence = f"Another uiapi sweep writes to {self.folder}; wait for it, or name another folder."
-            raise UiapiError("conflict", sentence, status=409) from None
-
     def begun(self, sweep_id: str, url: str, variations: Sequence[Variation]) -> None:
         """Note a sweep that has started, so that another process can follow it."""
         fields = [[[path, plain(value)] for path, value in variation] for variation in variations]
@@ -115,6 +118,30 @@ class SweepFolder:
             return (state["sweep_id"], state["variations"]) if state["url"] == url else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def wants(self, variation: Variation) -> bool:
+        """Returns whether a variation is yet to be run."""
+        return bool(self._wanted.get(key_of(variation)))
+
+    def entries(self) -> list[Entry]:
+        """Returns what a contact sheet shows: every variation with its first picture, or why it has none."""
+        # A variation that failed and was run again has two rows; the last counts.
+        rows = {row["index"]: row for row in self.index.rows}
+        again: Counter[str] = Counter()
+        entries = []
+        for number, variation in enumerate(self._variations):
+            key, row = key_of(variation), rows.get(number)
+            fields, repeat = dict(map(tuple, variation)), again[key]
+            again[key] += 1
+            if row is None:
+                entries.append(Entry(fields, None, "", repeat))
+            elif row["error"]:
+                entries.append(Entry(fields, None, row["error"]["message"], repeat, failed=True))
+            else:
+                pictures = [file for file in row["files"] if Path(file).suffix.lower() in PICTURES]
+                note = "" if pictures else "\n".join(row["texts"] or row["files"]) or "no picture"
+                entries.append(Entry(fields, self.folder / pictures[0] if pictures else None, note, repeat))
+        return entries
 
     def add(self, variation: Variation, item: SweepItem) -> Row | None:
         """Save the files of a result and add its row; returns None for a variation that is not wanted."""
@@ -140,7 +167,7 @@ class SweepFolder:
         if item.error is not None:
             return []
         files = item.files or [text.as_file() for text in item.texts]
-        saved = []
+        saved: list[Path] = []
         for file in files:
             suffix = suffix_of(file.filename)
             number = len(saved) + 1

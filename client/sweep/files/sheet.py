@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...common.errors import UiapiError
 from ...common.files import write
-from ...common.results import OutputFile
 from ..item import SweepItem
+from .entry import Entry, entry_of
 from .layout import Layout, arranged
+from .lettering import Lettering
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -27,25 +26,6 @@ GAP, MARGIN = 10, 16
 PAPER, INK, FAINT, EMPTY, WRONG = "#ffffff", "#1c1c1e", "#6b6b70", "#ececee", "#b3261e"
 # The most lines of a label; a longer one ends in an ellipsis.
 LINES = 4
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One place of a sheet.
-
-    Attributes:
-        fields: {path: value} of the variation.
-        picture: the picture as bytes or a file; None if there is none.
-        note: what is written in its place then, such as an error.
-        repeat: which of several runs with the same fields it is, from 0.
-        failed: whether the note is an error.
-    """
-
-    fields: dict[str, Any]
-    picture: bytes | Path | None
-    note: str = ""
-    repeat: int = 0
-    failed: bool = False
 
 
 def contact_sheet(items: Iterable[SweepItem], path: str | Path, *, thumb: int = THUMB) -> list[Path]:
@@ -63,19 +43,6 @@ def contact_sheet(items: Iterable[SweepItem], path: str | Path, *, thumb: int = 
         The files that were written.
     """
     return write_sheets([entry_of(item) for item in sorted(items, key=lambda item: item.index)], path, thumb=thumb)
-
-
-def entry_of(item: SweepItem) -> Entry:
-    """Returns the place of a result."""
-    picture = item.image if item.images else None
-    if item.error is not None:
-        return Entry(item.fields, None, item.error.message, item.repeat, failed=True)
-    note = "" if picture else _without(item.files, item.texts)
-    return Entry(item.fields, picture.data if picture and picture.data else None, note, item.repeat)
-
-
-def _without(files: Sequence[OutputFile], texts: Sequence[str]) -> str:
-    return "\n".join([*texts, *(file.filename for file in files)]) or "no picture"
 
 
 def write_sheets(entries: Sequence[Entry], path: str | Path, *, thumb: int = THUMB) -> list[Path]:
@@ -137,8 +104,6 @@ class _Sheet:
     """One sheet: its measures, and how it is drawn."""
 
     def __init__(self, entries: Sequence[Entry], thumb: int, longest: int) -> None:
-        from PIL import Image, ImageDraw
-
         self._entries = entries
         self._layout = layout = _layout(entries)
         across, down = max(len(row) for row in layout.rows), len(layout.rows)
@@ -146,18 +111,17 @@ class _Sheet:
         small = min(thumb, int((longest - 2 * MARGIN) / max(across + bool(layout.sides) * 0.6, 1)) - GAP)
         small = min(small, int((longest - 2 * MARGIN) / max(down, 1)) - GAP)
         self._thumb = max(MIN_THUMB, small)
-        self._font = _font(max(10, min(15, self._thumb // 12)))
-        self._draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-        self._line = self._height("Ag")
+        self._lettering = lettering = Lettering(max(10, min(15, self._thumb // 12)))
+        self._line = lettering.line
         self._box = self._box_of(entries)
         width, height = self._box
-        self._labels = [self._wrapped(text, width, LINES) for text in layout.labels]
-        self._columns = [self._wrapped(text, width, LINES) for text in layout.columns]
+        self._labels = [lettering.wrapped(text, width, LINES) for text in layout.labels]
+        self._columns = [lettering.wrapped(text, width, LINES) for text in layout.columns]
         self._sides = [
-            self._wrapped(text, max(90, min(200, width)), max(2, height // self._line)) for text in layout.sides
+            lettering.wrapped(text, max(90, min(200, width)), max(2, height // self._line)) for text in layout.sides
         ]
         if self._sides:
-            self._side = max(self._width(line) for lines in self._sides for line in lines) + GAP
+            self._side = max(self._lettering.width(line) for lines in self._sides for line in lines) + GAP
         self._head = max((len(lines) for lines in self._columns), default=0) * self._line
         self._foot = max((len(lines) for lines in self._labels), default=0) * self._line
         self._head, self._foot = (size + GAP // 2 if size else 0 for size in (self._head, self._foot))
@@ -198,7 +162,7 @@ class _Sheet:
         self._draw.rectangle((left, top, left + width - 1, top + height - 1), fill=EMPTY)
         note = entry.note or ("cannot be shown" if entry.picture else "not run")
         inside = width - 2 * GAP
-        lines = self._wrapped(note, inside, max(1, (height - GAP) // self._line))
+        lines = self._lettering.wrapped(note, inside, max(1, (height - GAP) // self._line))
         indent = max(GAP // 2, (height - len(lines) * self._line) // 2)
         self._text(lines, left + GAP, top + indent, inside, WRONG if entry.failed else FAINT)
 
@@ -212,55 +176,9 @@ class _Sheet:
     def _text(self, lines: Sequence[str], left: int, top: int, width: int | None, color: str) -> None:
         """Draw lines, centred within the width if there is one."""
         for line in lines:
-            indent = 0 if width is None else max(0, (width - self._width(line)) // 2)
-            self._draw.text((left + indent, top), line, fill=color, font=self._font)
+            indent = 0 if width is None else max(0, (width - self._lettering.width(line)) // 2)
+            self._draw.text((left + indent, top), line, fill=color, font=self._lettering.font)
             top += self._line
-
-    def _width(self, text: str) -> int:
-        return int(self._draw.textlength(text, font=self._font)) + 1
-
-    def _height(self, text: str) -> int:
-        box = self._draw.textbbox((0, 0), text, font=self._font)
-        return int(box[3] * 1.25) + 1
-
-    def _wrapped(self, text: str, width: int, most: int) -> list[str]:
-        """Returns a text in lines that fit; the last ends in an ellipsis if there is no room for all."""
-        known = _drawable(text, self._font)
-        lines = [line for part in known.split("\n") for line in self._lines(part, width)]
-        if len(lines) <= most:
-            return lines
-        # Each part of a label keeps at least its first line.
-        parts = [self._lines(part, width) for part in known.split("\n")]
-        each = max(1, most // len(parts))
-        cut = [line for part in parts for line in self._ended(part, each, width)]
-        return cut[:most]
-
-    def _ended(self, lines: list[str], most: int, width: int) -> list[str]:
-        if len(lines) <= most:
-            return lines
-        last = lines[most - 1]
-        while last and self._width(f"{last}...") > width:
-            last = last[:-1]
-        return [*lines[: most - 1], f"{last.rstrip()}..."]
-
-    def _lines(self, text: str, width: int) -> list[str]:
-        """Returns a text in lines; a word that is too long is broken."""
-        lines, line = [], ""
-        for word in text.split(" "):
-            longer = f"{line} {word}" if line else word
-            if self._width(longer) <= width:
-                line = longer
-                continue
-            if line:
-                lines.append(line)
-            while self._width(word) > width and len(word) > 1:
-                fits = len(word) - 1
-                while fits > 1 and self._width(word[:fits]) > width:
-                    fits -= 1
-                lines.append(word[:fits])
-                word = word[fits:]
-            line = word
-        return [*lines, line]
 
 
 def _size(picture: bytes | Path | None, most: int) -> tuple[int, int] | None:
@@ -296,34 +214,3 @@ def _opened(picture: bytes | Path | None, most: int) -> Picture | None:
     except Exception:
         # Pillow raises many types of exceptions for invalid files.
         return None
-
-
-def _font(size: int) -> Any:
-    from PIL import ImageFont
-
-    load: Callable[..., Any] = ImageFont.load_default
-    try:
-        return load(size)
-    except TypeError:
-        # Before Pillow 10.1 there is one size.
-        return load()
-
-
-def _drawable(text: str, font: Any) -> str:
-    """Replaces characters that the font lacks: an accented letter by the letter, others by a question mark."""
-    if text.isascii():
-        return text
-    return "".join(letter if letter in "\n " or _has(font, letter) else _like(letter, font) for letter in text)
-
-
-def _like(letter: str, font: Any) -> str:
-    base = unicodedata.normalize("NFKD", letter)[0]
-    return base if base != letter and _has(font, base) else "?"
-
-
-def _has(font: Any, letter: str) -> bool:
-    try:
-        # A letter without a form of its own is drawn as that of an undefined one.
-        return bytes(font.getmask(letter)) != bytes(font.getmask("\uffff"))
-    except (UnicodeEncodeError, OSError):
-        return False

@@ -1,0 +1,220 @@
+"""`uiapi sweep`: the files, the index and the sheet, and what a later call completes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfyui_uiapi.client.sweep import blocking_sweep
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_sweeps import Sweeps, picture
+from comfyui_uiapi.tests.harness.programs.installed_client import environment
+from PIL import Image
+
+from .conftest import Uiapi
+
+GRID = ("A.cfg=4,6,8", "A.seed=1..3")
+ALL = [f"cfg={cfg},seed={seed}.png" for cfg in (4, 6, 8) for seed in (1, 2, 3)]
+
+
+@pytest.fixture
+def sweeps(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> Sweeps:
+    """The sweeps of the scripted server, whose fields have numbers and a text."""
+    monkeypatch.setattr(blocking_sweep, "QUIET", 0.05)
+    scripted.answers["get_fields"] = {"A.cfg": 1.0, "A.seed": 1, "A.text": "now"}
+    return Sweeps(scripted)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((folder / "index.json").read_text())
+    return found
+
+
+def pictures(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.png"))
+
+
+async def test_a_grid_gives_files_named_by_their_values_an_index_and_a_sheet(
+    sweeps: Sweeps, talk: Uiapi, place: Path
+) -> None:
+    ended = await talk("sweep", *GRID, "-o", str(place / "out"), "--sheet", str(place / "sheet.png"))
+    assert (ended.code, ended.err) == (0, "")
+    assert pictures(place / "out") == sorted(ALL) and [row["files"][0] for row in rows(place / "out")] == ALL
+    assert (place / "out" / ALL[4]).read_bytes() == picture(4)
+    said = ended.out.splitlines()
+    assert said[:2] == [f"Saved {place / 'out' / name}" for name in ALL[:2]]
+    assert said[9:] == [
+        "9 of 9 variations are done.",
+        f"Index: {place / 'out' / 'index.csv'}, index.json",
+        f"Sheet: {place / 'sheet.png'}",
+    ]
+    with Image.open(place / "sheet.png") as sheet:
+        assert sheet.width > 300
+
+
+async def test_a_number_for_a_text_field_is_sent_as_text(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
+    assert (await talk("sweep", "A.text=1..2,x", "A.cfg=07e0", "-o", str(place))).code == 0
+    sent = sweeps.asked[0][1]["variations"]
+    assert sent[0] == [["A.text", "1"], ["A.cfg", "07e0"]] and sent[2][0] == ["A.text", "x"]
+
+
+async def test_variations_are_read_from_standard_input(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
+    ended = await talk("sweep", "-", "-o", str(place), "--json", stdin='[{"A.cfg": 4}, {"A.cfg": 6, "A.text": "x"}]')
+    answer = json.loads(ended.out)
+    assert ended.code == 0 and (answer["total"], answer["done"], answer["failed"], answer["skipped"]) == (2, 2, 0, 0)
+    assert pictures(place) == ["cfg=4.png", "cfg=6,text=x.png"] and answer["saved"] == [
+        str(place / "cfg=4.png"),
+        str(place / "cfg=6,text=x.png"),
+    ]
+    for wrong in ("{}", "[1]", "x"):
+        assert (await talk("sweep", "-", "-o", str(place), stdin=wrong)).code == 7
+
+
+async def test_each_variation_can_be_run_several_times(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
+    assert (await talk("sweep", "A.cfg=4,6", "--seeds", "2", "-o", str(place))).code == 0
+    assert pictures(place) == ["cfg=4.png", "cfg=4~run2.png", "cfg=6.png", "cfg=6~run2.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("A.cfg",), 7, "Expected PATH=VALUE"),
+        (("A.cfg=4,,5",), 7, "empty value"),
+        (("A.cfg=4", "A.cfg=5"), 7, "given twice"),
+        (("A.cfg=1..10001",), 7, "at most 10000"),
+        (("A.cfg=1..101", "A.seed=1..100"), 7, "at most 10000"),
+        (("A.cfg=4", "--sheet", "sheet.txt"), 7, "name it sheet.png"),
+        (("A.cfg=4", "--on-error", "perhaps"), 2, "continue"),
+        ((), 2, "PATH=VALUES"),
+    ],
+)
+async def test_a_wrong_call_is_refused_before_anything_runs(
+    sweeps: Sweeps, talk: Uiapi, place: Path, words: tuple[str, ...], code: int, says: str
+) -> None:
+    ended = await talk("sweep", *words, *(("-o", str(place / "out")) if words else ()))
+    assert ended.code == code and says in ended.err
+    assert sweeps.asked == [] and not (place / "out" / "index.json").exists()
+
+
+async def test_failed_variations_are_in_the_index_and_end_with_eight(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
+    sweeps.failing = {1, 7}
+    ended = await talk("sweep", *GRID, "-o", str(place), "--sheet", str(place / "sheet.png"))
+    assert ended.code == 8 and "2 of 9 variations failed" in ended.err and "--resume" in ended.err
+    assert "Warning: cfg=4,seed=2: KSampler: no model." in ended.err.replace("\n", " ")
+    failed = [row for row in rows(place) if row["status"] == "error"]
+    assert [row["index"] for row in failed] == [1, 7] and failed[0]["error"]["message"] == "KSampler: no model."
+    sweeps.failing = set()
+    ended = await talk("sweep", *GRID, "-o", str(place), "--resume")
+    assert ended.code == 0 and "9 of 9 variations are done (7 of them before)." in ended.out
+    assert [one[0][1] for one in sweeps.asked[-1][1]["variations"]] == [4, 8]
+    assert sorted(row["index"] for row in rows(place)) == [*range(9)]
+
+
+async def test_stop_ends_with_the_first_error(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
+    sweeps.failing = {2}
+    ended = await talk("sweep", *GRID, "-o", str(place), "--on-error", "stop")
+    assert ended.code == 8 and "KSampler: no model. The same command with --resume completes it." in ended.err
+    assert [row["status"] for row in rows(place)] == ["success", "success", "error"]
+
+
+async def test_a_sweep_that_is_complete_runs_nothing_again(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
+    for _ in range(2):
+        assert (await talk("sweep", *GRID, "-o", str(place), "--resume")).code == 0
+    assert sweeps.commands() == ["sweep"]
+    assert (await talk("sweep", *GRID, "-o", str(place))).code == 6
+
+
+async def test_a_sweep_that_the_person_stops_says_how_to_go_on(
+    sweeps: Sweeps, talk: Uiapi, place: Path, eventually: Callable[..., Any]
+) -> None:
+    sweeps.auto = False
+    talking = asyncio.ensure_future(talk("sweep", *GRID, "-o", str(place), "--sheet", str(place / "sheet.png")))
+    await eventually(lambda: "sweep" in sweeps.commands())
+    await sweeps.end(0, 1)
+    await sweeps.finish("cancelled")
+    ended = await talking
+    assert ended.code == 8 and "2 of 9 variations are done" in ended.err and "--resume" in ended.err
+    assert pictures(place) == [*ALL[:2], "sheet.png"]
+
+
+# -- the process ends -------------------------------------------------------------------------------------------
+
+Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
+
+
+@pytest.fixture
+def start(scripted: Scripted, place: Path) -> Start:
+    """Starts a command line in a process of its own."""
+
+    async def run(*words: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "uiapi", *words, env=environment(place, scripted.url),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+
+    return run
+
+
+async def killed(process: asyncio.subprocess.Process, with_signal: int) -> tuple[int | None, str]:
+    """Sends a signal; returns the exit code and the errors."""
+    process.send_signal(with_signal)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, errors.decode()
+
+
+async def test_a_killed_process_is_completed_without_doing_one_twice(
+    sweeps: Sweeps, talk: Uiapi, start: Start, place: Path, eventually: Callable[..., Any]
+) -> None:
+    sweeps.auto = False
+    out = place / "out"
+    process = await start("sweep", *GRID, "-o", str(out))
+    await eventually(lambda: "sweep" in sweeps.commands())
+    for index in (0, 1):
+        await sweeps.end(index)
+    await eventually(lambda: (out / "index.json").exists() and len(rows(out)) == 2)
+    await killed(process, signal.SIGKILL)
+    # ComfyUI goes on meanwhile.
+    await sweeps.end(2, 3, 4, say=False)
+    talking = asyncio.ensure_future(talk("sweep", *GRID, "-o", str(out), "--resume"))
+    await eventually(lambda: len(rows(out)) == 5)
+    await sweeps.end(5, 6, 7, 8)
+    await sweeps.finish()
+    ended = await talking
+    assert ended.code == 0 and "9 of 9 variations are done (2 of them before)." in ended.out
+    assert sweeps.commands().count("sweep") == 1 and pictures(out) == sorted(ALL)
+    assert [row["index"] for row in rows(out)] == [*range(9)]
+    assert [(out / name).read_bytes() for name in ALL] == [picture(index) for index in range(9)]
+
+
+async def test_after_a_restart_of_comfyui_only_the_rest_is_run(
+    sweeps: Sweeps, talk: Uiapi, start: Start, place: Path, eventually: Callable[..., Any]
+) -> None:
+    sweeps.auto = False
+    process = await start("sweep", *GRID, "-o", str(place))
+    await eventually(lambda: "sweep" in sweeps.commands())
+    await sweeps.end(0, 1)
+    await eventually(lambda: (place / "index.json").exists() and len(rows(place)) == 2)
+    await killed(process, signal.SIGKILL)
+    sweeps.sweeps.clear()
+    sweeps.auto = True
+    assert (await talk("sweep", *GRID, "-o", str(place), "--resume")).code == 0
+    assert len(sweeps.asked[-1][1]["variations"]) == 7 and pictures(place) == sorted(ALL)
+
+
+async def test_ctrl_c_cancels_the_sweep_and_says_what_is_done_and_how_to_go_on(
+    sweeps: Sweeps, start: Start, place: Path, eventually: Callable[..., Any]
+) -> None:
+    sweeps.auto = False
+    process = await start("sweep", *GRID, "-o", str(place), "--sheet", str(place / "sheet.png"))
+    await eventually(lambda: "sweep" in sweeps.commands())
+    await sweeps.end(0)
+    await eventually(lambda: (place / "index.json").exists() and len(rows(place)) == 1)
+    code, errors = await killed(process, signal.SIGINT)
+    assert code == 130 and "Stopped; 1 of 9 variations are done. The same command with --resume completes it." in errors
+    assert sweeps.sweeps["s1"]["status"] == "cancelled" and (place / "sheet.png").exists() and "Traceback" not in errors
