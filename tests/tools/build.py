@@ -86,6 +86,9 @@ DEV_TOOLS = (
     "typer>=0.16",
     "rich>=13.8",
     "mcp==2.3.0",
+    # For farms.
+    "distributed==2026.8.0",
+    "bokeh==3.9.2",
     "schemathesis==4.32.5",
     "hypothesis>=6.150",
     "openapi-python-client==0.29.1",
