@@ -16,17 +16,20 @@ import { createFrontend } from "./page/frontend.js";
 import { addBadges, createGlow } from "./ui/highlight.js";
 import { createHistory } from "./page/history.js";
 import { createLastSeen } from "./page/graph_snapshots.js";
+import { createMenus } from "./ui/controls/menus.js";
 import { createLoader } from "./page/loader.js";
 import { createMissing } from "./ui/missing/models_notice.js";
 import { createMissingNodes } from "./ui/missing/nodes_notice.js";
 import { createNotice } from "./ui/missing/notice.js";
 import { createPackManager } from "./page/pack_manager.js";
 import { createPageKey } from "./connection/page_key.js";
-import { createPanel, openPanel } from "./ui/panel/panel.js";
+import { createPanel, openPanel, PANEL_ID } from "./ui/panel/panel.js";
+import { createPauseMark } from "./ui/controls/pause_mark.js";
 import { createQueueing } from "./page/queueing.js";
 import { createRevisions } from "./page/revisions.js";
 import { createRuns } from "./page/run_queue.js";
-import { createSettings } from "./ui/settings.js";
+import { reportRefusals } from "./ui/controls/refusals.js";
+import { CATEGORY, createSettings } from "./ui/controls/settings.js";
 import { createState } from "./ui/panel/state.js";
 import { addStyles } from "./ui/look/styles.js";
 import { createTabs } from "./page/workflow_tabs.js";
@@ -50,6 +53,10 @@ let decide = () => Promise.reject(new Error("not connected"));
 const settings = createSettings((rules) => {
   decide(rules).catch((error) => frontend.toast("error", t("rulesTitle"), words(error)));
 });
+
+/** @type {import("./ui/controls/menus.js").Acts | null} */
+let acts = null;
+const menus = createMenus(frontend, () => acts, token);
 
 /** @param {WebSocket} opened a new socket to the server */
 function start(opened) {
@@ -130,7 +137,20 @@ function start(opened) {
   addBadges(state, (sweep_id) =>
     transport.request("sweep_cancel", { sweep_id }).catch((error) => frontend.toast("error", t("title"), words(error))),
   );
-  createPanel({ ...means, state, request: transport.request });
+  acts = {
+    showPanel: () => openPanel(frontend),
+    showRules: () => frontend.openSettings(CATEGORY, t("title")),
+    pause: () => transport.request("panel_decide", { paused: !state.server?.paused }),
+    version: () => state.server?.version ?? null,
+  };
+  const resume = () => transport.request("panel_decide", { paused: false }).catch((error) => frontend.toast("error", t("title"), words(error)));
+  const panel = createPanel({ ...means, state, request: transport.request, showRules: acts.showRules });
+  createPauseMark(state, frontend, { tab: PANEL_ID, open: acts.showPanel, resume });
+  reportRefusals(state, frontend, window);
+  frontend.onLocale(() => {
+    panel.redraw();
+    state.changed();
+  });
   const notice = createNotice();
   const reporting = { ...means, state, request: transport.request };
   const publish = (/** @type {any} */ data) => transport.sendEvent("node_install", data);
@@ -183,6 +203,7 @@ function giveUp(opened, reason) {
 app.registerExtension({
   name: "ComfyUI.uiapi",
   settings: settings.declared,
+  ...menus,
   setup() {
     // A busy server may take a while to accept it.
     const opened = new WebSocket(frontend.socketUrl());

@@ -78,8 +78,14 @@ class Bridge:
         self.webuis = Webuis(self.publish)
         named = guard.named_origins
         self.web_apps = WebApps(comfy.state_directory, self.panel.changed, self.spawn, self.webuis, named)
-        own_rules = self.web_apps.rules_of
-        self.approvals = Approvals(comfy.state_directory, self.panel.changed, self.spawn, self.webuis, own_rules)
+        self.approvals = Approvals(
+            comfy.state_directory,
+            self.panel.changed,
+            self.spawn,
+            self.webuis,
+            self.web_apps.rules_of,
+            self.panel.refused,
+        )
         self.runs = Runs(comfy, self.subscriptions)
         self.sweeps = Sweeps(comfy, self.runs, self.publish, self.panel.changed, self.spawn)
         self.pictures = PictureStore(comfy.input_directory, self._naming_pictures)

@@ -1,7 +1,7 @@
 """The feed of the panel in the connected tabs: the state for all of them, the log for those whose panel is open.
 
-The state is small and sent whenever it changes. New entries of the log and the programs are sent every SEND_EVERY
-seconds at most.
+The state is small and sent whenever it changes, for refused commands at most every REFUSALS_EVERY seconds. New entries
+of the log and the programs are sent every SEND_EVERY seconds at most.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from ...common.version import VERSION
 from ..comfyui.adapter import Comfy
-from ..policy.activity_log import Activity
+from ..policy.activity_log import Activity, Entry
 from ..policy.approvals import Approvals
 from ..policy.web_apps import WebApps
 from ..protocol.codec import encode_event
@@ -24,6 +25,8 @@ SEND_EVERY = 0.1
 RATES_EVERY = 1.0
 # Seconds between two checks whether unattended runs have ended.
 LOOK_EVERY = 0.5
+# Seconds between two updates of the state because commands were refused.
+REFUSALS_EVERY = 1.0
 
 
 class Shown(Protocol):
@@ -51,6 +54,10 @@ class Panel:
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._looking: asyncio.TimerHandle | None = None
+        self._refusals: asyncio.TimerHandle | None = None
+        # The commands that the pause or a rule refused since ComfyUI started, without those by an answer to a question.
+        self._refused = 0
+        self._last_refused: dict[str, str] | None = None
         self._fast = False
 
     # -- the state, to all ----------------------------------------------------------------------------------
@@ -61,6 +68,8 @@ class Panel:
         return {
             **bridge.approvals.state(),
             **bridge.web_apps.state(),
+            "version": VERSION,
+            "refusals": {"count": self._refused, "last": self._last_refused},
             "main_webui_id": bridge.webuis.main_id,
             "webuis": [bridge.webuis.describe(manager) for manager in bridge.webuis.connected()],
             "runs": bridge.activity.running(),
@@ -71,6 +80,17 @@ class Panel:
         """Send the state to every tab in the next turn of the loop."""
         if self._soon is None and not self._bridge.closing:
             self._soon = asyncio.get_running_loop().call_soon(self._send_all)
+
+    def refused(self, entry: Entry, code: str) -> None:
+        """Send the state soon because a command was refused; cheap, since a program may try again and again."""
+        self._refused += 1
+        self._last_refused = {"program": entry.program, "kind": entry.kind.value, "code": code}
+        if self._refusals is None and not self._bridge.closing:
+            self._refusals = asyncio.get_running_loop().call_later(REFUSALS_EVERY, self._send_refusals)
+
+    def _send_refusals(self) -> None:
+        self._refusals = None
+        self.changed()
 
     def send_state(self, manager: WebuiManager) -> None:
         """Send the state to one tab."""
@@ -135,6 +155,6 @@ class Panel:
     def close(self) -> None:
         """Stop sending."""
         self._watching.clear()
-        for handle in (self._timer, self._soon, self._looking):
+        for handle in (self._timer, self._soon, self._looking, self._refusals):
             if handle is not None:
                 handle.cancel()

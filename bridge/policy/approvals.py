@@ -58,6 +58,7 @@ class Approvals:
         spawn: runs a coroutine in a task that the bridge owns.
         webuis: the connected tabs, where the person is asked.
         own_rules: returns the rules of a web app by its name; None for any other program.
+        refused: called with an entry and a code if the pause or a rule refuses a command; must be cheap.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Approvals:
         spawn: Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]],
         webuis: Webuis,
         own_rules: Callable[[str], Mapping[Kind, Rule] | None] = lambda program: None,
+        refused: Callable[[Entry, str], None] = lambda entry, code: None,
     ) -> None:
         self.rules: dict[Kind, Rule] = dict.fromkeys(DECIDED, Rule.ALLOW)
         self._released = asyncio.Event()
@@ -82,6 +84,7 @@ class Approvals:
         self._webuis = webuis
         self._own_rules = own_rules
         self._asked: dict[tuple[Any, ...], Question] = {}
+        self._refused = refused
         self._saving = asyncio.Lock()
         self._started = asyncio.Event()
 
@@ -241,11 +244,13 @@ class Approvals:
     def _check(self, call: AskedCall, kinds: frozenset[Kind], entry: Entry) -> None:
         """Raise UiapiError `paused` or `refused_by_person` if one of the kinds is already forbidden."""
         if self.paused and kinds - {Kind.READ}:
+            self._refused(entry, "paused")
             raise UiapiError(
                 "paused", "The person at the browser has paused programs; try again once they have released them."
             )
         for kind in DECIDED:
             if kind in kinds and self._decided(kind, entry.program) is False:
+                self._refused(entry, "refused_by_person")
                 raise refused(call, kind)
 
     def _decided(self, kind: Kind, program: str) -> bool | None:

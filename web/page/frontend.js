@@ -83,7 +83,7 @@ export function createFrontend(app, api, page) {
   }
 
   return {
-    ...createFrontendUi(api, page, manager),
+    ...createFrontendUi(app, api, page, manager),
     app,
     api,
     exports,

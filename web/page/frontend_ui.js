@@ -6,13 +6,17 @@
  */
 
 const ERROR_KEY = "global-error";
+// Milliseconds: how often to look for a category in the settings, and for how long.
+const LOOK_EVERY = 50;
+const LOOK_FOR = 5_000;
 
 /**
+ * @param {any} app ComfyUI's app
  * @param {any} api ComfyUI's api
  * @param {any} page the window
  * @param {() => any} manager returns what the frontend offers to extensions
  */
-export function createFrontendUi(api, page, manager) {
+export function createFrontendUi(app, api, page, manager) {
   /**
    * Returns the frontend's store of open dialogs. Extensions have no access to it, but every store leads to the others.
    * If it can't be found, a dialog that is no longer needed stays open until the person closes it.
@@ -44,10 +48,13 @@ export function createFrontendUi(api, page, manager) {
      * @returns {Promise<Record<string, any>>}
      */
     translations: () =>
-      api.getCustomNodesI18n().catch((/** @type {unknown} */ error) => {
+      api.getCustomNodesI18n().then(keptIn(page)).catch((/** @type {unknown} */ error) => {
         page.console.warn("ComfyUI-uiapi: its texts could not be loaded, and their names are shown instead", error);
         return {};
       }),
+
+    /** @param {() => void} changed called when the person has chosen another language */
+    onLocale: (changed) => app.ui?.settings?.addEventListener?.("Comfy.Locale.change", changed),
 
     /** @returns {any} the frontend's dialogs for extensions: confirm and prompt */
     dialogs: () => manager()?.dialog,
@@ -108,8 +115,71 @@ export function createFrontendUi(api, page, manager) {
     /** Runs the open workflow as the Run button does. */
     run: () => manager()?.command?.execute("Comfy.QueuePrompt"),
 
-    /** Opens the settings of the frontend. */
-    openSettings: () => manager()?.command?.execute("Comfy.ShowSettingsDialog"),
+    /**
+     * Marks a tab of the sidebar, which redraws its icon.
+     *
+     * @param {string} id
+     * @param {{badge: string | null, tooltip: string}} mark
+     */
+    markSidebarTab(id, { badge, tooltip }) {
+      const tab = manager()?.getSidebarTabs?.().find((/** @type {any} */ one) => one.id === id);
+      if (tab) Object.assign(tab, { iconBadge: badge, tooltip });
+    },
+
+    /**
+     * Opens the settings of the frontend at a category. Extensions can only open the dialog itself, so its entry is
+     * clicked once it is there.
+     *
+     * @param {string} category as it was declared
+     * @param {string} name of the category in the person's language
+     */
+    async openSettings(category, name) {
+      await manager()?.command?.execute("Comfy.ShowSettingsDialog");
+      const until = page.performance.now() + LOOK_FOR;
+      const entry = () =>
+        [...page.document.querySelectorAll('[role="dialog"] [data-nav-id], [role="dialog"] [role="option"]')].find(
+          ({ dataset, textContent }) => dataset.navId === `root/${category}` || [category, name].includes(textContent.trim()),
+        );
+      while (!entry() && page.performance.now() < until) await new Promise((resume) => page.setTimeout(resume, LOOK_EVERY));
+      entry()?.click();
+    },
+
+    /**
+     * Copies a text for the person. Browsers offer the clipboard only to pages of this computer and over https.
+     *
+     * @param {string} text
+     * @returns {Promise<boolean>} whether it was copied
+     */
+    async copy(text) {
+      try {
+        await page.navigator.clipboard.writeText(text);
+        return true;
+      } catch {
+        const field = page.document.createElement("textarea");
+        field.value = text;
+        page.document.body.append(field);
+        field.select();
+        const copied = page.document.execCommand("copy");
+        field.remove();
+        return copied;
+      }
+    },
+
+    /** @returns {any[]} the selected nodes */
+    selectedNodes: () => Object.values(app.canvas?.selected_nodes ?? {}),
+
+    /** @returns {{node: any, widget: any} | null} the widget under the pointer, or else the one with the focus */
+    pointedWidget() {
+      const { document } = page;
+      const hovered = [...document.querySelectorAll(":hover")].pop();
+      return widgetOf(app, hovered) ?? widgetOf(app, document.activeElement);
+    },
+
+    /** @returns {string} the URL of ComfyUI for programs, without a slash at the end */
+    url: () => page.location.origin + api.fileURL("").replace(/\/$/, ""),
+
+    /** @returns {string} the URL of the page that describes the commands */
+    docsUrl: () => api.fileURL("/uiapi/docs"),
 
     /** @returns {OpenDialog[]} the open dialogs, as far as known */
     openDialogs: () => [...(dialogStore()?.dialogStack ?? [])],
@@ -127,6 +197,50 @@ export function createFrontendUi(api, page, manager) {
      */
     toast: (severity, summary, detail) => manager()?.toast?.add({ severity, summary, detail, life: 8000 }),
   };
+}
+
+/**
+ * Keeps the texts of packs in the frontend, so that settings, commands and menus have names in the person's language: 1.32
+ * replaces all texts of a language when it has loaded its own. Where its texts can't be found, these names are English.
+ *
+ * @param {any} page the window
+ * @returns {(served: Record<string, any>) => Record<string, any>} returns what it is given
+ */
+function keptIn(page) {
+  return (served) => {
+    const vue = page.document.getElementById("vue-app")?.__vue_app__;
+    const texts = vue?._context?.provides?.[vue.__VUE_I18N_SYMBOL__]?.global;
+    if (typeof texts?.setLocaleMessage !== "function" || typeof texts.mergeLocaleMessage !== "function") return served;
+    const { setLocaleMessage } = texts;
+    texts.setLocaleMessage = (/** @type {string} */ locale, /** @type {any} */ messages) => {
+      setLocaleMessage(locale, messages);
+      if (served[locale]) texts.mergeLocaleMessage(locale, served[locale]);
+    };
+    for (const [locale, messages] of Object.entries(served)) texts.mergeLocaleMessage(locale, messages);
+    return served;
+  };
+}
+
+/**
+ * @param {any} app ComfyUI's app
+ * @param {Element | null | undefined} element
+ * @returns {{node: any, widget: any} | null} the widget that an element of the page shows
+ */
+function widgetOf({ canvas }, element) {
+  if (!element || !canvas?.graph) return null;
+  // Nodes 2.0 are elements of the page.
+  const row = /** @type {HTMLElement | null} */ (element.closest("[data-widget-name]"));
+  const box = /** @type {HTMLElement | null | undefined} */ (row?.closest("[data-node-id]"));
+  for (const node of canvas.graph.nodes) {
+    const shown = (/** @type {any} */ widget) =>
+      row ? String(node.id) === box?.dataset.nodeId && widget.name === row.dataset.widgetName : widget.element?.contains(element);
+    const widget = node.widgets?.find(shown);
+    if (widget) return { node, widget };
+  }
+  if (element !== canvas.canvas) return null;
+  const node = canvas.graph.getNodeOnPos(...canvas.graph_mouse);
+  const widget = node && canvas.getWidgetAtCursor(node);
+  return widget ? { node, widget } : null;
 }
 
 /**

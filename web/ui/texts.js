@@ -40,6 +40,15 @@ export function language() {
 }
 
 /**
+ * @param {string} id of a command of the frontend
+ * @returns {string} its name
+ */
+export function labelOf(id) {
+  const key = id.replace(/\./g, "_");
+  return translations[language()]?.commands?.[key]?.label ?? translations.en?.commands?.[key]?.label ?? id;
+}
+
+/**
  * @param {string} key
  * @returns {{message: Message, locale: string} | undefined}
  */

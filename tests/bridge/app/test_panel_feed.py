@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from comfyui_uiapi.bridge.app import panel_feed
 from comfyui_uiapi.bridge.policy.activity_log import MAX_CHANGES, MAX_ENTRIES, MAX_PROGRAMS, Activity
 from comfyui_uiapi.bridge.policy.approvals import Approvals
 from comfyui_uiapi.bridge.policy.rules import Rule
@@ -95,6 +96,34 @@ async def test_a_kind_that_is_refused_is_a_403(server: Server, person: Person) -
     status, refused = await server.post("set_fields", WRITE)
     assert (status, refused["code"]) == (403, "refused_by_person")
     assert (await server.post("get_fields", {"fields": ["Canvas.width"]}))[0] == 200
+
+
+async def test_refusals_reach_the_pages_but_not_those_that_the_person_just_gave(
+    server: Server, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(panel_feed, "REFUSALS_EVERY", 0)
+    await person.send("panel_decide", rules={"change": "always"})
+    person.on("approve", {"allowed": False})
+    assert (await server.post("set_fields", WRITE, **BLENDER))[1]["code"] == "refused_by_person"
+    await person.send("panel_decide", rules={"change": "refuse"})
+    assert (await server.post("set_fields", WRITE, **BLENDER))[0] == 403
+    await person.send("panel_decide", paused=True)
+    assert (await server.post("run", {}, **BLENDER))[0] == 423
+    last = {"program": "Blender", "kind": "run", "code": "paused"}
+    await person.event("panel_state", lambda state: state["refusals"] == {"count": 2, "last": last})
+
+
+async def test_a_program_that_tries_again_and_again_does_not_flood_the_pages(
+    server: Server, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(panel_feed, "REFUSALS_EVERY", 3600)
+    await person.send("panel_decide", paused=True)
+    await server.post("set_fields", WRITE, **BLENDER)
+    panel = server.bridge.panel
+    update = panel._refusals
+    await asyncio.gather(*(server.post("set_fields", WRITE, **BLENDER) for _ in range(20)))
+    assert panel.state()["refusals"]["count"] == 21
+    assert update is not None and panel._refusals is update
 
 
 async def test_always_asking_names_program_and_change_and_takes_each_answer(server: Server, person: Person) -> None:

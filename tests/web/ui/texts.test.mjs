@@ -75,7 +75,7 @@ test("a name without a text has none, and texts that are not loaded show their k
 });
 
 for (const locale of readdirSync(LOCALES)) {
-  for (const name of ["main", "settings"]) {
+  for (const name of ["main", "settings", "commands"]) {
     test(`${locale} has every text of ${name}.json and no other, with the same parameters`, () => {
       const [own, origin] = [new Map(leaves(read(locale, name))), new Map(leaves(read("en", name)))];
       assert.deepEqual([...own.keys()], [...origin.keys()]);

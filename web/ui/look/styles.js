@@ -137,6 +137,9 @@ export const RULES = `
 .uiapi-nodes th:nth-child(4) { width: 3.5rem; }
 .uiapi-nodes select { max-width: 100%; }
 .uiapi-badge[hidden] { display: none; }
+.uiapi-paused { position: fixed; left: 50%; top: 6rem; transform: translateX(-50%); z-index: 10; display: flex; align-items: center; gap: 0.5rem; max-width: 90vw;
+  padding: 0.35rem 0.5rem 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--error-text); background: var(--uiapi-surface); color: var(--uiapi-text); font-size: 0.8125rem; }
+.uiapi-paused .uiapi-link { display: inline-flex; align-items: center; gap: 0.5rem; }
 `;
 
 /**

@@ -12,7 +12,7 @@ import { size } from "../format.js";
 import { askForCopies } from "../copies_dialog.js";
 import { describedBy, describeModels, lacksChoices, namedUses, relinkModels } from "../../widgets/model_widgets.js";
 import { askForModels } from "../models/models_dialog.js";
-import { SETTING } from "../settings.js";
+import { SETTING } from "../controls/settings.js";
 import { t } from "../texts.js";
 
 // Milliseconds after a load, since workflows are often loaded in quick succession.

@@ -11,7 +11,7 @@
 
 import { button, make, set } from "../dom.js";
 import { words } from "../../common/errors.js";
-import { SETTING } from "../settings.js";
+import { SETTING } from "../controls/settings.js";
 import { REFUSED, UNKNOWN } from "../../page/pack_manager.js";
 import { walk } from "../../paths/subgraphs.js";
 import { named, t } from "../texts.js";

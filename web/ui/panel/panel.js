@@ -6,13 +6,14 @@ import { addressesSection } from "./addresses.js";
 import { button, iconButton, make, set } from "../dom.js";
 import { createDownloads } from "./downloads.js";
 import { words } from "../../common/errors.js";
+import { nextTask } from "../../common/waiting.js";
 import { createLog } from "./log.js";
 import { createPrograms } from "./programs.js";
 import { byExecutionId } from "../../paths/subgraphs.js";
 import { t } from "../texts.js";
 import { createWebApps } from "./web_apps.js";
 
-const PANEL_ID = "uiapi";
+export const PANEL_ID = "uiapi";
 
 /**
  * @typedef {object} Means
@@ -20,6 +21,7 @@ const PANEL_ID = "uiapi";
  * @property {import("./state.js").State} state
  * @property {Pick<import("../../page/revisions.js").Revisions, "activeTab">} revisions
  * @property {(command: string, data?: any) => Promise<any>} request sends a command on behalf of the person
+ * @property {() => unknown} showRules opens the settings about programs
  * @property {import("../dialogs.js").Dialogs} dialogs
  * @property {import("../models/models_dialog.js").Check} check
  */
@@ -29,8 +31,8 @@ const PANEL_ID = "uiapi";
  */
 export function createPanel(means) {
   const { frontend, state, revisions } = means;
-  /** @type {(() => void) | null} */
-  let end = null;
+  /** @type {Map<HTMLElement, () => void>} how to end the panel in each place that shows it; App mode has a sidebar of its own */
+  const places = new Map();
 
   /**
    * @param {string} command
@@ -54,7 +56,7 @@ export function createPanel(means) {
 
   /** @param {HTMLElement} container */
   function render(container) {
-    close();
+    places.get(container)?.();
     const top = head(means, ask);
     const programs = createPrograms(state, (program) => ask("panel_forget", { program }));
     const webApps = createWebApps(state, ask);
@@ -85,20 +87,26 @@ export function createPanel(means) {
     const sizes = new ResizeObserver(() => state.changed());
     sizes.observe(element);
     state.watch(true);
-    end = () => {
+    places.set(container, () => {
+      places.delete(container);
       stop();
       sizes.disconnect();
-      state.watch(false);
-    };
+      if (places.size === 0) state.watch(false);
+    });
     update();
   }
 
-  function close() {
-    end?.();
-    end = null;
+  /** The frontend calls this before it removes one of the places, and does not name it. */
+  async function close() {
+    await nextTask();
+    for (const [container, end] of places) if (!container.isConnected) end();
   }
 
   frontend.addSidebarTab({ id: PANEL_ID, icon: "pi pi-sliders-h", title: t("title"), tooltip: t("tooltip"), render, destroy: close });
+  return {
+    /** Draws the panel again, in the language that is chosen now. */
+    redraw: () => [...places.keys()].forEach(render),
+  };
 }
 
 /** @param {import("../../page/frontend.js").Frontend} frontend */
@@ -110,7 +118,7 @@ export function openPanel(frontend) {
  * @param {Means} means
  * @param {(command: string, data?: any) => Promise<any>} ask
  */
-function head({ frontend, state }, ask) {
+function head({ frontend, state, showRules }, ask) {
   const dot = make("span", { class: "uiapi-dot", "aria-hidden": "true" });
   const status = make("span", { class: "uiapi-grow uiapi-cut" });
   const makeMain = button(t("makeMain"), () => ask("panel_main", { main: state.clientId() }), { small: true });
@@ -122,7 +130,7 @@ function head({ frontend, state }, ask) {
     onclick: () => ask("panel_decide", { paused: !state.server?.paused }),
   });
   const said = make("p", { class: "uiapi-hint" });
-  const rules = iconButton("pi-cog", t("rules"), () => frontend.openSettings());
+  const rules = iconButton("pi-cog", t("rules"), showRules);
   const closeIcon = frontend.closeIcon();
   const close = closeIcon && iconButton(closeIcon, t("closePanel"), () => frontend.toggleSidebar(PANEL_ID));
   const toolbar = make(

@@ -45,6 +45,8 @@
  * @property {string | null} [web_apps_problem] why the kept decisions about web pages can't be used
  * @property {number | null} main_webui_id
  * @property {any[]} webuis
+ * @property {string} version of the server
+ * @property {{count: number, last: {program: string, kind: string, code: string} | null}} refusals by the pause or a rule
  * @property {string[]} runs the programs that are running the workflow
  * @property {string[]} asking the programs that wait for the person
  * @property {SweepFacts[]} sweeps the sweeps in progress

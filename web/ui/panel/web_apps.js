@@ -5,7 +5,7 @@
  */
 
 import { arrangeRows, iconButton, make, set } from "../dom.js";
-import { KINDS, RULES } from "../settings.js";
+import { KINDS, RULES } from "../controls/settings.js";
 import { named, t } from "../texts.js";
 
 const DECISIONS = ["allow", "session", "refuse"];

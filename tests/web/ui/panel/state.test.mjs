@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { createSettings } from "../../../../web/ui/settings.js";
+import { createSettings } from "../../../../web/ui/controls/settings.js";
 import { createState } from "../../../../web/ui/panel/state.js";
 
 const settled = () => new Promise((resume) => setImmediate(resume));

@@ -3,7 +3,7 @@
  * ComfyUI takes their names from `locales/<language>/settings.json`, and those of the categories from `main.json` next to it.
  */
 
-const CATEGORY = "Programs";
+export const CATEGORY = "Programs";
 export const KINDS = ["read", "change", "run", "download", "load"];
 // Whether the notice about missing models and nodes is shown.
 export const SETTING = "uiapi.missingModels";
@@ -25,11 +25,13 @@ export function createSettings(decide) {
   return {
     /** The declarations for ComfyUI. */
     declared: [
-      { id: SETTING, category: [CATEGORY, "Models", SETTING], name: SETTING, type: "boolean", defaultValue: true },
-      ...KINDS.map((kind) => ({
+      ...KINDS.map((kind, at) => ({
         id: idOf(kind),
         category: [CATEGORY, "What programs may do", idOf(kind)],
+        // The frontend shows the highest first.
+        sortOrder: 100 - at,
         name: idOf(kind),
+        tooltip: idOf(kind),
         type: "combo",
         defaultValue: "allow",
         options: RULES.map((value) => ({ value, text: value })),
@@ -40,13 +42,14 @@ export function createSettings(decide) {
           else waiting[kind] = value;
         },
       })),
+      { id: SETTING, category: [CATEGORY, "Missing models and nodes", SETTING], name: SETTING, tooltip: SETTING, type: "boolean", defaultValue: true },
     ],
 
     /**
      * Shows the server's rules, after sending it those that were changed while disconnected.
      *
      * @param {Record<string, string> | undefined} rules undefined while disconnected
-     * @param {import("../page/frontend.js").Frontend} frontend
+     * @param {import("../../page/frontend.js").Frontend} frontend
      */
     show(rules, frontend) {
       connected = rules !== undefined;
