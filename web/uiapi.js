@@ -56,6 +56,8 @@ const settings = createSettings((rules) => {
 
 /** @type {import("./ui/controls/menus.js").Acts | null} */
 let acts = null;
+/** Draws again what is shown, in another language. */
+let redraw = () => {};
 const menus = createMenus(frontend, () => acts, token);
 
 /** @param {WebSocket} opened a new socket to the server */
@@ -147,10 +149,10 @@ function start(opened) {
   const panel = createPanel({ ...means, state, request: transport.request, showRules: acts.showRules });
   createPauseMark(state, frontend, { tab: PANEL_ID, open: acts.showPanel, resume });
   reportRefusals(state, frontend, window);
-  frontend.onLocale(() => {
+  redraw = () => {
     panel.redraw();
     state.changed();
-  });
+  };
   const notice = createNotice();
   const reporting = { ...means, state, request: transport.request };
   const publish = (/** @type {any} */ data) => transport.sendEvent("node_install", data);
@@ -210,7 +212,11 @@ app.registerExtension({
     const ready = Promise.all([frontend.restored(), pageKey.renew(), frontend.translations()]);
     // Not awaited: the page restores its last workflow only after all extensions are set up.
     ready.then(([, , translations]) => {
-      setTexts(translations, frontend.locale);
+      setTexts(translations, frontend.locale());
+      frontend.onLocale(() => {
+        setTexts(translations, frontend.locale());
+        redraw();
+      });
       const reason = frontend.unserved();
       if (reason !== null) return giveUp(opened, reason);
       try {

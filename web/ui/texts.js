@@ -14,52 +14,54 @@
 /** @typedef {TextsOf<English> | {[G in Group]: `${G}.${keyof English[G] & string}`}[Group]} Key */
 /** @typedef {string | Record<string, string>} Message a text, or one for each plural category */
 
-/** @type {Record<string, any>} of all languages */
-let translations = {};
-/** @type {() => string} */
-let chosen = () => "en";
+/** @type {Map<string, {message: Message, locale: string}>} texts by key, with those of their group after a dot */
+let texts = new Map();
+/** @type {Map<string, string>} names of commands by id */
+let labels = new Map();
+let shown = "en";
 /** @type {Map<string, Intl.PluralRules>} */
 const plurals = new Map();
 
 /**
+ * Shows the texts in a language from now on.
+ *
  * @param {Record<string, any>} served the texts of all packs by language, as ComfyUI serves them
- * @param {() => string} locale returns the language that the person has chosen
+ * @param {string} wanted the language that the person has chosen
  */
-export function setTexts(served, locale) {
-  translations = served;
-  chosen = locale;
+export function setTexts(served, wanted) {
+  // A page may know a language without its region, such as pt, and the other way round.
+  const base = (/** @type {string} */ code) => code.split("-")[0];
+  const known = Object.keys(served).filter((code) => served[code].uiapi);
+  shown = known.includes(wanted) ? wanted : (known.find((code) => base(code) === base(wanted)) ?? "en");
+  texts = new Map();
+  labels = new Map();
+  for (const locale of ["en", shown]) {
+    for (const [key, message] of leaves(served[locale]?.uiapi ?? {})) texts.set(key, { message, locale });
+    for (const [id, { label }] of Object.entries(served[locale]?.commands ?? {})) labels.set(id, label);
+  }
+}
+
+/**
+ * @param {Record<string, any>} tree
+ * @returns {[string, Message][]}
+ */
+function leaves(tree) {
+  return Object.entries(tree).flatMap(([key, value]) => {
+    const group = typeof value !== "string" && !("other" in value);
+    /** @type {[string, Message][]} */
+    const found = group ? Object.entries(value).map(([name, message]) => [`${key}.${name}`, message]) : [[key, value]];
+    return found;
+  });
 }
 
 /** @returns {string} the language of the texts that are shown */
-export function language() {
-  const wanted = chosen();
-  if (translations[wanted]?.uiapi) return wanted;
-  // A page may know a language without its region, such as pt, and the other way round.
-  const base = (/** @type {string} */ code) => code.split("-")[0];
-  return Object.keys(translations).find((code) => base(code) === base(wanted) && translations[code].uiapi) ?? "en";
-}
+export const language = () => shown;
 
 /**
  * @param {string} id of a command of the frontend
  * @returns {string} its name
  */
-export function labelOf(id) {
-  const key = id.replace(/\./g, "_");
-  return translations[language()]?.commands?.[key]?.label ?? translations.en?.commands?.[key]?.label ?? id;
-}
-
-/**
- * @param {string} key
- * @returns {{message: Message, locale: string} | undefined}
- */
-function find(key) {
-  const [first, second] = key.split(".");
-  for (const locale of [language(), "en"]) {
-    const found = translations[locale]?.uiapi?.[first];
-    const message = second === undefined ? found : found?.[second];
-    if (message) return { message, locale };
-  }
-}
+export const labelOf = (id) => labels.get(id.replace(/\./g, "_")) ?? id;
 
 /**
  * @param {Key} key
@@ -67,7 +69,7 @@ function find(key) {
  * @returns {string}
  */
 export function t(key, parameters = {}) {
-  const found = find(key);
+  const found = texts.get(key);
   if (!found) return key;
   const { message, locale } = found;
   const form = typeof message === "string" ? message : (message[category(locale, Number(parameters.count))] ?? message.other);
@@ -80,7 +82,7 @@ export function t(key, parameters = {}) {
  * @returns {string | undefined} the text that the group has for a name, if any
  */
 export function named(group, name) {
-  const message = name ? find(`${group}.${name}`)?.message : undefined;
+  const message = name ? texts.get(`${group}.${name}`)?.message : undefined;
   return typeof message === "string" ? message : undefined;
 }
 
