@@ -82,8 +82,9 @@ class AsyncClient(AsyncBase, AsyncSweeping):
     async def set(self, path: str | Fields, value: Any = NOTHING) -> dict[str, Any]:
         """Write a field, `set(path, value)`, or several, `set({path: value})`. If one cannot be written, none is.
 
-        A picture may be a PIL image, a numpy array, the bytes of an image file, or the Path of one. A value that a run
-        will not use as it is, such as one beyond the range of its field, is a UiapiWarning.
+        A picture may be a PIL image, a numpy array, the bytes of an image file, or the Path of one; sounds, videos and
+        3D models may be bytes or a Path. {"type": "url", "url": "https://…"} makes the server download the file. A
+        value that a run will not use as it is, such as one beyond the range of its field, is a UiapiWarning.
 
         Returns:
             {requested, value, warnings} for a field; for several, {path: {requested, value, warnings}}.

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from ...common.clock import steady_time
+from ...common.errors import UiapiError
 from ...common.json_store import sweep
 from ...common.signals import close_on_signals
 from ..comfyui.adapter import Comfy
+from ..comfyui.input_files import Fetched
 from ..comfyui.node_catalog import Catalogue
 from ..comfyui.node_packs import NodePacks
 from ..comfyui.picture_store import GRACE, TEMPORARY_PREFIX, TIDY_EVERY, PictureStore
@@ -53,6 +56,9 @@ class DownloadsRoom(Protocol):
     def counts(self) -> tuple[int, int]:
         """Return how many downloads run and how many wait for a URL or a directory; drops expired ones."""
 
+    async def fetch_input(self, url: str, target: Path) -> Fetched:
+        """Download a file that a program names as the value of a field, by the rules of all downloads."""
+
     async def start(self) -> None:
         """Load the downloads that an earlier run left unfinished."""
 
@@ -88,7 +94,7 @@ class Bridge:
         )
         self.runs = Runs(comfy, self.subscriptions)
         self.sweeps = Sweeps(comfy, self.runs, self.publish, self.panel.changed, self.spawn)
-        self.pictures = PictureStore(comfy.input_directory, self._naming_pictures)
+        self.pictures = PictureStore(comfy.input_directory, self._naming_pictures, fetch=self._fetch_input)
         self.event_transports = EventTransports(comfy, self.webuis)
         self.catalogue = Catalogue()
         self.packs = NodePacks(comfy)
@@ -166,6 +172,11 @@ class Bridge:
         await self.web_apps.start()
         if self.downloads is not None:
             await self.downloads.start()
+
+    async def _fetch_input(self, url: str, target: Path) -> Fetched:
+        if self.downloads is None:
+            raise UiapiError("shutting_down", "The download service is unavailable; send the file itself.")
+        return await self.downloads.fetch_input(url, target)
 
     def _naming_pictures(self) -> Iterator[Any]:
         """Yield the prompts and graphs whose pictures are in use; called on threads."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import UiapiError, disconnected, wrong_page
+from ..comfyui.input_images import has_url
 from ..policy.activity_log import Entry
 from ..protocol.command_spec import COMMANDS, STEERING_KEYS, Command, Kind, Preview, Request, Risk
 from ..protocol.subscriptions import Subscriber
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Commands of only these kinds need no approval.
 TALK = frozenset({Kind.TALK})
+# Further kinds of a command for which a file has to be downloaded.
+DOWNLOADS = frozenset({Kind.DOWNLOAD})
 # Commands that send events before their response.
 STREAMED = frozenset({"run", "execute"})
 # Commands by which a page of ComfyUI acts as a tab.
@@ -199,6 +202,9 @@ async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Requ
     if vars(request).get("workflow") is not None:
         await read_file(request, api=request.needs_api or not bridge.webuis.connected())
     kinds = command.kinds(request)
+    if has_url(request.writes()):
+        bridge.guard.check_download("a value by URL")
+        kinds |= DOWNLOADS
     if caller.tab is not None or kinds == TALK:
         return await _carry_out(Call(bridge, command, caller, request))
     entry = bridge.activity.begin(caller.program, command, request)

@@ -1,20 +1,21 @@
-"""Stores pictures that are sent as field values in ComfyUI's input directory, and replaces them by their file names."""
+"""Stores files that are sent as field values in ComfyUI's input directory, and replaces them by their names."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import binascii
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...common.errors import UiapiError
+from .input_files import PICTURE, Content, Fetched, is_picture, suffix_of
 from .picture_store import PictureStore, digest_in, digests_in
 
-# First bytes of the formats that ComfyUI's LoadImage opens.
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
-
+# The types of values that are files; of a URL, the server downloads it.
+PICTURE_TYPE, FILE_TYPE, URL_TYPE = "image_base64", "file_base64", "url"
 # Errors after which a tab may have written the fields; after any other it has not.
 MAYBE_WRITTEN = frozenset(
     "timeout client_disconnected tab_failed conflict execution_failed execution_interrupted internal".split()
@@ -39,12 +40,15 @@ class Pictures:
         self._names: list[str] = []
         # Pictures found in strings that the tab may use as plain text.
         self._offered: set[str] = set()
+        # Files that were downloaded for this request, by their URLs.
+        self._fetched: dict[str, Fetched] = {}
 
     async def __aenter__(self) -> Pictures:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         await self._end(keep=not (isinstance(error, UiapiError) and error.code not in MAYBE_WRITTEN))
+        await self._forget_fetched()
 
     async def keep(self, answer: Any = None) -> None:
         """Keep the pictures even if the request fails later, since the tab has written them.
@@ -64,12 +68,12 @@ class Pictures:
         takes a picture or a text. Raises UiapiError as `store` does.
         """
         offered: dict[str, str] = {}
-        fields = await self._in_thread(writes, lambda: self._store_all(writes, dry, offered))
+        fields = await self._in_thread(writes, lambda: self._store_all(writes, dry, offered), fetch=not dry)
         self._offered.update(offered.values())
         return {"fields": fields, "pictures": offered} if offered else {"fields": fields}
 
     async def store(self, writes: list[tuple[str, Any]], takes_picture: Callable[[int], bool]) -> list[tuple[str, Any]]:
-        """Store every {"type": "image_base64", "data": …} and return the writes with file names instead.
+        """Store every file, such as {"type": "image_base64", "data": …}, and return the writes with file names instead.
 
         The same is done for a string that contains a picture, if `takes_picture` (called on a thread) returns True for
         its index. All pictures are decoded before the first is stored. Raises UiapiError `invalid` or `storage_failed`.
@@ -83,10 +87,12 @@ class Pictures:
         return await self._in_thread(writes, work)
 
     async def _in_thread(
-        self, writes: list[tuple[str, Any]], work: Callable[[], list[tuple[str, Any]]]
+        self, writes: list[tuple[str, Any]], work: Callable[[], list[tuple[str, Any]]], *, fetch: bool = True
     ) -> list[tuple[str, Any]]:
-        if not any(_is_image(value) or _may_hold_picture(value) for _, value in writes):
+        if not any(_type_of(value) or _may_hold_picture(value) for _, value in writes):
             return writes
+        if fetch:
+            await self._fetch_all(writes)
         storing = asyncio.ensure_future(asyncio.to_thread(work))
         try:
             return await asyncio.shield(storing)
@@ -102,20 +108,52 @@ class Pictures:
         offered: dict[str, str],
         takes_picture: Callable[[int], bool] = lambda at: True,
     ) -> list[tuple[str, Any]]:
-        pictures = [_decode(path, value.get("data")) if _is_image(value) else None for path, value in writes]
+        files = [self._file(path, value) if _type_of(value) else None for path, value in writes]
         in_texts = {at: held for at, (_, value) in enumerate(writes) if (held := picture_in(value)) is not None}
         stored = []
-        for (path, value), picture in zip(writes, pictures, strict=True):
-            stored.append((path, value if picture is None else self._name(label_of(path), picture, dry)))
+        for (path, value), file in zip(writes, files, strict=True):
+            stored.append((path, value if file is None else self._name(label_of(path), *file, dry)))
         for at, picture in in_texts.items():
             if takes_picture(at):
-                offered[str(at)] = self._name(label_of(writes[at][0]), picture, dry)
+                offered[str(at)] = self._name(label_of(writes[at][0]), picture, PICTURE, dry)
         return stored
 
-    def _name(self, label: str, picture: bytes, dry: bool) -> str:
+    async def _fetch_all(self, writes: list[tuple[str, Any]]) -> None:
+        """Download the files that are named by a URL."""
+        for path, value in writes:
+            if _type_of(value) != URL_TYPE:
+                continue
+            url = value["url"]
+            if not isinstance(url, str):
+                raise UiapiError("invalid", f"{path}: send the URL as text under url.")
+            if url not in self._fetched:
+                self._fetched[url] = await self._store.fetch(url)
+
+    def _file(self, path: str, value: dict[str, Any]) -> tuple[Content, str]:
+        """Return the file in a value, and the suffix for its name. Raises UiapiError `invalid`."""
+        kind, filename = _type_of(value), value.get("filename")
+        if kind == PICTURE_TYPE:
+            return _decode(path, value.get("data")), PICTURE
+        if filename is not None and not isinstance(filename, str):
+            raise UiapiError("invalid", f"{path}: send filename as text.")
+        if kind == FILE_TYPE:
+            content = _bytes(path, value.get("data"))
+            return content, suffix_of(path, content, filename)
+        fetched = self._fetched.get(value["url"])
+        if fetched is None:
+            # Nothing is downloaded for a dry run.
+            return b"", PICTURE
+        return fetched, suffix_of(path, fetched, filename or fetched.filename)
+
+    async def _forget_fetched(self) -> None:
+        fetched, self._fetched = [*self._fetched.values()], {}
+        if fetched:
+            await asyncio.shield(asyncio.to_thread(_remove, fetched))
+
+    def _name(self, label: str, file: Content, suffix: str, dry: bool) -> str:
         if dry:
-            return self._store.name_for(label, picture)
-        name = self._store.put(label, picture)
+            return self._store.name_for(label, file, suffix)
+        name = self._store.put(label, file, suffix)
         self._names.append(name)
         return name
 
@@ -141,8 +179,25 @@ def label_of(path: str) -> str:
     return plain.encode("utf-8", "ignore")[:NAME_BYTES].decode("utf-8", "ignore") or "image"
 
 
-def _is_image(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("type") == "image_base64"
+def has_url(writes: Iterable[tuple[str, Any]]) -> bool:
+    """Whether a file for one of the writes has to be downloaded; a value may also be a list of several."""
+    values = (one for _, value in writes for one in (value if isinstance(value, list) else (value,)))
+    return any(_type_of(value) == URL_TYPE for value in values)
+
+
+def _type_of(value: Any) -> str | None:
+    """Return the type of a value that is a file; None for any other value."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind in (PICTURE_TYPE, FILE_TYPE):
+        return str(kind)
+    # An object of a field may have a key of this name as well.
+    return URL_TYPE if kind == URL_TYPE and value.keys() <= {"type", "url", "filename"} and "url" in value else None
+
+
+def _remove(fetched: Iterable[Fetched]) -> None:
+    for file in fetched:
+        with contextlib.suppress(OSError):
+            file.path.unlink(missing_ok=True)
 
 
 def _may_hold_picture(value: Any) -> bool:
@@ -171,24 +226,24 @@ def picture_in(value: Any) -> bytes | None:
 
 def _head_is_picture(text: str) -> bool:
     try:
-        return _is_picture(base64.b64decode("".join(text[: 2 * HEAD].split())[:HEAD], validate=True))
+        return is_picture(base64.b64decode("".join(text[: 2 * HEAD].split())[:HEAD], validate=True))
     except ValueError:
         return False
 
 
-def _is_picture(data: bytes) -> bool:
-    return data.startswith(SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
-
-
 def _decode(path: str, data: Any) -> bytes:
+    picture = _bytes(path, data, "picture")
+    if not is_picture(picture):
+        raise UiapiError("invalid", f"{path}: send a PNG, JPEG, WebP, GIF, BMP or TIFF picture.")
+    return picture
+
+
+def _bytes(path: str, data: Any, what: str = "file") -> bytes:
     if not isinstance(data, str):
-        raise UiapiError("invalid", f"{path}: send the picture as base64 text under data.")
+        raise UiapiError("invalid", f"{path}: send the {what} as base64 text under data.")
     if data.startswith("data:"):
         data = data.partition(",")[2]
     try:
-        picture = base64.b64decode(data, validate=True)
+        return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
-        raise UiapiError("invalid", f"{path}: the picture is not base64.") from None
-    if not _is_picture(picture):
-        raise UiapiError("invalid", f"{path}: send a PNG, JPEG, WebP, GIF, BMP or TIFF picture.")
-    return picture
+        raise UiapiError("invalid", f"{path}: the {what} is not base64.") from None

@@ -1,4 +1,4 @@
-"""Stores the pictures of programs in ComfyUI's input directory: one file per content, removed when unused.
+"""Stores the pictures and other files of programs in ComfyUI's input directory: one per content, removed when unused.
 
 A file name contains the digest of its content, so a waiting prompt finds the picture it was queued with, whatever is
 sent later. Files that this package did not write, or that were changed since, are never overwritten or removed.
@@ -7,20 +7,31 @@ sent later. Files that this package did not write, or that were changed since, a
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import itertools
 import logging
 import os
 import re
 import secrets
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
 from typing import Any
 
 from ...common.errors import UiapiError
+from .input_files import (
+    FOLDERS,
+    PICTURE,
+    Content,
+    Fetched,
+    folder_of,
+    sha256_of,
+    sha256_of_file,
+    size_of,
+    write_new,
+)
 
 log = logging.getLogger("uiapi")
 
@@ -29,12 +40,13 @@ TEMPORARY_PREFIX = ".uiapi-"
 # Hexadecimal digits of the SHA-256 in a name; if two pictures share them, a number is added.
 DIGITS = 16
 # web/widgets/widgets.js has the same pattern.
-STORED = re.compile(rf"INPUT_.*_([0-9a-f]{{{DIGITS}}})(?:-\d+)?\.png", re.DOTALL)
+STORED = re.compile(rf"INPUT_.*_([0-9a-f]{{{DIGITS}}})(?:-\d+)?\.[a-z0-9]{{2,6}}", re.DOTALL)
 # A name within a text, e.g. "INPUT_Photo_….png [input]".
-MENTION = re.compile(rf"_([0-9a-f]{{{DIGITS}}})(?:-\d+)?\.png")
+MENTION = re.compile(rf"_([0-9a-f]{{{DIGITS}}})(?:-\d+)?\.[a-z0-9]{{2,6}}")
 
-# The latest unused pictures that are kept, and for how many seconds.
+# The latest unused files that are kept, how many bytes they may have together, and for how many seconds.
 KEPT = 200
+KEPT_BYTES = 4 * 2**30
 KEPT_FOR = 30 * 86400.0
 # Seconds for which a picture is always kept: a page reports its graph some time after a write, and after a restart of
 # ComfyUI only when it has reconnected.
@@ -44,6 +56,42 @@ TIDY_EVERY = 60.0
 
 # Identifies a file independently of its name: inode, modification time in nanoseconds, and size.
 Identity = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A file to be stored: the readable part of its name, its suffix and its content."""
+
+    label: str
+    suffix: str
+    sha256: str
+    content: Content
+
+    @property
+    def digest(self) -> str:
+        """The digest in its name."""
+        return self.sha256[:DIGITS]
+
+    @property
+    def folder(self) -> str:
+        """Its folder inside of the input folder; empty for that itself."""
+        return folder_of(self.suffix)
+
+    def name(self, number: int = 1) -> str:
+        """Return its name, as a path in the input folder."""
+        counted = f"-{number}" if number > 1 else ""
+        name = f"INPUT_{self.label}_{self.digest}{counted}{self.suffix}"
+        return f"{self.folder}/{name}" if self.folder else name
+
+    def is_in(self, path: Path) -> bool:
+        """Whether a file has this content."""
+        try:
+            seen = path.lstat()
+            # A symlink may point to something else later.
+            same_size = stat.S_ISREG(seen.st_mode) and seen.st_size == size_of(self.content)
+            return same_size and sha256_of_file(path) == self.sha256
+        except OSError:
+            return False
 
 
 @dataclass
@@ -61,6 +109,7 @@ class PictureStore:
         folder: returns ComfyUI's input directory.
         in_use: returns the prompts and graphs, as decoded JSON, whose pictures are in use.
         clock: seconds of Unix time.
+        fetch: downloads a URL to a path.
     """
 
     def __init__(
@@ -68,38 +117,46 @@ class PictureStore:
         folder: Callable[[], Path],
         in_use: Callable[[], Iterable[Any]] = list,
         clock: Callable[[], float] = time,
+        fetch: Callable[[str, Path], Awaitable[Fetched]] | None = None,
     ) -> None:
         self._folder = folder
+        self._fetch = fetch
         self._in_use = in_use
         self._clock = clock
         # Held between a check and the action that relies on it.
         self._lock = threading.Lock()
         self._claims: dict[str, Claim] = {}
 
-    def put(self, label: str, picture: bytes) -> str:
-        """Store a picture if it is new, and return its file name; call `release` with it afterwards.
+    async def fetch(self, url: str) -> Fetched:
+        """Download a file into the input directory, under a temporary name. Raises UiapiError."""
+        if self._fetch is None:
+            raise UiapiError("shutting_down", "The download service is unavailable; send the file itself.")
+        return await self._fetch(url, self._folder() / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp")
+
+    def put(self, label: str, picture: Content, suffix: str = PICTURE) -> str:
+        """Store a file if it is new, and return its name; call `release` with it afterwards.
 
         Raises:
             UiapiError: `storage_failed`; nothing was stored.
         """
-        digest = digest_of(picture)
+        wanted = _Wanted(label, suffix, sha256_of(picture), picture)
         try:
             folder = self._folder()
             with self._lock:
-                name = self._find(folder, digest, picture)
+                name = self._find(folder, wanted)
                 if name is not None:
                     self._claim(name)
                     return name
-            return self._create(folder, label, digest, picture)
+            return self._create(folder, wanted)
         except OSError as error:
-            raise UiapiError("storage_failed", f"The picture could not be stored: {error.strerror}.") from error
+            raise UiapiError("storage_failed", f"The file could not be stored: {error.strerror}.") from error
 
-    def name_for(self, label: str, picture: bytes) -> str:
+    def name_for(self, label: str, picture: Content, suffix: str = PICTURE) -> str:
         """Return the name that `put` would return, without storing anything."""
-        digest = digest_of(picture)
+        wanted = _Wanted(label, suffix, sha256_of(picture), picture)
         with contextlib.suppress(OSError):
-            return self._find(self._folder(), digest, picture) or _name(label, digest)
-        return _name(label, digest)
+            return self._find(self._folder(), wanted) or wanted.name()
+        return wanted.name()
 
     def release(self, name: str, *, keep: bool) -> None:
         """End a request's use of a picture. Without `keep`, a new and unused picture is removed."""
@@ -124,10 +181,11 @@ class PictureStore:
         """Remove unused pictures that are too old or too many; returns the number of removed files."""
         now = self._clock()
         stored = sorted(self._stored(), key=lambda item: -item[1])
+        sizes = itertools.accumulate(size for _, _, size in stored)
         old = [
             (path, used)
-            for number, (path, used) in enumerate(stored)
-            if now - used > GRACE and (number >= KEPT or now - used > KEPT_FOR)
+            for number, ((path, used, _), total) in enumerate(zip(stored, sizes, strict=True))
+            if now - used > GRACE and (number >= KEPT or total > KEPT_BYTES or now - used > KEPT_FOR)
         ]
         if not old:
             return 0
@@ -135,30 +193,33 @@ class PictureStore:
         removed = 0
         for path, used in old:
             with self._lock, contextlib.suppress(OSError):
-                if path.name in self._claims:
+                if path.relative_to(self._folder()).as_posix() in self._claims:
                     continue
                 if digest_in(path.name) in named:
                     # A page that is being reloaded reports no pictures for a moment.
                     _touch(path, now)
                     continue
                 # Keep a file that was used or replaced since, or whose content does not match its name.
-                if _last_used(path.lstat()) == used and digest_of(path.read_bytes()) == digest_in(path.name):
+                if _last_used(path.lstat()) == used and sha256_of_file(path)[:DIGITS] == digest_in(path.name):
                     path.unlink()
                     removed += 1
         log.debug("Removed %d pictures of programs from the input directory.", removed)
         return removed
 
-    def _create(self, folder: Path, label: str, digest: str, picture: bytes) -> str:
+    def _create(self, folder: Path, wanted: _Wanted) -> str:
         # Written to a temporary file and linked, so that the name never refers to an incomplete picture.
         temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
+        content = wanted.content
         try:
-            with temporary.open("xb") as file:
-                file.write(picture)
+            if isinstance(content, bytes):
+                write_new(temporary, content)
+            else:
+                temporary = content.path
             with self._lock:
                 # Another request may have stored it in the meantime.
-                name = self._find(folder, digest, picture)
+                name = self._find(folder, wanted)
                 if name is None:
-                    name = _publish(temporary, folder, label, digest, picture)
+                    name = _publish(temporary, folder, wanted)
                     self._claim(name, fresh=_identity((folder / name).lstat()))
                 else:
                     self._claim(name)
@@ -171,33 +232,29 @@ class PictureStore:
         claim = self._claims.setdefault(name, Claim(fresh=fresh))
         claim.users += 1
 
-    def _find(self, folder: Path, digest: str, picture: bytes) -> str | None:
-        """Return the name of the file with this picture; other files with a matching name are ignored."""
-        for path in sorted(folder.glob(f"INPUT_*_{digest}*.png")):
-            if STORED.fullmatch(path.name) and _holds(path, picture):
+    def _find(self, folder: Path, wanted: _Wanted) -> str | None:
+        """Return the name of the file with this content; other files with a matching name are ignored."""
+        for path in sorted((folder / wanted.folder).glob(f"INPUT_*_{wanted.digest}*{wanted.suffix}")):
+            if STORED.fullmatch(path.name) and wanted.is_in(path):
                 _touch(path, self._clock())
-                return path.name
+                return path.relative_to(folder).as_posix()
         return None
 
-    def _stored(self) -> Iterator[tuple[Path, float]]:
-        """Yield each stored file with the time of its last use."""
-        with contextlib.suppress(OSError), os.scandir(self._folder()) as entries:
-            for entry in entries:
-                if STORED.fullmatch(entry.name) is None:
-                    continue
-                with contextlib.suppress(OSError):
-                    seen = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(seen.st_mode):
-                        yield Path(entry.path), _last_used(seen)
+    def _stored(self) -> Iterator[tuple[Path, float, int]]:
+        """Yield each stored file with the time of its last use and its size."""
+        for folder in ("", *FOLDERS.values()):
+            with contextlib.suppress(OSError), os.scandir(self._folder() / folder) as entries:
+                for entry in entries:
+                    if STORED.fullmatch(entry.name) is None:
+                        continue
+                    with contextlib.suppress(OSError):
+                        seen = entry.stat(follow_symlinks=False)
+                        if stat.S_ISREG(seen.st_mode):
+                            yield Path(entry.path), _last_used(seen), seen.st_size
 
     def _named(self) -> set[str]:
         """Return the digests of the pictures in queued prompts and open graphs."""
         return digests_in(self._in_use())
-
-
-def digest_of(picture: bytes) -> str:
-    """Return the digest of a picture, as it is part of its file name."""
-    return hashlib.sha256(picture).hexdigest()[:DIGITS]
 
 
 def digests_in(things: Iterable[Any]) -> set[str]:
@@ -217,12 +274,14 @@ def digests_in(things: Iterable[Any]) -> set[str]:
     return found
 
 
-def _publish(temporary: Path, folder: Path, label: str, digest: str, picture: bytes) -> str:
+def _publish(temporary: Path, folder: Path, wanted: _Wanted) -> str:
     """Give a temporary file the first free name; an existing file is never replaced."""
+    if wanted.folder:
+        (folder / wanted.folder).mkdir(exist_ok=True)
     number = 0
     while True:
         number += 1
-        name = _name(label, digest, number)
+        name = wanted.name(number)
         try:
             os.link(temporary, folder / name)
         except FileExistsError:
@@ -230,38 +289,16 @@ def _publish(temporary: Path, folder: Path, label: str, digest: str, picture: by
         except OSError:
             # Not every file system supports links.
             try:
-                _write_new(folder / name, picture)
+                write_new(folder / name, wanted.content)
             except FileExistsError:
                 continue
         return name
 
 
-def _write_new(path: Path, picture: bytes) -> None:
-    with path.open("xb") as file:
-        try:
-            file.write(picture)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-
-
-def _name(label: str, digest: str, number: int = 1) -> str:
-    return f"INPUT_{label}_{digest}{f'-{number}' if number > 1 else ''}.png"
-
-
 def digest_in(name: str) -> str | None:
     """Return the digest in a stored picture's name."""
-    match = STORED.fullmatch(name)
+    match = STORED.fullmatch(name.rpartition("/")[2])
     return match[1] if match else None
-
-
-def _holds(path: Path, picture: bytes) -> bool:
-    try:
-        seen = path.lstat()
-        # A symlink may point to something else later.
-        return stat.S_ISREG(seen.st_mode) and seen.st_size == len(picture) and path.read_bytes() == picture
-    except OSError:
-        return False
 
 
 def _touch(path: Path, now: float) -> None:

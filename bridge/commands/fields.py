@@ -27,7 +27,8 @@ Workflow = dict[str, Any]
 
 WRITES = (
     "Each [path, value]; for a field that takes a picture the value may be "
-    '{"type": "image_base64", "data": "…"}, a data URL, or bare base64.'
+    '{"type": "image_base64", "data": "…"}, a data URL, or bare base64; for any other file '
+    '{"type": "file_base64", "data": "…", "filename": "a.mp3"}, and for one to download {"type": "url", "url": "…"}.'
 )
 FILES = 'A file that ComfyUI saved, such as a picture, may be sent as {"type": "file_base64", "data": "…"}.'
 FORMATS = f"In UI format, as ComfyUI saves it, or in API format; the format is detected. {FILES}"

@@ -136,10 +136,15 @@ class Guard:
 
         Raises UiapiError `forbidden`.
         """
-        if command.risk is Risk.WRITE_DISK and self.beyond_loopback and not self.token:
+        if command.risk is Risk.WRITE_DISK:
+            self.check_download(command.name)
+
+    def check_download(self, what: str) -> None:
+        """Refuse a download if other machines can connect and no token is set. Raises UiapiError `forbidden`."""
+        if self.beyond_loopback and not self.token:
             raise UiapiError(
                 "forbidden",
-                f"ComfyUI listens beyond this machine, so {command.name} needs a token: start ComfyUI with "
+                f"ComfyUI listens beyond this machine, so {what} needs a token: start ComfyUI with "
                 "UIAPI_TOKEN set and send it as 'Authorization: Bearer <UIAPI_TOKEN>'.",
             )
 

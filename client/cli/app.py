@@ -84,7 +84,8 @@ FieldWrites = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH=VALUE",
-        help="The value is JSON, text, or @FILE for a picture. - reads {path: value} from standard input.",
+        help="The value is JSON, text, or @FILE or @URL for a picture, sound, video or 3D model. - reads {path: value} "
+        "from standard input.",
         autocompletion=paths,
     ),
 ]

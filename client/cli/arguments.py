@@ -84,6 +84,11 @@ def json_of(text: str) -> Any:
         return text
 
 
+def file_in(name: str) -> Path | dict[str, str]:
+    """Returns a file as a value: its path, or its URL, from which the server downloads it."""
+    return {"type": "url", "url": name} if name.startswith("https://") else Path(name)
+
+
 class Writes:
     """The writes in PATH=VALUE arguments, or for a single - in {path: value} on standard input.
 
@@ -98,7 +103,8 @@ class Writes:
             return
         self._texts = dict(map(assignment, words))
         self.pairs = [
-            [path, Path(text[1:]) if text.startswith("@") else json_of(text)] for path, text in map(assignment, words)
+            [path, file_in(text[1:]) if text.startswith("@") else json_of(text)]
+            for path, text in map(assignment, words)
         ]
 
     def send(self, send: Callable[[list[list[Any]]], T]) -> T:

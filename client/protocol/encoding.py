@@ -14,6 +14,8 @@ from typing import Any
 
 from ..common.errors import UiapiError
 
+# First bytes of the picture formats that ComfyUI opens; WebP is a kind of RIFF.
+PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
 NOT_UNICODE = "A string contains invalid UTF-8 or a lone surrogate; remove it."
 
 
@@ -21,7 +23,7 @@ def encode(data: Any) -> bytes:
     """Returns `data` as JSON. Any value in it may be a picture.
 
     A picture is a PIL image, a numpy array (rows, columns[, channels]; bytes, or floats from 0 to 1), the bytes of
-    an image file, or the Path of one.
+    an image file, or the Path of one. Bytes and paths may also be sounds, videos and other files.
 
     Raises:
         UiapiError: `invalid` for NaN, Infinity, and types that cannot be sent.
@@ -38,18 +40,26 @@ def encode(data: Any) -> bytes:
 
 
 def picture(value: Any) -> dict[str, str] | None:
-    """Returns the JSON object for a picture, or None for other values."""
+    """Returns the JSON object for a picture or another file, or None for other values."""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        content = bytes(value)
-    elif isinstance(value, Path):
-        content = _read(value)
-    elif _is_pil(value):
+        return _file(bytes(value), None)
+    if isinstance(value, Path):
+        return _file(_read(value), value.name)
+    if _is_pil(value):
         content = _pil_png(value)
     elif _is_array(value) and value.ndim in (2, 3, 4):
         content = _array_png(value)
     else:
         return None
     return {"type": "image_base64", "data": base64.b64encode(content).decode()}
+
+
+def _file(content: bytes, name: str | None) -> dict[str, str]:
+    """Returns the JSON object for the content of a file; the server recognises sounds and videos itself."""
+    data = base64.b64encode(content).decode()
+    if content.startswith(PICTURES) or (content[:4] == b"RIFF" and content[8:12] == b"WEBP"):
+        return {"type": "image_base64", "data": data}
+    return {"type": "file_base64", "data": data, **({} if name is None else {"filename": name})}
 
 
 def _plain(value: Any) -> Any:

@@ -6,9 +6,11 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...bridge.app.bridge import Bridge
+from ...bridge.comfyui.input_files import Fetched
 from ...bridge.protocol.command_spec import COMMANDS, GRAPH_TIMEOUT
 from ...common.errors import UiapiError
 from ..jobs import registry
@@ -64,6 +66,10 @@ class LazyDownloads:
         )
         await service.start()
         self._service = service
+
+    async def fetch_input(self, url: str, target: Path) -> Fetched:
+        """Download a file that a program names as the value of a field. UiapiError as for any download."""
+        return await self.service.fetch_input(url, target)
 
     async def close(self) -> None:
         """Stop every transfer; it can be resumed later."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...bridge.comfyui.input_files import Fetched
 from ...common.errors import UiapiError
 from ...common.json_store import sweep
 from ...model_defs import ModelDef
@@ -32,6 +33,7 @@ from ..storage.file_presence import Presence
 from ..storage.hash_cache import Hashes
 from ..storage.model_folders import Places, check_names
 from ..transfer.host_guard import HostGuard
+from ..transfer.input_file import fetch_input
 from ..transfer.transfer_thread import Engine
 from ..workflow.analysis import Analysis
 from ..workflow.disk_copies import Disk
@@ -227,6 +229,10 @@ class Downloads:
         else:
             item.path = str(target)
         return run
+
+    async def fetch_input(self, url: str, target: Path) -> Fetched:
+        """Download a file that is the value of a field. UiapiError as the function."""
+        return await self._engine.run(lambda web: fetch_input(web, url, target))
 
     def run(self, run_id: str) -> Run:
         """A download by its id. UiapiError `unknown_download`."""

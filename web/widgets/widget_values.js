@@ -7,6 +7,7 @@
 
 import { copied, isObject } from "../common/compare.js";
 import { CommandError } from "../common/errors.js";
+import { misfit } from "./input_kinds.js";
 import { Offered } from "./picture_texts.js";
 import { cut, named } from "../common/shorten.js";
 import { sourceOf } from "../paths/subgraphs.js";
@@ -160,7 +161,11 @@ function chosen(path, owner, requested) {
   const long = typeof requested === "string" && isLong(requested);
   if (long && (!list || takesUploads(owner))) throw tooLong(path, owner, requested);
   if (!list) return { value: requested, adds: false };
-  if (typeof requested === "string" && requested !== "" && takesUploads(owner)) return { value: requested, adds: true };
+  if (typeof requested === "string" && requested !== "" && takesUploads(owner)) {
+    const why = misfit(uploadFlags(owner), requested);
+    if (why) throw new CommandError("invalid", `${path} ${why}.`, { path, value: requested });
+    return { value: requested, adds: true };
+  }
   const some = list.slice(0, OPTIONS_SHOWN);
   const offered = some.slice(0, 5).map(named).join(", ");
   const hint = list.length === 0 ? "it has no choices" : `it offers ${offered}${list.length > 5 ? ", …" : ""}`;
@@ -179,12 +184,21 @@ function chosen(path, owner, requested) {
  * @returns {boolean}
  */
 function takesUploads(owner) {
+  return uploadFlags(owner).length > 0;
+}
+
+/**
+ * @param {{node: GraphNode, widget: Widget}} owner
+ * @returns {string[]} such as image_upload
+ */
+function uploadFlags(owner) {
   const { node, widget } = sourceOf(owner);
   /** @type {any} */
   const definition = node.constructor;
   const inputs = definition?.nodeData?.input;
   const spec = inputs?.required?.[widget.name] ?? inputs?.optional?.[widget.name];
-  return Object.entries(spec?.[1] ?? {}).some(([option, set]) => set === true && option.endsWith("_upload"));
+  const options = Object.entries(spec?.[1] ?? {});
+  return options.filter(([option, set]) => set === true && option.endsWith("_upload")).map(([option]) => option);
 }
 
 /**

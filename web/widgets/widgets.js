@@ -36,6 +36,7 @@ import { createMemory } from "./node_memory.js";
 import { fieldsAt, resolve } from "../paths/paths.js";
 import { addRow } from "./dynamic_rows.js";
 import { named } from "../common/shorten.js";
+import { isStored } from "./input_kinds.js";
 import { rewriteWarning } from "./text_rewrites.js";
 import { inputOf, linkInto, ownerOf, walk } from "../paths/subgraphs.js";
 import { accepted } from "./widget_values.js";
@@ -43,8 +44,6 @@ import { accepted } from "./widget_values.js";
 const MUTED = 2;
 const BYPASSED = 4;
 const KEYS_SHOWN = 5;
-// A picture that the server stored for this write; bridge/comfyui/picture_store.py has the same pattern.
-const STORED = /^INPUT_.*_[0-9a-f]{16}(-\d+)?\.png$/s;
 
 /**
  * Sets fields in the given order, all or none, as one undo step. Each path is resolved in the graph as the previous
@@ -269,7 +268,7 @@ function apply(page, { value, adds, owner: { node, widget } }, memory) {
 function warnings(page, root, { requested, value, adds, owner }) {
   const { node, hosts, widget } = owner;
   const said = [];
-  if (adds && !STORED.test(requested)) {
+  if (adds && !isStored(requested)) {
     said.push(`The page does not list ${named(requested)}; a run fails unless it is in ComfyUI's input folder.`);
   }
   // An object was merged into the widget's.

@@ -35,7 +35,7 @@ async def test_the_tab_opens_the_graph_of_a_picture(server: Any, kind: str) -> N
 async def test_a_run_without_a_tab_uses_the_prompt_of_a_picture(server: Any) -> None:
     queued: list[Any] = []
 
-    async def queue_prompt(prompt: Any) -> dict[str, Any]:
+    async def queue_prompt(prompt: Any, targets: object = None) -> dict[str, Any]:
         queued.append(prompt)
         return {"prompt_id": "p1", "number": 1, "node_errors": {}}
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comfyui_uiapi.bridge.comfyui.input_files import sha256_of
 from comfyui_uiapi.bridge.comfyui.input_images import Pictures, label_of
-from comfyui_uiapi.bridge.comfyui.picture_store import digest_of
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
 
 
 def named(label: str, data: bytes = PNG) -> str:
     """The name of a stored picture."""
-    return f"INPUT_{label}_{digest_of(data)}.png"
+    return f"INPUT_{label}_{sha256_of(data)[:16]}.png"
 
 
 def picture(data: bytes = PNG) -> dict[str, str]:

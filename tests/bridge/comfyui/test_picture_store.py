@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.comfyui.picture_store import GRACE, KEPT, KEPT_FOR, PictureStore, digest_of
+from comfyui_uiapi.bridge.comfyui.input_files import sha256_of
+from comfyui_uiapi.bridge.comfyui.picture_store import GRACE, KEPT, KEPT_FOR, PictureStore
 from comfyui_uiapi.common.errors import UiapiError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
@@ -34,7 +35,7 @@ def store(tmp_path: Path, used: Used) -> PictureStore:
 
 
 def name_of(data: bytes = PNG, label: str = "Photo") -> str:
-    return f"INPUT_{label}_{digest_of(data)}.png"
+    return f"INPUT_{label}_{sha256_of(data)[:16]}.png"
 
 
 def keep(store: PictureStore, data: bytes = PNG, label: str = "Photo") -> str:

@@ -38,7 +38,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "downloads": (),
     "downloads/common": ("common",),
     "downloads/storage": ("common", "models' definitions", "downloads/common"),
-    "downloads/transfer": ("common", "downloads/common", "downloads/storage"),
+    "downloads/transfer": ("common", "bridge/comfyui", "downloads/common", "downloads/storage"),
     "downloads/sources": (
         *("common", "models' definitions", "downloads/common", "downloads/storage"),
         "downloads/transfer",
@@ -60,7 +60,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("downloads/sources", "downloads/workflow", "downloads/finding", "downloads/searching"),
     ),
     "downloads/api": (
-        *("common", "models' definitions", "bridge/protocol", "bridge/app", "bridge/commands", "downloads/common"),
+        *("common", "models' definitions", "bridge/protocol", "bridge/comfyui", "bridge/app", "bridge/commands"),
+        "downloads/common",
         *("downloads/storage", "downloads/transfer", "downloads/sources", "downloads/workflow", "downloads/finding"),
         "downloads/searching",
         "downloads/jobs",

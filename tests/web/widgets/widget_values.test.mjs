@@ -84,3 +84,25 @@ test("the two formats are distinguished, and everything else is refused", () => 
     assert.throws(() => formatOf({ [key]: inner }), (error) => error.code === "invalid" && error.message.includes(key));
   }
 });
+
+for (const [flag, name, why] of [
+  ["audio_upload", "INPUT_Song_0123456789abcdef.mp3", null],
+  ["audio_upload", "INPUT_Song_0123456789abcdef.mp4", null],
+  ["audio_upload", "INPUT_Song_0123456789abcdef.png", /takes a sound or a video, not a picture/],
+  ["image_upload", "INPUT_Photo_0123456789abcdef.mp3", /takes a picture, not a sound/],
+  ["video_upload", "INPUT_Clip_0123456789abcdef.mp3", /not a sound/],
+  ["image_upload", "3d/INPUT_Cat_0123456789abcdef.glb", /not a 3D model/],
+  ["file_upload", "3d/INPUT_Cat_0123456789abcdef.glb", null],
+  ["image_upload", "mine.mp3", null],
+]) {
+  test(`a field with ${flag} ${why ? "refuses" : "takes"} ${name}`, () => {
+    class Loader {
+      static nodeData = { input: { required: { w: [[], { [flag]: true }] } } };
+      widgets = [{ name: "w", type: "combo", value: "", options: { values: [] } }];
+    }
+    const node = new Loader();
+    const write = () => accepted("Loader.w", { node, widget: node.widgets[0], hosts: [] }, name);
+    if (why) assert.throws(write, { code: "invalid", message: why });
+    else assert.deepEqual([write().value, write().adds], [name, true]);
+  });
+}
