@@ -82,6 +82,11 @@ class Call:
             return
         self.changed.set()
 
+    def count(self, done: int, total: int) -> None:
+        """Note how many variations of a sweep have ended."""
+        self.news, self.done, self.total = f"{done} of {total} variations have ended", done, total
+        self.changed.set()
+
     @property
     def ended(self) -> bool:
         """Whether there is a result."""

@@ -123,6 +123,12 @@ TOOLS = {
         Tool("batch", "With dry_run it returns the changes without making them."),
         Tool("undo"),
         Tool("run", "Returns the pictures themselves.", frozenset({"outputs", "wait"}), {"wait": _WAIT}),
+        Tool(
+            "sweep",
+            "Returns a contact sheet of at most 100 pictures. Of a grid the last field makes the columns.",
+            frozenset({"outputs", "wait"}),
+            {"wait": _WAIT},
+        ),
         RUN_STATUS,
         VIEW_OUTPUT,
         UPLOAD,

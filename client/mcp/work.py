@@ -15,6 +15,7 @@ from ..common.errors import UiapiError
 from ..common.results import OutputFile, not_fetched, run_of
 from .calls import ANSWER_WITHIN, Call, Calls, Report
 from .parts import SUFFIXES, Part, picture_part, text_part
+from .sweeps import sweep_parts
 from .tools import PAGE, RUN_STATUS, TOOLS, UPLOAD, VIEW_OUTPUT
 
 # The most pictures in a result.
@@ -71,6 +72,8 @@ class Work:
     async def _result(self, name: str, data: dict[str, Any], call: Call) -> list[Part]:
         if name == "run":
             return await self._run(data, call)
+        if name == "sweep":
+            return await sweep_parts(self.client, data, call.count)
         if name == VIEW_OUTPUT.name:
             return [await self._view(data)]
         if name == UPLOAD.name:

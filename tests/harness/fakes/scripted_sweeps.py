@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
-from PIL import Image
 
+from ....client.protocol.encoding import png
 from .scripted_comfyui import Scripted
 
 UNKNOWN = {"status": "error", "code": "unknown_sweep", "error": "There is no such sweep."}
@@ -18,9 +17,8 @@ FAILED = {"code": "execution_failed", "message": "KSampler: no model."}
 
 def picture(index: int) -> bytes:
     """Returns a PNG whose width is one more than the index of its variation."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (index + 1, 4), (index % 256, 0, 0)).save(buffer, format="PNG")
-    return buffer.getvalue()
+    width = index + 1
+    return png(bytes((index % 256, 0, 0)) * width * 4, width, 4)
 
 
 class Sweeps:
