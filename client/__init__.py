@@ -17,9 +17,11 @@ from .client import Client
 from .common.errors import UiapiError, UiapiWarning, Unreachable
 from .common.events import Event
 from .common.results import OutputFile, OutputText, Prompt, Run
+from .sweep.item import SweepItem
 
 if TYPE_CHECKING:
     from .async_client import AsyncClient
+    from .sweep.files.sheet import contact_sheet
 
     __version__: str
 
@@ -31,9 +33,11 @@ __all__ = [
     "OutputText",
     "Prompt",
     "Run",
+    "SweepItem",
     "UiapiError",
     "UiapiWarning",
     "Unreachable",
+    "contact_sheet",
 ]
 
 
@@ -43,6 +47,10 @@ def __getattr__(name: str) -> Any:
         from .async_client import AsyncClient
 
         return AsyncClient
+    if name == "contact_sheet":
+        from .sweep.files.sheet import contact_sheet
+
+        return contact_sheet
     if name == "__version__":
         from .common.command_table import version
 

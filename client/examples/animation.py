@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from uiapi import Client, OutputFile
+from uiapi import Client
 
 FRAMES = 24
 
@@ -25,20 +24,12 @@ def eased(start: float, end: float, frames: int = FRAMES) -> list[float]:
     return [round(value) if whole else value for value in values]
 
 
-def animate(client: Client, path: str, values: list[float]) -> Iterator[OutputFile]:
-    """Yields the picture for each value."""
-    for value in values:
-        yield client.run({path: value}).image
-
-
 def main(path: str, start: str, end: str) -> None:
     """Save the frames to the folder `frames` in the working directory, and a GIF if Pillow is installed."""
     folder = Path("frames")
-    folder.mkdir(exist_ok=True)
     began = time.monotonic()
     with Client(name="animation") as client:
-        pictures = animate(client, path, eased(float(start), float(end)))
-        frames = [picture.save(folder / f"{number:04}.png") for number, picture in enumerate(pictures)]
+        frames = client.animate(eased(float(start), float(end)), lambda value: {path: value}, folder)
     took = time.monotonic() - began
     sys.stdout.write(f"{len(frames)} frames in {took:.1f} s are in {folder}\n")
     try:

@@ -12,36 +12,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from uiapi import Client, UiapiError
+from uiapi import Client, UiapiError, contact_sheet
 
 
 def sweep(client: Client, path: str, values: Iterable[Any], folder: Path) -> list[Path]:
-    """Saves a picture for each value, named after it, and restores the field at the end; returns the paths."""
-    before = client[path]
+    """Saves a picture for each value, named after it, and a sheet with all of them; returns the paths."""
+    items = []
     pictures = []
-    try:
-        for value in values:
-            done = client.run({path: value})
-            pictures.append(done.image.save(folder / f"{path}={value}.png".replace("/", "_").replace("\\", "_")))
-    finally:
-        client.set(path, before)
-    return pictures
-
-
-def sheet(pictures: list[Path], target: Path) -> None:
-    """Save all pictures side by side; needs Pillow."""
-    from PIL import Image
-
-    images = []
-    for picture in pictures:
-        with Image.open(picture) as opened:
-            images.append(opened.convert("RGB"))
-    whole = Image.new("RGB", (sum(image.width for image in images), max(image.height for image in images)))
-    left = 0
-    for image in images:
-        whole.paste(image, (left, 0))
-        left += image.width
-    whole.save(target)
+    for item in client.sweep({path: [*values]}, ordered=True, on_error="stop"):
+        name = f"{path}={item.fields[path]}.png".replace("/", "_").replace("\\", "_")
+        pictures.append(item.image.save(folder / name))
+        items.append(item)
+    # Needs Pillow.
+    return [*pictures, *contact_sheet(items, folder / "sheet.png")]
 
 
 def main(path: str, *values: str) -> None:
@@ -50,11 +33,10 @@ def main(path: str, *values: str) -> None:
     folder.mkdir(exist_ok=True)
     with Client(name="sweep") as client:
         try:
-            pictures = sweep(client, path, [json.loads(value) for value in values], folder)
+            saved = sweep(client, path, [json.loads(value) for value in values], folder)
         except UiapiError as error:
             sys.exit(str(error))
-    sheet(pictures, folder / "sheet.png")
-    sys.stdout.write("".join(f"{picture}\n" for picture in [*pictures, folder / "sheet.png"]))
+    sys.stdout.write("".join(f"{picture}\n" for picture in saved))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from ..common.errors import UiapiError, Unreachable
 from ..common.events import Listener
+from ..common.notices import warn
 from ..common.results import OutputFile
 from .item import SweepItem
 from .ledger import RUNNING, Ledger
@@ -76,6 +77,7 @@ class AsyncSweep:
         self._quiet = QUIET
         self._end: Callable[[], None] | None = None
         self._began = self._closed = False
+        self._warned: set[str] = set()
         # Whether the last question brought nothing, so that the next one waits.
         self._vain = False
         self.ledger = Ledger(ordered)
@@ -175,6 +177,7 @@ class AsyncSweep:
                 await self._more()
         finally:
             await self.close()
+        self._warn(self.warnings)
         early = self.ledger.failure()
         if early is not None:
             raise early
@@ -210,6 +213,7 @@ class AsyncSweep:
 
     async def _complete(self, item: SweepItem) -> None:
         """Fetch the files of a result. One that cannot be fetched is an error of this result only."""
+        self._warn(item.warnings)
         if not item.fields:
             # The server leaves out the fields of what it did not run.
             item.fields = fields_at(self._request, item.index)
@@ -218,6 +222,12 @@ class AsyncSweep:
                 await self._client.fetch(file)
         except UiapiError as error:
             item.error = item.error or error
+
+    def _warn(self, texts: Iterable[str]) -> None:
+        """Issue a Python warning for each text once, since all variations may have the same."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._warned]
+        self._warned.update(new)
+        warn(new)
 
     def _unsubscribe(self) -> None:
         end, self._end = self._end, None

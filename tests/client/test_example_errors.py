@@ -15,6 +15,8 @@ import pytest
 from aiohttp import web
 from comfyui_uiapi.tests.client.conftest import PNG, Blocking
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_sweeps import Sweeps
+from comfyui_uiapi.tests.harness.fakes.scripted_sweeps import picture as made
 from comfyui_uiapi.tests.harness.programs import installed_client
 
 # After `installed_client`, which makes the client importable.
@@ -120,9 +122,11 @@ async def test_touchdesigner_shows_what_is_missing_and_continues(
 async def test_a_sweep_over_names_with_slashes_keeps_its_pictures(
     working: Scripted, blocking: Blocking, tmp_path: Path
 ) -> None:
+    Sweeps(working)
     with Client(working.url) as client:
-        [picture] = await blocking(sweep.sweep, client, "A.ckpt", ["sdxl/a.safetensors"], tmp_path)
-    assert picture == tmp_path / "A.ckpt=sdxl_a.safetensors.png" and picture.read_bytes() == PNG
+        picture, sheet = await blocking(sweep.sweep, client, "A.ckpt", ["sdxl/a.safetensors"], tmp_path)
+    assert picture == tmp_path / "A.ckpt=sdxl_a.safetensors.png" and picture.read_bytes() == made(0)
+    assert sheet == tmp_path / "sheet.png"
 
 
 # -- other languages --------------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ from . import build, moving_picture
 from .demo import WORKFLOW
 from .steps import say
 
+# After `moving_picture`, which makes it importable.
+from uiapi import Client, contact_sheet  # isort: skip
+
 PLACE = build.ROOT / ".assets"
 OPEN_PANEL = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.uiapi')"
 NO_WARNING = "() => app.extensionManager.setting.set('Comfy.Workflow.ShowMissingModelsWarning', false)"
@@ -40,6 +43,9 @@ MISSING = {
 # The path of the first model on a host that replaces Hugging Face, and its size in bytes.
 REPOSITORY = "/example/upscalers/resolve/main/4x-upscaler.safetensors"
 MODEL_SIZE = 67_000_000
+
+# The fields of the moving picture's workflow that the contact sheet shows.
+SWEPT = {"Poster.colors": [256, 12, 5], "Mix.blend_factor": [0.0, 0.3, 0.6, 0.9]}
 
 Ask = Callable[[str, str, dict[str, Any]], Awaitable[Any]]
 
@@ -63,8 +69,10 @@ async def _take() -> None:
                         await _pose(tab)
                         await tab.close()
                         (base / "input" / "evening.png").write_bytes(moving_picture.evening())
-                        await moving_picture.take(await chromium.open(comfy), PLACE / "turning.webp")
+                        tab = await chromium.open(comfy)
+                        await moving_picture.take(tab, PLACE / "turning.webp")
                         say(f"  {PLACE / 'turning.webp'}: {(PLACE / 'turning.webp').stat().st_size / 1000:.0f} kB")
+                        await _sheet(tab)
                     finally:
                         chromium.kill()
     finally:
@@ -108,6 +116,19 @@ async def _dialog(tab: Tab, ask: Ask, name: str, command: str, data: dict[str, A
     await asked
 
 
+async def _sheet(tab: Tab) -> None:
+    """Sweep two fields of the workflow of the moving picture, and write the contact sheet."""
+    path = PLACE / "sweep.png"
+
+    def swept() -> None:
+        with Client(tab.comfy.url, name="render.py") as client:
+            items = [*client.sweep(SWEPT)]
+        contact_sheet(items, path, thumb=200)
+
+    await asyncio.to_thread(swept)
+    _few_colors(Image.open(path), path)
+
+
 async def _settle(tab: Tab) -> None:
     """Move the graph next to the panel, after the page has brought the whole graph into view."""
     await tab.page.wait_for_timeout(2000)
@@ -118,7 +139,11 @@ async def _keep(tab: Tab, name: str) -> None:
     """Save a screenshot of the page as a PNG with few colours, which is much smaller."""
     # Changed nodes are highlighted for a moment, and dialogs fade in.
     await tab.page.wait_for_timeout(2000)
-    with Image.open(BytesIO(await tab.page.screenshot())) as picture:
-        path = PLACE / f"{name}.png"
-        picture.convert("RGB").quantize(128).save(path, optimize=True)
+    _few_colors(Image.open(BytesIO(await tab.page.screenshot())), PLACE / f"{name}.png")
+
+
+def _few_colors(picture: Image.Image, path: Path) -> None:
+    with picture:
+        few = picture.convert("RGB").quantize(128)
+    few.save(path, optimize=True)
     say(f"  {path}: {path.stat().st_size / 1000:.0f} kB")

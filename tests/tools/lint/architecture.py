@@ -76,7 +76,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "client/transport": ("client/common", "client/protocol"),
     "client/sweep": ("client/common", "client/protocol"),
     "client/sweep/files": ("client/common", "client/sweep"),
-    "client": ("client/common", "client/protocol", "client/transport", "client/sweep"),
+    "client": ("client/common", "client/protocol", "client/transport", "client/sweep", "client/sweep/files"),
     "client/mcp": ("client/common", "client/sweep", "client/sweep/files", "client"),
     "client/cli": ("client/common", "client/protocol", "client/sweep", "client/sweep/files", "client", "client/mcp"),
     "client's start": ("client/cli",),
