@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import sys
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.client import AsyncClient, UiapiError
-from comfyui_uiapi.client.mcp import sweeps as module
 from comfyui_uiapi.client.mcp.calls import Calls
 from comfyui_uiapi.client.mcp.parts import MAX_BYTES, MAX_SIDE
 from comfyui_uiapi.client.mcp.work import Work
@@ -74,6 +74,6 @@ async def test_what_ended_before_an_error_is_returned_with_it(sweep: Sweep, swee
 
 async def test_without_pillow_an_agent_gets_the_first_pictures(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     _, *pictures = await sweep(grid=GRID)
     assert len(pictures) == 4 and all(mime == "image/png" for _, mime in pictures)
