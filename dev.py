@@ -95,7 +95,7 @@ def _soak(options: argparse.Namespace) -> None:
 def _screenshots(options: argparse.Namespace) -> None:
     _build(options)
     _inside_venv()
-    _tool("screenshots").main()
+    _tool("pictures.screenshots").main()
 
 
 def _compat(options: argparse.Namespace) -> None:

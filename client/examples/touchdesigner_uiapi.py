@@ -2,8 +2,8 @@
 
 Put this text into the Script TOP's callbacks DAT, make the client and Pillow available to TouchDesigner (Preferences,
 Python 64-bit Module Path), and add custom parameters to the Script TOP: Field (string, such as LoadImage.image) and Url
-(string, empty for http://127.0.0.1:8188). TouchDesigner never waits: a frame that arrives during a run replaces the one
-that waits for the next run, and the last result is shown until the next one arrives.
+(string, empty for a ComfyUI that is found on this machine). TouchDesigner never waits: a frame that arrives during a
+run replaces the one that waits for the next run, and the last result is shown until the next one arrives.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Worker(threading.Thread):
 
     Args:
         field: path of the field that receives the picture.
-        url: ComfyUI's URL; None for the default.
+        url: ComfyUI's URL; None for one that is found on this machine.
 
     Attributes:
         settings: (field, url).

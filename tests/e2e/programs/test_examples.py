@@ -7,13 +7,13 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy
 import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.programs import installed_client
+from comfyui_uiapi.tests.harness.programs.stand_ins import Blender, Datablock, ScriptTop
 from comfyui_uiapi.tests.tools import build
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 from PIL import Image
@@ -146,42 +146,41 @@ async def invert(tab: Tab) -> Tab:
     return tab
 
 
-async def test_a_blender_picture_returns_inverted_and_the_right_way_up(invert: Tab) -> None:
-    height, across = 3, 5
-    pixels = numpy.zeros((height, across, 4), numpy.float32)
+async def test_blender_shows_its_picture_inverted_and_the_right_way_up(
+    invert: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Blender's first row is the lowest.
-    pixels[0, :, 0] = 1
-    job = blender_uiapi.Job(blender_uiapi.array_of(pixels.ravel(), across, height), "Photo.image", invert.comfy.url)
-    job.start()
-    await asyncio.to_thread(job.join, 60)
-    assert job.error is None and job.result is not None
-    assert job.result[-1, 0].tolist() == [0, 255, 255] and job.result[0, 0].tolist() == [255, 255, 255]
-    back = blender_uiapi.pixels_of(job.result).reshape(height, across, 4)
-    assert back[0, 0].tolist() == [0, 1, 1, 1] and back[-1, 0].tolist() == [1, 1, 1, 1]
+    rows = numpy.zeros((3, 5, 4), numpy.float32)
+    rows[0, :, 0] = rows[:, :, 3] = 1
+    blender = Blender()
+    monkeypatch.setitem(sys.modules, "bpy", blender.module)
+    monkeypatch.setenv("COMFYUI_URL", invert.comfy.url)
+    blender_uiapi.register()
+    blender.press("image.uiapi_run", Datablock.of("Sky", rows), "Photo.image")
+
+    async def is_idle() -> bool:
+        return blender.is_idle()
+
+    await until(is_idle, "a result", 60)
+    blender_uiapi.unregister()
+    assert blender.popups == []
+    image = blender.images["Sky by ComfyUI"]
+    assert image.size == (5, 3)
+    assert image.rows[0, 0].tolist() == [0, 1, 1, 1] and image.rows[-1, 0].tolist() == [1, 1, 1, 1]
 
 
 async def test_touchdesigner_shows_the_result_when_it_is_ready_and_never_blocks(invert: Tab) -> None:
-    shown: list[Any] = []
-    errors: list[str] = []
     picture = numpy.zeros((2, 3, 4), numpy.float32)
     picture[0, :, 1] = 1
-    operator = SimpleNamespace(
-        path="/project1/script1",
-        par=SimpleNamespace(
-            Field=SimpleNamespace(eval=lambda: "Photo.image"), Url=SimpleNamespace(eval=lambda: invert.comfy.url)
-        ),
-        inputs=[SimpleNamespace(numpyArray=lambda delayed: picture)],
-        copyNumpyArray=shown.append,
-        addScriptError=errors.append,
-    )
+    top = ScriptTop(invert.comfy.url, "Photo.image", picture)
 
     async def cooked() -> bool:
-        touchdesigner_uiapi.onCook(operator)
-        return bool(shown or errors)
+        top.cook(touchdesigner_uiapi.onCook)
+        return top.shown is not None or bool(top.errors)
 
     try:
         await until(cooked, "a result", 60)
     finally:
-        touchdesigner_uiapi.WORKERS[operator.path].end()
-    assert errors == []
-    assert shown[0].shape == (2, 3, 4) and shown[0][0, 0].tolist() == [1, 0, 1, 1]
+        touchdesigner_uiapi.WORKERS[top.path].end()
+    assert top.errors == [] and top.shown is not None
+    assert top.shown.shape == (2, 3, 4) and top.shown[0, 0].tolist() == [1, 0, 1, 1]

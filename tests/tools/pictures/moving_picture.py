@@ -12,7 +12,7 @@ import numpy
 from comfyui_uiapi.tests.harness.programs import installed_client  # noqa: F401 - makes `uiapi` importable
 from PIL import Image
 
-from ..harness.browser.tab import Tab
+from ...harness.browser.tab import Tab
 
 # After `installed_client`, which makes it importable.
 from uiapi import Client  # isort: skip

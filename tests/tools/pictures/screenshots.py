@@ -6,19 +6,20 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Awaitable, Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from playwright.async_api import async_playwright
 
-from ..harness.browser.tab import Chromium, Tab
-from ..harness.comfy.process import ComfyProcess
-from ..harness.models.model_host import Host
-from . import build, moving_picture
-from .demo import WORKFLOW
-from .steps import say
+from ...harness.browser.tab import Chromium, Tab
+from ...harness.comfy.process import ComfyProcess
+from ...harness.models.model_host import Host
+from .. import build
+from ..demo import WORKFLOW
+from ..steps import say
+from . import moving_picture, programs
+from .programs import few_colors, keep
 
 # After `moving_picture`, which makes it importable.
 from uiapi import Client, contact_sheet  # isort: skip
@@ -67,6 +68,9 @@ async def _take() -> None:
                     try:
                         tab = await chromium.open(comfy)
                         await _pose(tab)
+                        await tab.close()
+                        tab = await chromium.open(comfy)
+                        await programs.take(tab, PLACE)
                         await tab.close()
                         (base / "input" / "evening.png").write_bytes(moving_picture.evening())
                         tab = await chromium.open(comfy)
@@ -126,7 +130,7 @@ async def _sheet(tab: Tab) -> None:
         contact_sheet(items, path, thumb=200)
 
     await asyncio.to_thread(swept)
-    _few_colors(Image.open(path), path)
+    few_colors(Image.open(path), path)
 
 
 async def _settle(tab: Tab) -> None:
@@ -136,14 +140,4 @@ async def _settle(tab: Tab) -> None:
 
 
 async def _keep(tab: Tab, name: str) -> None:
-    """Save a screenshot of the page as a PNG with few colours, which is much smaller."""
-    # Changed nodes are highlighted for a moment, and dialogs fade in.
-    await tab.page.wait_for_timeout(2000)
-    _few_colors(Image.open(BytesIO(await tab.page.screenshot())), PLACE / f"{name}.png")
-
-
-def _few_colors(picture: Image.Image, path: Path) -> None:
-    with picture:
-        few = picture.convert("RGB").quantize(128)
-    few.save(path, optimize=True)
-    say(f"  {path}: {path.stat().st_size / 1000:.0f} kB")
+    await keep(tab, PLACE, name)
