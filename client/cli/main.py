@@ -33,7 +33,6 @@ def add_subcommands(name: str = "") -> None:
         comfyui_commands,
         graph_commands,
         model_commands,
-        model_doctor,
         run_commands,
         server_commands,
         sweep_command,

@@ -1,6 +1,6 @@
 """Runs the measurements of this directory and prints one table.
 
-A measurement is a module `bench_*` of this directory with `async def measure(playwright) -> list[Row]`, which starts
+A measurement is a module `bench_*` below this directory with `async def measure(playwright) -> list[Row]`, which starts
 what it needs itself (see tests/harness).
 """
 
@@ -63,7 +63,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 def names() -> list[str]:
     """Return the names of all measurements, as `dev.py bench` takes them."""
-    return sorted(path.stem.removeprefix(PREFIX) for path in HERE.glob(f"{PREFIX}*.py"))
+    return sorted(path.stem.removeprefix(PREFIX) for path in HERE.rglob(f"{PREFIX}*.py"))
 
 
 def main(wanted: Sequence[str]) -> int:
@@ -97,7 +97,9 @@ def main(wanted: Sequence[str]) -> int:
 
 async def _measured(module: str) -> list[Row]:
     async with async_playwright() as playwright:
-        rows: list[Row] = await importlib.import_module(f".{module}", __package__).measure(playwright)
+        [path] = HERE.rglob(f"{module}.py")
+        name = ".".join(path.relative_to(HERE).with_suffix("").parts)
+        rows: list[Row] = await importlib.import_module(f".{name}", __package__).measure(playwright)
         return rows
 
 

@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack
 import requests
 from playwright.async_api import Playwright
 
-from ...client import Client
-from ..harness.browser.tab import Tab
-from ..tools import build
-from ..tools.demo import WORKFLOW
-from .bench_roundtrip import FIELDS, Block, alternate
-from .runner import Row, percentile, ratio
-from .support.opened import opened_tab
+from ....client import Client
+from ...harness.browser.tab import Tab
+from ...tools import build
+from ...tools.demo import WORKFLOW
+from ..bench_roundtrip import FIELDS, Block, alternate
+from ..runner import Row, percentile, ratio
+from ..support.opened import opened_tab
 
 # The frames of an animation, one run after the other.
 RUNS = 24

@@ -13,10 +13,10 @@ from statistics import median
 
 from playwright.async_api import Playwright
 
-from ..harness.fakes.scripted_comfyui import Scripted
-from ..harness.programs.installed_client import environment
-from ..tools import build
-from .runner import Row, ratio
+from ...harness.fakes.scripted_comfyui import Scripted
+from ...harness.programs.installed_client import environment
+from ...tools import build
+from ..runner import Row, ratio
 
 # Alternations; a start takes long enough that the median of these is steady.
 ROUNDS = 15
