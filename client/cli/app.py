@@ -28,7 +28,7 @@ app = typer.Typer(
 
 
 # Subcommands that show themselves what they wait for, or wait as long as the user likes.
-REPORTING = frozenset({"run", "sweep", "download", "watch", "mcp", "tab"})
+REPORTING = frozenset({"run", "sweep", "download", "watch", "mcp", "tab", "farm"})
 
 # Seconds for which a sweep keeps trying when ComfyUI cannot be reached.
 SWEEP_RECONNECT = 30.0

@@ -31,6 +31,7 @@ def add_subcommands(name: str = "") -> None:
         return
     from . import (  # noqa: F401
         comfyui_commands,
+        farm_commands,
         graph_commands,
         model_commands,
         run_commands,

@@ -46,6 +46,7 @@ class OutputFile:
         format: the format that the node states, such as "video/h264-mp4".
         prompt_id: its prompt, if the run had several.
         data: its content; empty until it is fetched.
+        path: where a machine of a farm left it on shared storage.
     """
 
     node_id: str
@@ -59,6 +60,7 @@ class OutputFile:
     data: bytes = field(default=b"", repr=False)
     format: str | None = None
     prompt_id: str | None = None
+    path: str | None = None
 
     @property
     def media(self) -> str:
@@ -124,9 +126,18 @@ class OutputFile:
         return {mime: base64.b64encode(self.data).decode()} if mime and self.data else {}
 
     def _needed(self) -> bytes:
+        if not self.data and self.path is not None:
+            self.data = _read(self.path)
         if not self.data:
             raise UiapiError("invalid", f"The content of {self.filename} was not fetched; use the client's fetch().")
         return self.data
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UiapiError("not_found", f"{path} cannot be read: {error.strerror}; check the shared folder.") from error
 
 
 class OutputText(str):

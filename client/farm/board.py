@@ -1,0 +1,63 @@
+"""What the scheduler of a farm remembers about prompts: where each was begun, and the input files of those to come."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+
+# Prompts that are remembered, so that one whose worker was lost is not run a second time.
+MAX_CLAIMS = 50_000
+
+
+class Board(SchedulerPlugin):  # type: ignore[misc]
+    """The plugin. Its methods are called by workers and clients as commands of the scheduler, such as uiapi_claim."""
+
+    name = "uiapi-board"
+
+    def __init__(self) -> None:
+        self._claims: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._files: dict[str, dict[str, bytes]] = {}
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Add the commands to the scheduler."""
+        commands = (self.claim, self.lose, self.put_file, self.get_file, self.drop_files)
+        scheduler.handlers.update({f"uiapi_{command.__name__}": command for command in commands})
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Drop the input files of a client that has left."""
+        self._files.pop(client, None)
+
+    async def claim(self, prompt_id: str, url: str, host: str) -> dict[str, Any] | None:
+        """Note which ComfyUI begins a prompt; returns the one that began it before.
+
+        That is {url, host, lost}, with the number of ComfyUIs that were lost with the prompt.
+        """
+        before = self._claims.pop(prompt_id, None)
+        self._claims[prompt_id] = {"url": url, "host": host, "lost": before["lost"] if before else 0}
+        while len(self._claims) > MAX_CLAIMS:
+            self._claims.popitem(last=False)
+        return before
+
+    async def lose(self, prompt_id: str) -> None:
+        """Note that a ComfyUI was lost with a prompt."""
+        if prompt_id in self._claims:
+            self._claims[prompt_id]["lost"] += 1
+
+    async def put_file(self, client: str, name: str, content: bytes) -> None:
+        """Keep an input file for the workers."""
+        self._files.setdefault(client, {})[name] = content
+
+    async def get_file(self, name: str) -> bytes | None:
+        """Returns an input file, None if nobody needs it any more."""
+        return next((files[name] for files in self._files.values() if name in files), None)
+
+    async def drop_files(self, client: str, names: list[str]) -> None:
+        """Forget input files."""
+        files: dict[str, Any] = self._files.get(client, {})
+        for name in names:
+            files.pop(name, None)

@@ -1,0 +1,109 @@
+"""What a Dask worker of a farm has besides Dask: its ComfyUI, and the prompts that it runs there."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from .comfyui.connection import ComfyUI, Lost
+from .job import Job
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+# Sweeps that were cancelled, which are remembered for tasks that have not begun.
+MAX_CANCELLED = 1000
+
+
+class Work:
+    """A prompt in progress.
+
+    Attributes:
+        job: the prompt.
+        place: the ComfyUI that has it in its queue, None before it is there.
+        prompt_id: its ID there.
+    """
+
+    def __init__(self, job: Job, cancelled: bool) -> None:
+        self.job = job
+        self.place: ComfyUI | None = None
+        self.prompt_id = job.prompt_id
+        self._cancelled = cancelled
+
+    def is_cancelled(self) -> bool:
+        """Returns whether its sweep was cancelled."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Note that its sweep was cancelled."""
+        self._cancelled = True
+
+    async def withdraw(self) -> None:
+        """Remove the prompt from wherever it is."""
+        if self.place is not None:
+            with suppress(Lost):
+                await self.place.withdraw(self.prompt_id)
+
+
+class Machine(WorkerPlugin):  # type: ignore[misc]
+    """The plugin of a worker.
+
+    Args:
+        comfyui: the open connection.
+
+    Attributes:
+        comfyui: the open connection.
+        host: this machine's name.
+    """
+
+    name = "uiapi-machine"
+
+    def __init__(self, comfyui: ComfyUI) -> None:
+        self.comfyui = comfyui
+        self.host = socket.gethostname()
+        self._works: set[Work] = set()
+        self._cancelled: dict[str, None] = {}
+
+    @property
+    def url(self) -> str:
+        """The URL of its ComfyUI."""
+        return self.comfyui.address.url
+
+    @contextmanager
+    def working(self, job: Job) -> Iterator[Work]:
+        """Note a prompt that is in progress in this block."""
+        work = Work(job, job.sweep_id in self._cancelled)
+        self._works.add(work)
+        try:
+            yield work
+        finally:
+            self._works.discard(work)
+
+    async def cancel(self, sweep_id: str) -> int:
+        """Cancel the prompts of a sweep; returns how many were in progress."""
+        self._cancelled[sweep_id] = None
+        while len(self._cancelled) > MAX_CANCELLED:
+            del self._cancelled[next(iter(self._cancelled))]
+        works = [work for work in self._works if work.job.sweep_id == sweep_id]
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*(work.withdraw() for work in works))
+        return len(works)
+
+
+def machine_of(worker: Worker) -> Machine:
+    """Returns the machine of a worker. Raises LookupError for a worker that has none."""
+    found = worker.plugins.get(Machine.name)
+    if not isinstance(found, Machine):
+        raise LookupError(f"{worker.address} was not started by uiapi farm.")
+    return found
+
+
+async def cancel(sweep_id: str, dask_worker: Worker) -> int:
+    """Cancel a sweep on one worker; Dask runs this on each of them."""
+    return await machine_of(dask_worker).cancel(sweep_id)

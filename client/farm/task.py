@@ -1,0 +1,227 @@
+"""The Dask task of a farm: runs one prompt in the ComfyUI of the worker, at most once in all."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from distributed import get_worker
+
+from ..common.download_watch import INTERVAL, Watch, request
+from ..common.errors import UiapiError
+from ..common.files import free_name, write
+from ..protocol.address import Address
+from .comfyui.catalog import Lack
+from .comfyui.connection import ComfyUI, Lost, Refused, Removed
+from .comfyui.history import error_of, may_run_elsewhere, outputs_of, refusal_of
+from .job import Job
+from .machine import Machine, Work, machine_of
+from .settings import is_loopback
+
+# Seconds in which a ComfyUI has to be reached that began a prompt before its worker was lost.
+VISIT_TIMEOUT = 10.0
+# Seconds for the download of the models that a prompt needs.
+DOWNLOAD_TIMEOUT = 4 * 3600.0
+
+# Machines that may be lost with a prompt before it is given up.
+MOST_LOST = 3
+GIVEN_UP = {
+    "code": "result_lost",
+    "message": "The machines that ran this were lost one after the other; it may be what ends ComfyUI, check its log.",
+}
+
+Outcome = dict[str, Any]
+
+
+async def run_prompt(job: Job) -> Outcome:
+    """Runs a prompt; returns {status, machine, worker, prompt_id, outputs, contents, paths, error, lacks}.
+
+    The status is "success", "error", "cancelled", or "refused" if another ComfyUI may run it. If ComfyUI is lost, the
+    worker leaves the farm, and Dask runs the task on another one.
+    """
+    worker = get_worker()
+    machine = machine_of(worker)
+    with machine.working(job) as work:
+        try:
+            outcome = await _Run(job, machine, work, worker.scheduler).outcome()
+        except UiapiError as error:
+            # This machine's own trouble, such as a full disk.
+            outcome = {"status": "refused", "error": _envelope(error)}
+        except Lost:
+            await worker.scheduler.uiapi_lose(prompt_id=job.prompt_id)
+            machine.comfyui.lost.set()
+            # The worker closes, which cancels this.
+            await asyncio.sleep(DOWNLOAD_TIMEOUT)
+            raise
+    return {"prompt_id": work.prompt_id, "machine": machine.url, "worker": worker.address, **outcome}
+
+
+class _Run:
+    def __init__(self, job: Job, machine: Machine, work: Work, scheduler: Any) -> None:
+        self._job = job
+        self._machine = machine
+        self._work = work
+        self._scheduler = scheduler
+
+    async def outcome(self) -> Outcome:
+        job, here = self._job, self._machine.comfyui
+        before = await self._scheduler.uiapi_claim(
+            prompt_id=job.prompt_id, url=self._machine.url, host=self._machine.host
+        )
+        if before is not None and before["lost"] >= MOST_LOST:
+            return {"status": "error", "error": GIVEN_UP}
+        if before is not None:
+            found = await self._from_before(before)
+            if found is not None:
+                return found
+        if self._work.is_cancelled():
+            return _cancelled()
+        lacks = await self._lacks()
+        if lacks:
+            return _refused(f"{here.address.url} lacks {', '.join(map(str, lacks))}.", lacks)
+        try:
+            prompt = await self._prompt()
+            self._work.place = here
+            self._work.prompt_id = await here.queue(job.prompt_id, prompt, job.workflow)
+        except Refused as refusal:
+            error = refusal_of(refusal.answer)
+            return {"status": "refused" if may_run_elsewhere(refusal.answer) else "error", "error": error}
+        if self._work.is_cancelled():
+            await here.withdraw(self._work.prompt_id)
+        return await self._result(here)
+
+    async def _result(self, place: ComfyUI) -> Outcome:
+        """Waits for a queued prompt, and returns what it made."""
+        self._work.place = place
+        try:
+            entry = await place.follow(self._work.prompt_id)
+        except Removed:
+            return _cancelled()
+        return await self._collected(place, entry)
+
+    async def _collected(self, place: ComfyUI, entry: dict[str, Any]) -> Outcome:
+        outputs, error = outputs_of(entry), error_of(entry, self._work.prompt_id)
+        if error is not None:
+            status = "cancelled" if error["code"] == "execution_interrupted" else "error"
+            return {"status": status, "outputs": outputs, "error": error}
+        done: Outcome = {"status": "success", "outputs": outputs}
+        try:
+            if self._job.shared is not None:
+                done["paths"] = await self._left(place, outputs, Path(self._job.shared))
+            elif self._job.fetch:
+                done["contents"] = {
+                    at: await place.get(file["url"]) for at, file in enumerate(outputs) if "url" in file
+                }
+        except UiapiError as failure:
+            done["error"] = _envelope(failure)
+        return done
+
+    async def _left(self, place: ComfyUI, outputs: list[dict[str, Any]], folder: Path) -> dict[int, str]:
+        """Write the files into the shared folder; returns their paths."""
+        paths: dict[int, str] = {}
+        for at, file in enumerate(outputs):
+            if "url" in file:
+                name = f"{self._job.index:05d}_{Path(file['filename']).name}"
+                paths[at] = str(await asyncio.to_thread(_write, folder, name, await place.get(file["url"])))
+        return paths
+
+    # -- what the prompt needs ------------------------------------------------------------------------------
+
+    async def _lacks(self) -> list[Lack]:
+        """Returns what the ComfyUI lacks, after it had the chance to download missing models."""
+        here = self._machine.comfyui
+        lacks = (await here.catalog()).lacks(self._job.prompt)
+        if lacks:
+            # Models may have come, and packs with a restart.
+            lacks = (await here.catalog(fresh=True)).lacks(self._job.prompt)
+        if lacks and all(lack.name for lack in lacks) and await self._downloads([lack.name for lack in lacks]):
+            lacks = (await here.catalog(fresh=True)).lacks(self._job.prompt)
+        return lacks
+
+    async def _downloads(self, names: list[str]) -> bool:
+        """Have this extension download models, if ComfyUI has it and its rules allow it; returns whether it did."""
+        here = self._machine.comfyui
+        data = {**request(None, self._job.workflow or self._job.prompt), "only": names}
+        try:
+            if (await here.command("plan_downloads", data))["verdict"] != "ready":
+                return False
+            watch = Watch(await here.command("download_models", data), DOWNLOAD_TIMEOUT)
+            while not watch.ended(await here.command("download_status", watch.query)):
+                if watch.is_late() or self._work.is_cancelled():
+                    await here.command("download_cancel", watch.query)
+                    return False
+                await asyncio.sleep(INTERVAL)
+        except UiapiError:
+            # Its rules do not allow it, a download failed, or it has not this extension.
+            return False
+        return True
+
+    async def _prompt(self) -> dict[str, Any]:
+        """Returns the prompt with the names of its uploaded inputs."""
+        prompt = {node_id: dict(node) for node_id, node in self._job.prompt.items()}
+        for one in self._job.inputs:
+            content = await self._scheduler.uiapi_get_file(name=one.file)
+            if content is None:
+                raise UiapiError("not_found", f"The input {one.file} is gone; run the variation again.")
+            uploaded = await self._machine.comfyui.upload(one.file, content)
+            prompt[one.node_id]["inputs"] = {**prompt[one.node_id]["inputs"], one.name: uploaded}
+        return prompt
+
+    # -- a prompt that was begun before ---------------------------------------------------------------------
+
+    async def _from_before(self, before: dict[str, Any]) -> Outcome | None:
+        """Returns the outcome of a prompt whose worker or client was lost, None if it has to be run."""
+        here = self._machine.comfyui
+        if (before["url"], before["host"]) == (self._machine.url, self._machine.host):
+            return await self._resumed(here)
+        if is_loopback(urlsplit(before["url"]).hostname or "") and before["host"] != self._machine.host:
+            return None
+        # Another machine's ComfyUI must not receive the token of this one.
+        there = ComfyUI(Address(before["url"], None, here.address.name), listen=False)
+        try:
+            await asyncio.wait_for(there.__aenter__(), VISIT_TIMEOUT)
+        except (Lost, UiapiError, asyncio.TimeoutError):
+            return None
+        try:
+            return await self._resumed(there)
+        except Lost:
+            return None
+        finally:
+            self._work.place = None
+            await there.close()
+
+    async def _resumed(self, place: ComfyUI) -> Outcome | None:
+        found = await place.find(self._job.prompt_id)
+        if found is None:
+            return None
+        if found:
+            return await self._collected(place, found)
+        if place is not self._machine.comfyui and await place.take_back(self._job.prompt_id):
+            # It had not begun, unless it has just ended.
+            found = await place.find(self._job.prompt_id)
+            return await self._collected(place, found) if found else None
+        return await self._result(place)
+
+
+def _write(folder: Path, name: str, content: bytes) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UiapiError("storage_failed", f"{folder} cannot be created: {error.strerror}.") from error
+    return write(free_name(folder, name, content), content)
+
+
+def _envelope(error: UiapiError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "details": error.details}
+
+
+def _refused(message: str, lacks: list[Lack]) -> Outcome:
+    error = {"code": "unknown_model" if all(lack.name for lack in lacks) else "unknown_node_type", "message": message}
+    return {"status": "refused", "error": error, "lacks": lacks}
+
+
+def _cancelled() -> Outcome:
+    message = "The prompt was removed from ComfyUI's queue; run the variation again if that was not intended."
+    return {"status": "cancelled", "error": {"code": "cancelled", "message": message}}

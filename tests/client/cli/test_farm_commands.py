@@ -1,0 +1,32 @@
+"""`uiapi farm` where it refuses to start; tests/client/farm runs it."""
+
+from __future__ import annotations
+
+import pytest
+from comfyui_uiapi.tests.client.cli.conftest import Uiapi
+from comfyui_uiapi.tests.harness.comfy.process import free_port
+
+HERE = "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("start", "--comfyui", "http://gpu1:8188", "--host", "192.168.1.4"), "192.168.1.4 is not this machine alone"),
+        (("join", "tcp://gpu1:8786"), "gpu1 is not this machine alone"),
+        (("join", "http://gpu1:8786"), "is not the address of a farm"),
+        (("start", "--comfyui", "http://gpu1:8188", "--tls-cert", "a.pem"), "--tls-ca-file is missing"),
+        (("start", "--comfyui", "http://user:secret@gpu1:8188"), "without a user name or password"),
+    ],
+)
+async def test_what_would_open_the_machine_or_cannot_work_is_refused(
+    uiapi: Uiapi, words: tuple[str, ...], says: str
+) -> None:
+    ended = await uiapi("farm", *words)
+    assert ended.code in (5, 7) and says in ended.err.replace("\n", " ")
+
+
+async def test_a_comfyui_that_does_not_respond_cannot_join(uiapi: Uiapi) -> None:
+    port = free_port()
+    ended = await uiapi("farm", "join", f"tcp://{HERE}:{free_port()}", "--comfyui", f"http://{HERE}:{port}")
+    assert ended.code == 3 and f"No ComfyUI answers at http://{HERE}:{port}" in ended.err

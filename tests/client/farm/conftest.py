@@ -1,0 +1,107 @@
+"""Fixtures of the farm's tests: stand-in ComfyUIs, and a live one that exports a prompt for each value."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from comfyui_uiapi.client.common.errors import UiapiError
+from comfyui_uiapi.client.farm.sweep import run
+from comfyui_uiapi.client.sweep.item import SweepItem
+from comfyui_uiapi.tests.harness.fakes.standin_comfyui import NODES, StandIn, prompt_of
+
+# Seconds after which a sweep of these tests hangs.
+HANGS = 120
+
+
+class Live:
+    """The ComfyUI with the open graph.
+
+    Attributes:
+        exported: the sizes of the slices that were exported.
+        files: what it serves, by path.
+        more: further nodes of each prompt, as {name: (type, inputs)}.
+    """
+
+    def __init__(self) -> None:
+        self.exported: list[int] = []
+        self.files: dict[str, bytes] = {}
+        self.reads: list[str] = []
+        self.more: Callable[[Any], dict[str, Any]] = lambda value: {}
+
+    def export(self, variations: list[list[list[Any]]]) -> list[dict[str, Any]]:
+        """Returns the prompts of variations."""
+        self.exported.append(len(variations))
+        return [
+            {
+                "index": at,
+                "fields": [{"path": path, "value": value} for path, value in writes],
+                "prompt": prompt_of(writes[0][1], **self.more(writes[0][1])),
+                "workflow": {"nodes": []},
+                "warnings": [],
+                "error": None,
+            }
+            for at, writes in enumerate(variations)
+        ]
+
+    def read(self, path: str) -> bytes:
+        """Returns a file."""
+        if path.startswith("/object_info/"):
+            kind = path.rpartition("/")[2]
+            return json.dumps({kind: NODES.get(kind, {})}).encode()
+        self.reads.append(path)
+        if path not in self.files:
+            raise UiapiError("not_found", f"{path} does not exist.")
+        return self.files[path]
+
+
+@pytest.fixture
+def live() -> Live:
+    """The ComfyUI with the open graph."""
+    return Live()
+
+
+@pytest.fixture
+async def standins() -> AsyncIterator[Callable[..., Awaitable[list[StandIn]]]]:
+    """Starts stand-in ComfyUIs: `await standins(3, seconds=0)`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(count: int, seconds: float | None = 0.0) -> list[StandIn]:
+            return [await stack.enter_async_context(StandIn(seconds)) for _ in range(count)]
+
+        yield start
+
+
+Sweep = Callable[..., Coroutine[Any, Any, list[SweepItem]]]
+
+
+@pytest.fixture
+async def sweep(live: Live) -> AsyncIterator[Sweep]:
+    """Runs variations 0..count-1 on a farm, on a thread: `await sweep(farm, 10, each=function of an item)`."""
+    stop = threading.Event()
+
+    async def carry_out(
+        farm: Any, count: int, each: Callable[[SweepItem], object] = lambda item: None, **named: Any
+    ) -> list[SweepItem]:
+        def work() -> list[SweepItem]:
+            found = []
+            variations = [[["Canvas.value", value]] for value in range(count)]
+            for item in run(live.export, variations, farm, **{"read": live.read, "stop": stop, **named}):
+                found.append(item)
+                each(item)
+            return found
+
+        return await asyncio.wait_for(asyncio.to_thread(work), HANGS)
+
+    yield carry_out
+    stop.set()
+
+
+def shown(items: list[SweepItem]) -> list[int]:
+    """Returns what the pictures show, in order."""
+    return sorted(int(item.files[0].data) for item in items if item.error is None)

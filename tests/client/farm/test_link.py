@@ -1,0 +1,126 @@
+"""A sweep that reaches the scheduler of its farm over TCP, and loses it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import pytest
+from comfyui_uiapi.client.common.errors import Unreachable
+from comfyui_uiapi.client.common.tasks import end
+from comfyui_uiapi.client.farm import link
+from comfyui_uiapi.client.farm.cluster import scheduler_at
+from comfyui_uiapi.client.farm.member import Member, SchedulerLost
+from comfyui_uiapi.client.protocol.address import Address
+from comfyui_uiapi.tests.client.farm.conftest import Sweep, shown
+from comfyui_uiapi.tests.harness.comfy.process import free_port
+from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
+from distributed import Scheduler, Security
+
+StandIns = Callable[..., Awaitable[list[StandIn]]]
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+class Proxy:
+    """Passes connections on to a server, until they are cut."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        self._target = (host, int(port))
+        self._writers: list[asyncio.StreamWriter] = []
+        self.port = free_port()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Yields its address."""
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        try:
+            yield f"tcp://127.0.0.1:{self.port}"
+        finally:
+            server.close()
+            self.cut()
+
+    def cut(self) -> None:
+        """End every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*self._target)
+        self._writers += [writer, far_writer]
+
+        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                while data := await source.read(2**16):
+                    target.write(data)
+                    await target.drain()
+            target.close()
+
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+
+@asynccontextmanager
+async def served(standins: list[StandIn]) -> AsyncIterator[Scheduler]:
+    """Yields the scheduler of a farm of these, which have joined."""
+    async with AsyncExitStack() as stack:
+        scheduler = await stack.enter_async_context(scheduler_at(port=0, security=Security()))
+        joined = [asyncio.Event() for _ in standins]
+
+        async def serve(standin: StandIn, event: asyncio.Event) -> None:
+            with suppress(SchedulerLost):
+                await Member(scheduler.address, Address.of(standin.url, None), first=60).serve(event.set)
+
+        members = [asyncio.create_task(serve(*pair)) for pair in zip(standins, joined, strict=True)]
+        try:
+            await asyncio.wait_for(asyncio.gather(*(event.wait() for event in joined)), 60)
+            yield scheduler
+        finally:
+            await end(members)
+
+
+async def test_a_lost_connection_of_the_client_costs_no_picture_and_makes_none_twice(
+    standins: StandIns, sweep: Sweep, eventually: Eventually
+) -> None:
+    farm = await standins(3, seconds=None)
+    async with served(farm) as scheduler:
+        proxy = Proxy(scheduler.address)
+        async with proxy.serving() as address:
+            sweeping = asyncio.create_task(sweep(address, 60))
+            await eventually(lambda: all(one.running for one in farm))
+            proxy.cut()
+            farm[0].go.set()
+            await eventually(lambda: farm[0].values)
+            for one in farm:
+                one.seconds = 0.01
+                one.go.set()
+            await eventually(lambda: sum(len(one.values) for one in farm) > 30)
+            proxy.cut()
+            items = await sweeping
+    assert shown(items) == [*range(60)]
+    assert sorted(value for one in farm for value in one.values) == [*range(60)]
+
+
+async def test_a_lost_scheduler_is_an_error_that_lists_what_is_done(
+    standins: StandIns, sweep: Sweep, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "RECONNECT_TIMEOUT", 0.5)
+    farm = await standins(2)
+    farm[1].seconds = None
+    items: list[int] = []
+    async with served(farm) as scheduler:
+        sweeping = asyncio.create_task(sweep(scheduler.address, 6, lambda item: items.append(item.index)))
+        await eventually(lambda: len(items) == 5)
+        await scheduler.close()
+        with pytest.raises(Unreachable, match=r"5 of 6 variations are done\. Start the farm again") as caught:
+            await sweeping
+    assert caught.value.code == "connection_lost"
+    assert caught.value.details == {"done": sorted(items), "left": [*{*range(6)} - {*items}]}
+
+
+async def test_without_a_farm_the_error_says_how_to_start_one(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.5)
+    port = free_port()
+    with pytest.raises(Unreachable, match=rf"No farm answers at tcp://127\.0\.0\.1:{port}; start one with uiapi farm"):
+        await sweep(f"tcp://127.0.0.1:{port}", 1)
