@@ -18,7 +18,7 @@ from ..sweep.files.names import names_of
 from ..sweep.files.sheet import check_sheet, write_sheets
 from ..sweep.files.value_lists import Listed, values_in
 from ..sweep.item import SweepItem
-from ..sweep.variations import Variation, listed, product, variations_of
+from ..sweep.variations import Values, Variation, listed, variations_of
 from .app import Ctx, app, paths
 from .arguments import assignment, json_value, text_of
 from .run_commands import TOPIC
@@ -69,9 +69,9 @@ def sweep(
     client, terminal = ctx.obj.client, ctx.obj.terminal
     if sheet is not None:
         check_sheet(sheet)
-    wanted = [variation for variation in _variations(client, values) for _ in range(seeds)]
-    # Also refuses too many.
-    wanted = listed(wanted)
+    given = _given(client, values)
+    # One after the other, since it refuses too many.
+    wanted = listed(variation for variation in variations_of(given) for _ in range(seeds))
     how: dict[str, Any] = {"on_error": on_error.value, "timeout": timeout}
     if farm is not None:
         how |= {"farm": farm.split(",") if "," in farm or farm.startswith("http") else farm, "shared": shared}
@@ -79,7 +79,7 @@ def sweep(
     with opened(output.expanduser(), wanted, resume=resume) as folder:
         work = _Work(client, terminal, folder, wanted)
         try:
-            work.run(how, resume=resume)
+            work.run((given, seeds), how, resume=resume)
         except KeyboardInterrupt:
             terminal.note(f"Stopped; {work.done} of {work.total} variations are done. {RESUME}")
             raise
@@ -90,12 +90,13 @@ def sweep(
         work.finish()
 
 
-def _variations(client: Client, words: Sequence[str]) -> list[Variation]:
+def _given(client: Client, words: Sequence[str]) -> Values:
+    """Returns the values in the arguments, or on standard input. Raises UiapiError `invalid`."""
     if [*words] == ["-"]:
         given = json_value(text_of("-"))
         if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
             raise UiapiError("invalid", "Standard input must be a JSON list of {path: value}.")
-        return variations_of(given)
+        return given
     lists: dict[str, list[Listed]] = {}
     for path, text in map(assignment, words):
         if path in lists:
@@ -103,7 +104,7 @@ def _variations(client: Client, words: Sequence[str]) -> list[Variation]:
         lists[path] = values_in(path, text)
     # Also reports an unknown path before anything is run.
     now = client.get([*lists])
-    return product({path: [_fitting(one, now.get(path)) for one in found] for path, found in lists.items()})
+    return {path: [_fitting(one, now.get(path)) for one in found] for path, found in lists.items()}
 
 
 def _fitting(listed: Listed, now: Any) -> Any:
@@ -114,7 +115,7 @@ def _fitting(listed: Listed, now: Any) -> Any:
 def _ended(error: UiapiError, work: _Work) -> UiapiError:
     """Returns the error of a sweep that ended early, with what to do."""
     code = "execution_interrupted" if error.code == "cancelled" else error.code
-    details = {**error.details, "done": work.done, "total": work.total}
+    details = {"done": work.done, "total": work.total, **error.details}
     return type(error)(code, f"{error.message} {RESUME}", details, error.status)
 
 
@@ -136,15 +137,26 @@ class _Work:
         self._saved: list[str] = []
         self._warned: set[str] = set()
 
-    def run(self, how: dict[str, Any], *, resume: bool) -> None:
-        """Follow the sweep that an earlier call has left, and run what is left then."""
+    def run(self, whole: tuple[Values, int], how: dict[str, Any], *, resume: bool) -> None:
+        """Follow the sweep that an earlier call has left, and run what is left then.
+
+        Args:
+            whole: all values, and how many times each is run.
+            how: further arguments of `Client.sweep`.
+            resume: whether to follow the last sweep of the folder.
+        """
         with self._terminal.sweeping(self.total, self.done) as advance:
             under_way = self._folder.under_way(self._client.url) if resume else None
             if under_way is not None and self._folder.left:
                 self._follow(*under_way, advance)
             left = self._folder.left
             if left:
-                with self._client.sweep(left, fetch="farm" in how, **how) as sweep:
+                # A grid that is still whole sends each picture once.
+                values, seeds = whole if len(left) == self.total else (left, 1)
+                sweep = self._client.sweep(values, seeds=seeds, fetch="farm" in how, **how)
+                with self._terminal.patient():
+                    sweep.start()
+                with sweep:
                     if sweep.sweep_id:
                         self._folder.begun(sweep.sweep_id, self._client.url, left)
                     self._take(sweep, left, advance)

@@ -15,6 +15,7 @@ from ..common.errors import UiapiError, Unreachable
 from ..common.events import Listener
 from ..common.notices import warn
 from ..common.results import OutputFile
+from ..protocol.requests import LONGEST
 from .item import SweepItem
 from .ledger import RUNNING, Ledger
 from .mailbox import Mailbox
@@ -139,9 +140,21 @@ class Sweep:
             if "sweep_id" in self._request:
                 self._ask(self._request)
             else:
-                self._note(self._client.call("sweep", {**self._request, "wait": False}))
+                self._send()
         except BaseException:
             self._unsubscribe()
+            raise
+
+    def _send(self) -> None:
+        data = {**self._request, "wait": False}
+        if self._timeout is not None:
+            data["timeout"] = min(self._timeout, LONGEST)
+        try:
+            self._note(self._client.call("sweep", data))
+        except UiapiError as error:
+            if error.code == "timeout" and error.details.get("sweep_id"):
+                # It goes on, although nothing of it is known here.
+                self._client.call("sweep_cancel", {"sweep_id": error.details["sweep_id"]})
             raise
 
     def cancel(self) -> None:

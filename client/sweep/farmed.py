@@ -70,6 +70,9 @@ class FarmSweep(_Tally):
     ) -> None:
         self.close()
 
+    def start(self) -> None:
+        """Do nothing: it starts with the first result."""
+
     def cancel(self) -> None:
         """Cancel the rest of the sweep."""
         self._over.set()
@@ -107,6 +110,9 @@ class AsyncFarmSweep(_Tally):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def start(self) -> None:
+        """Do nothing: it starts with the first result."""
 
     async def cancel(self) -> None:
         """Cancel the rest of the sweep."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 import pytest
 from aiohttp import web
-from comfyui_uiapi.client import AsyncClient, Client, UiapiError
+from comfyui_uiapi.client import AsyncClient, Client, UiapiError, UiapiWarning
 from comfyui_uiapi.client.sweep.item import SweepItem
 from comfyui_uiapi.tests.client.conftest import Blocking
 from comfyui_uiapi.tests.client.sweep.conftest import Loop
@@ -151,6 +151,25 @@ async def test_a_sweep_that_takes_too_long_is_cancelled(sweeps: Sweeps, loop: Lo
     items, error = await loop(GRID, timeout=0.2)
     assert items == [] and error is not None and error.code == "timeout" and error.details["sweep_id"] == "s1"
     assert sweeps.sweeps["s1"]["status"] == "cancelled"
+
+
+async def test_a_sweep_that_does_not_even_start_in_time_is_cancelled_too(
+    scripted: Scripted, sweeps: Sweeps, loop: Loop
+) -> None:
+    late = {"status": "error", "code": "timeout", "error": "It goes on.", "details": {"sweep_id": "s1"}}
+    sweeps.sweeps["s1"] = {"variations": [[]], "results": {}, "status": "running", "data": {}}
+    scripted.answers["sweep"] = lambda request: web.json_response(late, status=504)
+    _, error = await loop(GRID, timeout=5.0)
+    assert error is not None and error.code == "timeout" and sweeps.sweeps["s1"]["status"] == "cancelled"
+    assert scripted.bodies[0]["timeout"] == 5.0
+
+
+async def test_a_warning_of_many_variations_is_one_python_warning(sweeps: Sweeps, loop: Loop) -> None:
+    sweeps.warnings = ["the seed will be randomised"]
+    with pytest.warns(UiapiWarning) as warned:
+        items, _ = await loop(GRID)
+    assert [str(one.message) for one in warned] == ["the seed will be randomised"]
+    assert items[5].warnings == sweeps.warnings
 
 
 async def test_follow_gives_all_results_of_a_sweep_under_way(

@@ -27,6 +27,7 @@ class Sweeps:
     Attributes:
         auto: whether all variations of a new sweep end at once; otherwise `end` ends them.
         failing: the indices of variations that fail.
+        warnings: those of every variation.
         events: whether results are sent as events.
         limit: the most results in an answer.
         asked: the parameters of every command about a sweep, as (command, data).
@@ -37,6 +38,7 @@ class Sweeps:
         self.scripted = scripted
         self.auto, self.events, self.limit = auto, True, 100
         self.failing: set[int] = set()
+        self.warnings: list[str] = []
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.sweeps: dict[str, dict[str, Any]] = {}
         scripted.answers |= {
@@ -146,7 +148,7 @@ class Sweeps:
             "status": "error" if failed else "success",
             "files": [] if failed else [file],
             "error": FAILED if failed else None,
-            "warnings": [],
+            "warnings": self.warnings,
         }
 
 
