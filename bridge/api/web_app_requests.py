@@ -93,7 +93,7 @@ async def _admit(bridge: Bridge, request: web.Request, origin: str) -> None:
 
 
 def _upgrades(request: web.Request) -> bool:
-    return request.headers.get("Upgrade", "").lower() == "websocket"
+    return request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 def _without_origin(request: web.Request, origin: str) -> web.Request:

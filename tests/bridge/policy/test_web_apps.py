@@ -157,6 +157,51 @@ async def test_what_is_remembered_is_bounded_and_what_is_allowed_is_not_dropped(
     assert [*server.bridge.web_apps.apps] == [APP, "https://a2.example", "https://a3.example"]
 
 
+async def test_a_question_that_nobody_answers_is_not_asked_again(
+    server: Server, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DEFAULT_TIMEOUT", 0.01)
+    assert [await code(read(server)) for _ in range(3)] == ["waiting_for_person"] * 3
+    assert asked(person) == [APP]
+    # It counts like a refusal, so that a page that asks under ever new names comes to an end.
+    assert len(server.bridge.web_apps._in_vain) == 1
+    await person.send("panel_web_app", origin=APP, decision="allow")
+    assert await code(read(server)) == "let in"
+
+
+async def test_only_so_many_requests_wait_at_a_time(
+    server: Server, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 1)
+    waiting = asyncio.create_task(code(read(server)))
+    frame = await question(person)
+    assert await code(read(server)) == "waiting_for_person"
+    await person.respond(frame["id"], {"decision": "allow"})
+    assert await waiting == "let in"
+
+
+async def test_a_decision_that_cannot_be_kept_holds_until_a_restart(
+    server: Server, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(path: Path, data: dict[str, Any]) -> None:
+        raise UiapiError("storage_failed", "The disk is full.")
+
+    monkeypatch.setattr(module, "write_json", full)
+    decides(person, "allow")
+    assert await code(read(server)) == "let in"
+    # The panel shows the person the error.
+    answer = await person.send("panel_web_app", origin=APP, decision="refuse")
+    assert (answer["code"], await code(read(server))) == ("storage_failed", "web_app_refused")
+
+
+async def test_a_page_without_the_question_does_not_count_as_an_answer(server: Server, person: Person) -> None:
+    # As the page of an older version does, until it is reloaded.
+    person.refuse("approve_web_app", "tab_failed")
+    assert await code(read(server)) == "waiting_for_person"
+    decides(person, "allow")
+    assert await code(read(server)) == "let in"
+
+
 async def test_a_page_that_hangs_up_does_not_go_on_waiting(server: Server, person: Person) -> None:
     waiting = asyncio.create_task(read(server))
     frame = await question(person)

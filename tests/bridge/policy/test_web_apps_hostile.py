@@ -156,6 +156,12 @@ async def test_a_websocket_waits_for_the_person_as_well(server: Server, person: 
     assert asked(person) == ["https://other.example", APP]
 
 
+async def test_a_post_that_calls_itself_a_websocket_needs_json_like_any_other(server: Server, person: Person) -> None:
+    headers = {"Origin": APP, "Upgrade": "websocket", "Connection": "Upgrade", "Content-Type": "text/plain"}
+    assert await code(server.post("get_fields", READ, headers=headers)) == "cross_origin"
+    assert asked(person) == []
+
+
 async def test_what_carries_no_origin_is_judged_as_before(server: Server, person: Person) -> None:
     # A program, with or without a cookie that some page has set for this host.
     assert await code(server.post("get_fields", READ, headers={"Cookie": "comfy=1"})) == "let in"
