@@ -18,8 +18,9 @@ from .common.errors import UiapiError, Unreachable
 from .common.events import Event, Listener
 from .protocol.address import Address
 from .protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Asked, late, lost, not_reached
+from .sweep.async_farmed import AsyncFarmSweep
 from .sweep.async_sweep import AsyncSweep
-from .sweep.farmed import AsyncFarmSweep, Runner
+from .sweep.farmed import Runner
 from .sweep.variations import Variation
 from .transport.websocket import Socket, opened
 

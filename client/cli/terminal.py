@@ -198,7 +198,7 @@ class Terminal:
             task = bars.add_task("sweep", total=total, completed=done)
 
             def advance(name: str) -> None:
-                bars.update(task, advance=1, description=printable(name))
+                bars.update(task, advance=1, description=printable(name if len(name) <= 40 else f"{name[:39]}…"))
 
             yield advance
 

@@ -15,8 +15,9 @@ from ..common.events import Listener
 from ..common.results import OutputFile
 from ..protocol.inputs import Fields
 from ..protocol.requests import Asked, viewed, viewing
+from .async_farmed import AsyncFarmSweep
 from .async_sweep import AsyncSweep
-from .farmed import AsyncFarmSweep, Runner
+from .farmed import Runner
 from .frames import Frames
 from .item import SweepItem
 from .variations import Values, Variation, request_of, variations_of

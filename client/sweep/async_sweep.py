@@ -16,9 +16,9 @@ from ..common.events import Listener
 from ..common.notices import warn
 from ..common.results import OutputFile
 from ..protocol.requests import LONGEST
+from .async_mailbox import AsyncMailbox
 from .item import SweepItem
 from .ledger import RUNNING, Ledger
-from .mailbox import AsyncMailbox
 from .variations import fields_at
 
 log = logging.getLogger("uiapi")

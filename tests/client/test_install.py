@@ -66,6 +66,14 @@ def test_it_imports_without_comfyui_torch_or_the_server_parts(site: Path) -> Non
     assert not loaded & {"torch", "pydantic", "huggingface_hub", "comfy", "server", "bridge", "numpy", "PIL", "typer"}
 
 
+def test_the_blocking_client_imports_no_asyncio_which_takes_longer_than_a_command(site: Path) -> None:
+    program = "import sys, uiapi; print(*{'asyncio', 'aiohttp', 'filelock'} & {*sys.modules})"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
 def test_the_command_uiapi_is_installed(site: Path) -> None:
     [points] = site.glob("*.dist-info/entry_points.txt")
     assert "uiapi = uiapi.__main__:main" in points.read_text()
