@@ -6,10 +6,7 @@ import { test } from "node:test";
 
 import { changeText, itemsOf, sentence, wholeChange } from "../../../../web/ui/panel/log_items.js";
 import { linesOf } from "../../../../web/ui/panel/text_height.js";
-import { setTexts } from "../../../../web/ui/texts.js";
 
-const english = JSON.parse(readFileSync(new URL("../../../../locales/en/main.json", import.meta.url), "utf8"));
-setTexts({ en: english }, () => "en");
 const HOSTILE = '<img src=x onerror="window.hacked = true">';
 const ALL = { program: "", kind: "all" };
 const DEFAULT = { program: "", kind: "" };
