@@ -1,0 +1,74 @@
+"""A sweep of either client, and of the command line, on a farm: prompts from the open workflow, results as elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import distributed  # noqa: F401 - at the start, since it takes seconds on a busy machine
+import pytest
+from aiohttp import web
+from comfyui_uiapi.client import AsyncClient, Client
+from comfyui_uiapi.client.sweep.item import SweepItem
+from comfyui_uiapi.tests.client.cli.conftest import Uiapi, place, talk
+from comfyui_uiapi.tests.client.farm.conftest import HANGS, Live, shown
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
+
+__all__ = ["place", "talk"]
+
+StandIns = Callable[..., Awaitable[list[StandIn]]]
+
+
+@pytest.fixture
+def opened(scripted: Scripted, live: Live) -> Scripted:
+    """A scripted server with an open workflow, which exports two prompts at a time."""
+
+    def export(request: web.Request) -> dict[str, Any]:
+        data = scripted.bodies[-1]
+        first, all_ = data["first"], live.export(data["variations"])
+        following = first + 2 if first + 2 < len(all_) else None
+        return {"prompts": all_[first : first + 2], "total": len(all_), "next": following}
+
+    def info(request: web.Request) -> web.Response:
+        return web.Response(body=live.read(request.path))
+
+    scripted.answers |= {"export_prompts": export, "get_fields": {"Canvas.value": 0}}
+    scripted.answers |= {kind: info for kind in ("Canvas", "SaveImage", "EmptyImage")}
+    return scripted
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_either_client_gets_the_pictures_of_a_farm_in_order(
+    opened: Scripted, standins: StandIns, kind: str
+) -> None:
+    urls = [one.url for one in await standins(2)]
+    values = {"Canvas.value": range(5)}
+
+    def work() -> list[SweepItem]:
+        with Client(opened.url) as client:
+            return [*client.sweep(values, farm=urls, ordered=True)]
+
+    if kind == "sync":
+        items = await asyncio.wait_for(asyncio.to_thread(work), HANGS)
+    else:
+        async with AsyncClient(opened.url) as client:
+            items = [item async for item in client.sweep(values, farm=urls, ordered=True)]
+    assert shown(items) == [*range(5)] == [item.index for item in items]
+
+
+async def test_the_command_line_saves_the_pictures_of_a_farm_and_completes_them(
+    opened: Scripted, standins: StandIns, talk: Uiapi, place: Path
+) -> None:
+    farm = await standins(2)
+    words = ("--farm", ",".join(one.url for one in farm), "-o", str(place), "--json")
+    ended = await talk("sweep", "Canvas.value=0..2", *words)
+    assert ended.code == 0 and json.loads(ended.out)["done"] == 3, ended.err
+    ended = await talk("sweep", "Canvas.value=0..4", *words, "--resume")
+    answer = json.loads(ended.out)
+    assert (answer["done"], answer["skipped"]) == (5, 3)
+    assert [(place / f"value={value}.png").read_bytes() for value in range(5)] == [b"%d" % value for value in range(5)]
+    assert sorted(value for one in farm for value in one.values) == [*range(5)]
