@@ -1,4 +1,4 @@
-"""A sweep of either client, and of the command line, on a farm: prompts from the open workflow, results as elsewhere."""
+"""Sweeps of both clients and of the command line on a farm: prompts of the open workflow, results as elsewhere."""
 
 from __future__ import annotations
 
