@@ -10,9 +10,10 @@ import typer
 from ..common.errors import UiapiError
 from ..common.pictures import FORMATS
 from .app import Ctx, app
-from .arguments import object_in
+from .arguments import nearest, object_in
 
 TOPIC = "Workflows"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 # The files that may hold a workflow.
 SUFFIXES = frozenset(".json .png .webp .jpg .jpeg .mp4 .webm .flac .ogg .opus .mp3".split())
 
@@ -33,24 +34,43 @@ def files(incomplete: str) -> list[str]:
     ]
 
 
+def examples(incomplete: str = "") -> list[str]:
+    """Completes the name of a workflow that comes with the client."""
+    return sorted(path.stem for path in EXAMPLES.glob("*.json") if path.stem.startswith(incomplete))
+
+
 @app.command(rich_help_panel=TOPIC, epilog='Example: uiapi load portrait.json --name "second try"')
 def load(
     ctx: Ctx,
     file: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="Workflow file in UI or API format, a picture, video or sound that ComfyUI saved, or - for standard "
             "input.",
             autocompletion=files,
         ),
-    ],
+    ] = None,
+    example: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of a file, a workflow that comes with uiapi: canvas, photo or upscale.",
+            autocompletion=examples,
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new workflow tab (default: that of the file).")] = None,
 ) -> None:
     """Open a workflow in a new workflow tab."""
+    if (file is None) == (example is None):
+        raise typer.BadParameter("give either a file or --example.")
+    if example is not None:
+        if example not in examples():
+            sentence = f"There is no example {example!r}.{nearest(example, examples())} The examples are "
+            raise UiapiError("not_found", f"{sentence}{', '.join(examples())}.", status=404)
+        file = str(EXAMPLES / f"{example}.json")
     if file == "-":
         loaded = ctx.obj.client.load(object_in(), name)
     else:
-        path = Path(file)
+        path = Path(str(file))
         loaded = ctx.obj.client.load(path, path.stem if name is None else name)
     ctx.obj.terminal.show(loaded, lambda: ctx.obj.terminal.say(loaded["message"]))
 

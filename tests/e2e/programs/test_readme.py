@@ -19,7 +19,7 @@ import tomllib
 from comfyui_uiapi.tests.bench import runner
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess, free_port
-from comfyui_uiapi.tests.harness.documents import DOCS, PAGES, Page
+from comfyui_uiapi.tests.harness.documents import DOCS, PAGES, README, Page
 from comfyui_uiapi.tests.harness.programs import installed_client
 from comfyui_uiapi.tests.tools import build
 
@@ -97,20 +97,25 @@ async def test_every_block_of_commands_works_after_the_one_before(
     tab: Tab, checkout: Path, at_hand: Callable[[str], dict[str, str]], tmp_path: Path, page: Page
 ) -> None:
     env = at_hand(tab.comfy.url)
+    # Whoever reads the start page has installed the client and has no checkout.
+    folder = checkout
+    if page is README:
+        folder = tmp_path / "empty"
+        folder.mkdir()
     # The URL in a command, where it is written out, is the usual one.
     webui = f"--webui {tab.webui}"
     for kind, text in page.blocks:
         if kind == "python":
-            said = await asyncio.to_thread(run, [sys.executable, "-c", text], checkout, env)
+            said = await asyncio.to_thread(run, [sys.executable, "-c", text], folder, env)
             assert said.strip(), f"prints nothing:\n{text}"
         elif "<repository>" in text:
             await asyncio.to_thread(run, text.replace("<repository>", str(repository(checkout))), tmp_path, env)
         elif not any(line in DEV or START in line for line in text.splitlines()):
             here = text.replace("http://127.0.0.1:8188", tab.comfy.url).replace("--webui 1", webui)
-            await asyncio.to_thread(run, here, checkout, env)
+            await asyncio.to_thread(run, here, folder, env)
     made = {name for _, text in page.blocks for name in re.findall(r"\w+\.png", text)}
     for picture in made | ({"frame_2.png"} if page is DOCS["runs"] else set()):
-        assert (checkout / picture).read_bytes().startswith(b"\x89PNG"), picture
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG"), picture
     if page is DOCS["http"]:
         assert json.loads((checkout / "openapi.json").read_text())["openapi"].startswith("3.")
 
