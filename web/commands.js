@@ -21,7 +21,7 @@
  * @typedef {import("./common/types.js").Call} Call
  */
 
-import { approve } from "./ui/approval_dialog.js";
+import { approve } from "./ui/questions/approval_dialog.js";
 import { alone, batch } from "./graph/batch.js";
 import { addNode, arrange, convertToSubgraph, disconnect, removeNodes, setNode, unpackSubgraph } from "./graph/editing.js";
 import { CommandError } from "./common/errors.js";
@@ -32,7 +32,7 @@ import { clearModels, describedBy, describeModels, directoryOf, lacksChoices, na
 import { changedLists, choiceLists } from "./widgets/choice_lists.js";
 import { askAddresses } from "./ui/models/models_dialog.js";
 import { approveWebApp } from "./ui/panel/web_app_dialog.js";
-import { askForOffer } from "./ui/offer_dialog.js";
+import { askForOffer } from "./ui/questions/offer_dialog.js";
 import { withOffered } from "./widgets/picture_texts.js";
 import { resolve } from "./paths/paths.js";
 import { query } from "./graph/query.js";
@@ -166,7 +166,7 @@ export const commands = {
     const offer = { workflow, program: call.by || t("unnamedProgram"), title: title || null, message: message || t("offerMessage") };
     const accepted = await askForOffer(means, offer, call.signal);
     if (!accepted) return { accepted, message: "The person at the browser declined the workflow." };
-    const loaded = await write(means, call, () => means.loader.load(workflow, null, true, call.signal));
+    const loaded = await write(means, call, () => means.loader.load(workflow, fileName(title), true, call.signal));
     return { accepted, message: loaded.message };
   },
 
@@ -235,6 +235,12 @@ export function write(means, call, change) {
   // Another run or load may have begun meanwhile.
   return busy ? unlessCancelled(busy, call.signal).then(() => write(means, call, change)) : carryOut();
 }
+
+/**
+ * @param {string | null | undefined} title that a program gives a workflow
+ * @returns {string | null} the name of its tab, which may become the name of a file
+ */
+const fileName = (title) => (title ?? "").replace(/[\\/:*?"<>|\p{Cc}]/gu, " ").replace(/\s+/g, " ").trim().replace(/^\.+/, "").slice(0, 80).trim() || null;
 
 /** @param {{command: string, data?: any}} part of a batch */
 const stripped = ({ command, data }) => ({ command, data: given(data ?? {}) });

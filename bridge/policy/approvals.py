@@ -20,7 +20,7 @@ from ...common.waiting import outcome
 from ..protocol.command_spec import DEFAULT_TIMEOUT, Kind, Risk, tab_command
 from ..tabs.registry import Webuis
 from .activity_log import Entry
-from .questions import AskedCall, refused, shown_writes, unanswered
+from .questions import AskedCall, refused, shown_writes, unanswered, workflow_of
 from .rules import DECIDED, Rule, read_rules, stricter
 
 log = logging.getLogger("uiapi")
@@ -306,7 +306,8 @@ class Approvals:
             "command": entry.command,
             "doc": call.command.doc,
             "about": entry.as_json()["about"],
-            **shown_writes(call.request),
+            **shown_writes(call.command, call.request),
+            "workflow": workflow_of(self._webuis, call.request),
             "files": None if preview is None else preview.files,
             "once": once,
         }

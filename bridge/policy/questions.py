@@ -8,7 +8,8 @@ from pydantic_core import to_json
 
 from ...common.errors import UiapiError
 from ...common.shorten import beginning
-from ..protocol.command_spec import Command, Kind, Preview, Request
+from ..protocol.command_spec import COMMANDS, STEERING_KEYS, Command, Kind, Preview, Request
+from ..tabs.registry import Webuis
 from .activity_log import Entry
 
 # Characters of one value that a question shows, and of all values.
@@ -57,14 +58,30 @@ def unanswered(entry: Entry) -> UiapiError:
     return UiapiError("timeout", sentence, {"delivered": False})
 
 
-def shown_writes(request: Request) -> dict[str, Any]:
-    """Return the values a request writes, to be shown to the person, and the number of those left out."""
-    writes, room = [], MAX_SHOWN
-    for path, value in (listed := request.writes()):
-        shown = {"path": path, "value": _value(value)}
-        room -= len(shown["path"]) + len(shown["value"])
+def workflow_of(webuis: Webuis, request: Request) -> str | None:
+    """Return the name of the workflow that is shown in the tab that a request is for, if known."""
+    manager = webuis.managers.get(request.webui or webuis.main_id or 0)
+    return None if manager is None else manager.info.get("workflow_name")
+
+
+def shown_writes(command: Command, request: Request) -> dict[str, Any]:
+    """Return the values and edits of a request, to be shown to the person, and the number of those left out.
+
+    An edit has `edit`: its `path` is the command, and its `value` the data as JSON.
+    """
+    listed = request.writes()
+    if not listed and command.kind is Kind.CHANGE:
+        listed = [(command.name, request.model_dump(exclude_unset=True, exclude=STEERING_KEYS, by_alias=True))]  # type: ignore[arg-type]
+    writes: list[dict[str, Any]] = []
+    room = MAX_SHOWN
+    for path, value in listed:
+        words = _value(value)
+        shown: dict[str, Any] = {"path": path, "value": words}
+        room -= len(path) + len(words)
         if room < 0:
             break
+        if isinstance(value, dict) and path in COMMANDS:
+            shown["edit"] = True
         writes.append(shown)
     return {"writes": writes, "writes_left_out": len(listed) - len(writes)}
 

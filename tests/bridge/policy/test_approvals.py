@@ -183,7 +183,7 @@ async def test_every_value_that_is_approved_was_shown(server: Server, person: Pe
     assert (len(many["writes"]), many["writes_left_out"]) == (300, 0)
     assert batch["writes"] == [
         {"path": "Canvas.width", "value": "640"},
-        {"path": "remove_node", "value": '{"nodes":["Canvas"]}'},
+        {"path": "remove_node", "value": '{"nodes":["Canvas"]}', "edit": True},
     ]
     assert [write["path"] for write in long["writes"]] == ["Prompt.text", "Canvas.width"]
     assert long["writes"][0]["value"].endswith("… (400000 characters)")

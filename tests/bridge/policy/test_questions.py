@@ -389,3 +389,11 @@ async def test_a_decision_that_cannot_be_kept_holds_all_the_same(desk: Desk, tmp
 
 def test_the_kinds_a_person_decides_about_are_all_but_talk() -> None:
     assert set(DECIDED) == set(Kind) - {Kind.TALK}
+
+
+async def test_a_question_names_the_workflow_of_the_tab_that_its_request_is_for(desk: Desk) -> None:
+    rule(desk, Rule.ALWAYS)
+    manager, page = desk.tab("panel")
+    manager.info["workflow_name"] = "portrait"
+    await desk.wants()
+    assert page.requests[0].data["workflow"] == "portrait"

@@ -134,7 +134,7 @@ async def test_a_page_from_another_port_works_from_consent_until_it_is_revoked(
     # Another name of the same machine is another page. So is what a page puts into a sandbox, or redirects.
     refused = asyncio.create_task(asks(other, comfy.url, token))
     await expect(dialog).to_contain_text("http://localhost:", timeout=PATIENCE * 1000)
-    await answer_dialog(tab.page, QUESTION, button="Refuse")
+    await answer_dialog(tab.page, QUESTION, button="Deny")
     assert await refused == [403, "web_app_refused"]
     assert await other.evaluate(OPEN, [comfy.url, token]) == "nothing"
     assert await page.evaluate(SANDBOXED, comfy.url) == "nothing"

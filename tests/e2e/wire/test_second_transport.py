@@ -204,7 +204,7 @@ async def test_real_graphs_are_served_over_the_second_transport(program: Program
     assert (await program.ok("clear_nonexistant_models"))["cleared_count"] == 0
     offered = program.spawn(program.ok("send_workflow", {"workflow": picture(), "title": "An offer"}))
     dialog = empty_page.page.get_by_role("dialog", name="An offer")
-    await dialog.get_by_role("button", name="Confirm").click()
+    await dialog.get_by_role("button", name="Open in new tab").click()
     assert (await asyncio.wait_for(offered, PATIENCE))["accepted"] is True
     await program.ok("client_disconnect", {"client_id": empty_page.webui})
     assert (await program.post("query_fields"))[0] == 503

@@ -92,7 +92,7 @@ async def test_the_routes_of_the_second_transport_answer_in_the_documented_form(
     await succeed(send_request, "client_disconnect", {"client_id": again})
 
 
-@pytest.mark.parametrize(("button", "accepted"), [("Confirm", True), ("Cancel", False)])
+@pytest.mark.parametrize(("button", "accepted"), [("Open in new tab", True), ("Deny", False)])
 async def test_a_workflow_is_offered_to_the_person_who_accepts_or_declines(
     send_request: SendRequest, program: Program, tab: Tab, button: str, accepted: bool
 ) -> None:
@@ -111,7 +111,7 @@ async def test_the_first_to_accept_an_offer_closes_it_in_every_other_tab(
     other = await open_tab(tab.comfy)
     offer = program.spawn(program.ok("send_workflow", {"workflow": picture(), "title": "For one of you"}))
     await tab.page.get_by_role("dialog", name="For one of you").wait_for()
-    await answer_dialog(other.page, "For one of you")
+    await answer_dialog(other.page, "For one of you", button="Open in new tab")
     answer = await asyncio.wait_for(offer, PATIENCE)
     assert (answer["accepted"], answer["webui"]) == (True, other.webui)
 

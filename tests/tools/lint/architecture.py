@@ -98,6 +98,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "web/page": ("web/common", "web/paths", "web/widgets", "web/graph", "web/exports"),
     "web/ui": ("web/common", "web/paths", "web/widgets", "web/graph", "web/page"),
     "web/ui/look": ("web/ui",),
+    "web/ui/questions": ("web/common", "web/paths", "web/graph", "web/page", "web/ui"),
     "web/ui/models": ("web/common", "web/ui"),
     "web/ui/panel": (
         *("web/common", "web/paths", "web/widgets", "web/graph", "web/ui", "web/ui/look", "web/ui/models"),
@@ -110,7 +111,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "web/ui/controls": ("web/common", "web/graph", "web/ui"),
     "web": (
         *("web/common", "web/connection", "web/paths", "web/widgets", "web/graph", "web/exports", "web/page", "web/ui"),
-        *("web/ui/look", "web/ui/models", "web/ui/panel", "web/ui/missing", "web/ui/controls"),
+        *("web/ui/look", "web/ui/questions", "web/ui/models", "web/ui/panel", "web/ui/missing", "web/ui/controls"),
     ),
 }
 # Files that belong to another room than their folder, since their path is fixed.

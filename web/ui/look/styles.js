@@ -99,7 +99,16 @@ export const RULES = `
 .uiapi-offer { display: flex; flex-direction: column; gap: 0.75rem; min-height: 0; }
 .uiapi-picture { width: 100%; height: 11rem; flex: none; border: 1px solid var(--uiapi-border); border-radius: var(--uiapi-radius); background: var(--uiapi-raised); }
 .uiapi-picture rect { fill: var(--uiapi-surface); stroke: var(--uiapi-muted); stroke-width: 2; vector-effect: non-scaling-stroke; }
-.uiapi-picture rect.uiapi-fresh { stroke: var(--uiapi-good); }
+.uiapi-picture text { fill: var(--uiapi-text); }
+.uiapi-picture .uiapi-added rect { stroke: var(--uiapi-good); stroke-width: 3; }
+.uiapi-picture .uiapi-changed rect { stroke: var(--uiapi-primary); stroke-width: 3; stroke-dasharray: 8 3; }
+.uiapi-picture .uiapi-removed rect { fill: none; stroke-dasharray: 2 4; }
+.uiapi-picture .uiapi-removed text { fill: var(--uiapi-muted); text-decoration: line-through; }
+.uiapi-legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; margin: 0.35rem 0 0; padding: 0; list-style: none; font-size: 0.8125rem; }
+.uiapi-legend li { display: flex; align-items: center; gap: 0.4rem; }
+.uiapi-legend li::before { content: ""; width: 1.25rem; height: 0.75rem; border-radius: 0.2rem; border: 2px solid var(--uiapi-good); }
+.uiapi-legend .uiapi-changed::before { border: 2px dashed var(--uiapi-primary); }
+.uiapi-legend .uiapi-removed::before { border: 2px dotted var(--uiapi-muted); }
 .uiapi-picture line { stroke: var(--uiapi-muted); stroke-width: 1; vector-effect: non-scaling-stroke; }
 .uiapi-facts { display: grid; grid-template-columns: auto 1fr; gap: 0.25rem 0.75rem; margin: 0; }
 .uiapi-facts dt { color: var(--uiapi-muted); }

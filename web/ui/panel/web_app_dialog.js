@@ -37,7 +37,7 @@ export function cautions(origin) {
  * @param {(decision: Decision) => void} decide
  */
 function question(origin, decide) {
-  const refuse = button(t("refuse"), () => decide("refuse"));
+  const refuse = button(t("deny"), () => decide("refuse"));
   const element = make(
     "div",
     {},

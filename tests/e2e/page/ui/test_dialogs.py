@@ -45,18 +45,18 @@ async def test_an_offered_workflow_is_opened_when_the_person_agrees(played: Play
     await expect(dialog(tab)).to_contain_text("A gift")
     await expect(dialog(tab)).to_contain_text("From your program")
     assert await tab.page.evaluate(SHOWN) == []
-    await press(tab, "Confirm")
+    await press(tab, "Open in new tab")
     answer = (await server.answer(ident))["response"]
     assert answer["accepted"] is True
     assert await tab.page.evaluate(SHOWN) == ["EmptyImage", "SaveImage"]
 
 
-@pytest.mark.parametrize("how", ["Cancel", "Escape"])
+@pytest.mark.parametrize("how", ["Deny", "Escape"])
 async def test_an_offered_workflow_is_not_opened_when_the_person_declines(played: Played, how: str) -> None:
     server, tab = played
     ident = server.request("send_workflow", workflow=empty_to_save(), title="A gift", message="From your program")
     await expect(dialog(tab)).to_contain_text("A gift")
-    await (press(tab, how) if how == "Cancel" else tab.page.keyboard.press(how))
+    await (press(tab, how) if how == "Deny" else tab.page.keyboard.press(how))
     assert (await server.answer(ident))["response"]["accepted"] is False
     assert await tab.page.evaluate(SHOWN) == []
 
@@ -82,7 +82,7 @@ async def test_an_offered_workflow_is_shown_as_what_it_changes(played: Played, k
     await expect(dialog(tab)).to_contain_text("1 node added, 1 node removed, 1 value changed")
     await expect(dialog(tab).get_by_role("img", name="Picture of the workflow")).to_be_visible()
     assert await dialog(tab).evaluate(OVERFLOWING) == []
-    await expect(dialog(tab).get_by_role("button", name="Cancel")).to_be_focused()
+    await expect(dialog(tab).get_by_role("button", name="Deny")).to_be_focused()
     SCREENS.mkdir(parents=True, exist_ok=True)
     await tab.screenshot(SCREENS / f"offer-{kind[:2]}-{await tab.page.evaluate('__COMFYUI_FRONTEND_VERSION__')}.png")
     assert await tab.page.evaluate(SHOWN) == ["CLIPTextEncode", "EmptyImage"]
@@ -97,7 +97,7 @@ async def test_what_a_program_writes_is_shown_as_text(played: Played) -> None:
     bold = '<b>bold</b><img src=x onerror="window.hacked = true">'
     ident = server.request("send_workflow", workflow=empty_to_save(), title=bold, message=bold)
     await expect(dialog(tab)).to_contain_text("<b>bold</b>")
-    await press(tab, "Cancel")
+    await press(tab, "Deny")
     await server.answer(ident)
     assert await tab.page.evaluate("window.hacked") is None
 
@@ -130,13 +130,13 @@ async def test_questions_are_asked_one_after_the_other(played: Played) -> None:
     await expect(dialog(tab)).to_contain_text("First")
     await expect(dialog(tab)).to_have_count(1)
     server.cancel(third)
-    await press(tab, "Cancel")
+    await press(tab, "Deny")
     await server.answer(first)
     await expect(dialog(tab)).to_contain_text("model.safetensors")
     await fill(tab, "https://example.com/model.safetensors")
     assert (await server.answer(second))["response"]["url"] == "https://example.com/model.safetensors"
     await expect(dialog(tab)).to_contain_text("Fourth")
-    await press(tab, "Cancel")
+    await press(tab, "Deny")
     await server.answer(fourth)
     assert not server.answered(third)
 
@@ -278,7 +278,7 @@ async def test_an_offer_names_its_program_before_the_title_that_it_gives_itself(
     server, tab = played
     ident = server.request("send_workflow", {"by": "sly.py"}, workflow=empty_to_save(), title="ComfyUI needs an update")
     await expect(dialog(tab)).to_contain_text('The program "sly.py" offers: ComfyUI needs an update')
-    await press(tab, "Cancel")
+    await press(tab, "Deny")
     await server.answer(ident)
 
 
@@ -328,11 +328,11 @@ async def test_a_question_about_downloads_shows_every_file_with_its_folder_host_
     await tab.screenshot(SCREENS / f"approve-{await tab.page.evaluate('__COMFYUI_FRONTEND_VERSION__')}.png")
     await press(tab, "Show all 120")
     await expect(rows).to_have_count(121)
-    await press(tab, "Refuse")
+    await press(tab, "Deny")
     assert (await server.answer(ident))["response"] == {"allowed": False}
 
 
-@pytest.mark.parametrize("how", ["Allow", "Until ComfyUI restarts", "Refuse", "Escape"])
+@pytest.mark.parametrize("how", ["Allow", "Until ComfyUI restarts", "Deny", "Escape"])
 async def test_a_question_about_a_web_page_shows_its_whole_origin_as_it_is_sent(played: Played, how: str) -> None:
     server, tab = played
     origin = f"http://{'long-' * 12}name.xn--pple-43d.example:8443"
@@ -341,7 +341,7 @@ async def test_a_question_about_a_web_page_shows_its_whole_origin_as_it_is_sent(
     await expect(dialog(tab)).to_contain_text("not encrypted")
     await expect(dialog(tab)).to_contain_text("outside the Latin alphabet")
     assert await dialog(tab).evaluate(OVERFLOWING) == []
-    await expect(dialog(tab).get_by_role("button", name="Refuse")).to_be_focused()
+    await expect(dialog(tab).get_by_role("button", name="Deny")).to_be_focused()
     await (tab.page.keyboard.press(how) if how == "Escape" else press(tab, how))
-    expected = {"Allow": "allow", "Until ComfyUI restarts": "session", "Refuse": "refuse", "Escape": None}[how]
+    expected = {"Allow": "allow", "Until ComfyUI restarts": "session", "Deny": "refuse", "Escape": None}[how]
     assert (await server.answer(ident))["response"] == {"decision": expected}

@@ -204,7 +204,7 @@ async def test_paused_programs_may_read_and_nothing_else(
     assert (await ask_as("Blender", "set_fields", fields=[["Canvas.width", 96]]))[0] == 200
 
 
-@pytest.mark.parametrize(("button", "status"), [("Allow", 200), ("Refuse", 403), ("Escape", 403)])
+@pytest.mark.parametrize(("button", "status"), [("Change", 200), ("Deny", 403), ("Escape", 403)])
 async def test_the_person_is_asked_before_a_change(
     panel: Locator, tab: Tab, ask_as: As, button: str, status: int, request: pytest.FixtureRequest
 ) -> None:
@@ -215,9 +215,13 @@ async def test_the_person_is_asked_before_a_change(
     await expect(dialog).to_contain_text(HOSTILE[:20])
     for words in ("64", "640"):
         await expect(dialog.get_by_role("cell", name=words, exact=True)).to_be_visible()
-    await expect(dialog.get_by_role("button", name="Refuse")).to_be_focused()
+    await expect(dialog.get_by_role("button", name="Deny")).to_be_focused()
     await keep(request, tab)
-    await (tab.page.keyboard.press(button) if button == "Escape" else dialog.get_by_role("button", name=button).click())
+    await (
+        tab.page.keyboard.press(button)
+        if button == "Escape"
+        else dialog.get_by_role("button", name=button, exact=True).click()
+    )
     assert (await asyncio.wait_for(asked, 60))[0] == status
     await expect(dialog).to_have_count(0)
     assert await tab.page.evaluate("window.hacked") is None

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { short } from "../../../web/ui/format.js";
-import { apiItems, apiPicture, compare, uiPicture } from "../../../web/ui/offer_dialog.js";
+import { short } from "../../../../web/ui/format.js";
+import { apiItems, compare } from "../../../../web/ui/questions/offer_dialog.js";
+import { apiPicture, uiPicture } from "../../../../web/ui/questions/offer_picture.js";
 
 const LINKS = 300_000;
 

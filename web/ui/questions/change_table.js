@@ -2,8 +2,8 @@
  * The table in a question: the values that a program would change, or the files that it would download.
  */
 
-import { button, make } from "./dom.js";
-import { t } from "./texts.js";
+import { button, make } from "../dom.js";
+import { t } from "../texts.js";
 
 // Rows that are shown at first; a button shows the rest.
 const ROWS_AT_FIRST = 100;

@@ -1,0 +1,143 @@
+"""Each question to the person says who asks what, works with the keyboard alone, and shows texts as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from comfyui_uiapi.tests.harness.browser.tab import Tab
+from playwright.async_api import expect
+
+from ....harness.browser.graphs import empty_to_save, node, ui
+from ..conftest import Played
+
+HOSTILE = '<img src=x onerror="window.hacked = true">'
+OPEN = ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0]), node(2, "CLIPTextEncode", "Prompt", ["a cat"])])
+APPROVAL: dict[str, Any] = {"program": HOSTILE, "doc": HOSTILE, "about": HOSTILE, "writes": [], "once": True}
+CHANGE: dict[str, Any] = {
+    **APPROVAL,
+    "kind": "change",
+    "command": "batch",
+    "workflow": HOSTILE,
+    "writes": [
+        {"path": "Canvas.width", "value": "640"},
+        {"path": "set_node", "value": '{"node":"Canvas","title":"Sky"}', "edit": True},
+        {"path": "add_node", "value": '{"type":"SaveImage","title":"<b>Result</b>"}', "edit": True},
+        {"path": "set_connection", "value": '{"field":["Canvas.outputs[0]","Result.images"]}', "edit": True},
+        {"path": "remove_node", "value": '{"nodes":["Prompt"]}', "edit": True},
+        {"path": HOSTILE, "value": HOSTILE},
+    ],
+}
+FILE = {"name": HOSTILE, "folder": "loras", "hosts": [HOSTILE], "size": 144_000_000, "found": HOSTILE}
+# The request of each question, what is expected in it, and the names of its buttons in the order of the keyboard.
+QUESTIONS: dict[str, tuple[str, dict[str, Any], list[str], list[str]]] = {
+    "change": ("approve", CHANGE, ["wants to change the workflow", "Canvas: titleCanvasSky"], ["Deny", "Change"]),
+    "run": (
+        "approve",
+        {**APPROVAL, "kind": "run", "command": "run", "workflow": "portrait"},
+        ["wants to run the workflow", "portrait"],
+        ["Deny", "Run"],
+    ),
+    "download": (
+        "approve",
+        {**APPROVAL, "kind": "download", "command": "download_models", "files": [FILE]},
+        ["wants to download models", "loras", "144 MB"],
+        ["Deny", "Download"],
+    ),
+    "offer": (
+        "send_workflow",
+        {"workflow": empty_to_save(), "title": HOSTILE, "message": HOSTILE},
+        ["1 node added", "+ added"],
+        ["Deny", "Open in new tab"],
+    ),
+    "models": (
+        "get_model_url",
+        {"ckpt_names": [HOSTILE, "b.safetensors"]},
+        ["Where can these models be downloaded?"],
+        ["Cancel", "Confirm"],
+    ),
+}
+FOCUSED = "() => document.activeElement?.getAttribute('aria-label') || document.activeElement?.textContent?.trim()"
+# A field of the page itself, which has the focus before the question.
+FIELD = """() => {
+    document.querySelector('#own-field')?.remove()
+    const field = document.createElement('input')
+    field.id = 'own-field'
+    document.body.prepend(field)
+    field.focus()
+}"""
+FOCUS_BACK = "() => document.activeElement?.id === 'own-field'"
+
+
+async def tabbed_through(tab: Tab) -> list[str]:
+    """The names of what gets the focus, from the focused element once around."""
+    found: list[str] = []
+    for _ in range(40):
+        name = await tab.page.evaluate(FOCUSED)
+        if found and name == found[0]:
+            break
+        found.append(name)
+        await tab.page.keyboard.press("Tab")
+    return found
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+async def test_a_question_works_with_the_keyboard_alone(played: Played, kind: str) -> None:
+    server, tab = played
+    command, data, texts, buttons = QUESTIONS[kind]
+    await server.call("load_workflow", workflow=OPEN)
+    await tab.page.bring_to_front()
+    await tab.page.evaluate(FIELD)
+    # The data of an approval has a command of its own.
+    [ident] = server.request_together([(command, data)])
+    dialog = tab.page.get_by_role("dialog")
+    await expect(dialog).to_have_accessible_name(await dialog.get_by_role("heading").first.inner_text())
+    for text in texts:
+        await expect(dialog).to_contain_text(text)
+    if command == "approve":
+        # Who asks is the first thing that is read out.
+        await expect(dialog.get_by_role("heading").first).to_contain_text(f"{HOSTILE} wants to")
+    # The dialog has the focus, but not on what agrees: it may open while the person is typing.
+    agrees = dialog.get_by_role("button", name=buttons[-1], exact=True)
+    await tab.page.wait_for_function("() => document.querySelector('[role=dialog]').contains(document.activeElement)")
+    await expect(agrees).not_to_be_focused()
+    order = await tabbed_through(tab)
+    assert [name for name in order if name in buttons] in (buttons, buttons[::-1])
+    assert all(order), order
+    assert await tab.page.evaluate("window.hacked") is None
+    assert await dialog.locator("img").count() == 0
+    await tab.page.keyboard.press("Escape")
+    await server.answer(ident)
+    await expect(dialog).to_have_count(0)
+    await tab.page.wait_for_function(FOCUS_BACK)
+    await tab.page.evaluate("() => document.querySelector('#own-field').remove()")
+
+
+async def test_a_batch_is_asked_about_change_by_change(played: Played) -> None:
+    server, tab = played
+    await server.call("load_workflow", workflow=OPEN)
+    [ident] = server.request_together([("approve", CHANGE)])
+    rows = tab.page.get_by_role("dialog").get_by_role("row")
+    await expect(rows).to_have_text(
+        [
+            "FieldNowNew",
+            "Canvas.width64640",
+            "Canvas: titleCanvasSky",
+            "<b>Result</b>added SaveImage",
+            "Result.imageslinked Canvas.outputs[0] → Result.images",
+            "Promptremove node",
+            HOSTILE * 2,
+        ]
+    )
+    await tab.page.get_by_role("button", name="Change", exact=True).press("Enter")
+    assert (await server.answer(ident))["response"] == {"allowed": True}
+
+
+async def test_an_accepted_workflow_keeps_its_title(played: Played) -> None:
+    server, tab = played
+    ident = server.request("send_workflow", workflow=empty_to_save(), title="../Sunset: 2/3", message="")
+    await tab.page.get_by_role("button", name="Open in new tab").click()
+    assert (await server.answer(ident))["response"]["accepted"] is True
+    name = "() => app.extensionManager.workflow.activeWorkflow.filename"
+    assert (await tab.page.evaluate(name)).startswith("Sunset 2 3")
+    await expect(tab.page.get_by_role("dialog")).to_have_count(0)
