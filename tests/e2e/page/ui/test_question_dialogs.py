@@ -57,7 +57,10 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any], list[str], list[str]]] = {
         ["Cancel", "Confirm"],
     ),
 }
-FOCUSED = "() => document.activeElement?.getAttribute('aria-label') || document.activeElement?.textContent?.trim()"
+FOCUSED = """() => {
+    const focused = document.activeElement
+    return (focused.getAttribute('aria-label') || focused.labels?.[0]?.textContent || focused.textContent).trim()
+}"""
 # A field of the page itself, which has the focus before the question.
 FIELD = """() => {
     document.querySelector('#own-field')?.remove()
