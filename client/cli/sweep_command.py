@@ -205,6 +205,8 @@ class _Work:
                 self._terminal.warn(self._failures[-1])
             return
         self.done += 1
+        if not row["files"]:
+            self._warn("A run has made no files; add a SaveImage or PreviewImage node.")
         saved = [str(self._folder.folder / file) for file in row["files"]]
         self._saved += saved
         # At a terminal the progress bar shows how far it is.

@@ -166,7 +166,9 @@ class SweepFolder:
     def _save(self, name: str, item: SweepItem) -> list[Path]:
         if item.error is not None:
             return []
-        files = item.files or [text.as_file() for text in item.texts]
+        # Saved files come before previews, so that they get the plain name and are on the sheet.
+        files = sorted(item.files, key=lambda file: file.type != "output")
+        files = files or [text.as_file() for text in item.texts]
         saved: list[Path] = []
         for file in files:
             suffix = suffix_of(file.filename)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,12 @@ class Layout:
     columns: list[str]
     sides: list[str]
     labels: list[str]
+
+    def parts(self, most: int) -> Iterator[Layout]:
+        """Yields layouts with at most that many pictures each, or with one row if it has more."""
+        count = max(1, most // max(1, len(self.rows[0])))
+        for at in range(0, len(self.rows), count):
+            yield Layout(self.rows[at : at + count], self.columns, self.sides[at : at + count], self.labels)
 
 
 def arranged(fields: Sequence[dict[str, Any]], texts: Sequence[str] = ()) -> Layout:

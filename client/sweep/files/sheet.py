@@ -50,9 +50,9 @@ def write_sheets(entries: Sequence[Entry], path: str | Path, *, thumb: int = THU
     target = Path(os.path.expanduser(path))
     check_sheet(target)
     written = []
-    for number, part in enumerate(_parts(entries), 1):
+    for number, part in enumerate(_layout(entries).parts(MAX_PICTURES), 1):
         file = target if number == 1 else target.with_name(f"{target.stem}_{number}{target.suffix}")
-        written.append(write(file, sheet(part, target.suffix, thumb=thumb)))
+        written.append(write(file, _encoded(_Sheet(entries, part, thumb, MAX_SHEET).drawn(), target.suffix)))
     return written
 
 
@@ -67,34 +67,25 @@ def check_sheet(path: Path) -> None:
         raise UiapiError("invalid", f"{path} is not the name of a picture; name it {path.with_suffix('.png').name}.")
 
 
-def _parts(entries: Sequence[Entry]) -> Iterable[Sequence[Entry]]:
-    """Yields the entries of each sheet; a row of a table stays on one sheet."""
-    if len(entries) <= MAX_PICTURES:
-        return [entries]
-    layout = _layout(entries)
-    rows = max(1, MAX_PICTURES // len(layout.rows[0]))
-    parts = [layout.rows[at : at + rows] for at in range(0, len(layout.rows), rows)]
-    return [[entries[number] for row in part for number in row if number is not None] for part in parts]
-
-
 def _layout(entries: Sequence[Entry]) -> Layout:
     again = any(entry.repeat for entry in entries)
     texts = [f"run {entry.repeat + 1}" for entry in entries] if again else []
     return arranged([entry.fields for entry in entries], texts)
 
 
-def sheet(entries: Sequence[Entry], suffix: str = ".png", *, thumb: int = THUMB, longest: int = MAX_SHEET) -> bytes:
-    """Returns a sheet as the content of a file.
+def sheet(entries: Sequence[Entry], *, longest: int = MAX_SHEET) -> bytes:
+    """Returns one sheet as a PNG.
 
     Args:
         entries: what is on it.
-        suffix: decides the format.
-        thumb: the longest side of each picture in pixels; smaller if the sheet would be too large.
-        longest: the longest side of the sheet in pixels.
+        longest: the longest side of the sheet in pixels, by which the pictures are made smaller.
     """
+    return _encoded(_Sheet(entries, _layout(entries), THUMB, longest).drawn(), ".png")
+
+
+def _encoded(picture: Picture, suffix: str) -> bytes:
     from PIL import Image
 
-    picture = _Sheet(entries, thumb, longest).drawn()
     buffer = io.BytesIO()
     picture.save(buffer, format=Image.registered_extensions()[suffix.lower()])
     return buffer.getvalue()
@@ -103,9 +94,9 @@ def sheet(entries: Sequence[Entry], suffix: str = ".png", *, thumb: int = THUMB,
 class _Sheet:
     """One sheet: its measures, and how it is drawn."""
 
-    def __init__(self, entries: Sequence[Entry], thumb: int, longest: int) -> None:
-        self._entries = entries
-        self._layout = layout = _layout(entries)
+    def __init__(self, entries: Sequence[Entry], layout: Layout, thumb: int, longest: int) -> None:
+        self._entries, self._layout = entries, layout
+        numbers = [number for row in layout.rows for number in row if number is not None]
         across, down = max(len(row) for row in layout.rows), len(layout.rows)
         self._side = 0
         small = min(thumb, int((longest - 2 * MARGIN) / max(across + bool(layout.sides) * 0.6, 1)) - GAP)
@@ -113,9 +104,10 @@ class _Sheet:
         self._thumb = max(MIN_THUMB, small)
         self._lettering = lettering = Lettering(max(10, min(15, self._thumb // 12)))
         self._line = lettering.line
-        self._box = self._box_of(entries)
+        self._box = self._box_of([entries[number] for number in numbers])
         width, height = self._box
-        self._labels = [lettering.wrapped(text, width, LINES) for text in layout.labels]
+        labels = {number: layout.labels[number] for number in numbers} if layout.labels else {}
+        self._labels = {number: lettering.wrapped(text, width, LINES) for number, text in labels.items()}
         self._columns = [lettering.wrapped(text, width, LINES) for text in layout.columns]
         self._sides = [
             lettering.wrapped(text, max(90, min(200, width)), max(2, height // self._line)) for text in layout.sides
@@ -123,16 +115,19 @@ class _Sheet:
         if self._sides:
             self._side = max(self._lettering.width(line) for lines in self._sides for line in lines) + GAP
         self._head = max((len(lines) for lines in self._columns), default=0) * self._line
-        self._foot = max((len(lines) for lines in self._labels), default=0) * self._line
+        self._foot = max((len(lines) for lines in self._labels.values()), default=0) * self._line
         self._head, self._foot = (size + GAP // 2 if size else 0 for size in (self._head, self._foot))
         self._across, self._down = across, down
+        # A row is at least as high as its label.
+        beside = max((len(lines) for lines in self._sides), default=0) * self._line
+        self._row = max(height, beside) + self._foot + (2 * GAP if self._labels else GAP)
 
     def drawn(self) -> Picture:
         """Returns the sheet."""
         from PIL import Image, ImageDraw
 
         width, height = self._box
-        row = height + self._foot + (2 * GAP if self._labels else GAP)
+        row = self._row
         size = (
             2 * MARGIN + self._side + self._across * (width + GAP) - GAP,
             MARGIN + self._head + self._down * row + GAP // 2,

@@ -116,6 +116,14 @@ async def test_failed_variations_are_in_the_index_and_end_with_eight(sweeps: Swe
     assert sorted(row["index"] for row in rows(place)) == [*range(9)]
 
 
+async def test_runs_without_files_are_done_with_one_warning(
+    scripted: Scripted, sweeps: Sweeps, talk: Uiapi, place: Path
+) -> None:
+    sweeps.files = False
+    ended = await talk("sweep", *GRID, "-o", str(place))
+    assert ended.code == 0 and ended.err.count("made no files") == 1 and len(rows(place)) == 9
+
+
 async def test_stop_ends_with_the_first_error(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
     sweeps.failing = {2}
     ended = await talk("sweep", *GRID, "-o", str(place), "--on-error", "stop")

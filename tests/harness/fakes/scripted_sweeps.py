@@ -28,6 +28,7 @@ class Sweeps:
         auto: whether all variations of a new sweep end at once; otherwise `end` ends them.
         failing: the indices of variations that fail.
         warnings: those of every variation.
+        files: whether variations make files.
         events: whether results are sent as events.
         limit: the most results in an answer.
         asked: the parameters of every command about a sweep, as (command, data).
@@ -39,6 +40,7 @@ class Sweeps:
         self.auto, self.events, self.limit = auto, True, 100
         self.failing: set[int] = set()
         self.warnings: list[str] = []
+        self.files = True
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.sweeps: dict[str, dict[str, Any]] = {}
         scripted.answers |= {
@@ -146,7 +148,7 @@ class Sweeps:
             "fields": fields,
             "prompt_id": f"p{index}",
             "status": "error" if failed else "success",
-            "files": [] if failed else [file],
+            "files": [file] if self.files and not failed else [],
             "error": FAILED if failed else None,
             "warnings": self.warnings,
         }

@@ -129,6 +129,14 @@ def test_texts_are_saved_if_there_are_no_files(tmp_path: Path) -> None:
     assert (tmp_path / "cfg=4,text=cat.txt").read_text() == "hello"
 
 
+def test_a_saved_picture_gets_the_plain_name_before_a_preview(tmp_path: Path) -> None:
+    item = done(0, "preview.png", "saved.png")
+    item.files[0].type = "temp"
+    with opened(tmp_path, WANTED, resume=False) as folder:
+        folder.add(WANTED[0], item)
+    assert (tmp_path / "cfg=4,text=cat.png").read_bytes() == b"0 saved.png"
+
+
 def test_a_result_that_is_not_wanted_is_left_out(tmp_path: Path) -> None:
     with opened(tmp_path, WANTED[:1], resume=False) as folder:
         assert folder.add(WANTED[3], done(3, "x.png")) is None

@@ -129,6 +129,25 @@ def test_more_pictures_than_fit_make_further_sheets(tmp_path: Path) -> None:
     assert [path.name for path in written] == ["s.png", "s_2.png"]
 
 
+def test_the_rows_of_a_large_grid_keep_their_labels_on_further_sheets(tmp_path: Path) -> None:
+    layout = arranged(product(a=[*range(60)], b=[*range(10)]))
+    first, second = layout.parts(400)
+    assert (len(first.rows), len(second.rows)) == (40, 20) and second.columns == first.columns == layout.columns
+    assert second.sides[0] == "a: 40" and second.rows[0][0] == 400
+    assert [
+        path.name
+        for path in write_sheets(
+            [Entry(one, None) for one in product(a=[*range(60)], b=[*range(10)])], tmp_path / "s.png", thumb=16
+        )
+    ] == ["s.png", "s_2.png"]
+
+
+def test_rows_with_many_fields_are_as_high_as_their_labels() -> None:
+    fields = product(a=[1, 2], b=[1, 2], c=[1, 2], d=[1, 2], e=[1, 2], f=[1, 2])
+    image = opened(sheet([Entry(one, picture("red", 40, 20)) for one in fields]))
+    assert image.height >= 32 * 5 * Lettering(15).line
+
+
 def test_results_of_a_loop_become_a_sheet(tmp_path: Path) -> None:
     items = [
         SweepItem(1, {"a": 2}, files=[OutputFile("1", "a.png", "/view", data=picture("lime"))]),
