@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from comfyui_uiapi.tests.harness.browser.tab import LARGE, SMALL, Tab
 from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 
@@ -108,3 +111,29 @@ async def test_the_dialogs_have_no_serious_accessibility_problem(full_tab: Tab) 
     await full_tab.page.evaluate(SET, ["Comfy.Workflow.ShowMissingModelsWarning", False])
     await post(full_tab, "load_workflow", {"workflow": missing})
     await examine(full_tab, full_tab.page.locator(".uiapi-notice"), ".uiapi-notice", "notice")
+
+
+async def test_a_web_page_has_no_serious_accessibility_problem_in_its_question_nor_in_the_panel(full_tab: Tab) -> None:
+    origin = f"http://{'long-' * 10}name.xn--pple-43d.example:8443"
+    headers = {"Origin": origin, "Content-Type": "application/json"}
+    url = f"{full_tab.comfy.url}/uiapi/query_fields"
+    request = urllib.request.Request(url, b"{}", headers)  # noqa: S310 - a test's own server
+    asked = asyncio.create_task(asyncio.to_thread(status_of, request))
+    page, panel = full_tab.page, full_tab.page.locator(".uiapi")
+    await examine(full_tab, page.get_by_role("dialog"), ".uiapi-dialog", "web-page")
+    await page.get_by_role("dialog").get_by_role("button", name="Until ComfyUI restarts").click()
+    await asked
+    await panel.get_by_role("tab", name="Activity").click()
+    await panel.get_by_text("Rules for this page").click()
+    await examine(full_tab, panel, ".uiapi", "web-pages")
+    await panel.get_by_role("button", name=f"Forget {origin}").click()
+    await expect(panel.get_by_text("Rules for this page")).to_have_count(0)
+
+
+def status_of(request: urllib.request.Request) -> int:
+    """The status of a request; it may have been refused because nobody answered in time."""
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:  # noqa: S310 - a test's own server
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
