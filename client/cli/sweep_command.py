@@ -20,7 +20,7 @@ from ..sweep.files.value_lists import Listed, values_in
 from ..sweep.item import SweepItem
 from ..sweep.variations import Values, Variation, listed, variations_of
 from .app import Ctx, app, paths
-from .arguments import assignment, json_value, text_of
+from .arguments import assignment, json_value, target_of, text_of
 from .run_commands import TOPIC
 from .terminal import Terminal
 
@@ -69,6 +69,9 @@ def sweep(
     client, terminal = ctx.obj.client, ctx.obj.terminal
     if sheet is not None:
         check_sheet(sheet)
+        # The folder of the files is created below.
+        if sheet.expanduser().parent.resolve() != output.expanduser().resolve():
+            target_of(str(sheet))
     given = _given(client, values)
     # One after the other, since it refuses too many.
     wanted = listed(variation for variation in variations_of(given) for _ in range(seeds))

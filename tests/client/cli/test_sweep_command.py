@@ -90,6 +90,7 @@ async def test_each_variation_can_be_run_several_times(sweeps: Sweeps, talk: Uia
         (("A.cfg=1..10000", "A.seed=1..10000"), 7, "at most 10000"),
         (("A.cfg=1..2", "--seeds", "1000000000"), 7, "at most 10000"),
         (("A.cfg=4", "--sheet", "sheet.txt"), 7, "name it sheet.png"),
+        (("A.cfg=4", "--sheet", "none/sheet.png"), 1, "does not exist; create it"),
         (("A.cfg=4", "--on-error", "perhaps"), 2, "continue"),
         ((), 2, "PATH=VALUES"),
     ],
