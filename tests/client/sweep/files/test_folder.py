@@ -98,11 +98,11 @@ def test_repeated_variations_are_counted(tmp_path: Path) -> None:
 
 
 def test_an_earlier_index_is_not_overwritten_by_accident(tmp_path: Path) -> None:
-    def add(folder: SweepFolder) -> object:
-        return folder.add(WANTED[0], done(0, "x.png"))
+    def add(folder: SweepFolder) -> None:
+        folder.add(WANTED[0], done(0, "x.png"))
 
-    def begin(folder: SweepFolder) -> object:
-        return folder.begun("s1", "http://a", WANTED)
+    def begin(folder: SweepFolder) -> None:
+        folder.begun("s1", "http://a", WANTED)
 
     for write in (add, begin):
         place = tmp_path / write.__name__
