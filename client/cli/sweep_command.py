@@ -151,7 +151,7 @@ class _Work:
         with self._terminal.sweeping(self.total, self.done) as advance:
             under_way = self._folder.under_way(self._client.url) if resume else None
             if under_way is not None and self._folder.left:
-                self._follow(*under_way, advance)
+                self._follow(*under_way, how["timeout"], advance)
             left = self._folder.left
             if left:
                 # A grid that is still whole sends each picture once.
@@ -167,9 +167,9 @@ class _Work:
                         self._warn(warning)
         self._folder.ended()
 
-    def _follow(self, sweep_id: str, variations: list[Variation], advance: Any) -> None:
+    def _follow(self, sweep_id: str, variations: list[Variation], timeout: float | None, advance: Any) -> None:
         """Take what a sweep has done since the process that started it was killed, and what it is yet to do."""
-        sweep = self._client.follow(sweep_id, fetch=False)
+        sweep = self._client.follow(sweep_id, fetch=False, timeout=timeout)
         try:
             self._take(sweep, variations, advance)
         except KeyboardInterrupt:
@@ -178,8 +178,8 @@ class _Work:
         except Unreachable:
             raise
         except UiapiError as error:
-            # ComfyUI was restarted, or somebody stopped it; the rest is run again.
-            if error.code == "timeout":
+            # If ComfyUI was restarted, or somebody stopped the sweep, the rest is run again.
+            if error.code in ("timeout", "storage_failed"):
                 raise
 
     def _take(self, sweep: Any, variations: Sequence[Variation], advance: Any) -> None:
