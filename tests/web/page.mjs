@@ -9,6 +9,7 @@ import { createQueueing } from "../../web/page/queueing.js";
 import { createRevisions } from "../../web/page/revisions.js";
 import { createRuns } from "../../web/page/run_queue.js";
 import { createTabs } from "../../web/page/workflow_tabs.js";
+import { createVariations } from "../../web/exports/variations.js";
 import { unlessCancelled } from "../../web/common/waiting.js";
 import { createWorkflows } from "../../web/page/workflows.js";
 
@@ -201,13 +202,17 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
 
   const queued = [];
   const api = {
-    fetchApi: NOTHING,
-    dispatchCustomEvent: NOTHING,
-    async queuePrompt(_number, { workflow }, { partialExecutionTargets } = {}) {
-      queued.push(workflow);
-      page.targets.push(partialExecutionTargets);
+    async fetchApi(_route, { body }) {
+      queued.push(JSON.parse(body).extra_data.extra_pnginfo.workflow);
       await sleep(3);
-      return { prompt_id: `prompt-${queued.length}`, number: queued.length, node_errors: {} };
+      return { json: async () => ({ prompt_id: `prompt-${queued.length}`, number: queued.length, node_errors: {} }) };
+    },
+    dispatchCustomEvent: NOTHING,
+    async queuePrompt(_number, { workflow, output }, { partialExecutionTargets } = {}) {
+      const body = JSON.stringify({ prompt: output, extra_data: { extra_pnginfo: { workflow } } });
+      const answer = await api.fetchApi("/prompt", { body });
+      page.targets.push(partialExecutionTargets);
+      return answer.json();
     },
   };
 
@@ -291,6 +296,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     loader: createLoader(frontend, workflows),
     tabs: createTabs(frontend, workflows),
   };
+  means.variations = createVariations(means);
   page.means = means;
   return page;
 }

@@ -23,7 +23,7 @@ import { CommandError, words } from "../common/errors.js";
 import { changedPieces, pieces } from "../common/pieces.js";
 import { cutWritten } from "../common/shorten.js";
 import { withChoices } from "../graph/batch.js";
-import { beginTrial } from "../graph/trial.js";
+import { createTrials } from "../graph/trial.js";
 import { withOffered } from "../widgets/picture_texts.js";
 import { change } from "../widgets/widget_change.js";
 import { setFields } from "../widgets/widgets.js";
@@ -41,19 +41,21 @@ const ENDING = new Set(["tab_changed", "revision_changed"]);
  */
 export function createVariations(means) {
   const { frontend, revisions, tabs, runs } = means;
+  const trials = createTrials(means);
 
   /**
    * @param {Variation} variation
    * @param {Values} carried what the page has changed by itself after the last prompt of the same variation
    * @param {Call} call
+   * @param {boolean} isLast of the request
    */
-  async function one({ fields, pictures }, carried, call) {
+  async function one({ fields, pictures }, carried, call, isLast) {
     const { page, takeOut } = withChoices({ ...frontend, undoStep: (/** @type {() => any} */ work) => work() });
     /** @type {Record<string, Written>} */
     let set = {};
     /** @type {Values} */
     let changed = [];
-    /** @type {ReturnType<typeof beginTrial> | undefined} */
+    /** @type {ReturnType<typeof trials.begin> | undefined} */
     let trial;
     const restore = () => {
       if (!trial) return;
@@ -64,7 +66,7 @@ export function createVariations(means) {
     const prepare = () => {
       tabs.require(call.workflow_tab);
       revisions.require(call.if_revision);
-      trial = beginTrial(means);
+      trial = trials.begin(isLast);
       try {
         set = cutWritten(setFields(page, withOffered(fields, pictures)));
         for (const { node, widget, value } of carried) change(page, node, widget, value);
@@ -96,8 +98,9 @@ export function createVariations(means) {
       /** @type {Values} */
       let carried = [];
       for (let repeat = 0; repeat < seeds; repeat++) {
+        const isLast = repeat === seeds - 1 && variation === variations[variations.length - 1];
         try {
-          const { set, warnings, body, changed } = await one(variation, carried, call);
+          const { set, warnings, body, changed } = await one(variation, carried, call, isLast);
           carried = changed;
           const texts = pieces(JSON.parse(body));
           const changes = changedPieces(base, texts);

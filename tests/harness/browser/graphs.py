@@ -255,3 +255,24 @@ def _canvas_to_out(between: Json, subgraphs: list[Json] | None = None) -> Json:
     canvas = node(1, "EmptyImage", "Canvas", [16, 16, 1, 0], outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [1]}])
     out = node(3, "LabSilent", "Out", inputs=[_input("image", "IMAGE", 2, widget=False)])
     return ui([canvas, between, out], [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "IMAGE"]], subgraphs)
+
+
+def everywhere() -> Json:
+    """`Canvas` (1) goes to `All` (2), a LabEverywhere, and by that to `Invert` (3), and `Out` (4)."""
+    image = [{"name": "IMAGE", "type": "IMAGE", "links": [1]}]
+    return ui(
+        [
+            node(1, "EmptyImage", "Canvas", [16, 16, 1, 0], outputs=image),
+            node(2, "LabEverywhere", "All", inputs=[{"name": "image", "type": "IMAGE", "link": 1}]),
+            node(
+                3,
+                "ImageInvert",
+                "Invert",
+                inputs=[{"name": "image", "type": "IMAGE", "link": None}],
+                outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [2]}],
+            ),
+            # Without a preview, which would change the node's size.
+            node(4, "LabSilent", "Out", inputs=[{"name": "image", "type": "IMAGE", "link": 2}]),
+        ],
+        [[1, 1, 0, 2, 0, "IMAGE"], [2, 3, 0, 4, 0, "IMAGE"]],
+    )

@@ -120,6 +120,11 @@ def field_path(node: Json, widget: Json) -> str:
     return f'#{node["id"]}."{name}"'
 
 
+def first_writes(nodes: list[Json], count: int) -> list[list[Any]]:
+    """The first of the writes that the tests make, as a request has them."""
+    return [[path, value] for path, value in list(_writes(nodes))[:count]]
+
+
 def _writes(nodes: list[Json]) -> Iterator[tuple[str, Any]]:
     """One numeric or text widget of each node, with another value."""
     for node in nodes:

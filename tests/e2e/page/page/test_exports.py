@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from comfyui_uiapi.tests.harness.browser.sweep import sample, templates, workflow_of
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 
-from ....harness.browser.graphs import node, seeded, seeded_inside, ui
+from ....harness.browser.graphs import everywhere, node, seeded, seeded_inside, ui
 from ..conftest import Send
 
 # A run as by the Run button, up to the submission, which is not sent to ComfyUI.
@@ -40,27 +39,6 @@ EVENTS = """() => {
     window.events = []
     for (const event of ['promptQueueing', 'promptQueued']) app.api.addEventListener(event, () => events.push(event))
 }"""
-
-
-def everywhere() -> dict[str, Any]:
-    """`Canvas` (1) goes to `All` (2), a LabEverywhere, and by that to `Invert` (3), and `Out` (4)."""
-    image = [{"name": "IMAGE", "type": "IMAGE", "links": [1]}]
-    return ui(
-        [
-            node(1, "EmptyImage", "Canvas", [16, 16, 1, 0], outputs=image),
-            node(2, "LabEverywhere", "All", inputs=[{"name": "image", "type": "IMAGE", "link": 1}]),
-            node(
-                3,
-                "ImageInvert",
-                "Invert",
-                inputs=[{"name": "image", "type": "IMAGE", "link": None}],
-                outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [2]}],
-            ),
-            # Without a preview, which would change the node's size.
-            node(4, "LabSilent", "Out", inputs=[{"name": "image", "type": "IMAGE", "link": 2}]),
-        ],
-        [[1, 1, 0, 2, 0, "IMAGE"], [2, 3, 0, 4, 0, "IMAGE"]],
-    )
 
 
 async def test_links_that_a_pack_adds_to_a_run_are_in_every_export(send: Send, tab: Tab) -> None:

@@ -1,0 +1,116 @@
+/** Variations are exported as runs would be, and the graph is as before. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { pieces, changedPieces } from "../../../web/common/pieces.js";
+import { saved, showPage, sleep } from "../page.mjs";
+
+const QUICK = { exporting: 0 };
+
+/** The values of a widget in the prompts of an answer. */
+function values({ prompts }, name = "v") {
+  let base = [];
+  return prompts.map(({ texts, changes, error }) => {
+    if (error) return error.code;
+    if (texts) base = texts;
+    const whole = [...base];
+    for (const [at, text] of changes ?? []) whole[at] = text;
+    return JSON.parse(whole.join("")).extra_data.extra_pnginfo.workflow.nodes[0].values[name];
+  });
+}
+
+const variations = (...all) => ({ variations: all.map((value) => ({ fields: [["Mine.v", value]] })) });
+
+/** What must not change, and what nobody else may notice. */
+function traces(page) {
+  const { undoQueue, redoQueue, changeCount } = page.tab.changeTracker;
+  return [page.value("Mine"), undoQueue.length, redoQueue.length, changeCount, page.revision(), page.queued.length, page.app.queueItems.length];
+}
+
+test("each variation is exported with its own values, and the graph has none of them", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
+  const before = traces(page);
+  const answer = await page.ask("export_prompts", variations(5, 6, 7));
+  assert.deepEqual(values(answer), [5, 6, 7]);
+  assert.deepEqual(answer.prompts[1].fields, [{ path: "Mine.v", requested: 6, value: 6, warnings: [] }]);
+  assert.deepEqual(traces(page), before);
+});
+
+test("what the page itself changes for a run is in the export, and is put back", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1, seed: 40 })], QUICK);
+  const seed = () => page.app.rootGraph.nodes[0].widgets[1];
+  page.beforeQueued = () => void (seed().value += 1);
+  page.afterQueued = () => void (seed().value += 10);
+  assert.deepEqual(values(await page.ask("export_prompts", { ...variations(5, 6), seeds: 3 }), "seed"), [41, 52, 63, 41, 52, 63]);
+  assert.equal(page.value("Mine", "seed"), 40);
+});
+
+test("a variation that can't be exported is reported, and the others are exported", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
+  const before = traces(page);
+  const wrong = { fields: [["Mine.v", 2], ["Mine.nothing", 3]] };
+  const { variations: right } = variations(5, 7);
+  assert.deepEqual(values(await page.ask("export_prompts", { variations: [right[0], wrong, right[1]] })), [5, "unknown_path", 7]);
+  assert.deepEqual(traces(page), before);
+});
+
+test("a pack that fails in an export leaves the graph as it was", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
+  const before = traces(page);
+  page.app.graphToPrompt = async () => {
+    throw new Error("a pack's fault");
+  };
+  assert.deepEqual(values(await page.ask("export_prompts", variations(5))), ["tab_failed"]);
+  assert.deepEqual(traces(page), before);
+});
+
+test("a run of the person between two variations has none of their values", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 6 });
+  const asked = page.ask("export_prompts", variations(5, 6, 7, 8));
+  const person = [];
+  for (let times = 0; times < 3; times++) {
+    await sleep(5);
+    person.push(page.app.queuePrompt(0, 1));
+  }
+  assert.deepEqual(values(await asked), [5, 6, 7, 8]);
+  await Promise.all(person);
+  while (page.app.processingQueue) await sleep(1);
+  assert.deepEqual(page.queued.map(({ nodes }) => nodes[0].values.v), [1, 1, 1]);
+});
+
+test("a write of another program between two variations stays, and is part of those that follow", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1, w: 0 })], { exporting: 4 });
+  const asked = page.ask("export_prompts", variations(5, 6, 7, 8));
+  await sleep(6);
+  await page.ask("set_fields", { fields: [["Mine.w", 9]] });
+  const answer = await asked;
+  assert.deepEqual(values(answer), [5, 6, 7, 8]);
+  assert.equal(page.value("Mine", "w"), 9);
+  assert.equal(values(answer, "w").at(-1), 9);
+});
+
+test("the export ends when another workflow is opened, with what was exported", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 4 });
+  const [{ id }] = page.means.tabs.list().tabs;
+  const asked = page.ask("export_prompts", variations(...Array(50).keys()), { workflow_tab: id });
+  await sleep(20);
+  await page.show(page.another("B", [saved(1, "Other", { v: 9 })]));
+  const answer = await asked;
+  assert.equal(answer.stopped.code, "tab_changed");
+  assert.ok(answer.prompts.length < 50);
+});
+
+test("pieces of JSON are its text, and prompts of one graph differ in a few of them", () => {
+  const made = (v) => ({
+    prompt: { 1: { class_type: "T", inputs: { v } }, 2: { class_type: "U", inputs: {} } },
+    extra_data: { extra_pnginfo: { workflow: { nodes: [{ id: 1, v }, { id: 2 }], definitions: { subgraphs: [{ id: "s", nodes: [{ v }], links: [] }] } } } },
+  });
+  const [base, other] = [pieces(made(1)), pieces(made(2))];
+  assert.equal(base.join(""), JSON.stringify(made(1)));
+  const changes = changedPieces(base, other);
+  assert.equal(changes.length, 3);
+  for (const [at, text] of changes) base[at] = text;
+  assert.equal(base.join(""), JSON.stringify(made(2)));
+  assert.equal(changedPieces(base, ["{}"]), null);
+});
