@@ -1,0 +1,133 @@
+"""Tests of the commands on sweeps, with a scripted page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from comfyui_uiapi.bridge.comfyui.adapter import Comfy
+from comfyui_uiapi.bridge.commands.sweeps import SweepRequest
+
+from ..conftest import Executor
+
+
+def exported(data: dict[str, Any]) -> dict[str, Any]:
+    """What a page answers: each prompt has the values of its variation, and the number of the repetition."""
+    prompts = []
+    for variation in data["variations"]:
+        for repeat in range(data["seeds"]):
+            values = dict(variation["fields"])
+            extra = {"extra_pnginfo": {"workflow": {"nodes": [], "repeat": repeat}}}
+            content = {"prompt": {"1": {"class_type": "T", "inputs": values}}, "extra_data": extra}
+            written = [
+                {"path": path, "requested": value, "value": value, "warnings": []} for path, value in values.items()
+            ]
+            prompts.append({"fields": written, "warnings": [], "texts": [json.dumps(content)]})
+    return {"prompts": prompts}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"variations": [[["T.v", 1]]], "grid": {"T.v": [1]}},
+        {"variations": []},
+        {"grid": {"T.v": []}},
+        {"grid": {"T.v": [*range(101)], "T.w": [*range(100)]}},
+        {"grid": {"T.v": [*range(101)]}, "seeds": 100},
+    ],
+)
+async def test_a_request_without_or_with_too_many_variations_is_invalid(server: Any, body: dict[str, Any]) -> None:
+    status, answer = await server.post("sweep", body)
+    assert (status, answer["code"]) == (422, "invalid")
+
+
+def test_the_first_field_of_a_grid_varies_slowest() -> None:
+    request = SweepRequest.model_validate({"grid": {"T.v": [1, 2], "T.w": ["a", "b", "c"]}})
+    made = [request.variation(index) for index in range(request.count)]
+    assert made == [[("T.v", v), ("T.w", w)] for v in (1, 2) for w in ("a", "b", "c")]
+
+
+def test_the_person_who_is_asked_sees_each_field_with_all_its_values() -> None:
+    assert SweepRequest.model_validate({"grid": {"T.v": [1, 2]}}).writes() == [("T.v", [1, 2])]
+    mixed = SweepRequest.model_validate({"variations": [[["T.v", 1]], [["T.v", 2], ["T.w", 3]]]})
+    assert mixed.writes() == [("T.v", [1, 2]), ("T.w", [3])]
+    assert mixed.summary() == "T.v, T.w: 2"
+
+
+async def test_without_a_tab_or_with_an_old_page_nothing_begins(server: Any) -> None:
+    status, answer = await server.post("sweep", {"grid": {"T.v": [1]}})
+    assert (status, answer["code"]) == (503, "no_webui")
+    await server.tab()
+    status, answer = await server.post("sweep", {"grid": {"T.v": [1]}})
+    assert (status, answer["code"]) == (502, "tab_failed")
+
+
+async def test_prompts_are_exported_in_parts_and_queue_nothing(server: Any) -> None:
+    (await server.tab(capabilities=["sweep"])).on("export_prompts", exported)
+    seen: list[Any] = []
+    first: int | None = 0
+    while first is not None:
+        body = {"grid": {"T.v": [*range(75)]}, "seeds": 2, "first": first}
+        _, answer = await server.post("export_prompts", body)
+        response = answer["response"]
+        assert response["total"] == 150 and 0 < len(response["prompts"]) <= 100
+        seen += response["prompts"]
+        first = response["next"]
+    assert [one["index"] for one in seen] == [*range(150)]
+    assert [(one["prompt"]["1"]["inputs"]["T.v"], one["workflow"]["repeat"]) for one in seen] == [
+        (variation, repeat) for variation in range(75) for repeat in range(2)
+    ]
+    assert server.comfy.prompt_queue.waiting == []
+
+
+async def test_prompts_that_are_too_large_for_one_answer_come_in_the_next(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comfyui_uiapi.bridge.commands.sweeps.MAX_EXPORTED_BYTES", 300)
+    (await server.tab(capabilities=["sweep"])).on("export_prompts", exported)
+    seen: list[int] = []
+    first: int | None = 0
+    while first is not None:
+        _, answer = await server.post("export_prompts", {"grid": {"T.v": [*range(9)]}, "first": first})
+        assert 0 < len(answer["response"]["prompts"]) < 9
+        seen += [one["index"] for one in answer["response"]["prompts"]]
+        first = answer["response"]["next"]
+    assert seen == [*range(9)]
+
+
+async def test_a_sweep_reports_each_end_to_its_own_program_and_answers_with_all(
+    server: Any, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies: list[Any] = []
+    placed: asyncio.Queue[str] = asyncio.Queue()
+
+    async def queue_body(self: Comfy, body: bytes) -> dict[str, Any]:
+        bodies.append(json.loads(body))
+        executor.put(f"p{len(bodies)}")
+        placed.put_nowait(f"p{len(bodies)}")
+        return {"prompt_id": f"p{len(bodies)}", "number": len(bodies), "node_errors": {}}
+
+    monkeypatch.setattr(Comfy, "queue_body", queue_body)
+    (await server.tab(capabilities=["sweep"])).on("export_prompts", exported)
+    program = await server.program()
+    await program.send_json({"type": "request", "id": 1, "command": "sweep", "data": {"grid": {"T.v": [7, 8]}}})
+    for _ in range(2):
+        executor.finish(await asyncio.wait_for(placed.get(), 5))
+    frames = [await program.receive_json(timeout=5) for _ in range(4)]
+    assert [frame.get("event") for frame in frames] == [*["sweep_progress"] * 3, None]
+    assert [frame["data"]["result"]["prompt_id"] for frame in frames[:2]] == ["p1", "p2"]
+    assert frames[2]["data"]["status"] == "finished"
+    response = frames[3]["response"]
+    assert (response["done"], response["next"]) == (2, None)
+    assert [body["prompt"]["1"]["inputs"]["T.v"] for body in bodies] == [7, 8]
+    _, again = await server.post("sweep_status", {"sweep_id": response["sweep_id"], "first": 1})
+    assert [result["index"] for result in again["response"]["results"]] == [1]
+
+
+@pytest.mark.parametrize("command", ["sweep_status", "sweep_cancel"])
+async def test_a_sweep_that_does_not_exist_is_named_as_such(server: Any, command: str) -> None:
+    status, answer = await server.post(command, {"sweep_id": "nothing"})
+    assert (status, answer["code"]) == (404, "unknown_sweep")
