@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
 
-from .async_base import AsyncBase
+from .base.async_base import AsyncBase
 from .common import download_watch
 from .common.command_table import route
 from .common.commands import AsyncCommands

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
 
+from .base.sync_base import SyncBase
 from .common import download_watch
 from .common.command_table import route
 from .common.commands import Commands
@@ -23,7 +24,6 @@ from .protocol.address import Address
 from .protocol.inputs import NOTHING, Fields, given, pairs, workflow_of, write_picture, write_workflow
 from .protocol.requests import FIRST_DELAY, VIEW, answered, asked, readiness, value_of, viewed, viewing
 from .sweep.blocking_methods import Sweeping
-from .sync_base import SyncBase
 
 
 class Client(SyncBase, Sweeping):

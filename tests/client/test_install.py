@@ -43,7 +43,9 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_contains_every_file_of_the_client_and_none_of_the_server(site: Path) -> None:
     found = {str(path.relative_to(site)) for path in (site / "uiapi").rglob("*") if path.is_file()}
-    sources = (path for path in (ROOT / "client").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    # client/js is the npm package.
+    left_out = {"__pycache__", "js"}
+    sources = (path for path in (ROOT / "client").rglob("*") if path.is_file() and not left_out & {*path.parts})
     assert found == {str(Path("uiapi") / path.relative_to(ROOT / "client")) for path in sources}
     assert {path.name.partition("-")[0] for path in site.iterdir()} == {"uiapi", "comfyui_uiapi"}
 

@@ -2,7 +2,8 @@
 
 The table and the types come from the declarations in bridge/ and downloads/, so that each command is described in one
 place although the client is installed without the server. `Client` comes from `AsyncClient` and `Sweep` from
-`AsyncSweep`, the version from pyproject.toml. Tests check that the files are up to date.
+`AsyncSweep`, the version from pyproject.toml, and the table and types of the JavaScript client also from the
+declarations. Tests check that the files are up to date.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ...bridge.commands.editing import BATCHABLE
 from ...bridge.protocol.command_spec import COMMANDS, Command, Request
 from ...bridge.protocol.subscriptions import EVENTS
 from ...common.errors import STATUS
-from .generators import unasync
+from .generators import javascript, unasync
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMON = ROOT / "client" / "common"
@@ -53,6 +54,9 @@ def main() -> None:
     for pair in unasync.PAIRS:
         pair.made.write_text(unasync.made(pair))
     SERVER_VERSION.write_text(server_version())
+    javascript.PACKAGE.write_text(javascript.package())
+    javascript.TABLE.write_text(javascript.table())
+    javascript.write_types(javascript.TYPES)
 
 
 def version() -> str:

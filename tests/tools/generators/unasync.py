@@ -1,6 +1,6 @@
 """Generates blocking code from that for asyncio: `Client` and `Sweep`, without `async` and `await`.
 
-The code that differs is written by hand in client/async_base.py and client/sync_base.py.
+The code that differs is written by hand in client/base/async_base.py and sync_base.py.
 """
 
 from __future__ import annotations

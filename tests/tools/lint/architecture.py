@@ -78,9 +78,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "client/sweep/files": ("client/common", "client/sweep"),
     "client/farm/comfyui": ("client/common", "client/protocol", "client/transport"),
     "client/farm": ("client/common", "client/protocol", "client/sweep", "client/farm/comfyui"),
+    "client/base": ("client/common", "client/protocol", "client/transport", "client/sweep", "client/farm"),
     "client": (
         *("client/common", "client/protocol", "client/transport", "client/sweep", "client/sweep/files"),
-        "client/farm",
+        *("client/farm", "client/base"),
     ),
     "client/mcp": ("client/common", "client/sweep", "client/sweep/files", "client"),
     "client/cli": (

@@ -94,7 +94,7 @@ def _mypy() -> str:
 
 
 def _tsc() -> str:
-    scripts = [str(path) for part in ("web", "bridge") for path in sorted((ROOT / part).rglob("*.js"))]
+    scripts = [str(path) for part in ("web", "bridge", "client/js") for path in sorted((ROOT / part).rglob("*.js"))]
     if not scripts:
         return ""
     options = {
@@ -117,10 +117,10 @@ def _tsc() -> str:
     }
     config = STACK / "tsconfig.json"
     config.write_text(json.dumps({"compilerOptions": options, "files": scripts}))
-    return _output(_node(), JAVASCRIPT / "typescript/lib/tsc.js", "--pretty", "false", "--project", config)
+    return _output(node(), JAVASCRIPT / "typescript/lib/tsc.js", "--pretty", "false", "--project", config)
 
 
-def _node() -> Path:
+def node() -> Path:
     """Returns the Node.js of Playwright, which is installed wherever the tests run."""
     [node] = build.VENV.glob("lib/python3*/site-packages/playwright/driver/node")
     return node
@@ -130,8 +130,9 @@ def _fetch_javascript(folder: Path) -> None:
     """Download the compiler and the types without their dependencies, which are not needed."""
     packed = folder / "packed"
     packed.mkdir()
-    npm, env = _npm(folder)
-    command: list[str | Path] = [*npm, "pack", "--silent", f"--pack-destination={packed}", TYPESCRIPT, FRONTEND_TYPES]
+    program, env = npm(folder)
+    what = ("pack", "--silent", f"--pack-destination={packed}", TYPESCRIPT, FRONTEND_TYPES)
+    command: list[str | Path] = [*program, *what]
     steps.run("fetching TypeScript and the frontend's types", command, build.LOGS / "npm.log", cwd=folder, env=env)
     for name, pattern in (("typescript", "typescript-*.tgz"), ("frontend", "comfyorg-*.tgz")):
         [archive] = packed.glob(pattern)
@@ -144,7 +145,7 @@ def _fetch_javascript(folder: Path) -> None:
         (folder / "scripts" / f"{name}.d.ts").write_text(declaration)
 
 
-def _npm(folder: Path) -> tuple[list[str | Path], dict[str, str]]:
+def npm(folder: Path) -> tuple[list[str | Path], dict[str, str]]:
     """Returns the npm command and its environment; npm comes from a Python package if it is not installed."""
     installed = shutil.which("npm")
     if installed is not None:

@@ -18,7 +18,7 @@ from ...harness.models.model_host import Host
 from .. import build
 from ..demo import WORKFLOW
 from ..steps import say
-from . import moving_picture, programs
+from . import moving_picture, programs, web_page
 from .programs import few_colors, keep
 
 # After `moving_picture`, which makes it importable.
@@ -71,6 +71,9 @@ async def _take() -> None:
                         await tab.close()
                         tab = await chromium.open(comfy)
                         await programs.take(tab, PLACE)
+                        await tab.close()
+                        tab = await chromium.open(comfy)
+                        await web_page.take(tab, await chromium.new_page(), PLACE / "web-page.png")
                         await tab.close()
                         (base / "input" / "evening.png").write_bytes(moving_picture.evening())
                         tab = await chromium.open(comfy)

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, overload
 
-from .common.events import Event, Listener
-from .protocol.address import Address
-from .protocol.requests import Asked
-from .sweep.blocking_sweep import Sweep
-from .sweep.farmed import FarmSweep, Runner
-from .sweep.variations import Variation
-from .transport.http import Http
+from ..common.events import Event, Listener
+from ..protocol.address import Address
+from ..protocol.requests import Asked
+from ..sweep.blocking_sweep import Sweep
+from ..sweep.farmed import FarmSweep, Runner
+from ..sweep.variations import Variation
+from ..transport.http import Http
 
 if TYPE_CHECKING:
     # Imports aiohttp, which only events need.
-    from .transport.event_thread import Background
+    from ..transport.event_thread import Background
 
 
 class SyncBase:
@@ -108,7 +108,7 @@ class SyncBase:
         **options: Any,
     ) -> Runner:
         """Returns what runs a sweep on a farm."""
-        run = import_module(".farm.sweep", __package__).run
+        run = import_module("..farm.sweep", __package__).run
         return lambda stop: run(export, *arguments, read=read, stop=stop, **options)
 
     def _watched(self, command: str, data: dict[str, Any], listener: Listener) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class SyncBase:
         address = self._located()
         with self._starting:
             if self._background is None:
-                from .transport.event_thread import Background
+                from ..transport.event_thread import Background
 
                 self._background = Background(address, self._reconnect)
             return self._background
@@ -136,7 +136,7 @@ class SyncBase:
     def _located(self) -> Address:
         with self._locating:
             if self._address.is_default:
-                from .transport.finder import located
+                from ..transport.finder import located
 
                 self._address = located(self._address)
             return self._address

@@ -14,15 +14,15 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from .common.errors import UiapiError, Unreachable
-from .common.events import Event, Listener
-from .protocol.address import Address
-from .protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Asked, late, lost, not_reached
-from .sweep.async_farmed import AsyncFarmSweep
-from .sweep.async_sweep import AsyncSweep
-from .sweep.farmed import Runner
-from .sweep.variations import Variation
-from .transport.websocket import Socket, opened
+from ..common.errors import UiapiError, Unreachable
+from ..common.events import Event, Listener
+from ..protocol.address import Address
+from ..protocol.requests import CONNECT_TIMEOUT, FIRST_DELAY, LAST_DELAY, Asked, late, lost, not_reached
+from ..sweep.async_farmed import AsyncFarmSweep
+from ..sweep.async_sweep import AsyncSweep
+from ..sweep.farmed import Runner
+from ..sweep.variations import Variation
+from ..transport.websocket import Socket, opened
 
 # Bytes from which a body is sent in pieces, so that the event loop is not blocked meanwhile.
 LARGE = 2**20
@@ -104,7 +104,7 @@ class AsyncBase:
     ) -> Runner:
         """Returns what runs a sweep on a farm, on a thread; `export` and `read` are awaited on this event loop."""
         loop = asyncio.get_running_loop()
-        run = import_module(".farm.sweep", __package__).run
+        run = import_module("..farm.sweep", __package__).run
 
         def exported(variations: list[Variation]) -> list[dict[str, Any]]:
             return asyncio.run_coroutine_threadsafe(export(variations), loop).result()
@@ -177,7 +177,7 @@ class AsyncBase:
     async def _located(self) -> Address:
         async with self._locating:
             if self._address.is_default:
-                from .transport.finder import located
+                from ..transport.finder import located
 
                 self._address = await asyncio.to_thread(located, self._address)
             return self._address

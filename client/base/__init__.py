@@ -1,0 +1,1 @@
+"""What the two clients are built on: connections, events and sweeps."""

@@ -1,0 +1,2 @@
+export { Client, connect } from "./client.js";
+export { UiapiError, Unreachable } from "./errors.js";
