@@ -1,0 +1,94 @@
+"""The page speaks the person's language: it follows the choice in ComfyUI's settings, and nothing overflows its place."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from comfyui_uiapi.tests.harness.browser.tab import Tab
+from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME
+from comfyui_uiapi.tests.tools import build
+from playwright.async_api import expect
+
+from ....harness.browser.scripts import GRAPH, SET, TOGGLE
+from ..conftest import Send
+
+LOCALES = build.ROOT / "locales"
+LANGUAGES = sorted(path.name for path in LOCALES.iterdir())
+RUN = "id => app.extensionManager.command.execute(id)"
+# Shows the texts of the page in a language without the frontend's own, which takes it seconds to load.
+SPEAK = """async ([base, locale]) => {
+    const { setTexts } = await import(base + 'ui/texts.js')
+    window.served ??= await app.api.getCustomNodesI18n()
+    setTexts(window.served, locale)
+}"""
+# Everything of ours that is wider than its place.
+OVERFLOWING = """() => {
+    const places = '.uiapi, .uiapi-dialog, .uiapi-paused, .uiapi-badge, .uiapi-notice'
+    const parts =
+        'button, [role=tab], [role=switch], h2, h3, label, th, select, .uiapi-tabs, .uiapi-actions, .uiapi-toolbar'
+    const all = [...document.querySelectorAll(places)].flatMap(place => [place, ...place.querySelectorAll(parts)])
+    return all.filter(({clientWidth, scrollWidth}) => clientWidth > 0 && scrollWidth > clientWidth + 1)
+        .map(({className, textContent, clientWidth, scrollWidth}) =>
+            `${className}: ${textContent.slice(0, 60)} (${scrollWidth} > ${clientWidth})`)
+}"""
+
+
+def texts(locale: str, name: str = "main") -> Any:
+    return json.loads((LOCALES / locale / f"{name}.json").read_text("utf-8"))
+
+
+async def test_a_chosen_language_is_that_of_the_panel_the_settings_and_the_commands(tab: Tab) -> None:
+    page, chinese = tab.page, texts("zh")["uiapi"]
+    await tab.load_workflow(GRAPH)
+    await page.evaluate(TOGGLE)
+    panel = page.locator(".uiapi:visible")
+    await expect(panel.get_by_role("switch")).to_have_text(texts("en")["uiapi"]["pause"])
+    await page.evaluate(SET, ["Comfy.Locale", "zh"])
+    try:
+        await expect(panel.get_by_role("switch")).to_have_text(chinese["pause"])
+        await page.evaluate(RUN, "uiapi.rules")
+        dialog = page.get_by_role("dialog")
+        await expect(dialog.get_by_text(texts("zh", "settings")["uiapi_rules_read"]["name"])).to_be_visible()
+        await expect(dialog.get_by_text(chinese["rulesTitle"], exact=True)).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_have_count(0)
+    finally:
+        await page.evaluate(SET, ["Comfy.Locale", "en"])
+    await expect(panel.get_by_role("switch")).to_have_text(texts("en")["uiapi"]["pause"])
+    await page.evaluate(TOGGLE)
+    await expect(panel).to_have_count(0)
+
+
+async def test_no_text_of_any_language_overflows_its_place(tab: Tab, attempt: Send) -> None:
+    page = tab.page
+    await tab.load_workflow(GRAPH)
+    panel, dialog = page.locator(".uiapi:visible"), page.get_by_role("dialog")
+    base = f"/extensions/{PACKAGE_NAME}/"
+    found: dict[str, list[str]] = {}
+    await page.evaluate(SET, ["uiapi.rules.change", "always"])
+    try:
+        for locale in LANGUAGES:
+            own = texts(locale)["uiapi"]
+            await page.evaluate(SPEAK, [base, locale])
+            await page.evaluate(TOGGLE)
+            await expect(panel.get_by_role("switch")).to_have_text(own["pause"])
+            await page.evaluate(RUN, "uiapi.pause")
+            await expect(page.locator(".uiapi-paused")).to_contain_text(own["programsPaused"])
+            for number in range(await panel.get_by_role("tab").count()):
+                await panel.get_by_role("tab").nth(number).click()
+                found[locale] = [*found.get(locale, []), *await page.evaluate(OVERFLOWING)]
+            await page.evaluate(RUN, "uiapi.pause")
+            await expect(page.locator(".uiapi-paused")).to_have_count(0)
+            asked = asyncio.ensure_future(attempt("set_fields", fields=[["Canvas.width", 96]]))
+            await expect(dialog.get_by_role("button", name=own["deny"], exact=True)).to_be_visible()
+            found[locale] += await page.evaluate(OVERFLOWING)
+            await dialog.get_by_role("button", name=own["deny"], exact=True).click()
+            assert (await asked)["code"] == "refused_by_person"
+            await page.evaluate(TOGGLE)
+            await expect(panel).to_have_count(0)
+    finally:
+        await page.evaluate(SPEAK, [base, "en"])
+        await page.evaluate(SET, ["uiapi.rules.change", "allow"])
+    assert {locale: sorted(set(parts)) for locale, parts in found.items() if parts} == {}
