@@ -213,8 +213,8 @@ app.registerExtension({
     // Not awaited: the page restores its last workflow only after all extensions are set up.
     ready.then(([, , translations]) => {
       setTexts(translations, frontend.locale());
-      frontend.onLocale(() => {
-        setTexts(translations, frontend.locale());
+      frontend.onLocale((locale) => {
+        setTexts(translations, locale);
         redraw();
       });
       const reason = frontend.unserved();

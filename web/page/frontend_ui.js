@@ -53,8 +53,11 @@ export function createFrontendUi(app, api, page, manager) {
         return {};
       }),
 
-    /** @param {() => void} changed called when the person has chosen another language */
-    onLocale: (changed) => app.ui?.settings?.addEventListener?.("Comfy.Locale.change", changed),
+    /** @param {(locale: string) => void} changed called when the person chooses another language */
+    onLocale(changed) {
+      // 1.32 sends the event before the setting has the new value.
+      app.ui?.settings?.addEventListener?.("Comfy.Locale.change", (/** @type {CustomEvent} */ { detail }) => changed(detail.value));
+    },
 
     /** @returns {any} the frontend's dialogs for extensions: confirm and prompt */
     dialogs: () => manager()?.dialog,
