@@ -1,4 +1,4 @@
-"""The page speaks the person's language: it follows the choice in ComfyUI's settings, and nothing overflows its place."""
+"""The page speaks the language that is chosen in ComfyUI's settings, and nothing overflows its place in any of them."""
 
 from __future__ import annotations
 
