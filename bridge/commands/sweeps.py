@@ -292,7 +292,12 @@ async def _answer(call: Call, sweep: Sweep, first: int = 0, limit: int = MAX_RES
     results: list[dict[str, Any]] = []
     taken = 0
     for result in answer["results"]:
-        files = await inline_files(call.bridge.comfy, result["files"], 0)
+        try:
+            files = await inline_files(call.bridge.comfy, result["files"], 0)
+        except UiapiError as error:
+            # The other results must not be lost because of one file.
+            files = result["files"]
+            result["warnings"].append(error.message)
         size = sum(len(file.get("base64", "")) for file in files)
         if results and taken + size > MAX_INLINE // 2:
             return {**answer, "results": results, "next": result["index"]}

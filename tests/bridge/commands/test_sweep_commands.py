@@ -98,33 +98,58 @@ async def test_prompts_that_are_too_large_for_one_answer_come_in_the_next(
     assert seen == [*range(9)]
 
 
-async def test_a_sweep_reports_each_end_to_its_own_program_and_answers_with_all(
-    server: Any, executor: Executor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bodies: list[Any] = []
-    placed: asyncio.Queue[str] = asyncio.Queue()
+class Queued:
+    """What was queued, as decoded JSON, and the ids of the prompts as they come."""
 
-    async def queue_body(self: Comfy, body: bytes) -> dict[str, Any]:
-        bodies.append(json.loads(body))
-        executor.put(f"p{len(bodies)}")
-        placed.put_nowait(f"p{len(bodies)}")
-        return {"prompt_id": f"p{len(bodies)}", "number": len(bodies), "node_errors": {}}
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self.bodies: list[Any] = []
+        self.placed: asyncio.Queue[str] = asyncio.Queue()
 
-    monkeypatch.setattr(Comfy, "queue_body", queue_body)
+    async def put(self, body: bytes) -> dict[str, Any]:
+        self.bodies.append(json.loads(body))
+        prompt_id = f"p{len(self.bodies)}"
+        self._executor.put(prompt_id)
+        self.placed.put_nowait(prompt_id)
+        return {"prompt_id": prompt_id, "number": len(self.bodies), "node_errors": {}}
+
+    async def finish(self) -> None:
+        """End the next prompt."""
+        self._executor.finish(await asyncio.wait_for(self.placed.get(), 5))
+
+
+@pytest.fixture
+def queued(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> Queued:
+    line = Queued(executor)
+    monkeypatch.setattr(Comfy, "queue_body", lambda comfy, body: line.put(body))
+    return line
+
+
+async def test_a_sweep_reports_each_end_to_its_own_program_and_answers_with_all(server: Any, queued: Queued) -> None:
     (await server.tab(capabilities=["sweep"])).on("export_prompts", exported)
     program = await server.program()
     await program.send_json({"type": "request", "id": 1, "command": "sweep", "data": {"grid": {"T.v": [7, 8]}}})
     for _ in range(2):
-        executor.finish(await asyncio.wait_for(placed.get(), 5))
+        await queued.finish()
     frames = [await program.receive_json(timeout=5) for _ in range(4)]
     assert [frame.get("event") for frame in frames] == [*["sweep_progress"] * 3, None]
     assert [frame["data"]["result"]["prompt_id"] for frame in frames[:2]] == ["p1", "p2"]
     assert frames[2]["data"]["status"] == "finished"
     response = frames[3]["response"]
     assert (response["done"], response["next"]) == (2, None)
-    assert [body["prompt"]["1"]["inputs"]["T.v"] for body in bodies] == [7, 8]
+    assert [body["prompt"]["1"]["inputs"]["T.v"] for body in queued.bodies] == [7, 8]
     _, again = await server.post("sweep_status", {"sweep_id": response["sweep_id"], "first": 1})
     assert [result["index"] for result in again["response"]["results"]] == [1]
+
+
+async def test_a_file_that_is_gone_costs_only_its_content(server: Any, queued: Queued) -> None:
+    (await server.tab(capabilities=["sweep"])).on("export_prompts", exported)
+    asked = asyncio.create_task(server.post("sweep", {"grid": {"T.v": [7]}, "outputs": "base64"}))
+    await queued.finish()
+    _, answer = await asyncio.wait_for(asked, 5)
+    [result] = answer["response"]["results"]
+    assert result["status"] == "success" and result["files"][0]["url"]
+    assert "a_1.png" in result["warnings"][0]
 
 
 @pytest.mark.parametrize("command", ["sweep_status", "sweep_cancel"])
