@@ -23,6 +23,7 @@ NAME = "uiapi farm"
 farm = typer.Typer(
     no_args_is_help=True,
     help="Let several ComfyUIs share a sweep.",
+    epilog="Example: uiapi farm start --comfyui http://127.0.0.1:8188 --comfyui http://127.0.0.1:8189",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(farm, name="farm", rich_help_panel="Runs")
