@@ -20,12 +20,15 @@ async def first_of(*waiting: Coroutine[Any, Any, Any]) -> None:
             task.cancel()
 
 
-async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended. asyncio.wait_for of Python before 3.12 can lose a cancellation."""
+async def end(tasks: Collection[asyncio.Task[Any]], again: float = AGAIN) -> None:
+    """Cancel tasks until they have ended; once more after `again` seconds, which also ends what they do at their end.
+
+    asyncio.wait_for of Python before 3.12 can lose a cancellation.
+    """
     left = {*tasks}
     while left:
         for task in left:
             task.cancel()
-        ended, left = await asyncio.wait(left, timeout=AGAIN)
+        ended, left = await asyncio.wait(left, timeout=again)
         # Otherwise asyncio logs errors that nobody has looked at.
         await asyncio.gather(*ended, return_exceptions=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -25,28 +27,46 @@ class Board(SchedulerPlugin):  # type: ignore[misc]
 
     async def start(self, scheduler: Scheduler) -> None:
         """Add the commands to the scheduler."""
-        commands = (self.claim, self.lose, self.put_file, self.get_file, self.drop_files)
+        commands = (self.claimed, self.claim, self.lose, self.settle, self.put_file, self.get_file, self.drop_files)
         scheduler.handlers.update({f"uiapi_{command.__name__}": command for command in commands})
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Drop the input files of a client that has left."""
         self._files.pop(client, None)
 
-    async def claim(self, prompt_id: str, url: str, host: str) -> dict[str, Any] | None:
-        """Note which ComfyUI begins a prompt; returns the one that began it before.
+    async def claimed(self, prompt_id: str) -> dict[str, Any] | None:
+        """Returns who has begun a prompt, as {url, host, by, lost, age}; None for nobody.
 
-        That is {url, host, lost}, with the number of ComfyUIs that were lost with the prompt.
+        `by` is the task, `lost` the number of ComfyUIs that were lost with the prompt, and `age` the seconds since.
         """
-        before = self._claims.pop(prompt_id, None)
-        self._claims[prompt_id] = {"url": url, "host": host, "lost": before["lost"] if before else 0}
+        claim = self._claims.get(prompt_id)
+        return None if claim is None else {**claim, "age": time.monotonic() - claim["age"]}
+
+    async def claim(self, prompt_id: str, url: str, host: str, by: str, before: str | None) -> bool:
+        """Note which ComfyUI begins a prompt, and returns True, unless another task has begun it since `before` did.
+
+        A task whose client was lost may still prepare the prompt that another task prepares for the new client.
+        """
+        known = self._claims.get(prompt_id)
+        if (known["by"] if known else None) != before:
+            return False
+        lost = known["lost"] if known else 0
+        self._claims[prompt_id] = {"url": url, "host": host, "by": by, "lost": lost, "age": time.monotonic()}
+        self._claims.move_to_end(prompt_id)
         while len(self._claims) > MAX_CLAIMS:
             self._claims.popitem(last=False)
-        return before
+        return True
 
     async def lose(self, prompt_id: str) -> None:
-        """Note that a ComfyUI was lost with a prompt."""
+        """Note that a ComfyUI was lost with a prompt, which is thus not on its way there any more."""
         if prompt_id in self._claims:
             self._claims[prompt_id]["lost"] += 1
+            self._claims[prompt_id]["age"] = -math.inf
+
+    async def settle(self, prompt_id: str) -> None:
+        """Note that a prompt was refused, and is thus not on its way."""
+        if prompt_id in self._claims:
+            self._claims[prompt_id]["age"] = -math.inf
 
     async def put_file(self, client: str, name: str, content: bytes) -> None:
         """Keep an input file for the workers."""

@@ -12,7 +12,7 @@ import dask
 from distributed import Scheduler
 
 from ..common.errors import UiapiError
-from ..common.tasks import end
+from ..common.tasks import end, first_of
 from ..protocol.address import Address
 from .board import Board
 from .member import Member, Note, SchedulerLost
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("uiapi")
 
-# Seconds for the first ComfyUI of a farm to join.
-JOIN_TIMEOUT = 60.0
+# Seconds for the first ComfyUI of a farm to join, and for the others after one has.
+JOIN_TIMEOUT, LATE = 60.0, 5.0
+# Seconds for the workers to leave.
+CLOSE_TIMEOUT = 60.0
 
 
 @asynccontextmanager
@@ -70,23 +72,24 @@ async def scheduler_at(
 
 @asynccontextmanager
 async def embedded(addresses: Sequence[Address], *, note: Note = log.info) -> AsyncIterator[str]:
-    """Yields the address of a farm of these ComfyUIs in this process, once one of them has joined.
+    """Yields the address of a farm of these ComfyUIs in this process, once they have joined.
 
     Raises Unreachable if none responds.
     """
     from distributed import Security
 
     async with scheduler_at("", security=Security()) as scheduler:
-        joined = asyncio.Event()
+        joined = [asyncio.Event() for _ in addresses]
         members = [
-            asyncio.create_task(_serve(Member(scheduler.address, address, note=note), joined, note), name="uiapi farm")
-            for address in addresses
+            asyncio.create_task(_serve(Member(scheduler.address, address, note=note), event, note), name="uiapi farm")
+            for address, event in zip(addresses, joined, strict=True)
         ]
         try:
-            await _one_joined(joined, members)
+            await _all_settled(joined, members)
             yield scheduler.address
         finally:
-            await end(members)
+            # A worker that is cancelled while it closes would never have closed.
+            await end(members, CLOSE_TIMEOUT)
 
 
 async def _serve(member: Member, joined: asyncio.Event, note: Note) -> None:
@@ -100,15 +103,23 @@ async def _serve(member: Member, joined: asyncio.Event, note: Note) -> None:
         raise
 
 
-async def _one_joined(joined: asyncio.Event, members: Sequence[asyncio.Task[None]]) -> None:
-    waiting = asyncio.create_task(joined.wait())
-    left = {*members}
+async def _all_settled(joined: Sequence[asyncio.Event], members: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until each has joined or failed; not for long for those that do neither once one has joined."""
+    settled = [
+        asyncio.ensure_future(first_of(event.wait(), asyncio.wait({member})))
+        for event, member in zip(joined, members, strict=True)
+    ]
     try:
-        while not joined.is_set():
-            done, _ = await asyncio.wait({waiting, *left}, timeout=JOIN_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
-            left -= done
-            if not done or (not left and not joined.is_set()):
-                errors = [error for member in members if member.done() and (error := member.exception())]
-                raise errors[0] if errors else UiapiError("timeout", "No ComfyUI of the farm responded in time.")
+        left = {*settled}
+        while left:
+            some = any(event.is_set() for event in joined)
+            done, left = await asyncio.wait(
+                left, timeout=LATE if some else JOIN_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                break
     finally:
-        waiting.cancel()
+        await end(settled)
+    if not any(event.is_set() for event in joined):
+        errors = [error for member in members if member.done() and (error := member.exception())]
+        raise errors[0] if errors else UiapiError("timeout", "No ComfyUI of the farm responded in time.")

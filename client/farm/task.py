@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from distributed import get_worker
 
@@ -22,6 +23,8 @@ from .settings import is_loopback
 
 # Seconds in which a ComfyUI has to be reached that began a prompt before its worker was lost.
 VISIT_TIMEOUT = 10.0
+# Seconds after which a prompt that was begun is in the queue of its ComfyUI, and between two looks for it.
+SETTLE_TIMEOUT, SETTLE_INTERVAL = 10.0, 0.25
 # Seconds for the download of the models that a prompt needs.
 DOWNLOAD_TIMEOUT = 4 * 3600.0
 
@@ -64,12 +67,11 @@ class _Run:
         self._machine = machine
         self._work = work
         self._scheduler = scheduler
+        self._id = uuid4().hex
 
     async def outcome(self) -> Outcome:
         job, here = self._job, self._machine.comfyui
-        before = await self._scheduler.uiapi_claim(
-            prompt_id=job.prompt_id, url=self._machine.url, host=self._machine.host
-        )
+        before = await self._scheduler.uiapi_claimed(prompt_id=job.prompt_id)
         if before is not None and before["lost"] >= MOST_LOST:
             return {"status": "error", "error": GIVEN_UP}
         if before is not None:
@@ -83,14 +85,29 @@ class _Run:
             return _refused(f"{here.address.url} lacks {', '.join(map(str, lacks))}.", lacks)
         try:
             prompt = await self._prompt()
+            if not await self._claim(before):
+                # Another task was faster, and its prompt is to be found now.
+                return await self.outcome()
             self._work.place = here
             self._work.prompt_id = await here.queue(job.prompt_id, prompt, job.workflow)
         except Refused as refusal:
+            await self._scheduler.uiapi_settle(prompt_id=job.prompt_id)
             error = refusal_of(refusal.answer)
             return {"status": "refused" if may_run_elsewhere(refusal.answer) else "error", "error": error}
         if self._work.is_cancelled():
             await here.withdraw(self._work.prompt_id)
         return await self._result(here)
+
+    async def _claim(self, before: dict[str, Any] | None) -> bool:
+        """Returns whether this task, and no other, may queue the prompt."""
+        claimed: bool = await self._scheduler.uiapi_claim(
+            prompt_id=self._job.prompt_id,
+            url=self._machine.url,
+            host=self._machine.host,
+            by=self._id,
+            before=before["by"] if before else None,
+        )
+        return claimed
 
     async def _result(self, place: ComfyUI) -> Outcome:
         """Waits for a queued prompt, and returns what it made."""
@@ -175,7 +192,7 @@ class _Run:
         """Returns the outcome of a prompt whose worker or client was lost, None if it has to be run."""
         here = self._machine.comfyui
         if (before["url"], before["host"]) == (self._machine.url, self._machine.host):
-            return await self._resumed(here)
+            return await self._resumed(here, before["age"])
         if is_loopback(urlsplit(before["url"]).hostname or "") and before["host"] != self._machine.host:
             return None
         # Another machine's ComfyUI must not receive the token of this one.
@@ -185,15 +202,20 @@ class _Run:
         except (Lost, UiapiError, asyncio.TimeoutError):
             return None
         try:
-            return await self._resumed(there)
+            return await self._resumed(there, before["age"])
         except Lost:
             return None
         finally:
             self._work.place = None
             await there.close()
 
-    async def _resumed(self, place: ComfyUI) -> Outcome | None:
+    async def _resumed(self, place: ComfyUI, age: float) -> Outcome | None:
         found = await place.find(self._job.prompt_id)
+        while found is None and age < SETTLE_TIMEOUT:
+            # It may be on its way there.
+            await asyncio.sleep(SETTLE_INTERVAL)
+            age += SETTLE_INTERVAL
+            found = await place.find(self._job.prompt_id)
         if found is None:
             return None
         if found:

@@ -77,7 +77,7 @@ class DownloadPart(DownloadId):
     """A download, or one of its models."""
 
     subjects = ("model_name", "download_id")
-    older: ClassVar = {"model": "model_name"}
+    older: ClassVar[dict[str, str]] = {"model": "model_name"}
 
     model_name: str | None = Field(None, description="Only this model; all if left out.")
 
@@ -86,7 +86,7 @@ class ModelName(Request):
     """A model by its name; `directory/name` where several directories have one of that name."""
 
     subjects = ("model_name",)
-    older: ClassVar = {"name": "model_name"}
+    older: ClassVar[dict[str, str]] = {"name": "model_name"}
 
     model_name: str
 
@@ -95,7 +95,7 @@ class AddModelUrl(Request):
     """A URL to save for a model."""
 
     subjects = ("model_name",)
-    older: ClassVar = {"model_type": "directory"}
+    older: ClassVar[dict[str, str]] = {"model_type": "directory"}
 
     model_name: str = Field(min_length=1)
     url: str = Field(min_length=1)
@@ -114,7 +114,7 @@ class GetModelUrl(Request):
     """One or more models whose URLs the person is asked for."""
 
     subjects = ("model_name", "model_names")
-    older: ClassVar = {"ckpt_name": "model_name", "ckpt_names": "model_names"}
+    older: ClassVar[dict[str, str]] = {"ckpt_name": "model_name", "ckpt_names": "model_names"}
 
     model_name: str | None = None
     model_names: list[str] | None = None

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import typer
+from comfyui_uiapi.client.cli.app import app
+from comfyui_uiapi.client.cli.main import add_subcommands
 from comfyui_uiapi.tests.client.cli.conftest import Uiapi
 from comfyui_uiapi.tests.harness.comfy.process import free_port
+from comfyui_uiapi.tests.harness.documents import DOCS
 
+DOCUMENTED = [
+    *(line for line in DOCS["farm"].lines if line.startswith("uiapi farm")),
+    *re.findall(r"`(uiapi farm start --comfyui [^`]*)`", DOCS["farm"].text),
+]
 HERE = "127.0.0.1"
 
 
@@ -24,6 +34,17 @@ async def test_what_would_open_the_machine_or_cannot_work_is_refused(
 ) -> None:
     ended = await uiapi("farm", *words)
     assert ended.code in (5, 7) and says in ended.err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("line", DOCUMENTED)
+def test_every_documented_option_is_one(line: str) -> None:
+    add_subcommands()
+    command = typer.main.get_group(app)
+    _, kind, name, *words = line.split()
+    group = command.get_command(typer.Context(command), kind)
+    assert isinstance(group, typer.core.TyperGroup)
+    found = group.get_command(typer.Context(group), name)
+    assert found is not None and found.make_context(name, words).params["comfyui"]
 
 
 async def test_a_comfyui_that_does_not_respond_cannot_join(uiapi: Uiapi) -> None:

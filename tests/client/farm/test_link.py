@@ -16,49 +16,11 @@ from comfyui_uiapi.client.protocol.address import Address
 from comfyui_uiapi.tests.client.farm.conftest import Sweep, shown
 from comfyui_uiapi.tests.harness.comfy.process import free_port
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
+from comfyui_uiapi.tests.harness.programs.farms import Proxy
 from distributed import Scheduler, Security
 
 StandIns = Callable[..., Awaitable[list[StandIn]]]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
-
-
-class Proxy:
-    """Passes connections on to a server, until they are cut."""
-
-    def __init__(self, address: str) -> None:
-        host, _, port = address.removeprefix("tcp://").rpartition(":")
-        self._target = (host, int(port))
-        self._writers: list[asyncio.StreamWriter] = []
-        self.port = free_port()
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
-        """Yields its address."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        try:
-            yield f"tcp://127.0.0.1:{self.port}"
-        finally:
-            server.close()
-            self.cut()
-
-    def cut(self) -> None:
-        """End every connection."""
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(*self._target)
-        self._writers += [writer, far_writer]
-
-        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-            with suppress(ConnectionError):
-                while data := await source.read(2**16):
-                    target.write(data)
-                    await target.drain()
-            target.close()
-
-        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
 
 
 @asynccontextmanager
@@ -77,7 +39,7 @@ async def served(standins: list[StandIn]) -> AsyncIterator[Scheduler]:
             await asyncio.wait_for(asyncio.gather(*(event.wait() for event in joined)), 60)
             yield scheduler
         finally:
-            await end(members)
+            await end(members, 60)
 
 
 async def test_a_lost_connection_of_the_client_costs_no_picture_and_makes_none_twice(

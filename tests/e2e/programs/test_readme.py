@@ -27,6 +27,8 @@ from comfyui_uiapi.tests.tools import build
 DEV = [*dict.fromkeys(line for page in PAGES for line in page.lines if line.startswith("python3 dev.py"))]
 PROJECT = tomllib.loads((build.ROOT / "pyproject.toml").read_text())["project"]
 START = "python main.py --listen"
+# Runs until it is interrupted; tests/client/farm runs the same.
+FARM = "uiapi farm"
 
 one_frontend = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirect=True, scope="session")
 
@@ -110,7 +112,7 @@ async def test_every_block_of_commands_works_after_the_one_before(
             assert said.strip(), f"prints nothing:\n{text}"
         elif "<repository>" in text:
             await asyncio.to_thread(run, text.replace("<repository>", str(repository(checkout))), tmp_path, env)
-        elif not any(line in DEV or START in line for line in text.splitlines()):
+        elif not any(line in DEV or START in line or FARM in line for line in text.splitlines()):
             here = text.replace("http://127.0.0.1:8188", tab.comfy.url).replace("--webui 1", webui)
             await asyncio.to_thread(run, here, folder, env)
     made = {name for _, text in page.blocks for name in re.findall(r"\w+\.png", text)}

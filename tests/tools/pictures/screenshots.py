@@ -18,7 +18,7 @@ from ...harness.models.model_host import Host
 from .. import build
 from ..demo import WORKFLOW
 from ..steps import say
-from . import moving_picture, programs, web_page
+from . import dashboard, moving_picture, programs, web_page
 from .programs import few_colors, keep
 
 # After `moving_picture`, which makes it importable.
@@ -80,6 +80,7 @@ async def _take() -> None:
                         await moving_picture.take(tab, PLACE / "turning.webp")
                         say(f"  {PLACE / 'turning.webp'}: {(PLACE / 'turning.webp').stat().st_size / 1000:.0f} kB")
                         await _sheet(tab)
+                        await dashboard.take(playwright, PLACE / "farm.png")
                     finally:
                         chromium.kill()
     finally:

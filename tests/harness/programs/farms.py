@@ -1,0 +1,95 @@
+"""Runs `uiapi farm` as a process, and passes connections on to it until they are cut."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from .. import children
+from ..comfy.process import free_port
+from . import installed_client
+
+# Seconds for Dask's processes to start and to end on a busy machine.
+TIMEOUT = 120
+
+
+@asynccontextmanager
+async def started(folder: Path, *words: str) -> AsyncIterator[dict[str, Any]]:
+    """Runs `uiapi farm start`, yields what it prints as JSON once it runs, and ends it as a service manager does."""
+    output = folder / "farm.txt"
+    command = [sys.executable, "-m", "uiapi", "--json", "farm", "start", *words]
+    with output.open("wb") as file:
+        environment = installed_client.environment(folder, "http://127.0.0.1:9")
+        process = children.start(command, output=file, env=environment)
+    try:
+
+        def printed() -> list[str]:
+            assert process.poll() is None, output.read_text()
+            return [line for line in output.read_text().splitlines() if line.startswith("{")]
+
+        await until(printed)
+        yield json.loads(printed()[0])
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, TIMEOUT) == 130, output.read_text()
+    finally:
+        children.stop(process, grace=0)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds that depends on other processes."""
+
+    async def spin() -> None:
+        while not condition():  # noqa: ASYNC110 - most have no event
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(spin(), TIMEOUT)
+
+
+class Proxy:
+    """Passes connections on to a server at tcp://host:port."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        self._target = (host, int(port))
+        self._writers: list[asyncio.StreamWriter] = []
+        self._pumps: set[asyncio.Task[None]] = set()
+        self.port = free_port()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Yields its address."""
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        try:
+            yield f"tcp://127.0.0.1:{self.port}"
+        finally:
+            server.close()
+            self.cut()
+            await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    def cut(self) -> None:
+        """End every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*self._target)
+        self._writers += [writer, far_writer]
+        for source, target in ((reader, far_writer), (far_reader, writer)):
+            pump = asyncio.create_task(self._pump(source, target))
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+    @staticmethod
+    async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(2**16):
+                target.write(data)
+                await target.drain()
+        target.close()
