@@ -63,7 +63,7 @@ class AsyncSweeping:
             timeout: seconds for the whole sweep, after which it is cancelled.
             fetch: download the content of every output file; if False, call `fetch` for single files.
             keep: let the sweep continue when the loop is left; `follow` gets the rest.
-            farm: run it on other ComfyUIs: the address of a running farm, or their URLs (docs/farm.md).
+            farm: run it on other ComfyUIs: the address of a running farm, or their URLs (docs/programs/farm.md).
             shared: a folder that all machines of the farm reach under this path, where they leave the files.
             on_note: called with sentences about the farm, such as that a machine is lost.
         """

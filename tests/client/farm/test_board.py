@@ -44,7 +44,7 @@ async def test_input_files_are_dropped_with_their_client() -> None:
     await known.put_file("mine", "a.png", b"a")
     await known.put_file("theirs", "a.png", b"a")
     await known.put_file("mine", "b.png", b"b")
-    known.remove_client(None, "mine")  # type: ignore[arg-type]
+    known.remove_client(None, "mine")
     assert await known.get_file("a.png") == b"a" and await known.get_file("b.png") is None
     await known.drop_files("theirs", ["a.png"])
     assert await known.get_file("a.png") is None
