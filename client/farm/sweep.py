@@ -100,6 +100,8 @@ class _Running:
             if isinstance(found, BaseException):
                 raise found
             self._call("taken")
+            if self._plan.fetch and found.error is None:
+                _read_shared(found)
             yield found
 
     def end(self) -> None:
@@ -153,7 +155,22 @@ class _Running:
                 raise _lost(str(lost), dispatcher.done, len(self._plan.variations)) from None
 
     def _deliver(self, index: int, entry: dict[str, Any], outcome: dict[str, Any]) -> None:
-        self._found.put(_item(index, entry, outcome))
+        item = _item(index, entry, outcome)
+        if item.error is None and self._plan.fetch and not all(file.data or file.path for file in item.files):
+            # The live ComfyUI may have another file of that name.
+            item.error = UiapiError("result_lost", "A file of this variation came back empty; run the variation again.")
+        self._found.put(item)
+
+
+def _read_shared(item: SweepItem) -> None:
+    """Read the files that were left on shared storage."""
+    try:
+        for file in item.files:
+            if file.path is not None:
+                file.data = Path(file.path).read_bytes()
+    except OSError as error:
+        message = f"{file.path} cannot be read: {error.strerror}; check that this machine reaches the shared folder."
+        item.error = UiapiError("storage_failed", message)
 
 
 def _lost(why: str, done: set[int], total: int) -> Unreachable:
