@@ -59,6 +59,8 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any], list[str], list[str]]] = {
 }
 FOCUSED = """() => {
     const focused = document.activeElement
+    // With these, a dialog of 1.32 sends the focus from its end to its beginning.
+    if (focused.closest('[aria-hidden=true]')) return null
     return (focused.getAttribute('aria-label') || focused.labels?.[0]?.textContent || focused.textContent).trim()
 }"""
 # A field of the page itself, which has the focus before the question.
@@ -73,13 +75,14 @@ FOCUS_BACK = "() => document.activeElement?.id === 'own-field'"
 
 
 async def tabbed_through(tab: Tab) -> list[str]:
-    """The names of what gets the focus, from the focused element once around."""
+    """The names of what gets the focus, each where it gets it first, from the focused element once around."""
     found: list[str] = []
     for _ in range(40):
         name = await tab.page.evaluate(FOCUSED)
-        if found and name == found[0]:
+        if len(found) > 1 and name == found[0]:
             break
-        found.append(name)
+        if name is not None and name not in found:
+            found.append(name)
         await tab.page.keyboard.press("Tab")
     return found
 
