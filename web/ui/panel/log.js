@@ -48,14 +48,25 @@ export function createLog({ frontend, state, activeTab, show, scroll }) {
   kind.append(...KINDS.map((value) => make("option", { value, text: named("filters", value || "changes") })));
   const filters = make("div", { class: "uiapi-section uiapi-filters" }, program, kind);
   const textHeight = createTextHeight(inner);
-  scroll.addEventListener("scroll", () => render(), { passive: true });
+  const scrolled = () => {
+    measure();
+    render();
+  };
+  scroll.addEventListener("scroll", scrolled, { passive: true });
   /** @type {Line[]} */
   let lines = [];
   let programs = "";
+  let sight = { top: 0, height: 600 };
+
+  /** Reads where the log is, before anything is changed: afterwards the page would have to lay it out at once. */
+  function measure() {
+    sight = { top: scroll.scrollTop - inner.offsetTop, height: scroll.clientHeight || 600 };
+    textHeight.measure();
+  }
 
   function render() {
-    const from = scroll.scrollTop - inner.offsetTop - OVERSCAN;
-    const to = from + (scroll.clientHeight || 600) + 2 * OVERSCAN;
+    const from = sight.top - OVERSCAN;
+    const to = sight.top + sight.height + OVERSCAN;
     const first = lines.findIndex(({ top, height }) => top + height >= from);
     const inSight = [];
     for (let at = Math.max(0, first); first >= 0 && at < lines.length && lines[at].top <= to; at++) inSight.push({ ...lines[at], at });
@@ -86,8 +97,13 @@ export function createLog({ frontend, state, activeTab, show, scroll }) {
     const count = make("span", { class: "uiapi-times" });
     const icon = make("i", { class: `pi ${ICONS[sort]}`, title: named("kinds", sort), role: "img", "aria-label": named("kinds", sort) });
     const row = make("div", { class: "uiapi-log-line" }, icon, make("span", { class: "uiapi-line uiapi-grow" }, what, count), time);
+    let known = "";
     row.refresh = (/** @type {Line} */ { item }) => {
       const { entry } = item;
+      // Most lines only move.
+      const now = [entry.id, entry.state, entry.time, entry.about, entry.changes_total, item.count].join("\n");
+      if (now === known) return;
+      known = now;
       const text = sentence(entry);
       set(what, { text, title: `${text} (${entry.command})`, class: `uiapi-cut${entry.state === "failed" ? " uiapi-bad" : ""}` });
       set(count, { text: item.count > 1 ? t("times", { count: item.count }) : "" });
@@ -104,16 +120,17 @@ export function createLog({ frontend, state, activeTab, show, scroll }) {
     const undo = first.key.endsWith(".0") ? iconButton("pi-undo", t("undoThis"), () => take(line.item.entry)) : null;
     const row = make("div", { class: "uiapi-log-line uiapi-detail" }, place, what, undo);
     row.refresh = (/** @type {Line} */ now) => {
+      const same = line.change === now.change && line.item.entry === now.item.entry && place.hasAttribute("title");
       line = now;
       const { change } = now;
-      if (!change) return;
+      if (undo) undo.hidden = !canUndo(frontend, shown(), now.item.entry);
+      if (!change || same) return;
       // The path of the only change is in the line above.
       const alone = now.item.entry.changes_total === 1 && now.item.entry.about === change.path;
       const text = changeText(change);
       const title = `${change.path}: ${wholeChange(change)}`;
       set(place, { text: alone ? text : change.path, title: `${t("showNode", { path: change.path })}\n${title}`, "aria-label": alone ? `${change.path}: ${text}` : null });
       set(what, { text: alone ? "" : text, title });
-      if (undo) undo.hidden = !canUndo(frontend, shown(), now.item.entry);
     };
     return row;
   }
@@ -149,7 +166,7 @@ export function createLog({ frontend, state, activeTab, show, scroll }) {
     };
     for (const item of items) {
       const { state: how, kind: sort, error, code, changes, changes_total: total } = item.entry;
-      const say = (/** @type {string} */ text, bad = false) => add(item, " said", textHeight(text), { text, bad });
+      const say = (/** @type {string} */ text, bad = false) => add(item, " said", textHeight.of(text), { text, bad });
       add(item, "", HEAD);
       changes.slice(0, CHANGES_SHOWN).forEach((change, at) => add(item, `.${at}`, DETAIL, { change }));
       const more = total - Math.min(changes.length, CHANGES_SHOWN);
@@ -177,5 +194,5 @@ export function createLog({ frontend, state, activeTab, show, scroll }) {
     render();
   }
 
-  return { elements: [filters, nothing, noneFound, inner], update };
+  return { elements: [filters, nothing, noneFound, inner], measure, update };
 }

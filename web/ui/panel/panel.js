@@ -74,6 +74,7 @@ export function createPanel(means) {
     container.replaceChildren(element);
     container.style.height = "100%";
     const update = () => {
+      if (tabs.shown() === "activity") log.measure();
       top.update();
       tabs.update();
       if (tabs.shown() === "activity") {

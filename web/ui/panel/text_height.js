@@ -5,12 +5,11 @@
 // Pixels of one line of text, and around all of them, as in the styles.
 const LINE = 19;
 const AROUND = 4;
+// What the styles leave free next to it, in the size of the page's letters.
+const INSET = 3.25;
 const TEXTS_KEPT = 500;
 
-/**
- * @param {HTMLElement} place in whose font the text is shown
- * @returns {(text: string) => number} pixels
- */
+/** @param {HTMLElement} place in whose font the text is shown */
 export function createTextHeight(place) {
   const context = document.createElement("canvas").getContext("2d");
   /** @type {Map<string, number>} */
@@ -18,24 +17,31 @@ export function createTextHeight(place) {
   let look = "";
   let room = 0;
 
-  return (text) => {
-    const { font, paddingLeft } = getComputedStyle(place);
-    const width = place.parentElement?.clientWidth ?? 0;
-    if (look !== `${font} ${width}`) {
+  return {
+    /** Reads the font and the room; call it before anything is changed. */
+    measure() {
+      const { font } = getComputedStyle(place);
+      const width = place.parentElement?.clientWidth ?? 0;
+      if (look === `${font} ${width}`) return;
       look = `${font} ${width}`;
       known.clear();
       if (context) context.font = font;
-      const inset = 2.25 * parseFloat(getComputedStyle(document.documentElement).fontSize);
-      // A little less than there is, since the browser does not break exactly where a word ends.
-      room = Math.max(80, width - inset - 2 * parseFloat(paddingLeft || "0") - 4);
-    }
-    let lines = known.get(text);
-    if (lines === undefined) {
-      lines = linesOf(text, room, (part) => context?.measureText(part).width ?? 8 * part.length);
-      if (known.size >= TEXTS_KEPT) known.clear();
-      known.set(text, lines);
-    }
-    return lines * LINE + AROUND;
+      room = Math.max(80, width - INSET * parseFloat(getComputedStyle(document.documentElement).fontSize) - 4);
+    },
+
+    /**
+     * @param {string} text
+     * @returns {number} pixels
+     */
+    of(text) {
+      let lines = known.get(text);
+      if (lines === undefined) {
+        lines = linesOf(text, room, (part) => context?.measureText(part).width ?? 8 * part.length);
+        if (known.size >= TEXTS_KEPT) known.clear();
+        known.set(text, lines);
+      }
+      return lines * LINE + AROUND;
+    },
   };
 }
 
