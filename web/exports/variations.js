@@ -22,12 +22,15 @@
 import { CommandError, words } from "../common/errors.js";
 import { changedPieces, pieces } from "../common/pieces.js";
 import { cutWritten } from "../common/shorten.js";
+import { nextTask } from "../common/waiting.js";
 import { withChoices } from "../graph/batch.js";
 import { createTrials } from "../graph/trial.js";
 import { withOffered } from "../widgets/picture_texts.js";
 import { change } from "../widgets/widget_change.js";
 import { setFields } from "../widgets/widgets.js";
 
+// Milliseconds that the page is held at a time. Frames may take longer than an export, so there is none after each.
+const SLICE = 25;
 // The graph is not the one to be varied any more.
 const ENDING = new Set(["tab_changed", "revision_changed"]);
 
@@ -94,10 +97,17 @@ export function createVariations(means) {
     const prompts = [];
     /** @type {string[]} */
     let base = [];
+    let began = performance.now();
+    let taken = 0;
     for (const variation of variations) {
       /** @type {Values} */
       let carried = [];
       for (let repeat = 0; repeat < seeds; repeat++) {
+        const before = performance.now();
+        if (before - began + taken > SLICE) {
+          await nextTask();
+          began = performance.now();
+        }
         const isLast = repeat === seeds - 1 && variation === variations[variations.length - 1];
         try {
           const { set, warnings, body, changed } = await one(variation, carried, call, isLast);
@@ -107,6 +117,7 @@ export function createVariations(means) {
           if (!changes) base = texts;
           const fields = Object.entries(set).map(([path, written]) => ({ path, ...written }));
           prompts.push({ fields, warnings, ...(changes ? { changes } : { texts }) });
+          taken = performance.now() - Math.max(before, began);
         } catch (error) {
           if (call.signal.aborted) throw error;
           if (error instanceof CommandError && ENDING.has(error.code)) return { prompts, stopped: described(error) };

@@ -293,7 +293,7 @@ export function createRuns(frontend, workflows, queueing) {
     };
     const started = start({ count: 1, prepare: begin, part }, { ...call, submitting() {} }, { capture: own, over: restored });
     const done = Promise.allSettled([started.answers, started.over]);
-    follow(done.then(nextTask).then(() => void (expected = null)));
+    follow(done.then(() => void (expected = null)));
     try {
       await done;
       await started.answers;
