@@ -11,11 +11,8 @@ from typing import Any
 
 from comfyui_uiapi.tests.client.farm.conftest import Live
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
-from comfyui_uiapi.tests.harness.programs import installed_client  # noqa: F401 - makes `uiapi` importable
+from comfyui_uiapi.tests.harness.programs import installed_client
 from comfyui_uiapi.tests.harness.programs.farms import TIMEOUT, started, until
-
-# After `installed_client`: the workers know these modules by the names under which they are installed.
-from uiapi.farm.sweep import run
 
 StandIns = Callable[..., Awaitable[list[StandIn]]]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
@@ -32,7 +29,9 @@ async def test_a_killed_worker_costs_no_picture_makes_none_twice_and_is_started_
 
         def work() -> None:
             variations = [[["Canvas.value", value]] for value in range(60)]
-            items.extend(run(live.export, variations, made["address"], read=live.read))
+            # The workers know its functions by the names under which they are installed.
+            with installed_client.separate(tmp_path, "uiapi.farm.sweep") as sweep:
+                items.extend(sweep.run(live.export, variations, made["address"], read=live.read))
 
         sweeping = asyncio.ensure_future(asyncio.to_thread(work))
         await asyncio.wait_for(asyncio.gather(*(one.begun.wait() for one in farm)), TIMEOUT)
