@@ -84,6 +84,12 @@ STATUS: dict[str, int] = {
     "timeout": 504,
 }
 
+# The error codes of values that the server downloads from a URL.
+URL_CODES = frozenset(
+    "host_refused forbidden source_failed not_at_source gone_at_source login_required gated early_access rate_limited "
+    "offline too_large disk_full storage_failed timeout shutting_down".split()
+)
+
 # The codes a tab may answer; any other code from a tab is reported as tab_failed.
 TAB_CODES = frozenset(
     {

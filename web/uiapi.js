@@ -80,7 +80,9 @@ function start(opened) {
     variations: createVariations({ frontend, workflows, revisions, tabs, runs }),
     loader: createLoader(frontend, workflows),
     /** @type {import("./ui/models/models_dialog.js").Check} */
-    check: (address) => transport.request("panel_check_address", address),
+    check: Object.assign((/** @type {any} */ address) => transport.request("panel_check_address", address), {
+      allowHost: (/** @type {string} */ host) => transport.request("panel_allow_host", { host }),
+    }),
     /** @type {import("./ui/models/models_dialog.js").Find} */
     find: (wanted) => transport.request("panel_find_models", { models: wanted }),
   };
@@ -136,9 +138,9 @@ function start(opened) {
   decide = (rules) => transport.request("panel_decide", { rules });
   createChanges({ ...parts, listens: () => state.server !== null, show: createGlow(frontend, window) }, window);
   addStyles(frontend.look());
-  addBadges(state, (sweep_id) =>
-    transport.request("sweep_cancel", { sweep_id }).catch((error) => frontend.toast("error", t("title"), words(error))),
-  );
+  const stopSweep = (/** @type {string} */ sweep_id) =>
+    transport.request("sweep_cancel", { sweep_id }).catch((error) => frontend.toast("error", t("title"), words(error)));
+  addBadges(state, stopSweep, frontend.onPreview);
   acts = {
     showPanel: () => openPanel(frontend),
     showRules: () => frontend.openSettings(CATEGORY, t("title")),

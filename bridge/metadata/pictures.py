@@ -27,12 +27,13 @@ def of_png(content: bytes) -> Iterator[tuple[str, str]]:
             data = cursor.take(size)
             if kind == b"zTXt":
                 key, rest = split(data)
-                yield text_of(key, "latin-1"), text_of(inflated(rest[1:]), "latin-1")
+                yield text_of(key, "latin-1"), text_of(inflated(rest[1:]))
             elif kind == b"iTXt":
                 yield _international(data)
             else:
                 key, rest = split(data)
-                yield text_of(key, "latin-1"), text_of(rest, "latin-1")
+                # The standard says Latin-1, but the page reads UTF-8, which other programs write.
+                yield text_of(key, "latin-1"), text_of(rest)
         elif kind == b"IEND":
             return
         else:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ...common.errors import UiapiError
-from . import audio, matroska, mp4, pictures
+from . import audio, matroska, models, mp4, pictures
 from .chunks import Damaged
 
 # The keys under which ComfyUI saves the graph as the page shows it, and as it ran.
@@ -28,8 +28,12 @@ FORMATS: list[tuple[int, bytes, Texts]] = [
     (0, b"fLaC", audio.of_flac),
     (0, b"OggS", audio.of_ogg),
     (0, b"ID3", audio.of_mp3),
+    (0, b"glTF", models.of_glb),
+    (0, b"<svg", models.of_svg),
+    (0, b"<?xml", models.of_svg),
+    (8, b'{"', models.of_safetensors),
 ]
-NAMES = "PNG, WebP, JPEG, MP4, WebM, FLAC, Ogg and MP3"
+NAMES = "PNG, WebP, JPEG, SVG, MP4, WebM, FLAC, Ogg, MP3, GLB and safetensors"
 
 
 def workflow_in(content: bytes, *, api: bool = False) -> dict[str, Any]:
@@ -48,26 +52,51 @@ def workflow_in(content: bytes, *, api: bool = False) -> dict[str, Any]:
         if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return _decoded(content.decode("utf-8-sig", "replace"))
         raise UiapiError("unsupported_type", f"The file holds no workflow; send JSON, or one of {NAMES}.")
-    found: dict[str, dict[str, Any]] = {}
-    others: set[str] = set()
+    found = _Found()
     try:
         for key, text in texts(content):
-            name = key.lower()
-            if name in KEYS:
-                found.setdefault(name, _decoded(text))
-            elif name in WRAPPERS and (wrapped := _wrapped(text)):
-                for inner, value in wrapped.items():
-                    found.setdefault(inner, value)
-            else:
-                others.add(name)
+            found.add(key, text)
     except Damaged as damage:
-        if not found:
+        if not found.workflows:
             raise UiapiError("invalid", f"The file is damaged ({damage}); save it again.") from None
-    order = reversed(KEYS) if api else KEYS
-    for key in order:
-        if found.get(key):
-            return found[key]
-    raise _nothing(others)
+    return found.best(reversed(KEYS) if api else KEYS)
+
+
+class _Found:
+    """The workflows in the texts of a file.
+
+    Attributes:
+        workflows: by the keys of KEYS.
+    """
+
+    def __init__(self) -> None:
+        self.workflows: dict[str, dict[str, Any]] = {}
+        self._others: set[str] = set()
+        self._problem: UiapiError | None = None
+
+    def add(self, key: str, text: str) -> None:
+        """Take a text; as in the page, the last of several counts, under a key in lower case if there is one."""
+        name = key.lower()
+        if name in KEYS:
+            if key == name or name not in self.workflows:
+                self.workflows.pop(name, None)
+                try:
+                    self.workflows[name] = _decoded(text)
+                except UiapiError as error:
+                    # Another text may have a workflow.
+                    self._problem = error
+        elif name in WRAPPERS and (wrapped := _wrapped(text)):
+            for inner, value in wrapped.items():
+                self.workflows.setdefault(inner, value)
+        else:
+            self._others.add(name)
+
+    def best(self, order: Iterable[str]) -> dict[str, Any]:
+        """Return the first workflow in this order. Raises UiapiError without one."""
+        for key in order:
+            if self.workflows.get(key):
+                return self.workflows[key]
+        raise self._problem or _nothing(self._others)
 
 
 def _nothing(others: set[str]) -> UiapiError:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from ...common.errors import STATUS, TAB_CODES, UiapiError
+from ...common.errors import STATUS, TAB_CODES, URL_CODES, UiapiError
 from .lazy_types import loaded
 from .summaries import summary_of
 
@@ -235,6 +235,8 @@ class Command:
             codes |= {"conflict"}
         if self.risk is Risk.WRITE_DISK:
             codes |= {"forbidden"}
+        if self.request.writes is not Request.writes:
+            codes |= URL_CODES
         if self.kind is not Kind.TALK:
             # The person at the browser may be asked first.
             codes |= {"refused_by_person", "timeout", "no_webui", "client_disconnected", "tab_failed", "too_many"}

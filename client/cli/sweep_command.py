@@ -20,7 +20,7 @@ from ..sweep.files.value_lists import Listed, values_in
 from ..sweep.item import SweepItem
 from ..sweep.variations import Values, Variation, listed, variations_of
 from .app import Ctx, app, paths
-from .arguments import assignment, json_value, text_of
+from .arguments import assignment, json_value, target_of, text_of
 from .run_commands import TOPIC
 from .terminal import Terminal
 
@@ -69,6 +69,9 @@ def sweep(
     client, terminal = ctx.obj.client, ctx.obj.terminal
     if sheet is not None:
         check_sheet(sheet)
+        # The folder of the files is created below.
+        if sheet.expanduser().parent.resolve() != output.expanduser().resolve():
+            target_of(str(sheet))
     given = _given(client, values)
     # One after the other, since it refuses too many.
     wanted = listed(variation for variation in variations_of(given) for _ in range(seeds))
@@ -148,7 +151,7 @@ class _Work:
         with self._terminal.sweeping(self.total, self.done) as advance:
             under_way = self._folder.under_way(self._client.url) if resume else None
             if under_way is not None and self._folder.left:
-                self._follow(*under_way, advance)
+                self._follow(*under_way, how["timeout"], advance)
             left = self._folder.left
             if left:
                 # A grid that is still whole sends each picture once.
@@ -164,9 +167,9 @@ class _Work:
                         self._warn(warning)
         self._folder.ended()
 
-    def _follow(self, sweep_id: str, variations: list[Variation], advance: Any) -> None:
+    def _follow(self, sweep_id: str, variations: list[Variation], timeout: float | None, advance: Any) -> None:
         """Take what a sweep has done since the process that started it was killed, and what it is yet to do."""
-        sweep = self._client.follow(sweep_id, fetch=False)
+        sweep = self._client.follow(sweep_id, fetch=False, timeout=timeout)
         try:
             self._take(sweep, variations, advance)
         except KeyboardInterrupt:
@@ -175,8 +178,8 @@ class _Work:
         except Unreachable:
             raise
         except UiapiError as error:
-            # ComfyUI was restarted, or somebody stopped it; the rest is run again.
-            if error.code == "timeout":
+            # If ComfyUI was restarted, or somebody stopped the sweep, the rest is run again.
+            if error.code in ("timeout", "storage_failed"):
                 raise
 
     def _take(self, sweep: Any, variations: Sequence[Variation], advance: Any) -> None:

@@ -184,6 +184,9 @@ export function createFrontendUi(app, api, page, manager) {
     /** @returns {string} the URL of the page that describes the commands */
     docsUrl: () => api.fileURL("/uiapi/docs"),
 
+    /** @param {(preview: Blob) => void} listener called with each preview of a picture that ComfyUI is making */
+    onPreview: (listener) => api.addEventListener("b_preview", (/** @type {any} */ { detail }) => detail instanceof Blob && listener(detail)),
+
     /** @returns {OpenDialog[]} the open dialogs, as far as known */
     openDialogs: () => [...(dialogStore()?.dialogStack ?? [])],
 

@@ -75,16 +75,36 @@ export function withoutGlow(nodes, work) {
  *
  * @param {import("./panel/state.js").State} state
  * @param {(sweepId: string) => unknown} stop
+ * @param {(listener: (preview: Blob) => void) => void} onPreview
  */
-export function addBadges(state, stop) {
+export function addBadges(state, stop, onPreview) {
   const text = make("span", { class: "uiapi-cut" });
-  const badge = make("div", { class: "uiapi-badge", role: "status", hidden: true }, make("i", { class: "pi pi-play", "aria-hidden": "true" }), text);
+  const icon = make("i", { "aria-hidden": "true" });
+  const picture = make("img", { class: "uiapi-preview", alt: "", hidden: true });
+  const badge = make("div", { class: "uiapi-badge", role: "status", hidden: true }, picture, icon, text);
   const sweeps = make("div", { class: "uiapi-sweeps" });
   document.body.append(make("div", { class: "uiapi-badges" }, badge, sweeps));
+  let shown = "";
+
+  /** @param {Blob | null} preview of the picture that is being made */
+  function show(preview) {
+    URL.revokeObjectURL(shown);
+    shown = preview ? URL.createObjectURL(preview) : "";
+    picture.hidden = preview === null;
+    if (preview) picture.src = shown;
+    else picture.removeAttribute("src");
+  }
+
+  // Without a run of a program, the person's own ones are none of its business.
+  onPreview((preview) => void ((state.server?.runs.length ?? 0) > 0 && show(preview)));
   state.onChange(() => {
     const runs = state.server?.runs ?? [];
-    set(text, { text: runs.length > 0 ? t("running", { programs: runs.join(", ") }) : "" });
-    badge.hidden = runs.length === 0;
+    const asking = state.server?.asking ?? [];
+    const running = runs.length > 0 ? t("running", { programs: runs.join(", ") }) : "";
+    set(icon, { class: `pi ${asking.length > 0 ? "pi-question-circle" : "pi-play"}` });
+    set(text, { text: asking.length > 0 ? t("asksYou", { programs: asking.join(", ") }) : running });
+    badge.hidden = runs.length + asking.length === 0;
+    if (runs.length === 0) show(null);
     arrangeRows(sweeps, state.server?.sweeps ?? [], ({ sweep_id }) => sweep_id, ({ sweep_id }) => sweepBadge(() => stop(sweep_id)));
   });
 }

@@ -60,12 +60,10 @@ class SweepFolder:
     def __init__(self, folder: Path, variations: Sequence[Variation], *, resume: bool) -> None:
         self.folder = folder
         self.index = Index(folder)
-        if self.index.exists() and not resume:
-            sentence = (
-                f"{folder} has the index of an earlier sweep; add --resume to complete it, or name another folder."
-            )
-            raise UiapiError("conflict", sentence, status=409)
         self.index.read()
+        if not resume and (self.index.rows or (folder / STATE).exists()):
+            advice = "add --resume to complete it, or name another folder."
+            raise UiapiError("conflict", f"{folder} has the index of an earlier sweep; {advice}", status=409)
         # The number and the name of every variation with the same fields, without those that are done.
         self._wanted: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for number, (variation, name) in enumerate(zip(variations, names_of(variations), strict=True)):

@@ -36,10 +36,6 @@ class Index:
         self.rows: list[Row] = []
         self._paths: list[str] = []
 
-    def exists(self) -> bool:
-        """Returns whether the folder has an index."""
-        return self.json.exists()
-
     def read(self) -> None:
         """Read index.json; a row that was not written completely is left out."""
         try:

@@ -193,3 +193,61 @@ def test_a_text_of_100_megabytes_is_refused_without_a_copy() -> None:
 def test_a_file_of_countless_parts_is_refused() -> None:
     content = b"\x89PNG\r\n\x1a\n" + chunk(b"abcd", b"") * 200_000
     assert refused(content).code == "invalid"
+
+
+def chunks(*texts: tuple[str, bytes]) -> bytes:
+    """A PNG with these texts, in this order and as these bytes."""
+    whole = png({})
+    added = b""
+    for key, text in texts:
+        data = b"tEXt" + key.encode() + b"\0" + text
+        added += struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    return whole[:33] + added + whole[33:]
+
+
+def test_texts_of_a_png_are_utf_8_as_in_the_page() -> None:
+    raw = json.dumps(GRAPH, ensure_ascii=False).encode()
+    assert workflow_in(chunks(("workflow", raw))) == GRAPH
+
+
+@pytest.mark.parametrize("damaged", [b"{damaged", b"[]", b"7"])
+def test_a_damaged_workflow_does_not_hide_the_prompt(damaged: bytes) -> None:
+    prompt = json.dumps(PROMPT).encode()
+    assert workflow_in(chunks(("workflow", damaged), ("prompt", prompt))) == PROMPT
+    with pytest.raises(UiapiError) as refused:
+        workflow_in(chunks(("workflow", damaged)))
+    assert refused.value.code == "invalid"
+
+
+def test_the_last_of_several_texts_counts_as_in_the_page() -> None:
+    first, last = json.dumps({"nodes": [1]}).encode(), json.dumps(GRAPH).encode()
+    assert workflow_in(chunks(("workflow", first), ("workflow", last))) == GRAPH
+    assert workflow_in(chunks(("workflow", last), ("Workflow", first))) == GRAPH
+
+
+def glb(extras: object) -> bytes:
+    text = json.dumps({"asset": {"version": "2.0", "extras": extras}}).encode()
+    return b"glTF" + struct.pack("<II", 2, 20 + len(text)) + struct.pack("<I", len(text)) + b"JSON" + text
+
+
+def latent(metadata: object) -> bytes:
+    text = json.dumps({"__metadata__": metadata}).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+def svg(metadata: object) -> bytes:
+    return f"<svg><metadata>\n<![CDATA[{json.dumps(metadata)}]]></metadata></svg>".encode()
+
+
+@pytest.mark.parametrize("made", [glb, latent, svg])
+def test_models_latents_and_drawings_are_read(made: Callable[[object], bytes]) -> None:
+    assert workflow_in(made(BOTH)) == GRAPH
+    assert workflow_in(made({"workflow": GRAPH})) == GRAPH
+    assert workflow_in(made(BOTH), api=True) == PROMPT
+    nothing: list[object] = [{}, [], {"workflow": "damaged"}]
+    for without in nothing:
+        with pytest.raises(UiapiError):
+            workflow_in(made(without))
+    for end in range(8, 40):
+        with pytest.raises(UiapiError):
+            workflow_in(made(BOTH)[:end])

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comfyui_uiapi.client import UiapiError
 from comfyui_uiapi.client.sweep import blocking_sweep
+from comfyui_uiapi.client.sweep.files.folder import SweepFolder, opened
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.fakes.scripted_sweeps import Sweeps, picture
 from comfyui_uiapi.tests.harness.programs.installed_client import environment
@@ -90,6 +92,7 @@ async def test_each_variation_can_be_run_several_times(sweeps: Sweeps, talk: Uia
         (("A.cfg=1..10000", "A.seed=1..10000"), 7, "at most 10000"),
         (("A.cfg=1..2", "--seeds", "1000000000"), 7, "at most 10000"),
         (("A.cfg=4", "--sheet", "sheet.txt"), 7, "name it sheet.png"),
+        (("A.cfg=4", "--sheet", "none/sheet.png"), 1, "does not exist; create it"),
         (("A.cfg=4", "--on-error", "perhaps"), 2, "continue"),
         ((), 2, "PATH=VALUES"),
     ],
@@ -225,6 +228,23 @@ async def test_after_a_restart_of_comfyui_only_the_rest_is_run(
     sweeps.auto = True
     assert (await talk("sweep", *GRID, "-o", str(place), "--resume")).code == 0
     assert len(sweeps.asked[-1][1]["variations"]) == 7 and pictures(place) == sorted(ALL)
+
+
+async def test_a_full_disk_ends_a_resumed_sweep_instead_of_starting_another(
+    sweeps: Sweeps, talk: Uiapi, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(place, [[["A.cfg", 4]]], resume=False) as folder:
+        folder.begun("s1", sweeps.scripted.url, [[["A.cfg", 4]]])
+    sweeps.sweeps["s1"] = {"variations": [[["A.cfg", 4]]], "results": {}, "status": "running", "data": {}}
+    await sweeps.end(0, say=False)
+    await sweeps.finish(say=False)
+
+    def full(*arguments: Any) -> None:
+        raise UiapiError("storage_failed", "No space left on device.")
+
+    monkeypatch.setattr(SweepFolder, "_save", full)
+    ended = await talk("sweep", "A.cfg=4", "-o", str(place), "--resume")
+    assert ended.code == 1 and "No space left" in ended.err and "sweep" not in sweeps.commands()
 
 
 async def test_ctrl_c_cancels_the_sweep_and_says_what_is_done_and_how_to_go_on(

@@ -137,11 +137,15 @@ async def test_bad_requests_are_refused_and_reach_no_tab(program: Program) -> No
     assert answered == {what: code for what, (*_, code) in REQUESTS.items()}
 
 
-async def test_a_page_from_elsewhere_is_refused_and_reaches_no_tab(program: Program) -> None:
-    # By ComfyUI itself while it listens on loopback, so not in our envelope.
-    elsewhere = {**JSON, "Origin": "https://elsewhere.example"}
-    async with program.http.post(program.url("/uiapi/get_workflow"), data=b"{}", headers=elsewhere) as response:
-        assert response.status == 403
+async def test_a_page_that_nobody_can_allow_is_refused_and_reaches_no_tab(program: Program) -> None:
+    elsewhere = {"Origin": "https://elsewhere.example"}
+    for headers in (
+        {**JSON, "Origin": "null"},
+        {**elsewhere, "Content-Type": "text/plain"},
+        {**JSON, **elsewhere, "Sec-Fetch-Mode": "no-cors"},
+        {**JSON, **elsewhere, "Sec-Fetch-Mode": "navigate"},
+    ):
+        assert await refused(program, "POST", "get_workflow", data=b"{}", headers=headers) == "cross_origin"
 
 
 @pytest.mark.parametrize("sized", [True, False], ids=["with Content-Length", "in chunks"])

@@ -121,10 +121,11 @@ export const RULES = `
   padding: 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--uiapi-border); background: var(--uiapi-surface); color: var(--uiapi-text); font-size: 0.8125rem; max-width: 24rem; }
 .uiapi-models { table-layout: fixed; }
 .uiapi-models th { font-weight: 600; }
-.uiapi-models th:nth-child(1) { width: 21.5%; }
-.uiapi-models th:nth-child(2) { width: 17%; }
-.uiapi-models th:nth-child(3) { width: 22.5%; }
-.uiapi-models th:nth-child(5) { width: 3rem; }
+.uiapi-models th:nth-child(1) { width: 38%; }
+.uiapi-models th:nth-child(3) { width: 4rem; }
+.uiapi-models th > .uiapi-hint { font-weight: 400; font-size: 0.8125rem; }
+.uiapi-links { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; font-size: 0.8125rem; }
+.uiapi-links a { color: inherit; }
 .uiapi-dialog form { display: contents; }
 .uiapi-dialog .uiapi-actions { align-items: center; }
 .uiapi-dialog .uiapi-actions > .uiapi-grow { flex: 1; }
@@ -145,7 +146,8 @@ export const RULES = `
 .uiapi-nodes th:nth-child(2) { width: 22%; }
 .uiapi-nodes th:nth-child(4) { width: 3.5rem; }
 .uiapi-nodes select { max-width: 100%; }
-.uiapi-badge[hidden] { display: none; }
+.uiapi-preview { width: 3rem; height: 3rem; margin: 0 0 0 -0.35rem; border-radius: 0.5rem; object-fit: cover; }
+.uiapi-badge[hidden], .uiapi-preview[hidden] { display: none; }
 .uiapi-paused { position: fixed; left: 50%; top: 6rem; transform: translateX(-50%); z-index: 10; display: flex; align-items: center; gap: 0.5rem; max-width: 90vw;
   padding: 0.35rem 0.5rem 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--error-text); background: var(--uiapi-surface); color: var(--uiapi-text); font-size: 0.8125rem; }
 .uiapi-paused .uiapi-link { display: inline-flex; align-items: center; gap: 0.5rem; }

@@ -29,7 +29,7 @@
  * @property {string | null} damage
  */
 
-import { make, set } from "../dom.js";
+import { button, make, set } from "../dom.js";
 import { words } from "../../common/errors.js";
 import { size } from "../format.js";
 import { named, t } from "../texts.js";
@@ -39,6 +39,11 @@ export const ADDRESS = /^(https?:\/\/\S+|hf:\/\/\S+|(urn:)?air:\S+|[\w.-]+\/[\w.
 // Milliseconds without typing before the URL is checked.
 const TYPING = 400;
 const GOOD = new Set(["download", "link", "present"]);
+// Where the person can search by hand.
+const SEARCHES = [
+  ["Hugging Face", "https://huggingface.co/models?search="],
+  ["CivitAI", "https://civitai.com/models?query="],
+];
 // The choice of a URL of one's own.
 const OWN = "own";
 
@@ -63,6 +68,8 @@ export function createSource({ name, directory = null, plan, candidates: given }
   const elsewhere = (plan?.copies ?? []).filter(({ here, damage }) => !here && damage === null);
   const near = make("div", { class: "uiapi-hint", text: nearby(known ? elsewhere : [], plan?.similar ?? []) });
   const field = known ? null : make("input", { type: "text", "aria-label": t("addressOf", { name }), placeholder: "https://…", spellcheck: "false", autocomplete: "off" });
+  const allow = make("div", { class: "uiapi-fixes", hidden: true });
+  const links = field && make("div", { class: "uiapi-links" }, ...SEARCHES.map(([host, url]) => make("a", { href: url + encodeURIComponent(stemOf(name)), target: "_blank", rel: "noopener noreferrer", text: t("searchAt", { host }) })));
   const choice = make("select", { "aria-label": t("sourceOf", { name }), onchange: choose });
   choice.hidden = true;
 
@@ -73,6 +80,7 @@ export function createSource({ name, directory = null, plan, candidates: given }
   function say(text, bad = false) {
     set(said, { text, class: bad ? "uiapi-bad" : "uiapi-hint" });
     field?.setAttribute("aria-invalid", String(bad));
+    allow.hidden = true;
   }
 
   /** @returns {Candidate | null} the chosen one */
@@ -104,9 +112,18 @@ export function createSource({ name, directory = null, plan, candidates: given }
       if (typeof found === "string") return say(found, true);
       bytes = canBeHad(found) ? (found.size ?? null) : null;
       digest = found.sha256 ?? null;
+      const refused = found.reason?.code === "host_refused" ? hostIn(url) : null;
       say(found.reason?.message ?? [hostOf(url), named("actions", found.action), bytes !== null && size(bytes)].filter(Boolean).join(" · "), !canBeHad(found));
+      if (refused && check.allowHost) offerHost(refused);
       changed();
     }, TYPING);
+  }
+
+  /** @param {string} host that is not on the list */
+  function offerHost(host) {
+    const act = () => check.allowHost?.(host).then(look, (error) => say(words(error), true));
+    allow.replaceChildren(button(t("allowHost", { host }), act, { small: true }));
+    allow.hidden = false;
   }
 
   /**
@@ -144,7 +161,7 @@ export function createSource({ name, directory = null, plan, candidates: given }
   }
 
   return {
-    elements: [choice, field, said, near],
+    elements: [choice, field, said, allow, near, links],
     field,
     known,
     offer,
@@ -253,6 +270,20 @@ function factsOf({ url, local, why, gated, licence, date, downloads, base_model 
   ];
   const choose = different > 1 && t("differentFiles", { count: different });
   return [facts.filter(Boolean).join(" · "), why, choose].filter(Boolean).join("\n");
+}
+
+/**
+ * @param {string} name of a model
+ * @returns {string} without its folder and ending, to be searched for
+ */
+const stemOf = (name) => (name.split(/[\\/]/).pop() ?? name).replace(/\.\w+$/, "");
+
+/**
+ * @param {string} url
+ * @returns {string | null} the host to allow, with its port
+ */
+function hostIn(url) {
+  return URL.canParse(url) ? new URL(url).host : null;
 }
 
 /**

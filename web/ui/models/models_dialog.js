@@ -17,7 +17,7 @@
  *
  * @typedef {{name: string, directory?: string | null, used_by?: {path: string}[], nodes?: string[], plan?: Planned,
  *   candidates?: Candidate[]}} Wanted `nodes` are the execution ids of the nodes that use it
- * @typedef {(address: {name: string, directory: string | null, url: string}) => Promise<Planned>} Check
+ * @typedef {((address: {name: string, directory: string | null, url: string}) => Promise<Planned>) & {allowHost?: (host: string) => Promise<unknown>}} Check
  * @typedef {(models: {name: string, directory: string | null, sha256: string | null}[]) =>
  *   Promise<{models: {candidates: Candidate[]}[], search: {failures: {host: string}[], complete: boolean}}>} Find
  *   searches model hosts; what is found is in the order of the models
@@ -112,7 +112,7 @@ function form(models, check, { confirm, free, find, searches, describes }, answe
   /** @type {Row[]} */
   let rows = [];
   rows = models.map((model) => createRow(model, check, update, (urls, from) => distribute(urls, rows, from)));
-  const heads = [t("model"), t("inFolder"), t("usedBy"), t("source"), t("skip")].map((text) => make("th", { scope: "col", text }));
+  const heads = [t("model"), t("source"), t("skip")].map((text) => make("th", { scope: "col", text }));
   const table = make(
     "table",
     { class: "uiapi-table uiapi-models" },
@@ -143,7 +143,10 @@ function form(models, check, { confirm, free, find, searches, describes }, answe
       sha256: source.digest(),
       local: source.local(),
     }));
-    answer({ chosen, describe: describe.checked });
+    // A dialog that closes without a word would look like a download that has begun.
+    if (chosen.length > 0) return answer({ chosen, describe: describe.checked });
+    set(sum, { text: t("nothingEntered"), class: "uiapi-grow uiapi-bad" });
+    rows.find((row) => !row.skipped() && row.source.focus())?.source.focus()?.focus();
   }
 
   const open = rows.filter(({ source }) => source.field && !source.chosen());
@@ -206,7 +209,7 @@ function searchLine(rows, find, atOnce) {
  */
 function createRow(model, check, changed, pasted) {
   const { name, used_by = [] } = model;
-  const folder = make("td");
+  const folder = make("div", { class: "uiapi-hint" });
   const skip = make("input", { type: "checkbox", "aria-label": t("skipModel", { name }), onchange: skipped });
   /** @type {import("./model_source.js").Source | null} */
   let made = null;
@@ -221,6 +224,7 @@ function createRow(model, check, changed, pasted) {
 
   function updated() {
     set(folder, { text: directory() ?? "" });
+    folder.hidden = !directory();
     changed();
   }
 
@@ -231,12 +235,11 @@ function createRow(model, check, changed, pasted) {
 
   const uses = used_by.slice(0, USES_SHOWN).map(({ path }) => path);
   const more = used_by.length - uses.length;
+  const places = [...uses, more > 0 && t("more", { count: more })].filter(Boolean).join(", ");
   const element = make(
     "tr",
     {},
-    make("th", { scope: "row", text: name }),
-    folder,
-    make("td", { text: [...uses, more > 0 && t("more", { count: more })].filter(Boolean).join(", ") }),
+    make("th", { scope: "row" }, make("div", { text: name }), folder, places && make("div", { class: "uiapi-hint", text: `${t("usedBy")}: ${places}` })),
     make("td", {}, ...source.elements),
     make("td", {}, skip),
   );

@@ -98,10 +98,21 @@ def test_repeated_variations_are_counted(tmp_path: Path) -> None:
 
 
 def test_an_earlier_index_is_not_overwritten_by_accident(tmp_path: Path) -> None:
-    with opened(tmp_path, WANTED, resume=False):
-        pass
-    with pytest.raises(UiapiError, match="--resume"), opened(tmp_path, WANTED, resume=False):
-        pass
+    def add(folder: SweepFolder) -> None:
+        folder.add(WANTED[0], done(0, "x.png"))
+
+    def begin(folder: SweepFolder) -> None:
+        folder.begun("s1", "http://a", WANTED)
+
+    for write in (add, begin):
+        place = tmp_path / write.__name__
+        # A call that has done nothing leaves nothing in the way.
+        for _ in range(2):
+            with opened(place, WANTED, resume=False) as folder:
+                pass
+        write(folder)
+        with pytest.raises(UiapiError, match="--resume"), opened(place, WANTED, resume=False):
+            pass
 
 
 def test_only_one_process_writes_to_a_folder(tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ INTERRUPTED = """async () => {
     await fetch('/interrupt', {method: 'POST'})
     return document.querySelector('.uiapi-badge').hidden
 }"""
+# ComfyUI's event with a preview of the picture that is being made.
+PREVIEW = """async () => {
+    const canvas = document.createElement('canvas')
+    const blob = await new Promise(resume => canvas.toBlob(resume))
+    app.api.dispatchEvent(new CustomEvent('b_preview', {detail: blob}))
+}"""
 # A separate panel whose state is set by the test; returns the milliseconds of each update, including layout.
 TIMED = """async base => {
     const [{createPanel}, {createState}] = await Promise.all([import(base + 'panel.js'), import(base + 'state.js')])
@@ -216,6 +222,7 @@ async def test_the_person_is_asked_before_a_change(
     for words in ("64", "640"):
         await expect(dialog.get_by_role("cell", name=words, exact=True)).to_be_visible()
     await expect(dialog.get_by_role("button", name="Deny")).to_be_focused()
+    await expect(tab.page.locator(".uiapi-badge").first).to_contain_text("waiting for your answer")
     await keep(request, tab)
     await (
         tab.page.keyboard.press(button)
@@ -317,6 +324,11 @@ async def test_a_badge_names_the_program_while_its_run_is_in_progress(tab: Tab, 
     await expect(badge).to_be_hidden()
     run = asyncio.create_task(ask_as("Blender", "run"))
     await expect(badge).to_have_text("Blender: running this workflow")
+    # A picture that is being made is shown there.
+    preview = badge.locator("img")
+    await expect(preview).to_be_hidden()
+    await tab.page.evaluate(PREVIEW)
+    await expect(preview).to_be_visible()
     # Repeatedly, since ComfyUI ignores an interrupt before the run has begun.
     await tab.page.wait_for_function(INTERRUPTED)
     await run
