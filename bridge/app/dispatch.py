@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,13 @@ class Call:
                 subscriber.send("waiting_for_person", data)
         if self.caller.emit is not None and self.command.name in STREAMED:
             self.caller.emit("waiting_for_person", data)
+
+    @contextmanager
+    def asking(self, reason: str) -> Iterator[None]:
+        """Ask the person something meanwhile: the program is notified, and the page shows that it waits for them."""
+        self.notify_waiting(reason)
+        with self.bridge.approvals.asking(self.caller.program):
+            yield
 
     def webui(self) -> WebuiManager:
         """The tab this call addresses.

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,8 @@ class Approvals:
         self._webuis = webuis
         self._own_rules = own_rules
         self._asked: dict[tuple[Any, ...], Question] = {}
+        # Questions that are part of a command, such as an offer, by program.
+        self._asking: Counter[str] = Counter()
         self._refused = refused
         self._saving = asyncio.Lock()
         self._started = asyncio.Event()
@@ -160,8 +164,20 @@ class Approvals:
                 for (program, kind), allowed in self.answers.items()
             ],
             "asked": len(self._asked),
-            "asking": sorted({str(key[0]) for key in self._asked}),
+            "asking": sorted({*(str(key[0]) for key in self._asked), *self._asking}),
         }
+
+    @contextmanager
+    def asking(self, program: str) -> Iterator[None]:
+        """Show a program as one that waits for the person while its command asks them something itself."""
+        self._asking[program] += 1
+        self._changed()
+        try:
+            yield
+        finally:
+            self._asking[program] -= 1
+            self._asking += Counter()  # Drops those with none.
+            self._changed()
 
     # -- checking commands ----------------------------------------------------------------------------------
 

@@ -324,17 +324,17 @@ async def remove_model_url(call: Call, request: RemoveModelUrl) -> dict[str, Any
 )
 async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
     """Ask the person at the browser for the URLs of one or more models, and save them."""
-    call.notify_waiting("url")
+    if not request.model_names and not request.model_name:
+        raise UiapiError("invalid", "get_model_url: name the model in model_name, or several in model_names.")
     # Older pages know only the older spellings.
+    asked = {"ckpt_names": request.model_names} if request.model_names else {"ckpt_name": request.model_name}
+    with call.asking("url"):
+        answer = await call.tab("get_model_url", asked)
     if request.model_names:
-        answer = await call.tab("get_model_url", {"ckpt_names": request.model_names})
         urls = {name: url for name, url in (answer.get("urls") or {}).items() if url}
         await downloads_of(call).save_urls(urls)
         return {"urls": urls}
-    if not request.model_name:
-        raise UiapiError("invalid", "get_model_url: name the model in model_name, or several in model_names.")
-    answer = await call.tab("get_model_url", {"ckpt_name": request.model_name})
-    if not answer.get("url"):
+    if not request.model_name or not answer.get("url"):
         raise UiapiError("declined", f"The person gave no URL for {request.model_name}.")
     await downloads_of(call).save_urls({request.model_name: answer["url"]})
     return {"url": answer["url"], "model_type": answer.get("model_type") or "checkpoints"}

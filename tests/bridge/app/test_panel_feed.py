@@ -191,6 +191,30 @@ async def test_requests_that_share_a_question_keep_their_own_timeouts(
     assert (server.bridge.approvals.state()["asked"], server.bridge.approvals.state()["asking"]) == (0, [])
 
 
+@pytest.mark.parametrize(
+    ("command", "data", "answer"),
+    [
+        ("send_workflow", {"workflow": {"nodes": []}}, {"accepted": False}),
+        ("get_model_url", {"model_name": "a.safetensors"}, {"url": ""}),
+    ],
+)
+async def test_a_program_waits_for_the_person_while_its_offer_or_question_about_urls_is_open(
+    server: Server, person: Person, command: str, data: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    approvals = server.bridge.approvals
+    requests = [asyncio.create_task(server.post(command, data, **BLENDER)) for _ in range(2)]
+    for left in (1, 0):
+        while (question := await person.next("request"))["command"] != command:
+            pass
+        assert approvals.state()["asking"] == ["Blender"]
+        await person.respond(question["id"], answer)
+        await asyncio.wait([one for one in requests if not one.done()], return_when=asyncio.FIRST_COMPLETED)
+        assert approvals.state()["asking"] == ["Blender"] * left
+    # A question that is taken back is no longer waited for.
+    assert (await server.post(command, {**data, "timeout": 0.05}, **BLENDER))[0] == 504
+    assert approvals.state()["asking"] == []
+
+
 async def test_a_question_moves_to_the_next_main_tab(server: Server, person: Person) -> None:
     await person.send("panel_decide", rules={"change": "always"})
     other = await server.tab(capabilities=["panel"])
