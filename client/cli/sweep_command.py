@@ -189,10 +189,11 @@ class _Work:
             if not self._folder.wants(variation):
                 continue
             try:
-                for file in item.files:
+                # Of a variation that failed, nothing is saved.
+                for file in item.files if item.error is None else ():
                     self._client.fetch(file)
             except UiapiError as error:
-                item.error = item.error or error
+                item.error = error
             row = self._folder.add(variation, item)
             if row is not None:
                 self._note(row)

@@ -18,7 +18,7 @@ from ..common.errors import UiapiError
 from ..common.tasks import end
 from .comfyui.catalog import Lack
 from .inputs import Inputs, Read
-from .job import Job
+from .job import Job, named_apart
 from .link import BROKEN, Link
 from .member import PATIENCE
 from .settings import RESOURCE
@@ -184,11 +184,12 @@ class Dispatcher:
         if not isinstance(entry.get("prompt"), dict):
             error = entry.get("error") or {"code": "tab_failed", "message": "The tab exported no prompt."}
             return {"status": "error", "error": error}
+        prompt_id = str(uuid4())
         job = Job(
             sweep_id=self._sweep_id,
             index=index,
-            prompt_id=str(uuid4()),
-            prompt=entry["prompt"],
+            prompt_id=prompt_id,
+            prompt=named_apart(entry["prompt"], index, prompt_id),
             workflow=entry.get("workflow"),
             fetch=self._plan.fetch,
             shared=self._plan.shared,

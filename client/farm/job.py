@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+# The input from which nodes that save files take their names.
+PREFIX = "filename_prefix"
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Job:
         sweep_id: shared by all prompts of a sweep.
         index: the number of the variation.
         prompt_id: its ID in whichever ComfyUI runs it.
-        prompt: the workflow in API format.
+        prompt: the workflow in API format; see `named_apart`.
         workflow: the workflow in UI format, for the metadata of its files.
         inputs: the files that it names.
         fetch: whether the contents of its files are returned.
@@ -43,3 +47,22 @@ class Job:
     inputs: tuple[Input, ...] = field(default=())
     fetch: bool = True
     shared: str | None = None
+
+
+def named_apart(prompt: Mapping[str, Any], index: int, prompt_id: str) -> dict[str, Any]:
+    """Returns a prompt whose files have names that no other prompt's files have.
+
+    ComfyUI numbers files by what is in its output folder. If two share one, such as those for two GPUs of a machine,
+    both may take the same number, and one picture replaces the other.
+    """
+    # With an underscore, ComfyUI would take the index for the number of a file of the plain prefix.
+    apart = f"-{index:05d}-{prompt_id[:8]}"
+    return {node_id: _named(node, apart) for node_id, node in prompt.items()}
+
+
+def _named(node: Any, apart: str) -> Any:
+    inputs = node.get("inputs") if isinstance(node, Mapping) else None
+    prefix = inputs.get(PREFIX) if isinstance(inputs, Mapping) else None
+    if not isinstance(prefix, str):
+        return node
+    return {**node, "inputs": {**inputs, PREFIX: prefix.rstrip("/\\") + apart}}

@@ -7,6 +7,7 @@ other settings starts its own with `new_chromium` and `new_comfy`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -90,9 +91,11 @@ async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alone
 def new_comfy(tmp_path: Path) -> Iterator[Callable[..., ComfyProcess]]:
     """Starts a ComfyUI for this test only; takes ComfyProcess' keyword arguments."""
     processes: list[ComfyProcess] = []
+    # Several threads may start one each at the same time.
+    numbers = itertools.count()
 
     def start(**options: Any) -> ComfyProcess:
-        process = ComfyProcess(tmp_path / f"comfy-{len(processes)}", **options)
+        process = ComfyProcess(tmp_path / f"comfy-{next(numbers)}", **options)
         processes.append(process)
         return process.start()
 

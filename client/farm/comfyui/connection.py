@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
@@ -74,6 +76,7 @@ class ComfyUI:
         self._changed: dict[str, asyncio.Event] = {}
         self._catalog: Catalog | None = None
         self._uploaded: set[str] = set()
+        self._mark = hashlib.sha256(f"{gethostname()} {address.url}".encode()).hexdigest()[:8]
 
     async def __aenter__(self) -> ComfyUI:
         self._session = opened()
@@ -193,10 +196,14 @@ class ComfyUI:
         return self._catalog
 
     async def upload(self, name: str, content: bytes) -> str:
-        """Store an input file under a name that has the digest of its content; returns the name for a prompt.
+        """Store an input file under a name that begins with the digest of its content; returns the name for a prompt.
+
+        No other ComfyUI uses that name: if two share a folder, one could read what the other is writing.
 
         Raises Lost, or UiapiError if ComfyUI does not store it.
         """
+        digest, dot, suffix = name.partition(".")
+        name = f"{digest}-{self._mark}{dot}{suffix}"
         if name not in self._uploaded:
             status, _ = await self._retried("POST", "/upload/image", lambda: _form(name, content))
             if status != 200:

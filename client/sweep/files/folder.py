@@ -39,6 +39,9 @@ def opened(folder: Path, variations: Sequence[Variation], *, resume: bool) -> It
     except Timeout:
         sentence = f"Another uiapi sweep writes to {folder}; wait for it, or name another folder."
         raise UiapiError("conflict", sentence, status=409) from None
+    except UiapiError:
+        # Also a lost connection of the sweep, which is an OSError.
+        raise
     except OSError as error:
         sentence = f"{folder} cannot be written: {error.strerror}; choose another path."
         raise UiapiError("storage_failed", sentence) from error

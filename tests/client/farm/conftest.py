@@ -6,14 +6,19 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from comfyui_uiapi.client.common.errors import UiapiError
+from comfyui_uiapi.client.common.tasks import end
+from comfyui_uiapi.client.farm.cluster import scheduler_at
+from comfyui_uiapi.client.farm.member import Member, SchedulerLost
 from comfyui_uiapi.client.farm.sweep import run
+from comfyui_uiapi.client.protocol.address import Address
 from comfyui_uiapi.client.sweep.item import SweepItem
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import NODES, StandIn, prompt_of
+from distributed import Scheduler, Security
 
 # Seconds after which a sweep of these tests hangs.
 HANGS = 120
@@ -75,6 +80,25 @@ async def standins() -> AsyncIterator[Callable[..., Awaitable[list[StandIn]]]]:
             return [await stack.enter_async_context(StandIn(seconds)) for _ in range(count)]
 
         yield start
+
+
+@asynccontextmanager
+async def served(standins: list[StandIn]) -> AsyncIterator[Scheduler]:
+    """Yields the scheduler of a farm of these, which have joined."""
+    async with AsyncExitStack() as stack:
+        scheduler = await stack.enter_async_context(scheduler_at(port=0, security=Security()))
+        joined = [asyncio.Event() for _ in standins]
+
+        async def serve(standin: StandIn, event: asyncio.Event) -> None:
+            with suppress(SchedulerLost):
+                await Member(scheduler.address, Address.of(standin.url, None), first=60).serve(event.set)
+
+        members = [asyncio.create_task(serve(*pair)) for pair in zip(standins, joined, strict=True)]
+        try:
+            await asyncio.wait_for(asyncio.gather(*(event.wait() for event in joined)), 60)
+            yield scheduler
+        finally:
+            await end(members, 60)
 
 
 Sweep = Callable[..., Coroutine[Any, Any, list[SweepItem]]]

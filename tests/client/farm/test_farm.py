@@ -47,6 +47,28 @@ async def test_every_variation_gives_its_picture_once(standins: StandIns, sweep:
     assert {item.prompt_id for item in items} == {prompt_id for one in farm for prompt_id in one.ran}
 
 
+async def test_comfyuis_that_share_their_folders_do_not_replace_each_others_files(
+    standins: StandIns, sweep: Sweep, live: Live, eventually: Eventually
+) -> None:
+    # As two ComfyUIs of one installation do, one for each GPU.
+    farm = await standins(2, seconds=None)
+    farm[1].shows, farm[1].inputs = farm[0].shows, farm[0].inputs
+    save = {"images": ["1", 0], "filename_prefix": "farm"}
+    live.more = lambda value: {"2": ("Save", save), "5": ("LoadImage", {"image": "a.png"})}
+    live.files["/view?filename=a.png&subfolder=&type=input"] = b"picture"
+    sweeping = asyncio.create_task(sweep(urls(farm), 20))
+    # Both have chosen a name, and neither has saved.
+    await eventually(lambda: all(one.running for one in farm))
+    for one in farm:
+        one.go.set()
+    items = await sweeping
+    assert {item.index: json.loads(item.files[0].data) for item in items} == {at: at for at in range(20)}
+    assert sorted(map(json.loads, farm[0].shows.values())) == [*range(20)]
+    assert len({*farm[0].uploads, *farm[1].uploads}) == 2
+    # They do not count as numbers of the plain prefix, so that the next picture of the person has the next number.
+    assert all(name.startswith("farm-000") for name in farm[0].shows)
+
+
 async def test_no_more_is_exported_and_made_than_the_caller_takes(
     standins: StandIns, sweep: Sweep, live: Live, eventually: Eventually
 ) -> None:
@@ -178,8 +200,10 @@ async def test_inputs_are_uploaded_once_for_each_machine_under_their_digest(
     live.files["/view?filename=b.png&subfolder=&type=input"] = b"picture b"
     items = await sweep(urls(farm), 20)
     assert shown(items) == [*range(20)]
-    names = {f"{sha256(content).hexdigest()}.png": content for content in (b"picture a", b"picture b")}
-    assert {**farm[0].inputs, **farm[1].inputs} == names
+    names = {**farm[0].inputs, **farm[1].inputs}
+    assert {name.partition("-")[0]: content for name, content in names.items()} == {
+        sha256(content).hexdigest(): content for content in (b"picture a", b"picture b")
+    }
     assert Counter(live.reads) == dict.fromkeys(live.files, 1)
     assert all(count == 1 for one in farm for count in Counter(one.uploads).values())
     used = {entry["prompt"][2]["5"]["inputs"]["image"] for one in farm for entry in one.history.values()}

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 
 import pytest
 from comfyui_uiapi.client.common.errors import Unreachable
-from comfyui_uiapi.client.common.tasks import end
 from comfyui_uiapi.client.farm import link
-from comfyui_uiapi.client.farm.cluster import scheduler_at
-from comfyui_uiapi.client.farm.member import Member, SchedulerLost
-from comfyui_uiapi.client.protocol.address import Address
-from comfyui_uiapi.tests.client.farm.conftest import Sweep, shown
+from comfyui_uiapi.tests.client.farm.conftest import Sweep, served, shown
 from comfyui_uiapi.tests.harness.comfy.process import free_port
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
 from comfyui_uiapi.tests.harness.programs.farms import Proxy
-from distributed import Scheduler, Security
 
 StandIns = Callable[..., Awaitable[list[StandIn]]]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
-
-
-@asynccontextmanager
-async def served(standins: list[StandIn]) -> AsyncIterator[Scheduler]:
-    """Yields the scheduler of a farm of these, which have joined."""
-    async with AsyncExitStack() as stack:
-        scheduler = await stack.enter_async_context(scheduler_at(port=0, security=Security()))
-        joined = [asyncio.Event() for _ in standins]
-
-        async def serve(standin: StandIn, event: asyncio.Event) -> None:
-            with suppress(SchedulerLost):
-                await Member(scheduler.address, Address.of(standin.url, None), first=60).serve(event.set)
-
-        members = [asyncio.create_task(serve(*pair)) for pair in zip(standins, joined, strict=True)]
-        try:
-            await asyncio.wait_for(asyncio.gather(*(event.wait() for event in joined)), 60)
-            yield scheduler
-        finally:
-            await end(members, 60)
 
 
 async def test_a_lost_connection_of_the_client_costs_no_picture_and_makes_none_twice(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -46,7 +47,7 @@ class StandIn:
         headers: those of every request.
         inputs: the uploaded files, by name.
         uploads: the names of all uploads, in order.
-        shows: files that /view serves, by name.
+        shows: files that /view serves, by name; what prompts save is added. Several can share it, as an output folder.
         prompted: how many prompts were sent.
         deaf: whether websockets are refused.
         deadly: the ID of a node that ends it.
@@ -171,14 +172,15 @@ class StandIn:
             if self.deadly in item["prompt"]:
                 self._dying = asyncio.create_task(self.kill())
                 return
-            status = await self._execute(item)
             prompt_id = item["prompt_id"]
+            # Chosen before it is written, as by ComfyUI.
+            name = self._free_name(item["prompt"].get("2", {}).get("inputs", {}).get("filename_prefix", prompt_id))
+            status = await self._execute(item)
             shown = item["prompt"].get("1", {}).get("inputs", {}).get("value")
             outputs = {}
             if status == "success":
                 self.ran.append(prompt_id)
                 self.values.append(shown)
-                name = f"{prompt_id}.png"
                 self.shows[name] = json.dumps(shown).encode()
                 outputs = {"2": {"images": [{"filename": name, "subfolder": "", "type": "output"}]}}
             message = {"node_id": "9", "node_type": "Failing", "exception_message": "it fails"}
@@ -192,6 +194,9 @@ class StandIn:
             }
             self.running = None
             await self._send({"type": "executing", "data": {"node": None, "prompt_id": prompt_id}})
+
+    def _free_name(self, prefix: str) -> str:
+        return next(name for at in itertools.count(1) if (name := f"{prefix}_{at:05d}_.png") not in self.shows)
 
     async def _execute(self, item: dict[str, Any]) -> str:
         """Returns how a prompt ended."""
