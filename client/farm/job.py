@@ -62,7 +62,6 @@ def named_apart(prompt: Mapping[str, Any], index: int, prompt_id: str) -> dict[s
 
 def _named(node: Any, apart: str) -> Any:
     inputs = node.get("inputs") if isinstance(node, Mapping) else None
-    prefix = inputs.get(PREFIX) if isinstance(inputs, Mapping) else None
-    if not isinstance(prefix, str):
+    if not isinstance(inputs, Mapping) or not isinstance(inputs.get(PREFIX), str):
         return node
-    return {**node, "inputs": {**inputs, PREFIX: prefix.rstrip("/\\") + apart}}
+    return {**node, "inputs": {**inputs, PREFIX: inputs[PREFIX].rstrip("/\\") + apart}}

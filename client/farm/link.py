@@ -25,6 +25,18 @@ CLOSE_TIMEOUT = 5.0
 BROKEN = (OSError, asyncio.TimeoutError, AttributeError, RuntimeError)
 
 
+class Connection(Client):  # type: ignore[misc]
+    """One connection, which ends when it is lost.
+
+    Dask's own would connect again under the same ID. A scheduler that has not noticed the loss by then keeps the tasks
+    of the first connection for ever, and runs one again when the worker with its result is lost.
+    """
+
+    async def _reconnect(self) -> None:
+        self.scheduler_comm = None
+        await self._close()
+
+
 class Link:
     """The connection. Use it in `async with`; entering raises Unreachable if there is no farm.
 
@@ -106,7 +118,7 @@ class Link:
             await asyncio.wait_for(self.client.run(cancel, sweep_id, on_error="return"), CANCEL_TIMEOUT)
 
     async def _connected(self, timeout: float) -> Client:
-        client = Client(
+        client = Connection(
             self._address,
             asynchronous=True,
             security=self._security,

@@ -89,7 +89,7 @@ async def test_a_sweep_whose_scheduler_has_ended_is_completed_on_another_farm(
     farm[1].seconds = None
     words = ("sweep", "Canvas.value=0..5", "-o", str(place), "--json")
     async with served(farm) as scheduler:
-        talking = asyncio.create_task(talk(*words, "--farm", scheduler.address))
+        talking = asyncio.ensure_future(talk(*words, "--farm", scheduler.address))
         await eventually(lambda: len([*place.glob("*.png")]) == 5)
         await scheduler.close()
         ended = await talking

@@ -39,6 +39,26 @@ async def test_a_lost_connection_of_the_client_costs_no_picture_and_makes_none_t
     assert sorted(value for one in farm for value in one.values) == [*range(60)]
 
 
+async def test_a_connection_whose_end_the_scheduler_has_not_noticed_leaves_no_task_behind(
+    standins: StandIns, sweep: Sweep, eventually: Eventually
+) -> None:
+    # A task that stays wanted is run again when its worker is lost, although its sweep has ended long ago.
+    farm = await standins(2, seconds=None)
+    async with served(farm) as scheduler:
+        proxy = Proxy(scheduler.address)
+        async with proxy.serving() as address:
+            sweeping = asyncio.create_task(sweep(address, 6))
+            await eventually(lambda: all(one.running for one in farm))
+            before = {*scheduler.clients}
+            proxy.cut(unnoticed=True)
+            await eventually(lambda: {*scheduler.clients} - before)
+            for one in farm:
+                one.go.set()
+            items = await sweeping
+        await eventually(lambda: not scheduler.tasks)
+    assert shown(items) == sorted(value for one in farm for value in one.values) == [*range(6)]
+
+
 async def test_a_lost_scheduler_is_an_error_that_lists_what_is_done(
     standins: StandIns, sweep: Sweep, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:

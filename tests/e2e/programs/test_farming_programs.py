@@ -21,12 +21,11 @@ from PIL import Image
 # One frontend: the prompts that it exports are tested with the others.
 pytestmark = pytest.mark.parametrize("frontend", [build.FRONTENDS[-1]], indirect=True, scope="session")
 
-# Large enough that saving one takes a while.
 CANVAS = {
     "1": {
         "class_type": "EmptyImage",
         "_meta": {"title": "Canvas"},
-        "inputs": {"width": 768, "height": 768, "batch_size": 1, "color": 0},
+        "inputs": {"width": 512, "height": 256, "batch_size": 1, "color": 0},
     },
     "2": {
         "class_type": "SaveImage",

@@ -174,7 +174,8 @@ class StandIn:
                 return
             prompt_id = item["prompt_id"]
             # Chosen before it is written, as by ComfyUI.
-            name = self._free_name(item["prompt"].get("2", {}).get("inputs", {}).get("filename_prefix", prompt_id))
+            prefix = item["prompt"].get("2", {}).get("inputs", {}).get("filename_prefix")
+            name = f"{prompt_id}.png" if prefix is None else self._free_name(prefix)
             status = await self._execute(item)
             shown = item["prompt"].get("1", {}).get("inputs", {}).get("value")
             outputs = {}

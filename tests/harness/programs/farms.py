@@ -57,7 +57,10 @@ class Proxy:
     def __init__(self, address: str) -> None:
         host, _, port = address.removeprefix("tcp://").rpartition(":")
         self._target = (host, int(port))
-        self._writers: list[asyncio.StreamWriter] = []
+        # The two ends of each connection: the client's, and the server's.
+        self._near: list[asyncio.StreamWriter] = []
+        self._far: list[asyncio.StreamWriter] = []
+        self._kept: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self.port = free_port()
 
@@ -69,27 +72,33 @@ class Proxy:
             yield f"tcp://127.0.0.1:{self.port}"
         finally:
             server.close()
+            self._kept.clear()
             self.cut()
             await asyncio.gather(*self._pumps, return_exceptions=True)
 
-    def cut(self) -> None:
-        """End every connection."""
-        for writer in self._writers:
+    def cut(self, *, unnoticed: bool = False) -> None:
+        """End every connection; if `unnoticed`, the server finds out only when the proxy ends."""
+        if unnoticed:
+            self._kept.update(self._far)
+        for writer in (*self._near, *(() if unnoticed else self._far)):
             writer.transport.abort()
-        self._writers.clear()
+        self._near.clear()
+        if not unnoticed:
+            self._far.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(*self._target)
-        self._writers += [writer, far_writer]
+        self._near.append(writer)
+        self._far.append(far_writer)
         for source, target in ((reader, far_writer), (far_reader, writer)):
             pump = asyncio.create_task(self._pump(source, target))
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-    @staticmethod
-    async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while data := await source.read(2**16):
                 target.write(data)
                 await target.drain()
-        target.close()
+        if target not in self._kept:
+            target.close()
