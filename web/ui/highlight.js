@@ -21,7 +21,8 @@ export function createGlow(frontend, page) {
   /** @type {Map<any, any>} timers by node */
   const glowing = new Map();
 
-  const color = () => page.getComputedStyle(page.document.body).getPropertyValue("--p-primary-color").trim() || "white";
+  // Not white, which both kinds of nodes have while they are selected.
+  const color = () => page.getComputedStyle(page.document.body).getPropertyValue("--uiapi-primary").trim() || "white";
 
   /** @param {any} node */
   function begin(node) {
@@ -31,7 +32,20 @@ export function createGlow(frontend, page) {
     if (node.strokeStyles) node.strokeStyles[STYLE] = () => stroke;
     // Nodes that are drawn as page elements have no stroke.
     const element = page.document.querySelector(`[data-node-id="${CSS.escape(String(node.id))}"]`);
-    element?.animate([{ outline: `${WIDTH}px solid ${stroke.color}` }, { outline: `${WIDTH}px solid transparent` }], GLOW_FOR);
+    if (!element) return;
+    const borderRadius = radiusOf(element);
+    const shown = { outline: `${WIDTH}px solid ${stroke.color}`, boxShadow: `0 0 1.5rem ${stroke.color}`, borderRadius };
+    element.animate([shown, { outline: `${WIDTH}px solid transparent`, boxShadow: "none", borderRadius }], GLOW_FOR);
+  }
+
+  /**
+   * @param {Element} element of a node
+   * @returns {string} the radius that is seen, of a part that fills it
+   */
+  function radiusOf(element) {
+    const parts = [element, ...element.querySelectorAll(":scope > *, :scope > * > *")];
+    const radii = parts.map((part) => page.getComputedStyle(part).borderTopLeftRadius);
+    return radii.find((radius) => radius !== "0px") ?? "0px";
   }
 
   /** @param {any} node */

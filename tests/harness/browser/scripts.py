@@ -16,6 +16,17 @@ TITLE_AT = """title => {
     const { left, top } = canvas.getBoundingClientRect()
     return [left + (node.pos[0] + 60 + ds.offset[0]) * ds.scale, top + (node.pos[1] - 12 + ds.offset[1]) * ds.scale]
 }"""
+# Interrupts the run; returns whether the badge is gone.
+INTERRUPTED = """async () => {
+    await fetch('/interrupt', {method: 'POST'})
+    return document.querySelector('.uiapi-badge').hidden
+}"""
+# ComfyUI's event with a preview of the picture that is being made.
+PREVIEW = """async () => {
+    const canvas = document.createElement('canvas')
+    const blob = await new Promise(resume => canvas.toBlob(resume))
+    app.api.dispatchEvent(new CustomEvent('b_preview', {detail: blob}))
+}"""
 GRAPH = ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0]), node(2, "CLIPTextEncode", "Prompt", ["a cat"])])
 # Ends with an image on the disk, by way of an upscaler's model.
 NEEDY = {

@@ -115,7 +115,7 @@ export const RULES = `
 .uiapi-facts dd { margin: 0; overflow-wrap: anywhere; }
 .uiapi-actions { display: flex; justify-content: flex-end; gap: 1rem; flex: none; }
 .uiapi-badges, .uiapi-sweeps { display: flex; flex-direction: column; align-items: center; gap: 0.25rem; }
-.uiapi-badges { position: fixed; left: 50%; bottom: 4rem; transform: translateX(-50%); z-index: 10; pointer-events: none; }
+.uiapi-badges { position: fixed; left: 50%; bottom: 4.75rem; transform: translateX(-50%); z-index: 10; pointer-events: none; }
 .uiapi-badge .uiapi-icon { pointer-events: auto; }
 .uiapi-badge { display: flex; align-items: center; gap: 0.5rem;
   padding: 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--uiapi-border); background: var(--uiapi-surface); color: var(--uiapi-text); font-size: 0.8125rem; max-width: 24rem; }

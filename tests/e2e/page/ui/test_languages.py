@@ -27,12 +27,42 @@ SPEAK = """async ([base, locale]) => {
 OVERFLOWING = """() => {
     const places = '.uiapi, .uiapi-dialog, .uiapi-paused, .uiapi-badge, .uiapi-notice'
     const parts =
-        'button, [role=tab], [role=switch], h2, h3, label, th, select, .uiapi-tabs, .uiapi-actions, .uiapi-toolbar'
+        'button, [role=tab], [role=switch], h2, h3, label, th, select, .uiapi-tabs, .uiapi-actions, .uiapi-toolbar, ' +
+        '.uiapi-scroll, .uiapi-line, .uiapi-links, .uiapi-offer'
     const all = [...document.querySelectorAll(places)].flatMap(place => [place, ...place.querySelectorAll(parts)])
     return all.filter(({clientWidth, scrollWidth}) => clientWidth > 0 && scrollWidth > clientWidth + 1)
         .map(({className, textContent, clientWidth, scrollWidth}) =>
             `${className}: ${textContent.slice(0, 60)} (${scrollWidth} > ${clientWidth})`)
 }"""
+
+# Puts the contents of other questions, one after the other, into the open dialog, and returns what is too wide there.
+OTHER_QUESTIONS = """async ([base, path]) => {
+    const [{ askForOffer }, { askAddresses }] = await Promise.all(
+        ['questions/offer_dialog.js', 'models/models_dialog.js'].map(name => import(base + 'ui/' + name)))
+    const overflowing = OVERFLOWING
+    const open = document.querySelector('.uiapi-dialog')
+    const found = {overflowing: [], measured: 0}
+    const dialogs = {show(title, build, signal, {wide} = {}) {
+        const {element} = build(() => undefined)
+        element.classList.add('uiapi-dialog')
+        element.classList.toggle('uiapi-wide', Boolean(wide))
+        open.replaceWith(element)
+        found.overflowing.push(...overflowing())
+        found.measured += element.isConnected && element.clientWidth > 0 ? 1 : 0
+        element.replaceWith(open)
+        return Promise.resolve(null)
+    }}
+    const signal = new AbortController().signal
+    const now = app.rootGraph.serialize()
+    const frontend = {rootGraph: () => app.rootGraph, state: () => now}
+    const node = now.nodes[0]
+    const workflow = {...now, nodes: [{...node, title: 'Sky'}, {...node, id: 90, title: 'Result'}]}
+    await askForOffer({frontend, dialogs}, {workflow, program: 'Blender', title: 'Sunset', message: 'Try this'}, signal)
+    const models = [{name: 'one.safetensors', directory: 'loras'}, {name: 'two.safetensors', used_by: [{path}]}]
+    const find = () => Promise.reject(new Error('not found'))
+    await askAddresses(dialogs, models, () => undefined, signal, {find, describe() {}}).catch(() => undefined)
+    return found
+}""".replace("OVERFLOWING", OVERFLOWING)
 
 
 def texts(locale: str, name: str = "main") -> Any:
@@ -84,6 +114,9 @@ async def test_no_text_of_any_language_overflows_its_place(tab: Tab, attempt: Se
             asked = asyncio.ensure_future(attempt("set_fields", fields=[["Canvas.width", 96]]))
             await expect(dialog.get_by_role("button", name=own["deny"], exact=True)).to_be_visible()
             found[locale] += await page.evaluate(OVERFLOWING)
+            others = await page.evaluate(OTHER_QUESTIONS, [base, "Canvas.a_rather_long_name_of_a_widget"])
+            found[locale] += others["overflowing"]
+            assert others["measured"] == 2
             await dialog.get_by_role("button", name=own["deny"], exact=True).click()
             assert (await asked)["code"] == "refused_by_person"
             await page.evaluate(TOGGLE)

@@ -18,6 +18,7 @@ from PIL import Image
 from playwright.async_api import FloatRect, Locator, expect
 
 from ....harness.browser.scripts import GRAPH, SET
+from ....harness.browser.views import CANVAS, NODES_2, shown_as
 
 SHEETS = build.STACK / "screens"
 SHOW = "id => app.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${id}`)"
@@ -52,12 +53,21 @@ CONTRAST = """element => {
 }"""
 
 
-@pytest_asyncio.fixture(loop_scope="session", params=["dark", "light"])
+@pytest_asyncio.fixture(loop_scope="session", params=[("dark", CANVAS), ("light", CANVAS), ("light", NODES_2)])
 async def palette(request: pytest.FixtureRequest, tab: Tab) -> AsyncIterator[str]:
-    """A palette, in which the page is shown."""
-    await tab.page.evaluate(SET, ["Comfy.ColorPalette", request.param])
+    """A palette, in which the page is shown; the name says as well whether that is with Nodes 2.0."""
+    name, view = request.param
+    await tab.page.evaluate(SET, ["Comfy.ColorPalette", name])
     await tab.load_workflow(GRAPH)
-    yield request.param
+    try:
+        async with shown_as(view, tab):
+            yield name if view == CANVAS else f"{name}-nodes-2.0"
+    finally:
+        await restore(tab)
+
+
+async def restore(tab: Tab) -> None:
+    """Show the page as the other tests expect it."""
     await tab.page.evaluate(SET, ["uiapi.rules.change", "allow"])
     await tab.page.evaluate(SET, ["Comfy.ColorPalette", "dark"])
     await tab.page.set_viewport_size(SMALL)
@@ -133,7 +143,7 @@ async def test_a_question_looks_like_the_frontends_own(tab: Tab, palette: str) -
     data = {"fields": [["Canvas.width", 640]]}
     asked = asyncio.create_task(asyncio.to_thread(tab.comfy.post, "/uiapi/set_fields", data))
     await expect(dialog).to_contain_text("Canvas.width")
-    found: dict[str, Any] = {"message": await look(dialog.locator("p").first, (*SURFACE, "fontSize"))}
+    found: dict[str, Any] = {"message": await look(dialog.locator("dd").first, (*SURFACE, "fontSize"))}
     found["secondary"] = await look(dialog.locator(".uiapi-button").first, BUTTON)
     accept = dialog.locator(".uiapi-primary")
     ours = await look(accept, BUTTON)

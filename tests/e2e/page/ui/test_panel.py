@@ -19,23 +19,12 @@ from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
 
 from ....harness.browser.graphs import node, seeded, ui
-from ....harness.browser.scripts import GRAPH, SET, TOGGLE
+from ....harness.browser.scripts import GRAPH, INTERRUPTED, PREVIEW, SET, TOGGLE
 from ..conftest import Send
 
 SCREENS = build.STACK / "screens"
 HOSTILE = '<img src=x onerror="window.hacked = true">'
 KINDS = ("read", "change", "run", "download", "load")
-# Interrupts the run; returns whether the badge is gone.
-INTERRUPTED = """async () => {
-    await fetch('/interrupt', {method: 'POST'})
-    return document.querySelector('.uiapi-badge').hidden
-}"""
-# ComfyUI's event with a preview of the picture that is being made.
-PREVIEW = """async () => {
-    const canvas = document.createElement('canvas')
-    const blob = await new Promise(resume => canvas.toBlob(resume))
-    app.api.dispatchEvent(new CustomEvent('b_preview', {detail: blob}))
-}"""
 # A separate panel whose state is set by the test; returns the milliseconds of each update, including layout.
 TIMED = """async base => {
     const [{createPanel}, {createState}] = await Promise.all([import(base + 'panel.js'), import(base + 'state.js')])

@@ -8,7 +8,9 @@ import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from playwright.async_api import expect
 
+from ....harness.browser.fake_server import FakeServer
 from ....harness.browser.graphs import empty_to_save, node, ui
+from ....harness.browser.views import APP_MODE, CANVAS, NODES_2, shown_as
 from ..conftest import Played
 
 HOSTILE = '<img src=x onerror="window.hacked = true">'
@@ -57,6 +59,8 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any], list[str], list[str]]] = {
         ["Cancel", "Confirm"],
     ),
 }
+# Questions that are asked as well where the workflow is shown in another way than on the canvas.
+ELSEWHERE = [("change", NODES_2), ("offer", NODES_2), ("offer", APP_MODE), ("models", APP_MODE)]
 FOCUSED = """() => {
     const focused = document.activeElement
     // With these, a dialog of 1.32 sends the focus from its end to its beginning.
@@ -87,12 +91,18 @@ async def tabbed_through(tab: Tab) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", QUESTIONS)
-async def test_a_question_works_with_the_keyboard_alone(played: Played, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "view"), [*((kind, CANVAS) for kind in QUESTIONS), *ELSEWHERE])
+async def test_a_question_works_with_the_keyboard_alone(played: Played, kind: str, view: str) -> None:
     server, tab = played
-    command, data, texts, buttons = QUESTIONS[kind]
     await server.call("load_workflow", workflow=OPEN)
     await tab.page.bring_to_front()
+    async with shown_as(view, tab):
+        await go_through(server, tab, kind)
+
+
+async def go_through(server: FakeServer, tab: Tab, kind: str) -> None:
+    """Ask a question, move the focus once around, and close it."""
+    command, data, texts, buttons = QUESTIONS[kind]
     await tab.page.evaluate(FIELD)
     # The data of an approval has a command of its own.
     [ident] = server.request_together([(command, data)])
@@ -112,6 +122,8 @@ async def test_a_question_works_with_the_keyboard_alone(played: Played, kind: st
     assert all(order), order
     assert await tab.page.evaluate("window.hacked") is None
     assert await dialog.locator("img").count() == 0
+    if kind == "offer":
+        await expect(dialog.locator("svg rect").first).to_be_visible()
     await tab.page.keyboard.press("Escape")
     await server.answer(ident)
     await expect(dialog).to_have_count(0)
