@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from comfyui_uiapi.tests.harness.browser.tab import Tab
 from playwright.async_api import expect
 
-from ..conftest import Played
+from ....harness.browser.graphs import node, ui
+from ..conftest import Played, Send
 
 
 async def test_confirming_nothing_says_so_and_stays_open(played: Played) -> None:
@@ -22,3 +26,26 @@ async def test_confirming_nothing_says_so_and_stays_open(played: Played) -> None
     await dialog.get_by_role("button", name="Confirm").click()
     urls = (await server.answer(ident))["response"]["urls"]
     assert urls == {"folder/flux dev.safetensors": "https://example.com/a"}
+
+
+async def test_a_refused_host_is_allowed_where_it_was_refused(tab: Tab, attempt: Send) -> None:
+    url = "https://models.allowed-here.example/a.safetensors"
+    page = tab.page
+    known = {"models": [{"name": "a.safetensors", "directory": "upscale_models"}]}
+    await tab.load_workflow(ui([node(1, "UpscaleModelLoader", "Upscaler", ["a.safetensors"], properties=known)]))
+    asked = asyncio.ensure_future(attempt("get_model_url", model_names=["a.safetensors"]))
+    dialog = page.get_by_role("dialog")
+    field = dialog.get_by_role("textbox").first
+    await field.fill(url)
+    allow = dialog.get_by_role("button", name="Allow models.allowed-here.example")
+    await expect(allow).to_be_visible()
+    refused = await dialog.locator(".uiapi-bad").first.inner_text()
+    assert "models.allowed-here.example" in refused
+    await allow.click()
+    await expect(allow).to_be_hidden()
+    await dialog.get_by_role("button", name="Confirm").click()
+    # The server takes a URL of a host that it refuses from nobody.
+    answer = await asked
+    assert answer["status"] == "ok", answer
+    assert answer["urls"] == {"a.safetensors": url}
+    assert (await attempt("remove_model_url", model_name="a.safetensors"))["status"] == "ok"

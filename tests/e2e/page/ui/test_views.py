@@ -12,7 +12,7 @@ from comfyui_uiapi.tests.tools import build
 from playwright.async_api import expect
 
 from ....harness.browser.graphs import node, seeded
-from ....harness.browser.scripts import INTERRUPTED, PREVIEW, SET
+from ....harness.browser.scripts import INTERRUPTED, PREVIEW, SET, TOGGLE
 from ....harness.browser.views import APP_MODE, NODES_2, shown_as
 from ..conftest import Send
 
@@ -94,12 +94,13 @@ async def test_a_change_is_asked_about_and_shown_in_every_view(view: str, tab: T
     await keep(tab, f"pause-{view}")
     await panel.get_by_role("switch").click()
     await expect(mark).to_have_count(0)
-    await page.evaluate(RUN, "uiapi.panel")
+    await page.evaluate(TOGGLE)
+    await expect(panel).to_have_count(0)
 
 
 async def test_a_run_and_its_preview_are_shown_in_every_view(view: str, tab: Tab, send: Send, attempt: Send) -> None:
     # Another seed than in the other view, or ComfyUI would have its result already.
-    await send("set_fields", fields=[["Slow.seconds", 3], ["Slow.seed", len(view)]])
+    await send("set_fields", fields=[["Slow.seconds", 5], ["Slow.seed", len(view)]])
     badge = tab.page.locator(".uiapi-badge")
     run = asyncio.ensure_future(attempt("run"))
     await expect(badge).to_contain_text("running this workflow")
