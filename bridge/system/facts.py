@@ -66,6 +66,8 @@ async def _taken(comfy: Comfy, flag: str, until: float) -> list[str]:
             return [item["prompt_id"] for item in running]
         if steady_time() > until:
             raise UiapiError("timeout", "ComfyUI has not freed its memory yet; look at its log, and try again.")
+        # The executor sleeps on if a flag was set while it was still busy with those before; set again, it wakes it.
+        comfy.set_flag(flag)
         await asyncio.sleep(LOOK_EVERY)
     return []
 

@@ -15,7 +15,7 @@ async def test_a_tab_says_who_it_is_and_comes_back_as_the_same(played: Played) -
     server, tab = played
     hello = server.hellos[0]
     assert (hello["role"], hello["protocol"], hello["client_id"], hello["session"]) == ("webui", 1, None, None)
-    known = ["execute.fields", "execute.targets", "revisions", "tabs", "batch", "watch", "gather", "panel"]
+    known = ["execute.fields", "execute.targets", "revisions", "tabs", "batch", "watch", "gather", "panel", "sweep"]
     assert hello["capabilities"] == known
     count = len(server.hellos)
     await server.close(1001)

@@ -6,6 +6,7 @@ Sheets with ours next to the frontend's are kept as the test's output.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any
@@ -59,6 +60,9 @@ async def palette(request: pytest.FixtureRequest, tab: Tab) -> AsyncIterator[str
     name, view = request.param
     await tab.page.evaluate(SET, ["Comfy.ColorPalette", name])
     await tab.load_workflow(GRAPH)
+    # The frontend's own panel of workflows then shows its empty state.
+    await asyncio.to_thread(shutil.rmtree, tab.comfy.base / "user/default/workflows", ignore_errors=True)
+    await tab.page.evaluate("() => app.extensionManager.workflow.syncWorkflows()")
     try:
         async with shown_as(view, tab):
             yield name if view == CANVAS else f"{name}-nodes-2.0"
