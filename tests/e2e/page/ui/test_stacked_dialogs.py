@@ -81,7 +81,7 @@ async def ask_and_answer(server: FakeServer, tab: Tab) -> None:
     urls = {"a.safetensors": "https://example.com/a", "b.safetensors": "https://example.com/b"}
     assert (await server.answer(ident))["response"] == {"urls": urls}
     ident = server.request("send_workflow", workflow=empty_to_save())
-    await expect(ours(tab).get_by_role("button", name="Cancel")).to_be_focused()
+    await expect(ours(tab).get_by_role("button", name="Deny")).to_be_focused()
     await tab.page.keyboard.press("Escape")
     assert (await server.answer(ident))["response"]["accepted"] is False
     await expect(ours(tab)).to_have_count(0)
