@@ -11,7 +11,6 @@ from ..app.dispatch import Call
 from ..protocol.command_spec import Kind, Request, Risk, command, tab_command
 from ..protocol.lazy_types import LazyModule
 from ..system import facts
-from ..system.log_tail import tail
 
 schemas = LazyModule("..protocol.system_schemas", __package__)
 
@@ -61,6 +60,9 @@ async def free_memory(call: Call, request: FreeMemory) -> dict[str, Any]:
 @command("logs", response=schemas.Log, risk=Risk.READ)
 async def logs(call: Call, request: Logs) -> dict[str, Any]:
     """Return the last lines of ComfyUI's log, without tokens, passwords and home folders."""
+    # Imported at first use, since ComfyUI waits for every extension to import.
+    from ..system.log_tail import tail
+
     lines, total = await asyncio.to_thread(tail, call.bridge.comfy.log_entries(), request.lines)
     return {"lines": lines, "total": total}
 

@@ -4,7 +4,7 @@ A command is declared once, in Python, with `command` or `tab_command`. A comman
 entry of the same name in `web/commands.js`; a contract test compares the two lists.
 """
 
-from __future__ import annotations
+# Annotations are no texts here: pydantic would evaluate those of Request again for every command's request.
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping

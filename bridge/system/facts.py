@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import platform
 from typing import Any
 
@@ -73,7 +72,10 @@ async def _taken(comfy: Comfy, flag: str, until: float) -> list[str]:
 
 
 def _installed(package: str) -> str:
+    # Imported at first use, since ComfyUI waits for every extension to import.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return version(package)
+    except PackageNotFoundError:
         return ""

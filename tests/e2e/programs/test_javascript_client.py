@@ -56,7 +56,7 @@ async def test_the_example_page_shows_a_live_picture_once_the_person_has_allowed
     await example.keyboard.press("ArrowLeft")
     await expect(news).to_have_text("Canvas.height = 384", timeout=PATIENCE * 1000)
     assert await shown.evaluate("image => image.decode().then(() => image.naturalHeight)") == 384
-    await expect(tab.page.get_by_role("dialog")).to_have_count(0)
+    await expect(tab.page.get_by_role("dialog", name=QUESTION)).to_have_count(0, timeout=PATIENCE * 1000)
 
 
 async def test_a_program_in_node_sets_runs_and_sweeps(tab: Tab) -> None:
