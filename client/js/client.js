@@ -2,7 +2,7 @@
 
 import { COMMANDS } from "./commands.js";
 import { UiapiError } from "./errors.js";
-import { filesOf, isImage, sendable, workflowOf } from "./files.js";
+import { encoded, filesOf, isImage, workflowOf } from "./files.js";
 import { Http } from "./http.js";
 import { Socket } from "./socket.js";
 import { sweep } from "./sweep.js";
@@ -282,14 +282,6 @@ export class Client {
  */
 function pairs(fields) {
   return Array.isArray(fields) ? fields : Object.entries(fields);
-}
-
-/**
- * @param {any[][]} fields
- * @returns {Promise<[string, any][]>}
- */
-function encoded(fields) {
-  return Promise.all(fields.map(async ([path, value]) => /** @type {[string, any]} */ ([path, await sendable(value)])));
 }
 
 /** @param {string} url */

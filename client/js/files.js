@@ -35,9 +35,19 @@ function typeOf(filename) {
  * @param {any} value a Blob, File, ArrayBuffer or Uint8Array for fields that take a file
  * @returns {Promise<any>}
  */
-export async function sendable(value) {
+async function sendable(value) {
   const content = value instanceof Blob ? new Uint8Array(await value.arrayBuffer()) : bytes(value);
   return content ? { type: "image_base64", data: base64(content) } : value;
+}
+
+/**
+ * Returns writes as the server takes them.
+ *
+ * @param {any[][]} writes [path, value] each
+ * @returns {Promise<[string, any][]>}
+ */
+export function encoded(writes) {
+  return Promise.all(writes.map(async ([path, value]) => /** @type {[string, any]} */ ([path, await sendable(value)])));
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Sweeps: many runs from the open graph, whose results come as they end. */
 
 import { UiapiError } from "./errors.js";
-import { filesOf, isImage, sendable } from "./files.js";
+import { encoded, filesOf, isImage } from "./files.js";
 
 /** @typedef {import("./files.js").OutputFile} OutputFile */
 
@@ -54,12 +54,4 @@ export async function* sweep(client, http, variations, { signal, inline, ...opti
     const why = state.warnings.join(" ") || `${state.done} of ${state.total} runs succeeded.`;
     throw new UiapiError("partial", `The sweep ended early: ${why}`, { details: { sweep_id } });
   }
-}
-
-/**
- * @param {[string, any][]} writes
- * @returns {Promise<[string, any][]>}
- */
-function encoded(writes) {
-  return Promise.all(writes.map(async ([path, value]) => [path, await sendable(value)]));
 }

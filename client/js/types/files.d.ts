@@ -1,10 +1,10 @@
 /**
- * Returns a value as the server takes it: contents as base64, everything else as it is.
+ * Returns writes as the server takes them.
  *
- * @param {any} value a Blob, File, ArrayBuffer or Uint8Array for fields that take a file
- * @returns {Promise<any>}
+ * @param {any[][]} writes [path, value] each
+ * @returns {Promise<[string, any][]>}
  */
-export function sendable(value: any): Promise<any>;
+export function encoded(writes: any[][]): Promise<[string, any][]>;
 /**
  * Returns a workflow as the server takes it: a picture, video or sound with one in its metadata as base64.
  *
