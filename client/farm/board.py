@@ -30,6 +30,10 @@ class Board(SchedulerPlugin):  # type: ignore[misc]
         commands = (self.claimed, self.claim, self.lose, self.settle, self.put_file, self.get_file, self.drop_files)
         scheduler.handlers.update({f"uiapi_{command.__name__}": command for command in commands})
 
+    def add_client(self, scheduler: Scheduler, client: str) -> None:
+        """Expect input files of a client."""
+        self._files[client] = {}
+
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Drop the input files of a client that has left."""
         self._files.pop(client, None)
@@ -69,8 +73,9 @@ class Board(SchedulerPlugin):  # type: ignore[misc]
             self._claims[prompt_id]["age"] = -math.inf
 
     async def put_file(self, client: str, name: str, content: bytes) -> None:
-        """Keep an input file for the workers."""
-        self._files.setdefault(client, {})[name] = content
+        """Keep an input file for the workers, unless its client has left meanwhile."""
+        if client in self._files:
+            self._files[client][name] = content
 
     async def get_file(self, name: str) -> bytes | None:
         """Returns an input file, None if nobody needs it any more."""

@@ -19,7 +19,7 @@ from ..common.tasks import end
 from .comfyui.catalog import Lack
 from .inputs import Inputs, Read
 from .job import Job, named_apart
-from .link import BROKEN, Link
+from .link import BROKEN, ConnectionLost, Link
 from .member import PATIENCE
 from .settings import RESOURCE
 from .task import GIVEN_UP, Outcome, run_prompt
@@ -213,16 +213,20 @@ class Dispatcher:
 
     async def _tried(self, job: Job, attempt: int, suited: list[str]) -> Outcome | None:
         """Returns the outcome of a task, None if it has to be submitted again. Raises SchedulerLost."""
+        client = self._link.client
         try:
-            inputs = await self._inputs.hand_over(job.prompt)
+            inputs = await self._inputs.hand_over(client, job.prompt)
         except UiapiError as error:
             return {"status": "error", "error": {"code": error.code, "message": error.message}}
-        client = self._link.client
+        except ConnectionLost:
+            await self._link.renew(client)
+            return None
         # A task for some machines only must not wait for one that has left.
         some = suited if len(suited) < len(self._machines) else None
         try:
+            self._link.check(client)
             return await self._waited(client, replace(job, inputs=inputs), attempt, some)
-        except (CancelledError, *BROKEN):
+        except (CancelledError, ConnectionLost, *BROKEN):
             await self._link.renew(client)
             return None
         finally:

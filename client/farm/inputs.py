@@ -7,13 +7,16 @@ import hashlib
 import json
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from distributed import Client
+
 from .comfyui.catalog import inputs_of, is_file, nodes_of
 from .job import Input
-from .link import Link
+from .link import ConnectionLost, Link
 
 # Bytes of input files that the scheduler keeps; files that a prompt in progress needs are never dropped.
 MAX_KEPT = 512 * 2**20
@@ -39,22 +42,27 @@ class Inputs:
         self._names: dict[str, str] = {}
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._used: Counter[str] = Counter()
-        self._client: Any = None
+        self._client: Client | None = None
         self._lock = asyncio.Lock()
 
-    async def hand_over(self, prompt: Mapping[str, Any]) -> tuple[Input, ...]:
-        """Returns the files that a prompt names, after the scheduler has them. Raises UiapiError for a missing one."""
+    async def hand_over(self, client: Client, prompt: Mapping[str, Any]) -> tuple[Input, ...]:
+        """Returns the files that a prompt names, after the scheduler has them.
+
+        Raises:
+            UiapiError: a file is missing.
+            ConnectionLost: the scheduler keeps the files for `client`, and thus drops them with it.
+        """
         found: list[Input] = []
         async with self._lock:
-            if self._client is not self._link.client:
-                # The scheduler has dropped the files of the connection that was lost.
-                self._client = self._link.client
+            self._link.check(client)
+            if self._client is not client:
+                self._client = client
                 self._sizes.clear()
             for node_id, node_type, inputs in nodes_of(prompt):
                 for name in await self._files_of(node_type):
                     value = inputs.get(name)
                     if isinstance(value, str) and value:
-                        found.append(Input(node_id, name, await self._handed(value)))
+                        found.append(Input(node_id, name, await self._handed(client, value)))
             self._used.update({one.file for one in found})
         return tuple(found)
 
@@ -69,8 +77,9 @@ class Inputs:
                     left -= size
                     dropped.append(name)
                     del self._sizes[name]
-            if dropped:
-                await self._link.ask("drop_files", client=self._client.id, names=dropped)
+            if dropped and self._client is not None:
+                with suppress(ConnectionLost):
+                    await self._link.ask(self._client, "drop_files", names=dropped)
 
     async def _files_of(self, node_type: str) -> frozenset[str]:
         known = self._file_inputs.get(node_type)
@@ -81,7 +90,7 @@ class Inputs:
             self._file_inputs[node_type] = known
         return known
 
-    async def _handed(self, value: str) -> str:
+    async def _handed(self, client: Client, value: str) -> str:
         name = self._names.get(value)
         if name is not None and name in self._sizes:
             self._sizes.move_to_end(name)
@@ -98,7 +107,7 @@ class Inputs:
         digest = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
         name = f"{digest}{path.suffix.lower()}"
         if name not in self._sizes:
-            await self._link.ask("put_file", client=self._client.id, name=name, content=content)
+            await self._link.ask(client, "put_file", name=name, content=content)
         self._names[value] = name
         self._sizes[name] = len(content)
         return name

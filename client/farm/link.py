@@ -25,6 +25,10 @@ CLOSE_TIMEOUT = 5.0
 BROKEN = (OSError, asyncio.TimeoutError, AttributeError, RuntimeError)
 
 
+class ConnectionLost(Exception):
+    """The connection of a call is lost; it has to be renewed, and what was sent over it sent again."""
+
+
 class Connection(Client):  # type: ignore[misc]
     """One connection, which ends when it is lost.
 
@@ -102,15 +106,23 @@ class Link:
             except BROKEN:
                 await self.renew(client)
 
-    async def ask(self, command: str, **data: Any) -> Any:
-        """Send a command of the Board. Raises SchedulerLost."""
-        while True:
-            client = self.client
-            try:
-                asked = getattr(client.scheduler, f"uiapi_{command}")(**data)
-                return await asyncio.wait_for(asked, ANSWER_TIMEOUT)
-            except BROKEN:
-                await self.renew(client)
+    def check(self, client: Client) -> None:
+        """Raises ConnectionLost if `client` is no longer the current connection, or is about to end.
+
+        Dask raises an exception of its own for a task that is submitted to a closed client, and forgets one that is
+        submitted while the client closes.
+        """
+        if client is not self.client or client.status != "running":
+            raise ConnectionLost
+
+    async def ask(self, client: Client, command: str, **data: Any) -> Any:
+        """Send a command of the Board that concerns a connection, over that connection. Raises ConnectionLost."""
+        self.check(client)
+        try:
+            asked = getattr(client.scheduler, f"uiapi_{command}")(client=client.id, **data)
+            return await asyncio.wait_for(asked, ANSWER_TIMEOUT)
+        except BROKEN as error:
+            raise ConnectionLost from error
 
     async def cancel(self, sweep_id: str) -> None:
         """Remove the prompts of a sweep from every ComfyUI."""

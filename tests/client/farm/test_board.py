@@ -41,10 +41,20 @@ async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_input_files_are_dropped_with_their_client() -> None:
     known = Board()
+    for client in ("mine", "theirs"):
+        known.add_client(None, client)
     await known.put_file("mine", "a.png", b"a")
     await known.put_file("theirs", "a.png", b"a")
     await known.put_file("mine", "b.png", b"b")
     known.remove_client(None, "mine")
     assert await known.get_file("a.png") == b"a" and await known.get_file("b.png") is None
     await known.drop_files("theirs", ["a.png"])
+    assert await known.get_file("a.png") is None
+
+
+async def test_a_file_that_comes_after_its_client_has_left_is_not_kept() -> None:
+    known = Board()
+    known.add_client(None, "mine")
+    known.remove_client(None, "mine")
+    await known.put_file("mine", "a.png", b"a")
     assert await known.get_file("a.png") is None

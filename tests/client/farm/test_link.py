@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from comfyui_uiapi.client.common.errors import Unreachable
 from comfyui_uiapi.client.farm import link
-from comfyui_uiapi.tests.client.farm.conftest import Sweep, served, shown
+from comfyui_uiapi.tests.client.farm.conftest import HANGS, Live, Sweep, served, shown
 from comfyui_uiapi.tests.harness.comfy.process import free_port
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
 from comfyui_uiapi.tests.harness.programs.farms import Proxy
@@ -37,6 +39,39 @@ async def test_a_lost_connection_of_the_client_costs_no_picture_and_makes_none_t
             items = await sweeping
     assert shown(items) == [*range(60)]
     assert sorted(value for one in farm for value in one.values) == [*range(60)]
+
+
+@pytest.mark.parametrize("path", ["/object_info/LoadImage", "/view?filename=2.png&subfolder=&type=input"])
+async def test_a_connection_that_is_lost_while_a_prompt_is_prepared_costs_no_picture(
+    standins: StandIns, sweep: Sweep, live: Live, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    farm = await standins(1)
+    live.more = lambda value: {"5": ("LoadImage", {"image": f"{value}.png"})}
+    live.files |= {f"/view?filename={value}.png&subfolder=&type=input": b"%d" % value for value in range(6)}
+    noticed, cut = threading.Event(), threading.Event()
+
+    class Watched(link.Connection):
+        async def _close(self, *args: Any, **named: Any) -> None:
+            await super()._close(*args, **named)
+            noticed.set()
+
+    monkeypatch.setattr(link, "Connection", Watched)
+    async with served(farm) as scheduler:
+        proxy = Proxy(scheduler.address)
+        async with proxy.serving() as address:
+            loop, read = asyncio.get_running_loop(), live.read
+
+            def read_and_cut(wanted: str) -> bytes:
+                if wanted == path and not cut.is_set():
+                    cut.set()
+                    loop.call_soon_threadsafe(proxy.cut)
+                    assert noticed.wait(HANGS)
+                return read(wanted)
+
+            items = await sweep(address, 6, read=read_and_cut)
+    assert cut.is_set()
+    assert [item.error for item in items] == [None] * 6 and shown(items) == [*range(6)]
+    assert sorted(value for one in farm for value in one.values) == [*range(6)]
 
 
 async def test_a_connection_whose_end_the_scheduler_has_not_noticed_leaves_no_task_behind(
