@@ -41,16 +41,26 @@ async def test_a_lost_connection_of_the_client_costs_no_picture_and_makes_none_t
     assert sorted(value for one in farm for value in one.values) == [*range(60)]
 
 
-@pytest.mark.parametrize("path", ["/object_info/LoadImage", "/view?filename=2.png&subfolder=&type=input"])
+@pytest.mark.parametrize("path", ["/object_info/Save", "/view?filename=2.png&subfolder=&type=input"])
 async def test_a_connection_that_is_lost_while_a_prompt_is_prepared_costs_no_picture(
     standins: StandIns, sweep: Sweep, live: Live, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     farm = await standins(1)
-    live.more = lambda value: {"5": ("LoadImage", {"image": f"{value}.png"})}
+    if path.startswith("/view"):
+        live.more = lambda value: {"5": ("LoadImage", {"image": f"{value}.png"})}
     live.files |= {f"/view?filename={value}.png&subfolder=&type=input": b"%d" % value for value in range(6)}
-    noticed, cut = threading.Event(), threading.Event()
+    cut, noticed, prepared = threading.Event(), threading.Event(), threading.Event()
 
     class Watched(link.Connection):
+        async def _start(self, *args: Any, **named: Any) -> None:
+            if cut.is_set():
+                # The prompt is ready before the connection is renewed.
+                while not prepared.is_set():  # noqa: ASYNC110 - set by another thread
+                    await asyncio.sleep(0)
+                for _ in range(200):
+                    await asyncio.sleep(0)
+            await super()._start(*args, **named)
+
         async def _close(self, *args: Any, **named: Any) -> None:
             await super()._close(*args, **named)
             noticed.set()
@@ -66,6 +76,7 @@ async def test_a_connection_that_is_lost_while_a_prompt_is_prepared_costs_no_pic
                     cut.set()
                     loop.call_soon_threadsafe(proxy.cut)
                     assert noticed.wait(HANGS)
+                    prepared.set()
                 return read(wanted)
 
             items = await sweep(address, 6, read=read_and_cut)
