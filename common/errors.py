@@ -28,7 +28,7 @@ STATUS: dict[str, int] = {
     # Downloads that the operator does not allow.
     "host_refused": 403,
     "pickle_refused": 403,
-    # What a host may require for a model: log in, accept its terms, or wait.
+    # Requirements of a host for a model: log in, accept its terms, or wait.
     "login_required": 403,
     "gated": 403,
     "early_access": 403,
@@ -158,7 +158,7 @@ def disconnected(**details: Any) -> UiapiError:
 
 
 def wrong_page() -> UiapiError:
-    """Return the error for whatever asks to join as a tab but is not a page of this server."""
+    """Return the error for a connection that asks to join as a tab but is not a page of this server."""
     return UiapiError(
         "wrong_page",
         "Only ComfyUI's own page may join as a tab; reload it, or join with the role 'client' from a program.",
@@ -166,7 +166,7 @@ def wrong_page() -> UiapiError:
 
 
 def waiting_for_person() -> UiapiError:
-    """Return the error for web apps that the person has not decided about; it is the same whatever the reason."""
+    """Return the error for web apps that the person has not decided about, which does not show the reason."""
     return UiapiError(
         "waiting_for_person",
         "The person at ComfyUI's page has not allowed this web app yet; ask them to answer the question there, or to "

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 def spare_startup_objects() -> None:
     """Exclude all objects that exist now from later collections; call it once ComfyUI has loaded its nodes.
 
-    An object is still freed as soon as nothing refers to it. Only cycles of such objects are kept.
+    An object is still freed as soon as nothing refers to it. Only cycles of these objects are kept.
     """
-    # What is garbage already would otherwise stay.
+    # Existing garbage would otherwise be kept.
     gc.collect()
     gc.freeze()
 

@@ -23,7 +23,7 @@ PRIVATE_NETWORK = "Access-Control-Request-Private-Network"
 
 
 def web_app_middleware(bridge: Bridge) -> Middleware:
-    """Return the middleware, which leaves alone whatever is not served by handlers for web apps."""
+    """Return the middleware, which ignores requests that no handler for web apps serves."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: HttpHandler) -> web.StreamResponse:
@@ -56,7 +56,7 @@ async def _handled(handler: HttpHandler, request: web.Request) -> web.StreamResp
 
 
 def _preflight(request: web.Request, origin: str) -> web.Response:
-    """Return the answer to a browser that asks first; a person cannot be waited for here, so it promises nothing."""
+    """Return the answer to a preflight. It cannot wait for the person, so it promises nothing."""
     headers = {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Methods": "GET, POST",
@@ -81,7 +81,7 @@ async def _admit(bridge: Bridge, request: web.Request, origin: str) -> None:
         if not allowed and bridge.guard.token:
             raise waiting_for_person()
     else:
-        # Also for a page that is not allowed yet, so that the person is not asked because of anybody who comes along.
+        # Also for a page that is not allowed yet, so that only a page with the token raises a question.
         bridge.guard.check_token(request.headers.get("Authorization"))
         # Any page may send another type without asking first.
         if request.method == "POST" and request.content_type != "application/json":

@@ -1,4 +1,4 @@
-"""What the person is asked, and the errors for a request that they do not allow."""
+"""The contents of questions to the person, and the errors for requests that they do not allow."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Web apps: pages from elsewhere that the person has been asked about, with their decisions and rules for each.
 
 A web app is known by its origin, which the browser sends and a page cannot change. Until the person allows an origin,
-nothing that it requests is carried out. An origin raises one question at most, and its requests wait for the answer
-for a while. Decisions are kept in ComfyUI's user directory; only a connected tab can change them.
+nothing that it requests is carried out. An origin raises one question at most, and its requests wait a while for the
+answer. Decisions are kept in ComfyUI's user directory; only a connected tab can change them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class WebApp:
         rules: its own rules, which hold in addition to those for all programs.
         named: whether the operator has named it.
         question: the open question about it.
-        answered: set when that is over.
+        answered: set when the question is over.
         connections: its open websockets.
         requests: its HTTP requests in progress.
     """
@@ -99,7 +99,7 @@ class WebApp:
         return self.decision in (Decision.ALLOW, Decision.SESSION)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for the panel."""
+        """Return the state for the panel."""
         return {
             "origin": self.origin,
             "decision": self.decision.value if self.decision else None,
@@ -109,7 +109,7 @@ class WebApp:
         }
 
     def end_all(self) -> None:
-        """End everything that it has in progress."""
+        """End its websockets and requests."""
         for connection in self.connections:
             connection.close(4403, "web_app_refused")
         for request in self.requests:
@@ -184,7 +184,7 @@ class WebApps:
         if app is None:
             return
         if app.named:
-            # The operator's decision is what is left of it.
+            # The operator's decision remains.
             self.apps[origin] = WebApp(origin, Decision.ALLOW, named=True)
         self._withdraw(app)
         app.decision = None
@@ -323,7 +323,7 @@ class WebApps:
                 del self.apps[app.origin]
             self._over(app)
             return
-        # Not to be withdrawn by its own answer.
+        # Its own answer must not withdraw the question.
         app.question = None
         chosen = answer.get("decision") if isinstance(answer, dict) else None
         if chosen in [decision.value for decision in Decision]:

@@ -1,4 +1,4 @@
-"""The prompts of variations as the page exports them: pieces of JSON, of which similar prompts share most."""
+"""The prompts of variations as the page exports them: pieces of JSON, most of which similar prompts share."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Export:
         return "".join(texts).encode("utf-8", "replace")
 
     def texts(self) -> Iterator[str]:
-        """Yield texts that together contain everything in the prompt."""
+        """Yield texts that together contain all content of the prompt."""
         yield from self.base
         yield from (text for _, text in self.changes)
 

@@ -1,4 +1,4 @@
-"""All sweeps: those in progress, and the last that have ended."""
+"""All sweeps: those in progress, and the latest that have ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_RUNNING = 8
 MAX_ENDED = 32
 MAX_BYTES = 128 * 2**20
 KEEP = 3600.0
-# Seconds between two notices that counts have changed.
+# Seconds between two reports of changed counts to the panels.
 NOTICE_EVERY = 0.2
 
 
@@ -31,7 +31,7 @@ class Sweeps:
         comfy: the running ComfyUI.
         runs: tracks prompts.
         publish: sends an event to all who have subscribed.
-        changed: called when the panels should show other counts.
+        changed: called when the counts that the panels show have changed.
         spawn: runs a coroutine in a task that the bridge owns.
     """
 
@@ -91,7 +91,7 @@ class Sweeps:
         return [sweep for sweep, _ in self._sweeps.values() if sweep.ended is None]
 
     def texts(self) -> Iterator[str]:
-        """Yield texts that contain everything in prompts that are yet to be queued; called on threads."""
+        """Yield texts that contain all content of prompts that are yet to be queued; called on threads."""
         for _, runner in [*self._sweeps.values()]:
             yield from runner.texts()
 
@@ -111,7 +111,7 @@ class Sweeps:
         self._tidy()
         found = self._sweeps.get(sweep_id)
         if found is None:
-            sentence = "There is no sweep with this id; finished ones are kept for an hour, the last ones first."
+            sentence = "There is no sweep with this id; only the latest are kept, for an hour after their end."
             raise UiapiError("unknown_sweep", sentence, {"sweep_id": sweep_id[:80]})
         return found
 

@@ -19,7 +19,7 @@ from .sweep import Status, Sweep
 AT_A_TIME = 4
 # Bytes of exports that wait to be queued; the page goes on once there are fewer.
 MAX_WAITING = 64 * 2**20
-# Codes of a first export that the whole sweep fails with: every variation names the same fields.
+# Codes with which the whole sweep fails if its first export does, since every variation names the same fields.
 WRONG_FIELDS = frozenset({"unknown_path", "ambiguous_path"})
 
 
@@ -65,7 +65,7 @@ class Runner:
         self._end: Status = "finished"
 
     def texts(self) -> list[str]:
-        """Return texts that contain everything in the prompts that are yet to be queued."""
+        """Return texts that contain all content of the prompts that are yet to be queued."""
         return [text for _, export in [*self._waiting] for text in export.texts()]
 
     def stop(self, reason: UiapiError, status: Status = "cancelled", *, interrupts: bool = True) -> None:
@@ -82,7 +82,7 @@ class Runner:
             self._comfy.interrupt_only(self._queued)
 
     async def run(self) -> None:
-        """Carry it out; returns once everything has ended."""
+        """Carry it out; returns once all prompts have ended."""
         self._exporter = asyncio.create_task(self._export(), name="uiapi export of a sweep")
         try:
             while (item := await self._next()) is not None:
@@ -241,7 +241,7 @@ class Runner:
         waiting = self._comfy.queued_ids() - self._running()
         if run.started is not None or self._queued.isdisjoint(waiting):
             reason = "The sweep was stopped; run the rest again if that was not intended."
-            # Whoever clears the queue lets the running prompt go on.
+            # A person who clears the queue lets the running prompt go on.
             self.stop(UiapiError("execution_interrupted", reason), interrupts=False)
 
     def _running(self) -> set[str]:

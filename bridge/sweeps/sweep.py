@@ -32,7 +32,7 @@ Emit = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Wish:
-    """What a program asks for.
+    """The sweep that a program asks for.
 
     Attributes:
         variations: how many.
@@ -83,7 +83,7 @@ class Sweep:
         self.over = asyncio.Event()
         # The program's own request, while it waits.
         self.emit: Emit | None = None
-        # The JSON of the results by index; None for what has not ended, and at the end for what was not carried out.
+        # The JSON of the results by index; None for prompts that have not ended, or at the end were not carried out.
         self._results: list[bytes | None] = [None] * wish.total
         self._rest: tuple[str, UiapiError] | None = None
         self._publish = publish
@@ -142,7 +142,7 @@ class Sweep:
         self._send({"result": result}, None if own is None else {"result": own})
 
     def end(self, status: Status, rest: tuple[str, UiapiError]) -> None:
-        """Note that it is over. What has no result gets the status and the error of `rest`, without an event each."""
+        """Note that it is over. Prompts without a result get the status and the error of `rest`, but no event."""
         self._rest = rest
         self.counts[rest[0]] += self.total - sum(self.counts.values())
         self.status, self.ended = status, time()

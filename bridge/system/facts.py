@@ -11,7 +11,7 @@ from ...common.errors import UiapiError
 from ...common.version import VERSION
 from ..comfyui.adapter import Comfy
 
-# A flag that the executor takes without an effect, after it is done with those before.
+# A flag without an effect, which the executor takes once it has carried out those before.
 DONE_FLAG = "uiapi_done"
 FLAGS = ("unload_models", "free_memory")
 # Seconds between checks of the flags.
@@ -19,7 +19,7 @@ LOOK_EVERY = 0.02
 
 
 def versions(comfy: Comfy) -> dict[str, str]:
-    """Return the versions of what runs here; empty for what is unknown. It blocks on the disk."""
+    """Return the versions of ComfyUI and its parts, empty if unknown. It blocks on the disk."""
     return {
         "comfyui_version": comfy.version,
         "frontend_version": _installed("comfyui-frontend-package"),
@@ -51,7 +51,7 @@ async def free_memory(comfy: Comfy, *, cache: bool, timeout: float) -> list[str]
     running = await _taken(comfy, FLAGS[0], until)
     if running:
         return running
-    # The executor takes this one when it is done with those before, or has begun a prompt since.
+    # It is taken once the others are carried out, or the executor has begun a prompt since.
     comfy.set_flag(DONE_FLAG)
     await _taken(comfy, DONE_FLAG, until)
     return []
@@ -65,7 +65,7 @@ async def _taken(comfy: Comfy, flag: str, until: float) -> list[str]:
             return [item["prompt_id"] for item in running]
         if steady_time() > until:
             raise UiapiError("timeout", "ComfyUI has not freed its memory yet; look at its log, and try again.")
-        # The executor sleeps on if a flag was set while it was still busy with those before; set again, it wakes it.
+        # A flag that was set while the executor was still busy with others does not wake it; set again, it does.
         comfy.set_flag(flag)
         await asyncio.sleep(LOOK_EVERY)
     return []

@@ -11,14 +11,14 @@ from typing import Any
 # Characters of one line, and those of a longer one that are searched for secrets.
 MAX_LINE = 4000
 _READ = 16 * MAX_LINE
-# What stands for something that is removed.
+# The replacement for removed text.
 GONE = "…"
 
-# Environment variables with these words in their names have secrets, if their values are as long as one.
+# Environment variables with these words in their names hold secrets, if their values are long enough.
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _SHORTEST = 6
 _PATTERNS = [
-    # The login of a URL, and what its query has.
+    # The login and the query of a URL.
     (re.compile(r"(?<=://)[^/?#\s@'\"]+@"), f"{GONE}@"),
     (re.compile(r"(https?://[^\s'\"<>?#]+)\?[^\s'\"<>)]*"), rf"\1?{GONE}"),
     # Headers, and values under the name of a secret: in JSON, in Python, on a command line.
@@ -36,7 +36,7 @@ _PATTERNS = [
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), GONE),
 ]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# The folder of a person, by the operating systems' rules.
+# Home folders, where the operating systems have them.
 _HOMES = re.compile(
     r"(?i)(?:/home/|/Users/|\b[a-z]:(?:\\{1,2}|/)(?:Users|Documents and Settings)(?:\\{1,2}|/))[^/\\\s:'\"<>|]+"
 )
@@ -54,7 +54,7 @@ def tail(
     Args:
         entries: pieces of text under "m", which need not be whole lines, with their times under "t".
         lines: the most lines to return.
-        environment: whose secrets are removed.
+        environment: the variables whose secrets are removed.
         home: the home folder that is replaced by ~; default: that of this process.
     """
     own = str(Path.home()) if home is None else home

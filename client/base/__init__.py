@@ -1,1 +1,1 @@
-"""What the two clients are built on: connections, events and sweeps."""
+"""The base of the two clients: connections, events and sweeps."""

@@ -1,4 +1,4 @@
-"""The command line application: its common options, and what its subcommands share."""
+"""The command line application: its common options, and the parts that its subcommands share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 
-# Subcommands that show themselves what they wait for, or wait as long as the user likes.
+# Subcommands that say themselves what they wait for, or that wait until the user ends them.
 REPORTING = frozenset({"run", "sweep", "download", "watch", "mcp", "tab", "farm"})
 
 # Seconds for which a sweep keeps trying when ComfyUI cannot be reached.
@@ -84,7 +84,7 @@ FieldWrites = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH=VALUE",
-        help="The value is JSON, text, or @FILE or @URL for a picture, sound, video or 3D model. - reads {path: value} "
+        help="The value is JSON or text; for a picture, sound, video or 3D model @FILE or @URL. - reads {path: value} "
         "from standard input.",
         autocompletion=paths,
     ),
@@ -108,13 +108,13 @@ def _version(wanted: bool) -> None:
 def common(
     ctx: Ctx,
     url: Annotated[
-        str | None, typer.Option(help="URL of ComfyUI (default: one that is found).", envvar="COMFYUI_URL")
+        str | None, typer.Option(help="URL of ComfyUI (default: the one found on this machine).", envvar="COMFYUI_URL")
     ] = None,
     token: Annotated[str | None, typer.Option(help="UIAPI_TOKEN of the server.", envvar="UIAPI_TOKEN")] = None,
     webui: Annotated[int | None, typer.Option(help="ID of the tab to use; uiapi webuis lists them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Options of every subcommand, accepted in any position."""
@@ -131,5 +131,5 @@ def common(
 
 
 def workflow_in(workflow: Path | None) -> dict[str, Any] | None:
-    """The workflow in a file, None without a file. UiapiError `invalid`."""
+    """Returns the workflow in a file, None without a file. Raises UiapiError `invalid`."""
     return None if workflow is None else workflow_of(workflow)

@@ -1,4 +1,4 @@
-"""The app about ComfyUI itself: versions and memory, its log, and the page's lists of files."""
+"""The subcommands about ComfyUI itself: versions and memory, its log, and the page's lists of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app about farms: many ComfyUIs that share the variations of a sweep."""
+"""The subcommands about farms, in which several ComfyUIs share the variations of a sweep."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ farm = typer.Typer(
 app.add_typer(farm, name="farm", rich_help_panel="Runs")
 
 Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Without TLS: whoever reaches the farm can run code on its machines.")
+    bool, typer.Option("--insecure", help="Listen without TLS, so that anyone in the network can run code here.")
 ]
 TlsCa = Annotated[Path | None, typer.Option("--tls-ca-file", help="PEM file of the farm's certificate authority.")]
 TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="PEM file of this machine's certificate.")]
@@ -76,7 +76,7 @@ def join(
     ctx: Ctx,
     address: Annotated[str, typer.Argument(help="Address of the farm, as uiapi farm start prints it.")],
     comfyui: Annotated[str, typer.Option(help="URL of the ComfyUI.")] = "http://127.0.0.1:8188",
-    once: Annotated[bool, typer.Option("--once", help="End with the farm instead of waiting for its return.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when the farm ends, instead of waiting for its return.")] = False,
     tls_ca_file: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,

@@ -1,4 +1,4 @@
-"""The app that read and edit the open graph."""
+"""The subcommands that read and edit the open graph."""
 
 from __future__ import annotations
 

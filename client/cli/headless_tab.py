@@ -48,7 +48,7 @@ MOST_STARTS = 5
 END_TIMEOUT, CLOSE_TIMEOUT = 10.0, 30.0
 # The file in the profile that is touched while the tab is kept open. Renamed to the second one, it closes the tab.
 MARK, CLOSING = "uiapi-open", "uiapi-closing"
-# Seconds after which a mark that is not touched any more counts for nothing.
+# Seconds after which a mark that is no longer touched is ignored.
 MARK_TIMEOUT = 15.0
 
 

@@ -1,4 +1,4 @@
-"""The app about runs and ComfyUI's queue."""
+"""The subcommands about runs and ComfyUI's queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app about the server: connections, commands, events and agents."""
+"""The subcommands about the server: connections, commands, events and agents."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def call(
     try:
         answer = ctx.obj.client.call(command, parameters)
     except UiapiError as error:
-        # The server may have commands that this client does not know, but has not this one.
+        # The server may have commands that this client does not know, but it does not have this one.
         if error.code != "unknown_command" and (error.code != "no_extension" or command in routes()):
             raise
         sentence = f"Unknown command {command!r}; uiapi commands lists all commands.{nearest(command, routes())}"

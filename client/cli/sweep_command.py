@@ -1,4 +1,4 @@
-"""The app about sweeps: many runs with other values, into a folder with an index and a contact sheet."""
+"""The subcommand for sweeps: many runs with other values, into a folder with an index and a contact sheet."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def sweep(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the files and the index.")] = Path("sweep"),
     sheet: Annotated[Path | None, typer.Option(help="Picture file for a contact sheet; needs Pillow.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Complete the sweep that the folder has a part of.")] = False,
-    seeds: Annotated[int, typer.Option(help="How many times each is run, with other random seeds.", min=1)] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Complete the sweep that an earlier call began in the folder.")] = False,
+    seeds: Annotated[int, typer.Option(help="Number of runs of each variation, between which seeds change as usual.", min=1)] = 1,
     on_error: Annotated[OnError, typer.Option(help="What to do when a variation fails.")] = OnError.CONTINUE,
     timeout: Annotated[float | None, typer.Option(help="Seconds for the whole sweep (default: no limit).")] = None,
     farm: Annotated[
@@ -73,7 +73,7 @@ def sweep(
         if sheet.expanduser().parent.resolve() != output.expanduser().resolve():
             target_of(str(sheet))
     given = _given(client, values)
-    # One after the other, since it refuses too many.
+    # As a generator, since `listed` stops at too many.
     wanted = listed(variation for variation in variations_of(given) for _ in range(seeds))
     how: dict[str, Any] = {"on_error": on_error.value, "timeout": timeout}
     if farm is not None:
@@ -189,7 +189,7 @@ class _Work:
             if not self._folder.wants(variation):
                 continue
             try:
-                # Of a variation that failed, nothing is saved.
+                # Nothing is saved of a variation that failed.
                 for file in item.files if item.error is None else ():
                     self._client.fetch(file)
             except UiapiError as error:

@@ -56,7 +56,7 @@ SHORTENED = frozenset({"value", "change"})
 PIPED_WIDTH = 100_000
 APPROVAL = "Waiting for the person at the ComfyUI tab to approve this."
 SLOW = "Waiting for ComfyUI. It may be busy, or the person at its tab may have to approve this."
-QUEUED = "Waiting for ComfyUI to begin this run; uiapi queue shows what it does before."
+QUEUED = "Waiting for ComfyUI to begin this run; uiapi queue shows the runs before it."
 # Seconds without a response after which a person is notified.
 PATIENCE = 3.0
 
@@ -126,7 +126,7 @@ class Terminal:
         table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
         # Two columns are separated by two blanks.
         room = self._out.width - 2 * (len(columns) - 1)
-        # The words of the last column, which has the sentences, stay whole unless they are longer than half a line.
+        # Words in the last column, which has the sentences, are not broken unless they are longer than half a line.
         word = max((cell_len(word) for row in cells for word in row[-1].split()), default=0)
         most = [*_narrowed(widths[:-1], room - min(word, room // 2)), None]
         for column, width, limit in zip(columns, widths, most, strict=True):
@@ -140,7 +140,7 @@ class Terminal:
         self._out.print(table)
 
     def note(self, text: str) -> None:
-        """Print what a command is waiting for, or what goes on, to standard error; not with JSON output."""
+        """Print a sentence about the progress of a command to standard error; not with JSON output."""
         if not self.as_json:
             self._err.print(printable(text))
 
@@ -169,7 +169,7 @@ class Terminal:
 
         with self._progress(BarColumn(), TimeElapsedColumn()) as bars, self.patient(QUEUED) as begun:
             if not bars.disable:
-                # The bar says so.
+                # The bar shows that the run is queued.
                 begun()
             task = bars.add_task("queued", total=None)
             names: dict[Any, str] = {}

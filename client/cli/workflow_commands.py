@@ -1,4 +1,4 @@
-"""The app about workflows as a whole: opening, saving, and pictures of them."""
+"""The subcommands about workflows as a whole: opening, saving, and pictures of them."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ class Prompt:
 
 
 class Outputs:
-    """What everything with output files has in common."""
+    """The base of results with output files."""
 
     files: list[OutputFile]
 
@@ -256,7 +256,7 @@ class Run(Outputs):
 
     @property
     def warnings(self) -> list[str]:
-        """What was not done quite as requested: values that were changed, and nodes that were not run."""
+        """Deviations from the request: values that were changed, and nodes that were not run."""
         return [*warnings_in(self.answer), *not_run(self.answer.get("node_errors") or {})]
 
     def failure(self) -> UiapiError | None:

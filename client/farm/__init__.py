@@ -1,1 +1,1 @@
-"""A farm: many ComfyUIs that share the variations of a sweep, with Dask as the scheduler."""
+"""A farm: several ComfyUIs that share the variations of a sweep, with Dask as the scheduler."""

@@ -1,4 +1,4 @@
-"""What the scheduler of a farm remembers about prompts: where each was begun, and the input files of those to come."""
+"""The memory of a farm's scheduler: which ComfyUI began each prompt, and the input files of those to come."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ class Board(SchedulerPlugin):  # type: ignore[misc]
         return True
 
     async def lose(self, prompt_id: str) -> None:
-        """Note that a ComfyUI was lost with a prompt, which is thus not on its way there any more."""
+        """Note that a ComfyUI was lost with a prompt, which is therefore no longer on its way there."""
         if prompt_id in self._claims:
             self._claims[prompt_id]["lost"] += 1
             self._claims[prompt_id]["age"] = -math.inf
 
     async def settle(self, prompt_id: str) -> None:
-        """Note that a prompt was refused, and is thus not on its way."""
+        """Note that a prompt was refused, and is therefore not on its way."""
         if prompt_id in self._claims:
             self._claims[prompt_id]["age"] = -math.inf
 

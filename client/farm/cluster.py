@@ -104,7 +104,7 @@ async def _serve(member: Member, joined: asyncio.Event, note: Note) -> None:
 
 
 async def _all_settled(joined: Sequence[asyncio.Event], members: Sequence[asyncio.Task[None]]) -> None:
-    """Wait until each has joined or failed; not for long for those that do neither once one has joined."""
+    """Wait until each has joined or failed; once one has joined, only a short time for the others."""
     settled = [
         asyncio.ensure_future(first_of(event.wait(), asyncio.wait({member})))
         for event, member in zip(joined, members, strict=True)

@@ -28,7 +28,7 @@ log = logging.getLogger("uiapi")
 
 # The most variations that are exported at a time; the server has the same limit.
 MAX_SLICE = 100
-# Seconds between two looks at which ComfyUIs are in the farm: at first, since they join one by one, and later.
+# Seconds between two checks of which ComfyUIs are in the farm: at first, since they join one by one, and later.
 FIRST_LOOK, LOOK_INTERVAL = 0.05, 1.0
 # Seconds without any ComfyUI in the farm after which the sweep fails.
 DESERTED_TIMEOUT = PATIENCE + 60.0
@@ -41,7 +41,7 @@ Export = Callable[[list[Variation]], list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep runs, and how; see farm.sweep.run."""
+    """The variations of a sweep, and how to run them; see farm.sweep.run."""
 
     variations: Sequence[Variation]
     export: Export
@@ -55,9 +55,9 @@ class Dispatcher:
     """One sweep on a farm.
 
     Args:
-        plan: what it runs.
+        plan: the variations, and how to run them.
         link: the connection to the scheduler.
-        deliver: called with each result as it comes: what was exported, and the outcome of the task.
+        deliver: called with each result as it comes: the exported prompt, and the outcome of the task.
 
     Attributes:
         done: the indices of the variations with a result.
@@ -140,7 +140,7 @@ class Dispatcher:
     # -- exports --------------------------------------------------------------------------------------------
 
     def _export_more(self) -> None:
-        """Export the next variations before the ones at hand are used up."""
+        """Export the next variations before the exported ones are used up."""
         if self._exporting is not None and self._exporting.done():
             self._exporting.result()
             self._exporting = None
@@ -161,7 +161,7 @@ class Dispatcher:
     # -- tasks ----------------------------------------------------------------------------------------------
 
     def _launch(self) -> None:
-        """Submit as many prompts as there are ComfyUIs, so that no slow one collects several."""
+        """Submit only as many prompts as there are ComfyUIs, so that a slow one does not collect several."""
         room = 2 * len(self._machines) + SPARE
         while self._stock and len(self._flying) < len(self._machines) and len(self._flying) + self._waiting < room:
             index, entry = self._stock.popleft()
@@ -263,7 +263,7 @@ async def _result(future: Any) -> Outcome:
         return {"status": "error", "error": GIVEN_UP}
     except Exception as error:
         if future.status != "error":
-            # Not the task failed, but the connection.
+            # The connection failed, not the task.
             raise
         log.exception("The task of a farm failed")
         message = f"The worker failed with {type(error).__name__}: {error}; check its log, and report this."

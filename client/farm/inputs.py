@@ -30,7 +30,7 @@ class Inputs:
     """The input files of a sweep.
 
     Args:
-        read: returns what the live ComfyUI serves at a path.
+        read: returns the content that the live ComfyUI serves at a path.
         link: the connection to the scheduler.
     """
 
@@ -50,7 +50,7 @@ class Inputs:
 
         Raises:
             UiapiError: a file is missing.
-            ConnectionLost: the scheduler keeps the files for `client`, and thus drops them with it.
+            ConnectionLost: the scheduler keeps the files for `client`, and drops them when that ends.
         """
         found: list[Input] = []
         async with self._lock:

@@ -1,4 +1,4 @@
-"""What a Dask task of a farm receives: one prompt, and what belongs to it."""
+"""The input of a Dask task of a farm: one prompt, with its input files and settings."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def named_apart(prompt: Mapping[str, Any], index: int, prompt_id: str) -> dict[s
     ComfyUI numbers files by what is in its output folder. If two share one, such as those for two GPUs of a machine,
     both may take the same number, and one picture replaces the other.
     """
-    # With an underscore, ComfyUI would take the index for the number of a file of the plain prefix.
+    # After an underscore, ComfyUI would read the index as the number of a file with the plain prefix.
     apart = f"-{index:05d}-{prompt_id[:8]}"
     return {node_id: _named(node, apart) for node_id, node in prompt.items()}
 

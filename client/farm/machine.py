@@ -1,4 +1,4 @@
-"""What a Dask worker of a farm has besides Dask: its ComfyUI, and the prompts that it runs there."""
+"""The plugin of a Dask worker of a farm: its ComfyUI, and the prompts that it runs there."""
 
 from __future__ import annotations
 

@@ -120,12 +120,12 @@ def host_of(address: str) -> str:
 def check_exposure(host: str, security: Security, insecure: bool) -> None:
     """Raises UiapiError `forbidden` for a farm that others reach without TLS, unless that is wanted.
 
-    Dask executes code from whoever reaches it, so that an open port is an open machine.
+    Dask executes code from anyone who can connect, so an open port opens the whole machine.
     """
     if not insecure and not is_loopback(host) and not is_encrypted(security):
         raise UiapiError(
             "forbidden",
-            f"Whoever reaches a farm can run code on its machines, and {host} is not this machine alone. Use TLS "
+            f"Anyone who can reach a farm can run code on its machines, and {host} is not this machine alone. Use TLS "
             "(--tls-ca-file, --tls-cert, --tls-key), an SSH tunnel, or --insecure in a network that you trust.",
             status=403,
         )

@@ -16,7 +16,7 @@ from ..protocol.address import Address
 from ..sweep.item import SweepItem, item_of
 from .settings import check_installed, is_address, quiet
 
-# Seconds between two looks whether the caller wants to stop, and for the farm to end then.
+# Seconds between two checks whether the caller wants to stop, and for the farm to end after that.
 INTERVAL, END_TIMEOUT = 0.1, 30.0
 
 
@@ -39,7 +39,7 @@ def run(
         export: returns the prompts of variations, as the command `export_prompts` does. Called on another thread.
         variations: the fields of each, as [path, value].
         farm: the address of a running farm, or the URLs of ComfyUIs, for a farm that ends with the sweep.
-        read: returns what the live ComfyUI serves at a path. Called on another thread.
+        read: returns the content that the live ComfyUI serves at a path. Called on another thread.
         on_error: "stop" ends the sweep with the first variation that fails, which is yielded last.
         timeout: seconds for the whole sweep.
         fetch: whether the contents of files are returned.
@@ -158,7 +158,7 @@ class _Running:
         item = _item(index, entry, outcome)
         if item.error is None and self._plan.fetch and not all(file.data or file.path for file in item.files):
             # The live ComfyUI may have another file of that name.
-            item.error = UiapiError("result_lost", "A file of this variation came back empty; run the variation again.")
+            item.error = UiapiError("result_lost", "A file of this variation arrived empty; run the variation again.")
         self._found.put(item)
 
 

@@ -32,7 +32,7 @@ DOWNLOAD_TIMEOUT = 4 * 3600.0
 MOST_LOST = 3
 GIVEN_UP = {
     "code": "result_lost",
-    "message": "The machines that ran this were lost one after the other; it may be what ends ComfyUI, check its log.",
+    "message": "The machines that ran this were lost one after the other. It may be what ends ComfyUI; check its log.",
 }
 
 Outcome = dict[str, Any]
@@ -50,7 +50,7 @@ async def run_prompt(job: Job) -> Outcome:
         try:
             outcome = await _Run(job, machine, work, worker.scheduler).outcome()
         except UiapiError as error:
-            # This machine's own trouble, such as a full disk.
+            # A problem of this machine, such as a full disk.
             outcome = {"status": "refused", "error": _envelope(error)}
         except Lost:
             await worker.scheduler.uiapi_lose(prompt_id=job.prompt_id)
@@ -86,7 +86,7 @@ class _Run:
         try:
             prompt = await self._prompt()
             if not await self._claim(before):
-                # Another task was faster, and its prompt is to be found now.
+                # Another task was faster; its prompt can be found now.
                 return await self.outcome()
             self._work.place = here
             self._work.prompt_id = await here.queue(job.prompt_id, prompt, job.workflow)
@@ -110,7 +110,7 @@ class _Run:
         return claimed
 
     async def _result(self, place: ComfyUI) -> Outcome:
-        """Waits for a queued prompt, and returns what it made."""
+        """Waits for a queued prompt, and returns its outcome."""
         self._work.place = place
         try:
             entry = await place.follow(self._work.prompt_id)
@@ -171,7 +171,7 @@ class _Run:
                     return False
                 await asyncio.sleep(INTERVAL)
         except UiapiError:
-            # Its rules do not allow it, a download failed, or it has not this extension.
+            # Its rules do not allow it, a download failed, or it lacks this extension.
             return False
         return True
 

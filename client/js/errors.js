@@ -21,7 +21,7 @@ export class UiapiError extends Error {
   }
 
   /**
-   * What could have been meant, such as similar paths.
+   * Suggestions, such as similar paths.
    *
    * @returns {string[]}
    */

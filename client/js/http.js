@@ -36,7 +36,7 @@ export class Http {
     if (typeof window === "undefined") this.headers["User-Agent"] = name;
   }
 
-  /** Ask the server for its start, with which a restart is noticed. */
+  /** Ask the server when it was started, by which a restart is noticed. */
   async greet() {
     const status = await this.#once("GET", "/uiapi/connection_status", undefined, {});
     this.#started = startOf(status);

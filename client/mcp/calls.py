@@ -1,6 +1,6 @@
 """Tool calls that outlast their answer: after ANSWER_WITHIN seconds an agent gets a ticket, and the call goes on.
 
-Agents give up a call after a minute or so, while a video renders for ten and a person may be asked.
+Agents give up a call after a minute or so, but a video may render for ten, and a person may have to answer a question.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WAITING = {
     "offer": "a person at the browser is asked whether to open the workflow",
 }
 
-# Called with (steps done, steps in all or None, what happens in words).
+# Called with (steps done, steps in all or None, the progress in words).
 Report = Callable[[float, float | None, str], Awaitable[None]]
 # Returns the result of a call, and notes the call's events in it.
 Work = Callable[["Call"], Awaitable[list[Part]]]
@@ -43,7 +43,7 @@ class Call:
         ticket: names it; it cannot be guessed.
         tool: the name of the tool.
         task: ends with the parts of the result, or a UiapiError.
-        news: what happens, in words.
+        news: its progress, in words.
         done, total: the steps of the node that runs, if it reports them.
         preview: the latest preview picture of a run, with its media type.
     """
@@ -59,7 +59,7 @@ class Call:
         self.changed = asyncio.Event()
         self._titles: dict[Any, str] = {}
         self.task = asyncio.create_task(self._carry_out(work), name=f"uiapi tool {tool}")
-        # The result of a call that nobody asks for again is not an error of this program.
+        # Keeps Python from logging an error that no agent asks for again.
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def _carry_out(self, work: Work) -> list[Part]:
@@ -93,7 +93,7 @@ class Call:
         return self.task.done()
 
     def state(self, now: float) -> dict[str, Any]:
-        """What is known of it, as JSON for the agent."""
+        """Returns its state for the agent, as JSON."""
         known = {
             "ticket": self.ticket,
             "tool": self.tool,
@@ -143,7 +143,7 @@ class Calls:
         self._calls.pop(call.ticket, None)
 
     def states(self) -> list[dict[str, Any]]:
-        """Returns what is known of every call, the newest first."""
+        """Returns the state of every call, the newest first."""
         return [call.state(self.clock()) for call in reversed(self._calls.values())]
 
     async def wait(self, call: Call, seconds: float, report: Report) -> bool:

@@ -59,7 +59,7 @@ async def sweep_parts(client: AsyncClient, data: dict[str, Any], note: Note) -> 
 
 
 def _described(item: SweepItem) -> dict[str, Any]:
-    """Returns what an agent reads of a result."""
+    """Returns the facts of a result that an agent reads."""
     about: dict[str, Any] = {"index": item.index, "fields": item.fields}
     if item.repeat:
         about["repeat"] = item.repeat

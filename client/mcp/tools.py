@@ -21,7 +21,7 @@ INSTRUCTIONS = """These tools drive the ComfyUI workflow that a person has open 
 can undo your changes. Fields have paths such as "Title.widget", "#12.seed" or "Subgraph/Inner.text"; the error for an
 unknown path suggests similar ones. Read the graph in pages with query_fields, test changes with batch and dry_run, make
 them with batch (one undo step), then run and look at the picture. If the person may edit at the same time, pass the
-revision of your last result as if_revision. What takes longer than 50 seconds goes on, and you get a ticket for
+revision of your last result as if_revision. A call that takes longer than 50 seconds goes on, and you get a ticket for
 run_status."""
 
 _WAIT = {
@@ -72,7 +72,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class OwnTool:
-    """A tool of this server, which is no command of ComfyUI's."""
+    """A tool that is not a command of the extension."""
 
     name: str
     description: str

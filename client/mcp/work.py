@@ -1,4 +1,4 @@
-"""Carries out the calls of tools: sends the commands, and turns answers and errors into what an agent reads."""
+"""Carries out the calls of tools: sends the commands, and turns responses and errors into texts and pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the events of a sweep wait until the loop over it takes them, in programs with an event loop.
+"""Keeps the events of a sweep until the loop over it takes them, in programs with an event loop.
 
 In a file of its own, since asyncio takes longer to import than many commands take.
 """

@@ -57,7 +57,7 @@ class AsyncSweeping:
 
         Args:
             values: {path: values} for every combination, the last path changing fastest, or the fields of each run.
-            seeds: how many times each is run; between them the page's control of seeds acts, as between runs.
+            seeds: how many times each is run; between them the page's seed controls act, as between runs.
             ordered: yield the results in the order of their index instead of as they come.
             on_error: "continue" with the others if one fails, whose result has the `error`, or "stop" and raise it.
             timeout: seconds for the whole sweep, after which it is cancelled.
@@ -96,7 +96,7 @@ class AsyncSweeping:
         """Run the open workflow once for each frame and save the pictures as 0000.png, 0001.png and so on.
 
         Args:
-            frames: their number, or what `fields` is called with.
+            frames: their number, or the values with which `fields` is called.
             fields: returns {path: value} for a frame.
             folder: where the pictures are saved; created if it does not exist.
             timeout: seconds for all frames.
@@ -128,5 +128,5 @@ class AsyncSweeping:
         return prompts
 
     async def _read(self, path: str) -> bytes:
-        """Returns what ComfyUI serves at a path."""
+        """Returns the content that ComfyUI serves at a path."""
         return viewed(*await self._exchange(viewing(path)), path)

@@ -28,7 +28,7 @@ QUIET, POLL = 3.0, 0.5
 
 
 class AsyncSender(Protocol):
-    """What a sweep needs of its client."""
+    """The methods of its client that a sweep uses."""
 
     async def call(self, command: str, data: Mapping[str, Any] | None = None) -> Any:
         """Send a command."""
@@ -44,10 +44,10 @@ class AsyncSweep:
     """A sweep: iterate over it for its results. It starts with the first of them, or at `async with`.
 
     Leaving the loop early, or an exception in it, cancels the rest. In `async with` that happens at the end of the
-    block, else as soon as Python notices.
+    block, otherwise as soon as Python notices.
 
     Attributes:
-        ledger: what has come so far.
+        ledger: the results and counts so far.
 
     Args:
         client: sends the commands.
@@ -158,7 +158,7 @@ class AsyncSweep:
             raise
 
     async def cancel(self) -> None:
-        """Cancel the rest of the sweep. What has ended is kept."""
+        """Cancel the rest of the sweep; results so far are kept."""
         if self._began and self.ledger.sweep_id and self.ledger.status == RUNNING:
             self._note(await self._client.call("sweep_cancel", {"sweep_id": self.ledger.sweep_id}))
 

@@ -55,7 +55,7 @@ class Sweeping:
 
         Args:
             values: {path: values} for every combination, the last path changing fastest, or the fields of each run.
-            seeds: how many times each is run; between them the page's control of seeds acts, as between runs.
+            seeds: how many times each is run; between them the page's seed controls act, as between runs.
             ordered: yield the results in the order of their index instead of as they come.
             on_error: "continue" with the others if one fails, whose result has the `error`, or "stop" and raise it.
             timeout: seconds for the whole sweep, after which it is cancelled.
@@ -94,7 +94,7 @@ class Sweeping:
         """Run the open workflow once for each frame and save the pictures as 0000.png, 0001.png and so on.
 
         Args:
-            frames: their number, or what `fields` is called with.
+            frames: their number, or the values with which `fields` is called.
             fields: returns {path: value} for a frame.
             folder: where the pictures are saved; created if it does not exist.
             timeout: seconds for all frames.
@@ -126,5 +126,5 @@ class Sweeping:
         return prompts
 
     def _read(self, path: str) -> bytes:
-        """Returns what ComfyUI serves at a path."""
+        """Returns the content that ComfyUI serves at a path."""
         return viewed(*self._exchange(viewing(path)), path)

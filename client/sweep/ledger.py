@@ -1,4 +1,4 @@
-"""What is known of a running sweep: which results have come, in which order they are passed on, and how it ended.
+"""The state of a running sweep: which results have come, in which order they are passed on, and how it ended.
 
 It sends nothing itself. Results come from events and from answers to `sweep_status`; each is passed on once.
 """
@@ -131,7 +131,7 @@ class Ledger:
         self._order.put(index, None if removed else item)
 
     def _drain(self) -> None:
-        """Pass on what is left at the end. What was removed because the sweep was stopped is no result."""
+        """Pass on the rest at the end. Variations that were removed because the sweep was stopped are no results."""
         if self._drained:
             return
         self._drained = True

@@ -1,4 +1,4 @@
-"""Where the events of a sweep wait until the loop over it takes them, in programs that block."""
+"""Keeps the events of a sweep until the loop over it takes them, in programs that block."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from ..protocol.inputs import Fields, pairs
 
 # The writes of one variation, each [path, value].
 Variation = list[list[Any]]
-# What a sweep takes: {path: values} or the fields of each variation.
+# The values of a sweep: {path: values}, or the fields of each variation.
 Values = Mapping[str, Any] | Iterable[Fields]
 # The most variations of a sweep; the server has the same limit.
 MAX_VARIATIONS = 10_000

@@ -27,7 +27,7 @@ LONGEST = 65536
 
 @dataclass(frozen=True)
 class _Answer:
-    """What answers at a URL.
+    """The server at a URL.
 
     Attributes:
         is_ours: whether it is a ComfyUI with this extension.

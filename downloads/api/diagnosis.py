@@ -1,4 +1,4 @@
-"""What a workflow lacks, and the one next step for each: missing node types, models, and space on the disks."""
+"""Lists what a workflow lacks, with the next step for each: missing node types, models, and space on the disks."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What all of the downloads use: settings, credentials, pacing and error reports."""
+"""Shared parts of the downloads: settings, credentials, pacing and error reports."""

@@ -1,4 +1,4 @@
-"""What is found for the models of a workflow: in lists on this computer, and by searches if the request wants them."""
+"""Finds files for the models of a workflow: in lists on this computer, and by searches if the request wants them."""
 
 from __future__ import annotations
 

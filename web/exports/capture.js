@@ -1,8 +1,8 @@
 /**
  * Captures what the page submits for a run of this extension, instead of sending it to ComfyUI.
  *
- * The page's own function queues the run, so packs, hooks of widgets and seed controls act as at a press of Run. Nothing
- * else takes notice: no request is sent, no event is dispatched, nothing is drawn, and the errors of the last run stay.
+ * The page's own function queues the run, so packs, hooks of widgets and seed controls act as at a press of Run. It
+ * has no other effect: no request is sent, no event is dispatched, nothing is drawn, and the errors of the last run stay.
  *
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  */
@@ -10,7 +10,7 @@
 import { OURS } from "./marks.js";
 
 const QUEUEING = new Set(["promptQueueing", "promptQueued"]);
-// What the frontend's stores know about the last run, and the functions by which 1.58 changes it.
+// The state of the last run in the frontend's stores, and the functions by which 1.58 changes it.
 const ERRORS = ["lastNodeErrors", "lastExecutionError", "lastPromptError", "isErrorOverlayOpen"];
 const ERROR_CHANGES = ["clearRunErrors", "recordNodeErrors", "showErrorOverlay"];
 
@@ -71,7 +71,7 @@ export function openCapture({ app, api, errorStores }) {
   }
 
   return {
-    /** What was submitted, as JSON. */
+    /** The submitted prompts, as JSON. */
     bodies,
     accepted,
 

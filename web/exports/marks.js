@@ -5,5 +5,5 @@
 /** Marks runs of this extension: -0 behaves like 0 in calculations and in JSON. */
 export const OURS = -0;
 
-/** Marks exports without a run. It is not used otherwise; a number, since packs may compute with it. */
+/** Marks exports without a run. A number, since packs may compute with it, and one that nothing else uses. */
 export const EXPORT = Number.MIN_VALUE;

@@ -31,7 +31,7 @@ import { setFields } from "../widgets/widgets.js";
 
 // Milliseconds that the page is held at a time. Frames may take longer than an export, so there is none after each.
 const SLICE = 25;
-// The graph is not the one to be varied any more.
+// The open graph is no longer the one to be varied.
 const ENDING = new Set(["tab_changed", "revision_changed"]);
 
 /**

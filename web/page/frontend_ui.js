@@ -1,5 +1,5 @@
 /**
- * What the extension uses of the frontend's windows: dialogs, the sidebar, settings, toasts and the language.
+ * The parts of the frontend's user interface that the extension uses: dialogs, the sidebar, settings, toasts and the language.
  *
  * @typedef {import("./frontend.js").Frontend} Frontend
  * @typedef {import("./frontend.js").OpenDialog} OpenDialog

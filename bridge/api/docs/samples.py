@@ -1,4 +1,4 @@
-"""What a person can copy from the reference: a sample request of each command, in curl, Python and JavaScript.
+"""The samples of the reference: a request of each command, in curl, Python and JavaScript.
 
 The address is written as BASE, which the page's script replaces with the server's own.
 """

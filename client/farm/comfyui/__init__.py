@@ -1,1 +1,1 @@
-"""One ComfyUI of a farm: the connection to it, what it has, and what it made."""
+"""One ComfyUI of a farm: the connection to it, its node types and models, and its results."""

@@ -1,4 +1,4 @@
-"""What a prompt needs of a ComfyUI: node types, models and input files, read from ComfyUI's /object_info."""
+"""The node types, models and input files that a prompt needs, looked up in ComfyUI's /object_info."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from ...transport.websocket import opened
 from .catalog import Catalog
 from .history import refusal_of
 
-# Seconds that a ComfyUI may take to answer: it answers nothing while it loads a model or a pack.
+# Seconds that a ComfyUI may take to answer: it does not answer while it loads a model or a pack.
 ANSWER_TIMEOUT = 120.0
 # Seconds between two looks at a prompt whose end no event has announced.
 LOOK_INTERVAL = 5.0
@@ -212,7 +212,7 @@ class ComfyUI:
         return f"uiapi/{name}"
 
     async def get(self, path: str) -> bytes:
-        """Returns what it serves at a path. Raises Lost, or UiapiError `not_found` and `fetch_failed`."""
+        """Returns the content at a path. Raises Lost, or UiapiError `not_found` and `fetch_failed`."""
         status, content = await self._retried("GET", path)
         if status == 200:
             return content
@@ -232,7 +232,7 @@ class ComfyUI:
         try:
             return await _decoded(await self.get(path))
         except UiapiError as error:
-            # Whatever answers here is no longer a ComfyUI, such as a proxy whose ComfyUI has ended.
+            # Something else answers here now, such as a proxy whose ComfyUI has ended.
             raise Lost from error
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What stands in one place of a contact sheet."""
+"""One place of a contact sheet: a picture or a note, and its fields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Entry:
     Attributes:
         fields: {path: value} of the variation.
         picture: the picture as bytes or a file; None if there is none.
-        note: what is written in its place then, such as an error.
+        note: the text in its place if there is none, such as an error.
         repeat: which of several runs with the same fields it is, from 0.
         failed: whether the note is an error.
     """

@@ -52,7 +52,7 @@ class SweepFolder:
 
     Args:
         folder: an existing one.
-        variations: all that are wanted.
+        variations: all variations that are wanted.
         resume: keep what an earlier call has completed; otherwise an existing index is an error.
 
     Attributes:
@@ -92,7 +92,7 @@ class SweepFolder:
             if not whole or not all(self._has(file) for file in row["files"]):
                 continue
             due = self._wanted.get(key_of(row["fields"].items()))
-            # What is not wanted this time is kept after the rest.
+            # Rows that are not wanted this time are kept after the others.
             row["index"] = due.pop(0)[0] if due else next(others)
             yield row
 
@@ -125,7 +125,7 @@ class SweepFolder:
         return bool(self._wanted.get(key_of(variation)))
 
     def entries(self) -> list[Entry]:
-        """Returns what a contact sheet shows: every variation with its first picture, or why it has none."""
+        """Returns the entries of a contact sheet: every variation with its first picture, or why it has none."""
         # A variation that failed and was run again has two rows; the last counts.
         rows = {row["index"]: row for row in self.index.rows}
         again: Counter[str] = Counter()

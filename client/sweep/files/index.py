@@ -1,7 +1,7 @@
 """The index of a folder with the files of a sweep: index.json and index.csv, which grow with each result.
 
-index.json is a list with one row on each line and is valid JSON at any time. What a process that is killed leaves half
-written is dropped when the folder is opened again.
+index.json is a list with one row on each line and is valid JSON at any time. A row that a killed process
+has left half written is dropped when the folder is opened again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from ...common.errors import UiapiError
 from ...common.files import write
 
-# What follows the last row.
+# The text after the last row.
 END = b"\n]\n"
 
 Row = dict[str, Any]

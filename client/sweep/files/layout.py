@@ -58,7 +58,7 @@ def arranged(fields: Sequence[dict[str, Any]], texts: Sequence[str] = ()) -> Lay
     labels = [_label(one, [*varying], short) for one in fields]
     for number, text in enumerate(texts):
         labels[number] = "\n".join(filter(None, (labels[number], text)))
-    # A little wider than high, as screens are.
+    # A little wider than high, like a screen.
     across = max(1, min(len(fields), MAX_COLUMNS, math.ceil(math.sqrt(len(fields) * 1.3))))
     if len(fields) <= 6:
         across = len(fields) or 1

@@ -21,7 +21,7 @@ def tls(tmp_path: Path) -> Tls:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.4", "gpu1", "::", ""])  # noqa: S104 - not bound
 def test_a_farm_that_others_reach_needs_tls_or_the_explicit_wish(host: str, tls: Tls) -> None:
-    with pytest.raises(UiapiError, match="Whoever reaches a farm can run code on its machines") as caught:
+    with pytest.raises(UiapiError, match="Anyone who can reach a farm can run code on its machines") as caught:
         check_exposure(host, Security(), False)
     assert caught.value.code == "forbidden"
     check_exposure(host, Security(), True)

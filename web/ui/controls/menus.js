@@ -1,5 +1,5 @@
 /**
- * What ComfyUI's own menus offer of this extension: commands with their keys, entries in the menus of nodes, and the
+ * The entries of this extension in ComfyUI's own menus: commands with their keys, entries in the menus of nodes, and the
  * badge of the About page. ComfyUI takes the names of commands from `locales/<language>/commands.json`, and those of menus
  * from `main.json` next to it, by the English words here.
  *

@@ -1,5 +1,5 @@
 /**
- * Marks a pause of programs where a person looks: on the icon in the sidebar, and over the canvas or App mode's form.
+ * Shows a pause of programs: on the icon in the sidebar, and over the canvas or App mode's form.
  */
 
 import { button, make } from "../dom.js";

@@ -1,5 +1,5 @@
 /**
- * Shows a message when the person's pause or rules refused a command, so that nobody wonders why a program does nothing.
+ * Shows a message when the person's pause or rules refused a command, so that it is clear why a program does nothing.
  */
 
 import { short } from "../format.js";

@@ -1,5 +1,5 @@
 /**
- * A small line that shows how a rate has changed. It says nothing that is not written next to it.
+ * A small line that shows how a rate has changed. It is decoration: the rate is written next to it.
  */
 
 import { make, set } from "../dom.js";

@@ -1,5 +1,5 @@
 /**
- * What the log shows of the commands of programs: what each did in words, bursts of changes as one, and all reads of a
+ * The entries of the log: what each command of a program did in words, bursts of changes as one, and all reads of a
  * program as one.
  *
  * @typedef {import("./state.js").LogEntry} LogEntry

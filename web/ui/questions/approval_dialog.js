@@ -14,7 +14,7 @@ import { rowsOf } from "./edit_rows.js";
 import { size } from "../format.js";
 import { named, t } from "../texts.js";
 
-// What these do, the title and the workflow say.
+// The title and the workflow say enough about these.
 const RUNS = new Set(["run", "execute"]);
 
 /**

@@ -12,7 +12,7 @@ import { resolve } from "../../paths/paths.js";
 import { ownerOf } from "../../paths/subgraphs.js";
 import { t } from "../texts.js";
 
-/** How to read what a node has now. */
+/** Reads the present values of a node. */
 const NOW = /** @type {Record<string, (node: any) => unknown>} */ ({
   title: titleOf,
   mode: (node) => modeName(node.mode),
@@ -73,7 +73,7 @@ function parsed(value) {
  * @param {Open} frontend
  * @param {string} node
  * @param {string} key
- * @returns {string} what the node has now
+ * @returns {string} the present value
  */
 function nodeNow(frontend, node, key) {
   try {
