@@ -35,7 +35,7 @@ async def test_a_value_that_was_changed_is_a_warning_and_in_the_result(warning: 
 
 
 @pytest.mark.parametrize("listens", [False, True])
-async def test_what_a_run_did_not_do_as_requested_is_a_warning_and_in_the_result(
+async def test_deviations_of_a_run_are_warnings_and_in_the_result(
     warning: Scripted, invoke: Invoke, listens: bool
 ) -> None:
     more: dict[str, Any] = {"on_event": lambda event: None} if listens else {}
@@ -44,7 +44,7 @@ async def test_what_a_run_did_not_do_as_requested_is_a_warning_and_in_the_result
     assert done.warnings == SAID == [str(one.message) for one in noted]
 
 
-async def test_what_a_page_could_not_load_is_a_warning(warning: Scripted, invoke: Invoke) -> None:
+async def test_nodes_that_a_page_could_not_load_are_a_warning(warning: Scripted, invoke: Invoke) -> None:
     with pytest.warns(UiapiWarning, match=r"Odd\."):
         assert (await invoke("load", {}))["warnings"] == ["Odd."]
 

@@ -153,6 +153,6 @@ async def test_a_file_that_is_gone_costs_only_its_content(server: Any, queued: Q
 
 
 @pytest.mark.parametrize("command", ["sweep_status", "sweep_cancel"])
-async def test_a_sweep_that_does_not_exist_is_named_as_such(server: Any, command: str) -> None:
+async def test_an_unknown_sweep_is_an_error_of_its_own(server: Any, command: str) -> None:
     status, answer = await server.post(command, {"sweep_id": "nothing"})
     assert (status, answer["code"]) == (404, "unknown_sweep")

@@ -260,7 +260,7 @@ async def test_values_in_a_question_are_limited_each_and_in_total(desk: Desk, mo
         (None, "refused_by_person"),
     ],
 )
-async def test_only_a_plain_yes_is_one(desk: Desk, answer: Any, expected: str) -> None:
+async def test_only_a_plain_yes_counts_as_a_yes(desk: Desk, answer: Any, expected: str) -> None:
     rule(desk, Rule.ALWAYS)
     manager, page = desk.tab("panel")
     asked = await desk.wants()
@@ -346,7 +346,7 @@ async def test_only_a_rule_that_changes_forgets_the_answers_to_it(desk: Desk) ->
         (Rule.REFUSE, False, {Kind.RUN}, True),
     ],
 )
-async def test_a_command_is_free_where_nothing_decided_is_against_it(
+async def test_a_command_is_free_unless_a_rule_or_the_pause_is_against_it(
     desk: Desk, rule_of_change: Rule, paused: bool, kinds: set[Kind], free: bool
 ) -> None:
     rule(desk, rule_of_change)
@@ -387,7 +387,7 @@ async def test_a_decision_that_cannot_be_kept_holds_all_the_same(desk: Desk, tmp
     assert desk.approvals.paused and desk.approvals.rules[Kind.RUN] is Rule.REFUSE
 
 
-def test_the_kinds_a_person_decides_about_are_all_but_talk() -> None:
+def test_a_person_decides_about_every_kind_except_talk() -> None:
     assert set(DECIDED) == set(Kind) - {Kind.TALK}
 
 

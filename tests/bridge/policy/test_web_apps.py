@@ -54,7 +54,7 @@ async def test_a_web_app_is_asked_about_once_and_works_afterwards(server: Server
 
 
 @pytest.mark.parametrize(("decision", "stored"), [("refuse", {"decision": "refuse"}), (None, {}), ("nonsense", {})])
-async def test_whoever_was_not_allowed_is_not_asked_about_again(
+async def test_a_web_app_that_was_not_allowed_is_not_asked_about_again(
     server: Server, person: Person, decision: str | None, stored: dict[str, str]
 ) -> None:
     decides(person, decision)

@@ -53,7 +53,7 @@ def test_an_origin_is_what_browsers_send(origin: str) -> None:
         "tauri://localhost", "blob:https://app.example", "https://[::1", "https://" + "a" * 300,
     ],
 )  # fmt: skip
-def test_anything_else_is_none_and_is_not_mended(origin: str) -> None:
+def test_any_other_text_is_no_origin_and_is_not_corrected(origin: str) -> None:
     assert not canonical_origin(origin)
 
 
@@ -90,7 +90,7 @@ NEVER = {
 }
 
 
-async def test_permission_is_for_one_origin_and_its_neighbours_have_none(server: Server, person: Person) -> None:
+async def test_permission_for_one_origin_does_not_cover_its_neighbours(server: Server, person: Person) -> None:
     await allow(server, person)
     decides(person, "refuse")
     for origin in NEIGHBOURS:
@@ -99,7 +99,7 @@ async def test_permission_is_for_one_origin_and_its_neighbours_have_none(server:
 
 
 @pytest.mark.parametrize("what", NEVER)
-async def test_nobody_is_asked_about_what_names_no_page(server: Server, person: Person, what: str) -> None:
+async def test_an_origin_that_names_no_page_raises_no_question(server: Server, person: Person, what: str) -> None:
     await allow(server, person)
     headers = {**SCRIPT, **NEVER[what]}
     for path in ("get_fields", "nonsense"):
@@ -162,7 +162,7 @@ async def test_a_post_that_calls_itself_a_websocket_needs_json_like_any_other(se
     assert asked(person) == []
 
 
-async def test_what_carries_no_origin_is_judged_as_before(server: Server, person: Person) -> None:
+async def test_a_request_without_an_origin_is_checked_as_before(server: Server, person: Person) -> None:
     # A program, with or without a cookie that some page has set for this host.
     assert await code(server.post("get_fields", READ, headers={"Cookie": "comfy=1"})) == "let in"
     for site in ("cross-site", "same-site"):
@@ -171,7 +171,7 @@ async def test_what_carries_no_origin_is_judged_as_before(server: Server, person
     assert asked(person) == []
 
 
-async def test_a_refused_page_learns_the_same_whatever_it_asks_for(server: Server, person: Person) -> None:
+async def test_a_refused_page_gets_the_same_answer_to_every_request(server: Server, person: Person) -> None:
     decides(person, "refuse")
     await read(server)
     answers = set()
@@ -252,7 +252,7 @@ class TestBeyondLoopbackWithoutAToken:
     def guard(self) -> Guard:
         return Guard(beyond_loopback=True, named_origins=frozenset({APP}))
 
-    async def test_no_page_from_elsewhere_is_let_in_not_even_a_named_one(self, server: Server, person: Person) -> None:
+    async def test_no_page_from_elsewhere_is_let_in_even_if_named(self, server: Server, person: Person) -> None:
         decides(person, "allow")
         status, body = await read(server)
         assert (status, body["code"]) == (403, "cross_origin") and "UIAPI_TOKEN" in body["error"]

@@ -63,7 +63,7 @@ async def test_a_variation_that_fails_is_a_result_and_the_others_go_on(lab: Lab,
 
 
 @pytest.mark.parametrize("how", ["runs", "is refused"])
-async def test_the_first_failure_ends_a_sweep_that_wants_that(lab: Lab, line: Line, how: str) -> None:
+async def test_the_first_failure_ends_a_sweep_if_that_is_requested(lab: Lab, line: Line, how: str) -> None:
     if how == "is refused":
         line.refused = {2}
     sweep = lab.begin([answer([*range(1, 9)])], 8, stops=True)
@@ -125,7 +125,7 @@ async def test_one_prompt_that_is_removed_from_the_queue_is_only_that_variation(
     assert sweep.status == "finished"
 
 
-async def test_what_was_exported_goes_on_without_the_tab(lab: Lab, line: Line) -> None:
+async def test_exported_prompts_are_run_without_the_tab(lab: Lab, line: Line) -> None:
     sweep = lab.begin([answer([1, 2, 3]), disconnected()], 8)
     for _ in range(3):
         await line.one()

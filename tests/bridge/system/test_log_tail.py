@@ -57,7 +57,7 @@ def test_secrets_and_home_folders_are_removed(line: str, secret: str) -> None:
     assert text.split()[0] == line.split()[0] or line.startswith("HF_TOKEN")
 
 
-def test_what_is_no_secret_stays() -> None:
+def test_text_without_secrets_is_unchanged() -> None:
     lines = [
         "Requested to load SDXLClipModel",
         "CLIP tokenizer: CLIPTokenizer",

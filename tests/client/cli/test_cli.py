@@ -76,7 +76,7 @@ async def test_a_field_is_listed_with_its_path_value_and_node(tab: Any, uiapi: U
     assert "'nothing'" in (await uiapi("query", "nothing")).out
 
 
-async def test_what_was_written_is_shown_with_its_warnings(tab: Any, uiapi: Uiapi) -> None:
+async def test_written_values_are_shown_with_their_warnings(tab: Any, uiapi: Uiapi) -> None:
     ended = await uiapi("set", "a=1")
     assert ended.out.splitlines()[1].split() == ["a", "1"] and ended.err == "Warning: a: careful\n"
     fields = json.loads((await uiapi("set", "a=1", 'b="2"', "c=two", "d=[1]", "e==", "--json")).out)
@@ -241,7 +241,7 @@ def test_a_path_ends_at_the_first_equals_sign_outside_quotes(word: str, pair: tu
 
 
 @pytest.mark.parametrize("word", ["a", "=a", ""])
-def test_what_assigns_nothing_is_refused(word: str) -> None:
+def test_an_argument_that_assigns_nothing_is_refused(word: str) -> None:
     with pytest.raises(UiapiError):
         Writes([word])
 

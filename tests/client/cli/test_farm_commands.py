@@ -29,7 +29,7 @@ HERE = "127.0.0.1"
         (("start", "--comfyui", "http://user:secret@gpu1:8188"), "without a user name or password"),
     ],
 )
-async def test_what_would_open_the_machine_or_cannot_work_is_refused(
+async def test_a_call_that_opens_the_machine_or_cannot_work_is_refused(
     uiapi: Uiapi, words: tuple[str, ...], says: str
 ) -> None:
     ended = await uiapi("farm", *words)
@@ -37,7 +37,7 @@ async def test_what_would_open_the_machine_or_cannot_work_is_refused(
 
 
 @pytest.mark.parametrize("line", DOCUMENTED)
-def test_every_documented_option_is_one(line: str) -> None:
+def test_every_documented_option_exists(line: str) -> None:
     add_subcommands()
     command = typer.main.get_group(app)
     _, kind, name, *words = line.split()

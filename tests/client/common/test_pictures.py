@@ -77,7 +77,7 @@ FRAMES = [Image.new("RGB", (4, 2), colour) for colour in ("red", "blue")]
         ("a.png", encoded(Image.new("I;16", (4, 2)), "PNG"), "x.jpg", "x.png"),
     ],
 )
-def test_what_cannot_be_converted_is_refused_with_the_name_to_use(
+def test_an_impossible_conversion_is_refused_with_the_name_to_use(
     tmp_path: Path, name: str, data: bytes, wanted: str, better: str
 ) -> None:
     with pytest.raises(UiapiError, match=f"name the file .*{better}") as failed:

@@ -140,7 +140,7 @@ async def test_a_prompt_that_ends_while_the_websocket_is_away_is_found(
     assert shown(await sweeping) == ran(farm) == [0]
 
 
-async def test_what_can_never_run_is_not_repeated(standins: StandIns, sweep: Sweep, live: Live) -> None:
+async def test_a_prompt_that_can_never_run_is_not_repeated(standins: StandIns, sweep: Sweep, live: Live) -> None:
     farm = await standins(2)
     live.more = lambda value: {"9": ("Failing", {})} if value == 3 else {}
     items = await sweep(urls(farm), 6)
@@ -324,7 +324,7 @@ async def test_a_comfyui_that_does_not_respond_is_left_out(
     assert shown(await sweeping) == [0, 1, 2]
 
 
-async def test_without_any_comfyui_the_error_says_which(sweep: Sweep) -> None:
+async def test_without_any_comfyui_the_error_names_its_url(sweep: Sweep) -> None:
     port = free_port()
     with pytest.raises(Unreachable, match=rf"No ComfyUI answers at http://127\.0\.0\.1:{port}; start it"):
         await sweep([f"http://127.0.0.1:{port}"], 1)

@@ -65,7 +65,7 @@ async def test_more_than_a_hundred_are_refused_and_cancelled(sweep: Sweep, sweep
     assert sweeps.sweeps["s1"]["status"] == "cancelled"
 
 
-async def test_what_ended_before_an_error_is_returned_with_it(sweep: Sweep, sweeps: Sweeps) -> None:
+async def test_results_before_an_error_are_returned_with_it(sweep: Sweep, sweeps: Sweeps) -> None:
     sweeps.failing = {2}
     text, _ = await sweep(grid=GRID, on_error="stop")
     answer = json.loads(text)

@@ -67,7 +67,7 @@ async def test_every_file_is_shown_with_its_folder_host_and_size(
     assert asked["program"] and (await server.get("downloads"))[1]["response"]["downloads"] == []
 
 
-async def test_what_the_person_agreed_to_is_fetched_though_the_workflow_and_the_map_are_others_by_then(
+async def test_the_files_that_the_person_agreed_to_are_fetched_even_if_the_workflow_and_the_map_have_changed(
     server: Server, person: Person, host: Host, other_host: Host, tmp_path: Path
 ) -> None:
     host.offer("/x", model_bytes(SIZE))
@@ -109,7 +109,7 @@ async def test_a_file_whose_size_is_another_than_was_agreed_to_is_not_fetched(
     assert not (tmp_path / "models/vae/x.safetensors").exists()
 
 
-def test_what_a_host_says_before_its_file_comes_is_held_to_the_size_that_was_agreed_to() -> None:
+def test_a_host_is_held_to_the_size_that_was_agreed_to_before_its_file_comes() -> None:
     agreed, free = (FetchRequest("vae", "x.safetensors", ModelDef(), size=size) for size in (SIZE, None))
     for size in (SIZE - 1, SIZE + 1):
         with pytest.raises(UiapiError, match="agreed"):
@@ -134,7 +134,7 @@ async def test_a_file_that_came_after_the_question_is_not_replaced(
     assert target.read_bytes() == own
 
 
-async def test_what_is_resumed_is_shown_and_just_that_goes_on(
+async def test_the_question_shows_the_resumed_models_and_only_these_continue(
     server: Server, person: Person, host: Host, tmp_path: Path
 ) -> None:
     host.offer("/a", model_bytes(SIZE))
@@ -179,7 +179,7 @@ async def test_a_host_that_is_silent_holds_the_question_up_no_longer_than_its_ti
     assert (await begun)[1]["code"] == "refused_by_person"
 
 
-async def test_what_would_be_refused_anyway_raises_no_question(server: Server, person: Person) -> None:
+async def test_a_download_that_would_be_refused_raises_no_question(server: Server, person: Person) -> None:
     request = {"model_name": "x.safetensors", "model_def": {"url": "https://elsewhere.example/x"}}
     assert (await server.post("download_model", request))[1]["code"] == "host_refused"
     assert [frame["command"] for frame in person.requests] == []

@@ -102,7 +102,7 @@ def test_the_fixes_are_one_command_of_each_kind() -> None:
     ]
 
 
-def test_what_the_persons_rules_do_not_allow_is_no_fix() -> None:
+def test_a_step_that_the_persons_rules_refuse_is_no_fix() -> None:
     models = plan(model("relink", listed="y"), download())
     for around, commands in (
         (Circumstances(is_open=True, may_change=False, may_download=False), []),
@@ -123,7 +123,7 @@ def test_nothing_is_downloaded_to_a_disk_without_space() -> None:
     assert [fix is None for fix in (one["fix"] for one in found["models"])] == [True, False]
 
 
-def test_what_a_search_found_is_fixed_only_with_the_consent_that_the_plan_had() -> None:
+def test_the_results_of_a_search_are_fixes_only_with_the_consent_that_the_plan_had() -> None:
     searched = {**plan(model("no_url", candidates=[]), download("y.safetensors")), "search": {"requests": 3}}
     around = Circumstances(is_open=True, may_change=True, may_download=True, accepts="found")
     found = diagnosis([], searched, around)

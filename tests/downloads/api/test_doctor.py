@@ -52,7 +52,7 @@ async def test_the_fixes_make_a_workflow_ready(server: Server, host: Host, tmp_p
     assert [one["state"] for one in found["models"]] == ["present", "present"]
 
 
-async def test_what_no_command_can_fix_names_its_next_step(server: Server, tmp_path: Path) -> None:
+async def test_a_model_that_no_command_can_fix_has_a_next_step(server: Server, tmp_path: Path) -> None:
     (tmp_path / "models/loras/web.safetensors").write_bytes(b"<html>log in</html>")
     found = await diagnosed(server, workflow(("unknown.safetensors", "vae", None), ("web.safetensors", "loras", None)))
     unknown, damaged = found["models"]

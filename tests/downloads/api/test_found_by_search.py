@@ -159,7 +159,7 @@ async def test_nothing_is_fetched_of_what_a_person_declines(
     assert not (tmp_path / "models/vae" / NAME).exists()
 
 
-async def test_with_accept_found_what_is_beyond_doubt_is_fetched_unasked(
+async def test_with_accept_found_an_unambiguous_file_is_fetched_without_asking(
     server: Server, hub: Hub, civitai: Civitai, person: Person, tmp_path: Path
 ) -> None:
     publish(hub, DATA)
@@ -222,6 +222,6 @@ async def test_the_person_can_search_from_the_page_and_programs_cannot_use_that_
     assert (await server.post("panel_find_models", {"models": wanted}))[0] in (403, 404)
 
 
-async def test_what_else_than_found_is_to_be_accepted_is_refused(server: Server) -> None:
+async def test_accept_takes_no_other_value_than_found(server: Server) -> None:
     status, body = await server.post("download_models", {"workflow": NEEDED, "accept": "all"})
     assert (status, body["code"]) == (422, "invalid")

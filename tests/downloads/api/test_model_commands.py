@@ -81,7 +81,7 @@ async def test_the_open_tab_reloads_its_lists_when_a_file_is_complete(server: Se
     assert (await tab.next())["command"] == "refresh_models"
 
 
-async def test_the_person_is_asked_through_the_tab_for_what_nobody_knows(server: Server, host: Host) -> None:
+async def test_the_person_is_asked_through_the_tab_for_an_unknown_url(server: Server, host: Host) -> None:
     host.offer("/x", model_bytes(SIZE))
     tab = await server.tab()
     tab.on("get_model_url", {"urls": {"x.safetensors": host.url("/x")}})
@@ -94,7 +94,7 @@ async def test_the_person_is_asked_through_the_tab_for_what_nobody_knows(server:
     assert (await server.get("model_urls"))[1]["response"]["urls"] == {"x.safetensors": host.url("/x")}
 
 
-async def test_one_model_is_answered_when_it_is_there_or_with_why_it_is_not(
+async def test_download_model_answers_when_the_model_is_present_or_with_the_reason(
     server: Server, host: Host, tmp_path: Path
 ) -> None:
     data = model_bytes(SIZE)
@@ -154,7 +154,7 @@ async def test_a_download_is_paused_resumed_and_cancelled_by_its_id(
     assert (status["status"], status["completed"]) == ("cancelled", True)
 
 
-async def test_what_is_not_known_is_404(server: Server) -> None:
+async def test_an_unknown_name_is_404(server: Server) -> None:
     assert (await server.get("download_status/nothing"))[0] == 404
     assert (await server.post("download_cancel", {"download_id": "nothing"}))[0] == 404
     assert (await server.post("remove_model_url", {"model_name": "nothing"}))[0] == 404
@@ -323,7 +323,7 @@ class TestBeyondLoopback:
         return Guard(beyond_loopback=True)
 
     @pytest.mark.parametrize("command", WRITES)
-    async def test_what_writes_to_disk_asks_for_a_token_to_be_set(self, server: Server, command: str) -> None:
+    async def test_commands_that_write_to_disk_ask_for_a_token_to_be_set(self, server: Server, command: str) -> None:
         status, body = await server.post(command, {})
         assert status == 403 and "UIAPI_TOKEN" in body["error"]
 

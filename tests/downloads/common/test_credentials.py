@@ -69,7 +69,7 @@ SIGNED = "https://huggingface.co/a/b/resolve/main/x.safetensors"
         "download=true#access_token=sesame",
     ],
 )
-async def test_what_would_let_somebody_in_is_neither_saved_nor_answered(service: Service, query: str) -> None:
+async def test_a_secret_in_a_url_is_neither_saved_nor_returned(service: Service, query: str) -> None:
     entries: dict[str, Any] = {"a.safetensors": f"{SIGNED}?{query}", "b.safetensors": {"url": f"{SIGNED}?{query}"}}
     await service.downloads.save_urls(entries)
     saved = await url_map.load_stored_urlmap()

@@ -70,7 +70,7 @@ def test_notes_in_subgraphs_of_any_depth_and_of_packs_are_read_and_other_nodes_a
     assert found["inner.safetensors"][0].node == "3:5:1"
 
 
-def test_what_is_no_link_to_a_model_file_on_the_web_is_ignored() -> None:
+def test_links_to_other_things_than_model_files_are_ignored() -> None:
     assert (
         links(
             f"file:///models/one.safetensors ftp://host/one.safetensors javascript:one.safetensors {HUB}/ {HUB}/a.png "

@@ -178,7 +178,7 @@ async def test_a_local_file_must_be_what_its_new_name_says(service: Service) -> 
 # -- the moment of the rename -------------------------------------------------------------------------------------
 
 
-async def test_what_is_cancelled_while_it_gets_its_name_is_there_and_says_so(
+async def test_a_download_cancelled_while_it_gets_its_name_is_present_and_says_so(
     service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
     host.offer("/x", model_bytes(SMALL))
@@ -195,7 +195,7 @@ async def test_what_is_cancelled_while_it_gets_its_name_is_there_and_says_so(
     assert landed == [{"directory": "checkpoints", "path": str(service.path("x.safetensors"))}]
 
 
-async def test_what_is_cancelled_while_its_digest_is_noted_is_there_and_says_so(
+async def test_a_download_cancelled_while_its_digest_is_noted_is_present_and_says_so(
     service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     data = model_bytes(SMALL)
@@ -250,7 +250,7 @@ async def test_cancelling_a_paused_download_leaves_the_transfer_of_another_alone
     assert service.path("x.safetensors").read_bytes() == data and partials(service) == []
 
 
-async def test_cancelling_what_is_still_being_paused_leaves_nothing(
+async def test_cancelling_a_download_that_is_still_being_paused_leaves_nothing(
     service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
     host.offer("/x", model_bytes(LARGE), rate=4e6)
@@ -266,7 +266,7 @@ async def test_cancelling_what_is_still_being_paused_leaves_nothing(
     assert run.to_dict()["status"] == "cancelled" and service.folders.files() == NOTHING
 
 
-async def test_what_was_cancelled_is_not_paused(service: Service, host: Host) -> None:
+async def test_a_cancelled_download_cannot_be_paused(service: Service, host: Host) -> None:
     host.offer("/x", model_bytes(SMALL), held=asyncio.Event())
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
     await service.downloads.stop(run.id, None, "cancelled")
@@ -275,7 +275,7 @@ async def test_what_was_cancelled_is_not_paused(service: Service, host: Host) ->
     assert (caught.value.code, run.to_dict()["status"]) == ("conflict", "cancelled")
 
 
-async def test_what_is_resumed_while_it_is_still_being_paused_goes_on(
+async def test_a_download_resumed_while_it_is_still_being_paused_continues(
     service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
     data = model_bytes(LARGE)
@@ -314,7 +314,7 @@ class TestOneFileAtATime:
     def settings(self, host: Host) -> Settings:
         return Settings(allowed_hosts=(host.authority,), max_downloads=1)
 
-    async def test_cancelling_what_was_resumed_and_had_no_turn_yet_leaves_nothing(
+    async def test_cancelling_a_resumed_download_before_its_turn_leaves_nothing(
         self, service: Service, host: Host, eventually: Eventually
     ) -> None:
         for name in ("/x", "/y"):

@@ -109,7 +109,7 @@ async def test_an_invalid_url_affects_no_other_model_of_a_plan(service: Service,
     assert plan["models"][0]["reason"]["code"] == "invalid"
 
 
-async def test_what_fails_unforeseen_spoils_no_plan(
+async def test_an_unforeseen_failure_spoils_no_plan(
     service: Service, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.offer("/good", model_bytes(SIZE))

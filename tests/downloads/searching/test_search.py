@@ -168,7 +168,7 @@ async def test_a_lora_of_the_name_is_not_taken_for_a_checkpoint(web: Web) -> Non
 # -- what it costs ---------------------------------------------------------------------------------------------
 
 
-async def test_what_was_found_is_kept_for_a_while_and_lists_are_read_once_for_all_models(web: Web) -> None:
+async def test_results_are_kept_for_a_while_and_lists_are_read_once_for_all_models(web: Web) -> None:
     web.hub.repo("Comfy-Org/one", {"vae/x.safetensors": File(ONE), "vae/y.safetensors": File(TWO)})
     await web.find(need("x.safetensors", "vae"), need("y.safetensors", "vae"))
     assert len(web.hub.host.asked("/api/models")) == len(ORGANISATIONS)

@@ -110,7 +110,7 @@ def test_a_login_in_a_url_is_refused_without_being_shown(kind: str, text: str) -
         ("hf://o/r@v1/x.sft", "hf://o/r@v1/x.sft"),
     ],
 )
-def test_what_is_kept_of_a_source_has_neither_token_nor_login(text: str, kept: str) -> None:
+def test_a_saved_source_has_neither_token_nor_login(text: str, kept: str) -> None:
     assert clean(text) == kept
 
 
@@ -148,7 +148,7 @@ def test_what_is_kept_of_a_source_has_neither_token_nor_login(text: str, kept: s
     ],
     ids=lambda text: text[:60],
 )
-def test_what_cannot_be_meant_is_invalid(kind: str, text: str) -> None:
+def test_a_reference_that_cannot_be_meant_is_invalid(kind: str, text: str) -> None:
     with pytest.raises(UiapiError) as caught:
         read_reference(kind, text, Settings())
     assert caught.value.code == "invalid" and len(caught.value.message) < 300

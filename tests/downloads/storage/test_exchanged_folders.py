@@ -150,7 +150,7 @@ def test_the_journal_and_the_removal_stay_in_the_folder_that_was_opened(service:
     assert partial_of(service).load() == (identity, [(3, 10)])
 
 
-def test_what_an_earlier_transfer_left_is_neither_read_nor_removed_elsewhere(service: Service) -> None:
+def test_the_files_of_an_earlier_transfer_are_neither_read_nor_removed_elsewhere(service: Service) -> None:
     service.path("sub").mkdir()
     code = exchange(service)
     journal = {"version": 1, "size": 9, "validator": "v", "sha256": None, "missing": []}

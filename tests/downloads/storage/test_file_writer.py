@@ -12,7 +12,7 @@ from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.common.threads import settled
 
 
-async def test_what_fails_once_its_caller_was_cancelled_is_not_reported_as_forgotten() -> None:
+async def test_a_failure_after_its_caller_was_cancelled_is_not_reported_as_forgotten() -> None:
     begun, go = threading.Event(), threading.Event()
     reported: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()

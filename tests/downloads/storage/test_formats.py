@@ -77,7 +77,7 @@ def test_a_model_of_onnx_is_one(data: bytes) -> None:
     ],
     ids=lambda data: ascii(data[:12]),
 )
-def test_what_only_starts_like_a_model_of_onnx_is_none(data: bytes) -> None:
+def test_a_file_that_only_starts_like_onnx_is_no_model(data: bytes) -> None:
     assert checked("x.onnx", data) == "not_a_model"
 
 

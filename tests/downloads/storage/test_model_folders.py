@@ -222,7 +222,7 @@ def test_a_pickle_is_fetched_only_where_the_operator_allows(tmp_path: Path, endi
 
 
 @pytest.mark.parametrize("name", ["x.py", "x", "x.safetensors.exe", "x.pkl", "x.yaml", "x.zip"])
-def test_what_is_no_model_format_is_not_fetched(tmp_path: Path, name: str) -> None:
+def test_a_file_of_no_model_format_is_not_fetched(tmp_path: Path, name: str) -> None:
     with pytest.raises(UiapiError) as caught:
         Places(FolderPaths(tmp_path)).target("checkpoints", name, allow_pickle=True)
     assert caught.value.code == "unsupported_type"

@@ -38,7 +38,7 @@ def put(path: Path, text: str) -> None:
     path.write_text(text, "latin-1")
 
 
-async def test_what_was_saved_is_loaded() -> None:
+async def test_saved_urls_are_loaded() -> None:
     await save_model_urls({"a.safetensors": "https://hf.co/a"})
     await save_model_urls({"sub/b.safetensors": {"url": "https://hf.co/b", "ckpt_type": "loras"}})
     await save_model_urls({"a.safetensors": "https://hf.co/a2"})

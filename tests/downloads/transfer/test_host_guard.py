@@ -78,7 +78,7 @@ def test_anything_else_is_refused(url: str) -> None:
         "https://8.8.8.8%.civitai.com/x",
     ],
 )
-def test_what_is_no_plain_web_address_is_invalid(url: str) -> None:
+def test_a_text_that_is_no_plain_web_address_is_invalid(url: str) -> None:
     assert refused(url) == "invalid"
 
 
@@ -94,7 +94,7 @@ def test_the_person_can_allow_no_name_that_is_an_address_or_local(name: str) -> 
 
 
 @pytest.mark.parametrize("name", NUMBERS[:7])
-def test_a_private_address_is_refused_however_it_is_spelled_and_whoever_listed_it(name: str) -> None:
+def test_a_private_address_is_refused_in_every_spelling_and_on_every_list(name: str) -> None:
     assert refused(f"https://{name}/x") == "host_refused"
     # On a list, only this machine itself may be reached that way.
     expected = None if is_loopback_name(name) else "host_refused"

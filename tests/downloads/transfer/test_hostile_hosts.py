@@ -182,7 +182,7 @@ class TestCivitai:
             '"metadata": {"format": [[[]]]}',
         ],
     )
-    async def test_what_makes_no_sense_does_not_count(self, service: Service, host: Host, said: str) -> None:
+    async def test_facts_that_make_no_sense_are_ignored(self, service: Service, host: Host, said: str) -> None:
         body = '{"id": 5, "files": [{"name": "x.safetensors", ' + said + "}]}"
         host.offer("/api/v1/model-versions/5", body.encode(), content_type="application/json")
         host.offer("/api/download/models/5", model_bytes(5000))

@@ -35,7 +35,7 @@ class Clock:
         return self.now
 
 
-async def test_the_bandwidth_cap_holds_over_time_whoever_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_bandwidth_cap_holds_over_time_for_all_downloads_together(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     bandwidth = Bandwidth(1000, clock)
     for _ in range(50):
@@ -86,7 +86,7 @@ def test_a_little_between_any_two_failures_is_no_step_forward() -> None:
     assert backoff.next_pause() is not None
 
 
-def test_what_the_host_asks_for_is_waited_unless_it_is_too_long() -> None:
+def test_the_pause_that_a_host_asks_for_is_kept_unless_it_is_too_long() -> None:
     assert Backoff().next_pause(60.0) == 60.0
     assert Backoff().next_pause(throttle.LONGEST_RETRY_AFTER + 1) is None
 

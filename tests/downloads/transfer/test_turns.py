@@ -107,7 +107,7 @@ async def test_a_turn_that_is_given_back_goes_to_another_and_is_waited_for_again
     assert takers.order[-1] == "d1"
 
 
-async def test_whoever_is_cancelled_while_waiting_leaves_no_turn_taken(takers: Takers) -> None:
+async def test_a_download_cancelled_while_waiting_leaves_no_turn_taken(takers: Takers) -> None:
     await takers.come("a1", "a2", "b1", "b2")
     await takers.cancel("b1", "a1")
     assert takers.order == ["a1", "a2", "b2"]
@@ -290,7 +290,7 @@ async def test_a_turn_given_back_while_a_host_was_silent_is_taken_again_once_it_
     assert handed_out._free == 1
 
 
-async def test_what_is_cancelled_while_it_pauses_leaves_no_turn_taken(
+async def test_a_download_cancelled_while_it_pauses_leaves_no_turn_taken(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
     for name in ("a", "b", "c", "d"):

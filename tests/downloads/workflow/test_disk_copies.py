@@ -297,7 +297,7 @@ def linked(one: Path, other: Path) -> bool:
     return one.samefile(other)
 
 
-async def test_what_is_there_is_planned_as_a_relink_and_not_fetched_again(loaders: Service, host: Host) -> None:
+async def test_a_present_file_is_planned_as_a_relink_and_not_fetched_again(loaders: Service, host: Host) -> None:
     host.offer(f"/{NAME}", model_bytes(300))
     path = lay(loaders, f"sub/{NAME}", model_bytes(200))
     record = {"name": NAME, "directory": "checkpoints", "url": host.url(f"/{NAME}")}
@@ -320,7 +320,7 @@ async def test_what_is_there_is_planned_as_a_relink_and_not_fetched_again(loader
     assert loaders.path(NAME).read_bytes() == model_bytes(300) and path.read_bytes() == model_bytes(200)
 
 
-async def test_a_choice_is_planned_as_such_and_nothing_is_fetched_until_it_is_made(
+async def test_a_choice_is_planned_and_nothing_is_fetched_until_it_is_made(
     loaders: Service, host: Host
 ) -> None:
     url = host.url(f"/{NAME}")

@@ -155,7 +155,7 @@ def test_embeddings_are_read_as_comfyui_reads_them(text: str, names: list[str]) 
     assert [*embeddings_of(text)] == names
 
 
-async def test_what_texts_name_is_needed_with_or_without_suffix(reader: Reader) -> None:
+async def test_models_named_in_texts_are_needed_with_or_without_suffix(reader: Reader) -> None:
     path = put(reader, "embeddings", "sub/there.pt")
     found = await analysed(reader, node("Encoder", ["(embedding:there:1.1), embedding:gone.pt, hands <lora:l:1>"]))
     listed = {name: (need["directory"], need["state"], need["named_in"], need["path"]) for name, need in found.items()}

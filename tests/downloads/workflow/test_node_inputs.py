@@ -18,7 +18,7 @@ def reader(tmp_path: Path) -> Reader:
     return Reader(tmp_path)
 
 
-def test_the_folder_each_input_lists_is_read_from_its_class_even_if_it_is_empty(reader: Reader) -> None:
+def test_the_folder_of_each_input_is_read_from_its_class_even_if_it_is_empty(reader: Reader) -> None:
     reader.inputs.learn(reader.classes)
     known = {name: dict(reader.inputs.of(name).folders) for name in reader.classes}  # type: ignore[union-attr]
     assert known == {

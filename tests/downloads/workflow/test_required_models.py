@@ -199,7 +199,7 @@ def test_definitions_nested_in_definitions_are_found(reader: Reader) -> None:
     ]
 
 
-def test_what_is_in_a_muted_subgraph_does_not_run(reader: Reader) -> None:
+def test_nodes_in_a_muted_subgraph_do_not_run(reader: Reader) -> None:
     workflow = graph(node(SUBGRAPH, [], 12, mode=4), subgraphs=[subgraph(SUBGRAPH, [inner_loader()])])
     assert reader.read(workflow) == [("inner.safetensors", "checkpoints", "bypassed")]
 
@@ -255,7 +255,7 @@ def test_subgraphs_that_nest_deeper_than_anyone_needs_are_refused(how: str, dept
 
 
 @pytest.mark.parametrize("key", ["id", "type", "mode", "widgets_values", "properties", "inputs", "links", "nodes"])
-def test_what_is_nested_beyond_reason_is_no_name(reader: Reader, key: str) -> None:
+def test_a_value_nested_beyond_reason_is_no_name(reader: Reader, key: str) -> None:
     deep: Any = []
     for _ in range(980):
         deep = [deep]
@@ -325,7 +325,7 @@ def test_models_in_and_next_to_a_node_of_unknown_type_are_found(reader: Reader) 
     assert reader.read(saved) == [("x.safetensors", "checkpoints", None), ("y.gguf", None, None)]
 
 
-def test_what_get_workflow_answers_is_read_too(reader: Reader) -> None:
+def test_the_answer_of_get_workflow_is_read_too(reader: Reader) -> None:
     ui = graph(node("Checkpoint", ["x.safetensors"]))
     api = {"1": {"class_type": "Checkpoint", "inputs": {"ckpt_name": "x.safetensors"}}}
     for workflow in ({"workflow": ui, "output": api}, {"output": api}, {"prompt": api}):
@@ -335,7 +335,7 @@ def test_what_get_workflow_answers_is_read_too(reader: Reader) -> None:
 @pytest.mark.parametrize(
     "workflow", [[], "x", None, {"nodes": {}}, {"a": 1}, {"1": {"inputs": {}}}, {"1": {"class_type": 3}}]
 )
-def test_what_is_no_workflow_is_invalid(reader: Reader, workflow: Any) -> None:
+def test_a_value_that_is_no_workflow_is_invalid(reader: Reader, workflow: Any) -> None:
     with pytest.raises(UiapiError) as caught:
         reader.read(workflow)
     assert caught.value.code == "invalid"

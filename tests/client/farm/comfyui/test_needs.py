@@ -36,7 +36,7 @@ def test_missing_node_types_and_models_are_found(given: dict[str, Any], lacks: l
     assert all(lack.concerns(given) for lack in lacks)
 
 
-def test_what_is_lacking_concerns_only_prompts_that_need_it() -> None:
+def test_a_missing_model_concerns_only_prompts_that_need_it() -> None:
     model = Lack("Loader", "name", "b.safetensors")
     assert model.concerns(prompt("Loader", name="b.safetensors"))
     assert not model.concerns(prompt("Loader", name="a.safetensors"))

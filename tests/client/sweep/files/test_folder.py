@@ -52,7 +52,7 @@ def test_the_index_is_valid_json_after_each_result(tmp_path: Path) -> None:
             assert [row["index"] for row in rows(tmp_path)] == [*range(index + 1)]
 
 
-def test_what_is_done_is_skipped_and_what_failed_or_is_gone_is_done_again(tmp_path: Path) -> None:
+def test_finished_variations_are_skipped_and_failed_or_lost_ones_are_run_again(tmp_path: Path) -> None:
     with opened(tmp_path, WANTED, resume=False) as folder:
         for index in (0, 1, 3):
             folder.add(WANTED[index], done(index, "x.png"))
