@@ -76,7 +76,9 @@ def join(
     ctx: Ctx,
     address: Annotated[str, typer.Argument(help="Address of the farm, as uiapi farm start prints it.")],
     comfyui: Annotated[str, typer.Option(help="URL of the ComfyUI.")] = "http://127.0.0.1:8188",
-    once: Annotated[bool, typer.Option("--once", help="End when the farm ends, instead of waiting for its return.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when the farm ends, instead of waiting for its return.")
+    ] = False,
     tls_ca_file: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,

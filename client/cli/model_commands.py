@@ -127,7 +127,9 @@ def doctor(
     workflow: Annotated[Path | None, typer.Argument(help="Workflow file; the open workflow if left out.")] = None,
     fix: Annotated[
         bool,
-        typer.Option("--fix", help="First make the repairs that need no person: relink models, download those with a known URL."),
+        typer.Option(
+            "--fix", help="First make the repairs that need no person: relink models, download those with a known URL."
+        ),
     ] = False,
     search: Search = False,
     accept_found: AcceptFound = False,

@@ -54,8 +54,12 @@ def sweep(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the files and the index.")] = Path("sweep"),
     sheet: Annotated[Path | None, typer.Option(help="Picture file for a contact sheet; needs Pillow.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Complete the sweep that an earlier call began in the folder.")] = False,
-    seeds: Annotated[int, typer.Option(help="Number of runs of each variation, between which seeds change as usual.", min=1)] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Complete the sweep that an earlier call began in the folder.")
+    ] = False,
+    seeds: Annotated[
+        int, typer.Option(help="Number of runs of each variation, between which seeds change as usual.", min=1)
+    ] = 1,
     on_error: Annotated[OnError, typer.Option(help="What to do when a variation fails.")] = OnError.CONTINUE,
     timeout: Annotated[float | None, typer.Option(help="Seconds for the whole sweep (default: no limit).")] = None,
     farm: Annotated[

@@ -273,7 +273,9 @@ async def test_a_failed_download_can_be_tried_again(service: Service, host: Host
     assert "error" not in status and status["progress"]["a.safetensors"]["error"] is None
 
 
-async def test_cancelling_a_paused_download_drops_its_bytes(service: Service, host: Host, eventually: Eventually) -> None:
+async def test_cancelling_a_paused_download_drops_its_bytes(
+    service: Service, host: Host, eventually: Eventually
+) -> None:
     host.offer("/a", model_bytes(6_000_000), rate=3e6)
     run = await service.downloads.begin(workflow(("a.safetensors", "checkpoints", host.url("/a"))), {})
     await eventually(lambda: host.sent.get("/a", 0) > 1_000_000)

@@ -251,7 +251,9 @@ async def test_each_refusal_of_civitai_has_its_own_code_and_its_message(
     assert message in entry["error"]
 
 
-async def test_a_model_that_one_host_of_civitai_lacks_is_requested_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_that_one_host_of_civitai_lacks_is_requested_from_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[str] = []
     data = model_bytes(1000)
     version = {"id": 34, "files": [civitai_file("x.safetensors", data)]}

@@ -320,9 +320,7 @@ async def test_a_present_file_is_planned_as_a_relink_and_not_fetched_again(loade
     assert loaders.path(NAME).read_bytes() == model_bytes(300) and path.read_bytes() == model_bytes(200)
 
 
-async def test_a_choice_is_planned_and_nothing_is_fetched_until_it_is_made(
-    loaders: Service, host: Host
-) -> None:
+async def test_a_choice_is_planned_and_nothing_is_fetched_until_it_is_made(loaders: Service, host: Host) -> None:
     url = host.url(f"/{NAME}")
     host.offer(f"/{NAME}", model_bytes(300))
     for at, name in enumerate(["a", "b"]):
