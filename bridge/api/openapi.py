@@ -86,7 +86,7 @@ FORM = {
         "workflow": {
             "type": "string",
             "format": "binary",
-            "description": "A file with a workflow: JSON, or a picture, video or sound that ComfyUI saved.",
+            "description": "A file with a workflow: JSON, or a file that ComfyUI saved, such as a picture.",
         },
         multipart.DATA: {
             "type": "string",

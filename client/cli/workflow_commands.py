@@ -15,7 +15,7 @@ from .arguments import nearest, object_in
 TOPIC = "Workflows"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # The files that may hold a workflow.
-SUFFIXES = frozenset(".json .png .webp .jpg .jpeg .mp4 .webm .flac .ogg .opus .mp3".split())
+SUFFIXES = frozenset(".json .png .webp .jpg .jpeg .svg .mp4 .webm .flac .ogg .opus .mp3 .glb .latent".split())
 
 
 def files(incomplete: str) -> list[str]:
@@ -45,7 +45,7 @@ def load(
     file: Annotated[
         str | None,
         typer.Argument(
-            help="Workflow file in UI or API format, a picture, video or sound that ComfyUI saved, or - for standard "
+            help="Workflow file in UI or API format, a file that ComfyUI saved, such as a picture, or - for standard "
             "input.",
             autocompletion=files,
         ),

@@ -20,6 +20,8 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+# The suffixes of pictures that Pillow can show.
+SHOWN = frozenset({*FORMATS, ".avif"})
 
 
 def converted(content: bytes, own: str, wanted: str) -> bytes:

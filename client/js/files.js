@@ -51,7 +51,7 @@ export function encoded(writes) {
 }
 
 /**
- * Returns a workflow as the server takes it: a picture, video or sound with one in its metadata as base64.
+ * Returns a workflow as the server takes it: a file with one in its metadata, such as a picture, as base64.
  *
  * @param {any} workflow an object in UI or API format, its JSON text, or the content of a file
  * @returns {Promise<Record<string, any>>}

@@ -25,7 +25,7 @@ export class UiapiError extends Error {
     /** Facts for programs. @type {Details} */
     details: Details;
     /**
-     * What could have been meant, such as similar paths.
+     * Suggestions, such as similar paths.
      *
      * @returns {string[]}
      */

@@ -21,7 +21,7 @@ export class Http {
     reconnect: number;
     /** @type {Record<string, string>} */
     headers: Record<string, string>;
-    /** Ask the server for its start, with which a restart is noticed. */
+    /** Ask the server when it was started, by which a restart is noticed. */
     greet(): Promise<any>;
     /**
      * Send a request and return the envelope of its answer.

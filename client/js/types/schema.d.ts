@@ -8079,7 +8079,7 @@ export interface components {
         WorkflowForm: {
             /**
              * Format: binary
-             * @description A file with a workflow: JSON, or a picture, video or sound that ComfyUI saved.
+             * @description A file with a workflow: JSON, or a file that ComfyUI saved, such as a picture.
              */
             workflow?: string;
             /** @description All other keys, as a JSON object. */

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...common.errors import UiapiError
 from ...common.files import write
+from ...common.pictures import SHOWN
 from ..item import SweepItem
 from ..variations import Variation
 from .entry import Entry
@@ -20,7 +21,6 @@ from .names import key_of, names_of, plain, suffix_of
 
 # The sweep that was started last, so that a later call can follow it, and a lock for the process that writes.
 STATE, LOCK = ".uiapi-sweep.json", ".uiapi-sweep.lock"
-PICTURES = frozenset(".png .jpg .jpeg .webp .gif .bmp .tif .tiff .avif".split())
 
 
 @contextmanager
@@ -139,7 +139,7 @@ class SweepFolder:
             elif row["error"]:
                 entries.append(Entry(fields, None, row["error"]["message"], repeat, failed=True))
             else:
-                pictures = [file for file in row["files"] if Path(file).suffix.lower() in PICTURES]
+                pictures = [file for file in row["files"] if Path(file).suffix.lower() in SHOWN]
                 note = "" if pictures else "\n".join(row["texts"] or row["files"]) or "no picture"
                 entries.append(Entry(fields, self.folder / pictures[0] if pictures else None, note, repeat))
         return entries

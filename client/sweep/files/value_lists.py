@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ...common.errors import UiapiError
+from ...common.pictures import SHOWN
 from ..variations import MAX_VARIATIONS
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::({_NUMBER}))?")
 # A text in single quotes, which shells of Windows leave to the program.
 _QUOTED = re.compile(r"'([^']*)'(?=\s*(?:,|$))")
-_PICTURES = frozenset(".png .jpg .jpeg .webp .gif .bmp .tif .tiff .avif".split())
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _range(path: str, word: str, first: str, last: str, step: str | None) -> Ite
 
 def _file(name: str) -> Iterator[Listed]:
     file = Path(name).expanduser()
-    if file.suffix.lower() in _PICTURES:
+    if file.suffix.lower() in SHOWN:
         if not file.is_file():
             raise UiapiError("invalid", f"{name} cannot be read: there is no such file.")
         yield Listed(file, file.name)
