@@ -80,7 +80,7 @@ def _user_text(data: memoryview) -> tuple[str, str]:
     encoding, end = ENCODINGS[data[0]] if data[0] < len(ENCODINGS) else ENCODINGS[0]
     content = bytes(data[1:])
     at = content.find(end)
-    while at % len(end):
+    while at >= 0 and at % len(end):
         # Half of a character.
         at = content.find(end, at + 1)
     if at < 0:

@@ -15,7 +15,9 @@ from .chunks import Cursor, Damaged, text_of
 
 # The kind of the chunk with the JSON of a GLB.
 JSON_CHUNK = 0x4E4F534A
-_SVG_DATA = re.compile(r"<metadata>\s*<!\[CDATA\[(.*?)\]\]>\s*</metadata>", re.DOTALL | re.IGNORECASE)
+# Two patterns, since one for both would look for the end again from every beginning.
+_SVG_DATA = re.compile(r"<metadata>\s*<!\[CDATA\[", re.IGNORECASE)
+_SVG_END = re.compile(r"\]\]>\s*</metadata>", re.IGNORECASE)
 
 
 def of_glb(content: bytes) -> Iterator[tuple[str, str]]:
@@ -36,8 +38,11 @@ def of_safetensors(content: bytes) -> Iterator[tuple[str, str]]:
 
 def of_svg(content: bytes) -> Iterator[tuple[str, str]]:
     """Yield (key, text) of an SVG. Raises Damaged."""
-    found = _SVG_DATA.search(text_of(content))
-    yield from _texts(_object(found[1].strip()) if found else None)
+    text = text_of(content)
+    begin = _SVG_DATA.search(text)
+    end = None if begin is None else _SVG_END.search(text, begin.end())
+    if begin is not None and end is not None:
+        yield from _texts(_object(text[begin.end() : end.start()].strip()))
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...common.errors import UiapiError
 from . import audio, matroska, models, mp4, pictures
-from .chunks import Damaged
+from .chunks import MAX_TEXT, Damaged
 
 # The keys under which ComfyUI saves the graph as the page shows it, and as it ran.
 KEYS = ("workflow", "prompt")
@@ -16,6 +16,8 @@ KEYS = ("workflow", "prompt")
 WRAPPERS = ("comment",)
 # Characters of JSON that are decoded.
 MAX_JSON = 32 * 2**20
+# Characters of all texts of a file: many may be compressed, or refer to the same bytes.
+MAX_TEXTS = 2 * MAX_TEXT
 
 # The beginning of a file at an offset, and the function that yields its (key, text) pairs.
 Texts = Callable[[bytes], Iterator[tuple[str, str]]]
@@ -54,7 +56,11 @@ def workflow_in(content: bytes, *, api: bool = False) -> dict[str, Any]:
         raise UiapiError("unsupported_type", f"The file holds no workflow; send JSON, or one of {NAMES}.")
     found = _Found()
     try:
+        left = MAX_TEXTS
         for key, text in texts(content):
+            left -= len(key) + len(text)
+            if left < 0:
+                raise Damaged(f"texts of more than {MAX_TEXTS // 2**20} MB")
             found.add(key, text)
     except Damaged as damage:
         if not found.workflows:

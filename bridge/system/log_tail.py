@@ -17,10 +17,11 @@ GONE = "…"
 # Environment variables with these words in their names hold secrets, if their values are long enough.
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _SHORTEST = 6
+# None of them may look through the rest of a line again from each of its letters: nodes write lines as they like.
 _PATTERNS = [
     # The login and the query of a URL.
     (re.compile(r"(?<=://)[^/?#\s@'\"]+@"), f"{GONE}@"),
-    (re.compile(r"(https?://[^\s'\"<>?#]+)\?[^\s'\"<>)]*"), rf"\1?{GONE}"),
+    (re.compile(r"(https?://(?:(?!https?://)[^\s'\"<>?#])+)\?[^\s'\"<>)]*"), rf"\1?{GONE}"),
     # Headers, and values under the name of a secret: in JSON, in Python, on a command line.
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {GONE}"),
     (
@@ -33,7 +34,7 @@ _PATTERNS = [
     # Tokens by their form: Hugging Face, GitHub, OpenAI and similar, Slack, AWS, Google, JSON web tokens.
     (re.compile(r"\b(?:hf_|gh[pousr]_|github_pat_|glpat-|sk-|rk-|pk_|xox[a-z]-|comfyui-)[\w-]{12,}"), GONE),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}"), GONE),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), GONE),
+    (re.compile(r"(?<![\w-])((?:[\w-]{0,60}-)?)eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), rf"\1{GONE}"),
 ]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Home folders, where the operating systems have them.

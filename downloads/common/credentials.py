@@ -20,7 +20,8 @@ SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-cos-", "q-")
 _known: set[str] = set()
 _BEARER = re.compile(r"(?i)(bearer\s+)[^\s'\",;]+")
 _LOGIN = re.compile(r"(?<=//)[^/?#]*@")
-_QUERY = re.compile(r"(https?://[^\s'\"<>?#]+)[?#][^\s'\"<>)]*")
+# Up to where another URL begins, since a long text of many must not be looked through from each of them.
+_QUERY = re.compile(r"(https?://(?:(?!https?://)[^\s'\"<>?#])+)[?#][^\s'\"<>)]*")
 
 
 @dataclass(frozen=True)

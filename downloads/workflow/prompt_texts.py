@@ -9,16 +9,26 @@ _LORA = re.compile(r"<lora:([^:<>\n]{1,300})(?::[^<>\n]*)?>", re.IGNORECASE)
 _EMBEDDING = "embedding:"
 # An embedding starts a piece of the text, or follows a blank or a line break.
 _NEXT_EMBEDDING = re.compile(r"[ \n]embedding:")
-_WEIGHT = re.compile(r":\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*$")
+_WEIGHT = re.compile(r":\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)\s*$")
 _PARENTHESES = re.compile(r"(\\?[()])")
-# The comments that the page removes from a text before a run, and the alternatives of which it picks one.
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+# The beginnings of comments, and the alternatives of which the page picks one.
+_COMMENT = re.compile(r"/[*/]")
 _ALTERNATIVES = re.compile(r"[{|}]")
 
 
 def without_comments(text: str) -> str:
-    """A text without the comments that the page removes before a run."""
-    return _COMMENT.sub("", text) if "/" in text else text
+    """A text without the comments that the page removes before a run: `/* … */`, and from `//` to the end of the line."""
+    # A comment that is not closed is none. Looking for its end from every beginning would take ages.
+    last = text.rfind("*/")
+    kept, at, begin = [], 0, _COMMENT.search(text)
+    while begin is not None:
+        end = begin.end()
+        if begin[0] == "//" or end <= last:
+            kept.append(text[at : begin.start()])
+            found = text.find("\n", end) if begin[0] == "//" else text.index("*/", end) + 2
+            at = end = len(text) if found < 0 else found
+        begin = _COMMENT.search(text, end)
+    return "".join([*kept, text[at:]])
 
 
 def loras_of(text: str) -> Iterator[str]:

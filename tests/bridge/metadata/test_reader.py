@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy
 import pytest
+from comfyui_uiapi.bridge.metadata import reader
 from comfyui_uiapi.bridge.metadata.chunks import MAX_TEXT
 from comfyui_uiapi.bridge.metadata.reader import workflow_in
 from comfyui_uiapi.common.errors import UiapiError
@@ -251,3 +252,45 @@ def test_models_latents_and_drawings_are_read(made: Callable[[object], bytes]) -
     for end in range(8, 40):
         with pytest.raises(UiapiError):
             workflow_in(made(BOTH)[:end])
+
+
+def of_mp3(frame: bytes) -> bytes:
+    """An MP3 whose tag has one user-defined text with this content."""
+    tag = b"TXXX" + struct.pack(">I", len(frame)) + b"\0\0" + frame
+    return b"ID3\3\0\0" + bytes((0, 0, len(tag) >> 7, len(tag) & 0x7F)) + tag
+
+
+@pytest.mark.parametrize("text", [b"\1ab", b"\1", b"\1a\0\0b", b"\2\0\0\0a" * 3, b"\3ab", b"\xffab"])
+def test_a_text_of_a_sound_without_its_end_is_refused(text: bytes) -> None:
+    assert refused(of_mp3(text)).code in ("invalid", "no_workflow")
+
+
+def shared_texts(count: int, text: bytes) -> bytes:
+    """A WebP whose EXIF data refers to the same text several times."""
+    at = 10 + 12 * count
+    entries = b"".join(struct.pack("<HHII", 0x010F, 2, len(text), at) for _ in range(count))
+    tiff = b"II*\0" + struct.pack("<IH", 8, count) + entries + text
+    return b"RIFF" + struct.pack("<I", len(tiff) + 12) + b"WEBPEXIF" + struct.pack("<I", len(tiff)) + tiff
+
+
+def compressed_texts(count: int, text: bytes) -> bytes:
+    small = zlib.compress(text, 9)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(b"zTXt", b"prompt\0\0" + small) for _ in range(count))
+
+
+@pytest.mark.parametrize("made", [shared_texts, compressed_texts])
+def test_texts_that_a_small_file_repeats_are_read_up_to_a_limit_together(
+    made: Callable[[int, bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = b"prompt:" + json.dumps(PROMPT).encode() if made is shared_texts else json.dumps(PROMPT).encode()
+    read: list[str] = []
+    decode = reader._decoded
+    monkeypatch.setattr(reader, "_decoded", lambda text: read.append(text) or decode(text))
+    monkeypatch.setattr(reader, "MAX_TEXTS", 10 * len(text))
+    assert workflow_in(made(900, text)) == PROMPT
+    assert len(read) <= 10
+
+
+@pytest.mark.parametrize("piece", ["<metadata><![CDATA[", "]]>", "]]></metadata>", "<metadata>"])
+def test_a_drawing_with_countless_beginnings_is_looked_through_once(piece: str) -> None:
+    assert refused(f"<svg>{piece * 300_000}".encode()).code == "no_workflow"

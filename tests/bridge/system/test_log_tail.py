@@ -71,3 +71,10 @@ def test_text_without_secrets_is_unchanged() -> None:
 def test_a_line_of_megabytes_is_cut() -> None:
     (text,) = texts("token" * 1_000_000 + "\n")
     assert len(text) == MAX_LINE + 1
+
+
+@pytest.mark.parametrize(
+    "piece", ["http://", "http://a?", "eyJabcdefgh-", "eyJ-.", "token", "bearer ", "://a", "/home/a"]
+)
+def test_a_line_that_repeats_the_beginning_of_a_secret_is_looked_through_once(piece: str) -> None:
+    assert len(texts(*[piece * 20_000 + "\n"] * 3)) == 3

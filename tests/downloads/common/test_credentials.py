@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from comfyui_uiapi.downloads.common.credentials import redact
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.jobs.source_choice import cleaned_entry
 from comfyui_uiapi.downloads.storage import url_map
@@ -76,3 +77,8 @@ async def test_a_secret_in_a_url_is_neither_saved_nor_returned(service: Service,
     assert saved == {"a.safetensors": f"{SIGNED}?download=true", "b.safetensors": {"url": f"{SIGNED}?download=true"}}
     # What an earlier version saved is not answered either.
     assert {name: cleaned_entry(entry) for name, entry in entries.items()} == saved
+
+
+def test_a_long_text_of_urls_is_looked_through_once() -> None:
+    said = redact(f"{'http://a/' * 100_000} http://b/?token=abc123")
+    assert said.endswith("http://b/") and "abc123" not in said

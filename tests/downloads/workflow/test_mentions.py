@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_uiapi.downloads.workflow.prompt_texts import embeddings_of, loras_of
+from comfyui_uiapi.downloads.workflow.prompt_texts import embeddings_of, loras_of, without_comments
 from comfyui_uiapi.tests.harness.models.node_reader import Listed, Reader, graph, node, put
 
 Node = dict[str, Any]
@@ -201,3 +202,28 @@ async def test_texts_and_rows_are_never_cleared(reader: Reader) -> None:
     assert await reader.analysis.absent(workflow) == []
     listed = graph(node("Listed", ["x.gguf", "", ""]))
     assert await reader.analysis.absent(listed) == [{"node": "1", "widget": "file", "value": "x.gguf"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a /* b */ c", "a  c"),
+        ("a // b\nc // d", "a \nc "),
+        ("/*/ a", "/*/ a"),
+        ("/**/a/*/ b */", "a"),
+        ("/* a // b\nc", "/* a \nc"),
+        ("a // b */ /* c */\nd", "a \nd"),
+        ("/*//", "/*"),
+        ("a / b", "a / b"),
+        ("/* a */ b */ c", " b */ c"),
+    ],
+)
+def test_comments_are_left_out_as_the_page_leaves_them_out(text: str, left: str) -> None:
+    assert without_comments(text) == left == re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("repeated", ["/* ", "//", "(a:", "(", "embedding:", "<lora:", "1", "1 "])
+def test_a_text_is_looked_through_once_whatever_it_repeats(repeated: str) -> None:
+    text = f"embedding:a <lora:b> (c:{repeated * 300_000}x)"
+    assert "b" in [*loras_of(text)]
+    assert "a" in [*embeddings_of(text)]
