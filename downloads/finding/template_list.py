@@ -86,12 +86,17 @@ def named(templates: Sequence[Template], name: str, pack: str | None) -> Templat
     of_pack = [one for one in templates if pack is None or (one.pack or "").casefold() == pack.casefold()]
     found = [one for one in of_pack if one.name.casefold() == wanted]
     found = found or [one for one in of_pack if one.title.casefold() == wanted]
-    official = [one for one in found if one.pack is None]
-    if len(official or found) == 1:
-        return (official or found)[0]
-    if found:
-        packs = [one.pack or "" for one in found]
+    # A pack may have it in two of its folders; the page opens the first.
+    first = {(one.pack, one.name): one for one in reversed([one for one in found if one.pack is None] or found)}
+    found = [*reversed(first.values())]
+    if len(found) == 1:
+        return found[0]
+    packs = dict.fromkeys(one.pack or "" for one in found)
+    if len(packs) > 1:
         raise UiapiError("invalid", f"Several packs have a template {name!r}; name one of them: {', '.join(packs)}.")
+    if found:
+        names = ", ".join(one.name for one in found)
+        raise UiapiError("invalid", f"Several templates have the title {name!r}; use the name of one: {names}.")
     near = [one.name for one in matching(of_pack, name.replace("_", " "))][:NAMED]
     advice = f"the nearest are {', '.join(near)}" if near else "list_templates lists them"
     raise UiapiError("unknown_template", f"There is no template {name!r}; {advice}.", {"nearest": near})

@@ -23,6 +23,8 @@ INDEX: list[dict[str, Any]] = [
                 "openSource": True,
             },
             {"name": "upscale", "title": "Upscale", "description": "Larger pictures with flux.", "mediaType": "image"},
+            {"name": "clip_2", "title": "A clip"},
+            {"name": "clip_3", "title": "A clip"},
             {"name": "not_installed", "title": "Elsewhere"},
             {"title": "Without a name"},
             "damaged",
@@ -32,19 +34,24 @@ INDEX: list[dict[str, Any]] = [
 ]
 
 
+OFFICIAL = ["flux_inpaint", "upscale", "clip_2", "clip_3"]
+
+
 @pytest.fixture
 def templates(tmp_path: Path) -> list[Template]:
     official, other, packs = tmp_path / "official", tmp_path / "other", tmp_path / "custom_nodes"
     for folder in (official, other, packs / "Pack A" / "example_workflows", packs / "Pack B" / "workflows"):
         folder.mkdir(parents=True)
     (official / "index.json").write_text(json.dumps(INDEX))
-    (official / "upscale.json").write_text('{"nodes": []}')
+    for name in OFFICIAL[1:]:
+        (official / f"{name}.json").write_text('{"nodes": []}')
     # A later version has the workflows in another package.
     (other / "flux_inpaint.json").write_text("damaged")
     (other / "index.json").write_text("damaged")
     (packs / ".disabled" / "examples").mkdir(parents=True)
     (packs / ".disabled" / "examples" / "Off.json").write_text("{}")
-    for pack, where in (("Pack A", "example_workflows"), ("Pack B", "workflows")):
+    (packs / "Pack B" / "examples").mkdir()
+    for pack, where in (("Pack A", "example_workflows"), ("Pack B", "examples"), ("Pack B", "workflows")):
         (packs / pack / where / "Same name.json").write_text("{}")
     (packs / "a file").write_text("")
     return templates_in([official, other], [packs, tmp_path / "none"])
@@ -55,8 +62,8 @@ def names(found: list[Template]) -> list[str]:
 
 
 def test_official_templates_come_first_and_only_those_that_are_installed(templates: list[Template]) -> None:
-    assert names(templates) == ["flux_inpaint", "upscale", "Same name", "Same name"]
-    assert [template.pack for template in templates] == [None, None, "Pack A", "Pack B"]
+    assert names(templates) == [*OFFICIAL, *["Same name"] * 3]
+    assert [template.pack for template in templates] == [*[None] * 4, "Pack A", "Pack B", "Pack B"]
     assert templates[0].brief()["open_source"] is True
     assert templates[1].brief()["category"] == "Image"
 
@@ -64,10 +71,10 @@ def test_official_templates_come_first_and_only_those_that_are_installed(templat
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("", ["flux_inpaint", "upscale", "Same name", "Same name"]),
+        ("", [*OFFICIAL, *["Same name"] * 3]),
         ("FLUX", ["flux_inpaint", "upscale"]),
         ("mask flux", ["flux_inpaint"]),
-        ("pack b", ["Same name"]),
+        ("pack b", ["Same name"] * 2),
         ("larger", ["upscale"]),
         ("nothing", []),
     ],
@@ -79,13 +86,15 @@ def test_all_words_have_to_match(templates: list[Template], query: str, found: l
 def test_a_template_is_found_by_name_or_title_and_pack(templates: list[Template]) -> None:
     assert named(templates, "Flux: Inpaint", None).name == "flux_inpaint"
     assert named(templates, "UPSCALE.json", None).name == "upscale"
-    assert named(templates, "same name", "pack b").pack == "Pack B"
+    assert named(templates, "same name", "pack b").path.parent.name == "examples"
+    assert named(templates, "clip_3", None).name == "clip_3"
 
 
 @pytest.mark.parametrize(
     ("name", "pack", "code", "words"),
     [
-        ("Same name", None, "invalid", "Pack A, Pack B"),
+        ("Same name", None, "invalid", "Pack A, Pack B."),
+        ("A clip", None, "invalid", "clip_2, clip_3."),
         ("upscale", "Pack A", "unknown_template", "list_templates"),
         ("inpaint", None, "unknown_template", "flux_inpaint"),
         ("../../secret", None, "unknown_template", "list_templates"),
