@@ -24,6 +24,9 @@ const TYPES = {
   ...{ glb: "model/gltf-binary", txt: "text/plain", json: "application/json" },
 };
 
+// The first bytes of the pictures that ComfyUI opens; WebP is a kind of RIFF.
+const PICTURES = ["\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF87a", "GIF89a", "BM", "II*\0", "MM\0*"];
+
 /** @param {string} filename */
 function typeOf(filename) {
   return TYPES[filename.split(".").pop()?.toLowerCase() ?? ""] ?? "application/octet-stream";
@@ -37,7 +40,17 @@ function typeOf(filename) {
  */
 async function sendable(value) {
   const content = value instanceof Blob ? new Uint8Array(await value.arrayBuffer()) : bytes(value);
-  return content ? { type: "image_base64", data: base64(content) } : value;
+  if (!content) return value;
+  const data = base64(content);
+  if (isPicture(content)) return { type: "image_base64", data };
+  // The server recognizes sounds and videos by their content, and other files by their name.
+  return { type: "file_base64", data, ...(value.name && { filename: String(value.name) }) };
+}
+
+/** @param {Uint8Array} content of a file */
+function isPicture(content) {
+  const head = String.fromCharCode(...content.subarray(0, 12));
+  return PICTURES.some((start) => head.startsWith(start)) || (head.startsWith("RIFF") && head.endsWith("WEBP"));
 }
 
 /**
@@ -48,6 +61,17 @@ async function sendable(value) {
  */
 export function encoded(writes) {
   return Promise.all(writes.map(async ([path, value]) => /** @type {[string, any]} */ ([path, await sendable(value)])));
+}
+
+/**
+ * Returns the values of each field as the server takes them.
+ *
+ * @param {Record<string, any[]>} grid
+ * @returns {Promise<Record<string, any[]>>}
+ */
+export async function encodedGrid(grid) {
+  const made = Object.entries(grid).map(async ([path, values]) => [path, await Promise.all(values.map(sendable))]);
+  return Object.fromEntries(await Promise.all(made));
 }
 
 /**

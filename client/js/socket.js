@@ -109,7 +109,7 @@ export class Socket {
 
   close() {
     this.#closed = true;
-    this.#aborting.abort(new Unreachable("connection_lost", "The client was closed."));
+    this.#aborting.abort(closed());
     this.#subscriptions.clear();
     this.#ws?.close();
   }
@@ -123,6 +123,7 @@ export class Socket {
       const sentence = "Events need WebSocket: use Node.js 22 or newer, or pass one as the option WebSocket.";
       throw new UiapiError("unsupported", sentence);
     }
+    if (this.#closed) throw closed();
     if (this.#ws?.readyState === this.Constructor.OPEN) return this.#ws;
     this.#opening ??= this.#open().finally(() => (this.#opening = null));
     return this.#opening;
@@ -143,6 +144,11 @@ export class Socket {
         else reject(frame.type === "error" ? refusal(frame) : lost);
       };
     });
+    if (this.#closed) {
+      ws.onclose = null;
+      ws.close();
+      throw closed();
+    }
     this.#ws = ws;
     ws.onmessage = ({ data }) => this.#take(decoded(data));
     ws.onclose = () => this.#lost();
@@ -217,6 +223,10 @@ export class Socket {
     if (frame.status === "error") waiting.reject(refusal(frame));
     else waiting.resolve(frame);
   }
+}
+
+function closed() {
+  return new Unreachable("connection_lost", "The client was closed.");
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Sweeps: many runs from the open graph, whose results come as they end. */
 
 import { UiapiError } from "./errors.js";
-import { encoded, filesOf, isImage } from "./files.js";
+import { encoded, encodedGrid, filesOf, isImage } from "./files.js";
 
 /** @typedef {import("./files.js").OutputFile} OutputFile */
 
@@ -23,12 +23,14 @@ const PAUSE = 250;
 /**
  * @param {import("./client.js").Client} client
  * @param {import("./http.js").Http} http
- * @param {Record<string, any[]> | [string, any][][]} variations
+ * @param {Record<string, any[]> | [string, any][][]} variations whose values may be the contents of files
  * @param {{seeds?: number, on_error?: "continue" | "stop", signal?: AbortSignal, inline: boolean}} options
  * @returns {AsyncGenerator<SweepItem, void, void>}
  */
 export async function* sweep(client, http, variations, { signal, inline, ...options }) {
-  const asked = Array.isArray(variations) ? { variations: await Promise.all(variations.map(encoded)) } : { grid: variations };
+  const asked = Array.isArray(variations)
+    ? { variations: await Promise.all(variations.map(encoded)) }
+    : { grid: await encodedGrid(variations) };
   const outputs = inline ? "base64" : "urls";
   let state = await client.call("sweep", { ...asked, ...options, outputs, wait: false }, { signal });
   const { sweep_id } = state;

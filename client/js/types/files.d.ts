@@ -6,6 +6,13 @@
  */
 export function encoded(writes: any[][]): Promise<[string, any][]>;
 /**
+ * Returns the values of each field as the server takes them.
+ *
+ * @param {Record<string, any[]>} grid
+ * @returns {Promise<Record<string, any[]>>}
+ */
+export function encodedGrid(grid: Record<string, any[]>): Promise<Record<string, any[]>>;
+/**
  * Returns a workflow as the server takes it: a file with one in its metadata, such as a picture, as base64.
  *
  * @param {any} workflow an object in UI or API format, its JSON text, or the content of a file

@@ -1,7 +1,7 @@
 /**
  * @param {import("./client.js").Client} client
  * @param {import("./http.js").Http} http
- * @param {Record<string, any[]> | [string, any][][]} variations
+ * @param {Record<string, any[]> | [string, any][][]} variations whose values may be the contents of files
  * @param {{seeds?: number, on_error?: "continue" | "stop", signal?: AbortSignal, inline: boolean}} options
  * @returns {AsyncGenerator<SweepItem, void, void>}
  */

@@ -53,6 +53,23 @@ const scenarios = {
     for await (const item of client.sweep({ "A.b": [1, 2, 3] })) if (item.index === 1) break;
   },
 
+  /** Sweeps over the contents of files, one of which has a name. */
+  async pictures() {
+    const client = await connect(url);
+    const picture = new Uint8Array([0xff, 0xd8, 0xff]);
+    const named = new File(["1\n00:00"], "a.srt");
+    for await (const item of client.sweep({ "A.b": [1, picture.buffer, named] })) say(item.index);
+  },
+
+  /** Closes while the connection for events is being opened. */
+  async hasty() {
+    const client = await connect(url);
+    const listening = client.on("output", () => {});
+    client.close();
+    say(await listening.catch((error) => error.code));
+    say(await client.on("output", () => {}).catch((error) => error.code));
+  },
+
   /** Does without a WebSocket, as Node.js 20. */
   async without() {
     delete globalThis.WebSocket;

@@ -158,6 +158,23 @@ async def test_a_sweep_is_iterated_over_and_cancelled_where_the_loop_is_left(scr
     assert len(cancelled) == 1
 
 
+async def test_a_sweep_over_files_sends_their_contents(scripted: Scripted) -> None:
+    ended = {"status": "finished", "results": [], "next": None, "warnings": []}
+    scripted.answers["sweep"] = lambda _: web.json_response({"status": "ok", "response": {"sweep_id": "s1"}})
+    scripted.answers["sweep_status"] = lambda _: web.json_response({"status": "ok", "response": ended})
+    async with scenario("pictures", scripted) as program:
+        assert await program.line() is None
+    [sweep] = [body for body in scripted.bodies if body and "grid" in body]
+    picture, text = {"type": "image_base64", "data": "/9j/"}, {"type": "file_base64", "data": "MQowMDowMA=="}
+    assert sweep["grid"] == {"A.b": [1, picture, {**text, "filename": "a.srt"}]}
+
+
+async def test_a_client_that_is_closed_while_it_connects_ends(scripted: Scripted) -> None:
+    async with scenario("hasty", scripted) as program:
+        assert [await program.line() for _ in range(2)] == ["connection_lost", "connection_lost"]
+        assert await program.line() is None
+
+
 async def test_without_websocket_everything_but_events_works(scripted: Scripted) -> None:
     scripted.answers["get_fields"] = {"A.b": 1}
     async with scenario("without", scripted) as program:
