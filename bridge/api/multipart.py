@@ -10,6 +10,7 @@ import base64
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import Any
 
 from ...common.errors import UiapiError
@@ -101,11 +102,17 @@ def _part(head: str, content: bytes) -> Part:
     lines = dict(line.split(":", 1) for line in head.split("\r\n") if ":" in line)
     disposition = next((text for name, text in lines.items() if name.strip().lower() == "content-disposition"), "")
     described = _header(disposition.strip())
-    name = described.get_param("name")
-    if not isinstance(name, str) or not name:
+    # Browsers and curl write a quotation mark like this, and a path may need it.
+    name = (_parameter(described, "name") or "").replace("%22", '"')
+    if not name:
         raise UiapiError("malformed", "A part of the form has no name; name it workflow, data, or as a field.")
-    filename = described.get_param("filename")
-    return Part(name, filename if isinstance(filename, str) else None, content)
+    return Part(name, _parameter(described, "filename"), content)
+
+
+def _parameter(header: Message, name: str) -> str | None:
+    """Return a parameter, which some libraries write as `name*=utf-8''…` if it is not ASCII; None without it."""
+    found = header.get_param(name)
+    return None if found is None else collapse_rfc2231_value(found)
 
 
 def _header(text: str) -> Message:

@@ -96,6 +96,21 @@ def test_a_broken_form_is_malformed(header: str, body: bytes) -> None:
     assert refused.value.code == "malformed"
 
 
+@pytest.mark.parametrize(
+    ("written", "path", "filename"),
+    [
+        ("name=\"Load.image\"; filename*=utf-8''%C3%B6.flac", "Load.image", "ö.flac"),
+        ("name*=utf-8''Gr%C3%B6%C3%9Fe.image; filename=\"a.png\"", "Größe.image", "a.png"),
+        ('name="%22a.b%22.image"; filename="a.png"', '"a.b".image', "a.png"),
+        ('name="\\"a.b\\".image"; filename="a.png"', '"a.b".image', "a.png"),
+    ],
+)
+def test_names_are_read_as_browsers_curl_and_libraries_write_them(written: str, path: str, filename: str) -> None:
+    head = f"--x\r\nContent-Disposition: form-data; {written}\r\n\r\n".encode()
+    [[found, value]] = decode_form("multipart/form-data; boundary=x", head + b"a\r\n--x--\r\n", {"fields"})["fields"]
+    assert (found, value["filename"]) == (path, filename)
+
+
 def test_bytes_of_a_file_stay_as_they_are() -> None:
     content = bytes(range(256)) + b"\r\n--y\r\n\r\n"
     head = b'--x\r\nContent-Disposition: form-data; name="F\xc3\xb6to.image"; filename="a b.png"\r\n\r\n'
