@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import UiapiError, disconnected, wrong_page
-from ..comfyui.input_images import has_url
+from ..comfyui.input_images import Pictures, has_url
 from ..policy.activity_log import Entry
 from ..protocol.command_spec import COMMANDS, STEERING_KEYS, Command, Kind, Preview, Request, Risk
 from ..protocol.subscriptions import Subscriber
@@ -68,16 +68,25 @@ class Call:
         caller: the program or tab that sent it.
         request: what the caller sent.
         entry: its entry in the person's log; None for the person's own commands and for Kind.TALK.
+        by_url: whether values may be downloaded for it, which was checked.
     """
 
     def __init__(
-        self, bridge: Bridge, command: Command, caller: Caller, request: Request, entry: Entry | None = None
+        self,
+        bridge: Bridge,
+        command: Command,
+        caller: Caller,
+        request: Request,
+        entry: Entry | None = None,
+        *,
+        by_url: bool = False,
     ) -> None:
         self.bridge = bridge
         self.command = command
         self.caller = caller
         self.request = request
         self.entry = entry
+        self._by_url = by_url
         # The tab that answered the first step; the following steps go to the same one.
         self.answered_by: WebuiManager | None = None
         # The graph's revision and the workflow tab that the last answer was about, if the tab reports them.
@@ -128,6 +137,10 @@ class Call:
         if not self.answered_by.connected:
             raise disconnected()
         return self.answered_by
+
+    def pictures(self) -> Pictures:
+        """Return the store for files in values, as a context."""
+        return Pictures(self.bridge.pictures, downloads=self._by_url)
 
     async def tab(self, name: str, data: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
         """Send command `name` to the addressed tab and return its answer, which is validated."""
@@ -210,16 +223,17 @@ async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Requ
     if vars(request).get("workflow") is not None:
         await read_file(request, api=request.needs_api or not bridge.webuis.connected())
     kinds = command.kinds(request)
-    if has_url(request.writes()):
+    by_url = has_url(request.values())
+    if by_url:
         bridge.guard.check_download("a value by URL")
         kinds |= DOWNLOADS
     if caller.tab is not None or kinds == TALK:
-        return await _carry_out(Call(bridge, command, caller, request))
+        return await _carry_out(Call(bridge, command, caller, request, by_url=by_url))
     entry = bridge.activity.begin(caller.program, command, request)
     code: str | None = "cancelled"
     problem: str | None = None
     try:
-        call = Call(bridge, command, caller, request, entry)
+        call = Call(bridge, command, caller, request, entry, by_url=by_url)
         if not bridge.approvals.free(kinds, caller.program):
             await bridge.approvals.admit(call, kinds, entry)
         envelope = await _carry_out(call)

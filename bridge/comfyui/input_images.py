@@ -33,10 +33,12 @@ class Pictures:
 
     Args:
         store: the picture store.
+        downloads: whether values that are URLs may be downloaded.
     """
 
-    def __init__(self, store: PictureStore) -> None:
+    def __init__(self, store: PictureStore, *, downloads: bool = False) -> None:
         self._store = store
+        self._downloads = downloads
         self._names: list[str] = []
         # Pictures found in strings that the tab may use as plain text.
         self._offered: set[str] = set()
@@ -126,6 +128,9 @@ class Pictures:
             url = value["url"]
             if not isinstance(url, str):
                 raise UiapiError("invalid", f"{path}: send the URL as text under url.")
+            if not self._downloads:
+                # The person's rules and the token were not checked for this one.
+                raise UiapiError("forbidden", f"{path}: a URL is not accepted here; send the file itself.")
             if url not in self._fetched:
                 self._fetched[url] = await self._store.fetch(url)
 

@@ -131,7 +131,7 @@ class PictureStore:
         """Download a file into the input directory, under a temporary name. Raises UiapiError."""
         if self._fetch is None:
             raise UiapiError("shutting_down", "The download service is unavailable; send the file itself.")
-        return await self._fetch(url, self._folder() / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp")
+        return await self._fetch(url, self._folder() / _temporary_name())
 
     def put(self, label: str, picture: Content, suffix: str = PICTURE) -> str:
         """Store a file if it is new, and return its name; call `release` with it afterwards.
@@ -208,13 +208,11 @@ class PictureStore:
 
     def _create(self, folder: Path, wanted: _Wanted) -> str:
         # Written to a temporary file and linked, so that the name never refers to an incomplete picture.
-        temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
         content = wanted.content
+        temporary = content.path if isinstance(content, Fetched) else folder / _temporary_name()
         try:
             if isinstance(content, bytes):
                 write_new(temporary, content)
-            else:
-                temporary = content.path
             with self._lock:
                 # Another request may have stored it in the meantime.
                 name = self._find(folder, wanted)
@@ -225,8 +223,10 @@ class PictureStore:
                     self._claim(name)
                 return name
         finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            # A downloaded file may be needed for another field, and is removed by its owner.
+            if isinstance(content, bytes):
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
 
     def _claim(self, name: str, fresh: Identity | None = None) -> None:
         claim = self._claims.setdefault(name, Claim(fresh=fresh))
@@ -255,6 +255,10 @@ class PictureStore:
     def _named(self) -> set[str]:
         """Return the digests of the pictures in queued prompts and open graphs."""
         return digests_in(self._in_use())
+
+
+def _temporary_name() -> str:
+    return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
 
 
 def digests_in(things: Iterable[Any]) -> set[str]:

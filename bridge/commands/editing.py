@@ -137,6 +137,13 @@ class BatchCommand(Strict):
     command: str = Field(max_length=100)
     data: dict[str, Any] = Field(default_factory=dict)
 
+    def pairs(self) -> list[tuple[str, Any]]:
+        """The values for fields in its data, as (path, value); those of another form are refused later."""
+        fields = self.data.get("fields")
+        listed = [self.data.get("field")] if fields is None else fields
+        pairs = listed if isinstance(listed, list) else []
+        return [(str(pair[0]), pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2]
+
 
 class Batch(Request):
     """The commands, in their order."""
@@ -153,10 +160,13 @@ class Batch(Request):
         """The fields it sets, and its other commands with their data."""
         listed: list[tuple[str, Any]] = []
         for item in self.commands:
-            fields = item.data.get("fields", [item.data.get("field")]) if item.command == "set_fields" else None
-            pairs = isinstance(fields, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in fields)
-            listed += [(str(path), value) for path, value in fields] if pairs else [(item.command, item.data)]  # type: ignore[union-attr]
+            pairs = item.pairs() if item.command == "set_fields" else []
+            listed += pairs or [(item.command, item.data)]
         return listed
+
+    def values(self) -> list[tuple[str, Any]]:
+        """The values in all of its commands."""
+        return [pair for item in self.commands for pair in item.pairs()]
 
 
 class Steps(Request):
@@ -191,7 +201,7 @@ async def add_node(call: Call, request: AddNode) -> dict[str, Any]:
     """Create a node."""
     # The tab is found first, so that no picture is stored without one.
     call.webui()
-    async with Pictures(call.bridge.pictures) as pictures:
+    async with call.pictures() as pictures:
         answer: dict[str, Any] = await call.tab("add_node", await _with_pictures(call, request, pictures))
         await pictures.keep(answer)
     return answer
@@ -258,7 +268,7 @@ BATCHABLE = frozenset({*EDITS, "add_node", "set_fields", "set_connection"})
 @command("batch", response=schemas.Batched, risk=Risk.DRIVE, tab=True)
 async def batch(call: Call, request: Batch) -> dict[str, Any]:
     """Carry out several edits, all or none, as one step that can be undone."""
-    async with Pictures(call.bridge.pictures) as pictures:
+    async with call.pictures() as pictures:
         # A dry run stores nothing; the name a picture would get is enough to list the changes.
         commands = [
             {"command": item.command, "data": await _checked(call, index, item, pictures, dry=request.dry_run)}

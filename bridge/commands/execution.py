@@ -90,7 +90,7 @@ class RunRequest(Request):
 )
 async def execute(call: Call, request: Execute) -> dict[str, Any]:
     """Press Run in the open tab; with wait, return the results."""
-    nothing = Pictures(call.bridge.pictures)
+    nothing = call.pictures()
     return await _execute(call, request, {}, nothing)
 
 
@@ -136,7 +136,7 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
     if request.workflow is not None:
         loaded = await call.tab("load_workflow", {"workflow": request.workflow}, _step_timeout(call))
         warnings += loaded.get("warnings") or []
-    async with Pictures(call.bridge.pictures) as pictures:
+    async with call.pictures() as pictures:
         writes = await pictures.data(request.fields) if request.fields else {}
         ran = await _execute(call, request, writes, pictures)
         return {**ran, "warnings": [*warnings, *ran.get("warnings", [])]} if warnings else ran
@@ -144,7 +144,7 @@ async def run(call: Call, request: RunRequest) -> dict[str, Any]:
 
 async def _run_alone(call: Call, request: RunRequest) -> dict[str, Any]:
     """Queue without a tab: the given API-format workflow, or the last main tab's snapshot."""
-    async with Pictures(call.bridge.pictures) as pictures:
+    async with call.pictures() as pictures:
         given = await prompt_alone(call, request.workflow, request.fields or [], pictures)
         prompt, idle = without_idle(given, call.bridge.comfy.node_classes)
         refusal = unknown_needed(prompt)

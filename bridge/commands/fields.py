@@ -9,7 +9,6 @@ from pydantic import Field, StringConstraints, model_validator
 from ...common.errors import UiapiError
 from ...common.shorten import cut
 from ..app.dispatch import Call
-from ..comfyui.input_images import Pictures
 from ..protocol.command_spec import COMMANDS, DEFAULT_TIMEOUT, Kind, Request, Risk, command, tab_command
 from ..protocol.lazy_types import LazyModule
 from ..protocol.summaries import summary_of
@@ -177,7 +176,7 @@ async def set_fields(call: Call, request: SetFields) -> dict[str, Any]:
     """Write fields by their paths; if one cannot be written, none is."""
     # The tab is found first, so that no picture is stored without one.
     call.webui()
-    async with Pictures(call.bridge.pictures) as pictures:
+    async with call.pictures() as pictures:
         data = await pictures.data(request.writes())
         answer = await call.tab("set_fields", data)
         await pictures.keep(answer)

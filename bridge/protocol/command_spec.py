@@ -127,6 +127,10 @@ class Request(Strict):
         """The values it writes, as (path, value), shown to the person who is asked for approval."""
         return []
 
+    def values(self) -> list[tuple[str, Any]]:
+        """All its values for fields, as (path, value); some may name files to download."""
+        return self.writes()
+
 
 # The error codes of web apps, of every HTTP command, of those with a body, and of those that use a tab.
 WEB_APP_CODES = frozenset({"cross_origin", "waiting_for_person", "web_app_refused"})
@@ -391,6 +395,5 @@ def import_responses() -> None:
 def _kind(value: Any) -> str:
     if value is None:
         return "null"
-    return {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}.get(
-        type(value), type(value).__name__
-    )
+    words = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return words.get(type(value), type(value).__name__)

@@ -215,3 +215,56 @@ async def test_a_dry_run_downloads_nothing(server: Any, web: Web, tmp_path: Path
     await server.post("batch", {"commands": [command], "dry_run": True})
     assert web.asked == []
     assert list((tmp_path / "input").iterdir()) == []
+
+
+ADD = {"command": "add_node", "data": {"type": "LoadAudio", "fields": [["audio", URL]]}}
+ONE = {"command": "set_fields", "data": {"fields": None, "field": ["Song.audio", URL]}}
+
+
+@pytest.mark.parametrize(
+    ("command", "body"),
+    [
+        ("add_node", ADD["data"]),
+        ("batch", {"commands": [ADD]}),
+        ("batch", {"commands": [ONE]}),
+        ("batch", {"commands": [{"command": "set_fields", "data": {"fields": [["Song.audio", URL]]}}]}),
+        ("set_fields", {"field": ["Song.audio", URL]}),
+        ("run", {"fields": [["Song.audio", URL]]}),
+        ("sweep", {"grid": {"Song.audio": [URL]}}),
+        ("export_prompts", {"variations": [[["Song.audio", URL]]]}),
+    ],
+)
+async def test_no_command_downloads_a_value_that_the_person_or_the_operator_does_not_allow(
+    server: Any, web: Web, person: Any, monkeypatch: pytest.MonkeyPatch, command: str, body: dict[str, Any]
+) -> None:
+    from comfyui_uiapi.bridge.policy.access import Guard
+    from comfyui_uiapi.bridge.policy.rules import Rule
+    from comfyui_uiapi.bridge.protocol.command_spec import Kind
+
+    await server.bridge.approvals.decide(rules={Kind.DOWNLOAD: Rule.REFUSE})
+    assert (await server.post(command, body))[1]["code"] == "refused_by_person"
+    await server.bridge.approvals.decide(rules={Kind.DOWNLOAD: Rule.ALLOW})
+    monkeypatch.setattr(server.bridge, "guard", Guard(beyond_loopback=True))
+    assert (await server.post(command, body))[1]["code"] == "forbidden"
+    assert web.asked == []
+
+
+async def test_a_url_that_no_check_has_seen_is_not_downloaded(web: Web, server: Any) -> None:
+    from comfyui_uiapi.bridge.comfyui.input_images import Pictures
+
+    async with Pictures(server.bridge.pictures) as pictures:
+        with pytest.raises(UiapiError) as refused:
+            await pictures.data([("Song.audio", URL)])
+    assert refused.value.code == "forbidden" and web.asked == []
+
+
+async def test_a_file_by_url_may_be_stored_under_two_kinds_of_name(server: Any, web: Web, tmp_path: Path) -> None:
+    tab = await server.tab()
+    tab.on("set_fields", {})
+    web.content = b"1\n00:00"
+    fields = [[f"Texts.{name}", {**URL, "filename": name}] for name in ("a.srt", "b.txt")]
+    status, body = await server.post("set_fields", {"fields": fields})
+    assert status == 200, body
+    names = [value for _, value in tab.requests[0]["data"]["fields"]]
+    assert sorted(path.name for path in (tmp_path / "input").iterdir()) == sorted(names)
+    assert web.asked == [URL["url"]]
