@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import from_json
 
-from ...common.errors import UiapiError
+from ...common.errors import UiapiError, web_app_refused
 from ..app.dispatch import Call
-from ..comfyui.input_images import Pictures
 from ..comfyui.outputs import MAX_INLINE, inline_files
 from ..protocol.command_spec import GRAPH_TIMEOUT, TAB_COMMAND_CODES, Kind, Request, Risk, command
 from ..protocol.lazy_types import LazyModule
 from ..protocol.summaries import summary_of
-from ..sweeps.exports import Export, Reader
+from ..sweeps.exports import Export, Reader, error_of_page
 from ..sweeps.sweep import MAX_RESULTS, Sweep, Wish, described
 from .execution import OUTPUTS, RUN_CODES, RUN_TIMEOUT, Outputs
 from .fields import WRITES, Path, Write
@@ -111,6 +112,10 @@ class ExportRequest(Variations):
 
     first: int = Field(0, ge=0, le=MAX_PROMPTS, description="The index of the first prompt to return.")
 
+    def kinds(self) -> frozenset[Kind]:
+        """Also read, since the prompts contain the whole graph."""
+        return frozenset({Kind.READ})
+
 
 class SweepStatus(Request):
     """The sweep, and the results to return."""
@@ -193,6 +198,8 @@ async def sweep(call: Call, request: SweepRequest) -> dict[str, Any]:
 
     begun = bridge.sweeps.begin(call.caller.program, wish, exports, permission)
     begun.emit = call.caller.emit
+    if call.caller.web_app:
+        bridge.spawn(_while_allowed(call, begun), f"web app of sweep {begun.sweep_id}")
     timeout = request.timeout or RUN_TIMEOUT
     try:
         await asyncio.wait_for(_wait(begun, over=request.wait), timeout)
@@ -278,6 +285,25 @@ def _check_page(call: Call) -> None:
         raise UiapiError("tab_failed", "The page cannot export variations; reload it.")
 
 
+@dataclass(eq=False)
+class _Ending:
+    """Stops a sweep when its web app is no longer allowed."""
+
+    call: Call
+    sweep: Sweep
+
+    def close(self, code: int, reason: str) -> None:
+        """Stop it."""
+        with suppress(UiapiError):
+            self.call.bridge.sweeps.stop(self.sweep.sweep_id, web_app_refused())
+
+
+async def _while_allowed(call: Call, sweep: Sweep) -> None:
+    """Let a sweep of a web app go on for as long as the person allows that, whoever waits for it."""
+    with call.bridge.web_apps.connected(call.caller.program, _Ending(call, sweep)):
+        await sweep.over.wait()
+
+
 async def _wait(sweep: Sweep, *, over: bool) -> None:
     await asyncio.shield(sweep.started)
     if over:
@@ -312,7 +338,7 @@ async def _exports(
     """Yield the exports of these variations as the page makes them. Raises UiapiError when it cannot go on."""
     reader, size = Reader(), FIRST_PART
     left = [*wanted]
-    async with Pictures(call.bridge.pictures) as pictures:
+    async with call.pictures() as pictures:
         while left:
             count = max(1, size // request.seeds)
             part, left, size = left[:count], left[count:], PART
@@ -326,7 +352,7 @@ async def _exports(
                 yield exports
             stopped = answer.get("stopped")
             if stopped is not None:
-                raise UiapiError(stopped["code"], stopped["error"], stopped.get("details"))
+                raise error_of_page(stopped)
 
 
 def _exported(index: int, seeds: int, export: Export, body: bytes) -> dict[str, Any]:

@@ -204,7 +204,7 @@ class Approvals:
     async def until_released(self, kind: Kind, program: str) -> None:
         """Wait while programs are paused. Raises UiapiError `refused_by_person` if this kind is refused by now."""
         await self._released.wait()
-        if self._rule(kind, program) is Rule.REFUSE:
+        if self._decided(kind, program) is False:
             raise UiapiError(
                 "refused_by_person",
                 "The person at the browser does not allow this any more; ask them to change that in ComfyUI's settings "

@@ -62,7 +62,7 @@ class Reader:
         for prompt in answer["prompts"]:
             export = Export(prompt.get("fields") or [], prompt.get("warnings") or [])
             if prompt.get("error") is not None:
-                export.error = _error(prompt["error"])
+                export.error = error_of_page(prompt["error"])
             elif prompt.get("texts") is not None:
                 export.size += self._take(prompt["texts"])
                 export.base = self._base
@@ -92,7 +92,8 @@ class Reader:
         return new
 
 
-def _error(failure: dict[str, Any]) -> UiapiError:
+def error_of_page(failure: dict[str, Any]) -> UiapiError:
+    """Return the error that the page gives as the reason."""
     code = failure.get("code")
     details = failure.get("details")
     return UiapiError(

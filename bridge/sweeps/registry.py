@@ -73,10 +73,15 @@ class Sweeps:
         """Return a sweep. Raises UiapiError `unknown_sweep`."""
         return self._find(sweep_id)[0]
 
+    def stop(self, sweep_id: str, reason: UiapiError) -> Sweep:
+        """Stop a sweep. Raises UiapiError `unknown_sweep`."""
+        sweep, runner = self._find(sweep_id)
+        runner.stop(reason)
+        return sweep
+
     async def cancel(self, sweep_id: str, timeout: float) -> Sweep:
         """Stop a sweep and wait until nothing of it is in ComfyUI's queue, at most `timeout` seconds."""
-        sweep, runner = self._find(sweep_id)
-        runner.stop(UiapiError("cancelled", "The sweep was cancelled."))
+        sweep = self.stop(sweep_id, UiapiError("cancelled", "The sweep was cancelled."))
         # A node that cannot be interrupted goes on to its end.
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(sweep.over.wait(), timeout)

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.commands.sweeps import SweepRequest
+from comfyui_uiapi.bridge.policy.rules import Rule
+from comfyui_uiapi.bridge.policy.web_apps import Decision
+from comfyui_uiapi.bridge.protocol.command_spec import Kind
 
+from ...harness.programs.web_app import APP, SCRIPT, decides
 from ..conftest import Executor
 
 
@@ -122,6 +126,9 @@ class Queued:
 def queued(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> Queued:
     line = Queued(executor)
     monkeypatch.setattr(Comfy, "queue_body", lambda comfy, body: line.put(body))
+    # No prompt runs until it ends, so all can be taken out of the queue.
+    monkeypatch.setattr(Comfy, "cancel", lambda comfy, prompt_id: executor.take(prompt_id))
+    monkeypatch.setattr(Comfy, "interrupt_only", lambda comfy, prompt_ids: False)
     return line
 
 
@@ -156,3 +163,50 @@ async def test_a_file_that_is_gone_costs_only_its_content(server: Any, queued: Q
 async def test_an_unknown_sweep_is_an_error_of_its_own(server: Any, command: str) -> None:
     status, answer = await server.post(command, {"sweep_id": "nothing"})
     assert (status, answer["code"]) == (404, "unknown_sweep")
+
+
+async def test_prompts_are_not_exported_for_a_program_that_may_not_read(server: Any, person: Any) -> None:
+    await server.bridge.approvals.decide(rules={Kind.READ: Rule.REFUSE})
+    status, answer = await server.post("export_prompts", {"grid": {"T.v": [1]}})
+    assert (status, answer["code"], answer["details"]["kind"]) == (403, "refused_by_person", "read")
+
+
+@pytest.mark.parametrize("over", ["HTTP", "websocket"])
+@pytest.mark.parametrize("how", ["refused", "forgotten"])
+async def test_the_sweep_of_a_web_app_ends_once_it_is_not_allowed_any_more(
+    server: Any, person: Any, queued: Queued, over: str, how: str
+) -> None:
+    page = await server.tab(capabilities=["sweep", "panel"])
+    page.on("export_prompts", exported)
+    decides(person, "allow")
+    body = {"grid": {"T.v": [*range(9)]}, "webui": page.client_id, "wait": False}
+    if over == "HTTP":
+        status, answer = await server.post("sweep", body, headers={"Origin": APP, **SCRIPT})
+    else:
+        program = await server.program_of(APP)
+        await program.send_json({"type": "request", "id": 1, "command": "sweep", "data": body})
+        status, answer = 200, await program.receive_json(timeout=5)
+    assert status == 200, answer
+    sweep = server.bridge.sweeps.find(answer["response"]["sweep_id"])
+    await queued.finish()
+    if how == "refused":
+        await server.bridge.web_apps.decide(APP, Decision.REFUSE)
+    else:
+        await server.bridge.web_apps.forget(APP)
+    await asyncio.wait_for(sweep.over.wait(), 5)
+    assert (sweep.status, len(queued.bodies) < 9) == ("cancelled", True)
+    rest = sweep.answer()["results"][-1]
+    assert (rest["status"], rest["error"]["code"]) == ("cancelled", "web_app_refused")
+
+
+async def test_a_sweep_of_a_program_whose_answer_is_no_queues_nothing_further(server: Any, queued: Queued) -> None:
+    (await server.tab(capabilities=["sweep"])).on("export_prompts", exported)
+    body = {"grid": {"T.v": [*range(9)]}, "wait": False}
+    _, answer = await server.post("sweep", body, headers={"User-Agent": "a program"})
+    sweep = server.bridge.sweeps.find(answer["response"]["sweep_id"])
+    await server.bridge.approvals.decide(rules={Kind.RUN: Rule.ONCE})
+    server.bridge.approvals.answers[(sweep.program, Kind.RUN)] = False
+    await queued.finish()
+    await asyncio.wait_for(sweep.over.wait(), 5)
+    assert sweep.answer()["results"][-1]["error"]["code"] == "refused_by_person"
+    assert len(queued.bodies) < 9
