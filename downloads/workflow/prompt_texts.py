@@ -17,7 +17,7 @@ _ALTERNATIVES = re.compile(r"[{|}]")
 
 
 def without_comments(text: str) -> str:
-    """A text without the comments that the page removes before a run: `/* … */`, and from `//` to the end of the line."""
+    """A text without the comments that the page removes before a run, `/* … */` and `// …`."""
     # A comment that is not closed is none. Looking for its end from every beginning would take ages.
     last = text.rfind("*/")
     kept, at, begin = [], 0, _COMMENT.search(text)

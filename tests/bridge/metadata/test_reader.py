@@ -285,7 +285,12 @@ def test_texts_that_a_small_file_repeats_are_read_up_to_a_limit_together(
     text = b"prompt:" + json.dumps(PROMPT).encode() if made is shared_texts else json.dumps(PROMPT).encode()
     read: list[str] = []
     decode = reader._decoded
-    monkeypatch.setattr(reader, "_decoded", lambda text: read.append(text) or decode(text))
+
+    def counted(text: str) -> dict[str, Any]:
+        read.append(text)
+        return decode(text)
+
+    monkeypatch.setattr(reader, "_decoded", counted)
     monkeypatch.setattr(reader, "MAX_TEXTS", 10 * len(text))
     assert workflow_in(made(900, text)) == PROMPT
     assert len(read) <= 10

@@ -159,7 +159,7 @@ async def test_a_sweep_is_iterated_over_and_cancelled_where_the_loop_is_left(scr
 
 
 async def test_a_sweep_over_files_sends_their_contents(scripted: Scripted) -> None:
-    ended = {"status": "finished", "results": [], "next": None, "warnings": []}
+    ended: dict[str, Any] = {"status": "finished", "results": [], "next": None, "warnings": []}
     scripted.answers["sweep"] = lambda _: web.json_response({"status": "ok", "response": {"sweep_id": "s1"}})
     scripted.answers["sweep_status"] = lambda _: web.json_response({"status": "ok", "response": ended})
     async with scenario("pictures", scripted) as program:
