@@ -73,8 +73,9 @@ def _test(options: argparse.Namespace) -> None:
     _tool("chromium").ensure()
     # pytest looks for its configuration in the working directory.
     os.chdir(ROOT)
-    # All tests run in two processes, divided by tests/conftest.py; a selection runs in one.
-    how = sys.argv[2:] or ["-n", "2"]
+    # All tests run in three processes, divided by tests/conftest.py: one for each frontend, and one for other tests,
+    # which uses the processors while those wait. A selection runs in one.
+    how = sys.argv[2:] or ["-n", "3"]
     _become([build.PYTHON, "-m", "pytest", *how])
 
 
@@ -140,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     demo = add("demo", _demo, "Drive a real ComfyUI with an open tab, and save a picture and a screenshot.")
-    add("test", _test, "Run the tests; arguments are passed to pytest (default: all tests in two processes).")
+    add("test", _test, "Run the tests; arguments are passed to pytest (default: all tests in three processes).")
     run = add("run", _run, "Start ComfyUI with this extension and run it until Ctrl-C.")
     bench = add("bench", _bench, "Run the benchmarks and print a table.")
     soak = add("soak", _soak, "Put ComfyUI under load, and plot its memory and other resources to a PNG.")

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# Files whose tests start a ComfyUI of their own for every frontend, so that they need not run where the shared one is.
+OWN_COMFYUI = ("test_document_fuzz", "test_missing", "test_nodes_notice", "test_restart")
 
 
 class RootIsNoTestPackage:
@@ -54,22 +56,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Run the files that take long first, so that no process runs one of them when the others have nothing left."""
 
     def turn(item: pytest.Item) -> int:
+        if item.path.stem in OWN_COMFYUI:
+            return 1
         if frontend_of(item.nodeid, config):
             return 0
-        return 1 if item.get_closest_marker("stack") else 2
+        return 2 if item.get_closest_marker("stack") else 3
 
     items.sort(key=turn)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Distribute tests over processes: all tests of a frontend to one process, which starts one ComfyUI and one
-    Chromium for them; the other tests by file."""
+    """Distribute tests over processes: the tests of a frontend to one process, which starts one ComfyUI and one
+    Chromium for them; the other tests, and files that start a ComfyUI of their own, by file."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFrontend(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return frontend_of(nodeid, config) or nodeid.partition("::")[0]
+            file = nodeid.partition("::")[0]
+            return file if Path(file).stem in OWN_COMFYUI else frontend_of(nodeid, config) or file
 
     # By default the files with the fewest tests come last, among them those that take longest.
     config.option.loadscopereorder = False

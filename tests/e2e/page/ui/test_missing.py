@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER, write_upscaler
 from comfyui_uiapi.tests.harness.models.model_host import Answer, Host, model_bytes, sha256
@@ -19,6 +19,7 @@ from playwright.async_api import Locator, expect
 
 from ....harness.browser.graphs import Json, node, ui
 from ....harness.browser.scripts import NEEDY
+from ...conftest import FAILED
 
 SCREENS = build.STACK / "screens"
 OTHER = "other.safetensors"
@@ -26,16 +27,19 @@ TWIN = "twin.safetensors"
 FOUND = "found_by_search.safetensors"
 # Replaces the analysis by an unknown command.
 ANALYSIS_FAILS = """() => {
-    const send = WebSocket.prototype.send
+    const send = window.realSend = WebSocket.prototype.send
     WebSocket.prototype.send = function (data) {
         return send.call(this, typeof data === "string" ? data.replace("analyze_workflow", "analyze_nothing") : data)
     }
 }"""
+ANALYSIS_WORKS = "() => { WebSocket.prototype.send = window.realSend }"
 # Whether a dialog is as wide as its content.
 FITS = """dialog => [dialog, ...dialog.querySelectorAll("*")].every(
     one => getComputedStyle(one).overflowX === "visible" || one.scrollWidth <= one.clientWidth)"""
 # Where the loader says that its model can be downloaded.
 RECORDS = "() => app.rootGraph.nodes.find(n => n.type === 'UpscaleModelLoader').properties.models ?? null"
+# A workflow that lacks nothing.
+WHOLE = ui([node(1, "EmptyImage", "Canvas")])
 # ComfyUI stores settings on the server, so each test starts by resetting them.
 SETTINGS = """async () => {
     const {setting} = app.extensionManager
@@ -72,14 +76,39 @@ async def comfy_with_host(
     comfy.kill()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def opened(comfy_with_host: ComfyProcess) -> AsyncIterator[list[Tab]]:
+    """The tab that the tests here share, in a list that is empty while none is open."""
+    kept: list[Tab] = []
+    yield kept
+    for tab in kept:
+        await tab.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def tab_without_models(comfy_with_host: ComfyProcess, open_tab: Callable[..., Awaitable[Tab]]) -> Tab:
-    """A tab of it that reports missing models, without any models or saved URLs."""
+async def tab_without_models(
+    request: pytest.FixtureRequest, opened: list[Tab], browser: Chromium, comfy_with_host: ComfyProcess
+) -> AsyncIterator[Tab]:
+    """A tab of it that reports missing models, without a notice, any models or saved URLs.
+
+    The page is reused, because a frontend takes seconds to load, unless a test failed.
+    """
     for file in [*comfy_with_host.base.rglob("*.safetensors"), *comfy_with_host.base.rglob("model_urls.json")]:
         file.unlink()
-    tab = await open_tab(comfy_with_host)
+    if not opened:
+        opened.append(await browser.open(comfy_with_host))
+    [tab] = opened
     await tab.page.evaluate(SETTINGS)
-    return tab
+    # Nodes no longer offer the models that another test has downloaded.
+    await tab.page.evaluate("() => app.refreshComboInNodes()")
+    await tab.load_workflow(WHOLE)
+    await expect(notice(tab)).to_be_hidden()
+    await tab.clear()
+    yield tab
+    if request.node.stash.get(FAILED, False):
+        opened.clear()
+        await tab.close()
+    assert tab.errors == []
 
 
 def offered(host: Host, tab: Tab) -> Answer:
@@ -226,7 +255,7 @@ async def test_the_notice_stays_away_once_it_was_dismissed_or_turned_off_and_whe
     await expect(notice(tab_without_models)).to_be_hidden()
     await post("switch_tab", tab="another")
     await expect(notice(tab_without_models)).to_be_visible()
-    await post("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas")]))
+    await post("load_workflow", workflow=WHOLE)
     await expect(notice(tab_without_models)).to_be_hidden()
     await tab_without_models.page.evaluate("() => app.extensionManager.setting.set('uiapi.missingModels', false)")
     await post("load_workflow", workflow=missing("gone.safetensors"))
@@ -239,9 +268,11 @@ async def test_the_notice_of_the_workflow_before_does_not_stay_when_an_analysis_
     await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": missing})
     await expect(notice(tab_without_models)).to_be_visible()
     await tab_without_models.page.evaluate(ANALYSIS_FAILS)
-    whole = ui([node(1, "EmptyImage", "Canvas")])
-    await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": whole})
-    await expect(notice(tab_without_models)).to_be_hidden()
+    try:
+        await asyncio.to_thread(tab_without_models.comfy.post, "/uiapi/load_workflow", {"workflow": WHOLE})
+        await expect(notice(tab_without_models)).to_be_hidden()
+    finally:
+        await tab_without_models.page.evaluate(ANALYSIS_WORKS)
 
 
 def lay(tab: Tab, name: str, seed: int = 0) -> None:
