@@ -8,7 +8,7 @@
  * @typedef {import("../page/frontend.js").Frontend} Frontend
  * @typedef {import("../common/types.js").Call} Call
  * @typedef {import("../common/types.js").Written} Written
- * @typedef {import("../graph/trial.js").Values} Values
+ * @typedef {import("../graph/trial.js").Carried} Carried
  * @typedef {{fields: [string, any][], pictures?: Record<string, string>}} Variation
  *
  * @typedef {object} Prompt
@@ -26,7 +26,6 @@ import { nextTask } from "../common/waiting.js";
 import { withChoices } from "../graph/batch.js";
 import { createTrials } from "../graph/trial.js";
 import { withOffered } from "../widgets/picture_texts.js";
-import { change } from "../widgets/widget_change.js";
 import { setFields } from "../widgets/widgets.js";
 
 // Milliseconds that the page is held at a time. Frames may take longer than an export, so there is none after each.
@@ -48,7 +47,7 @@ export function createVariations(means) {
 
   /**
    * @param {Variation} variation
-   * @param {Values} carried what the page has changed by itself after the last prompt of the same variation
+   * @param {Carried | null} carried what the last prompt of the same variation has changed
    * @param {Call} call
    * @param {boolean} isLast of the request
    */
@@ -56,8 +55,8 @@ export function createVariations(means) {
     const { page, takeOut } = withChoices({ ...frontend, undoStep: (/** @type {() => any} */ work) => work() });
     /** @type {Record<string, Written>} */
     let set = {};
-    /** @type {Values} */
-    let changed = [];
+    /** @type {Carried | null} */
+    let changed = null;
     /** @type {ReturnType<typeof trials.begin> | undefined} */
     let trial;
     const restore = () => {
@@ -72,7 +71,7 @@ export function createVariations(means) {
       trial = trials.begin(isLast);
       try {
         set = cutWritten(setFields(page, withOffered(fields, pictures)));
-        for (const { node, widget, value } of carried) change(page, node, widget, value);
+        trial.queueing(carried);
       } catch (error) {
         restore();
         throw error;
@@ -100,8 +99,8 @@ export function createVariations(means) {
     let began = performance.now();
     let taken = 0;
     for (const variation of variations) {
-      /** @type {Values} */
-      let carried = [];
+      /** @type {Carried | null} */
+      let carried = null;
       for (let repeat = 0; repeat < seeds; repeat++) {
         const before = performance.now();
         if (before - began + taken > SLICE) {

@@ -5,12 +5,15 @@
  * @typedef {import("../page/workflows.js").Workflows} Workflows
  * @typedef {import("../common/types.js").GraphNode} GraphNode
  * @typedef {import("../common/types.js").Widget} Widget
- * @typedef {{node: GraphNode, widget: Widget, value: any}[]} Values values of widgets that the page itself has changed
+ * @typedef {{values: {node: GraphNode, widget: Widget, value: any}[], queue: import("../widgets/queue_state.js").QueueState}}
+ *   Carried what differs after a run: values of widgets, and what the page and packs note about runs
  */
 
 import { CommandError } from "../common/errors.js";
 import { walk } from "../paths/subgraphs.js";
 import { createMemory } from "../widgets/node_memory.js";
+import { rememberQueueState, repeatQueueState } from "../widgets/queue_state.js";
+import { change } from "../widgets/widget_change.js";
 import { byState } from "./rollback.js";
 
 /**
@@ -48,11 +51,10 @@ export function createTrials({ frontend, workflows, revisions }) {
       const written = new Map(frontend.written);
       const history = workflows.tracker();
       const memory = createMemory({ canvas: frontend.canvas });
-      const marks = new Map();
-      for (const { node } of walk(frontend.rootGraph())) {
-        memory.keep(node);
-        for (const widget of node.widgets ?? []) marks.set(widget, marksOf(widget));
-      }
+      const nodes = [...walk(frontend.rootGraph())].map(({ node }) => node);
+      for (const node of nodes) memory.keep(node);
+      /** @type {ReturnType<typeof rememberQueueState> | undefined} */
+      let queue;
       const shape = shapeOf(frontend.rootGraph());
       let isLeft = false;
       // While this is above 0, the page captures no undo step.
@@ -60,12 +62,27 @@ export function createTrials({ frontend, workflows, revisions }) {
       frontend.exports.disturb(1);
 
       return {
-        /** @returns {Values} what differs by now */
-        changed: () => memory.changed(),
+        /**
+         * To be called when the fields are set, right before the page prepares the run.
+         *
+         * @param {Carried | null} carried from the last run of the same fields
+         */
+        queueing(carried) {
+          queue = rememberQueueState(nodes);
+          if (!carried) return;
+          for (const { node, widget, value } of carried.values) change(frontend, node, widget, value);
+          // Controls act again after the first run with written values.
+          frontend.written.clear();
+          repeatQueueState(carried.queue);
+        },
+
+        /** @returns {Carried} what differs by now */
+        changed: () => ({ values: memory.changed(), queue: queue?.changed() ?? { marks: [], noted: [] } }),
 
         putBack() {
+          // In the opposite order of the changes, since callbacks of widgets may depend on the rest.
+          queue?.putBack();
           memory.putBack();
-          for (const [widget, kept] of marks) restoreMarks(widget, kept);
           frontend.written.clear();
           for (const [widget, value] of written) frontend.written.set(widget, value);
           if (history) history.changeCount--;
@@ -119,26 +136,4 @@ function shapeOf(root) {
     for (const { name, links } of outputs ?? []) shape.push(name, links?.length);
   }
   return shape.join();
-}
-
-/**
- * Returns the marks of a widget: a seed control that acts before runs notes under a symbol whether there was a run.
- *
- * @param {any} widget
- * @returns {[symbol, any][]}
- */
-function marksOf(widget) {
-  return Object.getOwnPropertySymbols(widget).map((key) => [key, widget[key]]);
-}
-
-/**
- * @param {any} widget
- * @param {[symbol, any][]} kept
- */
-function restoreMarks(widget, kept) {
-  const before = new Map(kept);
-  for (const [key, value] of marksOf(widget)) {
-    if (!before.has(key)) delete widget[key];
-    else if (before.get(key) !== value) widget[key] = before.get(key);
-  }
 }

@@ -46,6 +46,47 @@ test("what the page itself changes for a run is in the export, and is put back",
   assert.equal(page.value("Mine", "seed"), 40);
 });
 
+test("what packs note about runs is in the prompts of a variation, and is put back", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1, seed: 40 })], QUICK);
+  const [node] = page.app.rootGraph.nodes;
+  const seed = node.widgets[1];
+  // As 1.58 notes promoted seeds, and as packs count runs.
+  const noted = new WeakSet();
+  const mark = Symbol("mark");
+  node.runs = 7;
+  node.history = ["kept"];
+  page.beforeQueued = () => {
+    if (noted.has(seed)) seed.value += node.runs;
+    noted.add(seed);
+    node.runs += 1;
+    seed[mark] = true;
+  };
+  page.afterQueued = () => void (node.last = page.app.queueItems.length);
+  const before = { ...node };
+  for (let times = 0; times < 2; times++) {
+    assert.deepEqual(values(await page.ask("export_prompts", { ...variations(5, 6), seeds: 3 }), "seed"), [40, 48, 57, 40, 48, 57]);
+    assert.deepEqual({ ...node }, before);
+    assert.deepEqual([noted.has(seed), Reflect.ownKeys(seed).includes(mark), seed.value], [false, false, 40]);
+  }
+});
+
+test("a written seed is the one of the first run, and a control that acts before runs draws the others", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1, seed: 40 })], QUICK);
+  page.settings["Comfy.WidgetControlMode"] = "before";
+  const [node] = page.app.rootGraph.nodes;
+  const [, seed] = node.widgets;
+  const control = { name: "control_after_generate", value: "increment", type: "combo", options: { values: ["fixed", "increment", "decrement", "randomize"] } };
+  node.widgets.push(control);
+  seed.linkedWidgets = [control];
+  page.beforeQueued = () => {
+    if (control.executed) seed.value += 1;
+    control.executed = true;
+  };
+  const asked = { variations: [{ fields: [["Mine.seed", 100]] }, { fields: [["Mine.seed", 200]] }], seeds: 3 };
+  assert.deepEqual(values(await page.ask("export_prompts", asked), "seed"), [100, 101, 102, 200, 201, 202]);
+  assert.deepEqual([seed.value, "executed" in control], [40, false]);
+});
+
 test("a variation that can't be exported is reported, and the others are exported", async () => {
   const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
   const before = traces(page);

@@ -133,3 +133,27 @@ async def test_a_run_comes_next_however_fast_the_person_presses_run(send: Send, 
 async def test_a_seed_whose_control_a_pack_has_removed_is_set_without_a_warning(send: Send) -> None:
     await send("load_workflow", workflow=ui([node(1, "LabSeed", "Seed", [1, ""])]))
     assert (await send("set_fields", fields=[["Seed.seed", 7]]))["Seed.seed"]["warnings"] == []
+
+
+def counted(control: str) -> Json:
+    """A plain seed, and a node that counts runs outside of its widgets."""
+    workflow = seeded(control)
+    workflow["nodes"].append(node(5, "LabCounter", "Counter", [0, 0]))
+    return workflow
+
+
+@pytest.mark.parametrize("make", [counted, seeded_by_primitive, seeded_inside])
+async def test_the_persons_runs_after_a_sweep_are_those_without_it(
+    send: Send, tab: Tab, seeds: Submitted, mode: str, make: Callable[[str], Json]
+) -> None:
+    async def three_runs(*, between: bool) -> list[Any]:
+        await tab.load_workflow(make("increment"))
+        before = len(await tab.page.evaluate("sent"))
+        for _ in range(3):
+            if between:
+                await send("export_prompts", grid={"Canvas.width": [32, 48]}, seeds=2)
+            await tab.page.evaluate("() => app.queuePrompt(0, 1)")
+        await tab.page.wait_for_function("count => sent.length === count", arg=before + 3)
+        return [prompt for _, prompt in (await tab.page.evaluate("sent"))[before:]]
+
+    assert await three_runs(between=True) == await three_runs(between=False)

@@ -47,6 +47,8 @@ EVENTS = """() => {
     window.events = []
     for (const event of ['promptQueueing', 'promptQueued']) app.api.addEventListener(event, () => events.push(event))
 }"""
+# When seed controls act.
+MODE = "mode => app.extensionManager.setting.set('Comfy.WidgetControlMode', mode)"
 PACK = ["LabRebuilt", "LabRetyped", "LabHiddenCombos", "LabRows", "LabSeed", "LabSlow", "LabText", "LabShowText"]
 
 
@@ -111,14 +113,19 @@ async def test_the_prompts_of_a_sweep_are_those_of_runs_with_the_same_fields(sen
     assert different == []
 
 
+@pytest.mark.parametrize("mode", ["after", "before"])
 @pytest.mark.parametrize("seed", ["own", "of a primitive node", "promoted"])
 async def test_seed_controls_act_between_the_prompts_of_a_variation_only(
-    send: Send, tab: Tab, frontend: str, seed: str
+    send: Send, tab: Tab, frontend: str, seed: str, mode: str
 ) -> None:
     make = {"own": seeded, "of a primitive node": seeded_by_primitive, "promoted": seeded_inside}[seed]
     await tab.load_workflow(make("increment"))
     before = await tab.page.evaluate(STATE)
-    prompts = (await send("export_prompts", grid={"Canvas.width": [16, 32]}, seeds=3))["prompts"]
+    await tab.page.evaluate(MODE, mode)
+    try:
+        prompts = (await send("export_prompts", grid={"Canvas.width": [16, 32]}, seeds=3))["prompts"]
+    finally:
+        await tab.page.evaluate(MODE, "after")
     seeds = [part["inputs"]["seed"] for one in prompts for part in one["prompt"].values() if "seed" in part["inputs"]]
     # The control of a promoted seed has no effect on runs in 1.32.
     step = 0 if seed == "promoted" and frontend == "1.32.9" else 1

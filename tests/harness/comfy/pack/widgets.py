@@ -108,6 +108,15 @@ class Seed(_Shown):
         return {"required": {"seed": seed}}
 
 
+class Counter(_Shown):
+    """Counts of runs that the frontend code keeps outside of its widgets; web/counter.js."""
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:
+        count = ("INT", {"default": 0, "min": 0, "max": 1000})
+        return {"required": {"begun": count, "ended": count}}
+
+
 NODES = {
     "LabRebuilt": Rebuilt,
     "LabRetyped": Retyped,
@@ -117,4 +126,5 @@ NODES = {
     "LabLate": Late,
     "LabEverywhere": Everywhere,
     "LabSeed": Seed,
+    "LabCounter": Counter,
 }
