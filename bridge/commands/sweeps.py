@@ -38,6 +38,7 @@ MAX_EXPORTED_BYTES = 16 * 2**20
 CANCEL_TIMEOUT = 10.0
 
 SweepId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+OwnId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 
 
 class Variations(Request):
@@ -105,6 +106,11 @@ class SweepRequest(Variations):
     outputs: Outputs = Field("urls", description=OUTPUTS)
     on_error: Literal["continue", "stop"] = Field("continue", description="What to do when a variation fails.")
     wait: bool = Field(True, description="Wait for all results; otherwise answer once the first are exported.")
+    sweep_id: OwnId | None = Field(
+        None,
+        description="A new ID of the program's choice, such as a UUID, with which it can cancel the sweep before the "
+        "first answer; a random one if left out.",
+    )
 
 
 class ExportRequest(Variations):
@@ -173,7 +179,7 @@ EXAMPLE = {
 @command(
     "sweep",
     response=schemas.Swept,
-    errors=RUN_CODES | TAB_COMMAND_CODES,
+    errors=RUN_CODES | TAB_COMMAND_CODES | {"cancelled"},
     example=({"grid": {"Canvas.width": [256, 512]}}, EXAMPLE),
     risk=Risk.DRIVE,
     kind=Kind.RUN,
@@ -196,7 +202,7 @@ async def sweep(call: Call, request: SweepRequest) -> dict[str, Any]:
                 begun.warn(f"The graph was changed while it was exported; see the variations from {begun.exported} on.")
             revision = call.revision
 
-    begun = bridge.sweeps.begin(call.caller.program, wish, exports, permission)
+    begun = bridge.sweeps.begin(call.caller.program, wish, exports, permission, request.sweep_id)
     begun.emit = call.caller.emit
     if call.caller.web_app:
         bridge.spawn(_while_allowed(call, begun), f"web app of sweep {begun.sweep_id}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from time import time
@@ -20,6 +21,8 @@ MAX_RUNNING = 8
 MAX_ENDED = 32
 MAX_BYTES = 128 * 2**20
 KEEP = 3600.0
+# IDs that were cancelled before a sweep with them had begun.
+MAX_UNBEGUN = 1000
 # Seconds between two reports of changed counts to the panels.
 NOTICE_EVERY = 0.2
 
@@ -49,6 +52,7 @@ class Sweeps:
         self._changed = changed
         self._spawn = spawn
         self._sweeps: dict[str, tuple[Sweep, Runner]] = {}
+        self._unbegun: OrderedDict[str, None] = OrderedDict()
         self._notice: asyncio.TimerHandle | None = None
 
     def begin(
@@ -57,12 +61,20 @@ class Sweeps:
         wish: Wish,
         exports: Callable[[], AsyncIterator[list[Export]]],
         permission: Callable[[], Awaitable[None]],
+        sweep_id: str | None = None,
     ) -> Sweep:
-        """Begin a sweep; see Runner. Raises UiapiError `too_many`."""
+        """Begin a sweep, with the ID that its program has chosen if there is one; see Runner.
+
+        Raises UiapiError `too_many`, `conflict` if the ID is not new, and `cancelled` if it was cancelled before.
+        """
         self._tidy()
+        if sweep_id in self._sweeps:
+            raise UiapiError("conflict", "Another sweep has this sweep_id; choose a new one, such as a UUID.")
+        if sweep_id in self._unbegun:
+            raise UiapiError("cancelled", "The sweep was cancelled before it began; nothing was run.")
         if len(self.running()) >= MAX_RUNNING:
             raise UiapiError("too_many", f"{MAX_RUNNING} sweeps are in progress; wait for one, or cancel it.")
-        sweep = Sweep(program, wish, self._publish, self._note)
+        sweep = Sweep(program, wish, self._publish, self._note, sweep_id)
         runner = Runner(sweep, self._comfy, self._runs, exports, permission)
         self._sweeps[sweep.sweep_id] = (sweep, runner)
         self._spawn(runner.run(), f"sweep {sweep.sweep_id}")
@@ -80,8 +92,18 @@ class Sweeps:
         return sweep
 
     async def cancel(self, sweep_id: str, timeout: float) -> Sweep:
-        """Stop a sweep and wait until nothing of it is in ComfyUI's queue, at most `timeout` seconds."""
-        sweep = self.stop(sweep_id, UiapiError("cancelled", "The sweep was cancelled."))
+        """Stop a sweep and wait until nothing of it is in ComfyUI's queue, at most `timeout` seconds.
+
+        Raises UiapiError `unknown_sweep`. If a sweep with this ID is yet to come, since its request is under way or
+        waits for the person, it does not begin.
+        """
+        try:
+            sweep = self.stop(sweep_id, UiapiError("cancelled", "The sweep was cancelled."))
+        except UiapiError:
+            self._unbegun[sweep_id] = None
+            while len(self._unbegun) > MAX_UNBEGUN:
+                self._unbegun.popitem(last=False)
+            raise
         # A node that cannot be interrupted goes on to its end.
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(sweep.over.wait(), timeout)

@@ -60,6 +60,7 @@ class Sweep:
         wish: what it asked for.
         publish: sends an event to all who have subscribed.
         changed: called when the counts change.
+        sweep_id: its ID; a random one if left out.
     """
 
     def __init__(
@@ -68,8 +69,9 @@ class Sweep:
         wish: Wish,
         publish: Callable[[str, dict[str, Any]], object] = lambda event, data: None,
         changed: Callable[[], None] = lambda: None,
+        sweep_id: str | None = None,
     ) -> None:
-        self.sweep_id = uuid4().hex
+        self.sweep_id = sweep_id or uuid4().hex
         self.program = program
         self.wish = wish
         self.began = time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -161,15 +162,27 @@ class _Work:
                 # A grid that is still whole sends each picture once.
                 values, seeds = whole if len(left) == self.total else (left, 1)
                 sweep = self._client.sweep(values, seeds=seeds, fetch="farm" in how, **how)
-                with self._terminal.patient():
-                    sweep.start()
-                with sweep:
-                    if sweep.sweep_id:
-                        self._folder.begun(sweep.sweep_id, self._client.url, left)
+                if sweep.sweep_id:
+                    # Before it starts, since a process that is killed then leaves it running too.
+                    self._folder.begun(sweep.sweep_id, self._client.url, left)
+                with closing(sweep):
+                    self._start(sweep)
                     self._take(sweep, left, advance)
                     for warning in sweep.warnings:
                         self._warn(warning)
         self._folder.ended()
+
+    def _start(self, sweep: Any) -> None:
+        try:
+            with self._terminal.patient():
+                sweep.start()
+        except Unreachable:
+            raise
+        except UiapiError as error:
+            # It has not begun.
+            if error.code != "timeout":
+                self._folder.ended()
+            raise
 
     def _follow(self, sweep_id: str, variations: list[Variation], timeout: float | None, advance: Any) -> None:
         """Take what a sweep has done since the process that started it was killed, and what it is yet to do."""

@@ -3,7 +3,7 @@
 import { COMMANDS } from "./commands.js";
 import { UiapiError } from "./errors.js";
 import { encoded, filesOf, isImage, workflowOf } from "./files.js";
-import { Http } from "./http.js";
+import { Http, newKey } from "./http.js";
 import { Socket } from "./socket.js";
 import { sweep } from "./sweep.js";
 
@@ -230,7 +230,7 @@ export class Client {
     const known = COMMANDS[command] ?? { path: `/uiapi/${encodeURIComponent(command)}` };
     /** @type {Record<string, any>} */
     const sent = { ...(this.webui !== undefined && known.tab && { webui: this.webui }), ...data };
-    if (!known.read) sent.idempotency_key ??= key();
+    if (!known.read) sent.idempotency_key ??= newKey();
     const envelope = onEvent ? await this.#watched(command, sent, onEvent, signal) : await this.#sent(known, sent, signal);
     this.revision = envelope.revision ?? this.revision;
     return known.flat || !("response" in envelope) ? envelope : envelope.response;
@@ -287,9 +287,4 @@ function pairs(fields) {
 /** @param {string} url */
 function isElsewhere(url) {
   return typeof window !== "undefined" && new URL(url).origin !== window.location.origin;
-}
-
-/** Returns a key that no other request has; crypto.randomUUID exists only for pages over HTTPS or on loopback. */
-function key() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

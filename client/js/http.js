@@ -163,3 +163,8 @@ export function pause(milliseconds, signal) {
     signal?.addEventListener("abort", abort, { once: true });
   });
 }
+
+/** Returns a key that nothing else has; crypto.randomUUID exists only for pages over HTTPS or on loopback. */
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -2,6 +2,7 @@
 
 import { UiapiError } from "./errors.js";
 import { encoded, encodedGrid, filesOf, isImage } from "./files.js";
+import { newKey } from "./http.js";
 
 /** @typedef {import("./files.js").OutputFile} OutputFile */
 
@@ -32,11 +33,13 @@ export async function* sweep(client, http, variations, { signal, inline, ...opti
     ? { variations: await Promise.all(variations.map(encoded)) }
     : { grid: await encodedGrid(variations) };
   const outputs = inline ? "base64" : "urls";
-  let state = await client.call("sweep", { ...asked, ...options, outputs, wait: false }, { signal });
-  const { sweep_id } = state;
+  // With an ID of its own it can be cancelled before the first answer.
+  const sweep_id = newKey();
   let ended = false;
   let first = 0;
+  let state;
   try {
+    await client.call("sweep", { ...asked, ...options, outputs, sweep_id, wait: false }, { signal });
     for (;;) {
       state = await client.call("sweep_status", { sweep_id, first, limit: LIMIT }, { signal });
       for (const result of state.results) {
@@ -50,10 +53,22 @@ export async function* sweep(client, http, variations, { signal, inline, ...opti
     }
     ended = true;
   } finally {
-    if (!ended) await client.call("sweep_cancel", { sweep_id });
+    if (!ended) await cancel(client, sweep_id);
   }
   if (state.status !== "finished") {
     const why = state.warnings.join(" ") || `${state.done} of ${state.total} runs succeeded.`;
     throw new UiapiError("partial", `The sweep ended early: ${why}`, { details: { sweep_id } });
+  }
+}
+
+/**
+ * @param {import("./client.js").Client} client
+ * @param {string} sweep_id of a sweep that may not have begun
+ */
+async function cancel(client, sweep_id) {
+  try {
+    await client.call("sweep_cancel", { sweep_id });
+  } catch (error) {
+    if (!(error instanceof UiapiError) || error.code !== "unknown_sweep") throw error;
   }
 }

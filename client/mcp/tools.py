@@ -126,7 +126,7 @@ TOOLS = {
         Tool(
             "sweep",
             "Returns a contact sheet of at most 100 pictures. Of a grid the last field makes the columns.",
-            frozenset({"outputs", "wait"}),
+            frozenset({"outputs", "wait", "sweep_id"}),
             {"wait": _WAIT},
         ),
         RUN_STATUS,

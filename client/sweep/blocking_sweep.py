@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol
+from uuid import uuid4
 
 from ..common.errors import UiapiError, Unreachable
 from ..common.events import Listener
@@ -72,6 +73,7 @@ class Sweep:
     ) -> None:
         self._client = client
         self._request = dict(request)
+        self._follows = not {"grid", "variations"} & self._request.keys()
         self._stop, self._timeout, self._fetch, self._keep = stop, timeout, fetch, keep
         self._until: float | None = None
         self._mailbox = Mailbox()
@@ -81,11 +83,12 @@ class Sweep:
         self._warned: set[str] = set()
         # Whether the last question brought nothing, so that the next one waits.
         self._vain = False
-        self.ledger = Ledger(ordered)
+        # With an ID of its own it can be cancelled before the first answer, and found again without it.
+        self.ledger = Ledger(ordered, self._request.get("sweep_id") or uuid4().hex)
 
     @property
     def sweep_id(self) -> str:
-        """Its ID; empty before it has started."""
+        """Its ID, which it has before it starts."""
         return self.ledger.sweep_id
 
     @property
@@ -137,7 +140,7 @@ class Sweep:
             # Without a websocket, which some proxies do not let through, the server is asked again and again.
             self._quiet = POLL
         try:
-            if "sweep_id" in self._request:
+            if self._follows:
                 self._ask(self._request)
             else:
                 self._send()
@@ -146,20 +149,48 @@ class Sweep:
             raise
 
     def _send(self) -> None:
-        data = {**self._request, "wait": False}
+        data = {**self._request, "sweep_id": self.sweep_id, "wait": False}
         if self._timeout is not None:
             data["timeout"] = min(self._timeout, LONGEST)
         try:
-            self._note(self._client.call("sweep", data))
+            try:
+                self._note(self._client.call("sweep", data))
+            except Unreachable as error:
+                if error.code != "connection_lost":
+                    raise
+                self._find(error)
         except UiapiError as error:
-            if error.code == "timeout" and error.details.get("sweep_id"):
-                # It goes on, although nothing of it is known here.
-                self._client.call("sweep_cancel", {"sweep_id": error.details["sweep_id"]})
+            # It goes on, although nothing of it is known here.
+            if error.code == "timeout":
+                self._abandon()
             raise
+        except BaseException:
+            # On Ctrl-C, or if the caller's task is cancelled.
+            if not self._keep:
+                self._abandon()
+            raise
+
+    def _find(self, lost: Unreachable) -> None:
+        """Go on with a sweep whose first answer was lost with the connection. Raises `lost` if it did not begin."""
+        try:
+            self._ask({"sweep_id": self.sweep_id})
+        except UiapiError as error:
+            if error.code == "unknown_sweep":
+                # Its request may be under way, or wait for the person.
+                self._abandon()
+            raise lost from None
+
+    def _abandon(self) -> None:
+        """Cancel a sweep that may not have begun. An error must not replace the reason."""
+        try:
+            self._client.call("sweep_cancel", {"sweep_id": self.sweep_id})
+        except UiapiError as error:
+            if error.code != "unknown_sweep":
+                log.warning("The sweep %s could not be cancelled: %s", self.sweep_id, error)
 
     def cancel(self) -> None:
         """Cancel the rest of the sweep; results so far are kept."""
-        if self._began and self.ledger.sweep_id and self.ledger.status == RUNNING:
+        if self.ledger.begun and self.ledger.status == RUNNING:
             self._note(self._client.call("sweep_cancel", {"sweep_id": self.ledger.sweep_id}))
 
     def close(self) -> None:

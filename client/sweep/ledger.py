@@ -22,16 +22,17 @@ class Ledger:
 
     Args:
         ordered: pass results on in the order of their index instead of as they come.
+        sweep_id: its ID.
 
     Attributes:
-        sweep_id: its ID; empty until the server has answered.
+        sweep_id: its ID.
         total, done, failed: how many variations there are, succeeded and failed.
         status: "running", "finished", "failed" or "cancelled".
         warnings: about the sweep as a whole.
     """
 
-    def __init__(self, ordered: bool) -> None:
-        self.sweep_id = ""
+    def __init__(self, ordered: bool, sweep_id: str) -> None:
+        self.sweep_id = sweep_id
         self.total = self.done = self.failed = 0
         self.status = RUNNING
         self.warnings: list[str] = []
@@ -41,6 +42,11 @@ class Ledger:
         # Every index below it has come.
         self._first = 0
         self._drained = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the server has answered."""
+        return self.total > 0
 
     @property
     def complete(self) -> bool:

@@ -30,6 +30,7 @@ class FakeQueue:
         self.running: list[tuple[Any, ...]] = []
         self.waiting: list[tuple[Any, ...]] = []
         self.history: dict[str, Any] = {}
+        self.mutex = threading.RLock()
 
     def get_current_queue_volatile(self) -> tuple[list[Any], list[Any]]:
         return [*self.running], [*self.waiting]

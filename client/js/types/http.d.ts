@@ -3,6 +3,8 @@
  * @param {AbortSignal} [signal]
  */
 export function pause(milliseconds: number, signal?: AbortSignal): Promise<any>;
+/** Returns a key that nothing else has; crypto.randomUUID exists only for pages over HTTPS or on loopback. */
+export function newKey(): string;
 export class Http {
     /**
      * @param {object} options

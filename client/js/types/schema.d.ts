@@ -7239,6 +7239,11 @@ export interface components {
              * @default true
              */
             wait?: boolean;
+            /**
+             * @description A new ID of the program's choice, such as a UUID, with which it can cancel the sweep before the first answer; a random one if left out.
+             * @default null
+             */
+            sweep_id?: string | null;
         };
         /**
          * SweepResult

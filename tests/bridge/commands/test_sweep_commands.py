@@ -210,3 +210,26 @@ async def test_a_sweep_of_a_program_whose_answer_is_no_queues_nothing_further(se
     await asyncio.wait_for(sweep.over.wait(), 5)
     assert sweep.answer()["results"][-1]["error"]["code"] == "refused_by_person"
     assert len(queued.bodies) < 9
+
+
+async def test_a_program_cancels_a_sweep_by_its_own_id_before_it_has_an_answer(server: Any, queued: Queued) -> None:
+    tab = await server.tab(capabilities=["sweep"])
+    body = {"grid": {"T.v": [7, 8]}, "sweep_id": "mine-0001", "wait": False}
+    asked = asyncio.create_task(server.post("sweep", body))
+    # The page never answers.
+    assert (await tab.next())["command"] == "export_prompts"
+    assert (await server.post("sweep", body))[1]["code"] == "conflict"
+    _, cancelled = await server.post("sweep_cancel", {"sweep_id": "mine-0001"})
+    _, answer = await asyncio.wait_for(asked, 5)
+    for one in (cancelled, answer):
+        assert (one["response"]["status"], one["response"]["cancelled"]) == ("cancelled", 2)
+    assert queued.bodies == []
+
+
+async def test_a_sweep_that_was_cancelled_before_its_request_came_does_not_begin(server: Any, queued: Queued) -> None:
+    (await server.tab(capabilities=["sweep"])).on("export_prompts", exported)
+    _, answer = await server.post("sweep_cancel", {"sweep_id": "mine-0002"})
+    assert answer["code"] == "unknown_sweep"
+    status, answer = await server.post("sweep", {"grid": {"T.v": [7]}, "sweep_id": "mine-0002"})
+    assert (status, answer["code"]) == (409, "cancelled")
+    assert queued.bodies == []

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from comfyui_uiapi.client.cli import main
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+from comfyui_uiapi.tests.harness.fakes.scripted_sweeps import Sweeps
 from comfyui_uiapi.tests.harness.programs.installed_client import environment
 
 from .conftest import Uiapi
@@ -68,6 +69,16 @@ async def test_ctrl_c_while_it_starts_ends_with_130(uiapi: Uiapi, monkeypatch: p
 
 async def test_ctrl_c_ends_the_tools_for_agents_while_they_wait(scripted: Scripted, place: Path) -> None:
     assert await interrupted(scripted, place, "mcp", ready=lambda: True) == -signal.SIGINT
+
+
+async def test_ctrl_c_before_the_first_answer_cancels_the_sweep(scripted: Scripted, place: Path) -> None:
+    sweeps = Sweeps(scripted, auto=False)
+    sweeps.answering.clear()
+    scripted.answers["get_fields"] = {"A.b": 1}
+    words = ("sweep", "A.b=1,2", "-o", str(place / "out"))
+    assert await interrupted(scripted, place, *words, ready=lambda: "s1" in sweeps.sweeps) == 130
+    sweeps.answering.set()
+    assert sweeps.sweeps["s1"]["status"] == "cancelled"
 
 
 # -- plan and download ------------------------------------------------------------------------------------------

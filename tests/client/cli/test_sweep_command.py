@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from comfyui_uiapi.client import UiapiError
 from comfyui_uiapi.client.sweep import blocking_sweep
 from comfyui_uiapi.client.sweep.files.folder import SweepFolder, opened
@@ -213,6 +214,30 @@ async def test_a_killed_process_is_completed_without_doing_one_twice(
     assert sweeps.commands().count("sweep") == 1 and pictures(out) == sorted(ALL)
     assert [row["index"] for row in rows(out)] == [*range(9)]
     assert [(out / name).read_bytes() for name in ALL] == [picture(index) for index in range(9)]
+
+
+async def test_a_process_killed_before_the_first_answer_is_completed_without_doing_one_twice(
+    sweeps: Sweeps, talk: Uiapi, start: Start, place: Path
+) -> None:
+    sweeps.answering.clear()
+    process = await start("sweep", *GRID, "-o", str(place))
+    await until(lambda: sweeps.sweeps and sweeps.sweeps["s1"]["status"] == "finished")
+    await killed(process, signal.SIGKILL)
+    sweeps.answering.set()
+    assert (await talk("sweep", *GRID, "-o", str(place), "--resume")).code == 0
+    assert sweeps.commands().count("sweep") == 1 and pictures(place) == sorted(ALL)
+
+
+async def test_a_sweep_that_is_refused_leaves_nothing_to_resume(
+    scripted: Scripted, sweeps: Sweeps, talk: Uiapi, place: Path
+) -> None:
+    begin = scripted.answers["sweep"]
+    refusal = {"status": "error", "code": "no_webui", "error": "No tab is open."}
+    scripted.answers["sweep"] = lambda request: web.json_response(refusal, status=503)
+    assert "No tab is open." in (await talk("sweep", *GRID, "-o", str(place))).err
+    scripted.answers["sweep"] = begin
+    assert (await talk("sweep", *GRID, "-o", str(place))).code == 0
+    assert pictures(place) == sorted(ALL)
 
 
 async def test_after_a_restart_of_comfyui_only_the_rest_is_run(

@@ -70,6 +70,16 @@ const scenarios = {
     say(await client.on("output", () => {}).catch((error) => error.code));
   },
 
+  /** Gives up a sweep when an event comes. */
+  async abandon() {
+    const client = await connect(url);
+    const control = new AbortController();
+    await client.on("output", () => control.abort(new Error("enough")));
+    const items = client.sweep({ "A.b": [1, 2, 3] }, { signal: control.signal });
+    say(await items.next().catch((error) => error.message));
+    client.close();
+  },
+
   /** Does without a WebSocket, as Node.js 20. */
   async without() {
     delete globalThis.WebSocket;

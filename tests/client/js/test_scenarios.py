@@ -175,6 +175,26 @@ async def test_a_client_that_is_closed_while_it_connects_ends(scripted: Scripted
         assert await program.line() is None
 
 
+async def test_a_sweep_that_is_given_up_before_its_first_answer_is_cancelled(scripted: Scripted) -> None:
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def begin(request: web.Request) -> web.Response:
+        asked.set()
+        await over.wait()
+        return web.Response()
+
+    scripted.answers["sweep"] = begin
+    async with scenario("abandon", scripted) as program:
+        await asyncio.wait_for(asked.wait(), 60)
+        listening = await frame(scripted, "subscribe")
+        await scripted.say({"type": "event", "request": listening["id"], "event": "output", "data": {}})
+        assert await program.line() == "enough"
+        assert await program.line() is None
+    over.set()
+    sweep, cancelled = (body for body in scripted.bodies if body and "sweep_id" in body)
+    assert "grid" in sweep and cancelled["sweep_id"] == sweep["sweep_id"]
+
+
 async def test_without_websocket_everything_but_events_works(scripted: Scripted) -> None:
     scripted.answers["get_fields"] = {"A.b": 1}
     async with scenario("without", scripted) as program:

@@ -28,15 +28,14 @@ async def test_a_grid_gives_every_combination_with_its_picture(sweeps: Sweeps, l
     assert error is None and [item.index for item in items] == [*range(6)]
     assert items[4].fields == {"KSampler.cfg": 6, "KSampler.seed": 1}
     assert [item.image.data for item in items] == [picture(index) for index in range(6)]
-    assert sweeps.asked[0] == (
-        "sweep",
-        {
-            "grid": {"KSampler.cfg": [4, 6], "KSampler.seed": [0, 1, 2]},
-            "seeds": 1,
-            "on_error": "continue",
-            "wait": False,
-        },
-    )
+    [command, data], *_ = sweeps.asked
+    assert command == "sweep" and len(data.pop("sweep_id")) == 32
+    assert data == {
+        "grid": {"KSampler.cfg": [4, 6], "KSampler.seed": [0, 1, 2]},
+        "seeds": 1,
+        "on_error": "continue",
+        "wait": False,
+    }
     assert "sweep_cancel" not in sweeps.commands()
 
 
@@ -156,9 +155,14 @@ async def test_a_sweep_that_takes_too_long_is_cancelled(sweeps: Sweeps, loop: Lo
 async def test_a_sweep_that_does_not_even_start_in_time_is_cancelled_too(
     scripted: Scripted, sweeps: Sweeps, loop: Loop
 ) -> None:
-    late = {"status": "error", "code": "timeout", "error": "It goes on.", "details": {"sweep_id": "s1"}}
-    sweeps.sweeps["s1"] = {"variations": [[]], "results": {}, "status": "running", "data": {}}
-    scripted.answers["sweep"] = lambda request: web.json_response(late, status=504)
+    begin: Any = scripted.answers["sweep"]
+    sweeps.auto = False
+
+    async def late(request: web.Request) -> web.Response:
+        await begin(request)
+        return web.json_response({"status": "error", "code": "timeout", "error": "It goes on."}, status=504)
+
+    scripted.answers["sweep"] = late
     _, error = await loop(GRID, timeout=5.0)
     assert error is not None and error.code == "timeout" and sweeps.sweeps["s1"]["status"] == "cancelled"
     assert scripted.bodies[0]["timeout"] == 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterable
 from typing import Any
@@ -31,6 +32,7 @@ class Sweeps:
         files: whether variations make files.
         events: whether results are sent as events.
         limit: the most results in an answer.
+        answering: unset it to hold back the answers to `sweep`, although the sweeps have begun.
         asked: the parameters of every command about a sweep, as (command, data).
         sweeps: the state of each sweep by its ID.
     """
@@ -41,6 +43,10 @@ class Sweeps:
         self.failing: set[int] = set()
         self.warnings: list[str] = []
         self.files = True
+        self.answering = asyncio.Event()
+        self.answering.set()
+        # The IDs here, such as s1, of those that programs have chosen.
+        self._chosen: dict[str, str] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.sweeps: dict[str, dict[str, Any]] = {}
         scripted.answers |= {
@@ -88,11 +94,13 @@ class Sweeps:
     async def _sweep(self, request: web.Request) -> Any:
         data = self._note("sweep")
         sweep_id = f"s{len(self.sweeps) + 1}"
+        self._chosen[data["sweep_id"]] = sweep_id
         variations = [once for once in _expanded(data) for _ in range(data.get("seeds") or 1)]
         self.sweeps[sweep_id] = {"variations": variations, "results": {}, "status": "running", "data": data}
         answer = self._answer(sweep_id, 0)
         if self.auto:
             await self._all(sweep_id, data.get("on_error") == "stop")
+        await self.answering.wait()
         return answer
 
     async def _all(self, sweep_id: str, stop: bool) -> None:
@@ -105,12 +113,14 @@ class Sweeps:
 
     async def _status(self, request: web.Request) -> Any:
         data = self._note("sweep_status")
-        if data["sweep_id"] not in self.sweeps:
+        sweep_id = self._chosen.get(data["sweep_id"], data["sweep_id"])
+        if sweep_id not in self.sweeps:
             return web.json_response(UNKNOWN, status=404)
-        return self._answer(data["sweep_id"], data.get("first") or 0)
+        return self._answer(sweep_id, data.get("first") or 0)
 
     async def _cancel(self, request: web.Request) -> Any:
         sweep_id = self._note("sweep_cancel")["sweep_id"]
+        sweep_id = self._chosen.get(sweep_id, sweep_id)
         if sweep_id not in self.sweeps:
             return web.json_response(UNKNOWN, status=404)
         self.sweeps[sweep_id]["status"] = "cancelled"
