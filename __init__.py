@@ -10,13 +10,17 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {}
 
 
 def _bind() -> None:
-    from .bridge.comfyui.adapter import running_prompt_server
+    from .common.garbage import no_collection
 
-    prompt_server = running_prompt_server()
-    if prompt_server is not None:
-        from .server import setup
+    # What an import creates stays.
+    with no_collection():
+        from .bridge.comfyui.adapter import running_prompt_server
 
-        setup(prompt_server)
+        prompt_server = running_prompt_server()
+        if prompt_server is not None:
+            from .server import setup
+
+            setup(prompt_server)
 
 
 # ComfyUI loads this file as a package; without a package relative imports would fail.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
@@ -17,7 +18,6 @@ from ...common.signals import close_on_signals
 from ..comfyui.adapter import Comfy
 from ..comfyui.input_files import Fetched
 from ..comfyui.node_catalog import Catalogue
-from ..comfyui.node_packs import NodePacks
 from ..comfyui.picture_store import GRACE, TEMPORARY_PREFIX, TIDY_EVERY, PictureStore
 from ..comfyui.run_tracker import Runs
 from ..policy.access import Guard
@@ -27,7 +27,7 @@ from ..policy.idempotency import Repeats
 from ..policy.request_limits import FrameTurns, Loads
 from ..policy.web_apps import WebApps
 from ..protocol.codec import encode_event
-from ..protocol.command_spec import import_responses
+from ..protocol.command_spec import import_types
 from ..protocol.subscriptions import Subscriptions
 from ..protocol.websocket_connection import Connection
 from ..sweeps.registry import Sweeps
@@ -35,6 +35,9 @@ from ..tabs.comfyui_transport import EventTransports
 from ..tabs.registry import Webuis
 from ..tabs.tab import WebuiManager
 from .panel_feed import Panel
+
+if TYPE_CHECKING:
+    from ..comfyui.node_packs import NodePacks
 
 log = logging.getLogger("uiapi")
 
@@ -97,7 +100,6 @@ class Bridge:
         self.pictures = PictureStore(comfy.input_directory, self._naming_pictures, fetch=self._fetch_input)
         self.event_transports = EventTransports(comfy, self.webuis)
         self.catalogue = Catalogue()
-        self.packs = NodePacks(comfy)
         self.downloads: DownloadsRoom | None = None
         self.loads = Loads()
         # For programs and for tabs, so that many requests do not delay the answers.
@@ -111,6 +113,14 @@ class Bridge:
         self._watched: list[str] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self.repeats = Repeats(self.spawn)
+
+    @cached_property
+    def packs(self) -> NodePacks:
+        """The packs of custom nodes."""
+        # Imported at first use, since ComfyUI waits for every extension to import.
+        from ..comfyui.node_packs import NodePacks
+
+        return NodePacks(self.comfy)
 
     def owner_of(self, request_id: str) -> WebuiManager | None:
         """Return the tab with that pending request, if any."""
@@ -165,7 +175,7 @@ class Bridge:
         self.runs.start()
         self.packs.keep_errors()
         # So that the first request does not wait for it.
-        self.spawn(asyncio.to_thread(import_responses), "import the types of responses")
+        self.spawn(asyncio.to_thread(import_types), "import the types of commands")
         await asyncio.to_thread(sweep, self.comfy.input_directory(), f"{TEMPORARY_PREFIX}*.tmp")
         self.spawn(self._tidy_pictures(), "tidy pictures")
         await self.approvals.start()

@@ -17,8 +17,8 @@ from .node_packs import Installed, Pack, PackLists, last_part, plain_name, repos
 
 # The most nodes of one workflow, and the deepest nesting of its subgraphs.
 MOST_NODES, MOST_DEPTH = 100_000, 64
-# Node types, nodes of a type, and packs that have a type, in one answer.
-MAX_TYPES, MAX_NODES, MAX_PACKS = 1000, 100, 10
+# Nodes of a type, and packs that have a type, in one answer.
+MAX_NODES, MAX_PACKS = 100, 10
 # Node types that only the page has.
 PAGE_TYPES = frozenset({"Note", "MarkdownNote", "PrimitiveNode", "Reroute"})
 # The cnr_id of ComfyUI's own nodes.

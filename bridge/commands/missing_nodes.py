@@ -9,7 +9,6 @@ from pydantic import Field
 
 from ...common.errors import UiapiError
 from ..app.dispatch import Call
-from ..comfyui.missing_nodes import MAX_TYPES, described, missing_types
 from ..protocol.command_spec import TAB_COMMAND_CODES, Request, Risk, command, tab_command
 from ..protocol.lazy_types import LazyModule
 
@@ -17,6 +16,8 @@ schemas = LazyModule("..protocol.missing_node_schemas", __package__)
 
 # Without the page's answer, a node type that only its scripts have is listed as missing.
 UNASKED = frozenset({"no_webui", "tab_failed", "timeout", "client_disconnected"})
+# Node types in one answer.
+MAX_TYPES = 1000
 # Seconds the page may take.
 PAGE_TIMEOUT = 5.0
 
@@ -46,6 +47,9 @@ tab_command(
 @command("missing_nodes", response=schemas.MissingNodeTypes, risk=Risk.READ, errors={"too_large"} | TAB_COMMAND_CODES)
 async def missing_nodes(call: Call, request: MissingNodes) -> dict[str, Any]:
     """List the node types of a workflow that ComfyUI does not have, and the packs that have them."""
+    # Imported at first use, since ComfyUI waits for every extension to import.
+    from ..comfyui.missing_nodes import described, missing_types
+
     workflow = request.workflow
     if workflow is None:
         workflow = (await call.tab("get_workflow"))["workflow"]

@@ -171,6 +171,7 @@ class Command:
     """The declaration of one command.
 
     Attributes:
+        request_type: the type of its request, possibly a `Later`; `request` is the type itself.
         response: the type of its answer, possibly a `Later`; `response_type` is the type itself.
         tab_response: the type of the tab's answer, if it differs; also possibly a `Later`.
         errors: error codes in addition to those of its kind.
@@ -184,7 +185,7 @@ class Command:
 
     name: str
     doc: str
-    request: type[Request]
+    request_type: Any
     response: Any
     tab_response: Any
     errors: frozenset[str]
@@ -200,6 +201,12 @@ class Command:
     panel: bool
     handler: Handler | None
     preview: Previewer | None = None
+
+    @cached_property
+    def request(self) -> type[Request]:
+        """The type of its request."""
+        known: type[Request] = loaded(self.request_type)
+        return known
 
     @cached_property
     def _answers(self) -> TypeAdapter[Any]:
@@ -292,17 +299,22 @@ def command(
     panel: bool = False,
     preview: Previewer | None = None,
 ) -> Callable[[Callable[[CallT, RequestT], Awaitable[Any]]], Callable[[CallT, RequestT], Awaitable[Any]]]:
-    """Declare a command whose handler runs in the server; with `panel` only the person at a tab may use it."""
+    """Declare a command whose handler runs in the server; with `panel` only the person at a tab may use it.
+
+    The type of its request is that of the handler's parameter `request`: a name of the handler's module, or else one of
+    its LazyModule `requests`.
+    """
 
     def declare(handler: Callable[[CallT, RequestT], Awaitable[Any]]) -> Callable[[CallT, RequestT], Awaitable[Any]]:
-        model = inspect.signature(handler).parameters["request"].annotation
+        model = handler.__annotations__["request"]
         if isinstance(model, str):
-            model = handler.__globals__[model]
+            names = handler.__globals__
+            model = names[model] if model in names else getattr(names["requests"], model)
         _add(
             Command(
                 name=name,
                 doc=(inspect.getdoc(handler) or "").splitlines()[0],
-                request=model,
+                request_type=model,
                 response=response,
                 tab_response=tab_response,
                 errors=frozenset(errors),
@@ -344,7 +356,7 @@ def tab_command(
         Command(
             name=name,
             doc=doc,
-            request=request,
+            request_type=request,
             response=response,
             tab_response=tab_response,
             errors=frozenset(),
@@ -385,9 +397,10 @@ def _refusal(name: str, error: ValidationError) -> UiapiError:
     return UiapiError("invalid", f"{name}: {where}: {first['message']}.", details)
 
 
-def import_responses() -> None:
-    """Import the types of all responses; it blocks, so call it on a thread."""
+def import_types() -> None:
+    """Import the types of all requests and responses; it blocks, so call it on a thread."""
     for known in COMMANDS.values():
+        loaded(known.request_type)
         loaded(known.response)
         loaded(known.tab_response)
 

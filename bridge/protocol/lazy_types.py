@@ -1,4 +1,4 @@
-"""Types of responses that are imported at first use, since ComfyUI waits for every extension to import."""
+"""Types of requests and responses that are imported at first use, since ComfyUI waits for every extension to import."""
 
 from __future__ import annotations
 

@@ -24,27 +24,28 @@ from ..jobs.states import ItemState
 from ..storage import url_map
 from ..storage.url_map import load_stored_urlmap
 from .lazy_loader import LazyDownloads
-from .requests import (
-    AddModelUrl,
-    DownloadId,
-    DownloadModel,
-    DownloadModels,
-    DownloadPart,
-    GetModelUrl,
-    ModelName,
-    PlanDownloads,
-    RelinkModels,
-    RemoveModelUrl,
-    Search,
-    Workflow,
-)
 
 if TYPE_CHECKING:
     from ..jobs.findings import Wanted
     from ..jobs.job import Run
     from .consent import Plan
+    from .requests import (
+        AddModelUrl,
+        DownloadId,
+        DownloadModel,
+        DownloadModels,
+        DownloadPart,
+        GetModelUrl,
+        ModelName,
+        PlanDownloads,
+        RelinkModels,
+        RemoveModelUrl,
+        Search,
+        Workflow,
+    )
     from .service import Downloads
 
+requests = LazyModule(".requests", __package__)
 schemas = LazyModule(".schemas", __package__)
 
 # Seconds a plan, which asks the hosts of all of a workflow's models, may take.

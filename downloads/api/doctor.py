@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...bridge.app.dispatch import Call
 from ...bridge.commands.missing_nodes import MissingNodes, missing_nodes
 from ...bridge.protocol.command_spec import TAB_COMMAND_CODES, Kind, Risk, command
 from ...bridge.protocol.lazy_types import LazyModule
 from .commands import PLAN_TIMEOUT, downloads_of, wanted_by, workflow_of
-from .diagnosis import Circumstances, diagnosis
-from .requests import Search
 
+if TYPE_CHECKING:
+    from .requests import Doctor
+
+requests = LazyModule(".requests", __package__)
 schemas = LazyModule(".doctor_schemas", __package__)
-
-
-class Doctor(Search):
-    """The workflow to examine."""
-
-    def kinds(self) -> frozenset[Kind]:
-        """It sends requests to the models' hosts, as a download does."""
-        return frozenset({Kind.DOWNLOAD})
 
 
 @command(
@@ -33,6 +27,9 @@ class Doctor(Search):
 )
 async def doctor(call: Call, request: Doctor) -> dict[str, Any]:
     """Report what a workflow lacks before it can run, with the one next step for each; nothing is changed."""
+    # Imported at first use, since ComfyUI waits for every extension to import.
+    from .diagnosis import Circumstances, diagnosis
+
     workflow = await workflow_of(call, request)
     nodes = await missing_nodes(call, MissingNodes.model_validate({"workflow": workflow}))
     plan = await downloads_of(call).plan(workflow, {}, wanted=wanted_by(request))

@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from ...bridge.app.dispatch import Call
-from ...bridge.protocol.command_spec import Kind, Request, Risk, Strict, command
+from ...bridge.protocol.command_spec import Kind, Risk, command
+from ...bridge.protocol.lazy_types import LazyModule
 from .commands import downloads_of, schemas
+
+if TYPE_CHECKING:
+    from .requests import Address, AllowHost, FindModels, HostToken
+
+requests = LazyModule(".requests", __package__)
 
 # The variables in which a host's own client, and this one, look for a token first.
 VARIABLES = {"huggingface": "HF_TOKEN", "civitai": "CIVITAI_API_TOKEN"}
-
-
-# Models that are searched for at a time.
-MOST_SOUGHT = 200
-
-
-class HostToken(Request):
-    """A token and its host."""
-
-    host: Literal["huggingface", "civitai"]
-    token: str = Field(min_length=1, max_length=500, pattern=r"^[!-~]+$")
-
-
-class AllowHost(Request):
-    """The name of a host."""
-
-    host: str = Field(min_length=1, max_length=253)
-
-
-class Address(Request):
-    """A URL to check for a model."""
-
-    subjects = ("name",)
-    name: str = Field(min_length=1, max_length=500)
-    directory: str | None = None
-    url: str = Field(min_length=1, max_length=4000)
-
-
-class Sought(Strict):
-    """A model to search for."""
-
-    name: str = Field(min_length=1, max_length=1000)
-    directory: str | None = Field(None, max_length=200)
-    sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
-
-
-class FindModels(Request):
-    """Models to search for at their hosts."""
-
-    models: list[Sought] = Field(min_length=1, max_length=MOST_SOUGHT)
 
 
 @command(

@@ -1,4 +1,4 @@
-"""The parameters of the commands about models."""
+"""The parameters of the commands about models and templates, imported at their first use."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ...bridge.protocol.command_spec import Kind, Request
+from ...bridge.protocol.command_spec import Kind, Request, Strict
 
 Definition = str | dict[str, Any]
+# Models that are searched for at a time.
+MOST_SOUGHT = 200
 
 
 class Workflow(Request):
@@ -129,3 +131,63 @@ class RelinkModels(Request):
     )
 
     dry_run: bool = Field(False, description="Only report what would be changed.")
+
+
+class Doctor(Search):
+    """The workflow to examine."""
+
+    def kinds(self) -> frozenset[Kind]:
+        """It sends requests to the models' hosts, as a download does."""
+        return frozenset({Kind.DOWNLOAD})
+
+
+class HostToken(Request):
+    """A token and its host."""
+
+    host: Literal["huggingface", "civitai"]
+    token: str = Field(min_length=1, max_length=500, pattern=r"^[!-~]+$")
+
+
+class AllowHost(Request):
+    """The name of a host."""
+
+    host: str = Field(min_length=1, max_length=253)
+
+
+class Address(Request):
+    """A URL to check for a model."""
+
+    subjects = ("name",)
+    name: str = Field(min_length=1, max_length=500)
+    directory: str | None = None
+    url: str = Field(min_length=1, max_length=4000)
+
+
+class Sought(Strict):
+    """A model to search for."""
+
+    name: str = Field(min_length=1, max_length=1000)
+    directory: str | None = Field(None, max_length=200)
+    sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
+
+
+class FindModels(Request):
+    """Models to search for at their hosts."""
+
+    models: list[Sought] = Field(min_length=1, max_length=MOST_SOUGHT)
+
+
+class ListTemplates(Request):
+    """The words to search for."""
+
+    subjects = ("query",)
+    query: str = Field("", max_length=500, description="Words in name, title, description, tags, models and pack.")
+    limit: int = Field(50, ge=1, le=1000)
+
+
+class OpenTemplate(Request):
+    """The template to open."""
+
+    subjects = ("name",)
+    name: str = Field(min_length=1, max_length=500, description="Its name or title, as list_templates returns it.")
+    pack: str | None = Field(None, max_length=500, description="The node pack that has it; default: the official one.")

@@ -5,33 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
 from ...bridge.app.dispatch import Call
-from ...bridge.protocol.command_spec import TAB_COMMAND_CODES, Kind, Request, Risk, command
+from ...bridge.protocol.command_spec import TAB_COMMAND_CODES, Kind, Risk, command
 from ...bridge.protocol.lazy_types import LazyModule
 from .commands import downloads_of
 
 if TYPE_CHECKING:
     from ..finding.template_list import Template
+    from .requests import ListTemplates, OpenTemplate
 
+requests = LazyModule(".requests", __package__)
 schemas = LazyModule(".template_schemas", __package__)
-
-
-class ListTemplates(Request):
-    """The words to search for."""
-
-    subjects = ("query",)
-    query: str = Field("", max_length=500, description="Words in name, title, description, tags, models and pack.")
-    limit: int = Field(50, ge=1, le=1000)
-
-
-class OpenTemplate(Request):
-    """The template to open."""
-
-    subjects = ("name",)
-    name: str = Field(min_length=1, max_length=500, description="Its name or title, as list_templates returns it.")
-    pack: str | None = Field(None, max_length=500, description="The node pack that has it; default: the official one.")
 
 
 @command("list_templates", response=schemas.Templates, risk=Risk.READ)

@@ -9,7 +9,7 @@ from statistics import median
 
 from playwright.async_api import Playwright
 
-from ..harness.comfy.import_time import SHARE, fresh_aiohttp, own_import
+from ..harness.comfy.import_time import SHARE, measured
 from .runner import Row, ratio
 
 ROUNDS = 3
@@ -22,9 +22,9 @@ async def measure(_: Playwright) -> list[Row]:
         first, own, measures = [], [], []
         with tempfile.TemporaryDirectory() as folder:
             for number in range(ROUNDS):
-                measures.append(fresh_aiohttp())
-                first.append(own_import(Path(folder) / f"{number} first", compiled=False))
-                own.append(own_import(Path(folder) / str(number)))
+                first.append(measured(Path(folder) / f"{number} first", compiled=False)[0])
+                for found, times in zip(measured(Path(folder) / str(number)), (own, measures), strict=True):
+                    times.append(found)
         return median(first), median(own), median(measures)
 
     first, own, measure = await asyncio.to_thread(all_of_them)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from comfyui_uiapi.tests.harness.comfy.import_time import SHARE, fresh_aiohttp, own_import
+from comfyui_uiapi.tests.harness.comfy.import_time import SHARE, measured
 
 
 def test_comfyui_waits_for_the_import_less_than_half_as_long_as_for_aiohttp(tmp_path: Path) -> None:
-    tries = []
+    rounds = []
     for number in range(3):
-        measure, own = fresh_aiohttp(), own_import(tmp_path / str(number))
-        if own <= SHARE * measure:
+        own, yardstick = measured(tmp_path / str(number))
+        if own <= SHARE * yardstick:
             return
-        tries.append((own, measure))
-    raise AssertionError(f"seconds for this package and for aiohttp, three times: {tries}")
+        rounds.append((own, yardstick))
+    raise AssertionError(f"seconds for this package and for aiohttp, three times: {rounds}")
