@@ -89,14 +89,14 @@ def frontend_of(nodeid: str, config: pytest.Config) -> str | None:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
-    """Return a function that waits until a condition holds; it fails after twenty seconds."""
+    """Return a function that waits until a condition holds; it fails after a minute."""
 
     async def wait_until(condition: Callable[[], Any]) -> None:
         async def spin() -> None:
             while not condition():  # noqa: ASYNC110 - any condition; most have no event
                 await asyncio.sleep(0.001)
 
-        await asyncio.wait_for(spin(), 20)
+        await asyncio.wait_for(spin(), 60)
 
     return wait_until
 

@@ -112,18 +112,18 @@ class Server:
 
     async def program(self, **hello: Any) -> aiohttp.ClientWebSocketResponse:
         ws = await self.socket({"role": "client", **hello})
-        assert (await ws.receive_json(timeout=5))["type"] == "welcome"
+        assert (await ws.receive_json(timeout=60))["type"] == "welcome"
         return ws
 
     async def program_of(self, origin: str, **hello: Any) -> aiohttp.ClientWebSocketResponse:
         """A websocket of a web app with that origin, after its welcome."""
         ws = await self.socket({"role": "client", **hello}, headers={"Origin": origin})
-        assert (await ws.receive_json(timeout=5))["type"] == "welcome"
+        assert (await ws.receive_json(timeout=60))["type"] == "welcome"
         return ws
 
     async def tab(self, **hello: Any) -> FakeTab:
         tab = FakeTab(await self.socket({"role": "webui", **hello}))
-        tab.welcome = await tab.ws.receive_json(timeout=5)
+        tab.welcome = await tab.ws.receive_json(timeout=60)
         assert tab.welcome["type"] == "welcome", tab.welcome
         tab.start()
         self.tabs.append(tab)
@@ -161,7 +161,7 @@ class FakeTab:
     async def next(self, kind: str = "request") -> dict[str, Any]:
         """Return the next frame of that type."""
         while True:
-            frame = await asyncio.wait_for(self.seen.get(), 5)
+            frame = await asyncio.wait_for(self.seen.get(), 60)
             if frame["type"] == kind:
                 return frame
 
@@ -175,7 +175,7 @@ class FakeTab:
     async def close(self) -> None:
         await self.ws.close()
         if self._task is not None:
-            await asyncio.wait_for(self._task, 5)
+            await asyncio.wait_for(self._task, 60)
 
     async def _read(self) -> None:
         async for message in self.ws:

@@ -56,7 +56,7 @@ def blocking() -> Blocking:
     """Calls a blocking function on a thread, while the bridge runs on this loop."""
 
     async def call(function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        return await asyncio.wait_for(asyncio.to_thread(function, *arguments, **named), 20)
+        return await asyncio.wait_for(asyncio.to_thread(function, *arguments, **named), 60)
 
     return call
 

@@ -146,7 +146,7 @@ def example(request: pytest.FixtureRequest, working: Scripted, tmp_path: Path) -
         words = [program, str(installed_client.EXAMPLES / name), "A.b", "5", "out.png"]
         return await asyncio.to_thread(
             subprocess.run,
-            words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 
     return run
@@ -186,7 +186,7 @@ async def test_a_connection_that_ends_before_the_run_is_an_error_in_node(working
     words = [str(NODES[0]), str(installed_client.EXAMPLES / "node.mjs"), "A.b", "5", "out.png"]
     done = await asyncio.to_thread(
         subprocess.run,
-        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode != 0 and "ended before the run did" in done.stderr
 
@@ -198,7 +198,7 @@ async def test_a_program_without_arguments_prints_its_usage(tmp_path: Path, name
     environment = installed_client.environment(tmp_path, "http://127.0.0.1:9")
     done = await asyncio.to_thread(
         subprocess.run,
-        words, env=environment, capture_output=True, text=True, timeout=20, check=False,
+        words, env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and done.stderr.startswith("Usage: ") and len(done.stderr.splitlines()) == 1
     assert name in done.stderr
@@ -216,6 +216,6 @@ async def test_a_node_js_that_is_too_old_is_named(tmp_path: Path) -> None:
     ]
     done = await asyncio.to_thread(
         subprocess.run,
-        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False,
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "needs Node.js 22 or newer" in done.stderr and "at " not in done.stderr

@@ -250,10 +250,13 @@ async def server(tmp_path: Path, host: Host, guard: Guard, monkeypatch: pytest.M
 
 async def finished(server: Server, download_id: str) -> dict[str, Any]:
     """The status once it says completed, as a program polls it."""
-    for _ in range(400):
-        status, body = await server.get(f"download_status/{download_id}")
-        assert status == 200
-        if body["completed"]:
-            return body
-        await asyncio.sleep(0.02)
-    raise AssertionError(body)
+
+    async def poll() -> dict[str, Any]:
+        while True:
+            status, body = await server.get(f"download_status/{download_id}")
+            assert status == 200
+            if body["completed"]:
+                return body
+            await asyncio.sleep(0.02)
+
+    return await asyncio.wait_for(poll(), 60)

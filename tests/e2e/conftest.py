@@ -18,13 +18,16 @@ import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab
 from comfyui_uiapi.tests.harness.comfy.alone import Alone
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
-from comfyui_uiapi.tests.harness.programs.program import Program
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 from comfyui_uiapi.tests.harness.programs.wire import SendRequest
 from comfyui_uiapi.tests.tools import build, chromium, steps
-from playwright.async_api import Error, Playwright, async_playwright
+from playwright.async_api import Error, Playwright, async_playwright, expect
 
 HERE = Path(__file__).resolve().parent
 FAILED = pytest.StashKey[bool]()
+
+# The default, five seconds, is too short for a page on a busy machine.
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

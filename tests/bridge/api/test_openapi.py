@@ -125,13 +125,13 @@ async def test_making_the_document_does_not_stall_other_requests(server: Any, mo
 
     def slowly() -> str:
         server.comfy.loop.call_soon_threadsafe(begun.set)
-        asyncio.run_coroutine_threadsafe(go_on.wait(), server.comfy.loop).result(5)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), server.comfy.loop).result(60)
         return "{}"
 
     handler = http.page_handler(server.bridge, slowly, "application/json")
     request: Any = type("Request", (), {"headers": {}})()
     asking = asyncio.ensure_future(handler(request))
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 60)
     assert (await server.get("webuis"))[0] == 200 and not asking.done()
     go_on.set()
     answer: Any = await asking

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import WSMsgType
 from comfyui_uiapi.bridge.api import websocket as socket
@@ -15,7 +14,7 @@ from comfyui_uiapi.bridge.api import websocket as socket
 async def test_where_the_only_page_cannot_be_served_programs_get_the_reason(server: Any, eventually: Any) -> None:
     reason = "This extension needs version 9 of the frontend or a newer one; update ComfyUI."
     ws = await server.socket({"role": "webui", "unserved": reason, "info": {"frontend_version": "1.27.10"}})
-    assert (await ws.receive_json(timeout=5))["type"] == "welcome"
+    assert (await ws.receive_json(timeout=60))["type"] == "welcome"
     for command, data in (("get_fields", {"fields": ["a.b"]}), ("send_workflow", {"workflow": {"nodes": []}})):
         status, body = await server.post(command, data)
         assert (status, body["code"]) == (503, "no_webui")
@@ -87,7 +86,7 @@ async def test_pending_requests_are_answered_when_the_socket_is_cut(server: Any)
     asked = asyncio.create_task(server.post("get_fields", {"fields": ["a.b"]}))
     await tab.next()
     tab.ws._response.connection.transport.abort()
-    status, body = await asyncio.wait_for(asked, 1)
+    status, body = await asyncio.wait_for(asked, 60)
     assert (status, body["error"]) == (502, "Client disconnected")
     status, body = await server.post("get_fields", {"fields": ["a.b"]})
     assert (status, body["code"]) == (503, "no_webui")
@@ -106,9 +105,9 @@ async def test_a_client_that_reconnects_before_its_old_socket_closes_keeps_the_n
 
 async def test_a_request_is_cancelled_in_the_tab_when_its_caller_disconnects(server: Any) -> None:
     tab = await server.tab()
-    with pytest.raises(asyncio.TimeoutError):
-        await server.post("get_fields", {"fields": ["a.b"]}, timeout=aiohttp.ClientTimeout(total=0.2))
+    asked = asyncio.create_task(server.post("get_fields", {"fields": ["a.b"]}))
     request = await tab.next()
+    asked.cancel()
     assert (await tab.next("cancel"))["id"] == request["id"]
     assert server.bridge.webuis.find().pending_count == 0
 
@@ -127,7 +126,7 @@ async def test_two_programs_with_the_same_request_id_are_not_mixed_up(server: An
     programs = [await server.program(), await server.program()]
     for program, path in zip(programs, ("one", "two"), strict=True):
         await program.send_json({"type": "request", "id": "same", "command": "get_fields", "data": {"fields": [path]}})
-    answers = [await program.receive_json(timeout=5) for program in programs]
+    answers = [await program.receive_json(timeout=60) for program in programs]
     assert [answer["response"] for answer in answers] == [{"one": "ONE"}, {"two": "TWO"}]
 
 
@@ -149,24 +148,24 @@ async def test_two_programs_with_the_same_request_id_are_not_mixed_up(server: An
 async def test_a_malformed_or_unknown_frame_gets_an_error_and_the_socket_lives(server: Any, frame: str) -> None:
     program = await server.program()
     await program.send_str(frame)
-    answer = await program.receive_json(timeout=5)
+    answer = await program.receive_json(timeout=60)
     assert (answer["status"], answer["code"]) == ("error", "malformed")
     await program.send_json({"type": "request", "id": 1, "command": "connection_status"})
-    assert (await program.receive_json(timeout=5))["active_clients"] == 0
+    assert (await program.receive_json(timeout=60))["active_clients"] == 0
 
 
 async def test_a_binary_frame_gets_an_error_and_the_socket_lives(server: Any) -> None:
     program = await server.program()
     await program.send_bytes(b"\x00")
-    assert (await program.receive_json(timeout=5))["code"] == "malformed"
+    assert (await program.receive_json(timeout=60))["code"] == "malformed"
     await program.send_json({"type": "request", "id": 1, "command": "webuis"})
-    assert (await program.receive_json(timeout=5))["response"] == []
+    assert (await program.receive_json(timeout=60))["response"] == []
 
 
 async def test_a_frame_over_the_limit_closes_the_socket_with_1009(server: Any) -> None:
     program = await server.program()
     sending = asyncio.create_task(program.send_str(" " * (64 * 2**20 + 1)))
-    message = await program.receive(timeout=20)
+    message = await program.receive(timeout=60)
     await asyncio.gather(sending, return_exceptions=True)
     assert (message.type, message.data) == (WSMsgType.CLOSE, 1009)
 
@@ -252,20 +251,20 @@ async def test_an_answer_that_is_no_unicode_is_answered_all_the_same(server: Any
     request = await tab.next()
     # Such as a file name from another system that ComfyUI lists among a node's choices.
     manager.respond(request["id"], {"a": "caf\udce9", "b": float("nan")})
-    assert (await program.receive_json(timeout=5))["response"] == {"a": "caf\udce9", "b": None}
+    assert (await program.receive_json(timeout=60))["response"] == {"a": "caf\udce9", "b": None}
 
 
 @pytest.mark.parametrize("data", [[], 0, "", False])
 async def test_data_that_is_no_object_is_not_taken_for_none(server: Any, data: Any) -> None:
     program = await server.program()
     await program.send_json({"type": "request", "id": 1, "command": "webuis", "data": data})
-    assert (await program.receive_json(timeout=5))["code"] == "invalid"
+    assert (await program.receive_json(timeout=60))["code"] == "invalid"
 
 
 async def test_a_hello_is_not_read_beyond_its_size(server: Any) -> None:
     socket = await server.socket({"role": "client", "info": {"x": "y" * (1 << 17)}})
-    assert (await socket.receive_json(timeout=5))["code"] == "too_large"
-    assert (await socket.receive(timeout=5)).data == 4000
+    assert (await socket.receive_json(timeout=60))["code"] == "too_large"
+    assert (await socket.receive(timeout=60)).data == 4000
 
 
 async def test_an_http_request_to_the_websocket_url_gets_an_explanation(server: Any) -> None:
@@ -281,14 +280,14 @@ async def test_a_socket_holds_no_more_than_its_bytes_of_requests(
     data = {"workflow": {"x": "y" * 2000}, "wait_for_webui": True}
     for number in range(2):
         await program.send_json({"type": "request", "id": number, "command": "load_workflow", "data": data})
-    answer = await program.receive_json(timeout=5)
+    answer = await program.receive_json(timeout=60)
     assert (answer["id"], answer["code"]) == (1, "too_many")
     await program.send_json({"type": "cancel", "id": 0})
     await eventually(lambda: not server.bridge.webuis.lobby.pending_count)
     tab = await server.tab()
     tab.on("load_workflow", {"loaded": True})
     await program.send_json({"type": "request", "id": 2, "command": "load_workflow", "data": data})
-    assert (await program.receive_json(timeout=5))["status"] == "ok"
+    assert (await program.receive_json(timeout=60))["status"] == "ok"
 
 
 async def test_an_answer_beyond_a_frame_is_an_error_and_the_socket_lives(
@@ -299,7 +298,7 @@ async def test_an_answer_beyond_a_frame_is_an_error_and_the_socket_lives(
     tab.on("get_fields", {"a": "y" * 4000})
     program = await server.program()
     await program.send_json({"type": "request", "id": 1, "command": "get_fields", "data": {"fields": ["a"]}})
-    assert (await program.receive_json(timeout=5))["code"] == "too_large"
+    assert (await program.receive_json(timeout=60))["code"] == "too_large"
     tab.on("get_fields", {"a": "y"})
     await program.send_json({"type": "request", "id": 2, "command": "get_fields", "data": {"fields": ["a"]}})
-    assert (await program.receive_json(timeout=5))["status"] == "ok"
+    assert (await program.receive_json(timeout=60))["status"] == "ok"

@@ -146,7 +146,7 @@ async def test_a_file_that_is_gone_is_named_when_it_is_asked_for_as_base64(
     executor.put()
     asked = asyncio.create_task(server.post("run", {"outputs": "base64"}))
     executor.finish(images=[{"filename": "gone.png", "subfolder": "", "type": "output"}])
-    status, body = await asyncio.wait_for(asked, 5)
+    status, body = await asyncio.wait_for(asked, 60)
     assert (status, body["code"]) == (507, "storage_failed") and "gone.png" in body["error"]
 
 
@@ -164,5 +164,5 @@ async def test_files_that_would_not_fit_one_answer_are_too_large_for_base64(
         executor.put()
         asked = asyncio.create_task(server.post("run", {"outputs": "base64"}))
         executor.finish()
-        status, body = await asyncio.wait_for(asked, 5)
+        status, body = await asyncio.wait_for(asked, 60)
         assert (status, body.get("code")) == expected

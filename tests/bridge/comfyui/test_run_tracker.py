@@ -33,7 +33,7 @@ async def test_run_answers_with_the_files_and_the_time_of_the_execution(server: 
     executor.say("execution_start", {"prompt_id": "p1"})
     executor.say("execution_success", {"prompt_id": "p1"})
     executor.finish()
-    status, body = await asyncio.wait_for(asked, 5)
+    status, body = await asyncio.wait_for(asked, 60)
     answer = body["response"]
     assert status == 200 and answer["status"] == "success" and answer["prompt_id"] == "p1"
     assert answer["outputs"] == [
@@ -62,7 +62,7 @@ async def test_a_run_that_ends_before_the_tab_names_it_is_not_missed(server: Any
     executor.say("execution_success", {"prompt_id": "p1"})
     executor.finish()
     await tab.respond(request["id"], QUEUED)
-    frames = [await program.receive_json(timeout=5) for _ in range(4)]
+    frames = [await program.receive_json(timeout=60) for _ in range(4)]
     assert [frame.get("event") for frame in frames] == ["execution_start", "progress", "execution_success", None]
     assert frames[-1]["response"]["execution_time"] > 0
 
@@ -78,7 +78,7 @@ async def test_all_events_of_a_run_arrive_before_its_end(server: Any, executor: 
         executor.finish()
         ending = runs.wait(["p1"], lambda event, data: received.append(event), 60)
         ending.add_done_callback(lambda _: received.append("the end"))
-    [run] = await asyncio.wait_for(ending, 5)
+    [run] = await asyncio.wait_for(ending, 60)
     assert received == ["execution_start", "execution_success", "the end"]
     assert run.execution_time is not None
 
@@ -93,7 +93,7 @@ async def test_the_end_of_a_run_is_its_last_event(server: Any, executor: Executo
     executor.say("execution_success", {"prompt_id": "p1"})
     executor.say("executing", {"prompt_id": "p1", "node": None})
     executor.finish()
-    frames = [await program.receive_json(timeout=5) for _ in range(3)]
+    frames = [await program.receive_json(timeout=60) for _ in range(3)]
     assert [frame.get("event") for frame in frames] == ["executing", "execution_success", None]
 
 
@@ -104,20 +104,20 @@ async def test_progress_previews_and_outputs_reach_only_the_program_of_the_run(s
     executor.put()
     await tab.respond(request["id"], QUEUED)
     executor.say("progress", {"prompt_id": "p1", "value": 1, "max": 2, "node": "9"})
-    frame = await program.receive_json(timeout=5)
+    frame = await program.receive_json(timeout=60)
     assert (frame["event"], frame["request"], frame["data"]["value"]) == ("progress", "r", 1)
     picture = Image.new("RGB", (64, 32))
     executor.say(4, (("JPEG", picture, 16), {"prompt_id": "p1", "node_id": "9"}))
-    preview = await program.receive_json(timeout=5)
+    preview = await program.receive_json(timeout=60)
     assert (preview["event"], preview["data"]["mime"], preview["data"]["node"]) == ("preview", "image/jpeg", "9")
     assert base64.b64decode(preview["data"]["data"]).startswith(b"\xff\xd8")
     executor.say("executed", {"prompt_id": "p1", "node": "9", "output": {"images": []}})
-    assert (await program.receive_json(timeout=5))["event"] == "output"
+    assert (await program.receive_json(timeout=60))["event"] == "output"
     executor.say("progress", {"prompt_id": "another prompt", "value": 1, "max": 2})
     executor.finish()
-    assert (await program.receive_json(timeout=5))["type"] == "response"
+    assert (await program.receive_json(timeout=60))["type"] == "response"
     await other.send_json({"type": "request", "id": "x", "command": "webuis"})
-    assert (await other.receive_json(timeout=5))["id"] == "x"
+    assert (await other.receive_json(timeout=60))["id"] == "x"
 
 
 def preview(color: str, kind: str = "PNG") -> Any:
@@ -140,7 +140,7 @@ async def test_the_last_preview_of_a_run_is_sent_before_its_end(server: Any, exe
     executor.finish()
     frames: list[Any] = []
     while not frames or frames[-1]["type"] == "event":
-        frames.append(await program.receive_json(timeout=5))
+        frames.append(await program.receive_json(timeout=60))
     assert [frame["event"] for frame in frames[:-1]] == ["preview"] * (len(frames) - 1)
     assert color_of(frames[-2]) == (0, 0, 255)
 
@@ -153,7 +153,7 @@ async def test_a_preview_that_comes_before_the_tab_names_its_run_is_not_missed(s
     executor.say(4, preview("red"))
     executor.finish()
     await tab.respond(request["id"], QUEUED)
-    first, second = await program.receive_json(timeout=5), await program.receive_json(timeout=5)
+    first, second = await program.receive_json(timeout=60), await program.receive_json(timeout=60)
     assert (first["event"], color_of(first), second["type"]) == ("preview", (255, 0, 0), "response")
 
 
@@ -165,7 +165,7 @@ async def test_a_preview_that_cannot_be_encoded_holds_nothing_up(server: Any, ex
     await tab.respond(request["id"], QUEUED)
     executor.say(4, preview("red", "no format"))
     executor.finish()
-    assert (await program.receive_json(timeout=5))["response"]["status"] == "success"
+    assert (await program.receive_json(timeout=60))["response"]["status"] == "success"
 
 
 async def test_a_failing_node_is_reported_with_title_type_and_message(server: Any, executor: Executor) -> None:
@@ -177,7 +177,7 @@ async def test_a_failing_node_is_reported_with_title_type_and_message(server: An
     message = "disk is full\n\nmake room and try again\n"
     error = {"node_id": "9", "node_type": "SaveImage", "exception_message": message, "exception_type": "OSError"}
     executor.finish(status="error", messages=[("execution_error", error)])
-    status, body = await asyncio.wait_for(asked, 5)
+    status, body = await asyncio.wait_for(asked, 60)
     assert (status, body["code"]) == (422, "execution_failed")
     assert body["error"] == "Result (#9) failed: disk is full."
     assert body["details"]["message"] == message.strip()
@@ -217,7 +217,7 @@ async def test_an_interrupted_run_and_one_taken_out_of_the_queue_say_so(
     asked = asyncio.create_task(server.post("run"))
     await tab.next()
     executor.finish(status="error", messages=[("execution_interrupted", {"node_id": "9"})])
-    status, body = await asyncio.wait_for(asked, 5)
+    status, body = await asyncio.wait_for(asked, 60)
     assert (status, body["code"]) == (409, "execution_interrupted")
     tab.on("execute", lambda data: {**QUEUED, "prompt_id": "p2"})
     executor.put("p2")
@@ -225,14 +225,14 @@ async def test_an_interrupted_run_and_one_taken_out_of_the_queue_say_so(
     await tab.next()
     await eventually(lambda: server.bridge.runs._runs)
     executor.take("p2")
-    status, body = await asyncio.wait_for(asked, 5)
+    status, body = await asyncio.wait_for(asked, 60)
     assert (status, body["code"], body["details"]["prompt_id"]) == (409, "execution_interrupted", "p2")
 
 
 async def test_a_run_that_times_out_names_the_url_of_its_result(server: Any, executor: Executor) -> None:
     (await server.tab()).on("execute", QUEUED)
     executor.put()
-    status, body = await server.post("run", {"timeout": 0.2})
+    status, body = await server.post("run", {"timeout": 1})
     assert (status, body["code"]) == (504, "timeout")
     assert "/history/p1" in body["error"] and body["details"]["prompt_ids"] == ["p1"]
 
@@ -262,7 +262,7 @@ async def test_several_runs_at_once_answer_all_their_files(server: Any, executor
     assert (await tab.next())["data"] == {"batch_count": 2}
     executor.finish("p1")
     executor.finish("p2", images=[{"filename": "a_2.png", "subfolder": "", "type": "output"}])
-    _status, body = await asyncio.wait_for(asked, 5)
+    _status, body = await asyncio.wait_for(asked, 60)
     assert [file["filename"] for file in body["response"]["outputs"]] == ["a_1.png", "a_2.png"]
 
 
@@ -292,7 +292,7 @@ async def test_nothing_is_kept_of_unclaimed_prompts(server: Any, executor: Execu
     executor.put()
     await tab.respond(request["id"], QUEUED)
     executor.finish()
-    await asyncio.wait_for(asked, 5)
+    await asyncio.wait_for(asked, 60)
     assert server.bridge.runs._runs == {}
     executor.say("execution_start", {"prompt_id": "later"})
     await asyncio.sleep(0)
@@ -313,7 +313,7 @@ async def test_a_run_is_answered_by_comfyuis_own_word_before_the_page_has_drawn(
     manager = server.bridge.webuis.find()
     manager.accepted(server.bridge.webuis.submitting[request["id"]], QUEUED)
     executor.finish()
-    status, body = await asyncio.wait_for(asked, 5)
+    status, body = await asyncio.wait_for(asked, 60)
     assert (status, body["response"]["prompt_id"], body["revision"]) == (200, "p1", "r7")
     await tab.respond(request["id"], {**QUEUED, "prompt_id": "late"})
     tab.on("execute", {**QUEUED, "prompt_id": "p2"})
@@ -363,8 +363,8 @@ async def test_a_node_that_runs_is_named_by_its_title_and_type(server: Any, exec
     await tab.respond(request["id"], QUEUED)
     for node in ("9", "unknown"):
         executor.say("executing", {"prompt_id": "p1", "node": node})
-    frames = [(await program.receive_json(timeout=5))["data"] for _ in range(2)]
+    frames = [(await program.receive_json(timeout=60))["data"] for _ in range(2)]
     assert [(data["title"], data["node_type"]) for data in frames] == [("Result", "SaveImage"), (None, None)]
     executor.say("execution_success", {"prompt_id": "p1"})
-    await program.receive_json(timeout=5)
+    await program.receive_json(timeout=60)
     assert server.bridge.runs._running == ("", {})

@@ -119,7 +119,7 @@ class Queued:
 
     async def finish(self) -> None:
         """End the next prompt."""
-        self._executor.finish(await asyncio.wait_for(self.placed.get(), 5))
+        self._executor.finish(await asyncio.wait_for(self.placed.get(), 60))
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ async def test_a_sweep_reports_each_end_to_its_own_program_and_answers_with_all(
     await program.send_json({"type": "request", "id": 1, "command": "sweep", "data": {"grid": {"T.v": [7, 8]}}})
     for _ in range(2):
         await queued.finish()
-    frames = [await program.receive_json(timeout=5) for _ in range(4)]
+    frames = [await program.receive_json(timeout=60) for _ in range(4)]
     assert [frame.get("event") for frame in frames] == [*["sweep_progress"] * 3, None]
     assert [frame["data"]["result"]["prompt_id"] for frame in frames[:2]] == ["p1", "p2"]
     assert frames[2]["data"]["status"] == "finished"
@@ -153,7 +153,7 @@ async def test_a_file_that_is_gone_costs_only_its_content(server: Any, queued: Q
     (await server.tab(capabilities=["sweep"])).on("export_prompts", exported)
     asked = asyncio.create_task(server.post("sweep", {"grid": {"T.v": [7]}, "outputs": "base64"}))
     await queued.finish()
-    _, answer = await asyncio.wait_for(asked, 5)
+    _, answer = await asyncio.wait_for(asked, 60)
     [result] = answer["response"]["results"]
     assert result["status"] == "success" and result["files"][0]["url"]
     assert "a_1.png" in result["warnings"][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from time import monotonic
+from time import thread_time
 from typing import Any
 
 import aiohttp
@@ -153,11 +153,11 @@ def test_many_paths_of_a_large_snapshot_are_looked_up_in_a_moment() -> None:
     widgets = [{"name": f"w{number}", "value": number} for number in range(8)]
     nodes = [{"id": str(n), "type": "T", "title": f"N{n}", "path": f"N{n}", "widgets": widgets} for n in range(300)]
     paths = [form.format(n=n % 300, w=n % 8) for n in range(2500) for form in ("n{n}.w{w}", "T[{n}].w{w}", "#{n}.W{w}")]
-    began = monotonic()
+    began = thread_time()
     values = Snapshot({}, {}, nodes, None, 0.0).answer("get_fields", {"fields": paths})
     assert len(values) == len({*paths}) and values["n299.w3"] == 3
     # Searching all nodes for each path would take five seconds or more.
-    assert monotonic() - began < 1
+    assert thread_time() - began < 1
 
 
 @pytest.mark.usefixtures("remembered")
@@ -194,7 +194,7 @@ async def test_an_api_workflow_runs_without_any_tab_and_its_results_are_awaited(
     entry = {"prompt": (1, "p1", OUTPUT), "outputs": {"2": {"images": images}}, "status": {"status_str": "success"}}
     server.comfy.prompt_queue.history["p1"] = entry
     server.comfy.send_sync("status", {})
-    status, body = await asyncio.wait_for(asked, 5)
+    status, body = await asyncio.wait_for(asked, 60)
     assert status == 200 and [file["filename"] for file in body["response"]["outputs"]] == ["a.png"]
     assert queued[0]["1"]["inputs"]["width"] == 16
 

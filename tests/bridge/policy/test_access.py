@@ -127,7 +127,7 @@ async def raw_get(server: Any, header: bytes, path: bytes = b"/uiapi/webuis") ->
     """Send a header as raw bytes, which aiohttp's client would refuse."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.http.port)
     writer.write(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s\r\n\r\n" % (path, header))
-    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), 60)).partition(b"\r\n\r\n")
     writer.close()
     return int(head.split()[1]), json.loads(body)
 
@@ -176,18 +176,18 @@ class TestServedWithAToken:
 
     async def test_a_tab_gives_the_token_in_its_hello(self, server: Any) -> None:
         ws = await server.socket({"role": "webui"})
-        answer = await ws.receive_json(timeout=5)
+        answer = await ws.receive_json(timeout=60)
         assert (answer["type"], answer["code"]) == ("error", "token_required")
-        await ws.receive(timeout=5)
+        await ws.receive(timeout=60)
         assert ws.close_code == 4403
         assert server.bridge.webuis.managers == {}
         assert (await server.tab(token=TOKEN)).client_id == 1
 
     async def test_a_program_may_give_it_in_the_upgrade_or_the_hello(self, server: Any) -> None:
         ws = await server.socket({"role": "client"}, headers={"Authorization": "Bearer secret"})
-        assert (await ws.receive_json(timeout=5))["type"] == "welcome"
+        assert (await ws.receive_json(timeout=60))["type"] == "welcome"
         ws = await server.socket({"role": "client", "token": "wrong"}, headers={"Authorization": "Bearer secret"})
-        assert (await ws.receive_json(timeout=5))["code"] == "wrong_token"
+        assert (await ws.receive_json(timeout=60))["code"] == "wrong_token"
 
 
 class TestServedWithATokenBeyondAscii:
@@ -219,8 +219,8 @@ class TestServedWithoutAToken:
 @pytest.mark.parametrize("hello", [{"role": "nobody"}, {"role": "webui", "protocol": 2}, {"role": "webui", "info": 3}])
 async def test_a_hello_that_does_not_fit_is_answered_and_closed(server: Any, hello: dict[str, Any]) -> None:
     ws = await server.socket(hello)
-    assert (await ws.receive_json(timeout=5))["code"] == "malformed"
-    await ws.receive(timeout=5)
+    assert (await ws.receive_json(timeout=60))["code"] == "malformed"
+    await ws.receive(timeout=60)
     assert ws.close_code == 4000
     assert server.bridge.webuis.managers == {}
 
@@ -228,8 +228,8 @@ async def test_a_hello_that_does_not_fit_is_answered_and_closed(server: Any, hel
 async def test_a_websocket_without_a_hello_is_closed(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("comfyui_uiapi.bridge.api.websocket.HELLO_TIMEOUT", 0.05)
     ws = await server.socket()
-    assert (await ws.receive_json(timeout=5))["code"] == "malformed"
-    await ws.receive(timeout=5)
+    assert (await ws.receive_json(timeout=60))["code"] == "malformed"
+    await ws.receive(timeout=60)
     assert ws.close_code == 4000
 
 

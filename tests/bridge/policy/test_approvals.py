@@ -124,12 +124,12 @@ def test_every_command_that_writes_or_drives_has_a_kind_with_a_rule() -> None:
 async def test_a_program_gets_no_events_of_the_graph_after_reading_is_refused(server: Server, person: Person) -> None:
     program = await server.program(name="listener")
     await program.send_json({"type": "request", "id": 1, "command": "subscribe", "data": {"events": ["webui_*"]}})
-    assert (await program.receive_json(timeout=5))["status"] == "ok"
+    assert (await program.receive_json(timeout=60))["status"] == "ok"
     await person.send("panel_decide", rules={"read": "refuse"})
     server.bridge.publish("webui_connected", {"unheard": True})
     await person.send("panel_decide", rules={"read": "allow"})
     server.bridge.publish("webui_connected", {"n": 1})
-    assert (await program.receive_json(timeout=5))["data"] == {"n": 1}
+    assert (await program.receive_json(timeout=60))["data"] == {"n": 1}
 
 
 async def test_a_repeat_does_nothing_that_is_refused_by_now(server: Server, person: Person) -> None:
@@ -214,11 +214,11 @@ async def test_a_program_is_notified_that_its_request_waits_for_the_person(
     await server.bridge.approvals.decide(rules={Kind.CHANGE: Rule.ALWAYS})
     program = await server.program()
     await program.send_json({"type": "request", "id": 1, "command": "subscribe", "data": {"events": ["waiting_*"]}})
-    assert (await program.receive_json(timeout=5))["status"] == "ok"
+    assert (await program.receive_json(timeout=60))["status"] == "ok"
     await program.send_json({"type": "request", "id": 2, "command": "set_fields", "data": {"fields": [WRITE]}})
-    frame = await program.receive_json(timeout=5)
+    frame = await program.receive_json(timeout=60)
     assert (frame["event"], frame["request"]) == ("waiting_for_person", 1)
     assert frame["data"] == {"command": "set_fields", "reason": "approval", "request": "2"}
     question = await person.next("request")
     await person.respond(question["id"], {"allowed": True})
-    assert (await program.receive_json(timeout=5))["status"] == "ok"
+    assert (await program.receive_json(timeout=60))["status"] == "ok"

@@ -31,9 +31,9 @@ async def test_a_program_that_calls_itself_a_tab_is_refused_and_is_none(
     server: Server, given: dict[str, Any], hello: dict[str, Any]
 ) -> None:
     ws = await server.socket({"role": "webui", **hello, **given})
-    answer = await ws.receive_json(timeout=5)
+    answer = await ws.receive_json(timeout=60)
     assert (answer["type"], answer["code"]) == ("error", "wrong_page") and answer["error"].count(".") == 1
-    await ws.receive(timeout=5)
+    await ws.receive(timeout=60)
     assert ws.close_code == 4403
     assert server.bridge.webuis.managers == {}
     assert "details" not in (await server.post("get_fields", {"fields": ["a"]}))[1]
@@ -124,9 +124,9 @@ class TestWithAToken:
 
     async def test_the_key_does_not_stand_in_for_the_token_nor_the_token_for_the_key(self, server: Server) -> None:
         ws = await server.socket({"role": "webui"})
-        assert (await ws.receive_json(timeout=5))["code"] == "token_required"
+        assert (await ws.receive_json(timeout=60))["code"] == "token_required"
         ws = await server.socket({"role": "webui", "token": "secret", "page_key": None})
-        assert (await ws.receive_json(timeout=5))["code"] == "wrong_page"
+        assert (await ws.receive_json(timeout=60))["code"] == "wrong_page"
 
 
 @pytest.mark.parametrize(

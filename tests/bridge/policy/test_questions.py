@@ -99,7 +99,7 @@ def rule(desk: Desk, rule: Rule, *kinds: Kind) -> None:
 async def code_of(task: asyncio.Task[None]) -> str:
     """Return the error code a program got, or "passes"."""
     try:
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
     except UiapiError as error:
         return error.code
     return "passes"

@@ -235,7 +235,7 @@ async def test_revoking_ends_websockets_and_requests_at_once(
     answer = await person.send(command, origin=APP, **data)
     assert answer["status"] == "ok"
     assert await pending == "web_app_refused"
-    closing = await ws.receive(timeout=5)
+    closing = await ws.receive(timeout=60)
     assert (closing.type, closing.data) == (aiohttp.WSMsgType.CLOSE, 4403)
     # A browser may still remember its preflight; the request itself is refused.
     assert await code(read(server)) == after
@@ -257,7 +257,7 @@ async def test_the_panel_is_for_tabs_and_takes_origins_only(server: Server, pers
         assert (await server.post(command, {"origin": APP}))[1]["code"] == "unknown_command"
         ws = await server.program_of(APP)
         await ws.send_json({"type": "request", "id": 1, "command": command, "data": {"origin": APP}})
-        assert (await ws.receive_json(timeout=5))["code"] == "unknown_command"
+        assert (await ws.receive_json(timeout=60))["code"] == "unknown_command"
 
 
 async def test_decisions_outlive_a_restart_and_a_damaged_file_allows_nobody(
@@ -326,12 +326,12 @@ async def test_a_program_cannot_take_the_name_of_a_web_app(server: Server, perso
 async def test_a_web_app_is_never_a_tab(server: Server, person: Person) -> None:
     await allow(server, person)
     ws = await server.socket({"role": "webui"}, headers={"Origin": APP})
-    assert (await ws.receive_json(timeout=5))["code"] == "wrong_page"
+    assert (await ws.receive_json(timeout=60))["code"] == "wrong_page"
     ws = await server.program_of(APP)
     for name in ("webui_ready", "webui_response", "webui_disconnect", "client_disconnect"):
         assert name in COMMANDS
         await ws.send_json({"type": "request", "id": name, "command": name, "data": {}})
-        assert (await ws.receive_json(timeout=5))["code"] == "wrong_page"
+        assert (await ws.receive_json(timeout=60))["code"] == "wrong_page"
     for refuses in (True, False):
         server.comfy.refuses_origins = refuses
         for name in ("webui_ready", "webui_response", "webui_disconnect", "client_disconnect", "page_key"):

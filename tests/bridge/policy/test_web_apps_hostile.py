@@ -151,7 +151,7 @@ async def test_a_websocket_waits_for_the_person_as_well(server: Server, person: 
     decides(person, "allow")
     ws = await server.program_of(APP)
     await ws.send_json({"type": "request", "id": 1, "command": "get_fields", "data": READ})
-    assert (await ws.receive_json(timeout=5))["response"] == {"Canvas.width": 64}
+    assert (await ws.receive_json(timeout=60))["response"] == {"Canvas.width": 64}
     await ws.close()
     assert asked(person) == ["https://other.example", APP]
 
@@ -235,7 +235,7 @@ class TestWithAToken:
         assert await code(read(server)) == "token_required"
         for token, kind in ((None, "error"), ("wrong", "error"), ("secret", "welcome")):
             ws = await server.socket({"role": "client", "token": token}, headers={"Origin": APP})
-            assert (await ws.receive_json(timeout=5))["type"] == kind
+            assert (await ws.receive_json(timeout=60))["type"] == kind
         async with server.session.get(server.url("/uiapi/openapi.json"), headers={"Origin": APP}) as response:
             assert response.status == 403
 

@@ -73,7 +73,7 @@ async def test_a_frame_has_reached_the_tcp_connection_when_send_returns(
         # No turn of the loop has passed.
         assert b"".join(written).count(b'"number":') == number + 1
         assert sum(map(len, written)) > size * (number + 1)
-    got = [await ends.reader.receive_json(timeout=20) for _ in range(3)]
+    got = [await ends.reader.receive_json(timeout=60) for _ in range(3)]
     assert [frame["number"] for frame in got] == [0, 1, 2] and {len(frame["text"]) for frame in got} == {size}
 
 
@@ -93,5 +93,5 @@ async def test_an_aiohttp_that_makes_senders_wait_ends_the_connection_instead_of
     monkeypatch.setattr(ends.connection.ws, "send_frame", send_frame)
     with caplog.at_level(logging.ERROR, "uiapi"):
         ends.connection.send({"number": 1})
-    assert (await ends.reader.receive(timeout=20)).type in (WSMsgType.CLOSED, WSMsgType.CLOSE, WSMsgType.ERROR)
+    assert (await ends.reader.receive(timeout=60)).type in (WSMsgType.CLOSED, WSMsgType.CLOSE, WSMsgType.ERROR)
     assert "the reader got part of a frame only" in caplog.text

@@ -105,7 +105,7 @@ class Line:
         """Carry out the next prompt, once there is one."""
         while not self.waiting:
             self.changed.clear()
-            await asyncio.wait_for(self.changed.wait(), 5)
+            await asyncio.wait_for(self.changed.wait(), 60)
         self.finish(self.start(), how)
         await turns()
 

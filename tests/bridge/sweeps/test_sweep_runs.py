@@ -19,7 +19,7 @@ async def test_every_variation_is_run_in_order_with_its_own_value(lab: Lab, line
     sweep = lab.begin([answer([1, 2, 3]), answer([4, 5])], 5)
     for _ in range(5):
         await line.one()
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert [body["prompt"]["1"]["inputs"]["v"] for body in line.bodies] == [1, 2, 3, 4, 5]
     swept = sweep.answer()
     assert (swept["status"], swept["done"], swept["exported"], swept["next"]) == ("finished", 5, 5, None)
@@ -40,7 +40,7 @@ async def test_an_event_comes_for_each_result_and_one_at_the_end(lab: Lab, line:
     sweep = lab.begin([answer([1, 2])], 2)
     await line.one()
     await line.one("error")
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     first, second, last = lab.events
     assert (first["done"], first["failed"], first["result"]["status"]) == (1, 0, "success")
     assert second["result"]["error"]["code"] == "execution_failed"
@@ -55,7 +55,7 @@ async def test_a_variation_that_fails_is_a_result_and_the_others_go_on(lab: Lab,
     sweep = lab.begin([first, answer([4, 5])], 5)
     for how in ("success", "error", "success"):
         await line.one(how)
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert statuses(sweep) == ["success", "error", "error", "error", "success"]
     codes = [result["error"] and result["error"]["code"] for result in sweep.answer()["results"]]
     assert codes == [None, "execution_failed", "invalid", "execution_failed", None]
@@ -70,7 +70,7 @@ async def test_the_first_failure_ends_a_sweep_if_that_is_requested(lab: Lab, lin
     await line.one()
     if how == "runs":
         await line.one("error")
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert sweep.status == "failed"
     assert statuses(sweep)[1] == "error"
     assert set(statuses(sweep)[2:]) == {"cancelled"}
@@ -94,7 +94,7 @@ async def test_an_interrupted_prompt_stops_the_whole_sweep(lab: Lab, line: Line)
     sweep = lab.begin([answer([*range(10)])], 10)
     await line.one()
     await line.one("interrupted")
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert (sweep.status, sweep.counts) == ("cancelled", {"success": 1, "error": 0, "cancelled": 9})
     assert line.queued_ids() == set()
 
@@ -107,7 +107,7 @@ async def test_a_cleared_queue_stops_the_sweep_after_the_prompt_that_runs(lab: L
     await turns()
     assert (line.running, line.waiting) == ([running], [])
     line.finish(running)
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert (sweep.status, sweep.counts["success"]) == ("cancelled", 1)
 
 
@@ -120,7 +120,7 @@ async def test_one_prompt_that_is_removed_from_the_queue_is_only_that_variation(
     await turns()
     for _ in range(4):
         await line.one()
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert statuses(sweep) == ["success", "cancelled", *["success"] * 4]
     assert sweep.status == "finished"
 
@@ -129,7 +129,7 @@ async def test_exported_prompts_are_run_without_the_tab(lab: Lab, line: Line) ->
     sweep = lab.begin([answer([1, 2, 3]), disconnected()], 8)
     for _ in range(3):
         await line.one()
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert statuses(sweep) == ["success"] * 3 + ["error"] * 5
     swept = sweep.answer()
     assert (swept["status"], swept["exported"], swept["failed"]) == ("failed", 3, 5)
@@ -143,9 +143,9 @@ async def test_exported_prompts_are_run_without_the_tab(lab: Lab, line: Line) ->
 async def test_a_sweep_that_cannot_begin_fails_with_the_reason(lab: Lab, line: Line, first: Any) -> None:
     sweep = lab.begin([first], 3)
     with pytest.raises(UiapiError) as caught:
-        await asyncio.wait_for(sweep.started, 5)
+        await asyncio.wait_for(sweep.started, 60)
     assert caught.value.code in ("client_disconnected", "unknown_path")
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert lab.events == [] and line.bodies == []
 
 
@@ -160,7 +160,7 @@ async def test_nothing_is_queued_while_programs_are_paused(lab: Lab, line: Line)
     lab.permitted.set()
     for _ in range(2):
         await line.one()
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert sweep.status == "finished"
 
 
@@ -173,7 +173,7 @@ async def test_the_page_exports_only_so_far_ahead_of_the_queue(
     assert 5 < sweep.exported < 20
     for _ in range(40):
         await line.one()
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert [body["prompt"]["1"]["inputs"]["v"] for body in line.bodies] == [*range(40)]
 
 
@@ -182,6 +182,6 @@ async def test_a_server_that_stops_ends_its_sweeps_with_an_answer(lab: Lab, line
     await turns()
     line.start()
     lab.sweeps.close()
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert sweep.status == "failed"
     assert sweep.answer()["results"][-1]["error"]["code"] == "shutting_down"

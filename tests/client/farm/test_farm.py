@@ -76,8 +76,7 @@ async def test_no_more_is_exported_and_made_than_the_caller_takes(
     go, stop = threading.Event(), threading.Event()
     sweeping = asyncio.create_task(sweep(urls(farm), 500, lambda item: go.wait(60), stop=stop))
     # Two for each ComfyUI and a few more.
-    await eventually(lambda: len(ran(farm)) >= 12)
-    assert not any(one.queued() for one in farm)
+    await eventually(lambda: len(ran(farm)) >= 12 and not any(one.queued() for one in farm))
     assert len(ran(farm)) <= 14 and sum(live.exported) <= 40
     stop.set()
     go.set()

@@ -46,7 +46,7 @@ async def until(check: Callable[[], Awaitable[Any]]) -> Any:
             await asyncio.sleep(0)
         return found
 
-    return await asyncio.wait_for(repeat(), 20)
+    return await asyncio.wait_for(repeat(), 60)
 
 
 async def sent(scripted: Scripted, command: str) -> str:

@@ -67,9 +67,9 @@ async def test_events_of_the_async_client_end_when_it_is_closed(scripted: Script
 
     started = asyncio.Event()
     iterating = asyncio.create_task(iterate())
-    await asyncio.wait_for(started.wait(), 5)
+    await asyncio.wait_for(started.wait(), 60)
     await client.close()
-    assert await asyncio.wait_for(iterating, 5) == []
+    assert await asyncio.wait_for(iterating, 60) == []
 
 
 async def test_events_end_with_an_error_if_a_reconnection_is_refused(
@@ -111,7 +111,7 @@ async def test_a_comfyui_that_stays_away_is_unreachable_after_the_time_to_reconn
             began = time.monotonic()
             with pytest.raises(Unreachable, match="COMFYUI_URL") as failed:
                 await blocking(invoke)
-            assert failed.value.code == "unreachable" and reconnect <= time.monotonic() - began < reconnect + 1
+            assert failed.value.code == "unreachable" and reconnect <= time.monotonic() - began < reconnect + 20
         await blocking(client.close)
 
 

@@ -197,7 +197,7 @@ async def test_a_file_that_is_being_verified_is_paused_at_once(
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": "0" * 64})
     item = run.items[0]
     await eventually(lambda: item.fetch is not None and item.fetch.progress.phase == "verifying")
-    await asyncio.wait_for(service.downloads.stop(run.id, None, "paused"), 20)
+    await asyncio.wait_for(service.downloads.stop(run.id, None, "paused"), 60)
     assert item.state == "paused"
 
 

@@ -49,7 +49,7 @@ class Gate:
         def gated(*args: Any, **how: Any) -> Any:
             done = really(*args, **how) if after else None
             self.reached.set()
-            assert self.go.wait(20)
+            assert self.go.wait(60)
             return done if after else really(*args, **how)
 
         monkeypatch.setattr(owner, name, gated)
@@ -208,7 +208,7 @@ async def test_a_download_cancelled_while_its_digest_is_noted_is_present_and_say
 
     monkeypatch.setattr(Hashes, "note", note)
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x"), "sha256": sha256(data)})
-    await asyncio.wait_for(noting.wait(), 20)
+    await asyncio.wait_for(noting.wait(), 60)
     await service.downloads.stop(run.id, None, "cancelled")
     assert (run.to_dict()["status"], run.items[0].state) == ("completed", "success")
     assert [event for event, _ in service.events if event == "model_landed"] == ["model_landed"]
@@ -302,7 +302,7 @@ async def test_stopping_waits_no_longer_than_it_says(
     await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
     gate = gates(partial_file.Partial, "sync")
     monkeypatch.setattr(service_module, "CLOSE_TIMEOUT", 0.05)
-    await asyncio.wait_for(service.downloads.stop(run.id, None, "paused"), 10)
+    await asyncio.wait_for(service.downloads.stop(run.id, None, "paused"), 60)
     assert run.items[0].state == "paused" and run.items[0].busy
     gate.go.set()
     await service.ended(run)
@@ -350,7 +350,7 @@ async def test_a_download_of_a_thousand_models_is_cancelled_in_one_breath(servic
     needs = [(f"{number}.safetensors", "checkpoints", host.url("/x")) for number in range(1000)]
     host.offer("/x", model_bytes(SMALL), held=asyncio.Event())
     run = await service.downloads.begin(workflow(*needs), {})
-    await asyncio.wait_for(service.downloads.stop(run.id, None, "cancelled"), 10)
+    await asyncio.wait_for(service.downloads.stop(run.id, None, "cancelled"), 60)
     assert run.to_dict()["status"] == "cancelled" and service.folders.files() == NOTHING
 
 

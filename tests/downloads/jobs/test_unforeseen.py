@@ -255,7 +255,7 @@ async def test_a_caller_that_hangs_up_before_its_download_began_leaves_none(
     asking = asyncio.create_task(service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")}))
     await eventually(lambda: disk.writing)
     asking.cancel()
-    await asyncio.wait({asking}, timeout=20)
+    await asyncio.wait({asking}, timeout=60)
     assert service.downloads.listed() == {} and registry.counts() == (0, 0)
 
 

@@ -20,7 +20,7 @@ async def test_a_failure_after_its_caller_was_cancelled_is_not_reported_as_forgo
 
     def work() -> None:
         begun.set()
-        go.wait(20)
+        go.wait(60)
         raise UiapiError("size_mismatch", "The file is broken.")
 
     waiting = asyncio.create_task(settled(work))

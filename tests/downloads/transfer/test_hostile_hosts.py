@@ -25,7 +25,7 @@ async def test_an_answer_that_trickles_is_given_up_although_it_is_never_silent(
     monkeypatch.setattr(http_client, "HEADERS_TIMEOUT", 0.15)
     monkeypatch.setattr(http_client, "ANSWER_TIMEOUT", 0.15)
     host.offer("/x.safetensors", trickle=beginning)
-    entry = await asyncio.wait_for(service.fetch("x.safetensors", host.url("/x.safetensors")), 20)
+    entry = await asyncio.wait_for(service.fetch("x.safetensors", host.url("/x.safetensors")), 60)
     assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry
     assert "slow" in entry["error"]
 
@@ -49,7 +49,7 @@ async def test_a_transfer_from_a_host_that_sends_much_in_small_parts_is_resumed(
 
 async def test_interim_responses_without_an_end_are_cut_off(service: Service, host: Host) -> None:
     host.offer("/x.safetensors", flood=b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
-    entry = await asyncio.wait_for(service.fetch("x.safetensors", host.url("/x.safetensors")), 20)
+    entry = await asyncio.wait_for(service.fetch("x.safetensors", host.url("/x.safetensors")), 60)
     assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry
 
 
@@ -80,7 +80,7 @@ async def test_a_file_that_trickles_is_given_up_although_it_is_never_silent(
 ) -> None:
     monkeypatch.setattr(throttle, "SLOW_SECONDS", 0.2)
     host.offer("/x.gguf", trickle=b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nGGUF")
-    entry = await asyncio.wait_for(service.fetch("x.gguf", host.url("/x.gguf")), 20)
+    entry = await asyncio.wait_for(service.fetch("x.gguf", host.url("/x.gguf")), 60)
     assert (entry["status"], entry["code"]) == ("error", "source_failed"), entry
     assert "slow" in entry["error"]
 

@@ -35,7 +35,7 @@ async def test_callers_that_still_wait_when_the_thread_is_closed_get_an_error_an
     await asyncio.to_thread(started.wait, 10)
     await engine.close()
     with pytest.raises(UiapiError) as refused:
-        await asyncio.wait_for(caller, 10)
+        await asyncio.wait_for(caller, 60)
     assert refused.value.code == "shutting_down"
 
 
@@ -45,7 +45,7 @@ async def test_closing_the_thread_waits_for_disk_work_that_a_transfer_has_begun(
 
     def write() -> None:
         started.set()
-        proceed.wait(10)
+        proceed.wait(60)
         ended.set()
 
     async def work(web: Web) -> None:
@@ -60,7 +60,7 @@ async def test_closing_the_thread_waits_for_disk_work_that_a_transfer_has_begun(
     await asyncio.wait({closing}, timeout=0.2)
     assert not closing.done()
     proceed.set()
-    await asyncio.wait_for(closing, 10)
+    await asyncio.wait_for(closing, 60)
     assert in_order == [True]
     await asyncio.gather(caller, return_exceptions=True)
 
@@ -75,7 +75,7 @@ async def test_a_caller_cancelled_before_its_work_has_begun_is_let_go(engine: En
     async def hold_up(web: Web) -> None:
         busy.set()
         # The thread's loop is busy while the caller is cancelled.
-        proceed.wait(10)
+        proceed.wait(60)
 
     busy, proceed = threading.Event(), threading.Event()
     holding = asyncio.create_task(engine.run(hold_up))
@@ -86,6 +86,6 @@ async def test_a_caller_cancelled_before_its_work_has_begun_is_let_go(engine: En
     await asyncio.sleep(0)
     proceed.set()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(caller, 10)
+        await asyncio.wait_for(caller, 60)
     await holding
     assert not begun

@@ -178,8 +178,10 @@ async def test_a_clock_that_is_set_ends_nothing_and_makes_nothing_old(host: Host
             assert done["status"] == "success", done
             socket = await program.socket()
             fetching = program.spawn(program.post("download_model", host.wanted(NAME)))
-            waiting = socket.start("get_workflow", {"wait_for_webui": True, "timeout": 3})
             await coming(host)
+            waiting = socket.start("get_workflow", {"wait_for_webui": True, "timeout": 5})
+            # Answered once the request before it has been read.
+            assert (await socket.request("webuis"))["status"] == "ok"
             await program.comfy_post(f"/set_clock?ahead={ahead}")
             listed = (await program.get("downloads"))[1]["response"]["downloads"]
             assert sorted(one["completed"] for one in listed) == [False, True]

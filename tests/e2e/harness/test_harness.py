@@ -20,7 +20,7 @@ PICTURE = {
 }
 
 
-def wait_for(check: Callable[[], Any], seconds: float = 30.0) -> Any:
+def wait_for(check: Callable[[], Any], seconds: float = 60.0) -> Any:
     end = time.monotonic() + seconds
     while not (answer := check()):
         assert time.monotonic() < end, "waited in vain"

@@ -81,7 +81,11 @@ async def test_a_tab_without_a_window_runs_workflows_is_opened_again_after_a_cra
         await until(gone, "the tab's end", 60)
         await until(back, "the tab after the crash", 120)
         assert await uiapi("tab", "--stop") == "Closed the tab.\n"
-        assert processes_of(profile) == []
+
+        async def no_processes() -> bool:
+            return not processes_of(profile)
+
+        await until(no_processes, "the browser's end", 60)
         await until(gone, "the tab's end", 60)
         assert "no tab" in await uiapi("tab", "--stop", code=4)
     finally:

@@ -157,7 +157,7 @@ async def test_when_a_bare_page_says_goodbye_its_requests_are_answered_at_once(
 
 
 @ONE_FRONTEND
-async def test_when_a_bare_page_is_closed_its_requests_are_answered_within_a_second(
+async def test_when_a_bare_page_is_closed_its_requests_are_answered_before_the_heartbeat(
     program: Program, empty_page: Tab
 ) -> None:
     await open_bare_page(empty_page)
@@ -169,7 +169,8 @@ async def test_when_a_bare_page_is_closed_its_requests_are_answered_within_a_sec
     await empty_page.page.close()
     status, envelope = await asyncio.wait_for(asked, PATIENCE)
     assert (status, envelope["error"]) == (502, "Client disconnected")
-    assert time.monotonic() - closed < 1.0
+    # The heartbeat takes at least half its interval of ten seconds to notice.
+    assert time.monotonic() - closed < 5.0
     assert (await program.post("get_fields", {"fields": ["a.b"]}))[0] == 503
 
 

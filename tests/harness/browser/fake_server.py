@@ -12,7 +12,7 @@ from playwright.async_api import WebSocketRoute
 
 SOCKET = re.compile(r"/uiapi/ws$")
 # Seconds, enough for a page on a busy machine.
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 
 class FakeServer:

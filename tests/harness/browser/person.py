@@ -7,7 +7,7 @@ import json
 from playwright.async_api import Page
 
 # Milliseconds to wait for a dialog.
-DIALOG_DEADLINE = 30_000
+DIALOG_DEADLINE = 120_000
 
 
 async def answer_dialog(page: Page, title: str, *texts: str, button: str = "Confirm") -> None:

@@ -18,9 +18,9 @@ from .. import children
 from ..comfy.process import PACKAGE_NAME, ComfyProcess
 
 # Seconds for Chromium to open its debugging port, for the frontend to load, and for a tab to say hello.
-BROWSER_DEADLINE = 60.0
-PAGE_DEADLINE = 90.0
-CONNECT_DEADLINE = 30.0
+BROWSER_DEADLINE = 120.0
+PAGE_DEADLINE = 240.0
+CONNECT_DEADLINE = 120.0
 
 # The size of the page by default, and a large one.
 SMALL: ViewportSize = {"width": 1280, "height": 800}
@@ -128,6 +128,7 @@ class Chromium:
         if self._browser is None:
             raise RuntimeError("this Chromium is not running")
         context = await self._browser.new_context(viewport=SMALL)
+        context.set_default_timeout(PAGE_DEADLINE * 1000)
         return await context.new_page()
 
     @property

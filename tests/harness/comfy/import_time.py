@@ -10,7 +10,7 @@ from pathlib import Path
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.tools import build
 
-# The yardstick: importing a package that ComfyUI itself imports, in a fresh process. Both packages are compiled, as from
+# The yardstick: importing a package that ComfyUI itself imports, in a fresh process. Both are compiled, as from
 # ComfyUI's second start on.
 MEASURE = "import time; started = time.process_time(); import aiohttp.web; print(time.process_time() - started)"
 # Takes the package's place in custom_nodes, imports it as ComfyUI does, and prints the processor time of the import.

@@ -179,12 +179,12 @@ class ComfyProcess:
                     raise Stop(f"ComfyUI did not start in time; the end of its log:\n{tail}") from None
                 time.sleep(0.05)
 
-    def get(self, path: str, timeout: float = 30.0) -> Any:
+    def get(self, path: str, timeout: float = 120.0) -> Any:
         """GET a path and return the decoded JSON."""
         with urllib.request.urlopen(self.url + path, timeout=timeout) as answer:  # noqa: S310 - its own address
             return json.load(answer)
 
-    def post(self, path: str, body: Any, timeout: float = 60.0, name: str = "tests") -> Any:
+    def post(self, path: str, body: Any, timeout: float = 120.0, name: str = "tests") -> Any:
         """POST JSON to a path as a program of that name and return the decoded JSON, whatever the HTTP status."""
         request = urllib.request.Request(  # noqa: S310 - its own address
             self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": name}
@@ -213,7 +213,7 @@ class ComfyProcess:
         process = self._running()
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            process.wait(60)
         self.kill()
 
     def kill(self) -> None:

@@ -21,5 +21,5 @@ async def hold_lock(path: Path) -> asyncio.subprocess.Process:
         sys.executable, "-c", HOLDER, str(path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert holder.stdout is not None
-    assert await asyncio.wait_for(holder.stdout.readline(), 20) == b"held\n"
+    assert await asyncio.wait_for(holder.stdout.readline(), 60) == b"held\n"
     return holder

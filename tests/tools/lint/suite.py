@@ -1,4 +1,5 @@
-"""The rules for tests/: a folder for each room of the code, unique file names, and no imports between test modules."""
+"""The rules for tests/: a folder for each room of the code, unique file names, no imports between test modules, and
+patience with a slow machine."""
 
 from __future__ import annotations
 
@@ -14,6 +15,9 @@ PACKAGE = "comfyui_uiapi"
 ELSEWHERE = {"client/examples": "tests/e2e/programs"}
 # Every folder that is a room; the others of the table are single files.
 ROOMS = tuple(room for room in ALLOWED if room != "." and "'" not in room)
+# Seconds that a test waits at least for what has to come. A shorter limit fails on a machine that is busy.
+PATIENCE = 30
+WAITS = frozenset({"wait_for", "run", "receive", "receive_json", "receive_str", "receive_bytes"})
 
 
 def problems(root: Path, rooms: Collection[str] = ROOMS) -> Iterator[str]:
@@ -23,6 +27,8 @@ def problems(root: Path, rooms: Collection[str] = ROOMS) -> Iterator[str]:
     yield from _same_names([*modules, *scripts])
     for module in modules:
         yield from _imports_of_tests(root, module)
+    for path in sorted((root / "tests").rglob("*.py")):
+        yield from _short_waits(root, path.relative_to(root))
     for room in rooms:
         folder = Path(ELSEWHERE.get(room, f"tests/{room}"))
         if not any(folder in test.parents for test in (*modules, *scripts)):
@@ -48,3 +54,36 @@ def _imports_of_tests(root: Path, module: Path) -> Iterator[str]:
         if found:
             where = f"{module.as_posix()}:{node.lineno}"
             yield f"{where}: imports {found}; move what both need to tests/harness or a conftest."
+
+
+def _short_waits(root: Path, module: Path) -> Iterator[str]:
+    tree = ast.parse((root / module).read_text("utf-8"))
+    in_vain = {id(inner) for node in ast.walk(tree) if _expects_time_out(node) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and id(node) not in in_vain:
+            limit = _limit(node)
+            if limit is not None and limit < PATIENCE:
+                where = f"{module.as_posix()}:{node.lineno}"
+                yield f"{where}: waits only {limit} s, which fails on a busy machine; wait at least {PATIENCE} s."
+
+
+def _expects_time_out(node: ast.AST) -> bool:
+    return isinstance(node, ast.With | ast.AsyncWith) and any("TimeoutError" in ast.unparse(one) for one in node.items)
+
+
+def _limit(call: ast.Call) -> float | None:
+    """Returns the seconds that a wait may take at most, if they are written there as a number."""
+    function = call.func
+    if _last(function) == "to_thread" and call.args:
+        function = call.args[0]
+    if _last(function) not in WAITS or (_last(function) == "run" and ast.unparse(function) != "subprocess.run"):
+        return None
+    limits = [word.value for word in call.keywords if word.arg == "timeout"]
+    if _last(function) == "wait_for":
+        limits += call.args[1:2]
+    numbers = (one.value for one in limits if isinstance(one, ast.Constant))
+    return next((number for number in numbers if isinstance(number, int | float)), None)
+
+
+def _last(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else ""

@@ -53,3 +53,31 @@ def test_an_import_of_another_test_module_is_reported(tmp_path: Path, text: str)
     [sentence] = found(tmp_path, {"tests/bridge/tabs/test_more.py": text})
     line = text.count("\n")
     assert sentence.startswith(f"tests/bridge/tabs/test_more.py:{line}: imports test_tab; move what both need")
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "await asyncio.wait_for(asked, 5)",
+        "await asyncio.wait_for(asked, timeout=29.9)",
+        "frame = await program.receive_json(timeout=5)",
+        "subprocess.run(words, timeout=20)",
+    ],
+)
+def test_a_wait_that_fails_on_a_busy_machine_is_reported(tmp_path: Path, wait: str) -> None:
+    [sentence] = found(tmp_path, {"tests/harness/more.py": f"async def test_a():\n    {wait}\n"})
+    assert sentence.startswith("tests/harness/more.py:2: waits only ") and sentence.endswith("wait at least 30 s.")
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "await asyncio.wait_for(asked, 60)",
+        "await asyncio.wait_for(asked, PATIENCE)",
+        "await program.receive_json(timeout=None)",
+        "answer = await client.call(timeout=0.1)",
+        "with pytest.raises(asyncio.TimeoutError):\n        await program.receive(timeout=0.05)",
+    ],
+)
+def test_a_patient_wait_and_one_in_vain_are_no_problem(tmp_path: Path, wait: str) -> None:
+    assert found(tmp_path, {"tests/harness/more.py": f"async def test_a():\n    {wait}\n"}) == []

@@ -100,7 +100,7 @@ async def test_a_change_is_asked_about_and_shown_in_every_view(view: str, tab: T
 
 async def test_a_run_and_its_preview_are_shown_in_every_view(view: str, tab: Tab, send: Send, attempt: Send) -> None:
     # Another seed than in the other view, or ComfyUI would have its result already.
-    await send("set_fields", fields=[["Slow.seconds", 5], ["Slow.seed", len(view)]])
+    await send("set_fields", fields=[["Slow.seconds", 600], ["Slow.seed", len(view)]])
     badge = tab.page.locator(".uiapi-badge")
     run = asyncio.ensure_future(attempt("run"))
     await expect(badge).to_contain_text("running this workflow")

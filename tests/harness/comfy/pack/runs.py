@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
+from comfy.model_management import throw_exception_if_processing_interrupted
 from PIL import Image
 
 Inputs = dict[str, Any]
@@ -15,7 +16,7 @@ SEED = ("INT", {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generat
 
 
 class Slow:
-    """Passes its picture on after some seconds; another seed makes a run a new one."""
+    """Passes its picture on after some seconds, unless it is interrupted; another seed makes a run a new one."""
 
     CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("IMAGE",)
 
@@ -25,7 +26,10 @@ class Slow:
         return {"required": {"image": ("IMAGE",), "seconds": seconds, "seed": SEED}}
 
     def run(self, image: Any, seconds: float, seed: int) -> tuple[Any]:
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            throw_exception_if_processing_interrupted()
+            time.sleep(min(left, 0.05))
         return (image,)
 
 
