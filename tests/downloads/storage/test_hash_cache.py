@@ -89,7 +89,8 @@ async def test_a_file_two_ask_for_is_hashed_once_and_goes_on_for_the_one_who_sta
     known: Hashes, disk: SlowDisk, files: list[Path], eventually: Eventually
 ) -> None:
     leaves, stays = (asyncio.create_task(known.of(files[0])) for _ in range(2))
-    await eventually(lambda: disk.begun)
+    # Each looks at the file on a thread before it joins.
+    await eventually(lambda: disk.begun and [one.wanted_by for one in known._running.values()] == [2])
     leaves.cancel()
     await asyncio.gather(leaves, return_exceptions=True)
     disk.go_on.set()
