@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from ...common.errors import STATUS, TAB_CODES, URL_CODES, UiapiError
 from .lazy_types import loaded
+from .problems import kind_of, refusal
 from .summaries import summary_of
 
 # Seconds a command on the graph may take before it fails with `timeout`.
@@ -27,9 +28,6 @@ DEFAULT_TIMEOUT = 300.0
 MAX_TIMEOUT = 86_400.0
 # Keys of one object of a request, far more than any command has.
 MAX_KEYS = 100
-# Problems with one request that are reported, and characters of a field's name in each.
-MAX_PROBLEMS = 20
-MAX_FIELD = 200
 
 
 class Risk(str, Enum):
@@ -258,11 +256,11 @@ class Command:
     def parse(self, data: Any) -> Request:
         """Validate decoded JSON as this command's request. Raises UiapiError `invalid` with the problems."""
         if not isinstance(data, dict):
-            raise UiapiError("invalid", f"Send {self.name} a JSON object, not {_kind(data)}.")
+            raise UiapiError("invalid", f"Send {self.name} a JSON object, not {kind_of(data)}.")
         try:
             return self.request.model_validate(data)
         except ValidationError as error:
-            raise _refusal(self.name, error) from None
+            raise refusal(self.name, error) from None
 
     def check_answer(self, answer: Any) -> Any:
         """Return the tab's answer if it fits the declared response. Raises UiapiError `tab_failed` if not."""
@@ -384,29 +382,9 @@ def _add(declared: Command) -> None:
     COMMANDS[declared.name] = declared
 
 
-def _refusal(name: str, error: ValidationError) -> UiapiError:
-    problems = [
-        {"field": ".".join(str(part)[:MAX_FIELD] for part in item["loc"]), "message": item["msg"]}
-        for item in error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]
-    ]
-    first = problems[0]
-    where = first["field"] or "request"
-    details: dict[str, Any] = {"problems": problems}
-    if error.error_count() > MAX_PROBLEMS:
-        details["problems_total"] = error.error_count()
-    return UiapiError("invalid", f"{name}: {where}: {first['message']}.", details)
-
-
 def import_types() -> None:
     """Import the types of all requests and responses; it blocks, so call it on a thread."""
     for known in COMMANDS.values():
         loaded(known.request_type)
         loaded(known.response)
         loaded(known.tab_response)
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    words = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return words.get(type(value), type(value).__name__)

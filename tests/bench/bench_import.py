@@ -19,7 +19,9 @@ async def measure(_: Playwright) -> list[Row]:
     """Two rows of processor time."""
 
     def all_of_them() -> tuple[float, float, float]:
-        first, own, measures = [], [], []
+        first: list[float] = []
+        own: list[float] = []
+        measures: list[float] = []
         with tempfile.TemporaryDirectory() as folder:
             for number in range(ROUNDS):
                 first.append(measured(Path(folder) / f"{number} first", compiled=False)[0])

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from comfyui_uiapi.bridge.api import http
 from comfyui_uiapi.bridge.policy import request_limits
-from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS, MAX_PROBLEMS
+from comfyui_uiapi.bridge.protocol.command_spec import COMMANDS
+from comfyui_uiapi.bridge.protocol.problems import MAX_PROBLEMS
 from comfyui_uiapi.common.errors import STATUS
 from yarl import URL
 

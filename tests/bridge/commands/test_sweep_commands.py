@@ -185,7 +185,7 @@ async def test_the_sweep_of_a_web_app_ends_once_it_is_not_allowed_any_more(
     else:
         program = await server.program_of(APP)
         await program.send_json({"type": "request", "id": 1, "command": "sweep", "data": body})
-        status, answer = 200, await program.receive_json(timeout=5)
+        status, answer = 200, await program.receive_json(timeout=60)
     assert status == 200, answer
     sweep = server.bridge.sweeps.find(answer["response"]["sweep_id"])
     await queued.finish()
@@ -193,7 +193,7 @@ async def test_the_sweep_of_a_web_app_ends_once_it_is_not_allowed_any_more(
         await server.bridge.web_apps.decide(APP, Decision.REFUSE)
     else:
         await server.bridge.web_apps.forget(APP)
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert (sweep.status, len(queued.bodies) < 9) == ("cancelled", True)
     rest = sweep.answer()["results"][-1]
     assert (rest["status"], rest["error"]["code"]) == ("cancelled", "web_app_refused")
@@ -207,7 +207,7 @@ async def test_a_sweep_of_a_program_whose_answer_is_no_queues_nothing_further(se
     await server.bridge.approvals.decide(rules={Kind.RUN: Rule.ONCE})
     server.bridge.approvals.answers[(sweep.program, Kind.RUN)] = False
     await queued.finish()
-    await asyncio.wait_for(sweep.over.wait(), 5)
+    await asyncio.wait_for(sweep.over.wait(), 60)
     assert sweep.answer()["results"][-1]["error"]["code"] == "refused_by_person"
     assert len(queued.bodies) < 9
 
@@ -220,7 +220,7 @@ async def test_a_program_cancels_a_sweep_by_its_own_id_before_it_has_an_answer(s
     assert (await tab.next())["command"] == "export_prompts"
     assert (await server.post("sweep", body))[1]["code"] == "conflict"
     _, cancelled = await server.post("sweep_cancel", {"sweep_id": "mine-0001"})
-    _, answer = await asyncio.wait_for(asked, 5)
+    _, answer = await asyncio.wait_for(asked, 60)
     for one in (cancelled, answer):
         assert (one["response"]["status"], one["response"]["cancelled"]) == ("cancelled", 2)
     assert queued.bodies == []
