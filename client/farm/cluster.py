@@ -16,7 +16,7 @@ from ..common.tasks import end, first_of
 from ..protocol.address import Address
 from .board import Board
 from .member import Member, Note, SchedulerLost
-from .settings import CONFIG, LOOPBACK, PORT, is_encrypted
+from .settings import CONFIG, LOOPBACK, PORT, is_encrypted, reason_of
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -58,11 +58,10 @@ async def scheduler_at(
         )
         try:
             await scheduler
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             await scheduler.close()
             raise UiapiError(
-                "conflict",
-                f"The farm cannot listen at {host}:{port} ({error.strerror or error}); choose another --port.",
+                "conflict", f"The farm cannot listen at {host}:{port} ({reason_of(error)}); choose another --port."
             ) from error
     try:
         yield scheduler

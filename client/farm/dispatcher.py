@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from distributed import Client, KilledWorker
+from distributed import KilledWorker
 
 from ..common.errors import UiapiError
 from ..common.tasks import end
-from .comfyui.catalog import Lack
+from .fleet import Fleet
 from .inputs import Inputs, Read
-from .job import Job, named_apart
-from .link import BROKEN, ConnectionLost, Link
+from .job import Input, Job, named_apart
+from .link import Connection, ConnectionLost, Link
 from .member import PATIENCE
 from .settings import RESOURCE
 from .task import GIVEN_UP, Outcome, run_prompt
@@ -34,6 +32,8 @@ FIRST_LOOK, LOOK_INTERVAL = 0.05, 1.0
 DESERTED_TIMEOUT = PATIENCE + 60.0
 # Results that the caller may leave, in addition to two for each ComfyUI, before no more are made.
 SPARE = 8
+# Variations that may wait for the return of the only ComfyUIs that suit them.
+MAX_PARKED = 100
 
 Variation = list[list[Any]]
 Export = Callable[[list[Variation]], list[dict[str, Any]]]
@@ -68,16 +68,14 @@ class Dispatcher:
         self._plan = plan
         self._link = link
         self._deliver = deliver
-        self._sweep_id = uuid4().hex
         self._inputs = Inputs(plan.read, link)
         self._exported = 0
         self._exporting: asyncio.Task[None] | None = None
         self._stock: deque[tuple[int, dict[str, Any]]] = deque()
         self._flying: dict[asyncio.Task[Outcome], tuple[int, dict[str, Any]]] = {}
-        self._machines: list[str] = []
-        # By the address of a worker, what its ComfyUI lacks.
-        self._lacking: dict[str, set[Lack]] = {}
-        self._waiting = 0
+        self._fleet = Fleet()
+        # Variations that wait for a ComfyUI to be back, and results that wait for the caller.
+        self._parked = self._waiting = 0
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -118,7 +116,7 @@ class Dispatcher:
     async def _end(self, looking: asyncio.Task[None]) -> None:
         """Cancel what is in progress, in this process and on every machine."""
         tasks = [looking, *self._flying, *([self._exporting] if self._exporting else [])]
-        cancelling = self._link.cancel(self._sweep_id) if self._flying else asyncio.sleep(0)
+        cancelling = self._link.cancel() if self._flying else asyncio.sleep(0)
         await asyncio.gather(cancelling, end(tasks))
 
     async def _look(self) -> None:
@@ -126,10 +124,9 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         seen, interval = loop.time(), FIRST_LOOK
         while True:
-            before, self._machines = self._machines, await self._link.machines()
-            interval = FIRST_LOOK if before != self._machines else min(2 * interval, LOOK_INTERVAL)
-            self._lacking = {one: lacks for one, lacks in self._lacking.items() if one in self._machines}
-            if self._machines:
+            has_changed = self._fleet.update(await self._link.machines(), loop.time())
+            interval = FIRST_LOOK if has_changed else min(2 * interval, LOOK_INTERVAL)
+            if self._fleet.size:
                 seen = loop.time()
             elif loop.time() - seen > DESERTED_TIMEOUT:
                 message = "No ComfyUI has been in the farm for minutes; start one, and run the rest again."
@@ -144,7 +141,7 @@ class Dispatcher:
         if self._exporting is not None and self._exporting.done():
             self._exporting.result()
             self._exporting = None
-        count = min(MAX_SLICE, max(SPARE, 4 * len(self._machines)))
+        count = min(MAX_SLICE, max(SPARE, 4 * self._fleet.size))
         left = len(self._plan.variations) - self._exported
         if self._exporting is None and left and 2 * len(self._stock) < count:
             self._exporting = asyncio.create_task(self._export(min(left, count)), name="uiapi farm export")
@@ -162,14 +159,20 @@ class Dispatcher:
 
     def _launch(self) -> None:
         """Submit only as many prompts as there are ComfyUIs, so that a slow one does not collect several."""
-        room = 2 * len(self._machines) + SPARE
-        while self._stock and len(self._flying) < len(self._machines) and len(self._flying) + self._waiting < room:
+        room = 2 * self._fleet.size + SPARE
+        # A variation that waits for a ComfyUI to be back keeps none of the others from working.
+        while self._stock and self._parked < MAX_PARKED:
+            active = len(self._flying) - self._parked
+            if active >= self._fleet.size or active + self._waiting >= room:
+                return
             index, entry = self._stock.popleft()
             task = asyncio.create_task(self._outcome(index, entry), name=f"uiapi farm {index}")
             self._flying[task] = (index, entry)
 
     def _collect(self) -> None:
-        for task in [task for task in self._flying if task.done()]:
+        done = [task for task in self._flying if task.done()]
+        # What has come is delivered before an error ends the sweep.
+        for task in sorted(done, key=lambda task: task.exception() is not None):
             index, entry = self._flying.pop(task)
             outcome = task.result()
             self.done.add(index)
@@ -184,9 +187,33 @@ class Dispatcher:
         if not isinstance(entry.get("prompt"), dict):
             error = entry.get("error") or {"code": "tab_failed", "message": "The tab exported no prompt."}
             return {"status": "error", "error": error}
+        job = self._job(index, entry)
+        refused: dict[str, Outcome] = {}
+        attempt = 0
+        while True:
+            if self._fleet.size and not self._fleet.suited(job.prompt, refused):
+                if self._fleet.may_return(job.prompt, asyncio.get_running_loop().time()):
+                    await self._park()
+                    continue
+                if refused:
+                    return {**[*refused.values()][-1], "status": "error"}
+            attempt += 1
+            outcome = await self._tried(job, attempt, refused)
+            if outcome is None:
+                continue
+            if outcome["status"] == "refused":
+                refused[outcome["worker"]] = outcome
+                self._fleet.note_lacks(outcome["worker"], outcome.get("lacks", ()))
+            elif outcome["status"] == "abandoned":
+                job = self._job(index, entry)
+            else:
+                return outcome
+
+    def _job(self, index: int, entry: dict[str, Any]) -> Job:
         prompt_id = str(uuid4())
-        job = Job(
-            sweep_id=self._sweep_id,
+        return Job(
+            sweep_id=self._link.sweep_id,
+            connection=self._link.count,
             index=index,
             prompt_id=prompt_id,
             prompt=named_apart(entry["prompt"], index, prompt_id),
@@ -194,45 +221,37 @@ class Dispatcher:
             fetch=self._plan.fetch,
             shared=self._plan.shared,
         )
-        refused: dict[str, Outcome] = {}
-        attempt = 0
-        while True:
-            suited = [one for one in self._machines if one not in refused and not self._lacks(one, job)]
-            if not suited and refused:
-                return {**[*refused.values()][-1], "status": "error"}
-            attempt += 1
-            outcome = await self._tried(job, attempt, suited)
-            if outcome is not None and outcome["status"] == "refused":
-                refused[outcome["worker"]] = outcome
-                self._lacking.setdefault(outcome["worker"], set()).update(outcome.get("lacks", ()))
-            elif outcome is not None:
-                return outcome
 
-    def _lacks(self, machine: str, job: Job) -> bool:
-        return any(lack.concerns(job.prompt) for lack in self._lacking.get(machine, ()))
+    async def _park(self) -> None:
+        """Wait until the next look at which ComfyUIs are in the farm."""
+        self._parked += 1
+        self._wake.set()
+        try:
+            await asyncio.sleep(LOOK_INTERVAL)
+        finally:
+            self._parked -= 1
 
-    async def _tried(self, job: Job, attempt: int, suited: list[str]) -> Outcome | None:
+    async def _tried(self, job: Job, attempt: int, refused: Collection[str]) -> Outcome | None:
         """Returns the outcome of a task, None if it has to be submitted again. Raises SchedulerLost."""
         client = self._link.client
+        inputs: tuple[Input, ...] = ()
         try:
             inputs = await self._inputs.hand_over(client, job.prompt)
+            with self._link.over(client):
+                job = replace(job, inputs=inputs, connection=self._link.count)
+                return await self._waited(client, job, attempt, refused)
         except UiapiError as error:
             return {"status": "error", "error": {"code": error.code, "message": error.message}}
         except ConnectionLost:
             await self._link.renew(client)
             return None
-        # A task for some machines only must not wait for one that has left.
-        some = suited if len(suited) < len(self._machines) else None
-        try:
-            self._link.check(client)
-            return await self._waited(client, replace(job, inputs=inputs), attempt, some)
-        except (CancelledError, ConnectionLost, *BROKEN):
-            await self._link.renew(client)
-            return None
         finally:
             await self._inputs.release(inputs)
 
-    async def _waited(self, client: Client, job: Job, attempt: int, some: list[str] | None) -> Outcome | None:
+    async def _waited(self, client: Connection, job: Job, attempt: int, refused: Collection[str]) -> Outcome | None:
+        suited = self._fleet.suited(job.prompt, refused)
+        # A task for some machines only must not wait for one that has left.
+        some = suited if len(suited) < self._fleet.size else None
         future = client.submit(
             run_prompt,
             job,
@@ -241,18 +260,23 @@ class Dispatcher:
             workers=some,
             pure=False,
         )
-        result = asyncio.ensure_future(_result(future))
+        result, ended = asyncio.ensure_future(_result(future)), asyncio.ensure_future(client.ended.wait())
+        waiting = {result, ended}
         try:
             while True:
-                await asyncio.wait({result}, timeout=LOOK_INTERVAL if some else None)
+                await asyncio.wait(
+                    waiting, timeout=LOOK_INTERVAL if some else None, return_when=asyncio.FIRST_COMPLETED
+                )
                 if result.done():
                     return result.result()
-                if some and not set(some) & set(self._machines):
+                if ended.done():
+                    # Dask may not get round to cancelling the task, if its connection cannot be closed either.
+                    raise ConnectionLost
+                if some and not self._fleet.has_any(some):
                     return None
         finally:
-            result.cancel()
-            with suppress(*BROKEN):
-                future.release()
+            await end(waiting)
+            future.release()
 
 
 async def _result(future: Any) -> Outcome:

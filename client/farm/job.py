@@ -30,6 +30,7 @@ class Job:
 
     Attributes:
         sweep_id: shared by all prompts of a sweep.
+        connection: the number of the connection of the sweep to the farm over which the prompt is sent.
         index: the number of the variation.
         prompt_id: its ID in whichever ComfyUI runs it.
         prompt: the workflow in API format; see `named_apart`.
@@ -40,6 +41,7 @@ class Job:
     """
 
     sweep_id: str
+    connection: int
     index: int
     prompt_id: str
     prompt: dict[str, Any]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import math
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from distributed import Client
 
 from ..common.errors import Unreachable
 from .machine import cancel
-from .member import SchedulerLost
+from .member import UNCONNECTED, SchedulerLost
+from .settings import check_certificates, reason_of
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -21,8 +26,9 @@ CONNECT_TIMEOUT, RECONNECT_TIMEOUT, ANSWER_TIMEOUT = 10.0, 20.0, 30.0
 # Seconds for all workers to cancel a sweep.
 CANCEL_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 5.0
-# What Dask raises when its connection is lost; the last two when it is closed while it connects again by itself.
-BROKEN = (OSError, asyncio.TimeoutError, AttributeError, RuntimeError)
+# What Dask raises while its connection is alive, because the other end or a request is not; it cancels tasks whose
+# connection is lost. Over a connection that has ended it raises anything.
+BROKEN = (OSError, asyncio.TimeoutError, CancelledError)
 
 
 class ConnectionLost(Exception):
@@ -34,37 +40,63 @@ class Connection(Client):  # type: ignore[misc]
 
     Dask's own would connect again under the same ID. A scheduler that has not noticed the loss by then keeps the tasks
     of the first connection for ever, and runs one again when the worker with its result is lost.
+
+    Attributes:
+        ended: set when it ends.
     """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        self.ended = asyncio.Event()
+        super().__init__(*args, **named)
 
     async def _reconnect(self) -> None:
         self.scheduler_comm = None
         await self._close()
 
+    async def _handle_report(self) -> None:
+        try:
+            await super()._handle_report()
+        finally:
+            # Whatever ended the reports, nobody would hear any more how a task has ended.
+            if self.status == "running":
+                await self._close()
+
+    async def _close(self, *args: Any, **named: Any) -> None:
+        self.ended.set()
+        await super()._close(*args, **named)
+
 
 class Link:
-    """The connection. Use it in `async with`; entering raises Unreachable if there is no farm.
+    """The connection. Use it in `async with`; entering raises UiapiError if there is no farm, or it lets nobody in.
 
     Args:
         address: of the scheduler.
         security: TLS of Dask.
 
     Attributes:
+        sweep_id: the ID of the sweep.
         client: the current connection.
+        count: its number; the first one is 1.
     """
 
     def __init__(self, address: str, security: Security) -> None:
         self._address = address
         self._security = security
         self._renewing = asyncio.Lock()
-        self.client: Client
+        self.sweep_id = uuid4().hex
+        self.client: Connection
+        self.count = 0
+        self._is_lost = False
 
     async def __aenter__(self) -> Link:
+        check_certificates(self._address, self._security, "client")
         try:
-            self.client = await self._connected(CONNECT_TIMEOUT)
-        except (OSError, asyncio.TimeoutError) as error:
-            raise Unreachable(
-                "unreachable", f"No farm answers at {self._address}; start one with uiapi farm start. ({error})"
-            ) from None
+            await self._connect(CONNECT_TIMEOUT)
+        except UNCONNECTED as error:
+            with_tls = ", with certificates of one authority everywhere" if self._address.startswith("tls://") else ""
+            hint = f"start one with uiapi farm start{with_tls}"
+            message = f"No farm answers at {self._address}; {hint}. ({reason_of(error)})"
+            raise Unreachable("unreachable", message) from None
         return self
 
     async def __aexit__(
@@ -89,47 +121,69 @@ class Link:
             until = asyncio.get_running_loop().time() + RECONNECT_TIMEOUT
             while True:
                 try:
-                    self.client = await self._connected(max(1.0, until - asyncio.get_running_loop().time()))
+                    await self._connect(max(1.0, until - asyncio.get_running_loop().time()))
                     return
-                except BROKEN as error:
+                except UNCONNECTED as error:
                     if asyncio.get_running_loop().time() > until:
+                        self._is_lost = True
                         raise SchedulerLost(f"The farm at {self._address} has ended or cannot be reached") from error
                 await asyncio.sleep(0.2)
 
-    async def machines(self) -> list[str]:
-        """Returns the addresses of the workers. Raises SchedulerLost."""
+    async def machines(self) -> dict[str, str]:
+        """Returns the addresses of the workers, each with a name that a ComfyUI keeps. Raises SchedulerLost."""
         while True:
             client = self.client
             try:
-                found = await asyncio.wait_for(client.nthreads(), ANSWER_TIMEOUT)
-                return [*found]
-            except BROKEN:
+                with self.over(client):
+                    found: dict[str, str] = await asyncio.wait_for(client.scheduler.uiapi_machines(), ANSWER_TIMEOUT)
+                    return found
+            except ConnectionLost:
                 await self.renew(client)
 
     def check(self, client: Client) -> None:
         """Raises ConnectionLost if `client` is no longer the current connection, or is about to end.
 
-        Dask raises an exception of its own for a task that is submitted to a closed client, and forgets one that is
-        submitted while the client closes.
+        Dask forgets a task that is submitted while its client closes.
         """
         if client is not self.client or client.status != "running":
             raise ConnectionLost
 
-    async def ask(self, client: Client, command: str, **data: Any) -> Any:
-        """Send a command of the Board that concerns a connection, over that connection. Raises ConnectionLost."""
+    @contextmanager
+    def over(self, client: Client) -> Iterator[None]:
+        """Raises ConnectionLost if `client` is not the current connection, or ends in this block."""
         self.check(client)
         try:
-            asked = getattr(client.scheduler, f"uiapi_{command}")(client=client.id, **data)
-            return await asyncio.wait_for(asked, ANSWER_TIMEOUT)
+            yield
         except BROKEN as error:
             raise ConnectionLost from error
+        except Exception as error:
+            # It raises AttributeError, RuntimeError or Exception itself where a connection was taken away meanwhile.
+            if client.status == "running":
+                raise
+            raise ConnectionLost from error
 
-    async def cancel(self, sweep_id: str) -> None:
-        """Remove the prompts of a sweep from every ComfyUI."""
-        with suppress(*BROKEN):
-            await asyncio.wait_for(self.client.run(cancel, sweep_id, on_error="return"), CANCEL_TIMEOUT)
+    async def ask(self, client: Client, command: str, **data: Any) -> Any:
+        """Send a command of the Board that concerns a connection, over that connection. Raises ConnectionLost."""
+        with self.over(client):
+            asked = getattr(client.scheduler, f"uiapi_{command}")(client=client.id, **data)
+            return await asyncio.wait_for(asked, ANSWER_TIMEOUT)
 
-    async def _connected(self, timeout: float) -> Client:
+    async def cancel(self) -> None:
+        """Remove the prompts of the sweep from every ComfyUI, over another connection if this one is lost."""
+        with suppress(SchedulerLost, asyncio.TimeoutError):
+            await asyncio.wait_for(self._cancel(), CANCEL_TIMEOUT)
+
+    async def _cancel(self) -> None:
+        while not self._is_lost:
+            client = self.client
+            try:
+                with self.over(client):
+                    await client.run(cancel, self.sweep_id, math.inf, on_error="return")
+                    return
+            except ConnectionLost:
+                await self.renew(client)
+
+    async def _connect(self, timeout: float) -> None:
         client = Connection(
             self._address,
             asynchronous=True,
@@ -141,12 +195,14 @@ class Link:
         )
         try:
             await client
+            begun = client.scheduler.uiapi_begin(client=client.id, sweep_id=self.sweep_id, connection=self.count + 1)
+            await asyncio.wait_for(begun, timeout)
         except BaseException:
             await self._close(client)
             raise
-        return client
+        self.client, self.count = client, self.count + 1
 
     @staticmethod
     async def _close(client: Client) -> None:
-        with suppress(*BROKEN):
+        with suppress(*UNCONNECTED, AttributeError):
             await asyncio.wait_for(client.close(), CLOSE_TIMEOUT)

@@ -67,7 +67,8 @@ class Machine(WorkerPlugin):  # type: ignore[misc]
         self.comfyui = comfyui
         self.host = socket.gethostname()
         self._works: set[Work] = set()
-        self._cancelled: dict[str, None] = {}
+        # By sweep, the number of the last connection whose prompts were cancelled.
+        self._cancelled: dict[str, float] = {}
 
     @property
     def url(self) -> str:
@@ -77,19 +78,19 @@ class Machine(WorkerPlugin):  # type: ignore[misc]
     @contextmanager
     def working(self, job: Job) -> Iterator[Work]:
         """Note a prompt that is in progress in this block."""
-        work = Work(job, job.sweep_id in self._cancelled)
+        work = Work(job, job.connection <= self._cancelled.get(job.sweep_id, 0))
         self._works.add(work)
         try:
             yield work
         finally:
             self._works.discard(work)
 
-    async def cancel(self, sweep_id: str) -> int:
-        """Cancel the prompts of a sweep; returns how many were in progress."""
-        self._cancelled[sweep_id] = None
+    async def cancel(self, sweep_id: str, connection: float) -> int:
+        """Cancel the prompts of a sweep up to one of its connections; returns how many were in progress."""
+        self._cancelled[sweep_id] = max(connection, self._cancelled.get(sweep_id, 0))
         while len(self._cancelled) > MAX_CANCELLED:
             del self._cancelled[next(iter(self._cancelled))]
-        works = [work for work in self._works if work.job.sweep_id == sweep_id]
+        works = [work for work in self._works if work.job.sweep_id == sweep_id and work.job.connection <= connection]
         for work in works:
             work.cancel()
         await asyncio.gather(*(work.withdraw() for work in works))
@@ -104,6 +105,6 @@ def machine_of(worker: Worker) -> Machine:
     return found
 
 
-async def cancel(sweep_id: str, dask_worker: Worker) -> int:
-    """Cancel a sweep on one worker; Dask runs this on each of them."""
-    return await machine_of(dask_worker).cancel(sweep_id)
+async def cancel(sweep_id: str, connection: float, dask_worker: Worker) -> int:
+    """Cancel a sweep on one worker, up to one of its connections; Dask runs this on each of them."""
+    return await machine_of(dask_worker).cancel(sweep_id, connection)

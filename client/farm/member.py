@@ -6,21 +6,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import dask
-from distributed import Worker
+from distributed import Security, Worker
+from distributed.comm import connect
 
 from ..common.errors import UiapiError, Unreachable
 from ..common.tasks import first_of
 from ..protocol.address import Address
 from .comfyui.connection import ComfyUI, Lost
 from .machine import Machine
-from .settings import CONFIG, LOOPBACK, RESOURCE, host_of, is_address, is_loopback
-
-if TYPE_CHECKING:
-    from distributed import Security
+from .settings import CONFIG, LOOPBACK, RESOURCE, host_of, is_address, is_loopback, reason_of
 
 log = logging.getLogger("uiapi")
 
@@ -28,8 +25,10 @@ log = logging.getLogger("uiapi")
 PATIENCE = 300.0
 # Seconds between two attempts to reach a ComfyUI.
 INTERVAL = 0.5
-# Seconds for a worker to leave.
-CLOSE_TIMEOUT = 10.0
+# Seconds for a connection to the scheduler, and for a worker to join and to leave.
+CONNECT_TIMEOUT, JOIN_TIMEOUT, CLOSE_TIMEOUT = 10.0, 60.0, 10.0
+# What Dask raises if it cannot connect; RuntimeError and TypeError are about TLS.
+UNCONNECTED = (OSError, asyncio.TimeoutError, RuntimeError, TypeError, ValueError, ImportError, AssertionError)
 
 Note = Callable[[str], object]
 
@@ -62,7 +61,7 @@ class Member:
     ) -> None:
         self._scheduler = scheduler
         self._address = address
-        self._security = security
+        self._security = security or Security()
         self._note = note
         self._patience = patience
         self._first = first
@@ -108,13 +107,14 @@ class Member:
 
     async def _take_part(self, comfyui: ComfyUI, joined: Callable[[], object]) -> None:
         """Be a worker of the farm until ComfyUI is lost."""
+        await self._reach_scheduler()
         worker = self._worker(comfyui)
         try:
             await worker
-        except (OSError, ValueError, asyncio.TimeoutError, RuntimeError) as error:
+        except UNCONNECTED as error:
             with suppress(OSError, asyncio.TimeoutError):
                 await worker.close(timeout=CLOSE_TIMEOUT)
-            raise SchedulerLost(f"The farm at {self._scheduler} cannot be joined: {error}") from error
+            raise self._unjoined(error) from error
         try:
             joined()
             await first_of(comfyui.lost.wait(), worker.finished())
@@ -122,6 +122,18 @@ class Member:
                 raise SchedulerLost(f"The farm at {self._scheduler} has ended.")
         finally:
             await worker.close(timeout=CLOSE_TIMEOUT, reason="ComfyUI is away" if comfyui.lost.is_set() else "end")
+
+    async def _reach_scheduler(self) -> None:
+        """Raises SchedulerLost if the scheduler cannot be reached; Dask's worker would keep why, and try for ever."""
+        try:
+            arguments = self._security.get_connection_args("worker")
+            comm = await connect(self._scheduler, timeout=CONNECT_TIMEOUT, **arguments)
+        except UNCONNECTED as error:
+            raise self._unjoined(error) from error
+        await comm.close()
+
+    def _unjoined(self, error: Exception) -> SchedulerLost:
+        return SchedulerLost(f"The farm at {self._scheduler} cannot be joined: {reason_of(error)}")
 
     def _worker(self, comfyui: ComfyUI) -> Worker:
         remote = is_address(self._scheduler)
@@ -138,5 +150,6 @@ class Member:
                 protocol=self._scheduler.partition("://")[0],
                 dashboard_address=f"{LOOPBACK}:0",
                 security=self._security,
+                death_timeout=JOIN_TIMEOUT,
                 plugins=(Machine(comfyui),),
             )

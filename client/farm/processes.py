@@ -14,7 +14,7 @@ from ..common.errors import Unreachable
 from ..protocol.address import Address
 from .cluster import scheduler_at
 from .member import PATIENCE, Member, Note, SchedulerLost
-from .settings import DASHBOARD_PORT, LOOPBACK, PORT, Tls, check_exposure, host_of
+from .settings import DASHBOARD_PORT, LOOPBACK, PORT, Tls, check_certificates, check_exposure, host_of, is_encrypted
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -56,6 +56,8 @@ class Started:
 async def start(addresses: Sequence[Address], place: Place, started: Callable[[Started], object], note: Note) -> None:
     """Run a farm until cancelled; `started` is called once it runs. Raises UiapiError if it cannot listen."""
     security = place.tls.security()
+    scheme = "tls" if is_encrypted(security) else "tcp"
+    check_certificates(f"{scheme}://{place.host}:{place.port}", security, "worker")
     check_exposure(place.host, security, place.insecure)
     dashboard = f"{LOOPBACK}:{place.dashboard_port}"
     async with scheduler_at(place.host, place.port, security=security, dashboard=dashboard) as scheduler:
@@ -85,7 +87,9 @@ async def join(
         Unreachable: ComfyUI or the scheduler was away for too long.
     """
     security: Security = place.tls.security()
-    check_exposure(host_of(scheduler), security, place.insecure)
+    host = host_of(scheduler)
+    check_certificates(scheduler, security, "worker")
+    check_exposure(host, security, place.insecure)
     loop = asyncio.get_running_loop()
     seen: list[float] = []
 

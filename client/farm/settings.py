@@ -21,6 +21,12 @@ PORT, DASHBOARD_PORT = 8786, 8787
 RESOURCE = "comfyui"
 LOOPBACK = "127.0.0.1"
 MISSING = 'A farm needs Dask: pip install "comfyui-uiapi[farm]".'
+# How each role gives the files of TLS.
+GIVE_FILES = {
+    "client": "name the files in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and "
+    "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY",
+    "worker": "give --tls-ca-file, --tls-cert and --tls-key",
+}
 # What Dask measures many times a second, for each worker, costs more than waiting for a ComfyUI.
 CONFIG: dict[str, Any] = {
     "distributed.admin.tick.interval": "500ms",
@@ -30,6 +36,12 @@ CONFIG: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,
     "distributed.diagnostics.nvml": False,
     "distributed.scheduler.active-memory-manager.start": False,
+    # A worker counts as failed whenever its connection breaks, which is not the fault of the prompt.
+    "distributed.scheduler.allowed-failures": 10,
+    # A person's own settings of these would end the farm, or lose prompts.
+    "distributed.scheduler.idle-timeout": None,
+    "distributed.scheduler.no-workers-timeout": None,
+    "distributed.worker.lifetime.duration": None,
 }
 
 
@@ -115,6 +127,27 @@ def host_of(address: str) -> str:
     if not good or not parts.hostname:
         raise UiapiError("invalid", f"{address} is not the address of a farm; use one such as tcp://127.0.0.1:{PORT}.")
     return parts.hostname
+
+
+def reason_of(error: BaseException) -> str:
+    """Returns why something of Dask failed, which often only the cause of its exception says."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
+
+
+def check_certificates(address: str, security: Security, role: str) -> None:
+    """Raises UiapiError for an address that the certificates of a "client" or a "worker" do not fit."""
+    try:
+        has_certificate = security.get_connection_args(role)["ssl_context"] is not None
+    except OSError as error:
+        message = f"The files of TLS cannot be used ({reason_of(error)}); give an authority, a certificate and its key."
+        raise UiapiError("invalid", message) from None
+    if address.startswith("tls://") and not has_certificate:
+        message = f"{address} admits only programs with a certificate of its authority; {GIVE_FILES[role]}."
+        raise UiapiError("forbidden", message, status=403)
+    if address.startswith("tcp://") and security.require_encryption:
+        raise UiapiError("invalid", f"{address} is not encrypted; leave the certificates out, or use a tls:// address.")
 
 
 def check_exposure(host: str, security: Security, insecure: bool) -> None:

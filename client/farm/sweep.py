@@ -6,7 +6,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def run(
     shared: str | Path | None = None,
     stop: threading.Event | None = None,
     note: Callable[[str], object] = lambda sentence: None,
-) -> Iterator[SweepItem]:
+) -> Generator[SweepItem]:
     """Yields the result of each variation as it ends. Closing the generator cancels the rest on every machine.
 
     Args:
@@ -61,9 +61,9 @@ def run(
 
     place = None if shared is None else str(Path(shared).expanduser().resolve())
     plan = Plan(variations, export, read, on_error, fetch, place)
-    running = _Running(plan, urls[0], addresses, note)
+    running = _Running(plan, urls[0], addresses, note, stop or threading.Event())
     try:
-        yield from running.results(timeout, stop or threading.Event())
+        yield from running.results(timeout)
     finally:
         running.end()
 
@@ -72,23 +72,29 @@ class _Running:
     """A sweep on a thread with an event loop of its own."""
 
     def __init__(
-        self, plan: Any, scheduler: str, addresses: list[Address] | None, note: Callable[[str], object]
+        self,
+        plan: Any,
+        scheduler: str,
+        addresses: list[Address] | None,
+        note: Callable[[str], object],
+        stop: threading.Event,
     ) -> None:
         self._plan = plan
         self._scheduler = scheduler
         self._addresses = addresses
         self._note = note
+        self._stop = stop
         self._found: queue.SimpleQueue[SweepItem | BaseException | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dispatcher: Any = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="uiapi farm", daemon=True)
 
-    def results(self, timeout: float | None, stop: threading.Event) -> Iterator[SweepItem]:
+    def results(self, timeout: float | None) -> Iterator[SweepItem]:
         """Yields the results."""
         until = None if timeout is None else time.monotonic() + timeout
         self._thread.start()
-        while not stop.is_set():
+        while not self._stop.is_set():
             if until is not None and time.monotonic() > until:
                 raise UiapiError("timeout", f"The sweep took longer than {timeout:g} s and was cancelled.")
             try:
@@ -99,7 +105,7 @@ class _Running:
                 return
             if isinstance(found, BaseException):
                 raise found
-            self._call("taken")
+            self._note_taken()
             if self._plan.fetch and found.error is None:
                 _read_shared(found)
             yield found
@@ -107,17 +113,16 @@ class _Running:
     def end(self) -> None:
         """Cancel what is in progress and wait for the thread."""
         self._ending.set()
-        self._call("stop")
         if self._thread.ident is not None:
             self._thread.join(END_TIMEOUT)
 
-    def _call(self, method: str) -> None:
-        """Call a method of the dispatcher on its thread."""
-        loop, dispatcher = self._loop, self._dispatcher
-        if loop is not None and dispatcher is not None and not loop.is_closed():
+    def _note_taken(self) -> None:
+        """Let the dispatcher know, which runs on another thread, that the caller has taken a result."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
             # It may be closed just now.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(getattr(dispatcher, method))
+                loop.call_soon_threadsafe(self._dispatcher.taken)
 
     def _work(self) -> None:
         try:
@@ -129,6 +134,24 @@ class _Running:
             self._found.put(None)
 
     async def _main(self) -> None:
+        """Sweep until that ends or is to end, which must not depend on a caller who is busy with a result."""
+        self._loop = asyncio.get_running_loop()
+        sweeping = asyncio.create_task(self._sweep(), name="uiapi farm sweep")
+        try:
+            while not sweeping.done() and not self._stop.is_set() and not self._ending.is_set():
+                await asyncio.wait({sweeping}, timeout=INTERVAL)
+            if self._dispatcher is not None:
+                self._dispatcher.stop()
+            elif not sweeping.done():
+                # It waits for a ComfyUI or for the scheduler.
+                sweeping.cancel()
+            await asyncio.wait({sweeping})
+        finally:
+            sweeping.cancel()
+        if not sweeping.cancelled():
+            sweeping.result()
+
+    async def _sweep(self) -> None:
         from distributed import Security
 
         from .cluster import embedded
@@ -136,7 +159,6 @@ class _Running:
         from .link import Link
         from .member import SchedulerLost
 
-        self._loop = asyncio.get_running_loop()
         # Dask's own configuration says which certificates a client has.
         security = Security()
         async with AsyncExitStack() as stack:
@@ -147,8 +169,6 @@ class _Running:
             if link.dashboard and self._addresses is None:
                 self._note(f"Dashboard: {link.dashboard}")
             self._dispatcher = dispatcher = Dispatcher(self._plan, link, self._deliver)
-            if self._ending.is_set():
-                return
             try:
                 await dispatcher.run()
             except SchedulerLost as lost:

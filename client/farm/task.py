@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +29,9 @@ SETTLE_TIMEOUT, SETTLE_INTERVAL = 10.0, 0.25
 # Seconds for the download of the models that a prompt needs.
 DOWNLOAD_TIMEOUT = 4 * 3600.0
 
+# Seconds for the scheduler to answer, attempts to ask it, and the seconds between them.
+ANSWER_TIMEOUT, ATTEMPTS, ATTEMPT_INTERVAL = 30.0, 5, 0.5
+
 # Machines that may be lost with a prompt before it is given up.
 MOST_LOST = 3
 GIVEN_UP = {
@@ -41,19 +45,22 @@ Outcome = dict[str, Any]
 async def run_prompt(job: Job) -> Outcome:
     """Runs a prompt; returns {status, machine, worker, prompt_id, outputs, contents, paths, error, lacks}.
 
-    The status is "success", "error", "cancelled", or "refused" if another ComfyUI may run it. If ComfyUI is lost, the
-    worker leaves the farm, and Dask runs the task on another one.
+    The status is "success", "error", "cancelled", "refused" if another ComfyUI may run it, or "abandoned" if it was
+    removed because the sweep seemed to have ended, and may run under another ID. If ComfyUI is lost, the worker leaves
+    the farm, and Dask runs the task on another one.
     """
     worker = get_worker()
     machine = machine_of(worker)
     with machine.working(job) as work:
+        run = _Run(job, machine, work, worker.scheduler)
         try:
-            outcome = await _Run(job, machine, work, worker.scheduler).outcome()
+            outcome = await run.outcome()
         except UiapiError as error:
             # A problem of this machine, such as a full disk.
             outcome = {"status": "refused", "error": _envelope(error)}
         except Lost:
-            await worker.scheduler.uiapi_lose(prompt_id=job.prompt_id)
+            with suppress(UiapiError):
+                await run.note_lost()
             machine.comfyui.lost.set()
             # The worker closes, which cancels this.
             await asyncio.sleep(DOWNLOAD_TIMEOUT)
@@ -70,48 +77,76 @@ class _Run:
         self._id = uuid4().hex
 
     async def outcome(self) -> Outcome:
+        while True:
+            before = await self._ask("claimed", prompt_id=self._job.prompt_id)
+            if before is not None and before["lost"] >= MOST_LOST:
+                return {"status": "error", "error": GIVEN_UP}
+            if before is not None:
+                found = await self._from_before(before)
+                if found is not None:
+                    is_gone = before["abandoned"] and found["status"] == "cancelled"
+                    return {"status": "abandoned"} if is_gone else found
+            if self._work.is_cancelled():
+                return _cancelled()
+            made = await self._made(before["by"] if before else None)
+            if made is not None:
+                return made
+
+    async def _made(self, before: str | None) -> Outcome | None:
+        """Queues the prompt and returns what it made, None if another task has been faster since `before`."""
         job, here = self._job, self._machine.comfyui
-        before = await self._scheduler.uiapi_claimed(prompt_id=job.prompt_id)
-        if before is not None and before["lost"] >= MOST_LOST:
-            return {"status": "error", "error": GIVEN_UP}
-        if before is not None:
-            found = await self._from_before(before)
-            if found is not None:
-                return found
-        if self._work.is_cancelled():
-            return _cancelled()
         lacks = await self._lacks()
         if lacks:
             return _refused(f"{here.address.url} lacks {', '.join(map(str, lacks))}.", lacks)
+        prompt = await self._prompt()
+        claimed = await self._claim(before)
+        if claimed == "taken":
+            return None
+        if claimed == "abandoned":
+            return _cancelled()
         try:
-            prompt = await self._prompt()
-            if not await self._claim(before):
-                # Another task was faster; its prompt can be found now.
-                return await self.outcome()
             self._work.place = here
             self._work.prompt_id = await here.queue(job.prompt_id, prompt, job.workflow)
-        except Refused as refusal:
-            await self._scheduler.uiapi_settle(prompt_id=job.prompt_id)
+        except (Refused, UiapiError) as refusal:
+            await self._ask("settle", prompt_id=job.prompt_id, by=self._id)
+            if isinstance(refusal, UiapiError):
+                raise
             error = refusal_of(refusal.answer)
             return {"status": "refused" if may_run_elsewhere(refusal.answer) else "error", "error": error}
-        if self._work.is_cancelled():
-            await here.withdraw(self._work.prompt_id)
         return await self._result(here)
 
-    async def _claim(self, before: dict[str, Any] | None) -> bool:
-        """Returns whether this task, and no other, may queue the prompt."""
-        claimed: bool = await self._scheduler.uiapi_claim(
-            prompt_id=self._job.prompt_id,
-            url=self._machine.url,
-            host=self._machine.host,
-            by=self._id,
-            before=before["by"] if before else None,
+    async def note_lost(self) -> None:
+        """Note that this machine's ComfyUI was lost with the prompt."""
+        await self._ask("lose", prompt_id=self._job.prompt_id, by=self._id)
+
+    async def _claim(self, before: str | None) -> str:
+        """Returns "mine" if this task, and no other, may queue the prompt; otherwise see Board.claim."""
+        machine, sweep = self._machine, (self._job.sweep_id, self._job.connection)
+        place = {"url": machine.url, "host": machine.host}
+        claimed: str = await self._ask(
+            "claim", prompt_id=self._job.prompt_id, **place, by=self._id, before=before, sweep=sweep
         )
         return claimed
+
+    async def _ask(self, command: str, **data: Any) -> Any:
+        """Send a command to the Board. Raises UiapiError if it does not get through.
+
+        Dask uses connections of their own for these, and the worker remains in the farm if one of them is lost.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                return await asyncio.wait_for(getattr(self._scheduler, f"uiapi_{command}")(**data), ANSWER_TIMEOUT)
+            except (OSError, asyncio.TimeoutError, RuntimeError):
+                # RuntimeError while the worker closes.
+                await asyncio.sleep(ATTEMPT_INTERVAL)
+        raise UiapiError("unreachable", "The scheduler of the farm does not respond; check the network.")
 
     async def _result(self, place: ComfyUI) -> Outcome:
         """Waits for a queued prompt, and returns its outcome."""
         self._work.place = place
+        if self._work.is_cancelled():
+            # It was not here yet, or not yet found, when the others were removed.
+            await place.withdraw(self._work.prompt_id)
         try:
             entry = await place.follow(self._work.prompt_id)
         except Removed:
@@ -179,7 +214,7 @@ class _Run:
         """Returns the prompt with the names of its uploaded inputs."""
         prompt = {node_id: dict(node) for node_id, node in self._job.prompt.items()}
         for one in self._job.inputs:
-            content = await self._scheduler.uiapi_get_file(name=one.file)
+            content = await self._ask("get_file", name=one.file)
             if content is None:
                 raise UiapiError("not_found", f"The input {one.file} is gone; run the variation again.")
             uploaded = await self._machine.comfyui.upload(one.file, content)
@@ -211,7 +246,7 @@ class _Run:
 
     async def _resumed(self, place: ComfyUI, age: float) -> Outcome | None:
         found = await place.find(self._job.prompt_id)
-        while found is None and age < SETTLE_TIMEOUT:
+        while found is None and age < SETTLE_TIMEOUT and not self._work.is_cancelled():
             # It may be on its way there.
             await asyncio.sleep(SETTLE_INTERVAL)
             age += SETTLE_INTERVAL

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from types import TracebackType
 
 from .item import SweepItem
@@ -11,7 +12,7 @@ from .ledger import RUNNING
 from .order import Order
 
 # Runs the variations; ends when the event is set.
-Runner = Callable[[threading.Event], Iterator[SweepItem]]
+Runner = Callable[[threading.Event], Generator[SweepItem]]
 
 
 class Tally:
@@ -57,8 +58,11 @@ class Tally:
 class FarmSweep(Tally):
     """A sweep on a farm: iterate over it for its results; see Sweep."""
 
-    def __iter__(self) -> Iterator[SweepItem]:
-        return self._each()
+    _loop: Generator[SweepItem] | None = None
+
+    def __iter__(self) -> Generator[SweepItem]:
+        self._loop = self._each()
+        return self._loop
 
     def __enter__(self) -> FarmSweep:
         return self
@@ -76,20 +80,24 @@ class FarmSweep(Tally):
         self._over.set()
 
     def close(self) -> None:
-        """End the loop and cancel the rest of the sweep."""
+        """End the loop and cancel the rest of the sweep, which is done on every machine when this returns."""
         self._over.set()
+        # A loop that waits for a result, on another thread, ends by itself.
+        if self._loop is not None and not self._loop.gi_running:  # type: ignore[attr-defined]
+            self._loop.close()
 
-    def _each(self) -> Iterator[SweepItem]:
+    def _each(self) -> Generator[SweepItem]:
         try:
-            for item in self._run(self._over):
-                self._count(item)
-                yield from self._due()
+            with closing(self._run(self._over)) as results:
+                for item in results:
+                    self._count(item)
+                    yield from self._due()
             self._order.end()
             yield from self._due()
         finally:
             self._finish()
 
-    def _due(self) -> Iterator[SweepItem]:
+    def _due(self) -> Generator[SweepItem]:
         while (due := self._order.take()) is not None:
             yield due
             self._check(due)

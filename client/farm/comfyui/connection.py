@@ -31,6 +31,8 @@ LOOK_INTERVAL = 5.0
 ATTEMPTS, ATTEMPT_INTERVAL = 4, 0.25
 # Bytes of JSON from which it is parsed on a thread.
 LARGE = 100_000
+# With these a proxy says that its ComfyUI is away.
+AWAY = frozenset({502, 503, 504})
 # ComfyUI sends this when a prompt is in its history, and the others shortly before.
 ENDED = "executing"
 ENDING = frozenset({"execution_success", "execution_error", "execution_interrupted"})
@@ -107,7 +109,10 @@ class ComfyUI:
     # -- prompts --------------------------------------------------------------------------------------------
 
     async def queue(self, prompt_id: str, prompt: Mapping[str, Any], workflow: Mapping[str, Any] | None) -> str:
-        """Queue a prompt; returns its ID. An older ComfyUI chooses another one. Raises Refused or Lost."""
+        """Queue a prompt; returns its ID. An older ComfyUI chooses another one.
+
+        Raises Refused because of the prompt, UiapiError because of this ComfyUI, or Lost.
+        """
         body = {
             "prompt": prompt,
             "prompt_id": prompt_id,
@@ -131,7 +136,9 @@ class ComfyUI:
         answer = _object(await _decoded(content))
         if status == 200 and isinstance(answer.get("prompt_id"), str):
             return str(answer["prompt_id"])
-        raise Refused(answer or {"error": f"ComfyUI returned HTTP {status}"})
+        if status == 400 and answer:
+            raise Refused(answer)
+        raise self._failed("/prompt", status)
 
     async def follow(self, prompt_id: str) -> dict[str, Any]:
         """Returns the entry of a queued prompt in the history, once it has ended. Raises Lost or Removed."""
@@ -216,14 +223,18 @@ class ComfyUI:
         status, content = await self._retried("GET", path)
         if status == 200:
             return content
+        raise self._failed(path, status)
+
+    def _failed(self, path: str, status: int) -> UiapiError:
         code = "not_found" if status == 404 else "fetch_failed"
-        raise UiapiError(code, f"{self.address.url}{path} returned HTTP {status}; check its log.", status=status)
+        return UiapiError(code, f"{self.address.url}{path} returned HTTP {status}; check its log.", status=status)
 
     async def command(self, name: str, data: Mapping[str, Any]) -> Any:
         """Send a command of this extension; returns its response. Raises Lost or UiapiError."""
         sending = asked(name, data)
         method = "GET" if sending.body is None else "POST"
-        status, content = await self._retried(method, sending.path, lambda: sending.body, sending.patience)
+        own = {"timeout": sending.patience, "away": frozenset[int]()}
+        status, content = await self._retried(method, sending.path, lambda: sending.body, **own)
         return value_of(answered(sending, status, content, self.address.url), route(name))
 
     # -- connections ----------------------------------------------------------------------------------------
@@ -240,12 +251,12 @@ class ComfyUI:
         await self._retried("POST", path, lambda: data)
 
     async def _retried(
-        self, method: str, path: str, body: Callable[[], Any] = lambda: None, timeout: float = ANSWER_TIMEOUT
+        self, method: str, path: str, body: Callable[[], Any] = lambda: None, **how: Any
     ) -> tuple[int, bytes]:
         """Sends a request that can be repeated. Raises Lost if it does not get through."""
         for attempt in range(ATTEMPTS):
             try:
-                return await self._send(method, path, data=body(), timeout=timeout)
+                return await self._send(method, path, data=body(), **how)
             except (aiohttp.ClientError, asyncio.TimeoutError) as error:
                 if attempt == ATTEMPTS - 1:
                     self._lose()
@@ -253,7 +264,15 @@ class ComfyUI:
                 await asyncio.sleep(ATTEMPT_INTERVAL)
         raise Lost
 
-    async def _send(self, method: str, path: str, *, data: Any, timeout: float = ANSWER_TIMEOUT) -> tuple[int, bytes]:
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: Any,
+        timeout: float = ANSWER_TIMEOUT,
+        away: frozenset[int] = AWAY,
+    ) -> tuple[int, bytes]:
         if self._session is None or self.lost.is_set():
             raise Lost
         headers = self.address.headers
@@ -268,6 +287,8 @@ class ComfyUI:
             allow_redirects=False,
             proxy=self.address.proxy,
         ) as response:
+            if response.status in away:
+                raise aiohttp.ClientConnectionError(f"HTTP {response.status}")
             return response.status, await response.read()
 
     async def _keep_listening(self) -> None:

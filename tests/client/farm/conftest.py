@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from aiohttp import web
 from comfyui_uiapi.client.common.errors import UiapiError
 from comfyui_uiapi.client.common.tasks import end
 from comfyui_uiapi.client.farm.cluster import scheduler_at
@@ -17,6 +18,7 @@ from comfyui_uiapi.client.farm.member import Member, SchedulerLost
 from comfyui_uiapi.client.farm.sweep import run
 from comfyui_uiapi.client.protocol.address import Address
 from comfyui_uiapi.client.sweep.item import SweepItem
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import NODES, StandIn, prompt_of
 from distributed import Scheduler, Security
 
@@ -99,6 +101,24 @@ async def served(standins: list[StandIn]) -> AsyncIterator[Scheduler]:
             yield scheduler
         finally:
             await end(members, 60)
+
+
+@pytest.fixture
+def opened(scripted: Scripted, live: Live) -> Scripted:
+    """A scripted server with an open workflow, which exports two prompts at a time."""
+
+    def export(request: web.Request) -> dict[str, Any]:
+        data = scripted.bodies[-1]
+        first, all_ = data["first"], live.export(data["variations"])
+        following = first + 2 if first + 2 < len(all_) else None
+        return {"prompts": all_[first : first + 2], "total": len(all_), "next": following}
+
+    def info(request: web.Request) -> web.Response:
+        return web.Response(body=live.read(request.path))
+
+    scripted.answers |= {"export_prompts": export, "get_fields": {"Canvas.value": 0}}
+    scripted.answers |= {kind: info for kind in ("Canvas", "SaveImage", "EmptyImage")}
+    return scripted
 
 
 Sweep = Callable[..., Coroutine[Any, Any, list[SweepItem]]]

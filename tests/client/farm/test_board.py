@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from comfyui_uiapi.client.farm import board
 from comfyui_uiapi.client.farm.board import Board
 
-AT = {"url": "http://gpu1:8188", "host": "gpu1"}
+AT: dict[str, Any] = {"url": "http://gpu1:8188", "host": "gpu1", "sweep": ("s", 1)}
 
 
 async def test_only_one_of_two_tasks_for_the_same_prompt_may_begin_it() -> None:
     known = Board()
     assert await known.claimed("p") is None
-    assert await known.claim("p", **AT, by="first", before=None)
-    assert not await known.claim("p", **AT, by="second", before=None)
+    assert await known.claim("p", **AT, by="first", before=None) == "mine"
+    assert await known.claim("p", **AT, by="second", before=None) == "taken"
     claim = await known.claimed("p")
     assert claim is not None and claim["by"] == "first" and claim["url"] == AT["url"]
     # It was looked for where the first one began it, and has to be run again.
-    assert await known.claim("p", **AT, by="second", before="first")
-    assert not await known.claim("p", **AT, by="first", before="first")
+    assert await known.claim("p", **AT, by="second", before="first") == "mine"
+    assert await known.claim("p", **AT, by="third", before="first") == "taken"
+
+
+async def test_a_worker_that_has_not_heard_the_answer_may_ask_again() -> None:
+    known = Board()
+    for _ in range(2):
+        assert await known.claim("p", **AT, by="first", before=None) == "mine"
+        await known.lose("p", by="first")
+    claim = await known.claimed("p")
+    assert claim is not None and claim["lost"] == 1
 
 
 async def test_machines_that_are_lost_with_a_prompt_are_counted_over_its_tasks() -> None:
     known = Board()
-    await known.lose("unknown")
+    await known.lose("unknown", by="a")
     for before, by in ((None, "a"), ("a", "b"), ("b", "c")):
-        assert await known.claim("p", **AT, by=by, before=before)
-        await known.lose("p")
+        assert await known.claim("p", **AT, by=by, before=before) == "mine"
+        await known.lose("p", by=by)
     claim = await known.claimed("p")
     assert claim is not None and claim["lost"] == 3
 

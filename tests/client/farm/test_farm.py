@@ -18,9 +18,9 @@ from comfyui_uiapi.client.sweep.item import SweepItem
 from comfyui_uiapi.tests.client.farm.conftest import Live, Sweep, shown
 from comfyui_uiapi.tests.harness.comfy.process import free_port
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
+from comfyui_uiapi.tests.harness.programs.farms import until
 
 StandIns = Callable[..., Awaitable[list[StandIn]]]
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 def urls(farm: list[StandIn]) -> list[str]:
@@ -48,7 +48,7 @@ async def test_every_variation_gives_its_picture_once(standins: StandIns, sweep:
 
 
 async def test_comfyuis_that_share_their_folders_do_not_replace_each_others_files(
-    standins: StandIns, sweep: Sweep, live: Live, eventually: Eventually
+    standins: StandIns, sweep: Sweep, live: Live
 ) -> None:
     # As two ComfyUIs of one installation do, one for each GPU.
     farm = await standins(2, seconds=None)
@@ -58,7 +58,7 @@ async def test_comfyuis_that_share_their_folders_do_not_replace_each_others_file
     live.files["/view?filename=a.png&subfolder=&type=input"] = b"picture"
     sweeping = asyncio.create_task(sweep(urls(farm), 20))
     # Both have chosen a name, and neither has saved.
-    await eventually(lambda: all(one.running for one in farm))
+    await until(lambda: all(one.running for one in farm))
     for one in farm:
         one.go.set()
     items = await sweeping
@@ -69,72 +69,66 @@ async def test_comfyuis_that_share_their_folders_do_not_replace_each_others_file
     assert all(name.startswith("farm-000") for name in farm[0].shows)
 
 
-async def test_no_more_is_exported_and_made_than_the_caller_takes(
-    standins: StandIns, sweep: Sweep, live: Live, eventually: Eventually
-) -> None:
+async def test_no_more_is_exported_and_made_than_the_caller_takes(standins: StandIns, sweep: Sweep, live: Live) -> None:
     farm = await standins(2)
     go, stop = threading.Event(), threading.Event()
     sweeping = asyncio.create_task(sweep(urls(farm), 500, lambda item: go.wait(60), stop=stop))
     # Two for each ComfyUI and a few more.
-    await eventually(lambda: len(ran(farm)) >= 12 and not any(one.queued() for one in farm))
+    await until(lambda: len(ran(farm)) >= 12 and not any(one.queued() for one in farm))
     assert len(ran(farm)) <= 14 and sum(live.exported) <= 40
     stop.set()
     go.set()
     await sweeping
 
 
-async def test_a_killed_comfyui_costs_no_picture_and_makes_none_twice(
-    standins: StandIns, sweep: Sweep, eventually: Eventually
-) -> None:
+async def test_a_killed_comfyui_costs_no_picture_and_makes_none_twice(standins: StandIns, sweep: Sweep) -> None:
     farm = await standins(3, seconds=0.01)
     farm[0].seconds = None
     sweeping = asyncio.create_task(sweep(urls(farm), 60))
-    await eventually(lambda: farm[0].running and len(ran(farm)) > 10)
+    await until(lambda: farm[0].running and len(ran(farm)) > 10)
     await farm[0].kill()
     items = await sweeping
     assert shown(items) == [*range(60)] == ran(farm)
 
 
-async def test_a_comfyui_that_is_back_takes_part_again(
-    standins: StandIns, sweep: Sweep, eventually: Eventually
-) -> None:
+async def test_a_comfyui_that_is_back_takes_part_again(standins: StandIns, sweep: Sweep) -> None:
     farm = await standins(2, seconds=None)
     notes: list[str] = []
     sweeping = asyncio.create_task(sweep(urls(farm), 40, note=notes.append))
-    await eventually(lambda: farm[0].running and farm[1].running)
+    await until(lambda: farm[0].running and farm[1].running)
     await farm[0].kill()
-    await eventually(lambda: any("does not respond" in note for note in notes))
+    await until(lambda: any("does not respond" in note for note in notes))
     farm[0].seconds = 0
     await farm[0].start()
-    await eventually(lambda: len(farm[0].values) > 3)
+    await until(lambda: len(farm[0].values) > 3)
     farm[1].go.set()
     items = await sweeping
     assert shown(items) == [*range(40)] == ran(farm)
 
 
-async def test_a_lost_websocket_repeats_no_prompt(standins: StandIns, sweep: Sweep, eventually: Eventually) -> None:
+async def test_a_lost_websocket_repeats_no_prompt(standins: StandIns, sweep: Sweep) -> None:
     farm = await standins(1, seconds=None)
     sweeping = asyncio.create_task(sweep(urls(farm), 3))
-    await eventually(lambda: farm[0].running)
+    await until(lambda: farm[0].running)
     await farm[0].cut()
-    await eventually(lambda: farm[0].sockets)
+    await until(lambda: farm[0].sockets)
     farm[0].go.set()
     items = await sweeping
     assert shown(items) == ran(farm) == [0, 1, 2]
 
 
 async def test_a_prompt_that_ends_while_the_websocket_is_away_is_found(
-    standins: StandIns, sweep: Sweep, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    standins: StandIns, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "LOOK_INTERVAL", 60.0)
     farm = await standins(1, seconds=None)
     sweeping = asyncio.create_task(sweep(urls(farm), 1))
-    await eventually(lambda: farm[0].running)
+    await until(lambda: farm[0].running)
     # The event about the end finds no websocket.
     farm[0].deaf = True
     await farm[0].cut()
     farm[0].go.set()
-    await eventually(lambda: farm[0].values)
+    await until(lambda: farm[0].values)
     farm[0].deaf = False
     assert shown(await sweeping) == ran(farm) == [0]
 
@@ -169,6 +163,22 @@ async def test_a_node_type_that_one_machine_lacks_is_run_by_another(
     assert (len(farm[0].history), len(farm[1].values)) == (0, 8)
 
 
+async def test_the_only_machine_that_suits_is_awaited_while_the_others_go_on(
+    standins: StandIns, sweep: Sweep, live: Live
+) -> None:
+    farm = await standins(2)
+    farm[1].nodes["Special"], farm[1].seconds = {"input": {}}, None
+    live.more = lambda value: {"7": ("Special", {})} if value < 6 else {}
+    sweeping = asyncio.create_task(sweep(urls(farm), 12, timeout=60))
+    await until(lambda: farm[1].running)
+    await farm[1].kill()
+    await until(lambda: {*range(6, 12)} <= {*farm[0].values})
+    farm[1].seconds = 0.0
+    await farm[1].start()
+    items = await sweeping
+    assert [item.error for item in items] == [None] * 12 and shown(items) == ran(farm) == [*range(12)]
+
+
 async def test_a_node_type_that_every_machine_lacks_is_an_error(standins: StandIns, sweep: Sweep, live: Live) -> None:
     farm = await standins(2)
     live.more = lambda value: {"7": ("Special", {})}
@@ -188,6 +198,28 @@ async def test_a_refused_prompt_is_tried_elsewhere_only_if_machines_can_differ(
     [item] = await sweep(urls(farm), 1)
     assert (item.status, str(item.error)) == ("error", "ComfyUI would not run this: #1 (Canvas): No: value.")
     assert sum(one.prompted for one in farm) == (2 if elsewhere else 1)
+
+
+@pytest.mark.parametrize("status", [401, 413, 500])
+async def test_a_machine_whose_own_fault_keeps_it_from_taking_prompts_fails_no_variation(
+    standins: StandIns, sweep: Sweep, status: int
+) -> None:
+    farm = await standins(2)
+    farm[0].statuses["/prompt"] = [status] * 100
+    items = await sweep(urls(farm), 6)
+    assert shown(items) == sorted(farm[1].values) == [*range(6)]
+    farm[1].statuses["/prompt"] = [status] * 100
+    [item] = await sweep(urls(farm), 1)
+    assert code_of(item) == "fetch_failed" and f"/prompt returned HTTP {status}; check its log" in str(item.error)
+
+
+async def test_a_proxy_that_says_for_a_moment_that_its_comfyui_is_away_costs_no_picture(
+    standins: StandIns, sweep: Sweep
+) -> None:
+    farm = await standins(1)
+    farm[0].statuses = {path: [502, 503, 504] for path in ("/prompt", "/view", "/queue", "/object_info")}
+    items = await sweep(urls(farm), 4)
+    assert shown(items) == ran(farm) == [*range(4)]
 
 
 async def test_inputs_are_uploaded_once_for_each_machine_under_their_digest(
@@ -217,46 +249,7 @@ async def test_a_missing_input_fails_only_its_variation(standins: StandIns, swee
     assert shown(items) == [0, 2]
 
 
-async def test_cancelling_removes_the_sweeps_prompts_and_nobody_elses(
-    standins: StandIns, sweep: Sweep, eventually: Eventually
-) -> None:
-    farm = await standins(3, seconds=None)
-    # Somebody else's run is in progress on one machine, and another one waits on a second.
-    theirs = [farm[0].enqueue("theirs")]
-    await eventually(lambda: farm[0].running)
-    stop = threading.Event()
-    sweeping = asyncio.create_task(sweep(urls(farm), 30, stop=stop))
-    await eventually(lambda: all(len(one.queued()) == (2 if one is farm[0] else 1) for one in farm))
-    theirs.append(farm[1].enqueue("theirs too"))
-    began = asyncio.get_running_loop().time()
-    stop.set()
-    await eventually(lambda: sorted(id_ for one in farm for id_ in one.queued()) == sorted(theirs))
-    took = asyncio.get_running_loop().time() - began
-    assert await sweeping == []
-    assert len(farm[1].interrupted) == len(farm[2].interrupted) == 1 and not farm[0].interrupted
-    assert not {*theirs} & {*farm[0].interrupted, *farm[1].interrupted, *farm[2].interrupted}
-    # The limit is two seconds on an idle machine.
-    assert took < 20
-
-
-async def test_a_prompt_that_somebody_removes_is_cancelled_and_not_repeated(
-    standins: StandIns, sweep: Sweep, eventually: Eventually
-) -> None:
-    farm = await standins(1, seconds=None)
-    farm[0].enqueue("theirs")
-    await eventually(lambda: farm[0].running)
-    sweeping = asyncio.create_task(sweep(urls(farm), 1))
-    await eventually(lambda: farm[0].waiting)
-    farm[0].waiting.clear()
-    farm[0].go.set()
-    [item] = await sweeping
-    assert (item.status, code_of(item)) == ("cancelled", "cancelled")
-    assert farm[0].values == ["theirs"]
-
-
-async def test_a_prompt_that_ends_every_comfyui_is_given_up(
-    standins: StandIns, sweep: Sweep, live: Live, eventually: Eventually
-) -> None:
+async def test_a_prompt_that_ends_every_comfyui_is_given_up(standins: StandIns, sweep: Sweep, live: Live) -> None:
     farm = await standins(6)
     for one in farm:
         one.deadly = "13"
@@ -312,13 +305,11 @@ async def test_a_model_that_no_machine_can_get_is_named(standins: StandIns, swee
     assert "lacks the model there.safetensors" in item.error.message
 
 
-async def test_a_comfyui_that_does_not_respond_is_left_out(
-    standins: StandIns, sweep: Sweep, eventually: Eventually
-) -> None:
+async def test_a_comfyui_that_does_not_respond_is_left_out(standins: StandIns, sweep: Sweep) -> None:
     farm = await standins(1, seconds=None)
     notes: list[str] = []
     sweeping = asyncio.create_task(sweep([f"http://127.0.0.1:{free_port()}", *urls(farm)], 3, note=notes.append))
-    await eventually(lambda: any("No ComfyUI answers at" in note for note in notes))
+    await until(lambda: any("No ComfyUI answers at" in note for note in notes))
     farm[0].go.set()
     assert shown(await sweeping) == [0, 1, 2]
 
@@ -327,14 +318,6 @@ async def test_without_any_comfyui_the_error_names_its_url(sweep: Sweep) -> None
     port = free_port()
     with pytest.raises(Unreachable, match=rf"No ComfyUI answers at http://127\.0\.0\.1:{port}; start it"):
         await sweep([f"http://127.0.0.1:{port}"], 1)
-
-
-async def test_a_sweep_has_a_time_out(standins: StandIns, sweep: Sweep, eventually: Eventually) -> None:
-    farm = await standins(1, seconds=None)
-    with pytest.raises(UiapiError, match="took longer than 1 s") as caught:
-        await sweep(urls(farm), 2, timeout=1)
-    assert caught.value.code == "timeout"
-    await eventually(lambda: not farm[0].queued())
 
 
 async def test_an_error_of_the_export_ends_the_sweep(standins: StandIns, sweep: Sweep, live: Live) -> None:
@@ -381,13 +364,13 @@ async def test_a_defect_of_a_worker_is_an_error_of_its_variation(
 
 
 async def test_a_deserted_farm_fails_with_what_is_done(
-    standins: StandIns, sweep: Sweep, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    standins: StandIns, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "DESERTED_TIMEOUT", 0.5)
     monkeypatch.setattr(member, "PATIENCE", 0.1)
     farm = await standins(1, seconds=None)
     sweeping = asyncio.create_task(sweep(urls(farm), 2))
-    await eventually(lambda: farm[0].running)
+    await until(lambda: farm[0].running)
     await farm[0].kill()
     with pytest.raises(UiapiError, match="No ComfyUI has been in the farm"):
         await sweeping

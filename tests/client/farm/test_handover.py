@@ -6,16 +6,14 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import distributed  # noqa: F401 - at the start, since it takes seconds on a busy machine
 import pytest
-from aiohttp import web
 from comfyui_uiapi.client import AsyncClient, Client
 from comfyui_uiapi.client.farm import link
 from comfyui_uiapi.client.sweep.item import SweepItem
 from comfyui_uiapi.tests.client.cli.conftest import Uiapi, place, talk
-from comfyui_uiapi.tests.client.farm.conftest import HANGS, Live, served, shown
+from comfyui_uiapi.tests.client.farm.conftest import HANGS, served, shown
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
 
@@ -23,24 +21,6 @@ __all__ = ["place", "talk"]
 
 StandIns = Callable[..., Awaitable[list[StandIn]]]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
-
-
-@pytest.fixture
-def opened(scripted: Scripted, live: Live) -> Scripted:
-    """A scripted server with an open workflow, which exports two prompts at a time."""
-
-    def export(request: web.Request) -> dict[str, Any]:
-        data = scripted.bodies[-1]
-        first, all_ = data["first"], live.export(data["variations"])
-        following = first + 2 if first + 2 < len(all_) else None
-        return {"prompts": all_[first : first + 2], "total": len(all_), "next": following}
-
-    def info(request: web.Request) -> web.Response:
-        return web.Response(body=live.read(request.path))
-
-    scripted.answers |= {"export_prompts": export, "get_fields": {"Canvas.value": 0}}
-    scripted.answers |= {kind: info for kind in ("Canvas", "SaveImage", "EmptyImage")}
-    return scripted
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

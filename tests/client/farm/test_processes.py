@@ -5,17 +5,48 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from comfyui_uiapi.client.common.errors import UiapiError
+from comfyui_uiapi.client.farm import member, processes
+from comfyui_uiapi.client.protocol.address import Address
 from comfyui_uiapi.tests.client.farm.conftest import Live
+from comfyui_uiapi.tests.harness.comfy.process import free_port
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
 from comfyui_uiapi.tests.harness.programs import installed_client
 from comfyui_uiapi.tests.harness.programs.farms import TIMEOUT, started, until
 
 StandIns = Callable[..., Awaitable[list[StandIn]]]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+async def test_a_farm_whose_port_is_taken_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = processes.Place(port=taken.getsockname()[1], dashboard_port=0)
+        with pytest.raises(
+            UiapiError, match=r"cannot listen at 127\.0\.0\.1:\d+ \(.*in use.*\); choose another --port"
+        ):
+            await processes.start([], place, lambda made: None, lambda note: None)
+
+
+async def test_a_worker_whose_scheduler_does_not_answer_says_so(
+    standins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member, "CONNECT_TIMEOUT", 0.5)
+    [comfyui] = await standins(1)
+    joining = processes.join(
+        f"tcp://127.0.0.1:{free_port()}",
+        Address.of(comfyui.url, None),
+        processes.Place(),
+        lambda: None,
+        lambda note: None,
+    )
+    with pytest.raises(UiapiError, match=r"cannot be joined: .*; start it with uiapi farm start, then join again"):
+        await asyncio.wait_for(joining, TIMEOUT)
 
 
 async def test_a_killed_worker_costs_no_picture_makes_none_twice_and_is_started_again(

@@ -50,6 +50,9 @@ class StandIn:
         shows: files that /view serves, by name; what prompts save is added. Several can share it, as an output folder.
         prompted: how many prompts were sent.
         deaf: whether websockets are refused.
+        statuses: the HTTP statuses with which the next requests for a path are answered instead, by path.
+        held: requests for a path wait until its event is set, by path.
+        asked: set when one of them waits.
         deadly: the ID of a node that ends it.
         verdict: of plan_downloads; None for a ComfyUI without this extension.
         downloaded: the models that it was sent for.
@@ -69,6 +72,9 @@ class StandIn:
         self.shows: dict[str, bytes] = {}
         self.prompted = 0
         self.deaf = False
+        self.statuses: dict[str, list[int]] = {}
+        self.held: dict[str, asyncio.Event] = {}
+        self.asked = asyncio.Event()
         self.deadly: str | None = None
         self.verdict: str | None = None
         self.downloaded: list[str] = []
@@ -220,6 +226,11 @@ class StandIn:
     @web.middleware
     async def _note(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.headers.append(request.headers)
+        if request.path in self.held:
+            self.asked.set()
+            await self.held[request.path].wait()
+        if self.statuses.get(request.path):
+            return web.Response(status=self.statuses[request.path].pop(0))
         answer: web.StreamResponse = await handler(request)
         return answer
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,31 @@ async def started(folder: Path, *words: str) -> AsyncIterator[dict[str, Any]]:
         assert await asyncio.to_thread(process.wait, TIMEOUT) == 130, output.read_text()
     finally:
         children.stop(process, grace=0)
+
+
+@asynccontextmanager
+async def run(
+    folder: Path, words: list[str], url: str = "http://127.0.0.1:9", environment: Mapping[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs a command of `uiapi` in a folder, and ends it.
+
+    Args:
+        folder: the working directory.
+        words: the command.
+        url: of the live ComfyUI.
+        environment: further variables.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "uiapi", *words),
+        env={**installed_client.environment(folder, url), **(environment or {})},
+        cwd=folder,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await asyncio.wait_for(process.wait(), TIMEOUT)
 
 
 async def until(condition: Callable[[], object]) -> None:
