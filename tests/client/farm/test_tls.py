@@ -33,7 +33,9 @@ START, JOIN, SWEEP = (
 )
 ENVIRONMENT = dict(line.removeprefix("export ").split("=") for line in LINES if line.startswith("export "))
 HERE = "127.0.0.1"
-NO_CERTIFICATE = r"admits only programs with a certificate of its authority; name the files in DASK_DISTRIBUTED__COMM__TLS"
+NO_CERTIFICATE = (
+    r"admits only programs with a certificate of its authority; name the files in DASK_DISTRIBUTED__COMM__TLS"
+)
 NO_MEMBER = r"with certificates of one authority everywhere\. \(.*"
 
 
