@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -46,7 +47,9 @@ async def scheduler_at(
         dashboard: host:port of the dashboard; by default on loopback only.
     """
     protocol = ("tls" if is_encrypted(security) else "tcp") if host else "inproc"
-    with dask.config.set(CONFIG):
+    with dask.config.set(CONFIG), warnings.catch_warnings():
+        # The dashboard takes another port then, and the caller shows which.
+        warnings.filterwarnings("ignore", r"Port \d+ is already in use", UserWarning)
         scheduler = Scheduler(
             protocol=protocol,
             host=host or None,
@@ -60,9 +63,8 @@ async def scheduler_at(
             await scheduler
         except (OSError, RuntimeError) as error:
             await scheduler.close()
-            raise UiapiError(
-                "conflict", f"The farm cannot listen at {host}:{port} ({reason_of(error)}); choose another --port."
-            ) from error
+            sentence = f"The farm cannot listen at {host}:{port} ({reason_of(error)}); choose another --port."
+            raise UiapiError("conflict", sentence, status=409) from error
     try:
         yield scheduler
     finally:
@@ -79,26 +81,34 @@ async def embedded(addresses: Sequence[Address], *, note: Note = log.info) -> As
 
     async with scheduler_at("", security=Security()) as scheduler:
         joined = [asyncio.Event() for _ in addresses]
+        # Failures before one has joined, of which none may be left to note: then the first is the error.
+        early: list[str] = []
+
+        def failed(sentence: str) -> None:
+            (note if any(event.is_set() for event in joined) else early.append)(sentence)
+
         members = [
-            asyncio.create_task(_serve(Member(scheduler.address, address, note=note), event, note), name="uiapi farm")
+            asyncio.create_task(_serve(Member(scheduler.address, address, note=note), event, failed), name="uiapi farm")
             for address, event in zip(addresses, joined, strict=True)
         ]
         try:
             await _all_settled(joined, members)
+            for sentence in early:
+                note(sentence)
             yield scheduler.address
         finally:
             # A worker that is cancelled while it closes would never have closed.
             await end(members, CLOSE_TIMEOUT)
 
 
-async def _serve(member: Member, joined: asyncio.Event, note: Note) -> None:
+async def _serve(member: Member, joined: asyncio.Event, failed: Note) -> None:
     try:
         await member.serve(joined.set)
     except SchedulerLost:
         # At the end the scheduler may close before its workers.
         pass
     except UiapiError as error:
-        note(error.message)
+        failed(error.message)
         raise
 
 

@@ -98,7 +98,7 @@ class Member:
                     if isinstance(error, UiapiError):
                         raise
                     raise Unreachable(
-                        "unreachable", f"No ComfyUI answers at {self._address.url}; start it, then let it join again."
+                        "unreachable", f"No ComfyUI answers at {self._address.url}; start it, and try again."
                     ) from None
             except BaseException:
                 await comfyui.close()

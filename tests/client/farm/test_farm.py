@@ -316,8 +316,11 @@ async def test_a_comfyui_that_does_not_respond_is_left_out(standins: StandIns, s
 
 async def test_without_any_comfyui_the_error_names_its_url(sweep: Sweep) -> None:
     port = free_port()
+    notes: list[str] = []
     with pytest.raises(Unreachable, match=rf"No ComfyUI answers at http://127\.0\.0\.1:{port}; start it"):
-        await sweep([f"http://127.0.0.1:{port}"], 1)
+        await sweep([f"http://127.0.0.1:{port}"], 1, note=notes.append)
+    # Not said twice.
+    assert notes == []
 
 
 async def test_an_error_of_the_export_ends_the_sweep(standins: StandIns, sweep: Sweep, live: Live) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -22,15 +24,6 @@ from comfyui_uiapi.tests.harness.programs.farms import TIMEOUT, started, until
 
 StandIns = Callable[..., Awaitable[list[StandIn]]]
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
-
-
-async def test_a_farm_whose_port_is_taken_says_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        place = processes.Place(port=taken.getsockname()[1], dashboard_port=0)
-        with pytest.raises(
-            UiapiError, match=r"cannot listen at 127\.0\.0\.1:\d+ \(.*in use.*\); choose another --port"
-        ):
-            await processes.start([], place, lambda made: None, lambda note: None)
 
 
 async def test_a_worker_whose_scheduler_does_not_answer_says_so(
@@ -76,3 +69,22 @@ async def test_a_killed_worker_costs_no_picture_makes_none_twice_and_is_started_
         assert sorted(value for one in farm for value in one.values) == [*range(60)]
         await until(lambda: farm[0].sockets)
     await eventually(lambda: not any(one.sockets for one in farm))
+
+
+async def test_a_taken_port_is_one_sentence_and_one_of_the_dashboard_is_replaced(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ("--comfyui", "http://127.0.0.1:1", "--port", str(port), "--dashboard-port", str(port))
+        # In a process of its own, since Dask does not close the sockets that it could not bind.
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "uiapi", "farm", "start", *words],
+            env=installed_client.environment(tmp_path, "http://127.0.0.1:9"),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    said = " ".join(ended.stderr.split())
+    assert said.startswith(f"The farm cannot listen at 127.0.0.1:{port} (")
+    assert said.endswith("choose another --port.") and ended.returncode == 6
