@@ -149,10 +149,8 @@ def mcp(
             host, port = _host_and_port(http)
             given = os.environ.get("UIAPI_MCP_TOKEN")
             place = Place(host, port, given or secrets.token_urlsafe(24), tls_cert, tls_key)
-            ctx.obj.terminal.note(
-                f"Serving agents at {place.url}" + ("" if given else f" with the token {place.secret}")
-            )
-            serve_http(client.url, client.token, client.webui, place)
+            sentence = f"Serving agents at {place.url}" + ("" if given else f" with the token {place.secret}")
+            serve_http(client.url, client.token, client.webui, place, lambda: ctx.obj.terminal.note(sentence))
         else:
             from ..mcp.server import serve
 

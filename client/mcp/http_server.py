@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 
+from ..common.errors import UiapiError
 from .calls import Calls
 from .server import connection, server
 from .work import Work
@@ -80,7 +82,31 @@ async def _refuse(send: Send, status: int, sentence: str) -> None:
     await send({"type": "http.response.body", "body": sentence.encode()})
 
 
-async def _serve(url: str | None, token: str | None, webui: int | None, place: Place) -> None:
+def _listening(place: Place) -> socket.socket:
+    """Returns a socket that listens there. Raises UiapiError `conflict`."""
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    try:
+        return socket.create_server((place.host, place.port), family=family)
+    except OSError as error:
+        # Python adds the address to the reason.
+        reason = str(error.strerror or error).partition(" (while")[0]
+        sentence = f"{place.url} cannot be served ({reason}); choose another HOST:PORT."
+        raise UiapiError("conflict", sentence, status=409) from error
+
+
+def _loaded(config: uvicorn.Config) -> uvicorn.Config:
+    """Returns a configuration whose files are read. Raises UiapiError `invalid`."""
+    try:
+        config.load()
+    except OSError as error:
+        sentence = f"TLS cannot be used ({error.strerror or error}); give PEM files in --tls-cert and --tls-key."
+        raise UiapiError("invalid", sentence) from error
+    return config
+
+
+async def _serve(
+    url: str | None, token: str | None, webui: int | None, place: Place, started: Callable[[], object]
+) -> None:
     async with connection(url, token, webui) as client:
         calls = Calls(client)
         # The token protects from DNS rebinding, which a check of Host would forbid behind a proxy.
@@ -98,11 +124,16 @@ async def _serve(url: str | None, token: str | None, webui: int | None, place: P
             ssl_keyfile=place.key,
         )
         try:
-            await uvicorn.Server(config).serve()
+            serving = uvicorn.Server(_loaded(config))
+            with _listening(place) as listening:
+                started()
+                await serving.serve(sockets=[listening])
         finally:
             await calls.close()
 
 
-def serve_http(url: str | None, token: str | None, webui: int | None, place: Place) -> None:
-    """Serve until Ctrl-C."""
-    asyncio.run(_serve(url, token, webui, place))
+def serve_http(
+    url: str | None, token: str | None, webui: int | None, place: Place, started: Callable[[], object]
+) -> None:
+    """Serve until Ctrl-C; `started` is called once the port is open. Raises UiapiError `conflict` or `invalid`."""
+    asyncio.run(_serve(url, token, webui, place, started))

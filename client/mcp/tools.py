@@ -142,7 +142,7 @@ TOOLS = {
         Tool("list_templates", "Start from one of these instead of an empty graph."),
         Tool("open_template"),
         Tool("doctor", "Use this first if a workflow cannot run; send the commands in fixes."),
-        Tool("download_models", "Returns at once; follow the download with download_status."),
+        Tool("download_models", "Follow the download with download_status."),
         Tool("download_status"),
         Tool("late_result", "The request_id is in the details of the error."),
     )
