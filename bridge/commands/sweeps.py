@@ -29,7 +29,7 @@ schemas = LazyModule("..protocol.sweep_schemas", __package__)
 MAX_PROMPTS = 10_000
 MAX_SEEDS = 100
 MAX_WRITES = 1000
-# Prompts that the page exports for one request: few for the first, so that ComfyUI begins soon.
+# Prompts that the page exports for one request: few at first, so that ComfyUI begins soon, then twice as many each time.
 FIRST_PART, PART = 4, 32
 # Prompts, and bytes of their JSON, in one answer of export_prompts.
 MAX_EXPORTED = 100
@@ -347,7 +347,7 @@ async def _exports(
     async with call.pictures() as pictures:
         while left:
             count = max(1, size // request.seeds)
-            part, left, size = left[:count], left[count:], PART
+            part, left, size = left[:count], left[count:], min(2 * size, PART)
             await permission()
             variations = [await pictures.data(request.variation(index)) for index in part]
             data = {"variations": variations, "seeds": request.seeds}

@@ -95,6 +95,34 @@ export function openCapture({ app, api, errorStores }) {
 /** @typedef {ReturnType<typeof openCapture>} Capture */
 
 /**
+ * Keeps the page from drawing the whole graph at once during several captures. 1.32 does so each time the errors of the
+ * last run change, although they are restored. Frames are drawn as usual, and one more at the end.
+ *
+ * @param {Frontend["app"]} app
+ * @returns {() => void} to be called at the end
+ */
+export function deferDrawing({ canvas }) {
+  if (!canvas?.draw) return () => {};
+  const own = Object.hasOwn(canvas, "draw");
+  const { draw } = canvas;
+  let missed = false;
+  const deferred = function (/** @type {any[]} */ ...args) {
+    // The next frame passes nothing.
+    if (args.some(Boolean)) missed = true;
+    // @ts-ignore a method of the canvas
+    else draw.apply(this, args);
+  };
+  canvas.draw = deferred;
+  return () => {
+    if (canvas.draw === deferred) {
+      if (own) canvas.draw = draw;
+      else delete canvas.draw;
+    }
+    if (missed) canvas.setDirty(true, true);
+  };
+}
+
+/**
  * Returns a response whose content is there in the same task, unlike that of one from the network: the page must not be
  * drawn between setting fields and restoring them.
  *

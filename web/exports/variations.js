@@ -25,6 +25,7 @@ import { cutWritten } from "../common/shorten.js";
 import { nextTask } from "../common/waiting.js";
 import { withChoices } from "../graph/batch.js";
 import { createTrials } from "../graph/trial.js";
+import { deferDrawing } from "./capture.js";
 import { withOffered } from "../widgets/picture_texts.js";
 import { setFields } from "../widgets/widgets.js";
 
@@ -91,7 +92,17 @@ export function createVariations(means) {
    * @param {Call} call
    * @returns {Promise<{prompts: Prompt[], stopped?: Prompt["error"]}>} `stopped`: why there are no more
    */
-  async function exportPrompts({ variations, seeds = 1 }, call) {
+  async function exportPrompts(data, call) {
+    const draw = deferDrawing(frontend.app);
+    try {
+      return await exportAll(data, call);
+    } finally {
+      draw();
+    }
+  }
+
+  /** @type {typeof exportPrompts} */
+  async function exportAll({ variations, seeds = 1 }, call) {
     /** @type {Prompt[]} */
     const prompts = [];
     /** @type {string[]} */

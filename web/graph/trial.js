@@ -57,6 +57,8 @@ export function createTrials({ frontend, workflows, revisions }) {
       let queue;
       const shape = shapeOf(frontend.rootGraph());
       let isLeft = false;
+      const { canvas } = frontend.app;
+      const { dirty_canvas, dirty_bgcanvas } = canvas ?? {};
       // While this is above 0, the page captures no undo step.
       history?.beforeChange();
       frontend.exports.disturb(1);
@@ -87,6 +89,8 @@ export function createTrials({ frontend, workflows, revisions }) {
           for (const [widget, value] of written) frontend.written.set(widget, value);
           if (history) history.changeCount--;
           frontend.exports.disturb(-1);
+          // What the canvas shows has not changed.
+          if (canvas) Object.assign(canvas, { dirty_canvas, dirty_bgcanvas });
           isLeft = shapeOf(frontend.rootGraph()) !== shape || ((isLast || !isSaved) && differs(frontend.stateText()));
         },
 
@@ -128,12 +132,21 @@ function settled(text) {
 function shapeOf(root) {
   /** @type {any[]} */
   const shape = [];
-  for (const place of walk(root)) {
+  const graphs = new Set([root]);
+  for (const { node } of walk(root)) {
     /** @type {any} */
-    const { id, mode, title, flags, pos, size, color, widgets, inputs, outputs, graph } = place.node;
-    shape.push(id, mode, title, flags?.collapsed, pos?.[0], pos?.[1], size?.[0], size?.[1], color, widgets?.length, graph?.nodes.length);
-    for (const { name, link } of inputs ?? []) shape.push(name, link);
-    for (const { name, links } of outputs ?? []) shape.push(name, links?.length);
+    const { id, mode, title, flags, pos, size, color, widgets, inputs, outputs, subgraph } = node;
+    shape.push(id, mode, title, flags?.collapsed, pos?.[0], pos?.[1], size?.[0], size?.[1], color, widgets?.length);
+    for (const { name } of inputs ?? []) shape.push(name);
+    for (const { name } of outputs ?? []) shape.push(name);
+    if (subgraph) graphs.add(subgraph);
+  }
+  for (const { nodes, links } of graphs) {
+    shape.push(nodes.length);
+    // Not from the nodes: 1.58 would bring the links of each up to date first, which takes as long as an export.
+    for (const { id, origin_id, origin_slot, target_id, target_slot } of links?.values() ?? []) {
+      shape.push(id, origin_id, origin_slot, target_id, target_slot);
+    }
   }
   return shape.join();
 }

@@ -26,6 +26,15 @@ STATE = """() => {
     const errors = app.extensionManager.lastNodeErrors ?? app.lastNodeErrors
     return JSON.stringify([graph, undoQueue.length, redoQueue.length, changeCount, isModified, errors])
 }"""
+# Counts how often the graph is drawn.
+DRAWS = """() => {
+    const {canvas} = app, {drawFrontCanvas} = canvas
+    window.draws = 0
+    canvas.drawFrontCanvas = function (...args) {
+        draws++
+        return drawFrontCanvas.apply(this, args)
+    }
+}"""
 # Presses Run up to the submission, which is not sent, and returns it.
 WOULD_SUBMIT = """async () => {
     let sent
@@ -82,6 +91,16 @@ async def test_a_sweep_runs_every_combination_and_leaves_the_graph_as_it_was(
     assert await tab.page.evaluate(STATE) == before
     assert await tab.page.evaluate("events") == []
     assert (await attempt("query_fields"))["revision"] == revision
+
+
+async def test_the_graph_is_not_drawn_for_each_export(send: Send, tab: Tab) -> None:
+    await tab.load_workflow(canvas())
+    # After a run the page knows that it had no errors, and redraws when that changes.
+    await send("run", fields=[["Canvas.width", 8]])
+    await tab.page.evaluate(DRAWS)
+    await send("export_prompts", grid={"Canvas.width": [*range(16, 76)]})
+    drawn = await tab.page.evaluate("() => (delete app.canvas.drawFrontCanvas, draws)")
+    assert drawn < 30
 
 
 async def test_the_prompts_of_a_sweep_are_those_of_runs_with_the_same_fields(send: Send, tab: Tab) -> None:
