@@ -89,8 +89,8 @@ export function createTrials({ frontend, workflows, revisions }) {
           for (const [widget, value] of written) frontend.written.set(widget, value);
           if (history) history.changeCount--;
           frontend.exports.disturb(-1);
-          // What the canvas shows has not changed.
-          if (canvas) Object.assign(canvas, { dirty_canvas, dirty_bgcanvas });
+          // What the canvas shows has not changed; nothing else can have, unless packs wait for something.
+          if (canvas && !frontend.exports.isShared()) Object.assign(canvas, { dirty_canvas, dirty_bgcanvas });
           isLeft = shapeOf(frontend.rootGraph()) !== shape || ((isLast || !isSaved) && differs(frontend.stateText()));
         },
 
