@@ -29,7 +29,8 @@ schemas = LazyModule("..protocol.sweep_schemas", __package__)
 MAX_PROMPTS = 10_000
 MAX_SEEDS = 100
 MAX_WRITES = 1000
-# Prompts that the page exports for one request: few at first, so that ComfyUI begins soon, then twice as many each time.
+# Prompts that the page exports for one request: few at first, so that ComfyUI begins soon, then twice as many each
+# time.
 FIRST_PART, PART = 4, 32
 # Prompts, and bytes of their JSON, in one answer of export_prompts.
 MAX_EXPORTED = 100
