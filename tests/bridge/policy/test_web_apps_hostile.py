@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import nullcontext, suppress
 
 import aiohttp
 import pytest
@@ -15,6 +16,7 @@ from ...harness.programs.web_app import APP, READ, SCRIPT, allow, asked, code, d
 from ..conftest import Person, Server
 
 TOKEN = {"Authorization": "Bearer secret"}
+OLDEST = aiohttp.__version__.startswith("3.11.")
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +160,9 @@ async def test_a_websocket_waits_for_the_person_as_well(server: Server, person: 
 
 async def test_a_post_that_calls_itself_a_websocket_needs_json_like_any_other(server: Server, person: Person) -> None:
     headers = {"Origin": APP, "Upgrade": "websocket", "Connection": "Upgrade", "Content-Type": "text/plain"}
-    assert await code(server.post("get_fields", READ, headers=headers)) == "cross_origin"
+    # The oldest aiohttp takes the body for another request, and ends the connection without an answer.
+    with suppress(aiohttp.ServerDisconnectedError) if OLDEST else nullcontext():
+        assert await code(server.post("get_fields", READ, headers=headers)) == "cross_origin"
     assert asked(person) == []
 
 

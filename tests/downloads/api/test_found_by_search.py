@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comfyui_uiapi.downloads.searching import search
+from comfyui_uiapi.downloads.searching.budget import Limits
 from comfyui_uiapi.downloads.searching.hub import ORGANISATIONS
 from comfyui_uiapi.downloads.storage import url_map
 from comfyui_uiapi.tests.bridge.conftest import Person, Server
@@ -24,6 +26,8 @@ NEEDED = workflow((NAME, "vae", None))
 def endpoints(host: Host, other_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", host.url(""))
     monkeypatch.setenv("CIVITAI_ENDPOINT", other_host.url(""))
+    # The seconds of a search are not enough for every busy machine.
+    monkeypatch.setattr(search, "Limits", lambda: Limits(seconds=120, each=60))
 
 
 @pytest.fixture
