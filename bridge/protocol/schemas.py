@@ -14,7 +14,7 @@ class Answer(BaseModel):
     """The base of all answers; an answer may have more keys than declared, never fewer."""
 
     # Built at first use, since ComfyUI waits for every extension to import.
-    model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
+    model_config = ConfigDict(extra="allow", strict=True, defer_build=True, protected_namespaces=())
 
 
 class Done(Answer):
