@@ -57,8 +57,8 @@ KIND_OF = {Risk.READ: Kind.READ, Risk.DRIVE: Kind.CHANGE, Risk.WRITE_DISK: Kind.
 class Strict(BaseModel):
     """A model of what a caller sends. Unknown keys are refused, so that a typo does not look like success."""
 
-    # Built at first use, since ComfyUI waits for every extension to import. Older versions of pydantic warn of names that
-    # begin with model_.
+    # Built at first use, since ComfyUI waits for every extension to import. Older versions of pydantic warn of fields
+    # whose names begin with model_.
     model_config = ConfigDict(extra="forbid", defer_build=True, protected_namespaces=())
 
     # Older names of its fields that existing programs still send: {older: name}.

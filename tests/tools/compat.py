@@ -1,5 +1,7 @@
-"""`dev.py compat`: the fast tests on each installed Python with the oldest and newest aiohttp, and the core tests on
-each supported frontend."""
+"""`dev.py compat`: the fast tests on each installed Python, and the core tests on each supported frontend.
+
+The fast tests run with the oldest and the newest aiohttp, on the oldest Python with the oldest of every requirement.
+"""
 
 from __future__ import annotations
 
@@ -111,6 +113,9 @@ def _venv(version: str, python: str, aiohttp: str | None) -> Path:
     """Returns the Python of a virtual environment with the requirements; recreated when they change."""
     place = PLACE / f"{version}-{aiohttp or 'newest'}"
     wanted = ["-r", str(build.ROOT / "requirements.txt"), *TOOLS, f"aiohttp=={aiohttp}" if aiohttp else "aiohttp"]
+    if aiohttp and version == VERSIONS[0]:
+        # Newer Pythons have no wheels of the oldest packages.
+        wanted += (build.ROOT / "requirements.txt").read_text("utf-8").replace(">=", "==").split()
     mark = place / "made.txt"
     inside = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     content = "\n".join([*wanted, (build.ROOT / "requirements.txt").read_text("utf-8")])
