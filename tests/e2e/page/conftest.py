@@ -13,9 +13,12 @@ from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from playwright.async_api import expect
 
 from ...harness.browser.fake_server import FakeServer
+from ..conftest import FAILED
 
 Send = Callable[..., Awaitable[dict[str, Any]]]
 Played = tuple[FakeServer, Tab]
+# Whether the test is the last in a row of tests that use `played`.
+LAST = pytest.StashKey[bool]()
 
 
 @pytest.fixture
@@ -53,9 +56,13 @@ def refused(attempt: Send) -> Send:
     return post
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def played_page(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[Played]:
-    """The page that `played` reuses between tests.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    item.stash[LAST] = "played" not in getattr(nextitem, "fixturenames", ())
+
+
+async def open_played(browser: Chromium, comfy: ComfyProcess) -> Played:
+    """Open a page for `played`.
 
     It has a User-Agent of its own: the server takes any websocket of the same browser for one of a page that has only
     ComfyUI's websocket, and this page stays open while other tests open pages like that.
@@ -66,15 +73,37 @@ async def played_page(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[P
     agent = await page.page.evaluate("navigator.userAgent")
     await devtools.send("Network.setUserAgentOverride", {"userAgent": f"{agent} Played"})
     await server.take_over(page)
-    yield server, page
-    await page.close()
+    return server, page
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kept_played(browser: Chromium, comfy: ComfyProcess) -> AsyncIterator[list[Played]]:
+    """The page that `played` passes from test to test, in a list that is empty while none is open."""
+    kept: list[Played] = []
+    yield kept
+    for _, page in kept:
+        await page.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def played(played_page: Played) -> AsyncIterator[Played]:
-    """An empty tab whose server is played by the test. The test has to leave no open dialogs."""
-    server, page = played_page
+async def played(
+    request: pytest.FixtureRequest, kept_played: list[Played], browser: Chromium, comfy: ComfyProcess
+) -> AsyncIterator[Played]:
+    """An empty tab whose server is played by the test. The test has to leave no open dialogs.
+
+    The page is reused, because a frontend takes seconds to load, unless the test failed or the next uses none.
+    """
+    if not kept_played:
+        kept_played.append(await open_played(browser, comfy))
+    [(server, page)] = kept_played
     await page.clear()
     yield server, page
-    await expect(page.page.get_by_role("dialog")).to_have_count(0)
-    assert page.errors == []
+    fit = False
+    try:
+        await expect(page.page.get_by_role("dialog")).to_have_count(0)
+        assert page.errors == []
+        fit = not request.node.stash.get(FAILED, False)
+    finally:
+        if not fit or request.node.stash[LAST]:
+            kept_played.clear()
+            await page.close()
