@@ -21,6 +21,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Files whose tests start a ComfyUI of their own for every frontend, so that they need not run where the shared one is.
 OWN_COMFYUI = ("test_document_fuzz", "test_missing", "test_nodes_notice", "test_restart")
+# A file whose tests take long without a ComfyUI, so that it should not be the last one.
+SLOW = ("test_units",)
 
 
 class RootIsNoTestPackage:
@@ -62,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         elif version:
             place = 0
         else:
-            place = 2 if item.get_closest_marker("stack") else 3
+            place = 2 if item.get_closest_marker("stack") or item.path.stem in SLOW else 3
         # Together, since their page is closed after the last of them: an idle page takes a tenth of a processor.
         return place, version, "played" not in getattr(item, "fixturenames", ())
 
