@@ -1,0 +1,198 @@
+"""Sweeps whose tab, person or program does something else meanwhile: results say what happened, and nothing hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest_asyncio
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+
+from ....harness.browser.graphs import Json, seeded
+
+# Seconds.
+PATIENCE = 90
+# A seed that the person has chosen, and those of the variations.
+PERSONS, FIRST = 424242, 7770001
+# Exports wait, with the values of their variation in the graph, as if a pack took long.
+HOLD = """left => {
+    const {graphToPrompt} = app
+    app.graphToPrompt = async function (...all) {
+        if (left-- <= 0) {
+            window.isHeld = true
+            await new Promise(resolve => window.letGo = resolve)
+        }
+        return graphToPrompt.apply(this, all)
+    }
+    window.endHold = () => {
+        app.graphToPrompt = graphToPrompt
+        window.letGo?.()
+    }
+}"""
+HELD = "() => window.isHeld"
+# The page has saved the graph for its next start.
+KEEPS = """seed => [localStorage, sessionStorage].some(
+    storage => Object.values(storage).some(kept => kept.includes(seed)))"""
+SEED = "() => app.rootGraph.nodes.find(({title}) => title === 'Slow')?.widgets[1].value"
+# Removes prompts from the queue as the page's own queue does.
+DELETE = "ids => app.api.fetchApi('/queue', {method: 'POST', body: JSON.stringify({delete: ids})})"
+
+Open = Callable[..., Awaitable[Tab]]
+
+
+class Asking:
+    """A program that addresses one tab."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.tab = tab
+
+    async def get(self, path: str) -> Any:
+        """Ask ComfyUI itself."""
+        return await asyncio.to_thread(self.tab.comfy.get, path)
+
+    async def post(self, path: str, body: Any) -> Any:
+        """Send something to ComfyUI itself."""
+        return await asyncio.to_thread(self.tab.comfy.post, path, body, PATIENCE)
+
+    async def __call__(self, command: str, **data: Any) -> Any:
+        envelope = await self.post(f"/uiapi/{command}", {"webui": self.tab.webui, **data})
+        assert envelope["status"] == "ok", envelope
+        return envelope["response"]
+
+    async def begin(self, count: int, first: int = FIRST, **grid: Any) -> str:
+        """Begin a sweep over so many seeds from `first` on, and return its ID."""
+        swept = await self("sweep", grid={**grid, "Slow.seed": [*range(first, first + count)]}, wait=False)
+        return str(swept["sweep_id"])
+
+    async def until(self, sweep_id: str, reached: Callable[[Json], bool]) -> Json:
+        """Wait until the state of a sweep is as it should be, and return it."""
+
+        async def there() -> Json | None:
+            state: Json = await self("sweep_status", sweep_id=sweep_id)
+            return state if reached(state) else None
+
+        return await until(there, "the sweep", PATIENCE)
+
+    async def ended(self, sweep_id: str) -> Json:
+        """The state of a sweep at its end."""
+        return await self.until(sweep_id, lambda state: state["status"] != "running")
+
+    async def line(self) -> tuple[dict[int, str], dict[int, str]]:
+        """What runs and what waits: the IDs of prompts by their seeds."""
+        found = await self.get("/queue")
+        running, waiting = (
+            {item[2]["2"]["inputs"]["seed"]: item[1] for item in found[part] if "seed" in item[2]["2"]["inputs"]}
+            for part in ("queue_running", "queue_pending")
+        )
+        return running, waiting
+
+    async def run_seeds(self, first: int, count: int) -> list[int]:
+        """Which of these seeds ComfyUI has run to the end."""
+        history = await self.get("/history")
+        whole = [entry for entry in history.values() if entry["status"]["status_str"] == "success"]
+        nodes = [entry["prompt"][2].get("2", {}) for entry in whole]
+        seeds = [node["inputs"]["seed"] for node in nodes if node.get("class_type") == "LabSlow"]
+        return sorted(seed for seed in seeds if first <= seed < first + count)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own(comfy: ComfyProcess, open_tab: Open) -> Asking:
+    """A tab of the test's own, whose graph the person has edited."""
+    asking = Asking(await open_tab(comfy))
+    await asking.tab.load_workflow(seeded("fixed"))
+    await asking("set_fields", fields=[["Slow.seed", PERSONS]])
+    return asking
+
+
+def errors(swept: Json) -> list[str | None]:
+    """The error code of each variation, None for those that succeeded."""
+    return [result["error"] and result["error"]["code"] for result in swept["results"]]
+
+
+async def test_a_tab_that_is_reloaded_or_closed_in_mid_export_ends_the_sweep_with_what_was_exported(
+    own: Asking,
+) -> None:
+    page = own.tab.page
+    await page.wait_for_function(KEEPS, arg=str(PERSONS))
+    for first, leave in ((FIRST, "reload"), (FIRST + 100, "close")):
+        # In the second part of the export.
+        await page.evaluate(HOLD, 7)
+        sweep_id = await own.begin(40, first)
+        await page.wait_for_function(HELD, timeout=PATIENCE * 1000)
+        if leave == "reload":
+            await own.tab.load(clear=False)
+        else:
+            await page.close()
+        swept = await own.ended(sweep_id)
+        exported = swept["exported"]
+        assert 0 < exported <= 7 and swept["status"] == "failed"
+        assert errors(swept) == [None] * exported + ["client_disconnected"] * (40 - exported)
+        assert any(f"The last {40 - exported} of 40" in warning for warning in swept["warnings"])
+        assert await own.run_seeds(first, 40) == [*range(first, first + exported)]
+        if leave == "reload":
+            assert await page.evaluate(SEED) == PERSONS
+
+
+async def test_a_sweep_that_is_exported_goes_on_without_the_tab(own: Asking) -> None:
+    first = FIRST + 200
+    sweep_id = await own.begin(12, first, **{"Slow.seconds": [0.2]})
+    await own.until(sweep_id, lambda state: bool(state["exported"] == 12))
+    await own.tab.page.close()
+    await own.tab.wait_gone()
+    ended = await own.ended(sweep_id)
+    assert (ended["status"], ended["done"], errors(ended)) == ("finished", 12, [None] * 12)
+    assert await own.run_seeds(first, 12) == [*range(first, first + 12)]
+
+
+async def test_a_cancelled_sweep_leaves_the_queue_as_comfyuis_own_deletion_does_and_touches_no_other_prompt(
+    tab: Tab,
+) -> None:
+    program, first = Asking(tab), FIRST + 300
+    ours, theirs = {*range(first, first + 60)}, [first + 60, first + 61, first + 62]
+    await tab.load_workflow(seeded("fixed"))
+    await program("set_fields", fields=[["Slow.seed", theirs[0]], ["Slow.seconds", 0.5]])
+    prompt = (await program("get_workflow_api"))["output"]
+
+    async def queue_straight(seed: int) -> str:
+        prompt["2"]["inputs"]["seed"] = seed
+        return str((await program.post("/prompt", {"prompt": prompt}))["prompt_id"])
+
+    async def runs(seed: int) -> bool:
+        running, _ = await program.line()
+        return seed in running
+
+    sweep_id = await program.begin(60, first, **{"Slow.seconds": [0.1]})
+    await tab.page.evaluate("() => app.queuePrompt(0, 1)")
+    await queue_straight(theirs[1])
+    # The program's prompt runs after the person's, with prompts of the sweep behind it.
+    await until(lambda: runs(theirs[1]), "the prompt of the other program", PATIENCE)
+    began = time.perf_counter()
+    cancelled = await program("sweep_cancel", sweep_id=sweep_id)
+    took = time.perf_counter() - began
+    running, waiting = await program.line()
+    assert not ours & {*running, *waiting}
+    assert cancelled["status"] == "cancelled" and cancelled["done"] + cancelled["cancelled"] == 60
+
+    await until(lambda: _all_of(program, theirs[:2]), "the other prompts", PATIENCE)
+    done = await program.run_seeds(first, 60)
+    assert len(done) == cancelled["done"]
+
+    # The same with the means of ComfyUI.
+    await queue_straight(theirs[2])
+    deleted = [await queue_straight(seed) for seed in range(first + 63, first + 67)]
+    await until(lambda: runs(theirs[2]), "the prompt of the other program", PATIENCE)
+    began = time.perf_counter()
+    await tab.page.evaluate(DELETE, deleted)
+    running, waiting = await program.line()
+    straight = time.perf_counter() - began
+    assert not {*deleted} & {*running.values(), *waiting.values()}
+    print({"cancel": round(took, 3), "delete": round(straight, 3)})  # noqa: T201
+    assert took < 2 + 5 * straight
+    await until(lambda: _all_of(program, theirs), "the other prompt", PATIENCE)
+
+
+async def _all_of(program: Asking, seeds: list[int]) -> bool:
+    return await program.run_seeds(seeds[0], len(seeds)) == seeds
