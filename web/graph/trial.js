@@ -19,15 +19,16 @@ import { byState } from "./rollback.js";
 /**
  * Begins trials, each of which may change the graph until it is put back.
  *
- * To save a graph costs as much as its export, so a saved state serves all trials until the graph gets another revision,
- * and is compared with the graph after the first and the last of them. After the others, what a trial does not restore
- * by itself shows in the shape of the graph.
+ * To save a graph costs as much as its export, so a saved state serves all trials until the graph gets another revision
+ * or shows a result, which packs write into widgets, and is compared with the graph after the first and the last of them.
+ * After the others, what a trial does not restore by itself shows in the shape of the graph.
  *
  * @param {{frontend: Frontend, workflows: Workflows, revisions: Pick<import("../page/revisions.js").Revisions, "revision">}} means
  */
 export function createTrials({ frontend, workflows, revisions }) {
   let before = "";
   let revision = "";
+  frontend.api.addEventListener("executed", () => (revision = ""));
 
   /** @param {string} after */
   function differs(after) {

@@ -58,6 +58,16 @@ EVENTS = """() => {
 }"""
 # When seed controls act.
 MODE = "mode => app.extensionManager.setting.set('Comfy.WidgetControlMode', mode)"
+# As popular packs do, the node shows its result in a widget that is saved.
+SHOWS = """() => {
+    const node = app.rootGraph.getNodeById(3)
+    const widget = node.addWidget('text', 'shown', '', () => {})
+    node.onExecuted = ({text}) => { widget.value = text[0] }
+}"""
+SHOW = """shown => {
+    const output = {text: [shown]}
+    app.api.dispatchCustomEvent('executed', {node: '3', display_node: '3', prompt_id: 'p', output})
+}"""
 PACK = ["LabRebuilt", "LabRetyped", "LabHiddenCombos", "LabRows", "LabSeed", "LabSlow", "LabText", "LabShowText"]
 
 
@@ -150,6 +160,16 @@ async def test_seed_controls_act_between_the_prompts_of_a_variation_only(
     step = 0 if seed == "promoted" and frontend == "1.32.9" else 1
     assert [number - seeds[0] for number in seeds] == [0, step, 2 * step] * 2
     assert await tab.page.evaluate(STATE) == before
+
+
+async def test_a_result_that_a_node_shows_meanwhile_stays_and_costs_no_variation(send: Send, tab: Tab) -> None:
+    await tab.load_workflow(canvas())
+    await tab.page.evaluate(SHOWS)
+    for shown in ("first", "second"):
+        await tab.page.evaluate(SHOW, shown)
+        prompts = (await send("export_prompts", grid={"Canvas.width": [16, 32]}))["prompts"]
+        assert [one["error"] for one in prompts] == [None, None]
+        assert await tab.page.evaluate("app.rootGraph.getNodeById(3).widgets.at(-1).value") == shown
 
 
 async def test_a_cancelled_sweep_leaves_the_queue_and_the_persons_run_stays(send: Send, tab: Tab) -> None:
