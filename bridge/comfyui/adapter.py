@@ -216,12 +216,8 @@ class Comfy:
         if response.status != 200:
             errors = answer.get("node_errors") or {}
             said = answer.get("error") or {}
-            message = said.get("message", said) if isinstance(said, dict) else said
-            raise UiapiError(
-                "execution_failed",
-                sentence(f"ComfyUI refused the workflow: {message}."),
-                {"error": cut_texts(said), "node_errors": cut_texts(errors)},
-            )
+            details = {"error": cut_texts(said), "node_errors": cut_texts(errors)}
+            raise UiapiError("execution_failed", sentence(_refusal(said, errors)), details)
         return {key: answer.get(key) for key in ("prompt_id", "number", "node_errors")}
 
     def history_of(self, prompt_id: str) -> dict[str, Any] | None:
@@ -292,6 +288,22 @@ class Comfy:
     def running_prompt_id(self) -> str | None:
         """Return the id of the prompt that ComfyUI started last."""
         return getattr(self.prompt_server, "last_prompt_id", None)
+
+
+def _refusal(said: Any, errors: dict[str, Any]) -> str:
+    """Return the sentence about a prompt that ComfyUI refused, as the page words it (web/page/run_queue.js)."""
+    if not errors:
+        return f"ComfyUI refused the workflow: {_words(said)}."
+    node_id, failed = next(iter(errors.items()))
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    problem = next(iter(failed.get("errors") or ()), {})
+    return f"ComfyUI refused node #{node_id} ({failed.get('class_type')}): {_words(problem)}{more}."
+
+
+def _words(problem: Any) -> str:
+    """Return what ComfyUI says about a problem."""
+    said = [problem.get("message"), problem.get("details")] if isinstance(problem, dict) else [problem]
+    return ": ".join(str(part) for part in said if part) or "it gave no reason"
 
 
 def _brief(item: tuple[Any, ...]) -> dict[str, Any]:
