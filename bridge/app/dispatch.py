@@ -11,6 +11,7 @@ from ...common.errors import UiapiError, disconnected, wrong_page
 from ..comfyui.input_images import Pictures, has_url
 from ..policy.activity_log import Entry
 from ..protocol.command_spec import COMMANDS, STEERING_KEYS, Command, Kind, Preview, Request, Risk
+from ..protocol.nonfinite import fits_page
 from ..protocol.subscriptions import Subscriber
 from ..tabs.graph_snapshot import READABLE, Snapshot
 from ..tabs.tab import PendingRequest, WebuiManager
@@ -223,7 +224,11 @@ async def _noted(bridge: Bridge, command: Command, caller: Caller, request: Requ
     if vars(request).get("workflow") is not None:
         await read_file(request, api=request.needs_api or not bridge.webuis.connected())
     kinds = command.kinds(request)
-    by_url = has_url(request.values())
+    values = request.values()
+    for path, value in values:
+        if not fits_page(value):
+            raise UiapiError("invalid", f"{path}: a number is too large for the page; send one below 1.8e308.")
+    by_url = has_url(values)
     if by_url:
         bridge.guard.check_download("a value by URL")
         kinds |= DOWNLOADS

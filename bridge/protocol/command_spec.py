@@ -59,7 +59,7 @@ class Strict(BaseModel):
 
     # Built at first use, since ComfyUI waits for every extension to import. Older versions of pydantic warn of fields
     # whose names begin with model_.
-    model_config = ConfigDict(extra="forbid", defer_build=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", defer_build=True, protected_namespaces=(), allow_inf_nan=False)
 
     # Older names of its fields that existing programs still send: {older: name}.
     older: ClassVar[Mapping[str, str]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 from pydantic_core import from_json
@@ -41,3 +42,12 @@ def is_finite(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(is_finite, value))
     return not isinstance(value, float) or math.isfinite(value)
+
+
+def fits_page(value: Any) -> bool:
+    """Whether the page can read all numbers in decoded JSON: larger ones, such as 1e400, would become null there."""
+    if isinstance(value, dict):
+        return all(map(fits_page, value.values()))
+    if isinstance(value, list):
+        return all(map(fits_page, value))
+    return not isinstance(value, (int, float)) or -sys.float_info.max <= value <= sys.float_info.max
