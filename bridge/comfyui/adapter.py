@@ -296,7 +296,7 @@ def _refusal(said: Any, errors: dict[str, Any]) -> str:
         return f"ComfyUI refused the workflow: {_words(said)}."
     node_id, failed = next(iter(errors.items()))
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    problem = next(iter(failed.get("errors") or ()), {})
+    problem: Any = next(iter(failed.get("errors") or ()), {})
     return f"ComfyUI refused node #{node_id} ({failed.get('class_type')}): {_words(problem)}{more}."
 
 
