@@ -7,14 +7,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+from comfyui_uiapi.tests.harness.comfy.workflows import slow
 from comfyui_uiapi.tests.harness.programs import installed_client
-from comfyui_uiapi.tests.harness.programs.farms import Proxy, started, until
+from comfyui_uiapi.tests.harness.programs.farms import TIMEOUT, Proxy, run, started, until
 from comfyui_uiapi.tests.tools import build
 from PIL import Image
 
@@ -115,3 +117,60 @@ async def test_sixty_pictures_come_once_although_a_connection_a_comfyui_and_a_wo
         # The one that was killed may have saved a picture that nobody could get from it any more.
         saved = made()
         assert {*saved} == {*sweep.widths} and len(saved) <= COUNT + 1
+
+
+def queued(comfy: ComfyProcess) -> tuple[set[str], set[str]]:
+    """The IDs of the prompts that run, and of those that wait."""
+    found = comfy.get("/queue")
+    running, waiting = ({one[1] for one in found[f"queue_{name}"]} for name in ("running", "pending"))
+    return running, waiting
+
+
+def theirs(comfy: ComfyProcess, seed: int) -> str:
+    """Queues the run of somebody else, which takes longer than this test; returns its ID."""
+    prompt = slow(600)
+    prompt["2"]["inputs"]["seed"] = seed
+    return str(comfy.post("/prompt", {"prompt": prompt})["prompt_id"])
+
+
+async def test_an_interrupted_or_killed_sweep_leaves_no_prompt_on_any_machine_and_touches_nobody_elses(
+    tab: Tab, new_comfy: Callable[..., ComfyProcess], tmp_path: Path
+) -> None:
+    bare = await asyncio.to_thread(new_comfy, package=None, pack=True)
+    comfys = [tab.comfy, bare]
+    await asyncio.to_thread(tab.comfy.post, "/uiapi/load_workflow", {"workflow": slow(600), "webui": tab.webui})
+    others = {await asyncio.to_thread(theirs, bare, 1001)}
+    words: list[Any] = [word for comfy in comfys for word in ("--comfyui", comfy.url)]
+
+    def ours() -> list[set[str]]:
+        return [set.union(*queued(comfy)) - others for comfy in comfys]
+
+    try:
+        async with started(tmp_path, "--port", "0", "--dashboard-port", "0", *words) as farm:
+            for number, sent in enumerate((signal.SIGINT, signal.SIGKILL)):
+                sweep = ["sweep", "Slow.seed=1..9", "--farm", farm["address"], "-o", f"out-{number}"]
+                async with run(tmp_path, sweep, tab.comfy.url) as process:
+                    # On one machine it runs, and on the other it waits for the run of somebody else.
+                    await until(lambda: all(ours()) and queued(tab.comfy)[0])
+                    others.add(await asyncio.to_thread(theirs, tab.comfy, 1002 + number))
+                    process.send_signal(sent)
+                    ended = await asyncio.wait_for(process.wait(), TIMEOUT)
+                # Ctrl-C waits for it; of a program that was killed the farm removes them.
+                assert sent is signal.SIGKILL or (ended == 130 and not any(ours()))
+                await until(lambda: not any(ours()))
+                assert {one for comfy in comfys for one in set.union(*queued(comfy))} == others
+                # The next sweep runs there at once.
+                await asyncio.to_thread(clear, tab.comfy)
+                others &= set.union(*queued(bare))
+    finally:
+        await asyncio.to_thread(clear, tab.comfy)
+
+
+def clear(comfy: ComfyProcess) -> None:
+    """Ends what is left."""
+    for path, body in (("/queue", {"clear": True}), ("/interrupt", {})):
+        with suppress(ValueError):
+            # Their answers are empty.
+            comfy.post(path, body)
+    while any(queued(comfy)):
+        comfy.get("/system_stats")
