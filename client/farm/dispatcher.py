@@ -32,8 +32,12 @@ FIRST_LOOK, LOOK_INTERVAL = 0.05, 1.0
 DESERTED_TIMEOUT = PATIENCE + 60.0
 # Results that the caller may leave, in addition to two for each ComfyUI, before no more are made.
 SPARE = 8
+# Attempts for a variation whose connection is lost each time.
+MAX_ATTEMPTS = 100
 # Variations that may wait for the return of the only ComfyUIs that suit them.
 MAX_PARKED = 100
+
+NO_RESULT = {"code": "result_lost", "message": "The result did not come back from the farm; check the network."}
 
 Variation = list[list[Any]]
 Export = Callable[[list[Variation]], list[dict[str, Any]]]
@@ -198,6 +202,8 @@ class Dispatcher:
                 if refused:
                     return {**[*refused.values()][-1], "status": "error"}
             attempt += 1
+            if attempt > MAX_ATTEMPTS:
+                return {"status": "error", "error": NO_RESULT}
             outcome = await self._tried(job, attempt, refused)
             if outcome is None:
                 continue
@@ -287,8 +293,8 @@ async def _result(future: Any) -> Outcome:
         return {"status": "error", "error": GIVEN_UP}
     except Exception as error:
         if future.status != "error":
-            # The connection failed, not the task.
-            raise
+            # The task did not fail, but the transfer of its result, with whatever that raised in the scheduler.
+            raise ConnectionLost from error
         log.exception("The task of a farm failed")
         message = f"The worker failed with {type(error).__name__}: {error}; check its log, and report this."
         return {"status": "error", "error": {"code": "internal", "message": message}}

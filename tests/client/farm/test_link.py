@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.client.common.errors import Unreachable
-from comfyui_uiapi.client.farm import board, link
+from comfyui_uiapi.client.farm import board, dispatcher, link
 from comfyui_uiapi.tests.client.farm.conftest import HANGS, Live, Sweep, served, shown
 from comfyui_uiapi.tests.harness.comfy.process import free_port
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
@@ -163,6 +163,28 @@ def test_whatever_is_raised_over_a_connection_that_has_ended_is_its_loss() -> No
         raise Exception("Tried sending message after closing.")
     with pytest.raises(link.ConnectionLost), connection.over(ended):
         pytest.fail("Nothing is done over a connection that has ended.")
+
+
+@pytest.mark.parametrize("always", [False, True])
+async def test_a_result_that_cannot_be_transferred_is_asked_for_again_and_not_made_again(
+    standins: StandIns, sweep: Sweep, monkeypatch: pytest.MonkeyPatch, always: bool
+) -> None:
+    monkeypatch.setattr(dispatcher, "MAX_ATTEMPTS", 3)
+    farm = await standins(1)
+    async with served(farm) as scheduler:
+        gather, asked = scheduler.handlers["gather"], []
+
+        async def fail(**data: Any) -> Any:
+            asked.append(data)
+            if always or len(asked) == 1:
+                # Dask raises it in the client.
+                raise KeyError("a worker has just left")
+            return await gather(**data)
+
+        scheduler.handlers["gather"] = fail
+        [item] = await sweep(scheduler.address, 1)
+    assert farm[0].values == [0] and len(asked) == (3 if always else 2)
+    assert (item.error.code if item.error else None) == ("result_lost" if always else None)
 
 
 @pytest.mark.parametrize("command", ["claimed", "claim", "get_file"])
