@@ -276,15 +276,6 @@ async def test_contents_are_left_where_they_are_if_they_are_not_wanted(standins:
     assert item.files[0].filename == f"{item.prompt_id}.png" and item.files[0].data == b""
 
 
-async def test_the_token_of_the_environment_goes_to_the_comfyui(
-    standins: StandIns, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("UIAPI_TOKEN", "s3cr3t")
-    farm = await standins(1)
-    await sweep(urls(farm), 2)
-    assert {headers.get("Authorization") for headers in farm[0].headers} == {"Bearer s3cr3t"}
-
-
 async def test_missing_models_are_downloaded_by_the_extension_under_its_rules(
     standins: StandIns, sweep: Sweep, live: Live
 ) -> None:
