@@ -119,11 +119,10 @@ async def test_sixty_pictures_come_once_although_a_connection_a_comfyui_and_a_wo
         assert {*saved} == {*sweep.widths} and len(saved) <= COUNT + 1
 
 
-def queued(comfy: ComfyProcess) -> tuple[set[str], set[str]]:
-    """The IDs of the prompts that run, and of those that wait."""
+def queued(comfy: ComfyProcess, *kinds: str) -> set[str]:
+    """The IDs of the prompts that are "running" or "pending"; of both by default."""
     found = comfy.get("/queue")
-    running, waiting = ({one[1] for one in found[f"queue_{name}"]} for name in ("running", "pending"))
-    return running, waiting
+    return {one[1] for kind in kinds or ("running", "pending") for one in found[f"queue_{kind}"]}
 
 
 def theirs(comfy: ComfyProcess, seed: int) -> str:
@@ -143,7 +142,7 @@ async def test_an_interrupted_or_killed_sweep_leaves_no_prompt_on_any_machine_an
     words: list[Any] = [word for comfy in comfys for word in ("--comfyui", comfy.url)]
 
     def ours() -> list[set[str]]:
-        return [set.union(*queued(comfy)) - others for comfy in comfys]
+        return [queued(comfy) - others for comfy in comfys]
 
     try:
         async with started(tmp_path, "--port", "0", "--dashboard-port", "0", *words) as farm:
@@ -151,17 +150,17 @@ async def test_an_interrupted_or_killed_sweep_leaves_no_prompt_on_any_machine_an
                 sweep = ["sweep", "Slow.seed=1..9", "--farm", farm["address"], "-o", f"out-{number}"]
                 async with run(tmp_path, sweep, tab.comfy.url) as process:
                     # On one machine it runs, and on the other it waits for the run of somebody else.
-                    await until(lambda: all(ours()) and queued(tab.comfy)[0])
+                    await until(lambda: all(ours()) and queued(tab.comfy, "running"))
                     others.add(await asyncio.to_thread(theirs, tab.comfy, 1002 + number))
                     process.send_signal(sent)
                     ended = await asyncio.wait_for(process.wait(), TIMEOUT)
                 # Ctrl-C waits for it; of a program that was killed the farm removes them.
                 assert sent is signal.SIGKILL or (ended == 130 and not any(ours()))
                 await until(lambda: not any(ours()))
-                assert {one for comfy in comfys for one in set.union(*queued(comfy))} == others
+                assert {one for comfy in comfys for one in queued(comfy)} == others
                 # The next sweep runs there at once.
                 await asyncio.to_thread(clear, tab.comfy)
-                others &= set.union(*queued(bare))
+                others &= queued(bare)
     finally:
         await asyncio.to_thread(clear, tab.comfy)
 
@@ -172,5 +171,5 @@ def clear(comfy: ComfyProcess) -> None:
         with suppress(ValueError):
             # Their answers are empty.
             comfy.post(path, body)
-    while any(queued(comfy)):
+    while queued(comfy):
         comfy.get("/system_stats")
