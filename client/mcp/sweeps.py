@@ -26,6 +26,9 @@ Note = Callable[[int, int], None]
 
 async def sweep_parts(client: AsyncClient, data: dict[str, Any], note: Note) -> list[Part]:
     """Returns the result of a sweep. Raises UiapiError if there is none at all."""
+    if not {"grid", "variations"} & data.keys():
+        # With neither, the client would follow a sweep that is under way, of whichever program.
+        raise UiapiError("invalid", "Send sweep a grid, {path: [value, …]}, or variations, [[[path, value], …], …].")
     sweep = AsyncSweep(client, data, ordered=True, stop=data.get("on_error") == "stop")
     ended: list[dict[str, Any]] = []
     entries: list[Entry] = []

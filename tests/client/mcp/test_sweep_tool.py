@@ -58,6 +58,15 @@ async def test_the_sheet_of_a_hundred_is_within_the_bounds_of_a_picture(sweep: S
     assert len(content) <= MAX_BYTES and max(Image.open(io.BytesIO(content)).size) <= MAX_SIDE
 
 
+@pytest.mark.parametrize("arguments", [{}, {"sweep_id": "of another program"}])
+async def test_without_values_nothing_is_run_and_no_other_sweep_is_touched(
+    sweep: Sweep, scripted: Scripted, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(UiapiError, match="grid"):
+        await sweep(**arguments)
+    assert not [request for request in scripted.seen if "sweep" in request.path]
+
+
 async def test_more_than_a_hundred_are_refused_and_cancelled(sweep: Sweep, sweeps: Sweeps) -> None:
     sweeps.auto = False
     with pytest.raises(UiapiError, match="at most 100 variations, not 101"):
