@@ -27,6 +27,7 @@ def of_flac(content: bytes) -> Iterator[tuple[str, str]]:
         head, size = cursor.number(1), cursor.number(3)
         last = bool(head & 0x80)
         data = cursor.take(size)
+        cursor.skip(0)  # Counts the part.
         if head & 0x7F == VORBIS_COMMENT:
             yield from _comments(data)
 

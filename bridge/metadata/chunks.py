@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from itertools import count
 from typing import Any, Literal
 
 # Bytes of a text, also after decompression, and the number of parts of a file that are looked at.
@@ -20,13 +22,16 @@ class Cursor:
     Args:
         content: the bytes; slices of them are views, which copy nothing.
         order: the byte order of numbers.
+        counter: counts the parts of a file in which parts contain others; a new one by default.
     """
 
-    def __init__(self, content: bytes | memoryview, order: Literal["big", "little"] = "big") -> None:
+    def __init__(
+        self, content: bytes | memoryview, order: Literal["big", "little"] = "big", counter: Iterator[int] | None = None
+    ) -> None:
         self.content = memoryview(content)
         self.order: Literal["big", "little"] = order
         self.at = 0
-        self._parts = 0
+        self._counter = count() if counter is None else counter
 
     @property
     def left(self) -> int:
@@ -42,8 +47,7 @@ class Cursor:
 
     def skip(self, size: int) -> None:
         """Go on behind the next bytes, or to the end if there are fewer. Raises Damaged beyond MAX_PARTS calls."""
-        self._parts += 1
-        if self._parts > MAX_PARTS:
+        if next(self._counter) >= MAX_PARTS:
             raise Damaged(f"more than {MAX_PARTS} parts")
         self.at += min(max(size, 0), self.left)
 

@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc9559.html#section-5.1.8 and https://www.rfc-ed
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from .chunks import Cursor, Damaged, text_of
 
@@ -16,22 +17,23 @@ UNKNOWN_SIZE = -1
 
 def texts(content: bytes) -> Iterator[tuple[str, str]]:
     """Yield (key, text) of a file. Raises Damaged."""
-    yield from _texts(memoryview(content), 0)
+    yield from _texts(memoryview(content), 0, count())
 
 
-def _texts(content: memoryview, depth: int) -> Iterator[tuple[str, str]]:
-    for kind, data in elements(content):
+def _texts(content: memoryview, depth: int, counter: Iterator[int]) -> Iterator[tuple[str, str]]:
+    for kind, data in elements(content, counter):
         if kind in CONTAINERS and depth < 4:
-            yield from _texts(data, depth + 1)
+            yield from _texts(data, depth + 1, counter)
         elif kind == SIMPLE:
-            pair = {inner: text_of(value).rstrip("\0") for inner, value in elements(data) if inner in (NAME, STRING)}
+            inside = elements(data, counter)
+            pair = {inner: text_of(value).rstrip("\0") for inner, value in inside if inner in (NAME, STRING)}
             if NAME in pair and STRING in pair:
                 yield pair[NAME], pair[STRING]
 
 
-def elements(content: memoryview) -> Iterator[tuple[int, memoryview]]:
+def elements(content: memoryview, counter: Iterator[int]) -> Iterator[tuple[int, memoryview]]:
     """Yield the ID and the content of each element. Raises Damaged."""
-    cursor = Cursor(content)
+    cursor = Cursor(content, counter=counter)
     while cursor.left >= 2:
         kind, size = _variable(cursor, keep_marker=True), _variable(cursor, keep_marker=False)
         start = cursor.at

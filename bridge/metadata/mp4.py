@@ -6,6 +6,7 @@ https://developer.apple.com/documentation/quicktime-file-format/metadata_atoms_a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from .chunks import Cursor, Damaged, text_of
 
@@ -18,25 +19,25 @@ TYPES = {b"\xa9cmt": "comment"}
 
 def texts(content: bytes) -> Iterator[tuple[str, str]]:
     """Yield (key, text) of a file. Raises Damaged."""
-    yield from _texts(memoryview(content), 0)
+    yield from _texts(memoryview(content), 0, count())
 
 
-def _texts(content: memoryview, depth: int) -> Iterator[tuple[str, str]]:
+def _texts(content: memoryview, depth: int, counter: Iterator[int]) -> Iterator[tuple[str, str]]:
     names: list[str] = []
-    for kind, data in boxes(content):
+    for kind, data in boxes(content, counter):
         if kind in CONTAINERS and depth < 4:
             # In MP4, unlike QuickTime, `meta` begins with its version.
             version = 4 if kind == b"meta" and bytes(data[4:8]) != b"hdlr" else 0
-            yield from _texts(data[version:], depth + 1)
+            yield from _texts(data[version:], depth + 1, counter)
         elif kind == b"keys":
             names = _names(data)
         elif kind == b"ilst":
-            yield from _items(data, names)
+            yield from _items(data, names, counter)
 
 
-def boxes(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+def boxes(content: memoryview, counter: Iterator[int]) -> Iterator[tuple[bytes, memoryview]]:
     """Yield the type and the content of each box. Raises Damaged."""
-    cursor = Cursor(content)
+    cursor = Cursor(content, counter=counter)
     while cursor.left >= 8:
         size, kind, head = cursor.number(4), bytes(cursor.take(4)), 8
         if size == 1:
@@ -62,13 +63,13 @@ def _names(data: memoryview) -> list[str]:
     return names
 
 
-def _items(data: memoryview, names: list[str]) -> Iterator[tuple[str, str]]:
-    for kind, item in boxes(data):
+def _items(data: memoryview, names: list[str], counter: Iterator[int]) -> Iterator[tuple[str, str]]:
+    for kind, item in boxes(data, counter):
         number = int.from_bytes(kind, "big")
         name = names[number - 1] if 0 < number <= len(names) else TYPES.get(kind)
         if name is None:
             continue
-        for inner, value in boxes(item):
+        for inner, value in boxes(item, counter):
             # Behind the type and the language of the value.
             if inner == b"data":
                 yield name, text_of(value[8:])

@@ -299,3 +299,23 @@ def test_texts_that_a_small_file_repeats_are_read_up_to_a_limit_together(
 @pytest.mark.parametrize("piece", ["<metadata><![CDATA[", "]]>", "]]></metadata>", "<metadata>"])
 def test_a_drawing_with_countless_beginnings_is_looked_through_once(piece: str) -> None:
     assert refused(f"<svg>{piece * 300_000}".encode()).code == "no_workflow"
+
+
+def nested_boxes() -> bytes:
+    inner = (struct.pack(">I", 8) + b"free") * 90_000
+    return b"\0\0\0\x10ftypisom\0\0\0\0" + (struct.pack(">I", 8 + len(inner)) + b"moov" + inner) * 2
+
+
+def nested_elements() -> bytes:
+    inner = b"\xec\x80" * 90_000
+    tags = b"\x12\x54\xc3\x67\x10" + struct.pack(">I", len(inner))[1:] + inner
+    return b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + b"\xff" * 7 + tags * 2
+
+
+FLAC = b"fLaC" + b"\x01\0\0\0" * 200_000 + b"\x81\0\0\0"
+
+
+@pytest.mark.parametrize("content", [nested_boxes(), nested_elements(), FLAC], ids=["MP4", "WebM", "FLAC"])
+def test_the_parts_within_parts_are_counted_together(content: bytes) -> None:
+    error = refused(content)
+    assert error.code == "invalid" and "parts" in error.message
