@@ -198,8 +198,9 @@ export const commands = {
     const listed = models?.map((/** @type {any} */ model) => ({ ...model, used_by: namedUses(root, model.used_by), nodes: idsOf(model.used_by) }));
     const wanted = listed ?? names.map(known);
     const describe = (/** @type {import("./ui/models/models_dialog.js").Chosen} */ chosen) => void write(means, call, () => describeModels(frontend, describedBy(chosen)));
-    const urls = await askAddresses(dialogs, wanted, check, call.signal, { find, describe });
-    return ckpt_names ? { urls } : { url: urls[ckpt_name], model_type: wanted[0].directory };
+    // A download, which names the models itself, can't do without a folder; a program may have asked for URLs only.
+    const { urls, directories } = await askAddresses(dialogs, wanted, check, call.signal, { find, describe, places: Boolean(models) });
+    return ckpt_names ? { urls, directories } : { url: urls[ckpt_name], model_type: wanted[0].directory ?? directories[ckpt_name], directories };
   },
 
   approve: ({ frontend, dialogs }, request, { signal }) => approve(frontend, dialogs, request, signal),

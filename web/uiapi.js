@@ -18,13 +18,13 @@ import { createHistory } from "./page/history.js";
 import { createLastSeen } from "./page/graph_snapshots.js";
 import { createMenus } from "./ui/controls/menus.js";
 import { createLoader } from "./page/loader.js";
+import { createMarks } from "./ui/controls/marks.js";
 import { createMissing } from "./ui/missing/models_notice.js";
 import { createMissingNodes } from "./ui/missing/nodes_notice.js";
 import { createNotice } from "./ui/missing/notice.js";
 import { createPackManager } from "./page/pack_manager.js";
 import { createPageKey } from "./connection/page_key.js";
 import { createPanel, openPanel, PANEL_ID } from "./ui/panel/panel.js";
-import { createPauseMark } from "./ui/controls/pause_mark.js";
 import { createQueueing } from "./page/queueing.js";
 import { createRevisions } from "./page/revisions.js";
 import { createRuns } from "./page/run_queue.js";
@@ -82,6 +82,7 @@ function start(opened) {
     /** @type {import("./ui/models/models_dialog.js").Check} */
     check: Object.assign((/** @type {any} */ address) => transport.request("panel_check_address", address), {
       allowHost: (/** @type {string} */ host) => transport.request("panel_allow_host", { host }),
+      folders: (/** @type {{name: string, fields: string[]}[]} */ models) => transport.request("panel_model_folders", { models }),
     }),
     /** @type {import("./ui/models/models_dialog.js").Find} */
     find: (wanted) => transport.request("panel_find_models", { models: wanted }),
@@ -97,7 +98,7 @@ function start(opened) {
     pageKey,
     async askToken(wrong) {
       const title = wrong ? t("serverTokenWrong") : t("serverToken");
-      const given = await dialogs.secret(title, t("serverTokenHint"), new AbortController().signal);
+      const given = await state.whileAsking(dialogs.secret(title, t("serverTokenHint"), new AbortController().signal));
       if (!given) return null;
       localStorage.setItem(TOKEN_KEY, given);
       return given;
@@ -149,7 +150,7 @@ function start(opened) {
   };
   const resume = () => transport.request("panel_decide", { paused: false }).catch((error) => frontend.toast("error", t("title"), words(error)));
   const panel = createPanel({ ...means, state, request: transport.request, showRules: acts.showRules });
-  createPauseMark(state, frontend, { tab: PANEL_ID, open: acts.showPanel, resume });
+  createMarks(state, frontend, { tab: PANEL_ID, open: acts.showPanel, resume });
   reportRefusals(state, frontend, window);
   redraw = () => {
     panel.redraw();

@@ -84,7 +84,7 @@ class Bridge:
         self.subscriptions = Subscriptions(self.watch)
         self.panel = Panel(self)
         self.activity = Activity(self.panel.stir, self.panel.changed, later=_soon)
-        self.webuis = Webuis(self.publish)
+        self.webuis = Webuis(self.publish, self.panel.changed)
         named = guard.named_origins
         self.web_apps = WebApps(comfy.state_directory, self.panel.changed, self.spawn, self.webuis, named)
         self.approvals = Approvals(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -121,13 +120,6 @@ class Call:
         if self.caller.emit is not None and self.command.name in STREAMED:
             self.caller.emit("waiting_for_person", data)
 
-    @contextmanager
-    def asking(self, reason: str) -> Iterator[None]:
-        """Ask the person something meanwhile: the program is notified, and the page shows that it waits for them."""
-        self.notify_waiting(reason)
-        with self.bridge.approvals.asking(self.caller.program):
-            yield
-
     def webui(self) -> WebuiManager:
         """The tab this call addresses.
 
@@ -175,6 +167,7 @@ class Call:
 
     def prepare(self, webui: WebuiManager, pending: PendingRequest) -> None:
         """Add the conditions and the program's name to a request for a tab."""
+        pending.program = self.caller.program
         pending.conditions = self._conditions(webui)
         if self.entry is not None:
             self.bridge.activity.sent(pending.request_id, self.entry)

@@ -220,15 +220,16 @@ async def load_workflow(call: Call, request: LoadWorkflow) -> dict[str, Any]:
     timeout=DEFAULT_TIMEOUT,
     tab=True,
     flat=True,
+    asks=True,
 )
 async def send_workflow(call: Call, request: SendWorkflow) -> dict[str, Any]:
     """Offer a workflow in all connected tabs; the first person to accept gets it."""
-    with call.asking("offer"):
-        if request.webui is not None:
-            answers = {request.webui: await call.tab("send_workflow", call.data())}
-        else:
-            answers = await call.bridge.webuis.ask_all("send_workflow", call.data(), call.timeout, call.prepare)
-            answers = {client_id: _checked(answer) for client_id, answer in answers.items()}
+    call.notify_waiting("offer")
+    if request.webui is not None:
+        answers = {request.webui: await call.tab("send_workflow", call.data())}
+    else:
+        answers = await call.bridge.webuis.ask_all("send_workflow", call.data(), call.timeout, call.prepare)
+        answers = {client_id: _checked(answer) for client_id, answer in answers.items()}
     for client_id, answer in answers.items():
         if isinstance(answer, dict) and answer.get("accepted"):
             message = answer.get("message") or "The workflow was accepted."

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +38,7 @@ tab_command(
     risk=Risk.READ,
     timeout=DEFAULT_TIMEOUT,
     route=False,
+    asks=True,
 )
 
 
@@ -86,8 +85,6 @@ class Approvals:
         self._webuis = webuis
         self._own_rules = own_rules
         self._asked: dict[tuple[Any, ...], Question] = {}
-        # Questions that are part of a command, such as an offer, by program.
-        self._asking: Counter[str] = Counter()
         self._refused = refused
         self._saving = asyncio.Lock()
         self._started = asyncio.Event()
@@ -164,20 +161,8 @@ class Approvals:
                 for (program, kind), allowed in self.answers.items()
             ],
             "asked": len(self._asked),
-            "asking": sorted({*(str(key[0]) for key in self._asked), *self._asking}),
+            "asking": self._webuis.asking(),
         }
-
-    @contextmanager
-    def asking(self, program: str) -> Iterator[None]:
-        """Show a program as one that waits for the person while its command asks them something itself."""
-        self._asking[program] += 1
-        self._changed()
-        try:
-            yield
-        finally:
-            self._asking[program] -= 1
-            self._asking += Counter()  # Drops those with none.
-            self._changed()
 
     # -- checking commands ----------------------------------------------------------------------------------
 
@@ -330,7 +315,7 @@ class Approvals:
         while True:
             webui = self._webuis.with_person(wait=call.request.wait_for_webui)
             try:
-                answer = await webui.request("approve", data, max(until - loop.time(), 0.001))
+                answer = await webui.request("approve", data, max(until - loop.time(), 0.001), entry.program)
             except UiapiError as error:
                 if error.code == "client_disconnected":
                     # Another tab may be the main one now.

@@ -48,6 +48,7 @@ tab_command(
     risk=Risk.READ,
     timeout=DEFAULT_TIMEOUT,
     route=False,
+    asks=True,
 )
 
 
@@ -346,7 +347,8 @@ class WebApps:
             webui = self._webuis.with_person()
             try:
                 data = {"origin": app.origin}
-                return await webui.request("approve_web_app", data, max(until - steady_time(), 0.001))
+                left = max(until - steady_time(), 0.001)
+                return await webui.request("approve_web_app", data, left, app.origin)
             except UiapiError as error:
                 # Another tab may be the main one now.
                 if error.code != "client_disconnected":

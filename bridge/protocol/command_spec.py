@@ -179,6 +179,7 @@ class Command:
         tab: the page has an entry of the same name in web/commands.js.
         route: whether programs may use it; False for commands that only the server sends to a tab.
         panel: only the person at a connected tab may use it.
+        asks: the page asks the person before it answers.
         preview: returns what a request would download, before the person is asked for approval.
     """
 
@@ -199,6 +200,7 @@ class Command:
     route: bool
     panel: bool
     handler: Handler | None
+    asks: bool = False
     preview: Previewer | None = None
 
     @cached_property
@@ -296,6 +298,7 @@ def command(
     flat: bool = False,
     tab: bool = False,
     panel: bool = False,
+    asks: bool = False,
     preview: Previewer | None = None,
 ) -> Callable[[Callable[[CallT, RequestT], Awaitable[Any]]], Callable[[CallT, RequestT], Awaitable[Any]]]:
     """Declare a command whose handler runs in the server; with `panel` only the person at a tab may use it.
@@ -328,6 +331,7 @@ def command(
                 route=not panel,
                 panel=panel,
                 handler=handler,
+                asks=asks,
                 preview=preview,
             )
         )
@@ -349,6 +353,7 @@ def tab_command(
     timeout: float = GRAPH_TIMEOUT,
     flat: bool = False,
     route: bool = True,
+    asks: bool = False,
 ) -> None:
     """Declare a command that is passed to the tab unchanged, and whose answer is the tab's."""
     _add(
@@ -370,6 +375,7 @@ def tab_command(
             route=route,
             panel=False,
             handler=None,
+            asks=asks,
         )
     )
 

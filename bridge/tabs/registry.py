@@ -22,6 +22,8 @@ NO_WEBUI_MESSAGE = (
 
 # Tabs at a time, over both transports: far more than a person opens. Every panel shows all of them.
 MAX_TABS = 64
+# The name that the person sees for what no program has asked for, such as a download that they resumed.
+OWN = "ComfyUI"
 # The largest id a page may ask for; numbers in a page are exact up to 2**53.
 MAX_ID = 10**9
 
@@ -35,15 +37,19 @@ class Webuis:
 
     Args:
         publish: called with "webui_connected" and "webui_disconnected" and the tab's description.
+        on_question: called when a question to the person begins or ends.
     """
 
-    def __init__(self, publish: Listener = lambda event, data: None) -> None:
+    def __init__(
+        self, publish: Listener = lambda event, data: None, on_question: Callable[[], None] = lambda: None
+    ) -> None:
         self.managers: dict[int, WebuiManager] = {}
         self.main_id: int | None = None
         self.late = LateAnswers()
         # Runs that tabs are submitting, by the ids of their requests; also those whose tab has just disconnected.
         self.submitting: dict[str, PendingRequest] = {}
-        self.lobby = WebuiManager(LOBBY_ID, late=self.late)
+        self.lobby = WebuiManager(LOBBY_ID, late=self.late, on_question=on_question)
+        self._on_question = on_question
         self._publish = publish
         self.last_snapshot: Snapshot | None = None
         # The connected pages that cannot answer commands, each with the reason.
@@ -87,6 +93,11 @@ class Webuis:
         if able is None:
             raise UiapiError("no_webui", "No connected page can ask the person for approval; reload ComfyUI's page.")
         return able
+
+    def asking(self) -> list[str]:
+        """Return the names of the programs that wait for the person; their questions may be open in any tab."""
+        managers = (self.lobby, *self.managers.values())
+        return sorted({pending.program or OWN for manager in managers for pending in manager.questions()})
 
     def describe(self, manager: WebuiManager) -> dict[str, Any]:
         """Return a tab's description for `webuis`; `since` in seconds of Unix time."""
@@ -153,6 +164,7 @@ class Webuis:
             submitting=self.submitting,
             on_disconnect=self._elect,
             on_cleanup=self._drop,
+            on_question=self._on_question,
         )
         self.managers[client_id] = manager
         return manager

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from ...common.errors import TAB_CODES, UiapiError, disconnected
 from ...common.shorten import cut_texts, sentence
+from ..protocol.command_spec import COMMANDS
 from .graph_snapshot import Snapshot
 from .late_answers import LateAnswers
 from .submissions import Submission
@@ -66,6 +67,7 @@ class PendingRequest:
         webui: the only tab it may be sent to while it waits in the lobby; None for any.
         conditions: keys sent along with the data (if_revision, workflow_tab, by).
         extras: keys that came along with the answer (revision, workflow_tab).
+        program: the name of the program that it is sent for; empty for the person's own.
         submission: the state of its run; None unless it is an `execute`.
     """
 
@@ -78,8 +80,15 @@ class PendingRequest:
     conditions: dict[str, Any] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    program: str = ""
     sent: bool = False
     submission: Submission | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether the page asks the person before it answers."""
+        command = COMMANDS.get(self.command)
+        return command is not None and command.asks
 
     def answer(self, value: Any) -> None:
         """Set the answer, if there is no answer or error yet."""
@@ -102,6 +111,7 @@ class WebuiManager:
         submitting: the runs that tabs are submitting, by the ids of their requests.
         on_disconnect: called after the pending requests were answered; elects another main tab.
         on_cleanup: called CLEANUP_DELAY seconds later unless the tab has reconnected.
+        on_question: called when a question to the person begins or ends.
     """
 
     def __init__(
@@ -113,6 +123,7 @@ class WebuiManager:
         submitting: dict[str, PendingRequest] | None = None,
         on_disconnect: Callable[[WebuiManager], None] = lambda manager: None,
         on_cleanup: Callable[[WebuiManager], None] = lambda manager: None,
+        on_question: Callable[[], None] = lambda: None,
     ) -> None:
         self.client_id = client_id
         self.has_key = has_key
@@ -132,6 +143,7 @@ class WebuiManager:
         self._submitting = {} if submitting is None else submitting
         self._on_disconnect = on_disconnect
         self._on_cleanup = on_cleanup
+        self._on_question = on_question
         self._cleanup_handle: asyncio.TimerHandle | None = None
 
     # -- state ----------------------------------------------------------------------------------------------
@@ -151,11 +163,17 @@ class WebuiManager:
         """How many requests are pending or buffered."""
         return len(self._pending_requests) + len(self._buffered_requests)
 
+    def questions(self) -> list[PendingRequest]:
+        """Return the requests that wait for the person."""
+        return [pending for pending in (*self._pending_requests.values(), *self._buffered_requests) if pending.asks]
+
     # -- requests -------------------------------------------------------------------------------------------
 
-    async def request(self, command: str, data: dict[str, Any], timeout: float) -> Any:
-        """Send a request to the tab and return its answer; see `ask`."""
-        return await self.ask(self.open(command, data, timeout))
+    async def request(self, command: str, data: dict[str, Any], timeout: float, program: str = "") -> Any:
+        """Send a request to the tab for a program, or for the person, and return its answer; see `ask`."""
+        pending = self.open(command, data, timeout)
+        pending.program = program
+        return await self.ask(pending)
 
     async def ask(self, pending: PendingRequest) -> Any:
         """Send an opened request to the tab and return its answer.
@@ -184,12 +202,17 @@ class WebuiManager:
         """Wait for the answer and return it. Afterwards the request is not pending, and cancelled if unanswered."""
         # Not wait_for: before Python 3.12 it costs every answer another turn of the loop.
         timer = asyncio.get_running_loop().call_later(pending.timeout, _expire, pending)
+        asks = pending.asks
+        if asks:
+            self._on_question()
         try:
             return await pending.future
         finally:
             timer.cancel()
             # It may have been passed on to a tab that has connected since.
             pending.owner._forget(pending)
+            if asks:
+                self._on_question()
 
     def awaits(self, request_id: str) -> bool:
         """Whether that request was sent to this tab and is still unanswered."""

@@ -49,16 +49,16 @@ class AskedUrls:
             kept[name] = cleaned_entry(entry)
         await url_map.save_model_urls(kept)
 
-    async def ask(self, items: list[Item]) -> dict[str, ModelDef | str]:
-        """Ask for the URLs of models, and save those that are given; by name. UiapiError as AskUrls."""
+    async def ask(self, items: list[Item], program: str) -> dict[str, ModelDef | str]:
+        """Ask for the URLs of models for a program, and save those that are given; by name. UiapiError as AskUrls."""
         questions = [question_of(item) for item in items]
-        answers = await self._ask([item.need.name for item in items], questions, DEFAULT_TIMEOUT)
+        answers = await self._ask([item.need.name for item in items], questions, DEFAULT_TIMEOUT, program)
         given: dict[str, Entry] = {}
         for item in items:
             key = item.need.in_folder if item.need.in_folder in answers else item.need.name
-            if not (url := answers.get(key)):
+            if not (answer := answers.get(key)):
                 continue
-            given[key] = _entry(item, url)
+            given[key] = _entry(item, answer)
             try:
                 await self.save({key: given[key]})
             except UiapiError as error:
@@ -67,10 +67,12 @@ class AskedUrls:
         return {key: entry if isinstance(entry, str) else ModelDef.from_dict(entry) for key, entry in given.items()}
 
 
-def _entry(item: Item, url: str) -> Entry:
-    """What is known of the file at a URL that the person gave: all of it if they chose a candidate."""
-    chosen = next((one for one in item.candidates if one.to_dict()["url"] == url), None)
-    directory = chosen and (item.need.directory or chosen.directory)
-    if chosen is None or directory is None:
+def _entry(item: Item, answer: Entry) -> Entry:
+    """What is known of the file that the person gave: all of it if they chose a candidate."""
+    url, given = (answer, None) if isinstance(answer, str) else (answer["url"], answer["directory"])
+    candidate = next((one for one in item.candidates if one.to_dict()["url"] == url), None)
+    directory = item.need.directory or given or (candidate and candidate.directory)
+    if directory is None or (candidate is None and given is None):
         return url
-    return {"url": url, "directory": directory, **({"sha256": chosen.sha256} if chosen.sha256 else {})}
+    digest = candidate.sha256 if candidate is not None else None
+    return {"url": url, "directory": directory, **({"sha256": digest} if digest else {})}

@@ -23,7 +23,7 @@ from ...common.errors import UiapiError
 from ..jobs.states import ItemState
 from ..storage import url_map
 from ..storage.url_map import load_stored_urlmap
-from .lazy_loader import LazyDownloads
+from .lazy_loader import LazyDownloads, given_by
 
 if TYPE_CHECKING:
     from ..jobs.findings import Wanted
@@ -116,6 +116,11 @@ def wanted_by(request: Search) -> Wanted:
     return Wanted(request.searches, request.accept == "found")
 
 
+def _program_of(call: Call) -> str:
+    """The name of the program that wants a download; empty for the person's own."""
+    return call.caller.program if call.caller.tab is None else ""
+
+
 def _agreed(call: Call) -> Plan | None:
     """The plan the person agreed to; None if they were not asked."""
     return call.agreed.plan if call.agreed is not None else None
@@ -153,10 +158,10 @@ async def plan_downloads(call: Call, request: PlanDownloads) -> dict[str, Any]:
 )
 async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]:
     """Start downloading every missing model of a workflow; returns a download_id at once."""
-    if (plan := _agreed(call)) is not None:
-        run = await downloads_of(call).launch(plan.run, plan.agreed)
-    else:
-        run = await downloads_of(call).launch(await _prepared(call, request))
+    plan = _agreed(call)
+    run = plan.run if plan is not None else await _prepared(call, request)
+    run.program = _program_of(call)
+    await downloads_of(call).launch(run, None if plan is None else plan.agreed)
     return {"message": "Download task started", "download_id": run.id, "unused": run.unused or []}
 
 
@@ -224,9 +229,9 @@ async def download_pause(call: Call, request: DownloadPart) -> dict[str, Any]:
 async def download_resume(call: Call, request: DownloadPart) -> dict[str, Any]:
     """Resume a download or one of its models that was paused, cancelled, failed, or interrupted by a restart."""
     plan = _agreed(call)
-    run = await downloads_of(call).resume(
-        request.download_id, request.model_name, None if plan is None else plan.agreed
-    )
+    run = downloads_of(call).run(request.download_id)
+    run.program = _program_of(call)
+    await downloads_of(call).resume(run.id, request.model_name, None if plan is None else plan.agreed)
     return {"download_id": run.id, "state": run.state.value}
 
 
@@ -321,6 +326,7 @@ async def remove_model_url(call: Call, request: RemoveModelUrl) -> dict[str, Any
     timeout=DEFAULT_TIMEOUT,
     flat=True,
     tab=True,
+    asks=True,
     errors={"bad_path", "host_refused", "storage_failed"},
 )
 async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
@@ -329,15 +335,15 @@ async def get_model_url(call: Call, request: GetModelUrl) -> dict[str, Any]:
         raise UiapiError("invalid", "get_model_url: name the model in model_name, or several in model_names.")
     # Older pages know only the older spellings.
     asked = {"ckpt_names": request.model_names} if request.model_names else {"ckpt_name": request.model_name}
-    with call.asking("url"):
-        answer = await call.tab("get_model_url", asked)
+    call.notify_waiting("url")
+    answer = await call.tab("get_model_url", asked)
     if request.model_names:
-        urls = {name: url for name, url in (answer.get("urls") or {}).items() if url}
-        await downloads_of(call).save_urls(urls)
-        return {"urls": urls}
+        given = given_by(answer)
+        await downloads_of(call).save_urls(given)
+        return {"urls": {name: entry if isinstance(entry, str) else entry["url"] for name, entry in given.items()}}
     if not request.model_name or not answer.get("url"):
         raise UiapiError("declined", f"The person gave no URL for {request.model_name}.")
-    await downloads_of(call).save_urls({request.model_name: answer["url"]})
+    await downloads_of(call).save_urls(given_by({**answer, "urls": {request.model_name: answer["url"]}}))
     return {"url": answer["url"], "model_type": answer.get("model_type") or "checkpoints"}
 
 

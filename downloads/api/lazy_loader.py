@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("uiapi")
 
 
+def given_by(answer: Mapping[str, Any]) -> dict[str, str | dict[str, Any]]:
+    """The URLs in the page's answer to get_model_url by name, each with its directory if the person chose one."""
+    urls, directories = answer.get("urls"), answer.get("directories")
+    folders = directories if isinstance(directories, dict) else {}
+    return {
+        name: {"url": url, "directory": folders[name]} if folders.get(name) else url
+        for name, url in (urls if isinstance(urls, dict) else {}).items()
+        if url
+    }
+
+
 class LazyDownloads:
     """Holds the download service, which `start` imports and creates.
 
@@ -76,11 +87,12 @@ class LazyDownloads:
         if self._service is not None:
             await self._service.close()
 
-    async def _ask_urls(self, names: list[str], models: list[dict[str, Any]], timeout: float) -> Mapping[str, str]:
+    async def _ask_urls(
+        self, names: list[str], models: list[dict[str, Any]], timeout: float, program: str
+    ) -> Mapping[str, str | Mapping[str, Any]]:
         tab = self._bridge.webuis.find()
-        answer = await tab.request("get_model_url", {"ckpt_names": names, "models": models}, timeout)
-        urls = COMMANDS["get_model_url"].check_answer(answer).get("urls")
-        return urls if isinstance(urls, dict) else {}
+        answer = await tab.request("get_model_url", {"ckpt_names": names, "models": models}, timeout, program)
+        return given_by(COMMANDS["get_model_url"].check_answer(answer))
 
     async def _models_changed(self) -> None:
         tabs = self._bridge.webuis.connected()

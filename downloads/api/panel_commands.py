@@ -11,12 +11,22 @@ from ...bridge.protocol.lazy_types import LazyModule
 from .commands import downloads_of, schemas
 
 if TYPE_CHECKING:
-    from .requests import Address, AllowHost, FindModels, HostToken
+    from .requests import Address, AllowHost, FindModels, HostToken, ModelFolders
 
 requests = LazyModule(".requests", __package__)
 
 # The variables in which a host's own client, and this one, look for a token first.
 VARIABLES = {"huggingface": "HF_TOKEN", "civitai": "CIVITAI_API_TOKEN"}
+
+
+@command("panel_model_folders", response=schemas.ModelFolders, risk=Risk.READ, kind=Kind.TALK, panel=True)
+async def panel_model_folders(call: Call, request: ModelFolders) -> dict[str, Any]:
+    """List the model directories of this ComfyUI, and those that each of some models probably belongs to."""
+    # Imported at first use: ComfyUI waits for every extension to import, and this file is imported at startup.
+    from ..finding.likely_folders import likely_folders
+
+    folders = sorted(downloads_of(call).places.folders())
+    return {"folders": folders, "likely": [likely_folders(one.name, one.fields, folders) for one in request.models]}
 
 
 @command(

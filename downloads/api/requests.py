@@ -177,6 +177,19 @@ class FindModels(Request):
     models: list[Sought] = Field(min_length=1, max_length=MOST_SOUGHT)
 
 
+class Unplaced(Strict):
+    """A model whose directory is unknown, and the paths of the fields that name it."""
+
+    name: str = Field(min_length=1, max_length=1000)
+    fields: list[str] = Field([], max_length=20)
+
+
+class ModelFolders(Request):
+    """Models whose directories are unknown."""
+
+    models: list[Unplaced] = Field(max_length=MOST_SOUGHT)
+
+
 class ListTemplates(Request):
     """The words to search for."""
 

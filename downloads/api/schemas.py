@@ -167,6 +167,13 @@ class FoundModels(Answer):
     search: Search
 
 
+class ModelFolders(Answer):
+    """The model directories of a ComfyUI."""
+
+    folders: list[str]
+    likely: list[list[str]] = Field(description="Those that each model probably belongs to, the likeliest first.")
+
+
 class Disk(Answer):
     """Space on one disk, in bytes."""
 

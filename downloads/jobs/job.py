@@ -216,6 +216,7 @@ class Run:
         id: its id.
         items: its models.
         overwrite: whether existing files are replaced.
+        program: the name of the program that wants it; empty for the person's own.
         started: when it started.
         elapsed: how long it has been running, None while that is unknown.
         ended: when it ended, None if it has not.
@@ -231,6 +232,7 @@ class Run:
     id: str
     items: list[Item] = field(default_factory=list)
     overwrite: bool = False
+    program: str = ""
     started: float = field(default_factory=steady_time)
     elapsed: float | None = None
     ended: float | None = None

@@ -15,7 +15,7 @@ from ..common.error_report import plain, presentable, unforeseen
 from ..common.settings import Settings
 from ..finding.candidate import Candidate
 from ..sources.offers import LocalOffer, Offer, explained
-from ..sources.resolver import Sources
+from ..sources.resolver import Sources, clean
 from ..storage.disk import DISK_RESERVE
 from ..storage.file_presence import Presence
 from ..storage.hash_cache import Hashes
@@ -160,6 +160,8 @@ class Planner:
             message = f"{model['name']} has no known source; give its URL, or the person will be asked."
             return {**model, "reason": {"code": "no_url", "message": message}}
         if directory is None:
+            # For a person, who can choose the directory, to go on with.
+            model["url"] = next((clean(text) for kind, text in choice.model.sources if kind == "url"), None)
             raise UiapiError("unknown_folder", f"The directory of {need.name} is unknown; give it, such as 'loras'.")
         request = FetchRequest(directory, need.name, choice.model, choice.sha256, overwrite=found is not None)
         return await self._of_request(model, request)

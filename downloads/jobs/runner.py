@@ -12,6 +12,7 @@ from ..common.error_report import unforeseen
 from . import registry
 from .fetches import Agreed, Fetches, FetchRequest
 from .job import Item, Run
+from .source_choice import Entry
 from .states import ENDED, ItemState, RunState
 
 # Uses of a model that a person is shown.
@@ -19,15 +20,18 @@ MOST_USES = 8
 
 
 class AskUrls(Protocol):
-    """Asks the person at the tab for URLs; UiapiError `declined`, `no_webui` or `timeout`."""
+    """Asks the person at the tab for URLs, and directories that are unknown; returns them by name.
+
+    UiapiError `declined`, `no_webui` or `timeout`.
+    """
 
     def __call__(
-        self, names: list[str], models: list[dict[str, Any]], timeout: float
-    ) -> Awaitable[Mapping[str, str]]: ...
+        self, names: list[str], models: list[dict[str, Any]], timeout: float, program: str
+    ) -> Awaitable[Mapping[str, Entry]]: ...
 
 
-# Asks the person for the URLs of models; returns those they gave, by the needs' names.
-Ask = Callable[[list[Item]], Awaitable[dict[str, ModelDef | str]]]
+# Asks the person for the URLs of models, on behalf of a program; returns those they gave, by the needs' names.
+Ask = Callable[[list[Item], str], Awaitable[dict[str, ModelDef | str]]]
 
 
 class Runner:
@@ -111,7 +115,7 @@ class Runner:
         registry.jobs.ask(run.id, names)
         self._changed(run)
         try:
-            answers = await self._ask(asked)
+            answers = await self._ask(asked, run.program)
             refused = UiapiError("declined", "The person gave none.")
         except UiapiError as error:
             answers, refused = {}, error

@@ -88,7 +88,9 @@ class Person:
         self.asked: list[dict[str, Any]] = []
         self.thinks: asyncio.Event | None = None
 
-    async def __call__(self, names: list[str], models: list[dict[str, Any]], timeout: float) -> dict[str, str]:
+    async def __call__(
+        self, names: list[str], models: list[dict[str, Any]], timeout: float, program: str
+    ) -> dict[str, str]:
         self.asked += models
         if self.thinks is not None:
             await self.thinks.wait()

@@ -113,7 +113,7 @@ export function addBadges(state, stop, onPreview) {
   onPreview((preview) => void ((state.server?.runs.length ?? 0) > 0 && show(preview)));
   state.onChange(() => {
     const runs = state.server?.runs ?? [];
-    const asking = state.server?.asking ?? [];
+    const { asking } = state;
     const running = runs.length > 0 ? t("running", { programs: runs.join(", ") }) : "";
     set(icon, { class: `pi ${asking.length > 0 ? "pi-question-circle" : "pi-play"}` });
     set(text, { text: asking.length > 0 ? t("asksYou", { programs: asking.join(", ") }) : running });

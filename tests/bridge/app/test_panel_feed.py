@@ -215,6 +215,20 @@ async def test_a_program_waits_for_the_person_while_its_offer_or_question_about_
     assert approvals.state()["asking"] == []
 
 
+async def test_the_question_about_a_web_page_waits_for_the_person_in_every_tab(server: Server, person: Person) -> None:
+    other = await server.tab(capabilities=["panel"])
+    other.__class__ = Person
+    assert isinstance(other, Person)
+    headers = {"Origin": "https://app.example", "Content-Type": "application/json"}
+    asked = asyncio.create_task(server.post("query_fields", {}, headers=headers))
+    while (question := await person.next("request"))["command"] != "approve_web_app":
+        pass
+    await other.event("panel_state", lambda state: state["asking"] == ["https://app.example"])
+    await person.respond(question["id"], {"decision": "refuse"})
+    assert (await asked)[1]["code"] == "web_app_refused"
+    await other.event("panel_state", lambda state: state["asking"] == [])
+
+
 async def test_a_question_moves_to_the_next_main_tab(server: Server, person: Person) -> None:
     await person.send("panel_decide", rules={"change": "always"})
     other = await server.tab(capabilities=["panel"])

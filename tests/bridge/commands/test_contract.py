@@ -26,6 +26,21 @@ def test_every_command_of_the_tab_has_its_entry_in_the_page_and_every_entry_its_
     assert entries(text, "commands") | entries(text, "edits") == declared
 
 
+def test_the_person_is_shown_that_somebody_waits_for_them_during_each_command_that_opens_a_dialog() -> None:
+    text = (WEB / "commands.js").read_text()
+    imported = re.findall(r'^import \{ (.*?) \} from "\./ui/\S+_dialog\.js"', text, re.M)
+    dialogs = {name for names in imported for name in names.split(", ")}
+    body = text[text.index("const commands = {") :]
+    starts = [*re.finditer(r"^  (?:async )?([a-z_]+)\s*[:(,]", body, re.M)]
+    ends = [*(start.start() for start in starts[1:]), len(body)]
+    asking = {
+        start[1]
+        for start, end in zip(starts, ends, strict=True)
+        if dialogs & set(re.findall(r"\w+(?=\()", body[start.start() : end]))
+    }
+    assert len(dialogs) >= 4 and asking == {command.name for command in COMMANDS.values() if command.asks}
+
+
 def test_the_edits_of_a_batch_are_the_same_on_both_sides() -> None:
     assert entries((WEB / "commands.js").read_text(), "edits") == BATCHABLE
 

@@ -135,6 +135,8 @@ export const RULES = `
 .uiapi-choice .uiapi-hint { flex: none; }
 .uiapi-dialog input[type="checkbox"], .uiapi-dialog input[type="radio"] { width: 1rem; height: 1rem; flex: none; accent-color: var(--uiapi-primary); }
 .uiapi-models td > div { white-space: pre-wrap; margin-top: 0.25rem; }
+.uiapi-models .uiapi-folder { margin-top: 0.25rem; }
+.uiapi-folder .uiapi-hint { flex: none; }
 .uiapi-models select:not([hidden]) + input:not([hidden]) { margin-top: 0.25rem; }
 .uiapi-notice { position: fixed; left: 50%; bottom: 7rem; transform: translateX(-50%); z-index: 10; display: flex; align-items: center; gap: 0.5rem; max-width: min(40rem, 90vw);
   padding: 0.4rem 0.5rem 0.4rem 0.75rem; border-radius: 0.5rem; border: 1px solid var(--uiapi-border); background: var(--uiapi-surface); color: var(--uiapi-text); font-size: 0.8125rem; }

@@ -147,12 +147,12 @@ export function createMissing({ frontend, workflows, state, dialogs, runs, reque
           plan: planned,
         }));
       const free = plan.disks.length > 0 ? Math.min(...plan.disks.map((/** @type {any} */ disk) => disk.free)) : null;
-      const look = { title: t("planTitle", { count: wanted.length }), confirm: t("downloadThem"), free, find, searches: true, describes: true };
+      const look = { title: t("planTitle", { count: wanted.length }), confirm: t("downloadThem"), free, find, searches: true, describes: true, places: true };
       const decision = await askForModels(dialogs, wanted, check, new AbortController().signal, look);
       const chosen = decision?.chosen ?? [];
       if (chosen.length === 0) return void lookSoon();
       for (const { key, url, directory, sha256 } of chosen) {
-        if (url) await request("add_model_url", { model_name: key, url, model_type: directory ?? "checkpoints", sha256 });
+        if (url) await request("add_model_url", { model_name: key, url, model_type: directory, sha256 });
       }
       if (decision?.describe) {
         await (runs.held() ?? workflows.loading());

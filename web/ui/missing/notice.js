@@ -44,6 +44,17 @@ function createLine(icon, changed) {
   const actions = make("span", { class: "uiapi-line" });
   const element = make("div", { class: "uiapi-line", hidden: true }, make("i", { class: `pi ${icon}`, "aria-hidden": "true" }), text, actions);
   let dismissed = () => {};
+  // Whether a button that was removed had the focus, which the next one gets unless the person has gone on.
+  let focused = false;
+
+  /** @param {HTMLElement[]} buttons */
+  function offer(buttons) {
+    focused ||= actions.contains(document.activeElement);
+    actions.replaceChildren(...buttons);
+    if (!focused || buttons.length === 0) return;
+    focused = false;
+    if (document.activeElement === document.body) buttons[0].focus();
+  }
 
   function hide() {
     element.hidden = true;
@@ -65,7 +76,7 @@ function createLine(icon, changed) {
     /** @param {string} words shown instead of buttons */
     busy(words) {
       set(text, { text: words });
-      actions.replaceChildren();
+      offer([]);
     },
 
     /**
@@ -77,7 +88,7 @@ function createLine(icon, changed) {
       set(text, { text: words });
       const labels = (/** @type {Iterable<Element>} */ shown) => [...shown].map(({ textContent }) => textContent).join("\n");
       // Equal buttons are kept, so that a click is not lost to an update.
-      if (labels(actions.children) !== labels(buttons)) actions.replaceChildren(...buttons);
+      if (labels(actions.children) !== labels(buttons)) offer(buttons);
       dismissed = whenDismissed;
       element.hidden = false;
       changed();

@@ -52,10 +52,12 @@ const OWN = "own";
 /**
  * @param {Wanted} model
  * @param {Check} check
- * @param {() => void} changed
- * @param {(urls: string[], from: HTMLInputElement) => void} pasted called when several URLs were pasted here
+ * @param {object} means
+ * @param {() => string | null} means.directory returns the directory of the model as far as it is known by now
+ * @param {() => void} means.changed
+ * @param {(urls: string[], from: HTMLInputElement) => void} means.pasted called when several URLs were pasted here
  */
-export function createSource({ name, directory = null, plan, candidates: given }, check, changed, pasted) {
+export function createSource({ name, plan, candidates: given }, check, { directory, changed, pasted }) {
   const known = plan !== undefined && canBeHad(plan);
   let bytes = known ? (plan?.remaining ?? plan?.size ?? null) : null;
   /** @type {string | null} */
@@ -107,9 +109,10 @@ export function createSource({ name, directory = null, plan, candidates: given }
     if (!ADDRESS.test(url)) return say(t("noAddress"), true);
     say(t("checkingAt", { host: hostOf(url) }));
     timer = setTimeout(async () => {
-      const found = await check({ name, directory, url }).catch((error) => words(error));
+      const found = await check({ name, directory: directory(), url }).catch((error) => words(error));
       if (mine !== looks) return;
       if (typeof found === "string") return say(found, true);
+      if (lacksFolder(found)) return say(t("folderNeeded"));
       bytes = canBeHad(found) ? (found.size ?? null) : null;
       digest = found.sha256 ?? null;
       const refused = found.reason?.code === "host_refused" ? hostIn(url) : null;
@@ -119,9 +122,18 @@ export function createSource({ name, directory = null, plan, candidates: given }
     }, TYPING);
   }
 
+  /** @param {Planned} planned */
+  function lacksFolder(planned) {
+    return planned.reason?.code === "unknown_folder" && !directory();
+  }
+
   /** @param {string} host that is not on the list */
   function offerHost(host) {
-    const act = () => check.allowHost?.(host).then(look, (error) => say(words(error), true));
+    const act = () => {
+      // The button, which has the focus, goes away.
+      field.focus();
+      return check.allowHost?.(host).then(look, (error) => say(words(error), true));
+    };
     allow.replaceChildren(button(t("allowHost", { host }), act, { small: true }));
     allow.hidden = false;
   }
@@ -152,8 +164,10 @@ export function createSource({ name, directory = null, plan, candidates: given }
       event.preventDefault();
       pasted(urls, field);
     });
-    if (plan?.reason && plan.action !== "no_url") say(plan.reason.message, true);
-    const refused = plan?.action === "no_url" ? null : plan?.url;
+    const unplaced = plan !== undefined && lacksFolder(plan);
+    if (unplaced) field.value = plan.url ?? "";
+    if (plan?.reason && plan.action !== "no_url") say(unplaced ? t("folderNeeded") : plan.reason.message, !unplaced);
+    const refused = plan?.action === "no_url" || unplaced ? null : plan?.url;
     offer([...elsewhere.map(linked), ...(given ?? plan?.candidates ?? []).filter(({ url }) => url !== refused)]);
   } else if (plan) {
     const where = plan.url && ADDRESS.test(plan.url) ? hostOf(plan.url) : named("sources", plan.source ?? "");
@@ -165,6 +179,7 @@ export function createSource({ name, directory = null, plan, candidates: given }
     field,
     known,
     offer,
+    choose,
     chosen,
     bytes: () => bytes,
     url: () => chosen()?.url ?? (field?.value ?? "").trim(),

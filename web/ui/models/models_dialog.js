@@ -17,12 +17,14 @@
  *
  * @typedef {{name: string, directory?: string | null, used_by?: {path: string}[], nodes?: string[], plan?: Planned,
  *   candidates?: Candidate[]}} Wanted `nodes` are the execution ids of the nodes that use it
- * @typedef {((address: {name: string, directory: string | null, url: string}) => Promise<Planned>) & {allowHost?: (host: string) => Promise<unknown>}} Check
+ * @typedef {((address: {name: string, directory: string | null, url: string}) => Promise<Planned>) & {allowHost?: (host: string) => Promise<unknown>,
+ *   folders?: (models: {name: string, fields: string[]}[]) => Promise<{folders: string[], likely: string[][]}>}} Check
  * @typedef {(models: {name: string, directory: string | null, sha256: string | null}[]) =>
  *   Promise<{models: {candidates: Candidate[]}[], search: {failures: {host: string}[], complete: boolean}}>} Find
  *   searches model hosts; what is found is in the order of the models
  * @typedef {{model: Wanted, key: string, url: string, directory: string | null, sha256: string | null, local?: string}[]} Chosen
  *   The models to download, each with the name under which its URL is saved, and the URL or "", or the path of a file to link
+ * @typedef {{urls: Record<string, string>, directories: Record<string, string>}} Given The URLs, and the folders that the person chose, by key
  * @typedef {{chosen: Chosen, describe: boolean}} Decision `describe`: the links are to be saved in the workflow too
  *
  * @typedef {object} Look
@@ -32,15 +34,19 @@
  * @property {Find} [find]
  * @property {boolean} [searches] whether to search at once
  * @property {boolean} [describes] whether links can be saved in the workflow
+ * @property {boolean} [places] whether each model needs a folder
  */
 
 import { button, make, set } from "../dom.js";
 import { CommandError, words } from "../../common/errors.js";
 import { size } from "../format.js";
+import { createFolderChoice } from "./folder_choice.js";
 import { createSource } from "./model_source.js";
 import { t } from "../texts.js";
 
 const USES_SHOWN = 3;
+// As many fields of a model as the server accepts.
+const FIELDS_AT_MOST = 20;
 // Characters of a name in the title.
 const LONGEST_NAME = 80;
 
@@ -54,13 +60,14 @@ const ending = (name) => (name.length > LONGEST_NAME ? `…${name.slice(-LONGEST
  * @param {Wanted[]} models
  * @param {Check} check asks the server about a URL while it is typed
  * @param {AbortSignal} signal
- * @param {{find?: Find, describe?: (chosen: Chosen) => void | Promise<void>}} [more] `describe` saves links in the workflow
- * @returns {Promise<Record<string, string>>} by key, without skipped models
+ * @param {{find?: Find, describe?: (chosen: Chosen) => void | Promise<void>, places?: boolean}} [more] `describe` saves links
+ *   in the workflow; `places`: whether each model needs a folder
+ * @returns {Promise<Given>} without skipped models
  * @throws {CommandError} declined if none was entered
  */
-export async function askAddresses(dialogs, models, check, signal, { find, describe } = {}) {
+export async function askAddresses(dialogs, models, check, signal, { find, describe, places } = {}) {
   const title = models.length === 1 ? t("modelTitle", { name: ending(models[0].name) }) : t("modelsTitle", { count: models.length });
-  const look = { title, confirm: t("confirm"), find, describes: Boolean(describe) };
+  const look = { title, confirm: t("confirm"), find, describes: Boolean(describe), places };
   const decision = await askForModels(dialogs, models, check, signal, look);
   const given = (decision?.chosen ?? []).filter(({ url }) => url);
   if (given.length === 0) {
@@ -69,7 +76,11 @@ export async function askAddresses(dialogs, models, check, signal, { find, descr
     });
   }
   if (decision?.describe) await describe?.(given);
-  return Object.fromEntries(given.map(({ key, url }) => [key, url]));
+  const placed = given.filter(({ model, directory }) => !model.directory && directory);
+  return {
+    urls: Object.fromEntries(given.map(({ key, url }) => [key, url])),
+    directories: Object.fromEntries(placed.map(({ key, directory }) => [key, directory])),
+  };
 }
 
 /**
@@ -107,7 +118,7 @@ export function askForModels(dialogs, models, check, signal, look) {
  * @param {Look} look
  * @param {(decision: Decision | null) => void} answer
  */
-function form(models, check, { confirm, free, find, searches, describes }, answer) {
+function form(models, check, { confirm, free, find, searches, describes, places }, answer) {
   const sum = make("p", { class: "uiapi-grow", role: "status" });
   /** @type {Row[]} */
   let rows = [];
@@ -135,6 +146,8 @@ function form(models, check, { confirm, free, find, searches, describes }, answe
     const wrong = rows.find((row) => !row.skipped() && row.source.refuses());
     if (wrong) return;
     const wanted = rows.filter((row) => !row.skipped() && (row.source.url() || row.source.bytes() !== null || row.source.known));
+    const unplaced = places && wanted.find((row) => !row.directory());
+    if (unplaced) return unplaced.folder?.refuse();
     const chosen = wanted.map(({ model, source, directory }) => ({
       model,
       key: keyOf(model, models),
@@ -151,6 +164,7 @@ function form(models, check, { confirm, free, find, searches, describes }, answe
 
   const open = rows.filter(({ source }) => source.field && !source.chosen());
   update();
+  offerFolders(rows.filter(({ folder }) => folder), check);
   const submitIt = make("button", { class: "uiapi-button uiapi-primary", type: "submit", text: confirm });
   const element = make(
     "form",
@@ -175,7 +189,9 @@ function searchLine(rows, find, atOnce) {
   const start = button(t("searchHosts"), search, { small: true });
 
   async function search() {
+    const pressed = document.activeElement === start;
     start.hidden = true;
+    if (pressed) rows[0].source.focus()?.focus();
     set(said, { text: t("searching") });
     for (const { source } of rows) source.note(t("searching"));
     const models = rows.map(({ model: { name, directory = null, plan } }) => ({ name, directory, sha256: plan?.sha256 ?? null }));
@@ -199,6 +215,22 @@ function searchLine(rows, find, atOnce) {
   return make("div", { class: "uiapi-line" }, start, said);
 }
 
+/**
+ * Asks the server which folders there are, and offers them for the models whose folder is unknown.
+ *
+ * @param {Row[]} rows
+ * @param {Check} check
+ */
+async function offerFolders(rows, check) {
+  if (rows.length === 0 || !check.folders) return;
+  const models = rows.map(({ model: { name, used_by = [] } }) => ({ name, fields: used_by.slice(0, FIELDS_AT_MOST).map(({ path }) => path) }));
+  const { folders, likely } = await check.folders(models).catch(() => ({ folders: [], likely: [] }));
+  for (const [at, { folder, model }] of rows.entries()) {
+    const found = [...(model.plan?.candidates ?? model.candidates ?? []), ...(model.plan?.copies ?? [])].map(({ directory }) => directory ?? "");
+    folder?.offer(folders, [...new Set([...found, ...(likely[at] ?? [])])].filter((one) => folders.includes(one)));
+  }
+}
+
 /** @typedef {ReturnType<typeof createRow>} Row */
 
 /**
@@ -209,27 +241,36 @@ function searchLine(rows, find, atOnce) {
  */
 function createRow(model, check, changed, pasted) {
   const { name, used_by = [] } = model;
-  const folder = make("div", { class: "uiapi-hint" });
+  const shown = make("div", { class: "uiapi-hint", text: model.directory ?? "" });
+  const choice = model.directory ? null : createFolderChoice(name, placed);
   const skip = make("input", { type: "checkbox", "aria-label": t("skipModel", { name }), onchange: skipped });
   /** @type {import("./model_source.js").Source | null} */
   let made = null;
-  const source = createSource(model, check, updated, pasted);
+  const source = createSource(model, check, { directory, changed: updated, pasted });
   made = source;
+  const folder = source.field ? choice : null;
+  shown.hidden = !model.directory;
   updated();
 
-  /** @returns {string | null} the directory that the workflow names, or that of the chosen file */
+  /** @returns {string | null} the directory that the workflow names, or that the person chose */
   function directory() {
-    return model.directory ?? made?.chosen()?.directory ?? null;
+    return model.directory || choice?.value() || null;
   }
 
   function updated() {
-    set(folder, { text: directory() ?? "" });
-    folder.hidden = !directory();
+    choice?.suggest(made?.chosen()?.directory);
+    changed();
+  }
+
+  /** Checks the URL again, for the folder that was chosen. */
+  function placed() {
+    source.choose();
     changed();
   }
 
   function skipped() {
     source.disable(skip.checked);
+    folder?.disable(skip.checked);
     changed();
   }
 
@@ -239,11 +280,11 @@ function createRow(model, check, changed, pasted) {
   const element = make(
     "tr",
     {},
-    make("th", { scope: "row" }, make("div", { text: name }), folder, places && make("div", { class: "uiapi-hint", text: `${t("usedBy")}: ${places}` })),
-    make("td", {}, ...source.elements),
+    make("th", { scope: "row" }, make("div", { text: name }), shown, places && make("div", { class: "uiapi-hint", text: `${t("usedBy")}: ${places}` })),
+    make("td", {}, ...source.elements, ...(folder?.elements ?? [])),
     make("td", {}, skip),
   );
-  return { model, element, source, directory, offer: source.offer, skipped: () => skip.checked };
+  return { model, element, source, folder, directory, offer: source.offer, skipped: () => skip.checked };
 }
 
 /**

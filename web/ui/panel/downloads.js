@@ -15,7 +15,7 @@ const POINT_EVERY = 900;
 const GOING = new Set(["pending", "downloading", "verifying", "hashing", "connecting"]);
 const AGAIN = new Set(["error", "cancelled"]);
 // After these errors, trying the same URL again does not help.
-const WRONG_ADDRESS = new Set(["not_at_source", "gone_at_source", "not_a_model", "size_mismatch", "hash_mismatch", "declined", "no_webui", "timeout", "invalid"]);
+const WRONG_ADDRESS = new Set(["not_at_source", "gone_at_source", "not_a_model", "size_mismatch", "hash_mismatch", "declined", "no_webui", "timeout", "invalid", "unknown_folder"]);
 
 /**
  * @param {object} means
@@ -123,10 +123,10 @@ export function createDownloads({ state, dialogs, check, ask }) {
    */
   async function enterAddress(name, model) {
     const asked = [{ name, directory: model.directory }];
-    const urls = await askAddresses(dialogs, asked, check, new AbortController().signal).catch(() => null);
-    const url = urls?.[name];
+    const given = await askAddresses(dialogs, asked, check, new AbortController().signal, { places: true }).catch(() => null);
+    const url = given?.urls[name];
     // Not awaited: the response comes when the file is complete.
-    if (url) ask("download_model", { model_name: name, model_def: { url, ckpt_type: model.directory ?? "checkpoints" } });
+    if (url) ask("download_model", { model_name: name, model_def: { url, ckpt_type: model.directory ?? given.directories[name] } });
   }
 
   return {

@@ -66,6 +66,8 @@
 // As many as the server keeps.
 const ENTRIES_AT_MOST = 1000;
 const EVENTS = ["download_progress"];
+// The name under which a question of the page itself is shown, as the server's own ones are.
+const OWN = "ComfyUI";
 
 /**
  * @param {Pick<Transport, "request" | "clientId">} transport
@@ -79,6 +81,8 @@ export function createState(transport, page) {
   /** @type {Map<string, any>} */
   const downloads = new Map();
   let frame = 0;
+  // Questions of the page itself that are open.
+  let own = 0;
   let watching = false;
   /** @type {Promise<any> | null} the subscription of the current connection */
   let listening = null;
@@ -153,6 +157,29 @@ export function createState(transport, page) {
 
     get programs() {
       return state.programs;
+    },
+
+    /** @returns {string[]} who waits for the person; the questions of programs may be open in another tab */
+    get asking() {
+      return [...(state.server?.asking ?? []), ...(own > 0 ? [OWN] : [])];
+    },
+
+    /**
+     * Shows that a question of the page itself waits for the person, until it is answered.
+     *
+     * @template T
+     * @param {Promise<T>} answer
+     * @returns {Promise<T>}
+     */
+    async whileAsking(answer) {
+      own++;
+      changed();
+      try {
+        return await answer;
+      } finally {
+        own--;
+        changed();
+      }
     },
 
     /**

@@ -60,7 +60,9 @@ OTHER_QUESTIONS = """async ([base, path]) => {
     await askForOffer({frontend, dialogs}, {workflow, program: 'Blender', title: 'Sunset', message: 'Try this'}, signal)
     const models = [{name: 'one.safetensors', directory: 'loras'}, {name: 'two.safetensors', used_by: [{path}]}]
     const find = () => Promise.reject(new Error('not found'))
-    await askAddresses(dialogs, models, () => undefined, signal, {find, describe() {}}).catch(() => undefined)
+    const folders = async () => ({folders: ['a_rather_long_name_of_a_folder_of_models'], likely: [[], []]})
+    const check = Object.assign(() => undefined, {folders})
+    await askAddresses(dialogs, models, check, signal, {find, describe() {}}).catch(() => undefined)
     return found
 }""".replace("OVERFLOWING", OVERFLOWING)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from comfyui_uiapi.tests.harness.browser.tab import Tab
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from playwright.async_api import expect
 
 from ....harness.browser.graphs import node, ui
@@ -28,6 +29,43 @@ async def test_confirming_nothing_says_so_and_stays_open(played: Played) -> None
     assert urls == {"folder/flux dev.safetensors": "https://example.com/a"}
 
 
+async def test_a_download_that_asks_by_itself_is_marked_and_gets_the_folder_that_the_person_chooses(
+    tab: Tab, attempt: Send
+) -> None:
+    page, name = tab.page, "my_lora.safetensors"
+    nobody_knows = {"1": {"class_type": "NoSuchLoader", "inputs": {"file": name}}}
+    begun = await attempt("download_models", workflow=nobody_knows)
+    dialog, badge = page.get_by_role("dialog"), page.locator(".uiapi-badge").first
+    # What is behind the dialog is hidden from screen readers.
+    icon = page.get_by_role("button", name="waiting for your answer", include_hidden=True)
+    await expect(badge).to_contain_text("tests: waiting for your answer")
+    await expect(icon.filter(has_text="?")).to_be_visible()
+    choice = dialog.get_by_role("combobox", name=f"Folder of {name}")
+    await expect(choice.locator("optgroup")).to_have_count(2)
+    await expect(choice.locator("optgroup[label=Likely] option")).to_have_text(["loras"])
+    await dialog.get_by_role("textbox").fill("https://models.example.invalid/my_lora.safetensors")
+    confirm = dialog.get_by_role("button", name="Confirm")
+    await confirm.press("Enter")
+    await expect(choice).to_be_focused()
+    await expect(choice).to_have_attribute("aria-invalid", "true")
+    await expect(dialog.get_by_role("row").filter(has_text="Choose the folder")).to_be_visible()
+    await choice.press("ArrowDown")
+    await expect(choice).to_have_value("loras")
+    await expect(choice).to_have_attribute("aria-invalid", "false")
+    await confirm.press("Enter")
+    await expect(dialog).to_have_count(0)
+    await expect(badge).to_be_hidden()
+    await expect(icon).to_have_count(0)
+
+    async def failed() -> str | None:
+        path = f"/uiapi/download_status/{begun['download_id']}"
+        model = (await asyncio.to_thread(tab.comfy.get, path))["progress"][name]
+        return str(model["code"]) if model["status"] == "error" else None
+
+    # The server has got as far as the host, for which it needs the folder first.
+    assert await until(failed, "the end of the download", PATIENCE) == "host_refused"
+
+
 async def test_a_refused_host_is_allowed_where_it_was_refused(tab: Tab, attempt: Send) -> None:
     url = "https://models.allowed-here.example/a.safetensors"
     page = tab.page
@@ -41,8 +79,9 @@ async def test_a_refused_host_is_allowed_where_it_was_refused(tab: Tab, attempt:
     await expect(allow).to_be_visible()
     refused = await dialog.locator(".uiapi-bad").first.inner_text()
     assert "models.allowed-here.example" in refused
-    await allow.click()
+    await allow.press("Enter")
     await expect(allow).to_be_hidden()
+    await expect(field).to_be_focused()
     await dialog.get_by_role("button", name="Confirm").click()
     # The server takes a URL of a host that it refuses from nobody.
     answer = await asked

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab
-from playwright.async_api import expect
+from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME
+from playwright.async_api import Locator, expect
 
 from ....harness.browser.fake_server import FakeServer
 from ....harness.browser.graphs import empty_to_save, node, ui
@@ -34,6 +36,30 @@ FILE = {"name": HOSTILE, "folder": "loras", "hosts": [HOSTILE], "size": 144_000_
 # The request of each question, what is expected in it, and the names of its buttons in the order of the keyboard.
 QUESTIONS: dict[str, tuple[str, dict[str, Any], list[str], list[str]]] = {
     "change": ("approve", CHANGE, ["wants to change the workflow", "Canvas: titleCanvasSky"], ["Deny", "Change"]),
+    "read": (
+        "approve",
+        {**APPROVAL, "kind": "read", "command": "get_workflow"},
+        ["wants to read the workflow", "get_workflow"],
+        ["Deny", "Allow"],
+    ),
+    "load": (
+        "approve",
+        {**APPROVAL, "kind": "load", "command": "load_workflow"},
+        ["wants to open or save a workflow", "load_workflow"],
+        ["Deny", "Allow"],
+    ),
+    "sweep": (
+        "approve",
+        {**APPROVAL, "kind": "run", "kinds": ["run", "change"], "command": "sweep", "workflow": "portrait"},
+        ["wants to run the workflow", "It wants to change the workflow.", "sweep"],
+        ["Deny", "Allow"],
+    ),
+    "web page": (
+        "approve_web_app",
+        {"origin": f"http://{HOSTILE}"},
+        ["wants to read, change and run", HOSTILE],
+        ["Deny", "Until ComfyUI restarts", "Allow"],
+    ),
     "run": (
         "approve",
         {**APPROVAL, "kind": "run", "command": "run", "workflow": "portrait"},
@@ -58,6 +84,21 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any], list[str], list[str]]] = {
         ["Where can these models be downloaded?"],
         ["Cancel", "Confirm"],
     ),
+}
+# Opens a question that the person asks for in the page, with its own dialogs.
+OPEN_BY_PERSON = """async ([base, kind]) => {
+    const [{ createDialogs }, { createFrontend }, { askForCopies }] = await Promise.all(
+        ['ui/dialogs.js', 'page/frontend.js', 'ui/copies_dialog.js'].map(name => import(base + name)))
+    const dialogs = createDialogs(createFrontend(app, app.api, window)), {signal} = new AbortController()
+    const copy = name => ({name, size: 1, modified: 1, here: true, damage: null})
+    const model = {name: HOSTILE, used_by: [{path: HOSTILE}], copies: [copy('a.safetensors'), copy(HOSTILE)]}
+    const copies = () => askForCopies(dialogs, [model], signal), token = () => dialogs.secret('Token', HOSTILE, signal)
+    window.answer = {copies, token}[kind]()
+}""".replace("HOSTILE", json.dumps(HOSTILE))
+# The texts and the buttons of each of them.
+OF_PERSON: dict[str, tuple[list[str], list[str]]] = {
+    "copies": (["Several different files"], ["Cancel", "Use it"]),
+    "token": ([HOSTILE], ["Cancel", "Confirm"]),
 }
 # Questions that are asked as well where the workflow is shown in another way than on the canvas.
 ELSEWHERE = [("change", NODES_2), ("offer", NODES_2), ("offer", APP_MODE), ("models", APP_MODE)]
@@ -107,12 +148,35 @@ async def go_through(server: FakeServer, tab: Tab, kind: str) -> None:
     # The data of an approval has a command of its own.
     [ident] = server.request_together([(command, data)])
     dialog = tab.page.get_by_role("dialog")
-    await expect(dialog).to_have_accessible_name(await dialog.get_by_role("heading").first.inner_text())
-    for text in texts:
-        await expect(dialog).to_contain_text(text)
     if command == "approve":
         # Who asks is the first thing that is read out.
         await expect(dialog.get_by_role("heading").first).to_contain_text(f"{HOSTILE} wants to")
+    await go_around(tab, dialog, texts, buttons)
+    if kind == "offer":
+        await expect(dialog.locator("svg rect").first).to_be_visible()
+    await tab.page.keyboard.press("Escape")
+    await server.answer(ident)
+    await closed(tab, dialog)
+
+
+@pytest.mark.parametrize("kind", OF_PERSON)
+async def test_a_question_that_the_person_asked_for_works_with_the_keyboard_alone(played: Played, kind: str) -> None:
+    _, tab = played
+    await tab.page.bring_to_front()
+    await tab.page.evaluate(FIELD)
+    await tab.page.evaluate(OPEN_BY_PERSON, [f"/extensions/{PACKAGE_NAME}/", kind])
+    dialog = tab.page.get_by_role("dialog")
+    await go_around(tab, dialog, *OF_PERSON[kind])
+    await tab.page.keyboard.press("Escape")
+    assert await tab.page.evaluate("window.answer") is None
+    await closed(tab, dialog)
+
+
+async def go_around(tab: Tab, dialog: Locator, texts: list[str], buttons: list[str]) -> None:
+    """Check the name and the texts of the open dialog, and what gets the focus in which order."""
+    await expect(dialog).to_have_accessible_name(await dialog.get_by_role("heading").first.inner_text())
+    for text in texts:
+        await expect(dialog).to_contain_text(text)
     # The dialog has the focus, but not on what agrees: it may open while the person is typing.
     agrees = dialog.get_by_role("button", name=buttons[-1], exact=True)
     await tab.page.wait_for_function("() => document.querySelector('[role=dialog]').contains(document.activeElement)")
@@ -124,10 +188,10 @@ async def go_through(server: FakeServer, tab: Tab, kind: str) -> None:
     assert all(order), order
     assert await tab.page.evaluate("window.hacked") is None
     assert await dialog.locator("img").count() == 0
-    if kind == "offer":
-        await expect(dialog.locator("svg rect").first).to_be_visible()
-    await tab.page.keyboard.press("Escape")
-    await server.answer(ident)
+
+
+async def closed(tab: Tab, dialog: Locator) -> None:
+    """Wait until the dialog is closed and the focus is where it was before."""
     await expect(dialog).to_have_count(0)
     await tab.page.wait_for_function(FOCUS_BACK)
     await tab.page.evaluate("() => document.querySelector('#own-field').remove()")

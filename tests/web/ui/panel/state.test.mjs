@@ -70,6 +70,22 @@ test("a page subscribes once per connection, however often its panel is opened",
   assert.equal(subscriptions(), 3);
 });
 
+test("a question of the page itself waits for the person as those of programs do, also without a server", async () => {
+  const { state } = setUp();
+  assert.deepEqual(state.asking, []);
+  state.receive("panel_state", { rules: {}, asking: ["Blender"] });
+  assert.deepEqual(state.asking, ["Blender"]);
+  state.lost();
+  let answer;
+  const given = state.whileAsking(new Promise((resolve) => (answer = resolve)));
+  assert.deepEqual(state.asking, ["ComfyUI"]);
+  answer("token");
+  assert.equal(await given, "token");
+  assert.deepEqual(state.asking, []);
+  await assert.rejects(state.whileAsking(Promise.reject(new Error("closed"))));
+  assert.deepEqual(state.asking, []);
+});
+
 /** The settings as a person sees them, and what was decided. */
 function settings() {
   const values = {};
