@@ -27,7 +27,7 @@ _LONG = 5
 
 
 def likely_folders(name: str, fields: Iterable[str], folders: Iterable[str]) -> list[str]:
-    """The directories that a model probably belongs to, the likeliest first; empty if nothing tells.
+    """The directories that a model probably belongs to, the likeliest first; empty if nothing is known.
 
     Args:
         name: its name with its subfolder.

@@ -26,11 +26,11 @@ FOLDERS = (
         ("anything.safetensors", ["CheckpointLoaderSimple.ckpt_name"], "checkpoints"),
     ],
 )
-def test_the_name_and_the_fields_of_a_model_tell_its_directory(name: str, fields: list[str], first: str) -> None:
+def test_the_name_and_the_fields_of_a_model_decide_its_directory(name: str, fields: list[str], first: str) -> None:
     assert likely_folders(name, fields, FOLDERS)[0] == first
 
 
-def test_nothing_is_likely_where_nothing_tells_and_only_directories_that_exist_are() -> None:
+def test_nothing_is_likely_without_a_sign_and_only_directories_that_exist_are() -> None:
     assert likely_folders("anything.safetensors", ["Loader.model_name"], FOLDERS) == []
     assert likely_folders("my_lora.safetensors", [], ["vae"]) == []
     everything = likely_folders(" ".join(FOLDERS), FOLDERS, FOLDERS)

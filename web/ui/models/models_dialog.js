@@ -76,10 +76,10 @@ export async function askAddresses(dialogs, models, check, signal, { find, descr
     });
   }
   if (decision?.describe) await describe?.(given);
-  const placed = given.filter(({ model, directory }) => !model.directory && directory);
+  const placed = given.filter(({ model }) => !model.directory).flatMap(({ key, directory }) => (directory ? [[key, directory]] : []));
   return {
     urls: Object.fromEntries(given.map(({ key, url }) => [key, url])),
-    directories: Object.fromEntries(placed.map(({ key, directory }) => [key, directory])),
+    directories: Object.fromEntries(placed),
   };
 }
 
@@ -224,11 +224,20 @@ function searchLine(rows, find, atOnce) {
 async function offerFolders(rows, check) {
   if (rows.length === 0 || !check.folders) return;
   const models = rows.map(({ model: { name, used_by = [] } }) => ({ name, fields: used_by.slice(0, FIELDS_AT_MOST).map(({ path }) => path) }));
-  const { folders, likely } = await check.folders(models).catch(() => ({ folders: [], likely: [] }));
+  const answer = await check.folders(models).catch(() => null);
+  // Without the list, what was found may still name a folder.
+  const { folders, likely } = answer ?? { folders: rows.flatMap(foundFolders), likely: [] };
   for (const [at, { folder, model }] of rows.entries()) {
-    const found = [...(model.plan?.candidates ?? model.candidates ?? []), ...(model.plan?.copies ?? [])].map(({ directory }) => directory ?? "");
-    folder?.offer(folders, [...new Set([...found, ...(likely[at] ?? [])])].filter((one) => folders.includes(one)));
+    folder?.offer(folders, [...new Set([...foundFolders({ model }), ...(likely[at] ?? [])])].filter((one) => folders.includes(one)));
   }
+}
+
+/**
+ * @param {{model: Wanted}} row
+ * @returns {string[]} the folders of the files that were found for a model
+ */
+function foundFolders({ model: { plan, candidates = plan?.candidates ?? [] } }) {
+  return [...candidates, ...(plan?.copies ?? [])].flatMap(({ directory }) => directory ?? []);
 }
 
 /** @typedef {ReturnType<typeof createRow>} Row */
