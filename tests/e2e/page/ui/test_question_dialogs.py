@@ -40,7 +40,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any], list[str], list[str]]] = {
         "approve",
         {**APPROVAL, "kind": "read", "command": "get_workflow"},
         ["wants to read the workflow", "get_workflow"],
-        ["Deny", "Allow"],
+        ["Deny", "Let it read"],
     ),
     "load": (
         "approve",
