@@ -164,9 +164,12 @@ function content(frontend, title, build, signal, wide) {
       given = value;
       close();
     });
+    let acted = false;
+    element.addEventListener("keydown", () => (acted = true), { once: true, signal: over.signal });
     const settle = () => {
       if (over.signal.aborted || !focus) return;
-      focus.focus();
+      // The frontend may have moved the focus here already, and the person may have gone on from there.
+      if (!acted || !element.contains(document.activeElement)) focus.focus();
       keepFocus(element, () => frontend.topDialog() === `extension-${OWN_KEY}`, over.signal);
     };
     element.classList.add("uiapi-dialog");

@@ -184,7 +184,7 @@ async def go_around(tab: Tab, dialog: Locator, texts: list[str], buttons: list[s
     await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
     await expect(agrees).not_to_be_focused()
     order = await tabbed_through(tab)
-    assert [name for name in order if name in buttons] in (buttons, buttons[::-1])
+    assert [name for name in order if name in buttons] in (buttons, buttons[::-1]), order
     assert all(order), order
     assert await tab.page.evaluate("window.hacked") is None
     assert await dialog.locator("img").count() == 0
