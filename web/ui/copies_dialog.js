@@ -5,7 +5,7 @@
  * @typedef {{name: string, used_by: {path: string}[], copies: Copy[]}} Unchosen
  */
 
-import { button, make } from "./dom.js";
+import { breakable, button, make } from "./dom.js";
 import { day, size } from "./format.js";
 import { t } from "./texts.js";
 
@@ -60,13 +60,13 @@ function createQuestion({ name, used_by, copies }, index) {
       "label",
       { class: "uiapi-line" },
       radios[at],
-      make("span", { class: "uiapi-grow", text: file.name }),
+      make("span", { class: "uiapi-grow" }, ...breakable(file.name)),
       make("span", { class: "uiapi-hint", text: `${size(file.size)} · ${day(file.modified)}` }),
     ),
   );
   const uses = used_by.map(({ path }) => path).join(", ");
   return {
-    element: make("fieldset", { class: "uiapi-choice" }, make("legend", { text: name }), make("p", { class: "uiapi-hint", text: uses }), ...rows),
+    element: make("fieldset", { class: "uiapi-choice" }, make("legend", {}, ...breakable(name)), make("p", { class: "uiapi-hint", text: uses }), ...rows),
     first: radios[0],
     chosen: () => radios.find((radio) => radio.checked)?.value ?? null,
   };

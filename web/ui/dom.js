@@ -18,6 +18,14 @@ export function make(tag, facts = {}, ...children) {
 }
 
 /**
+ * @param {string} text such as a path or the name of a file
+ * @returns {Node[]} the same text, which breaks after its separators where it does not fit on a line
+ */
+export function breakable(text) {
+  return text.split(/(?<=[\w)][/\\_.:-])(?=\w)/).flatMap((part, at) => [...(at > 0 ? [document.createElement("wbr")] : []), document.createTextNode(part)]);
+}
+
+/**
  * @param {any} element
  * @param {Record<string, any>} facts as of `make`
  */
@@ -99,4 +107,11 @@ export function arrangeRows(list, things, keyOf, create) {
  */
 export function emptyState(icon, title, hint) {
   return make("div", { class: "uiapi-empty" }, iconOf(icon), make("h3", { text: title }), hint && make("p", { text: hint }));
+}
+
+/** @returns {HTMLElement} where notices and badges stand above each other, over the canvas or what is shown in its place */
+export function overCanvas() {
+  let place = document.querySelector(".uiapi-over");
+  if (!place) document.body.append((place = make("div", { class: "uiapi-over" })));
+  return /** @type {HTMLElement} */ (place);
 }

@@ -42,5 +42,23 @@ export function day(seconds) {
 export function short(value) {
   // Functions and symbols have no JSON.
   const words = (typeof value === "string" ? value : (JSON.stringify(value ?? "") ?? String(value))).replace(/\s+/g, " ");
-  return words.length > VALUE_SHOWN ? `${words.slice(0, VALUE_SHOWN)}…` : words;
+  return beginning(words, VALUE_SHOWN);
+}
+
+/**
+ * @param {string} text
+ * @param {number} most characters; no letter of two of them is split
+ * @returns {string} its beginning
+ */
+export function beginning(text, most) {
+  return text.length > most ? `${text.slice(0, most).replace(/[\ud800-\udbff]$/, "")}…` : text;
+}
+
+/**
+ * @param {string} text
+ * @param {number} most as for `beginning`
+ * @returns {string} its end
+ */
+export function ending(text, most) {
+  return text.length > most ? `…${text.slice(-most).replace(/^[\udc00-\udfff]/, "")}` : text;
 }

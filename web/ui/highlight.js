@@ -2,7 +2,8 @@
  * Shows on the canvas what programs do: a glow on nodes that were just changed, and badges during runs.
  */
 
-import { arrangeRows, iconButton, make, set } from "./dom.js";
+import { arrangeRows, iconButton, make, overCanvas, set } from "./dom.js";
+import { beginning } from "./format.js";
 import { byExecutionId } from "../paths/subgraphs.js";
 import { t } from "./texts.js";
 
@@ -11,6 +12,8 @@ const GLOW_FOR = 1500;
 const NODES_AT_MOST = 100;
 const STYLE = "uiapi";
 const WIDTH = 3;
+// Characters of the names in a badge.
+const NAMES_SHOWN = 60;
 
 /**
  * @param {import("../page/frontend.js").Frontend} frontend
@@ -92,12 +95,12 @@ export function withoutGlow(nodes, work) {
  * @param {(listener: (preview: Blob) => void) => void} onPreview
  */
 export function addBadges(state, stop, onPreview) {
-  const text = make("span", { class: "uiapi-cut" });
+  const text = make("span");
   const icon = make("i", { "aria-hidden": "true" });
   const picture = make("img", { class: "uiapi-preview", alt: "", hidden: true });
   const badge = make("div", { class: "uiapi-badge", role: "status", hidden: true }, picture, icon, text);
   const sweeps = make("div", { class: "uiapi-sweeps" });
-  document.body.append(make("div", { class: "uiapi-badges" }, badge, sweeps));
+  overCanvas().append(badge, sweeps);
   let shown = "";
 
   /** @param {Blob | null} preview of the picture that is being made */
@@ -114,21 +117,27 @@ export function addBadges(state, stop, onPreview) {
   state.onChange(() => {
     const runs = state.server?.runs ?? [];
     const { asking } = state;
-    const running = runs.length > 0 ? t("running", { programs: runs.join(", ") }) : "";
+    const running = runs.length > 0 ? t("running", { programs: namesOf(runs) }) : "";
     set(icon, { class: `pi ${asking.length > 0 ? "pi-question-circle" : "pi-play"}` });
-    set(text, { text: asking.length > 0 ? t("asksYou", { programs: asking.join(", ") }) : running });
+    set(text, { text: asking.length > 0 ? t("asksYou", { programs: namesOf(asking) }) : running });
     badge.hidden = runs.length + asking.length === 0;
     if (runs.length === 0) show(null);
     arrangeRows(sweeps, state.server?.sweeps ?? [], ({ sweep_id }) => sweep_id, ({ sweep_id }) => sweepBadge(() => stop(sweep_id)));
   });
 }
 
+/**
+ * @param {string[]} programs
+ * @returns {string} their names, shortened, so that what follows them is always seen
+ */
+const namesOf = (programs) => beginning(programs.join(", "), NAMES_SHOWN);
+
 /** @param {() => unknown} stop */
 function sweepBadge(stop) {
-  const text = make("span", { class: "uiapi-cut" });
+  const text = make("span");
   const icon = make("i", { class: "pi pi-table", "aria-hidden": "true" });
-  const row = make("div", { class: "uiapi-badge", role: "status" }, icon, text, iconButton("pi-stop", t("stopSweep"), stop));
+  const row = make("div", { class: "uiapi-badge", role: "status" }, icon, text, iconButton("pi-stop-circle", t("stopSweep"), stop));
   row.update = (/** @type {import("./panel/state.js").SweepFacts} */ { program, done, failed, cancelled, total }) =>
-    set(text, { text: t("sweeping", { program, ended: done + failed + cancelled, total }) });
+    set(text, { text: t("sweeping", { program: namesOf([program]), ended: done + failed + cancelled, total }) });
   return row;
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, get_args
 from unittest.mock import ANY
 
@@ -11,7 +13,7 @@ from comfyui_uiapi.downloads.api import schemas
 from comfyui_uiapi.downloads.common.progress import Phase
 from comfyui_uiapi.downloads.jobs import job
 from comfyui_uiapi.downloads.jobs.journal import from_record, to_record
-from comfyui_uiapi.downloads.jobs.states import RunState
+from comfyui_uiapi.downloads.jobs.states import ItemState, RunState
 from comfyui_uiapi.tests.downloads.conftest import Person, Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
@@ -150,3 +152,8 @@ def test_every_phase_of_a_fetch_is_a_state_of_its_model() -> None:
 
 def test_the_documents_list_the_states_that_a_download_has() -> None:
     assert {*get_args(schemas.RunState)} == {state.value for state in RunState}
+
+
+def test_the_panel_has_words_for_every_state_of_a_model() -> None:
+    texts = json.loads((Path(__file__).parents[3] / "locales" / "en" / "main.json").read_text("utf-8"))["uiapi"]
+    assert set(texts["states"]) == {state.value for state in ItemState}

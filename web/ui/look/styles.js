@@ -31,15 +31,18 @@ export const RULES = `
 .uiapi-look-primevue .uiapi-button { font-family: inherit; }
 .uiapi-button.uiapi-small { height: auto; min-height: 1.75rem; padding: 0.2rem 0.5rem; font-size: 0.75rem; }
 .uiapi-line > .uiapi-button { flex: none; }
-.uiapi-button:hover { background: var(--uiapi-button-hover); }
+.uiapi-button:hover { background: var(--uiapi-button-hover); color: var(--uiapi-button-hover-text); }
 .uiapi-button.uiapi-primary { background: var(--uiapi-primary); color: var(--uiapi-primary-text); }
-.uiapi-button.uiapi-primary:hover { background: var(--uiapi-primary-hover); }
+.uiapi-button.uiapi-primary:hover { background: var(--uiapi-primary-hover); color: var(--uiapi-primary-hover-text); }
 .uiapi-icon { display: inline-flex; align-items: center; justify-content: center; width: 2rem; height: 2rem; flex: none; padding: 0;
   border: 0; border-radius: var(--uiapi-radius); cursor: pointer; background: none; color: var(--uiapi-ghost); font: inherit; }
 .uiapi-line .uiapi-icon, .uiapi-log-line .uiapi-icon { width: 1.5rem; height: 1.5rem; }
+.uiapi-toolbar .uiapi-icon { width: var(--uiapi-icon); height: var(--uiapi-icon); }
 .uiapi-icon:hover, .uiapi-link:hover { background: var(--uiapi-ghost-hover); }
 .uiapi-button:focus-visible, .uiapi-icon:focus-visible, .uiapi-link:focus-visible, .uiapi-switch:focus-visible, .uiapi-tab:focus-visible, .uiapi-scroll:focus-visible,
-.uiapi input:focus-visible, .uiapi select:focus-visible, .uiapi summary:focus-visible, .uiapi-dialog input:focus-visible, .uiapi-dialog select:focus-visible { outline: 1px solid var(--uiapi-ring); outline-offset: 1px; }
+.uiapi summary:focus-visible, .uiapi-dialog input:focus-visible { outline: 1px solid var(--uiapi-ring); outline-offset: 1px; }
+.uiapi-button:focus-visible { outline-color: var(--uiapi-button-ring); outline-offset: var(--uiapi-ring-offset); }
+.uiapi-button.uiapi-primary:focus-visible { outline-color: var(--uiapi-primary-ring); }
 .uiapi-scroll:focus-visible { outline-offset: -1px; }
 .uiapi-button:disabled, .uiapi-icon:disabled { opacity: 0.5; cursor: default; }
 .uiapi-link { border: 0; padding: 0 0.15rem; border-radius: 0.25rem; background: none; color: inherit; font: inherit; cursor: pointer; text-align: left; }
@@ -47,22 +50,22 @@ export const RULES = `
 .uiapi-switch::before { content: ""; width: 2.25rem; height: 1.25rem; border-radius: 1rem; flex: none; background: radial-gradient(circle at 0.65rem 50%, var(--uiapi-surface) 0.45rem, transparent 0.5rem) var(--uiapi-muted); }
 .uiapi-switch[aria-checked="true"]::before { background: radial-gradient(circle at 1.6rem 50%, var(--uiapi-surface) 0.45rem, transparent 0.5rem) var(--uiapi-primary); }
 .uiapi-switch:disabled { opacity: 0.5; cursor: default; }
-.uiapi-tabs { display: flex; flex: none; gap: 0.25rem; padding: 0.25rem var(--uiapi-gap) 0.5rem; border-bottom: 1px solid var(--uiapi-border); }
-.uiapi-tab { position: relative; display: inline-flex; align-items: center; justify-content: center; gap: 0.35rem; min-width: 0; border: 0; border-radius: 0.5rem; height: 2rem; padding: 0 0.6rem; background: none; color: var(--uiapi-muted); font: inherit; cursor: pointer; white-space: nowrap; }
+.uiapi-tabs { display: flex; flex-wrap: wrap; flex: none; gap: 0.25rem var(--uiapi-tab-gap); padding: 0.25rem var(--uiapi-gap) 0.5rem; border-bottom: 1px solid var(--uiapi-border); }
+.uiapi-tab { position: relative; display: inline-flex; align-items: center; justify-content: center; gap: 0.35rem; min-width: 0; border: 0; border-radius: 0.5rem; height: 2rem; padding: 0 var(--uiapi-tab-padding); background: none; color: var(--uiapi-muted); font: inherit; cursor: pointer; white-space: nowrap; }
 .uiapi-tab:hover { background: var(--uiapi-ghost-hover); }
 .uiapi-tab[aria-selected="true"] { background: var(--uiapi-tab); color: var(--uiapi-text); }
 .uiapi-count { position: absolute; top: -0.25rem; right: -0.25rem; min-width: 1rem; padding: 0 0.25rem; border-radius: 1rem; background: var(--uiapi-primary); color: var(--uiapi-primary-text); font-size: 0.6875rem; font-weight: 600; line-height: 1rem; text-align: center; }
 .uiapi-body { flex: 1; min-height: 0; display: flex; flex-direction: column; }
 .uiapi-section { padding: 0.5rem var(--uiapi-gap); display: flex; flex-direction: column; gap: 0.25rem; }
-.uiapi-empty { display: flex; flex-direction: column; align-items: center; gap: 0.5rem; padding: 2rem; text-align: center; }
-.uiapi-empty > .pi { font-size: 3rem; margin-bottom: 0.5rem; }
-.uiapi .uiapi-empty h3 { font-size: 1.17rem; font-weight: 700; }
-.uiapi-web-apps { max-height: 12rem; }
+.uiapi-empty { display: flex; flex-direction: column; align-items: center; padding: 2rem; text-align: center; font-size: 1rem; line-height: normal; }
+.uiapi-empty > .pi { font-size: 3rem; margin-bottom: 1rem; }
+.uiapi .uiapi-empty h3 { margin: 1em 0 0.5rem; font-size: 1.17rem; font-weight: 700; }
+.uiapi .uiapi-empty p { margin-top: 1rem; }
 .uiapi-origin { overflow-wrap: anywhere; unicode-bidi: isolate; }
 .uiapi .uiapi-row label select { width: auto; }
 .uiapi summary { cursor: pointer; }
 .uiapi-row { content-visibility: auto; contain-intrinsic-size: auto 4rem; display: flex; flex-direction: column; gap: 0.2rem; padding: 0.25rem 0; }
-.uiapi-scroll { overflow-x: hidden; overflow-y: auto; min-height: 0; scrollbar-width: thin; scrollbar-color: var(--uiapi-border) transparent; }
+.uiapi-scroll { position: relative; overflow-x: hidden; overflow-y: auto; min-height: 0; scrollbar-width: thin; scrollbar-color: var(--uiapi-border) transparent; }
 .uiapi-fill { flex: 1; }
 .uiapi-log { position: relative; flex: none; font-size: 0.8125rem; contain: strict; }
 .uiapi-log-line { position: absolute; left: 0; right: 0; box-sizing: border-box; height: 22px; padding: 6px var(--uiapi-gap) 0; display: flex; align-items: center; gap: 0.4rem; contain: strict; }
@@ -77,27 +80,33 @@ export const RULES = `
 .uiapi-filters { flex-direction: row; gap: 0.5rem; }
 .uiapi .uiapi-filters select { flex: 1; min-width: 0; padding: 0.25rem 0.35rem; font-size: 0.8125rem; text-overflow: ellipsis; }
 .uiapi-log-line time { color: var(--uiapi-muted); flex: none; font-variant-numeric: tabular-nums; }
+.uiapi-row .uiapi-hint { font-variant-numeric: tabular-nums; }
 .uiapi-bar { height: 0.375rem; border-radius: 0.25rem; background: var(--uiapi-raised); overflow: hidden; }
 .uiapi-bar > div { height: 100%; background: var(--uiapi-primary); transform-origin: left; }
 .uiapi-table { border-collapse: collapse; width: 100%; font-size: 0.875rem; }
+.uiapi-table thead th { overflow-wrap: normal; }
 .uiapi-files td:nth-child(2) { min-width: 7rem; }
 .uiapi-files td:nth-child(4) { white-space: nowrap; }
 .uiapi-table th { text-align: left; font-weight: 600; }
+.uiapi-values :is(th, td), .uiapi-files :is(th, td) { min-width: 6rem; box-sizing: border-box; }
 .uiapi-table th, .uiapi-table td { padding: 0.35rem 0.75rem 0.35rem 0; vertical-align: top; overflow-wrap: anywhere; border-bottom: 1px solid var(--uiapi-border); }
 .uiapi input[type="text"], .uiapi input[type="search"], .uiapi select, .uiapi-dialog input, .uiapi-dialog select { width: 100%; box-sizing: border-box; padding: var(--uiapi-field-padding); border-radius: var(--uiapi-field-radius);
   border: 1px solid var(--uiapi-field-border); background: var(--uiapi-field); color: var(--uiapi-field-text); font: inherit; font-size: 0.875rem; line-height: 1.2; }
-.uiapi input:focus, .uiapi select:focus, .uiapi-dialog input:focus, .uiapi-dialog select:focus { border-color: var(--uiapi-field-focus); }
+.uiapi-dialog :is(input[type="text"], input[type="password"], select) { height: var(--uiapi-dialog-field-height); padding: var(--uiapi-dialog-field-padding); font-size: var(--uiapi-dialog-field-size); }
+:is(.uiapi, .uiapi-dialog) :is(input:not([type="checkbox"], [type="radio"]), select):focus { border-color: var(--uiapi-field-focus); outline: var(--uiapi-field-ring); outline-offset: 0; }
+.uiapi select { text-overflow: ellipsis; }
 .uiapi ::placeholder, .uiapi-dialog ::placeholder { color: var(--uiapi-muted); opacity: 1; }
 .uiapi-search { position: relative; }
-.uiapi-search > .pi { position: absolute; right: 0.75rem; top: 50%; transform: translateY(-50%); color: var(--uiapi-muted); pointer-events: none; }
+.uiapi-search > .pi { position: absolute; right: 0.75rem; top: 50%; transform: translateY(-50%); color: var(--uiapi-search-icon); pointer-events: none; }
 .uiapi .uiapi-search > input { padding-right: 2.25rem; }
+.uiapi .uiapi-search > input { height: var(--uiapi-button-height); font-size: var(--uiapi-search-size); }
 .uiapi-look-own .uiapi-search > .pi { left: 0.75rem; right: auto; }
 .uiapi-look-own .uiapi-search > input { padding-left: 2.25rem; padding-right: 0.75rem; }
 .uiapi-dialog { display: flex; flex-direction: column; gap: 1rem; width: min(34rem, 80vw); max-width: 100%; max-height: 65vh; color: var(--uiapi-text); font-size: 1rem; line-height: 1.4; padding: 2px; }
 .uiapi-dialog.uiapi-wide { width: min(45rem, 86vw); }
 .uiapi-dialog p { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 .uiapi-offer { display: flex; flex-direction: column; gap: 0.75rem; min-height: 0; }
-.uiapi-picture { width: 100%; height: 11rem; flex: none; border: 1px solid var(--uiapi-border); border-radius: var(--uiapi-radius); background: var(--uiapi-raised); }
+.uiapi-picture { width: 100%; height: clamp(11rem, 100vh - 39rem, 18rem); flex: none; border: 1px solid var(--uiapi-border); border-radius: var(--uiapi-radius); background: var(--uiapi-raised); }
 .uiapi-picture rect { fill: var(--uiapi-surface); stroke: var(--uiapi-muted); stroke-width: 2; vector-effect: non-scaling-stroke; }
 .uiapi-picture text { fill: var(--uiapi-text); }
 .uiapi-picture .uiapi-added rect { stroke: var(--uiapi-good); stroke-width: 3; }
@@ -114,15 +123,17 @@ export const RULES = `
 .uiapi-facts dt { color: var(--uiapi-muted); }
 .uiapi-facts dd { margin: 0; overflow-wrap: anywhere; }
 .uiapi-actions { display: flex; justify-content: flex-end; gap: 1rem; flex: none; }
-.uiapi-badges, .uiapi-sweeps { display: flex; flex-direction: column; align-items: center; gap: 0.25rem; }
-.uiapi-badges { position: fixed; left: 50%; bottom: 4.75rem; transform: translateX(-50%); z-index: 10; pointer-events: none; }
-.uiapi-badge .uiapi-icon { pointer-events: auto; }
+.uiapi-over, .uiapi-sweeps { display: flex; flex-direction: column; align-items: center; gap: 0.25rem; }
+.graph-canvas-panel, #linearCenterPanel { anchor-name: --graph-canvas-panel; }
+.uiapi-over { position: fixed; left: 50%; bottom: 4.75rem; transform: translateX(-50%); z-index: 10; width: max-content; max-width: 90vw; pointer-events: none; }
+.uiapi-over > .uiapi-notice, .uiapi-badge .uiapi-icon { pointer-events: auto; }
 .uiapi-badge { display: flex; align-items: center; gap: 0.5rem;
-  padding: 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--uiapi-border); background: var(--uiapi-surface); color: var(--uiapi-text); font-size: 0.8125rem; max-width: 24rem; }
+  padding: 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--uiapi-border); background: var(--uiapi-surface); color: var(--uiapi-text); font-size: 0.8125rem; font-variant-numeric: tabular-nums; max-width: 24rem; overflow-wrap: anywhere; }
+.uiapi-badge > .pi, .uiapi-badge > .uiapi-preview { flex: none; }
 .uiapi-models { table-layout: fixed; }
 .uiapi-models th { font-weight: 600; }
 .uiapi-models th:nth-child(1) { width: 38%; }
-.uiapi-models th:nth-child(3) { width: 4rem; }
+.uiapi-models th:nth-child(3) { width: 5.5rem; }
 .uiapi-models th > .uiapi-hint { font-weight: 400; font-size: 0.8125rem; }
 .uiapi-links { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; font-size: 0.8125rem; }
 .uiapi-links a { color: inherit; }
@@ -138,7 +149,7 @@ export const RULES = `
 .uiapi-models .uiapi-folder { margin-top: 0.25rem; }
 .uiapi-folder .uiapi-hint { flex: none; }
 .uiapi-models select:not([hidden]) + input:not([hidden]) { margin-top: 0.25rem; }
-.uiapi-notice { position: fixed; left: 50%; bottom: 7rem; transform: translateX(-50%); z-index: 10; display: flex; align-items: center; gap: 0.5rem; max-width: min(40rem, 90vw);
+.uiapi-notice { order: -1; display: flex; align-items: center; gap: 0.5rem; box-sizing: border-box; max-width: min(40rem, 100%); margin-bottom: 0.25rem;
   padding: 0.4rem 0.5rem 0.4rem 0.75rem; border-radius: 0.5rem; border: 1px solid var(--uiapi-border); background: var(--uiapi-surface); color: var(--uiapi-text); font-size: 0.8125rem; }
 .uiapi-notice[hidden], .uiapi-notice [hidden] { display: none; }
 .uiapi-lines { display: flex; flex-direction: column; gap: 0.35rem; flex: 1; min-width: 0; }
@@ -146,12 +157,14 @@ export const RULES = `
 .uiapi-nodes { table-layout: fixed; }
 .uiapi-nodes th:nth-child(1) { width: 28%; }
 .uiapi-nodes th:nth-child(2) { width: 22%; }
-.uiapi-nodes th:nth-child(4) { width: 3.5rem; }
+.uiapi-nodes th:nth-child(4) { width: 7rem; }
 .uiapi-nodes select { max-width: 100%; }
 .uiapi-preview { width: 3rem; height: 3rem; margin: 0 0 0 -0.35rem; border-radius: 0.5rem; object-fit: cover; }
 .uiapi-badge[hidden], .uiapi-preview[hidden] { display: none; }
 .uiapi-paused { position: fixed; left: 50%; top: 6rem; transform: translateX(-50%); z-index: 10; display: flex; align-items: center; gap: 0.5rem; max-width: 90vw;
   padding: 0.35rem 0.5rem 0.35rem 0.75rem; border-radius: 1rem; border: 1px solid var(--error-text); background: var(--uiapi-surface); color: var(--uiapi-text); font-size: 0.8125rem; }
+/* In the middle of what the sidebar leaves of the canvas, in browsers that have this. */
+@supports (left: anchor(center)) { .uiapi-over, .uiapi-paused { position-anchor: --graph-canvas-panel; position-visibility: always; left: anchor(center, 50%); } }
 .uiapi-paused .uiapi-link { display: inline-flex; align-items: center; gap: 0.5rem; }
 `;
 

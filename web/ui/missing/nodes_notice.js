@@ -11,6 +11,7 @@
 
 import { button, make, set } from "../dom.js";
 import { words } from "../../common/errors.js";
+import { beginning } from "../format.js";
 import { SETTING } from "../controls/settings.js";
 import { REFUSED, UNKNOWN } from "../../page/pack_manager.js";
 import { walk } from "../../paths/subgraphs.js";
@@ -218,7 +219,7 @@ const coming = (packs, done) => (packs.length === 1 ? t("packComing", { pack: pa
  * @returns {string} a sentence that names the first missing types
  */
 export function sentenceOf(types) {
-  const first = types.slice(0, TYPES_NAMED).map((type) => (type.length > LONGEST_TYPE ? `${type.slice(0, LONGEST_TYPE)}…` : type));
+  const first = types.slice(0, TYPES_NAMED).map((type) => beginning(type, LONGEST_TYPE));
   const more = types.length - first.length;
   const names = more > 0 ? t("andMore", { names: first.join(", "), count: more }) : first.join(", ");
   return t("nodesMissing", { count: types.length, names });

@@ -2,7 +2,7 @@
  * The notice over the canvas: one line for each thing the open workflow lacks, with buttons, and one button to close it.
  */
 
-import { iconButton, make, set } from "../dom.js";
+import { iconButton, make, overCanvas, set } from "../dom.js";
 import { t } from "../texts.js";
 
 /** Creates the notice. */
@@ -14,7 +14,7 @@ export function createNotice() {
     for (const line of lines) line.dismiss();
   });
   const element = make("div", { class: "uiapi-notice", role: "status", hidden: true }, body, close);
-  document.body.append(element);
+  overCanvas().append(element);
 
   const update = () => void (element.hidden = ![...lines].some((line) => line.shown()));
 

@@ -90,6 +90,7 @@ export function createSource({ name, plan, candidates: given }, check, { directo
 
   function choose() {
     const candidate = chosen();
+    set(choice, { title: choice.selectedOptions[0]?.text });
     field.hidden = candidate !== null;
     if (!candidate) return look();
     looks++;

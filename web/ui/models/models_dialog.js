@@ -37,9 +37,9 @@
  * @property {boolean} [places] whether each model needs a folder
  */
 
-import { button, make, set } from "../dom.js";
+import { breakable, button, make, set } from "../dom.js";
 import { CommandError, words } from "../../common/errors.js";
-import { size } from "../format.js";
+import { ending, size } from "../format.js";
 import { createFolderChoice } from "./folder_choice.js";
 import { createSource } from "./model_source.js";
 import { t } from "../texts.js";
@@ -49,9 +49,6 @@ const USES_SHOWN = 3;
 const FIELDS_AT_MOST = 20;
 // Characters of a name in the title.
 const LONGEST_NAME = 80;
-
-/** @param {string} name */
-const ending = (name) => (name.length > LONGEST_NAME ? `…${name.slice(-LONGEST_NAME)}` : name);
 
 /**
  * Asks for the URLs of models in one dialog.
@@ -66,7 +63,7 @@ const ending = (name) => (name.length > LONGEST_NAME ? `…${name.slice(-LONGEST
  * @throws {CommandError} declined if none was entered
  */
 export async function askAddresses(dialogs, models, check, signal, { find, describe, places } = {}) {
-  const title = models.length === 1 ? t("modelTitle", { name: ending(models[0].name) }) : t("modelsTitle", { count: models.length });
+  const title = models.length === 1 ? t("modelTitle", { name: ending(models[0].name, LONGEST_NAME) }) : t("modelsTitle", { count: models.length });
   const look = { title, confirm: t("confirm"), find, describes: Boolean(describe), places };
   const decision = await askForModels(dialogs, models, check, signal, look);
   const given = (decision?.chosen ?? []).filter(({ url }) => url);
@@ -289,7 +286,7 @@ function createRow(model, check, changed, pasted) {
   const element = make(
     "tr",
     {},
-    make("th", { scope: "row" }, make("div", { text: name }), shown, places && make("div", { class: "uiapi-hint", text: `${t("usedBy")}: ${places}` })),
+    make("th", { scope: "row" }, make("div", {}, ...breakable(name)), shown, places && make("div", { class: "uiapi-hint", text: `${t("usedBy")}: ${places}` })),
     make("td", {}, ...source.elements, ...(folder?.elements ?? [])),
     make("td", {}, skip),
   );

@@ -12,7 +12,8 @@ import { named, t } from "../texts.js";
 
 // Milliseconds between two points of the line of a rate.
 const POINT_EVERY = 900;
-const GOING = new Set(["pending", "downloading", "verifying", "hashing", "connecting"]);
+// The states in which nothing goes on: all others can be paused.
+const STILL = new Set(["waiting_for_url", "success", "error", "cancelled", "paused"]);
 const AGAIN = new Set(["error", "cancelled"]);
 // After these errors, trying the same URL again does not help.
 const WRONG_ADDRESS = new Set(["not_at_source", "gone_at_source", "not_a_model", "size_mismatch", "hash_mismatch", "declined", "no_webui", "timeout", "invalid", "unknown_folder"]);
@@ -70,9 +71,9 @@ export function createDownloads({ state, dialogs, check, ask }) {
         drawn = performance.now();
         rate.add(speed);
       }
-      pause.hidden = !GOING.has(status);
+      pause.hidden = STILL.has(status);
       resume.hidden = status !== "paused" && status !== "cancelled";
-      cancel.hidden = !GOING.has(status) && status !== "paused" && status !== "waiting_for_url";
+      cancel.hidden = STILL.has(status) && status !== "paused" && status !== "waiting_for_url";
       reason.hidden = !error;
       set(reason, { text: error ?? "" });
       const failure = AGAIN.has(status) ? `${code} ${error}` : "";
@@ -133,7 +134,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
     elements: [empty, scroll],
 
     /** @returns {number} how many are in progress */
-    going: () => items().filter(({ model }) => GOING.has(model.status)).length,
+    going: () => items().filter(({ model }) => !STILL.has(model.status)).length,
 
     /** Updates the list. */
     update() {

@@ -9,45 +9,14 @@
  */
 
 import { short } from "../format.js";
-import { named, t } from "../texts.js";
+import { deed, failure, wish } from "../sentences.js";
+import { t } from "../texts.js";
 
 /** The choices of the filter by kind: all but reads, everything, or one kind. */
 export const KINDS = ["", "all", "change", "run", "load", "download", "read"];
 
 // Seconds between two commands of a burst.
 const BURST = 5;
-
-/** What a command does, by which its sentence is chosen. */
-const ACTS = /** @type {Record<string, string>} */ ({
-  set_fields: "set",
-  set_connection: "link",
-  disconnect: "unlink",
-  add_node: "add",
-  add_group: "add",
-  remove_node: "remove",
-  remove_group: "remove",
-  undo: "undo",
-  redo: "redo",
-  run: "run",
-  execute: "run",
-  interrupt: "stop",
-  queue_cancel: "clear",
-  queue_clear: "clear",
-  load_workflow: "open",
-  new_tab: "open",
-  open_tab: "open",
-  switch_tab: "show",
-  rename_tab: "rename",
-  save_tab: "save",
-  close_tab: "close",
-  send_workflow: "offer",
-  download_models: "download",
-  download_model: "download",
-  download_cancel: "cancel",
-  add_model_url: "link_model",
-  remove_model_url: "unlink_model",
-  get_model_url: "ask",
-});
 
 /**
  * @param {Iterable<LogEntry>} entries the oldest first
@@ -137,17 +106,10 @@ function subject({ about, changes, changes_total: total }) {
  * @returns {string} who did what, such as "Blender set Canvas.width"
  */
 export function sentence(entry) {
-  const { program, kind, command, state } = entry;
-  const parameters = { program, what: subject(entry), command };
-  if (state === "failed") return t(`attempts.${known(kind)}`, parameters);
-  if (state === "asking") return t(`wishes.${known(kind)}`, parameters);
-  if (kind === "read") return t("did.read", parameters);
-  const act = ACTS[command] ?? (kind === "change" ? "change" : "use");
-  return t(/** @type {"did.use"} */ (named("did", act) ? `did.${act}` : "did.use"), parameters);
+  const { state } = entry;
+  if (state === "failed") return failure(entry, subject(entry));
+  return state === "asking" ? wish(entry) : deed(entry, subject(entry));
 }
-
-/** @param {string} kind */
-const known = (kind) => /** @type {"change"} */ (named("attempts", kind) ? kind : "change");
 
 /**
  * @param {LogChange} change

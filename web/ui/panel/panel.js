@@ -121,7 +121,7 @@ export function openPanel(frontend) {
  */
 function head({ frontend, state, showRules }, ask) {
   const dot = make("span", { class: "uiapi-dot", "aria-hidden": "true" });
-  const status = make("span", { class: "uiapi-grow uiapi-cut" });
+  const status = make("span", { class: "uiapi-grow" });
   const makeMain = button(t("makeMain"), () => ask("panel_main", { main: state.clientId() }), { small: true });
   const pause = make("button", {
     class: "uiapi-switch",

@@ -35,7 +35,7 @@ export function createPrograms(state, askAgain) {
     const rate = make("span", { class: "uiapi-hint uiapi-rate" });
     const line = createSparkline();
     let drawn = 0;
-    const answers = make("span", { class: "uiapi-cut uiapi-grow" });
+    const answers = make("span", { class: "uiapi-grow" });
     const again = button(t("askAgain"), () => askAgain(name), { small: true });
     const decided = make("div", { class: "uiapi-line" }, answers, again);
     const title = make("strong", { class: "uiapi-grow uiapi-cut", text: name });

@@ -4,7 +4,7 @@
  * @typedef {"allow" | "session" | "refuse"} Decision
  */
 
-import { button, make } from "../dom.js";
+import { breakable, button, make } from "../dom.js";
 import { t } from "../texts.js";
 
 // Of pages on the person's own machine, whose connection nobody else sees.
@@ -41,7 +41,7 @@ function question(origin, decide) {
   const element = make(
     "div",
     {},
-    make("p", {}, make("strong", { class: "uiapi-origin", dir: "ltr", text: origin }), ` ${t("webAppWants")}`),
+    make("p", {}, make("strong", { class: "uiapi-origin", dir: "ltr" }, ...breakable(origin)), ` ${t("webAppWants")}`),
     ...cautions(origin).map((key) => make("p", { class: "uiapi-bad", text: t(key) })),
     make("p", { class: "uiapi-hint", text: t("webAppHint") }),
     make("div", { class: "uiapi-actions" }, refuse, button(t("webAppSession"), () => decide("session")), button(t("allow"), () => decide("allow"), { primary: true })),

@@ -4,10 +4,12 @@
  * @typedef {import("./state.js").WebApp} WebApp
  */
 
-import { arrangeRows, iconButton, make, set } from "../dom.js";
+import { arrangeRows, breakable, button, iconButton, make, set } from "../dom.js";
 import { KINDS, RULES } from "../controls/settings.js";
 import { named, t } from "../texts.js";
 
+// Pages that are shown at first; a button shows the rest.
+const SHOWN_AT_FIRST = 4;
 const DECISIONS = ["allow", "session", "refuse"];
 
 /**
@@ -16,9 +18,13 @@ const DECISIONS = ["allow", "session", "refuse"];
  */
 export function createWebApps(state, ask) {
   const list = make("div", { role: "list", "aria-label": t("webApps") });
-  const scroll = make("div", { class: "uiapi-scroll uiapi-web-apps", tabindex: "0", role: "region", "aria-label": t("webApps") }, list);
+  let all = false;
+  const more = button("", () => {
+    all = true;
+    update();
+  }, { small: true });
   const problem = make("p", { class: "uiapi-bad" });
-  const element = make("section", { class: "uiapi-section" }, make("h3", { text: t("webApps") }), problem, scroll);
+  const element = make("section", { class: "uiapi-section" }, make("h3", { text: t("webApps") }), problem, list, more);
 
   /** @param {WebApp} first */
   function createRow({ origin }) {
@@ -43,12 +49,13 @@ export function createWebApps(state, ask) {
     });
     const lines = rules.map(({ kind, choice }) => make("label", { class: "uiapi-line" }, make("span", { class: "uiapi-grow", text: named("kinds", kind) }), choice));
     const details = make("details", {}, make("summary", { text: t("webAppRules") }), ...lines);
-    const title = make("strong", { class: "uiapi-grow uiapi-origin", dir: "ltr", text: origin });
-    const row = make("div", { class: "uiapi-row", role: "listitem" }, make("div", { class: "uiapi-line" }, title, forget), make("div", { class: "uiapi-line" }, decision, byOperator), details);
+    const title = make("strong", { class: "uiapi-grow uiapi-origin", dir: "ltr" }, ...breakable(origin));
+    const row = make("div", { class: "uiapi-row", role: "listitem" }, make("div", { class: "uiapi-line" }, title, forget), decision, byOperator, details);
     row.update = (/** @type {WebApp} */ app) => {
       set(undecided, { text: app.asking ? t("webAppAsking") : t("webAppUndecided") });
       undecided.hidden = app.decision !== null;
       decision.value = app.decision ?? "";
+      set(decision, { title: decision.selectedOptions[0]?.text });
       byOperator.hidden = !app.named;
       details.hidden = app.decision === null || app.decision === "refuse";
       for (const { kind, choice } of rules) choice.value = app.rules[kind];
@@ -56,16 +63,18 @@ export function createWebApps(state, ask) {
     return row;
   }
 
-  return {
-    element,
+  function update() {
+    const apps = state.server?.web_apps ?? [];
+    const reason = state.server?.web_apps_problem;
+    // Those that wait for the person come first.
+    const sorted = [...apps].sort((a, b) => Number(b.asking) - Number(a.asking));
+    element.hidden = apps.length === 0 && !reason;
+    problem.hidden = !reason;
+    set(problem, { text: reason ? t("webAppsProblem", { problem: reason }) : "" });
+    more.hidden = all || apps.length <= SHOWN_AT_FIRST;
+    set(more, { text: t("showAll", { count: apps.length }) });
+    arrangeRows(list, all ? sorted : sorted.slice(0, SHOWN_AT_FIRST), ({ origin }) => origin, createRow);
+  }
 
-    update() {
-      const apps = state.server?.web_apps ?? [];
-      const reason = state.server?.web_apps_problem;
-      element.hidden = apps.length === 0 && !reason;
-      problem.hidden = !reason;
-      set(problem, { text: reason ? t("webAppsProblem", { problem: reason }) : "" });
-      arrangeRows(list, apps, ({ origin }) => origin, createRow);
-    },
-  };
+  return { element, update };
 }

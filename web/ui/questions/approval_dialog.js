@@ -12,6 +12,7 @@ import { changeTable } from "./change_table.js";
 import { button, make } from "../dom.js";
 import { rowsOf } from "./edit_rows.js";
 import { size } from "../format.js";
+import { wish, wordsFor } from "../sentences.js";
 import { named, t } from "../texts.js";
 
 // The title and the workflow say enough about these.
@@ -25,10 +26,9 @@ const RUNS = new Set(["run", "execute"]);
  * @returns {Promise<{allowed: boolean}>} also false if the dialog was closed
  */
 export async function approve(frontend, dialogs, request, signal) {
-  const { program, kind } = request;
   const answer = await dialogs.show(
     // The name of the program comes first, so that no other text can pass for one of ComfyUI.
-    t(`wishes.${named("wishes", kind) ? /** @type {"change"} */ (kind) : "change"}`, { program }),
+    wish(request),
     (/** @type {(allowed: boolean | null) => void} */ decide) => question(frontend, request, decide),
     signal,
     { wide: Boolean(request.files?.length) || request.writes.length > 0 },
@@ -50,7 +50,7 @@ function question(frontend, request, decide) {
     about && plain && [t("concerns"), about],
     plain && !RUNS.has(command) && [t("command"), `${command}: ${doc}`],
   ].filter((fact) => Array.isArray(fact));
-  const agree = kinds.length === 1 ? named("agree", kind) : undefined;
+  const agree = kinds.length === 1 ? named("agree", wordsFor(request)) : undefined;
   const element = make(
     "div",
     {},

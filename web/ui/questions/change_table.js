@@ -2,7 +2,7 @@
  * The table in a question: the values that a program would change, or the files that it would download.
  */
 
-import { button, make } from "../dom.js";
+import { breakable, button, make } from "../dom.js";
 import { t } from "../texts.js";
 
 // Rows that are shown at first; a button shows the rest.
@@ -14,9 +14,9 @@ const ROWS_AT_FIRST = 100;
  * @param {{heads?: string[], kind?: string}} [look] `kind` is an additional CSS class
  * @returns {HTMLElement}
  */
-export function changeTable(rows, label, { heads = [t("field"), t("now"), t("new")], kind = "" } = {}) {
+export function changeTable(rows, label, { heads = [t("field"), t("now"), t("new")], kind = "uiapi-values" } = {}) {
   const head = heads.map((text) => make("th", { scope: "col", text }));
-  const row = (/** @type {string[]} */ cells) => make("tr", {}, ...cells.map((text) => make("td", { text })));
+  const row = (/** @type {string[]} */ cells) => make("tr", {}, ...cells.map((text) => make("td", {}, ...breakable(text))));
   const body = make("tbody", {}, ...rows.slice(0, ROWS_AT_FIRST).map(row));
   const rest = rows.slice(ROWS_AT_FIRST);
   const more = button(t("showAll", { count: rows.length }), () => {

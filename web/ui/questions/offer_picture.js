@@ -9,6 +9,7 @@
  */
 
 import { make, set } from "../dom.js";
+import { beginning } from "../format.js";
 import { t } from "../texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -23,6 +24,7 @@ const SIZE = { width: 210, height: 90 };
 // The height of a title, and its average width of a letter in heights; in a large graph, titles are larger than the rest.
 const LETTER = 20;
 const LETTERS_ACROSS = 90;
+const LETTERS_DOWN = 22;
 const ASPECT = 0.6;
 const SIGNS = /** @type {Record<Part, string>} */ ({ added: "+ ", changed: "~ ", removed: "− ", same: "" });
 const LEGEND = /** @type {Exclude<Part, "same">[]} */ (["added", "changed", "removed"]);
@@ -106,7 +108,7 @@ export function drawn({ boxes, links }, titles, parts, label) {
   const top = Math.min(...boxes.map(({ y }) => y)) - MARGIN;
   const width = Math.max(...boxes.map((box) => box.x + box.width)) + MARGIN - left;
   const height = Math.max(...boxes.map((box) => box.y + box.height)) + MARGIN - top;
-  const letter = Math.max(LETTER, width / LETTERS_ACROSS);
+  const letter = Math.max(LETTER, width / LETTERS_ACROSS, height / LETTERS_DOWN);
   const places = new Map(boxes.map((box) => [box.key, box]));
   const picture = shape("svg", { class: "uiapi-picture", viewBox: `${left} ${top} ${width} ${height}`, role: "img", "aria-label": label });
   for (const [from, to] of links) {
@@ -135,7 +137,7 @@ function boxOf({ x, y, width, height }, part, title, letter) {
   const whole = shape("title", {});
   whole.textContent = title;
   const name = shape("text", { x: x + letter / 2, y: y + letter * 1.25, "font-size": letter });
-  name.textContent = title.length > room ? `${title.slice(0, room - 1)}…` : title;
+  name.textContent = title.length > room ? beginning(title, room - 1) : title;
   const group = shape("g", { class: `uiapi-${part}` });
   group.append(whole, shape("rect", { x, y, width, height, rx: 8 }), name);
   return group;

@@ -319,7 +319,7 @@ async def test_a_question_about_downloads_shows_every_file_with_its_folder_host_
     await expect(dialog(tab)).to_contain_text("Blender")
     await expect(rows.nth(1)).to_contain_text("a.safetensors (replaces the existing file)checkpointshuggingface.co")
     await expect(rows.nth(2)).to_have_text("styles/part 1.safetensorslorascivitai.com, huggingface.counknown")
-    await expect(rows.nth(3)).to_contain_text("the server's disk: /models/<b>old</b>.safetensors")
+    await expect(rows.nth(3)).to_contain_text("ComfyUI's computer: /models/<b>old</b>.safetensors")
     await expect(rows.nth(4)).to_have_text("styles/part 3.safetensorsunknownyou will be asked for its URLunknown")
     await expect(dialog(tab)).to_contain_text("120 files, 23.7 GB, 2 of unknown size")
     assert await dialog(tab).evaluate(OVERFLOWING) == []

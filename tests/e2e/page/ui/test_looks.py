@@ -41,6 +41,15 @@ LOOK = """async (element, properties) => {
 }"""
 SURFACE = ("backgroundColor", "color", "fontFamily")
 BUTTON = (*SURFACE, "fontSize", "fontWeight", "borderTopLeftRadius", "height")
+# The ring around what has the focus, as [colour, width, distance]: an outline, or a shadow without blur.
+RING = """async element => {
+    await Promise.all(document.getAnimations().map(animation => animation.finished.catch(() => undefined)))
+    const {outlineStyle, outlineColor, outlineWidth, outlineOffset, boxShadow} = getComputedStyle(element)
+    if (outlineStyle !== 'none') return [outlineColor, outlineWidth, outlineOffset]
+    const ring = /(rgba?\\([^)]*\\)) 0px 0px 0px ([1-9]\\d*px)/.exec(boxShadow)
+    return ring ? [ring[1], ring[2], '0px'] : null
+}"""
+IS_FOCUSED = "element => element === document.activeElement"
 # WCAG's contrast between the text and the background of an element.
 CONTRAST = """element => {
     const light = text => {
@@ -82,6 +91,23 @@ async def look(element: Locator, properties: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+async def height(element: Locator) -> float:
+    box = await element.bounding_box()
+    assert box is not None
+    return box["height"]
+
+
+async def ring(tab: Tab, element: Locator) -> list[str] | None:
+    """The ring around an element once the keyboard has reached it."""
+    for _ in range(10):
+        await tab.page.keyboard.press("Tab")
+        if await element.evaluate(IS_FOCUSED):
+            break
+    await expect(element).to_be_focused()
+    found: list[str] | None = await element.evaluate(RING)
+    return found
+
+
 async def keep(tab: Tab, name: str, pictures: list[bytes]) -> None:
     """Keep pictures side by side."""
     opened = [Image.open(BytesIO(picture)) for picture in pictures]
@@ -105,11 +131,13 @@ async def test_the_panel_looks_like_the_frontends_own(tab: Tab, palette: str) ->
         expected = {
             "panel": await look(native, SURFACE),
             "title": await look(native.locator("[title]").first, (*SURFACE, "fontSize", "fontWeight")),
-            "empty": await look(native.locator("h3"), (*SURFACE, "fontWeight")),
+            "empty": await look(native.locator("h3"), (*SURFACE, "fontWeight", "marginTop", "marginBottom")),
+            "hint": await look(native.locator("h3 + p"), (*SURFACE, "fontSize", "marginTop")),
         }
         field = native.locator("input")
-        # In 1.58 the field's background belongs to the element around it.
-        expected["search"] = await look(field, SURFACE)
+        # In 1.58 the field's background and its height belong to the element around it.
+        expected["search"] = await look(field, (*SURFACE, "fontSize"))
+        heights = [await height(field.locator(".."))]
         boxes = [await native.locator(".comfy-vue-side-bar-header > div").first.bounding_box()]
         pictures.append(await tab.page.screenshot(clip=shot))
         await tab.page.evaluate(SHOW, "uiapi")
@@ -119,14 +147,19 @@ async def test_the_panel_looks_like_the_frontends_own(tab: Tab, palette: str) ->
         found = {
             "panel": await look(panel, SURFACE),
             "title": await look(panel.locator("h2"), (*SURFACE, "fontSize", "fontWeight")),
-            "empty": await look(panel.locator("h3").locator("visible=true"), (*SURFACE, "fontWeight")),
-            "search": await look(panel.get_by_role("searchbox"), SURFACE),
+            "empty": await look(
+                panel.locator("h3").locator("visible=true"), (*SURFACE, "fontWeight", "marginTop", "marginBottom")
+            ),
+            "hint": await look(panel.locator("h3 + p").locator("visible=true"), (*SURFACE, "fontSize", "marginTop")),
+            "search": await look(panel.get_by_role("searchbox"), (*SURFACE, "fontSize")),
         }
+        heights.append(await height(panel.get_by_role("searchbox")))
         boxes.append(await panel.locator(".uiapi-toolbar").bounding_box())
         pictures.append(await tab.page.screenshot(clip=shot))
         await tab.page.evaluate(SHOW, "uiapi")
         await keep(tab, f"panel-{palette}-{size['width']}", pictures)
         assert found == expected
+        assert abs(heights[0] - heights[1]) <= 1
         assert boxes[0] is not None and boxes[1] is not None
         assert abs(boxes[0]["height"] - boxes[1]["height"]) <= 1
 
@@ -141,6 +174,7 @@ async def test_a_question_looks_like_the_frontends_own(tab: Tab, palette: str) -
     expected["secondary"] = await look(buttons["Cancel"], BUTTON)
     primary = await look(buttons["Confirm"], BUTTON)
     pictures.append(await tab.page.screenshot())
+    rings = [await ring(tab, buttons[name]) for name in ("Cancel", "Confirm")]
     await buttons["Cancel"].click()
     await expect(dialog).to_have_count(0)
     await tab.page.evaluate(SET, ["uiapi.rules.change", "always"])
@@ -153,6 +187,7 @@ async def test_a_question_looks_like_the_frontends_own(tab: Tab, palette: str) -
     ours = await look(accept, BUTTON)
     contrast = await accept.evaluate(CONTRAST)
     pictures.append(await tab.page.screenshot())
+    assert [await ring(tab, dialog.locator(".uiapi-button").first), await ring(tab, accept)] == rings
     await tab.page.keyboard.press("Escape")
     await asked
     await expect(dialog).to_have_count(0)

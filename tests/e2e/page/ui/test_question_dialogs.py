@@ -217,6 +217,39 @@ async def test_a_batch_is_asked_about_change_by_change(played: Played) -> None:
     assert (await server.answer(ident))["response"] == {"allowed": True}
 
 
+# What is broken in a table: headings of several lines, and short values of several lines.
+BROKEN = """table => [...table.querySelectorAll('th, td')]
+    .filter(({textContent}) => textContent.length < 12)
+    .filter(cell => {
+        const words = document.createRange()
+        words.selectNodeContents(cell)
+        return new Set([...words.getClientRects()].map(({top}) => Math.round(top))).size > 1
+    }).map(({textContent}) => textContent)"""
+
+
+async def test_a_long_value_leaves_the_others_room(played: Played) -> None:
+    server, tab = played
+    await server.call("load_workflow", workflow=OPEN)
+    writes = [{"path": "Prompt.text", "value": "a dog on a sofa " * 40}, {"path": "Canvas.width", "value": "640"}]
+    [ident] = server.request_together([("approve", {**CHANGE, "writes": writes})])
+    table = tab.page.get_by_role("dialog").get_by_role("table")
+    await expect(table).to_contain_text("a dog on a sofa")
+    assert await table.evaluate(BROKEN) == []
+    await tab.page.keyboard.press("Escape")
+    await server.answer(ident)
+    await expect(tab.page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_a_question_about_stopping_a_run_does_not_speak_of_running(played: Played) -> None:
+    server, tab = played
+    [ident] = server.request_together([("approve", {**APPROVAL, "kind": "run", "command": "interrupt"})])
+    dialog = tab.page.get_by_role("dialog")
+    await expect(dialog.get_by_role("heading").first).to_contain_text("wants to use interrupt")
+    await dialog.get_by_role("button", name="Allow", exact=True).click()
+    assert (await server.answer(ident))["response"] == {"allowed": True}
+    await expect(dialog).to_have_count(0)
+
+
 async def test_an_accepted_workflow_keeps_its_title(played: Played) -> None:
     server, tab = played
     ident = server.request("send_workflow", workflow=empty_to_save(), title="../Sunset: 2/3", message="")

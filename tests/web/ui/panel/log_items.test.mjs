@@ -24,10 +24,15 @@ test("an entry says in words who did what", () => {
   assert.equal(said(), "Blender set Canvas.width");
   assert.equal(said({ command: "run", kind: "run", about: "" }), "Blender ran the workflow");
   assert.equal(said({ command: "arrange", about: "" }), "Blender changed the workflow");
-  assert.equal(said({ command: "free_memory", kind: "run", about: "" }), "Blender used free_memory: the workflow");
+  assert.equal(said({ command: "free_memory", kind: "run", about: "" }), "Blender used free_memory");
   assert.equal(said({ changes: [change(1, 2), change(3, 4, "Canvas.height")] }), "Blender set 2 values");
   assert.equal(said({ state: "failed" }), "Blender could not change Canvas.width");
   assert.equal(said({ state: "asking" }), "Blender wants to change the workflow");
+  const closing = { kind: "load", command: "close_tab", about: "portrait" };
+  assert.deepEqual(
+    ["done", "failed", "asking"].map((state) => said({ ...closing, state })),
+    ["Blender closed portrait", "Blender could not use close_tab (portrait)", "Blender wants to use close_tab"],
+  );
 });
 
 test("every command that does something has words of its own, or those of its kind", () => {
