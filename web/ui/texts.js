@@ -19,6 +19,8 @@ let texts = new Map();
 /** @type {Map<string, string>} names of commands by id */
 let labels = new Map();
 let shown = "en";
+// Letters of scripts from right to left, and marks that change the direction of what follows.
+const OTHER_DIRECTION = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/;
 /** @type {Map<string, Intl.PluralRules>} */
 const plurals = new Map();
 
@@ -73,8 +75,14 @@ export function t(key, parameters = {}) {
   if (!found) return key;
   const { message, locale } = found;
   const form = typeof message === "string" ? message : (message[category(locale, Number(parameters.count))] ?? message.other);
-  return form.replace(/\{(\w+)\}/g, (whole, name) => String(parameters[name] ?? whole));
+  return form.replace(/\{(\w+)\}/g, (whole, name) => isolated(String(parameters[name] ?? whole)));
 }
+
+/**
+ * @param {string} text
+ * @returns {string} the same text, which does not change the order of the words around it
+ */
+const isolated = (text) => (OTHER_DIRECTION.test(text) ? `\u2068${text}\u2069` : text);
 
 /**
  * @param {Group} group

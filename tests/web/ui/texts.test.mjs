@@ -35,6 +35,12 @@ test("a text names its parameters, and nothing that a program sends is replaced 
   assert.equal(t("linked", { from: "{to} $& $1", to: "B" }), "linked {to} $& $1 → B");
 });
 
+test("a text from right to left, or one that turns the direction, does not change the order of the words around it", () => {
+  assert.equal(t("became", { before: "\u05d0", after: "\u05d1" }), "\u2068\u05d0\u2069 → \u2068\u05d1\u2069");
+  assert.equal(t("became", { before: "a\u202e", after: 2 }), "\u2068a\u202e\u2069 → 2");
+  assert.equal(t("became", { before: "日本", after: "é🎨" }), "日本 → é🎨");
+});
+
 test("a count chooses the plural form of the language", () => {
   assert.equal(t("modelCount", { count: 1 }), "1 model");
   assert.equal(t("modelCount", { count: 0 }), "0 models");

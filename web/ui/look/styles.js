@@ -94,7 +94,7 @@ export const RULES = `
   border: 1px solid var(--uiapi-field-border); background: var(--uiapi-field); color: var(--uiapi-field-text); font: inherit; font-size: 0.875rem; line-height: 1.2; }
 .uiapi-dialog :is(input[type="text"], input[type="password"], select) { height: var(--uiapi-dialog-field-height); padding: var(--uiapi-dialog-field-padding); font-size: var(--uiapi-dialog-field-size); }
 :is(.uiapi, .uiapi-dialog) :is(input:not([type="checkbox"], [type="radio"]), select):focus { border-color: var(--uiapi-field-focus); outline: var(--uiapi-field-ring); outline-offset: 0; }
-.uiapi select { text-overflow: ellipsis; }
+.uiapi :is(select, input) { text-overflow: ellipsis; }
 .uiapi ::placeholder, .uiapi-dialog ::placeholder { color: var(--uiapi-muted); opacity: 1; }
 .uiapi-search { position: relative; }
 .uiapi-search > .pi { position: absolute; right: 0.75rem; top: 50%; transform: translateY(-50%); color: var(--uiapi-search-icon); pointer-events: none; }

@@ -17,7 +17,7 @@ const ROWS_SHOWN = 200;
 export function addressesSection({ ask }) {
   /** @type {Row[]} */
   let rows = [];
-  const search = make("input", { type: "search", placeholder: t("search"), "aria-label": t("search"), oninput: () => show() });
+  const search = make("input", { type: "search", placeholder: t("search"), title: t("search"), "aria-label": t("search"), oninput: () => show() });
   const none = emptyState("pi-link", t("empty"), t("noAddresses"));
   const noneFound = make("p", { class: "uiapi-hint", text: t("noneFound") });
   const list = make("div", { role: "list", "aria-label": t("addresses") });
