@@ -102,7 +102,7 @@ export const RULES = `
 .uiapi .uiapi-search > input { height: var(--uiapi-button-height); font-size: var(--uiapi-search-size); }
 .uiapi-look-own .uiapi-search > .pi { left: 0.75rem; right: auto; }
 .uiapi-look-own .uiapi-search > input { padding-left: 2.25rem; padding-right: 0.75rem; }
-.uiapi-dialog { display: flex; flex-direction: column; gap: 1rem; width: min(34rem, 80vw); max-width: 100%; max-height: 65vh; color: var(--uiapi-text); font-size: 1rem; line-height: 1.4; padding: 2px; }
+.uiapi-dialog { display: flex; flex-direction: column; gap: 1rem; box-sizing: border-box; width: min(34rem, 80vw); min-width: 100%; max-width: 100%; max-height: 65vh; color: var(--uiapi-text); font-size: 1rem; line-height: 1.4; padding: 2px; }
 .uiapi-dialog.uiapi-wide { width: min(45rem, 86vw); }
 .uiapi-dialog p { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 .uiapi-offer { display: flex; flex-direction: column; gap: 0.75rem; min-height: 0; }

@@ -240,6 +240,29 @@ async def test_a_long_value_leaves_the_others_room(played: Played) -> None:
     await expect(tab.page.get_by_role("dialog")).to_have_count(0)
 
 
+# How far the content of a dialog ends from the edges of its window, and whether something there is too wide.
+EDGES = """content => {
+    const [own, whole] = [content, content.closest('[role=dialog]')].map(element => element.getBoundingClientRect())
+    const wide = content.scrollWidth > content.clientWidth
+    return {left: own.left - whole.left, right: whole.right - own.right, wide}
+}"""
+
+
+async def test_a_long_name_makes_no_dialog_wider_than_its_content(played: Played) -> None:
+    server, tab = played
+    await server.call("load_workflow", workflow=OPEN)
+    question = {**APPROVAL, "program": "a program " * 8, "kind": "run", "command": "run", "workflow": "portrait"}
+    [ident] = server.request_together([("approve", question)])
+    content = tab.page.locator(".uiapi-dialog")
+    await expect(content).to_contain_text("portrait")
+    edges = await content.evaluate(EDGES)
+    # A scrollbar may stand on one side.
+    assert abs(edges["left"] - edges["right"]) <= 16 and not edges["wide"]
+    await tab.page.keyboard.press("Escape")
+    await server.answer(ident)
+    await expect(tab.page.get_by_role("dialog")).to_have_count(0)
+
+
 async def test_a_question_about_stopping_a_run_does_not_speak_of_running(played: Played) -> None:
     server, tab = played
     [ident] = server.request_together([("approve", {**APPROVAL, "kind": "run", "command": "interrupt"})])
