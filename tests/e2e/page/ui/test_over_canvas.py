@@ -34,9 +34,14 @@ STATE: dict[str, Any] = {
     "sweeps": [{"sweep_id": "s", "program": LONG[:80], "total": 200, "done": 37, "failed": 0, "cancelled": 0}],
 }
 QUIET = {**STATE, "paused": False, "runs": [], "asking": [], "sweeps": []}
-# Shows the notice, as for a workflow that lacks something.
-NOTICE = "() => { document.querySelector('.uiapi-notice').hidden = false }"
-NO_NOTICE = "() => { document.querySelector('.uiapi-notice').hidden = true }"
+# Shows a notice as for a workflow that lacks something; the page hides its own one by itself.
+NOTICE = """() => {
+    const notice = document.querySelector('.uiapi-notice'), copy = notice.cloneNode(true)
+    copy.id = 'copied-notice'
+    copy.hidden = false
+    notice.after(copy)
+}"""
+NO_NOTICE = "() => document.querySelector('#copied-notice').remove()"
 # The edges of what is shown over the canvas, in their order, and those of the place for it.
 PLACES = """() => {
     const edges = element => element.getBoundingClientRect().toJSON()
