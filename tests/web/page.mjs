@@ -207,6 +207,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
       await sleep(3);
       return { json: async () => ({ prompt_id: `prompt-${queued.length}`, number: queued.length, node_errors: {} }) };
     },
+    addEventListener: NOTHING,
     dispatchCustomEvent: NOTHING,
     async queuePrompt(_number, { workflow, output }, { partialExecutionTargets } = {}) {
       const body = JSON.stringify({ prompt: output, extra_data: { extra_pnginfo: { workflow } } });
