@@ -87,7 +87,7 @@ test("a run of a program is queued before those that the person adds while it be
   const ours = page.ask("execute", { fields: [["Mine.v", 5]] });
   page.app.queueItems.push({ number: 0, batchCount: 1 });
   await ours;
-  await sleep(20);
+  while (page.app.processingQueue) await sleep(1);
   assert.deepEqual(page.queued.map(VALUES), [[5], [1005]]);
 });
 
