@@ -176,9 +176,12 @@ class ComfyUI:
 
     async def withdraw(self, prompt_id: str) -> None:
         """Remove a prompt from the queue, and interrupt it if it is the one that runs. Raises Lost."""
-        if not await self.take_back(prompt_id):
-            # Older versions ignore the ID, and interrupt what runs.
+        for _ in range(ATTEMPTS):
+            if await self.take_back(prompt_id):
+                break
+            # Older versions ignore the ID, and interrupt what runs. A run that just begins overlooks it.
             await self._post("/interrupt", {"prompt_id": prompt_id})
+            await asyncio.sleep(ATTEMPT_INTERVAL)
         self._note(prompt_id)
 
     async def take_back(self, prompt_id: str) -> bool:
