@@ -266,7 +266,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
       app.rootGraph.nodes.find((one) => one.title === title).widgets.find((widget) => widget.name === name).value,
 
     /** An action of the person on the page. */
-    hand: (type, more = {}) => listeners[type]?.forEach((listener) => listener({ type, ...more })),
+    hand: (type, more = {}) => listeners[type]?.forEach((listener) => listener({ type, isTrusted: true, ...more })),
 
     revision: () => means.revisions.revision(),
 

@@ -27,6 +27,7 @@ export function openCapture({ app, api, errorStores }) {
   /** @type {(() => void)[]} */
   const ends = [];
   let inside = false;
+  let shown = false;
   let open = true;
 
   const isOurs = (/** @type {any} */ item) => Object.is(item?.number, OURS);
@@ -64,7 +65,7 @@ export function openCapture({ app, api, errorStores }) {
     const named = app.queueItems.some((/** @type {any} */ item) => isOurs(item) && item.requestId === detail?.requestId);
     return isOurs(detail) || named ? true : api;
   });
-  replace(app.canvas, "draw", () => (inside ? undefined : app.canvas));
+  replace(app.canvas, "draw", () => (inside && !shown ? undefined : app.canvas));
   for (const store of stores) {
     // The page clears the errors before it takes a run from its queue.
     for (const name of ERROR_CHANGES) replace(store, name, () => (inside || app.queueItems.every(isOurs) ? undefined : store));
@@ -74,6 +75,12 @@ export function openCapture({ app, api, errorStores }) {
     /** The submitted prompts, as JSON. */
     bodies,
     accepted,
+
+    /** Called when the page has prepared the prompt and is about to submit it. */
+    ready() {},
+
+    /** The graph is as the person left it, and may be drawn. */
+    show: () => void (shown = true),
 
     /** The page has taken the run from its queue. */
     begin: () => void (inside = true),

@@ -11,6 +11,8 @@
  * @typedef {import("../graph/trial.js").Carried} Carried
  * @typedef {{fields: [string, any][], pictures?: Record<string, string>}} Variation
  *
+ * @typedef {{set: Record<string, Written>, warnings: string[], body: string, changed: Carried | null}} One
+ *
  * @typedef {object} Prompt
  * @property {({path: string} & Written)[]} fields
  * @property {string[]} warnings
@@ -32,7 +34,9 @@ import { setFields } from "../widgets/widgets.js";
 // Milliseconds that the page is held at a time. Frames may take longer than an export, so there is none after each.
 const SLICE = 25;
 // The open graph is no longer the one to be varied.
-const ENDING = new Set(["tab_changed", "revision_changed"]);
+const ENDING = new Set(["tab_changed", "unknown_tab", "revision_changed"]);
+// How often a variation is prepared if the person works in the page meanwhile, while a pack takes its time.
+const ATTEMPTS = 20;
 
 /**
  * @param {object} means
@@ -43,7 +47,7 @@ const ENDING = new Set(["tab_changed", "revision_changed"]);
  * @param {ReturnType<typeof import("../page/run_queue.js").createRuns>} means.runs
  */
 export function createVariations(means) {
-  const { frontend, revisions, tabs, runs } = means;
+  const { frontend, workflows, revisions, tabs, runs } = means;
   const trials = createTrials(means);
 
   /**
@@ -51,8 +55,10 @@ export function createVariations(means) {
    * @param {Carried | null} carried what the last prompt of the same variation has changed
    * @param {Call} call
    * @param {boolean} isLast of the request
+   * @returns {Promise<One | null>} null if the person has interrupted it
    */
   async function one({ fields, pictures }, carried, call, isLast) {
+    let isInterrupted = false;
     const { page, takeOut } = withChoices({ ...frontend, undoStep: (/** @type {() => any} */ work) => work() });
     /** @type {Record<string, Written>} */
     let set = {};
@@ -62,14 +68,22 @@ export function createVariations(means) {
     let trial;
     const restore = () => {
       if (!trial) return;
-      changed = trial.changed();
-      takeOut();
+      if (!isInterrupted) {
+        changed = trial.changed();
+        takeOut();
+      }
       trial.putBack();
     };
-    const prepare = () => {
+    /** @param {import("./capture.js").Capture} capture */
+    const prepare = (capture) => {
       tabs.require(call.workflow_tab);
       revisions.require(call.if_revision);
-      trial = trials.begin(isLast);
+      trial = trials.begin(isLast, () => {
+        isInterrupted = true;
+        takeOut();
+        capture.show();
+      });
+      capture.ready = trial.prepared;
       try {
         set = cutWritten(setFields(page, withOffered(fields, pictures)));
         trial.queueing(carried);
@@ -80,19 +94,36 @@ export function createVariations(means) {
     };
     try {
       const { bodies, leftOut } = await runs.capture(prepare, restore, call);
+      if (isInterrupted) return null;
       if (bodies.length !== 1) throw new CommandError("tab_failed", several(bodies.length));
       return { set, warnings: leftOut, body: bodies[0], changed };
+    } catch (error) {
+      // The next attempt finds out whether the person has opened another workflow, or undone something in this one.
+      if (isInterrupted) return null;
+      throw error;
     } finally {
       await trial?.settle();
     }
   }
 
+  /** @type {(...all: Parameters<typeof one>) => Promise<One>} */
+  async function undisturbed(...all) {
+    const [, , { signal }] = all;
+    for (let attempt = 0; attempt < ATTEMPTS && !signal.aborted; attempt++) {
+      const made = await one(...all);
+      if (made) return made;
+    }
+    throw new CommandError("conflict", "The person was working in the page each time this variation was prepared; run it again.");
+  }
+
   /**
    * @param {{variations: Variation[], seeds?: number}} data
-   * @param {Call} call
+   * @param {Call} asked
    * @returns {Promise<{prompts: Prompt[], stopped?: Prompt["error"]}>} `stopped`: why there are no more
    */
-  async function exportPrompts(data, call) {
+  async function exportPrompts(data, asked) {
+    // Of the workflow that is open now, even if the person opens another one between two variations.
+    const call = { ...asked, workflow_tab: asked.workflow_tab ?? workflows.idOf(workflows.active()) };
     const draw = deferDrawing(frontend.app);
     try {
       return await exportAll(data, call);
@@ -120,7 +151,7 @@ export function createVariations(means) {
         }
         const isLast = repeat === seeds - 1 && variation === variations[variations.length - 1];
         try {
-          const { set, warnings, body, changed } = await one(variation, carried, call, isLast);
+          const { set, warnings, body, changed } = await undisturbed(variation, carried, call, isLast);
           carried = changed;
           const texts = pieces(JSON.parse(body));
           const changes = changedPieces(base, texts);
@@ -130,7 +161,7 @@ export function createVariations(means) {
           taken = performance.now() - Math.max(before, began);
         } catch (error) {
           if (call.signal.aborted) throw error;
-          if (error instanceof CommandError && ENDING.has(error.code)) return { prompts, stopped: described(error) };
+          if (isEnding(error)) return { prompts, stopped: described(error) };
           prompts.push({ fields: [], warnings: [], error: described(error) });
         }
       }
@@ -142,6 +173,11 @@ export function createVariations(means) {
 }
 
 /** @typedef {ReturnType<typeof createVariations>} Variations */
+
+/** @param {unknown} error */
+function isEnding(error) {
+  return error instanceof CommandError && ENDING.has(error.code);
+}
 
 /** @param {number} count */
 function several(count) {

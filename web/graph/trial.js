@@ -23,12 +23,22 @@ import { byState } from "./rollback.js";
  * or shows a result, which packs write into widgets, and is compared with the graph after the first and the last of them.
  * After the others, what a trial does not restore by itself shows in the shape of the graph.
  *
- * @param {{frontend: Frontend, workflows: Workflows, revisions: Pick<import("../page/revisions.js").Revisions, "revision">}} means
+ * If the person does something while a pack still prepares the run, the graph is put back before the page handles that,
+ * so that it happens to their own graph, and the trial has to be repeated.
+ *
+ * @param {object} means
+ * @param {Frontend} means.frontend
+ * @param {Workflows} means.workflows
+ * @param {Pick<import("../page/revisions.js").Revisions, "revision" | "onInput">} means.revisions
  */
 export function createTrials({ frontend, workflows, revisions }) {
   let before = "";
   let revision = "";
   frontend.api.addEventListener("executed", () => (revision = ""));
+  /** @type {(() => void) | null} */
+  let interrupt = null;
+  // What the page and packs dispatch themselves is no input.
+  revisions.onInput((event) => void (event.isTrusted && interrupt?.()));
 
   /** @param {string} after */
   function differs(after) {
@@ -38,12 +48,31 @@ export function createTrials({ frontend, workflows, revisions }) {
   async function restore() {
     await workflows.undisturbed(byState({ frontend, workflows }, JSON.parse(before)));
     if (!differs(frontend.stateText())) return;
-    throw new CommandError("tab_failed", "The page did not restore the graph after an export; check it, and undo what is wrong.");
+    throw notRestored();
+  }
+
+  /**
+   * Remembers the graph for the follow-up work of a run, for which the page waits for nothing.
+   *
+   * @returns {() => void} restores it
+   */
+  function rememberRest() {
+    const memory = createMemory({ canvas: frontend.canvas });
+    const nodes = [...walk(frontend.rootGraph())].map(({ node }) => node);
+    for (const node of nodes) memory.keep(node);
+    const queue = rememberQueueState(nodes);
+    return () => {
+      queue.putBack();
+      memory.putBack();
+    };
   }
 
   return {
-    /** @param {boolean} isLast whether the saved state is compared afterwards */
-    begin(isLast) {
+    /**
+     * @param {boolean} isLast whether the saved state is compared afterwards
+     * @param {() => void} interrupted called when the graph was put back because of the person
+     */
+    begin(isLast, interrupted) {
       const isSaved = revision === revisions.revision();
       if (!isSaved) {
         before = frontend.stateText();
@@ -60,9 +89,32 @@ export function createTrials({ frontend, workflows, revisions }) {
       let isLeft = false;
       const { canvas } = frontend.app;
       const { dirty_canvas, dirty_bgcanvas } = canvas ?? {};
+      let isOver = false;
+      /** @type {(() => void) | undefined} */
+      let putBackRest;
       // While this is above 0, the page captures no undo step.
       history?.beforeChange();
       frontend.exports.disturb(1);
+
+      function putBack() {
+        isOver = true;
+        interrupt = null;
+        // In the opposite order of the changes, since callbacks of widgets may depend on the rest.
+        queue?.putBack();
+        memory.putBack();
+        frontend.written.clear();
+        for (const [widget, value] of written) frontend.written.set(widget, value);
+        if (history) history.changeCount--;
+        frontend.exports.disturb(-1);
+        // What the canvas shows has not changed; nothing else can have, unless packs wait for something.
+        if (canvas && !frontend.exports.isShared()) Object.assign(canvas, { dirty_canvas, dirty_bgcanvas });
+        isLeft = shapeOf(frontend.rootGraph()) !== shape;
+      }
+
+      interrupt = () => {
+        putBack();
+        interrupted();
+      };
 
       return {
         /**
@@ -82,17 +134,15 @@ export function createTrials({ frontend, workflows, revisions }) {
         /** @returns {Carried} what differs by now */
         changed: () => ({ values: memory.changed(), queue: queue?.changed() ?? { marks: [], noted: [] } }),
 
+        /** To be called when the run is prepared. After an interruption, only what follows is put back. */
+        prepared() {
+          if (isOver) putBackRest = rememberRest();
+        },
+
         putBack() {
-          // In the opposite order of the changes, since callbacks of widgets may depend on the rest.
-          queue?.putBack();
-          memory.putBack();
-          frontend.written.clear();
-          for (const [widget, value] of written) frontend.written.set(widget, value);
-          if (history) history.changeCount--;
-          frontend.exports.disturb(-1);
-          // What the canvas shows has not changed; nothing else can have, unless packs wait for something.
-          if (canvas && !frontend.exports.isShared()) Object.assign(canvas, { dirty_canvas, dirty_bgcanvas });
-          isLeft = shapeOf(frontend.rootGraph()) !== shape || ((isLast || !isSaved) && differs(frontend.stateText()));
+          if (isOver) return putBackRest?.();
+          putBack();
+          isLeft ||= (isLast || !isSaved) && differs(frontend.stateText());
         },
 
         /**
@@ -100,10 +150,18 @@ export function createTrials({ frontend, workflows, revisions }) {
          *
          * @throws {CommandError} tab_failed
          */
-        settle: async () => void (isLeft && (await restore())),
+        async settle() {
+          if (!isLeft) return;
+          if (putBackRest) throw notRestored();
+          await restore();
+        },
       };
     },
   };
+}
+
+function notRestored() {
+  return new CommandError("tab_failed", "The page did not restore the graph after an export; check it, and undo what is wrong.");
 }
 
 /**

@@ -50,7 +50,7 @@ export function createRevisions(frontend, workflows, page) {
   const kept = new Map();
   /** @type {Set<(look: Look) => void>} */
   const listeners = new Set();
-  /** @type {Set<() => void>} */
+  /** @type {Set<(event: Event) => void>} */
   const inputListeners = new Set();
   let count = 0;
   // Keystrokes in text boxes that may not have become a value yet, and presses of the pointer.
@@ -94,7 +94,7 @@ export function createRevisions(frontend, workflows, page) {
       presses++;
     } else if (event.type === "pointerup") pressed = false;
     else if (event.type === "input" && event.target instanceof page.Element && inGraph(event.target)) edits++;
-    for (const listener of inputListeners) listener();
+    for (const listener of inputListeners) listener(event);
   }
 
   /** @param {any} target */
@@ -152,7 +152,7 @@ export function createRevisions(frontend, workflows, page) {
     /** @param {(look: Look) => void} listener called with every new revision */
     onChange: (listener) => void listeners.add(listener),
 
-    /** @param {() => void} listener called at every input event, before it takes effect */
+    /** @param {(event: Event) => void} listener called at every input event, before it takes effect */
     onInput: (listener) => void inputListeners.add(listener),
 
     /** Checks the graph now if there are hints of a change. */

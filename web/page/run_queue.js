@@ -26,7 +26,7 @@
  *
  * @typedef {{capture: import("../exports/capture.js").Capture, over: () => void}} Captured
  *
- * @typedef {(prepare: () => void, over: () => void, call: import("../common/types.js").Call) =>
+ * @typedef {(prepare: (capture: import("../exports/capture.js").Capture) => void, over: () => void, call: import("../common/types.js").Call) =>
  *   Promise<{bodies: string[], leftOut: string[]}>} Capturing `prepare` sets fields right before the page queues; `over`
  *   restores the graph, in the same task if no pack waits for anything; returns what would be submitted, as JSON
  */
@@ -64,6 +64,7 @@ export function createRuns(frontend, workflows, queueing) {
       queueing.submitted(answer);
       return answer;
     }
+    ours.capture?.ready();
     try {
       ours.exported(rest[0]?.output ?? {}, rest[1]?.partialExecutionTargets ?? null);
     } catch (error) {
@@ -277,7 +278,7 @@ export function createRuns(frontend, workflows, queueing) {
     const begin = () => {
       own.begin();
       try {
-        prepare();
+        prepare(own);
       } catch (error) {
         own.over();
         throw error;

@@ -131,6 +131,62 @@ test("a write of another program between two variations stays, and is part of th
   assert.equal(values(answer, "w").at(-1), 9);
 });
 
+/** Waits until a variation is in the graph and the page still prepares its prompt. */
+async function prepared(page) {
+  while (page.value("Mine") === 1) await sleep(1);
+}
+
+test("what the person does while a prompt is prepared happens to their own graph, and stays", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1, w: 0, seed: 40 })], { exporting: 30 });
+  const [, w, seed] = page.app.rootGraph.nodes[0].widgets;
+  page.afterQueued = () => void (seed.value += 10);
+  const asked = page.ask("export_prompts", variations(5, 6, 7));
+  await prepared(page);
+  page.hand("pointerdown");
+  assert.equal(page.value("Mine"), 1);
+  w.value = 9;
+  page.tab.changeTracker.checkState();
+  const answer = await asked;
+  assert.deepEqual([values(answer), values(answer, "w")], [[5, 6, 7], [9, 9, 9]]);
+  assert.deepEqual([page.value("Mine"), w.value, seed.value, page.tab.changeTracker.undoQueue.length], [1, 9, 40, 1]);
+});
+
+test("the person's undo while a prompt is prepared stays undone", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1, w: 0 })], { exporting: 30 });
+  page.app.rootGraph.nodes[0].widgets[1].value = 9;
+  page.tab.changeTracker.checkState();
+  const asked = page.ask("export_prompts", variations(5));
+  await prepared(page);
+  page.hand("keydown");
+  await page.tab.changeTracker.undo();
+  assert.deepEqual(values(await asked), [5]);
+  assert.deepEqual(traces(page).slice(0, 3), [1, 0, 1]);
+  assert.equal(page.value("Mine", "w"), 0);
+});
+
+test("a workflow that is opened while a prompt is prepared gets nothing of the variation, and the other one keeps its values", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 30 });
+  page.afterQueued = () => void (page.app.rootGraph.nodes[0].widgets[0].value += 10);
+  const asked = page.ask("export_prompts", variations(5, 6));
+  await prepared(page);
+  page.hand("pointerdown");
+  assert.equal(page.app.rootGraph.serialize().nodes[0].values.v, 1);
+  await page.show(page.another("B", [saved(1, "Other", { v: 9 })]));
+  const { prompts, stopped } = await asked;
+  assert.deepEqual([prompts, stopped.code, page.value("Other")], [[], "tab_changed", 9]);
+});
+
+test("a variation is given up if the person does something each time it is prepared", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 4 });
+  const { graphToPrompt } = page.app;
+  page.app.graphToPrompt = (...all) => {
+    page.hand("wheel");
+    return graphToPrompt(...all);
+  };
+  assert.deepEqual(values(await page.ask("export_prompts", variations(5))), ["conflict"]);
+  assert.equal(page.value("Mine"), 1);
+});
+
 test("the export ends when another workflow is opened, with what was exported", async () => {
   const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 4 });
   const [{ id }] = page.means.tabs.list().tabs;
