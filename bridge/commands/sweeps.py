@@ -306,7 +306,7 @@ class _Ending:
 
 
 async def _while_allowed(call: Call, sweep: Sweep) -> None:
-    """Let a sweep of a web app go on for as long as the person allows that, whoever waits for it."""
+    """Let a sweep of a web app go on for as long as the person allows that, also when nobody waits for it."""
     with call.bridge.web_apps.connected(call.caller.program, _Ending(call, sweep)):
         await sweep.over.wait()
 

@@ -99,7 +99,6 @@ DEV_TOOLS = (
     "types-requests",
     "types-aiofiles",
 )
-NPM_PACKAGES = {"typescript": "5.9.3"}
 FREE_BYTES_NEEDED = 4 * 1000**3
 
 

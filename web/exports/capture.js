@@ -8,6 +8,7 @@
  */
 
 import { OURS } from "./marks.js";
+import { replaceMethod } from "../common/methods.js";
 
 const QUEUEING = new Set(["promptQueueing", "promptQueued"]);
 // The state of the last run in the frontend's stores, and the functions by which 1.58 changes it.
@@ -39,20 +40,11 @@ export function openCapture({ app, api, errorStores }) {
    * @param {(...args: any[]) => unknown} quiet called instead; the result `owner` means that it is not concerned
    */
   function replace(owner, name, quiet) {
-    const own = Object.hasOwn(owner, name);
-    const original = owner[name];
-    if (typeof original !== "function") return;
-    const replaced = function (/** @type {any[]} */ ...args) {
+    const end = replaceMethod(owner, name, (original) => function (...args) {
       const answer = open ? quiet(...args) : owner;
-      // @ts-ignore a method
       return answer === owner ? original.apply(this, args) : answer;
-    };
-    owner[name] = replaced;
-    ends.push(() => {
-      if (owner[name] !== replaced) return;
-      if (own) owner[name] = original;
-      else delete owner[name];
     });
+    ends.push(end);
   }
 
   replace(api, "fetchApi", (route, options) => {
@@ -109,22 +101,14 @@ export function openCapture({ app, api, errorStores }) {
  * @returns {() => void} to be called at the end
  */
 export function deferDrawing({ canvas }) {
-  if (!canvas?.draw) return () => {};
-  const own = Object.hasOwn(canvas, "draw");
-  const { draw } = canvas;
   let missed = false;
-  const deferred = function (/** @type {any[]} */ ...args) {
+  const end = replaceMethod(canvas, "draw", (draw) => function (...args) {
     // The next frame passes nothing.
     if (args.some(Boolean)) missed = true;
-    // @ts-ignore a method of the canvas
     else draw.apply(this, args);
-  };
-  canvas.draw = deferred;
+  });
   return () => {
-    if (canvas.draw === deferred) {
-      if (own) canvas.draw = draw;
-      else delete canvas.draw;
-    }
+    end();
     if (missed) canvas.setDirty(true, true);
   };
 }

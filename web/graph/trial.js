@@ -51,15 +51,21 @@ export function createTrials({ frontend, workflows, revisions }) {
     throw notRestored();
   }
 
+  /** Remembers the values of all nodes. */
+  function rememberNodes() {
+    const memory = createMemory({ canvas: frontend.canvas });
+    const nodes = [...walk(frontend.rootGraph())].map(({ node }) => node);
+    for (const node of nodes) memory.keep(node);
+    return { memory, nodes };
+  }
+
   /**
    * Remembers the graph for the follow-up work of a run, for which the page waits for nothing.
    *
    * @returns {() => void} restores it
    */
   function rememberRest() {
-    const memory = createMemory({ canvas: frontend.canvas });
-    const nodes = [...walk(frontend.rootGraph())].map(({ node }) => node);
-    for (const node of nodes) memory.keep(node);
+    const { memory, nodes } = rememberNodes();
     const queue = rememberQueueState(nodes);
     return () => {
       queue.putBack();
@@ -80,9 +86,7 @@ export function createTrials({ frontend, workflows, revisions }) {
       }
       const written = new Map(frontend.written);
       const history = workflows.tracker();
-      const memory = createMemory({ canvas: frontend.canvas });
-      const nodes = [...walk(frontend.rootGraph())].map(({ node }) => node);
-      for (const node of nodes) memory.keep(node);
+      const { memory, nodes } = rememberNodes();
       /** @type {ReturnType<typeof rememberQueueState> | undefined} */
       let queue;
       const shape = shapeOf(frontend.rootGraph());

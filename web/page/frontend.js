@@ -13,6 +13,7 @@
 
 import { createExport } from "../exports/prompt_export.js";
 import { createFrontendUi } from "./frontend_ui.js";
+import { replaceMethod } from "../common/methods.js";
 import { nextTask } from "../common/waiting.js";
 
 // The oldest tested version; 1.27 lacks what is needed.
@@ -115,20 +116,14 @@ export function createFrontend(app, api, page) {
      */
     drawLater() {
       const { canvas } = app;
-      if (!canvas?.draw) return;
-      const own = Object.hasOwn(canvas, "draw");
-      const { draw, canvas: shown } = canvas;
+      const shown = canvas?.canvas;
       let over = false;
-      const later = function (/** @type {any[]} */ ...args) {
-        // @ts-ignore a method of the canvas
+      const end = replaceMethod(canvas, "draw", (draw) => function (...args) {
         return over || canvas.canvas !== shown ? draw.apply(this, args) : canvas.setDirty(true, true);
-      };
-      canvas.draw = later;
+      });
       nextTask().then(() => {
         over = true;
-        if (canvas.draw !== later) return;
-        if (own) canvas.draw = draw;
-        else delete canvas.draw;
+        end();
       });
     },
 
