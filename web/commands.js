@@ -200,7 +200,8 @@ export const commands = {
     const describe = (/** @type {import("./ui/models/models_dialog.js").Chosen} */ chosen) => void write(means, call, () => describeModels(frontend, describedBy(chosen)));
     // A download, which names the models itself, can't do without a folder; a program may have asked for URLs only.
     const { urls, directories } = await askAddresses(dialogs, wanted, check, call.signal, { find, describe, places: Boolean(models) });
-    return ckpt_names ? { urls, directories } : { url: urls[ckpt_name], model_type: wanted[0].directory ?? directories[ckpt_name], directories };
+    const placed = Object.keys(directories).length > 0 ? { directories } : {};
+    return ckpt_names ? { urls, ...placed } : { url: urls[ckpt_name], model_type: wanted[0].directory ?? directories[ckpt_name], ...placed };
   },
 
   approve: ({ frontend, dialogs }, request, { signal }) => approve(frontend, dialogs, request, signal),
