@@ -10,6 +10,7 @@
  */
 
 import { CommandError } from "../common/errors.js";
+import { nextTask } from "../common/waiting.js";
 import { walk } from "../paths/subgraphs.js";
 import { createMemory } from "../widgets/node_memory.js";
 import { rememberQueueState, repeatQueueState } from "../widgets/queue_state.js";
@@ -19,9 +20,9 @@ import { byState } from "./rollback.js";
 /**
  * Begins trials, each of which may change the graph until it is put back.
  *
- * To save a graph costs as much as its export, so a saved state serves all trials until the graph gets another revision
- * or shows a result, which packs write into widgets, and is compared with the graph after the first and the last of them.
- * After the others, what a trial does not restore by itself shows in the shape of the graph.
+ * To save a graph costs as much as its export, so a saved state serves all trials of one task, in which nothing else can
+ * change the graph, and is compared with the graph after the first and the last of them. After the others, what a trial
+ * does not restore by itself shows in the shape of the graph.
  *
  * If the person does something while a pack still prepares the run, the graph is put back before the page handles that,
  * so that it happens to their own graph, and the trial has to be repeated.
@@ -29,12 +30,11 @@ import { byState } from "./rollback.js";
  * @param {object} means
  * @param {Frontend} means.frontend
  * @param {Workflows} means.workflows
- * @param {Pick<import("../page/revisions.js").Revisions, "revision" | "onInput">} means.revisions
+ * @param {Pick<import("../page/revisions.js").Revisions, "onInput">} means.revisions
  */
 export function createTrials({ frontend, workflows, revisions }) {
   let before = "";
-  let revision = "";
-  frontend.api.addEventListener("executed", () => (revision = ""));
+  let isSaved = false;
   /** @type {(() => void) | null} */
   let interrupt = null;
   // What the page and packs dispatch themselves is no input.
@@ -43,6 +43,12 @@ export function createTrials({ frontend, workflows, revisions }) {
   /** @param {string} after */
   function differs(after) {
     return after !== before && !workflows.same(settled(before), settled(after));
+  }
+
+  function save() {
+    before = frontend.stateText();
+    isSaved = true;
+    nextTask().then(() => (isSaved = false));
   }
 
   async function restore() {
@@ -79,11 +85,8 @@ export function createTrials({ frontend, workflows, revisions }) {
      * @param {() => void} interrupted called when the graph was put back because of the person
      */
     begin(isLast, interrupted) {
-      const isSaved = revision === revisions.revision();
-      if (!isSaved) {
-        before = frontend.stateText();
-        revision = revisions.revision();
-      }
+      const isFirst = !isSaved;
+      if (isFirst) save();
       const written = new Map(frontend.written);
       const history = workflows.tracker();
       const { memory, nodes } = rememberNodes();
@@ -146,7 +149,7 @@ export function createTrials({ frontend, workflows, revisions }) {
         putBack() {
           if (isOver) return putBackRest?.();
           putBack();
-          isLeft ||= (isLast || !isSaved) && differs(frontend.stateText());
+          isLeft ||= (isFirst || isLast) && differs(frontend.stateText());
         },
 
         /**

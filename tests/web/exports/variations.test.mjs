@@ -211,3 +211,13 @@ test("pieces of JSON are its text, and prompts of one graph differ in a few of t
   assert.equal(base.join(""), JSON.stringify(made(2)));
   assert.equal(changedPieces(base, ["{}"]), null);
 });
+
+test("what the page has changed by itself since the last export stays, although nothing hints at it", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1, seed: 40 })], QUICK);
+  const seed = page.app.rootGraph.nodes[0].widgets[1];
+  await page.ask("export_prompts", variations(5));
+  // As a seed control does for the person's run.
+  seed.value = 41;
+  assert.deepEqual(values(await page.ask("export_prompts", variations(6)), "seed"), [41]);
+  assert.equal(page.value("Mine", "seed"), 41);
+});
