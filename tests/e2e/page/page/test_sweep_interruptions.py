@@ -20,22 +20,37 @@ PERSONS, FIRST = 424242, 7770001
 # Exports wait, with the values of their variation in the graph, as if a pack took long.
 HOLD = """left => {
     const {graphToPrompt} = app
+    const released = new Promise(resolve => window.letGo = resolve)
     app.graphToPrompt = async function (...all) {
         if (left-- <= 0) {
             window.isHeld = true
-            await new Promise(resolve => window.letGo = resolve)
+            await released
         }
         return graphToPrompt.apply(this, all)
     }
     window.endHold = () => {
         app.graphToPrompt = graphToPrompt
-        window.letGo?.()
+        window.letGo()
     }
 }"""
 HELD = "() => window.isHeld"
 # The page has saved the graph for its next start.
 KEEPS = """seed => [localStorage, sessionStorage].some(
     storage => Object.values(storage).some(kept => kept.includes(seed)))"""
+# The person changes the width of the canvas.
+EDIT = """() => {
+    const [widget] = app.rootGraph.nodes.find(({title}) => title === 'Canvas').widgets
+    widget.value = 48
+    widget.callback?.(48)
+    const {changeTracker} = app.extensionManager.workflow.activeWorkflow
+    changeTracker.captureCanvasState ? changeTracker.captureCanvasState() : changeTracker.checkState()
+}"""
+STATE = """() => {
+    const {undoQueue, redoQueue} = app.extensionManager.workflow.activeWorkflow.changeTracker
+    const values = app.rootGraph.nodes.map(({widgets}) => widgets?.map(({value}) => value))
+    return [values, undoQueue.length, redoQueue.length]
+}"""
+COMMAND = "name => app.extensionManager.command.execute(name)"
 SEED = "() => app.rootGraph.nodes.find(({title}) => title === 'Slow')?.widgets[1].value"
 # Removes prompts from the queue as the page's own queue does.
 DELETE = "ids => app.api.fetchApi('/queue', {method: 'POST', body: JSON.stringify({delete: ids})})"
@@ -145,6 +160,51 @@ async def test_a_sweep_that_is_exported_goes_on_without_the_tab(own: Asking) -> 
     ended = await own.ended(sweep_id)
     assert (ended["status"], ended["done"], errors(ended)) == ("finished", 12, [None] * 12)
     assert await own.run_seeds(first, 12) == [*range(first, first + 12)]
+
+
+async def test_what_the_person_does_while_a_pack_prepares_a_prompt_happens_to_their_own_graph_and_stays(
+    tab: Tab,
+) -> None:
+    program, page, first = Asking(tab), tab.page, FIRST + 400
+
+    async def held(first: int) -> str:
+        """Begin a sweep, and have the person press somewhere while a prompt of it is prepared."""
+        await page.evaluate("() => { window.isHeld = false }")
+        await page.evaluate(HOLD, 6)
+        sweep_id = await program.begin(12, first)
+        await page.wait_for_function(HELD, timeout=PATIENCE * 1000)
+        assert await page.evaluate(SEED) >= first
+        await page.mouse.click(640, 700)
+        assert await page.evaluate(SEED) == PERSONS
+        return sweep_id
+
+    await tab.load_workflow(seeded("fixed"))
+    await program("set_fields", fields=[["Slow.seed", PERSONS]])
+    (_, slow, _), undos, _ = await page.evaluate(STATE)
+    sweep_id = await held(first)
+    await page.evaluate(EDIT)
+    edited = [[[48, 16, 1, 0], slow, []], undos + 1, 0]
+    assert await page.evaluate(STATE) == edited
+    await page.evaluate("() => endHold()")
+    assert errors(await program.ended(sweep_id)) == [None] * 12
+    assert await page.evaluate(STATE) == edited
+
+    sweep_id = await held(first + 20)
+    await page.evaluate(COMMAND, "Comfy.Undo")
+    await page.evaluate("() => endHold()")
+    assert errors(await program.ended(sweep_id)) == [None] * 12
+    assert await page.evaluate(STATE) == [[[16, 16, 1, 0], slow, []], undos, 1]
+
+    sweep_id = await held(first + 40)
+    mine = next(shown["id"] for shown in (await program("list_tabs"))["tabs"] if shown["active"])
+    await page.evaluate(COMMAND, "Comfy.NewBlankWorkflow")
+    await page.evaluate("() => endHold()")
+    swept = await program.ended(sweep_id)
+    exported = swept["exported"]
+    assert errors(swept) == [None] * exported + ["tab_changed"] * (12 - exported)
+    assert await page.evaluate("() => app.rootGraph.nodes.length") == 0
+    await program("switch_tab", tab=mine)
+    assert (await page.evaluate(STATE))[0] == [[16, 16, 1, 0], slow, []]
 
 
 async def test_a_cancelled_sweep_leaves_the_queue_as_comfyuis_own_deletion_does_and_touches_no_other_prompt(
