@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -20,24 +21,31 @@ from distributed.comm import CommClosedError
 StandIns = Callable[..., Awaitable[list[StandIn]]]
 
 
+@asynccontextmanager
+async def behind_proxy(farm: list[StandIn]) -> AsyncIterator[tuple[Proxy, str]]:
+    """Yields a proxy in front of the scheduler of a farm, whose members reach it directly, and the proxy's address."""
+    async with served(farm) as scheduler:
+        proxy = Proxy(scheduler.address)
+        async with proxy.serving() as address:
+            yield proxy, address
+
+
 async def test_a_lost_connection_of_the_client_costs_no_picture_and_makes_none_twice(
     standins: StandIns, sweep: Sweep
 ) -> None:
     farm = await standins(3, seconds=None)
-    async with served(farm) as scheduler:
-        proxy = Proxy(scheduler.address)
-        async with proxy.serving() as address:
-            sweeping = asyncio.create_task(sweep(address, 60))
-            await until(lambda: all(one.running for one in farm))
-            proxy.cut()
-            farm[0].go.set()
-            await until(lambda: farm[0].values)
-            for one in farm:
-                one.seconds = 0.01
-                one.go.set()
-            await until(lambda: sum(len(one.values) for one in farm) > 30)
-            proxy.cut()
-            items = await sweeping
+    async with behind_proxy(farm) as (proxy, address):
+        sweeping = asyncio.create_task(sweep(address, 60))
+        await until(lambda: all(one.running for one in farm))
+        proxy.cut()
+        farm[0].go.set()
+        await until(lambda: farm[0].values)
+        for one in farm:
+            one.seconds = 0.01
+            one.go.set()
+        await until(lambda: sum(len(one.values) for one in farm) > 30)
+        proxy.cut()
+        items = await sweeping
     assert shown(items) == [*range(60)]
     assert sorted(value for one in farm for value in one.values) == [*range(60)]
 
@@ -67,20 +75,18 @@ async def test_a_connection_that_is_lost_while_a_prompt_is_prepared_costs_no_pic
             noticed.set()
 
     monkeypatch.setattr(link, "Connection", Watched)
-    async with served(farm) as scheduler:
-        proxy = Proxy(scheduler.address)
-        async with proxy.serving() as address:
-            loop, read = asyncio.get_running_loop(), live.read
+    async with behind_proxy(farm) as (proxy, address):
+        loop, read = asyncio.get_running_loop(), live.read
 
-            def read_and_cut(wanted: str) -> bytes:
-                if wanted == path and not cut.is_set():
-                    cut.set()
-                    loop.call_soon_threadsafe(proxy.cut)
-                    assert noticed.wait(HANGS)
-                    prepared.set()
-                return read(wanted)
+        def read_and_cut(wanted: str) -> bytes:
+            if wanted == path and not cut.is_set():
+                cut.set()
+                loop.call_soon_threadsafe(proxy.cut)
+                assert noticed.wait(HANGS)
+                prepared.set()
+            return read(wanted)
 
-            items = await sweep(address, 6, read=read_and_cut)
+        items = await sweep(address, 6, read=read_and_cut)
     assert cut.is_set()
     assert [item.error for item in items] == [None] * 6 and shown(items) == [*range(6)]
     assert sorted(value for one in farm for value in one.values) == [*range(6)]
@@ -134,15 +140,13 @@ async def test_a_lost_connection_that_cannot_be_closed_keeps_no_sweep_waiting(
 
     monkeypatch.setattr(Client, "_close", stuck)
     farm = await standins(2, seconds=None)
-    async with served(farm) as scheduler:
-        proxy = Proxy(scheduler.address)
-        async with proxy.serving() as address:
-            sweeping = asyncio.create_task(sweep(address, 4))
-            await until(lambda: all(one.running for one in farm))
-            proxy.cut()
-            for one in farm:
-                one.go.set()
-            items = await sweeping
+    async with behind_proxy(farm) as (proxy, address):
+        sweeping = asyncio.create_task(sweep(address, 4))
+        await until(lambda: all(one.running for one in farm))
+        proxy.cut()
+        for one in farm:
+            one.go.set()
+        items = await sweeping
     assert closed.is_set()
     assert shown(items) == sorted(value for one in farm for value in one.values) == [*range(4)]
 
@@ -253,17 +257,15 @@ async def test_a_sweep_that_is_cancelled_while_its_connection_is_lost_leaves_no_
     farm = await standins(2, seconds=None)
     theirs = farm[0].enqueue("theirs")
     stop = threading.Event()
-    async with served(farm) as scheduler:
-        proxy = Proxy(scheduler.address)
-        async with proxy.serving() as address:
-            sweeping = asyncio.create_task(sweep(address, 4, stop=stop))
-            await until(lambda: farm[0].waiting and farm[1].running)
-            proxy.cut()
-            await until(slow.noticed.is_set)
-            stop.set()
-            await asyncio.to_thread(stop.wait)
-            slow.allowed.set()
-            assert await sweeping == []
+    async with behind_proxy(farm) as (proxy, address):
+        sweeping = asyncio.create_task(sweep(address, 4, stop=stop))
+        await until(lambda: farm[0].waiting and farm[1].running)
+        proxy.cut()
+        await until(slow.noticed.is_set)
+        stop.set()
+        await asyncio.to_thread(stop.wait)
+        slow.allowed.set()
+        assert await sweeping == []
     assert [one.queued() for one in farm] == [[theirs], []]
 
 
@@ -303,17 +305,15 @@ async def test_a_sweep_that_is_back_later_than_the_farm_has_waited_runs_what_was
 ) -> None:
     monkeypatch.setattr(board, "GRACE", 0.0)
     farm = await standins(2, seconds=None)
-    async with served(farm) as scheduler:
-        proxy = Proxy(scheduler.address)
-        async with proxy.serving() as address:
-            sweeping = asyncio.create_task(sweep(address, 6))
-            await until(lambda: all(one.running for one in farm))
-            proxy.cut()
-            await until(lambda: all(one.interrupted and not one.queued() for one in farm))
-            for one in farm:
-                one.go.set()
-            slow.allowed.set()
-            items = await sweeping
+    async with behind_proxy(farm) as (proxy, address):
+        sweeping = asyncio.create_task(sweep(address, 6))
+        await until(lambda: all(one.running for one in farm))
+        proxy.cut()
+        await until(lambda: all(one.interrupted and not one.queued() for one in farm))
+        for one in farm:
+            one.go.set()
+        slow.allowed.set()
+        items = await sweeping
     assert [item.error for item in items] == [None] * 6
     assert shown(items) == sorted(value for one in farm for value in one.values) == [*range(6)]
 
