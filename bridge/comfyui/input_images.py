@@ -7,7 +7,7 @@ import base64
 import binascii
 import contextlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ...common.errors import UiapiError
@@ -52,16 +52,21 @@ class Pictures:
         await self._end(keep=not (isinstance(error, UiapiError) and error.code not in MAYBE_WRITTEN))
         await self._forget_fetched()
 
-    async def keep(self, answer: Any = None) -> None:
+    async def keep(self, answer: Any = None, undecided: Sequence[Any] = ()) -> None:
         """Keep the pictures even if the request fails later, since the tab has written them.
 
-        With the tab's answer, pictures in strings that it used as plain text are removed.
+        With the tab's answer, pictures in strings that it used as plain text are removed. `undecided` is what `data`
+        returned and the tab has not used yet; the pictures of that stay as they are.
         """
-        if self._offered and answer is not None:
-            used = digests_in([answer])
-            taken_as_text = {name for name in self._offered if digest_in(name) not in used}
+        if not self._names:
+            return
+        used = digests_in([answer]) if self._offered or undecided else set()
+        waiting = digests_in(undecided) - used
+        decided = {name for name in self._names if digest_in(name) not in waiting}
+        if answer is not None:
+            taken_as_text = {name for name in self._offered & decided if digest_in(name) not in used}
             await self._end(keep=False, only=taken_as_text)
-        await self._end(keep=True)
+        await self._end(keep=True, only=decided)
 
     async def data(self, writes: list[tuple[str, Any]], *, dry: bool = False) -> dict[str, Any]:
         """Return the writes in the form a tab accepts: `fields` as `store` returns them, and `pictures`.

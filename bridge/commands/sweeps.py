@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -15,6 +17,7 @@ from pydantic_core import from_json
 from ...common.errors import UiapiError, web_app_refused
 from ..app.dispatch import Call
 from ..comfyui.outputs import MAX_INLINE, inline_files
+from ..protocol.codec import encode
 from ..protocol.command_spec import GRAPH_TIMEOUT, TAB_COMMAND_CODES, Kind, Request, Risk, command
 from ..protocol.lazy_types import LazyModule
 from ..protocol.summaries import summary_of
@@ -29,9 +32,12 @@ schemas = LazyModule("..protocol.sweep_schemas", __package__)
 MAX_PROMPTS = 10_000
 MAX_SEEDS = 100
 MAX_WRITES = 1000
-# Prompts that the page exports for one request: few at first, so that ComfyUI begins soon, then twice as many each
-# time.
-FIRST_PART, PART = 4, 32
+# Milliseconds for which the page exports before it answers: little at first, so that ComfyUI begins soon. The page may
+# draw for longer than that before it handles the next request.
+FIRST_PART, PART = 25, 250
+# Variations, and bytes of their JSON, in one request to the page.
+MAX_PART = 100
+MAX_PART_BYTES = 8 * 2**20
 # Prompts, and bytes of their JSON, in one answer of export_prompts.
 MAX_EXPORTED = 100
 MAX_EXPORTED_BYTES = 16 * 2**20
@@ -343,23 +349,31 @@ async def _exports(
     call: Call, request: Variations, wanted: Sequence[int], permission: Any
 ) -> AsyncIterator[list[Export]]:
     """Yield the exports of these variations as the page makes them. Raises UiapiError when it cannot go on."""
-    reader, size = Reader(), FIRST_PART
-    left = [*wanted]
+    reader, within = Reader(), FIRST_PART
+    left = deque(wanted)
+    part: list[dict[str, Any]] = []
     async with call.pictures() as pictures:
-        while left:
-            count = max(1, size // request.seeds)
-            part, left, size = left[:count], left[count:], min(2 * size, PART)
+        while left or part:
             await permission()
-            variations = [await pictures.data(request.variation(index)) for index in part]
-            data = {"variations": variations, "seeds": request.seeds}
-            answer = await call.tab("export_prompts", data, GRAPH_TIMEOUT)
-            await pictures.keep(answer)
+            until = monotonic() + within / 1000
+            size = sum(len(encode(data)) for data in part)
+            while left and len(part) < MAX_PART and (not part or (size < MAX_PART_BYTES and monotonic() < until)):
+                part.append(await pictures.data(request.variation(left.popleft())))
+                size += len(encode(part[-1]))
+            data = {"variations": part, "seeds": request.seeds, "within": within}
+            answer = await call.tab("export_prompts", data, GRAPH_TIMEOUT * request.seeds)
             exports = reader.read(answer)
+            whole, rest = divmod(len(exports), request.seeds)
+            part = part[whole:]
+            await pictures.keep(answer, undecided=part)
             if exports:
                 yield exports
             stopped = answer.get("stopped")
             if stopped is not None:
                 raise error_of_page(stopped)
+            if not whole or rest:
+                raise UiapiError("tab_failed", "The tab returned an incomplete export; reload the page.")
+            within = PART
 
 
 def _exported(index: int, seeds: int, export: Export, body: bytes) -> dict[str, Any]:

@@ -33,6 +33,8 @@ import { setFields } from "../widgets/widgets.js";
 
 // Milliseconds that the page is held at a time. Frames may take longer than an export, so there is none after each.
 const SLICE = 25;
+// Characters in an answer after which it ends, since a message may have 64 MB.
+const ANSWER = 2 ** 23;
 // The open graph is no longer the one to be varied.
 const ENDING = new Set(["tab_changed", "unknown_tab", "revision_changed"]);
 // How often a variation is prepared if the person works in the page meanwhile, while a pack takes its time.
@@ -49,6 +51,8 @@ const ATTEMPTS = 20;
 export function createVariations(means) {
   const { frontend, workflows, revisions, tabs, runs } = means;
   const trials = createTrials(means);
+  // Milliseconds that the last export took.
+  let taken = 0;
 
   /**
    * @param {Variation} variation
@@ -117,9 +121,11 @@ export function createVariations(means) {
   }
 
   /**
-   * @param {{variations: Variation[], seeds?: number}} data
+   * @param {{variations: Variation[], seeds?: number, within?: number}} data `within`: milliseconds after which the
+   *   answer contains no further variations; at least the first is exported
    * @param {Call} asked
-   * @returns {Promise<{prompts: Prompt[], stopped?: Prompt["error"]}>} `stopped`: why there are no more
+   * @returns {Promise<{prompts: Prompt[], stopped?: Prompt["error"]}>} those of the first variations, each with all its
+   *   seeds; `stopped`: why there are no more, whatever is asked
    */
   async function exportPrompts(data, asked) {
     // Of the workflow that is open now, even if the person opens another one between two variations.
@@ -133,31 +139,34 @@ export function createVariations(means) {
   }
 
   /** @type {typeof exportPrompts} */
-  async function exportAll({ variations, seeds = 1 }, call) {
+  async function exportAll({ variations, seeds = 1, within = Infinity }, call) {
     /** @type {Prompt[]} */
     const prompts = [];
     /** @type {string[]} */
     let base = [];
-    let began = performance.now();
-    let taken = 0;
+    const started = performance.now();
+    let began = started;
+    let size = 0;
     for (const variation of variations) {
+      // Foreseen, since the graph is compared after the last. Then the slice has room for the comparison as well.
+      const isEnd = variation === variations[variations.length - 1] || size > ANSWER || performance.now() - started + 2 * taken > within;
       /** @type {Carried | null} */
       let carried = null;
       for (let repeat = 0; repeat < seeds; repeat++) {
         const before = performance.now();
-        if (before - began + taken > SLICE) {
+        if (prompts.length > 0 && before - began + taken > SLICE) {
           await nextTask();
           began = performance.now();
         }
-        const isLast = repeat === seeds - 1 && variation === variations[variations.length - 1];
         try {
-          const { set, warnings, body, changed } = await undisturbed(variation, carried, call, isLast);
+          const { set, warnings, body, changed } = await undisturbed(variation, carried, call, isEnd && repeat === seeds - 1);
           carried = changed;
           const texts = pieces(JSON.parse(body));
           const changes = changedPieces(base, texts);
           if (!changes) base = texts;
           const fields = Object.entries(set).map(([path, written]) => ({ path, ...written }));
           prompts.push({ fields, warnings, ...(changes ? { changes } : { texts }) });
+          for (const text of changes?.map(([, changed]) => changed) ?? texts) size += text.length;
           taken = performance.now() - Math.max(before, began);
         } catch (error) {
           if (call.signal.aborted) throw error;
@@ -165,6 +174,7 @@ export function createVariations(means) {
           prompts.push({ fields: [], warnings: [], error: described(error) });
         }
       }
+      if (isEnd) break;
     }
     return { prompts };
   }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +102,71 @@ async def test_prompts_that_are_too_large_for_one_answer_come_in_the_next(
         seen += [one["index"] for one in answer["response"]["prompts"]]
         first = answer["response"]["next"]
     assert seen == [*range(9)]
+
+
+@pytest.mark.parametrize("whole", [1, 3])
+async def test_each_variation_is_exported_once_however_many_the_page_has_time_for(server: Any, whole: int) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def hurried(data: dict[str, Any]) -> dict[str, Any]:
+        asked.append(data)
+        return exported({**data, "variations": data["variations"][:whole]})
+
+    (await server.tab(capabilities=["sweep"])).on("export_prompts", hurried)
+    _, answer = await server.post("export_prompts", {"grid": {"T.v": [*range(7)]}, "seeds": 2})
+    prompts = answer["response"]["prompts"]
+    assert [one["prompt"]["1"]["inputs"]["T.v"] for one in prompts] == [at // 2 for at in range(14)]
+    assert [one["index"] for one in prompts] == [*range(14)]
+    # The first answer comes soon, so that ComfyUI begins.
+    assert 0 < asked[0]["within"] < asked[1]["within"]
+
+
+@pytest.mark.parametrize("count", [0, 3])
+async def test_an_answer_without_a_whole_variation_ends_the_export(server: Any, count: int) -> None:
+    page = await server.tab(capabilities=["sweep"])
+    page.on("export_prompts", lambda data: {"prompts": exported(data)["prompts"][:count]})
+    status, answer = await server.post("export_prompts", {"grid": {"T.v": [*range(7)]}, "seeds": 2})
+    assert (status, answer["code"]) == (502, "tab_failed")
+
+
+async def test_variations_that_are_large_together_come_to_the_page_one_after_the_other(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comfyui_uiapi.bridge.commands.sweeps.MAX_PART_BYTES", 2**16)
+    sizes: list[int] = []
+
+    def seen(data: dict[str, Any]) -> dict[str, Any]:
+        sizes.append(len(data["variations"]))
+        return exported({**data, "variations": [{"fields": [["T.v", len(sizes)]]} for _ in data["variations"]]})
+
+    (await server.tab(capabilities=["sweep"])).on("export_prompts", seen)
+    body = {"grid": {"T.text": ["x" * 2**13], "T.v": [*range(50)]}}
+    status, answer = await server.post("export_prompts", body)
+    assert (status, len(answer["response"]["prompts"])) == (200, 50)
+    assert max(sizes) <= 8
+
+
+async def test_pictures_of_variations_for_which_the_page_had_no_time_are_kept_for_the_next_answer(
+    server: Any, tmp_path: Path
+) -> None:
+    """The page decides whether the base64 in a text is a picture; here it is none in the last variation."""
+    pictures = [base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(300) + bytes([at])).decode() for at in range(4)]
+    folder = tmp_path / "input"
+    missing: list[int] = []
+
+    def one(data: dict[str, Any]) -> dict[str, Any]:
+        variation = data["variations"][0]
+        names = [name for each in data["variations"] for name in each["pictures"].values()]
+        missing.append(sum(not (folder / name).is_file() for name in names))
+        [[path, text]] = variation["fields"]
+        value = text if text == pictures[3] else variation["pictures"]["0"]
+        return exported({**data, "variations": [{"fields": [[path, value]]}]})
+
+    (await server.tab(capabilities=["sweep"])).on("export_prompts", one)
+    _, answer = await server.post("export_prompts", {"grid": {"T.image": pictures}})
+    used = [one["prompt"]["1"]["inputs"]["T.image"] for one in answer["response"]["prompts"]]
+    assert missing == [0, 0, 0, 0]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(used[:3])
 
 
 class Queued:

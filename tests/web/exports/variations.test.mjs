@@ -176,6 +176,46 @@ test("a workflow that is opened while a prompt is prepared gets nothing of the v
   assert.deepEqual([prompts, stopped.code, page.value("Other")], [[], "tab_changed", 9]);
 });
 
+test("an answer ends with the time that it may take, after a whole variation", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 5 });
+  const { variations: all } = variations(...Array(30).keys());
+  const made = [];
+  while (made.length < 90) {
+    const { prompts } = await page.ask("export_prompts", { variations: all.slice(made.length / 3), seeds: 3, within: 20 });
+    assert.ok(prompts.length > 0 && prompts.length % 3 === 0 && prompts.length < 90);
+    made.push(...values({ prompts }));
+  }
+  assert.deepEqual(made, [...Array(90).keys()].map((at) => Math.floor(at / 3)));
+  const { prompts } = await page.ask("export_prompts", { variations: all, within: 1 });
+  assert.equal(prompts.length, 1);
+});
+
+test("the graph is compared after the last variation for which there is time", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
+  // In the same task as the export before, after which the graph was compared.
+  page.app.graphToPrompt = async () => ({ workflow: page.app.rootGraph.serialize(), output: {} });
+  const { variations: many } = variations(...Array(20000).keys());
+  // The first exports of a page are slow.
+  await page.ask("export_prompts", { variations: many.slice(0, 100) });
+  const root = page.app.rootGraph;
+  const { serialize } = root;
+  root.serialize = () => ({ ...serialize(), extra: root.extra });
+  let exported = 0;
+  page.afterQueued = () => {
+    if (exported++) root.extra = "left by a pack";
+  };
+  const { prompts } = await page.ask("export_prompts", { variations: many, within: 20 });
+  assert.ok(prompts.length < 20000);
+  assert.equal(page.app.rootGraph.serialize().extra, undefined);
+});
+
+test("an answer ends before it is too large for a message", async () => {
+  const page = showPage([saved(1, "Mine", { v: "short" })], QUICK);
+  const text = "x".repeat(2 ** 21);
+  const { prompts } = await page.ask("export_prompts", variations(...Array(20).fill(text).map((one, at) => one + at)));
+  assert.ok(prompts.length > 0 && prompts.length < 9, `${prompts.length}`);
+});
+
 test("a variation is given up if the person does something each time it is prepared", async () => {
   const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 4 });
   const { graphToPrompt } = page.app;
