@@ -19,6 +19,7 @@ from .downloads.api import templates as _templates  # noqa: F401
 # isort: on
 from .bridge.api.http import fallback_handler, http_handler, page_handler, page_key_handler
 from .bridge.api.replies import HttpHandler
+from .bridge.api.unread_bodies import unread_body_middleware
 from .bridge.api.web_app_requests import web_app_middleware
 from .bridge.api.websocket import websocket_handler
 from .bridge.app.bridge import Bridge
@@ -61,8 +62,7 @@ def setup(prompt_server: Any) -> Bridge:
     bridge = Bridge(comfy, Guard.from_environment(comfy.beyond_loopback))
     bridge.downloads = LazyDownloads(bridge)
     add_routes(prompt_server.routes, bridge)
-    # First, since ComfyUI's own check of the Origin refuses web apps that the person has allowed.
-    prompt_server.app.middlewares.insert(0, web_app_middleware(bridge))
+    add_middlewares(prompt_server.app, bridge)
 
     async def start(_: web.Application) -> None:
         await bridge.start()
@@ -76,6 +76,11 @@ def setup(prompt_server: Any) -> Bridge:
     prompt_server.app.on_startup.append(start)
     prompt_server.app.on_shutdown.append(close)
     return bridge
+
+
+def add_middlewares(app: web.Application, bridge: Bridge) -> None:
+    """Add the middlewares before ComfyUI's own, which refuse web apps that the person has allowed."""
+    app.middlewares[:0] = [unread_body_middleware(), web_app_middleware(bridge)]
 
 
 def add_routes(routes: web.RouteTableDef, bridge: Bridge) -> None:

@@ -133,6 +133,9 @@ async def _body(request: web.Request, load: Load, command: Command) -> dict[str,
             raise _too_large()
         load.add(len(chunk))
         chunks.append(chunk)
+        if "Content-Encoding" in request.headers:
+            # aiohttp unpacks the next part during the read, which therefore never waits by itself.
+            await asyncio.sleep(0)
     body = b"".join(chunks)
     if is_form:
         return await asyncio.to_thread(multipart.decode_form, request.headers["Content-Type"], body, keys)

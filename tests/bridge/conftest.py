@@ -16,7 +16,6 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 from comfyui_uiapi import server as extension
-from comfyui_uiapi.bridge.api.web_app_requests import web_app_middleware
 from comfyui_uiapi.bridge.app.bridge import Bridge
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.policy.access import Guard
@@ -270,7 +269,7 @@ def folders(tmp_path: Any) -> SimpleNamespace:
 async def served(prompt_server: FakePromptServer, bridge: Bridge, folders: Any) -> AsyncIterator[Server]:
     """A bridge on a free port; closed at the end."""
     extension.add_routes(prompt_server.routes, bridge)
-    prompt_server.app.middlewares.insert(0, web_app_middleware(bridge))
+    extension.add_middlewares(prompt_server.app, bridge)
     prompt_server.app.add_routes(prompt_server.routes)
     http = TestServer(prompt_server.app)
     await http.start_server()
