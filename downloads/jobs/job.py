@@ -136,7 +136,8 @@ class Item:
         self._change(ItemState.SUCCESS)
 
     def fail(self, error: UiapiError) -> None:
-        """Note that it failed."""
+        """Note that it failed, with what its fetch has found out by then."""
+        self.measure()
         self.failure = presentable(error)
         self._change(ItemState.ERROR)
 
@@ -145,6 +146,7 @@ class Item:
 
         A model already being stopped is closing its files, which a second cancellation would interrupt.
         """
+        self.measure()
         leaving, self.ending = self.ending is not None, ending
         self._change(ending)
         return self.busy and not leaving

@@ -92,9 +92,7 @@ async def test_an_entry_of_a_failure_has_its_code_and_details_until_it_is_tried_
     await service.ended(run)
     entry = run.to_dict()
     failed = {**WAITING, "status": "error", "directory": "vae", "model_number": "2/2", "error": ANY}
-    failed.update(url=host.url("/x"), code="not_at_source")
-    # Where it came from is there as well if the failure was slow enough for the progress to be noted before.
-    assert entry["progress"]["y.safetensors"].pop("source", "https") == "https"
+    failed.update(url=host.url("/x"), source="https", code="not_at_source")
     assert entry["progress"]["y.safetensors"] == {**failed, "details": ANY}
     assert entry["progress"]["x.safetensors"]["code"] == "unknown_folder"
     assert "source" not in entry["progress"]["x.safetensors"]
