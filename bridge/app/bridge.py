@@ -68,6 +68,9 @@ class DownloadsRoom(Protocol):
     async def close(self) -> None:
         """Stop all transfers so that they can be resumed."""
 
+    def pause_of(self, program: str) -> None:
+        """Pause the downloads of a program, so that the person can resume them."""
+
 
 class Bridge:
     """Everything a command handler can reach, made once by server.setup.
@@ -86,7 +89,9 @@ class Bridge:
         self.activity = Activity(self.panel.stir, self.panel.changed, later=_soon)
         self.webuis = Webuis(self.publish, self.panel.changed)
         named = guard.named_origins
-        self.web_apps = WebApps(comfy.state_directory, self.panel.changed, self.spawn, self.webuis, named)
+        self.web_apps = WebApps(
+            comfy.state_directory, self.panel.changed, self.spawn, self.webuis, named, self._end_work_of
+        )
         self.approvals = Approvals(
             comfy.state_directory,
             self.panel.changed,
@@ -168,6 +173,12 @@ class Bridge:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def _end_work_of(self, program: str) -> None:
+        """End what a program that is no longer allowed has in progress apart from requests that are waited for."""
+        self.repeats.end(program)
+        if self.downloads is not None:
+            self.downloads.pause_of(program)
 
     async def start(self) -> None:
         """Start listening to ComfyUI; called on its loop when the application starts."""

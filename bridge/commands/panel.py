@@ -84,7 +84,7 @@ async def panel_web_app(call: Call, request: DecideWebApp) -> dict[str, Any]:
     """Allow or refuse a web app, or set its rules."""
     bridge = call.bridge
     rules = {kind: rule for kind, rule in (request.rules or {}).items() if kind in DECIDED}
-    if rules:
+    if rules or request.decision is Decision.REFUSE:
         bridge.approvals.forget(program=request.origin)
     await bridge.web_apps.decide(request.origin, request.decision, rules)
     return bridge.panel.state()

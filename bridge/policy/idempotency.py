@@ -120,6 +120,13 @@ class Repeats:
             raise entry.kept
         return {**entry.kept, "repeated": True}
 
+    def end(self, program: str) -> None:
+        """Cancel the pending requests of a program."""
+        keys = self._programs.get(program)
+        for entry in [*keys.under_way.values()] if keys is not None else []:
+            if entry.task is not None:
+                entry.task.cancel()
+
     def _room(self, program: str, size: int) -> Keys:
         """Return the keys of a program, with room for a request of `size` bytes. Raises UiapiError `too_many`."""
         keys = self._programs.get(program)

@@ -126,6 +126,7 @@ class WebApps:
         spawn: runs a coroutine in a task that the bridge owns.
         webuis: the connected tabs, where the person is asked.
         named: the origins that the operator allows (UIAPI_ALLOWED_ORIGINS).
+        ended: called with an origin that is no longer allowed, to end what outlives its requests.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class WebApps:
         spawn: Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]],
         webuis: Webuis,
         named: frozenset[str] = frozenset(),
+        ended: Callable[[str], None] = lambda origin: None,
     ) -> None:
         self.apps = {origin: WebApp(origin, Decision.ALLOW, named=True) for origin in sorted(named)}
         # Why the file could not be used, until the person has decided again.
@@ -144,6 +146,7 @@ class WebApps:
         self._changed = changed
         self._spawn = spawn
         self._webuis = webuis
+        self._ended = ended
         self._waiting = 0
         # When the last questions ended without permission.
         self._in_vain: deque[float] = deque(maxlen=MAX_IN_VAIN)
@@ -189,7 +192,7 @@ class WebApps:
             self.apps[origin] = WebApp(origin, Decision.ALLOW, named=True)
         self._withdraw(app)
         app.decision = None
-        app.end_all()
+        self._end(app)
         self._changed()
         await self._save()
 
@@ -200,7 +203,11 @@ class WebApps:
             log.info("The person allowed the web app %s.", app.origin)
         else:
             log.info("The person refused the web app %s.", app.origin)
-            app.end_all()
+            self._end(app)
+
+    def _end(self, app: WebApp) -> None:
+        app.end_all()
+        self._ended(app.origin)
 
     def _withdraw(self, app: WebApp) -> None:
         """Close the question about an app that was decided in the panel."""

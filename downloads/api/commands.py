@@ -160,8 +160,7 @@ async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]
     """Start downloading every missing model of a workflow; returns a download_id at once."""
     plan = _agreed(call)
     run = plan.run if plan is not None else await _prepared(call, request)
-    run.program = _program_of(call)
-    await downloads_of(call).launch(run, None if plan is None else plan.agreed)
+    await downloads_of(call).launch(run, None if plan is None else plan.agreed, _program_of(call))
     return {"message": "Download task started", "download_id": run.id, "unused": run.unused or []}
 
 
@@ -176,10 +175,12 @@ async def download_models(call: Call, request: DownloadModels) -> dict[str, Any]
 )
 async def download_model(call: Call, request: DownloadModel) -> dict[str, Any]:
     """Download one model; returns when it is complete."""
-    if (plan := _agreed(call)) is not None:
-        run = await downloads_of(call).launch(plan.run, plan.agreed)
+    plan, service = _agreed(call), downloads_of(call)
+    if plan is not None:
+        run = plan.run
     else:
-        run = await downloads_of(call).fetch_one(request.model_name, request.model_def, overwrite=request.overwrite)
+        run = await service.prepare_one(request.model_name, request.model_def, overwrite=request.overwrite)
+    await service.launch(run, None if plan is None else plan.agreed, _program_of(call))
     return await ended(run, call.timeout)
 
 

@@ -82,6 +82,11 @@ class LazyDownloads:
         """Download a file that a program names as the value of a field. UiapiError as for any download."""
         return await self.service.fetch_input(url, target)
 
+    def pause_of(self, program: str) -> None:
+        """Pause the downloads of a program, so that the person can resume them."""
+        if self._service is not None:
+            self._service.pause_of(program)
+
     async def close(self) -> None:
         """Stop every transfer; it can be resumed later."""
         if self._service is not None:

@@ -118,9 +118,7 @@ class Downloads:
     async def close(self) -> None:
         """Pause every transfer, and end the service's threads."""
         self._hashes.close()
-        for run in self._runs.values():
-            if run.busy:
-                self._runner.stop(run, [item for item in run.items if item.state not in ENDED], ItemState.PAUSED)
+        self.pause_of()
         running = [run.task for run in self._runs.values() if run.task is not None and run.busy]
         if running:
             await asyncio.wait(running, timeout=CLOSE_TIMEOUT)
@@ -291,6 +289,12 @@ class Downloads:
                 await self._journal.keep(self._runs.values())
         return run
 
+    def pause_of(self, program: str | None = None) -> None:
+        """Pause the downloads of a program, or all; what another program downloads too goes on for that one."""
+        for run in self._runs.values():
+            if run.busy and program in (None, run.program):
+                self._runner.stop(run, [item for item in run.items if item.state not in ENDED], ItemState.PAUSED)
+
     async def resume(self, run_id: str, model: str | None, agreed: Mapping[str, Agreed] | None = None) -> Run:
         """Resume the models that were paused, cancelled or failed, or only those agreed to. UiapiError as `stop`."""
         run = self.run(run_id)
@@ -321,8 +325,9 @@ class Downloads:
 
     # -- inside -------------------------------------------------------------------------------------------
 
-    async def launch(self, run: Run, agreed: Mapping[str, Agreed] | None = None) -> Run:
+    async def launch(self, run: Run, agreed: Mapping[str, Agreed] | None = None, program: str = "") -> Run:
         """Start a prepared download, within the limits the person agreed to if asked. UiapiError `storage_failed`."""
+        run.program = program
         for item in run.begin():
             item.agreed = (agreed or {}).get(item.key)
         self._runs[run.id] = run

@@ -242,6 +242,28 @@ async def test_revoking_ends_websockets_and_requests_at_once(
     assert kept(server).get(APP, {}).get("decision") != "allow"
 
 
+async def test_refusing_ends_a_request_that_would_outlive_its_caller_and_the_person_is_asked_anew(
+    server: Server, person: Person
+) -> None:
+    await allow(server, person)
+    await person.send("panel_decide", rules={"change": "once"})
+    person.on("approve", {"allowed": True})
+    del person.answers["set_fields"]
+    write = {"fields": [["Canvas.width", 640]], "idempotency_key": "one"}
+    pending = asyncio.create_task(code(server.post("set_fields", write, headers={"Origin": APP, **SCRIPT})))
+    while (await person.next())["command"] != "set_fields":
+        pass
+    await person.send("panel_web_app", origin=APP, decision="refuse")
+    assert await pending == "web_app_refused"
+    status = (await server.get(f"connection_status?client_id={person.client_id}"))[1]
+    assert status["pending_requests"] == 0
+    await person.send("panel_web_app", origin=APP, decision="allow")
+    asked_before = [frame["command"] for frame in person.requests].count("approve")
+    person.on("set_fields", {})
+    await server.post("set_fields", {**write, "idempotency_key": "two"}, headers={"Origin": APP, **SCRIPT})
+    assert [frame["command"] for frame in person.requests].count("approve") == asked_before + 1
+
+
 async def test_the_panel_decides_while_the_question_is_open(server: Server, person: Person) -> None:
     waiting = asyncio.create_task(code(read(server)))
     await question(person)
