@@ -39,7 +39,6 @@ DOWNLOADERS, TALKERS = 3, 8
 # Seconds between samples, and the share of the time that is warm-up.
 INTERVAL, WARM_UP = 1.0, 1 / 3
 # By how much each series may grow: MB from the middle to the last third, and counts from the first rest to the last.
-# The pages keep some connections open, of which each is a task as well.
 ALLOWED = {"memory": 32.0, "tasks": 15.0, "descriptors": 10.0, "registries": 5.0}
 # Seconds for which finished downloads are remembered.
 AGE = 4
@@ -60,6 +59,10 @@ SIGNS = (
     "Traceback",
 )
 SIZE = 1 << 20
+# The commands that programs send, and how often each has to succeed; otherwise little was tested. Where tabs take long
+# to load, the soak is extended for it, by at most 2 * PATIENCE seconds.
+COMMANDS = ("get_fields", "set_fields", "query_fields", "get_workflow", "load_workflow", "download_model")
+ENOUGH = 5
 
 
 @dataclass
@@ -72,6 +75,7 @@ class Soak:
         rests: the counts while all rested, at the end of the warm-up and at the end.
         held: each registry's size in the last sample.
         answers: how often each error code was returned; "ok" for success.
+        succeeded: how often each command succeeded.
         left: how many more tasks, descriptors and registry entries ComfyUI had at the end than before.
     """
 
@@ -80,8 +84,13 @@ class Soak:
     rests: list[dict[str, float]] = field(default_factory=list)
     held: dict[str, int] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
+    succeeded: Counter[str] = field(default_factory=Counter)
     left: dict[str, int] = field(default_factory=dict)
     log: str = ""
+
+    def is_enough(self) -> bool:
+        """Whether each command has succeeded often enough."""
+        return all(self.succeeded[command] >= ENOUGH for command in COMMANDS)
 
     def grown(self, name: str) -> float:
         """Return by how much a series grew, as ALLOWED has it."""
@@ -100,6 +109,8 @@ class Soak:
         ]
         found += [f"{count} more {name} at rest than before" for name, count in self.left.items() if count > 0]
         found += [f"{code} was answered {self.answers[code]} times" for code in self.answers.keys() - EXPECTED - {"ok"}]
+        rare = [command for command in COMMANDS if self.succeeded[command] < ENOUGH]
+        found += [f"{command} succeeded {self.succeeded[command]} times" for command in rare]
         return found + [f"the log holds {sign!r}" for sign in SIGNS if sign in self.log]
 
     def draw(self, path: Path) -> None:
@@ -119,6 +130,7 @@ def main(minutes: float, path: Path) -> int:
     for name, values in result.series.items():
         change = f"grew by {result.grown(name):+.1f}"
         say(f"  {name}: {values[0]:.0f} at first, {values[-1]:.0f} at last, {change}")
+    say(f"  succeeded: {dict(result.succeeded)}")
     say(f"  answers: {', '.join(f'{count} {code}' for code, count in result.answers.most_common())}")
     say(f"  held at last: {result.held}")
     say(f"  more at rest than before: {result.left}")
@@ -241,8 +253,13 @@ async def probe(comfy: ComfyProcess, result: Soak) -> dict[str, float]:
 async def sample(comfy: ComfyProcess, seconds: float, crowd: Crowd, result: Soak) -> None:
     """Sample ComfyUI every INTERVAL seconds and at both rests, and let the crowd leave at the end."""
     began = time.monotonic()
+
+    def is_over(end: float) -> bool:
+        more = 2 * PATIENCE if end == seconds and not result.is_enough() else 0
+        return time.monotonic() - began >= end + more
+
     for end in (seconds * WARM_UP, seconds):
-        while time.monotonic() - began < end:
+        while not is_over(end):
             values = await probe(comfy, result)
             result.times.append(time.monotonic() - began)
             for name, series in result.series.items():
@@ -296,8 +313,9 @@ class Player:
         ]
         return self.dice.choice(choices)
 
-    def _count(self, envelope: dict[str, Any]) -> None:
+    def _count(self, command: str, envelope: dict[str, Any]) -> None:
         done = envelope["status"] in ("ok", "success")
+        self.result.succeeded[command] += done
         self.result.answers["ok" if done else envelope.get("code", str(envelope))] += 1
 
     async def _pause(self) -> None:
@@ -311,7 +329,7 @@ class Player:
                 patience = 0.002 if self.dice.random() < 0.1 else 60
                 try:
                     _, envelope = await asyncio.wait_for(program.post(command, body), patience)
-                    self._count(envelope)
+                    self._count(command, envelope)
                 except asyncio.TimeoutError:
                     if patience == 60:
                         self.result.answers["hung"] += 1
@@ -324,7 +342,8 @@ class Player:
                 socket = await program.socket()
                 await socket.request("subscribe")
                 for _ in range(self.dice.randint(5, 40)):
-                    self._count(await socket.request(*self._draw()))
+                    command, data = self._draw()
+                    self._count(command, await socket.request(command, data))
                     await self._pause()
                     if self.crowd.is_over():
                         break
@@ -344,10 +363,11 @@ class Player:
                 patience = self.dice.choice([0.2, 60, 60, 60])
                 try:
                     _, envelope = await asyncio.wait_for(asking, patience)
-                    self._count(envelope)
+                    self._count("download_model", envelope)
                 except asyncio.TimeoutError:
                     # Disconnected, which cancels the download; only the short timeout is intended.
-                    self.result.answers["ok" if patience < 1 else "hung"] += 1
+                    if patience == 60:
+                        self.result.answers["hung"] += 1
                 for left in (self.comfy.base / "models" / "checkpoints").glob(f"*{name}"):
                     left.unlink()
                 del self.host.answers[f"/{name}"]

@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -189,8 +188,7 @@ async def test_a_run_whose_file_breaks_off_says_that_it_has_finished(scripted: S
 
 
 async def test_waiting_until_ready_ends_in_time_without_a_tab(scripted: Scripted) -> None:
-    async def waited(client: Any, blocks: bool) -> float:
-        began = time.monotonic()
+    async def waited(client: Any, blocks: bool) -> None:
         with pytest.raises(Unreachable):
             # A daemon thread, so that the tests can end even if it hangs.
             if blocks:
@@ -207,14 +205,15 @@ async def test_waiting_until_ready_ends_in_time_without_a_tab(scripted: Scripted
                 await asyncio.wait_for(done, 60)
             else:
                 await asyncio.wait_for(client.wait_until_ready(0.5), 60)
-        return time.monotonic() - began
 
-    with Client(scripted.url, reconnect=30) as client:
-        async with AsyncClient(scripted.url, reconnect=30) as async_client:
+    # Without the time-out it would wait for ComfyUI much longer than the test does.
+    with Client(scripted.url, reconnect=300) as client:
+        async with AsyncClient(scripted.url, reconnect=300) as async_client:
             await asyncio.to_thread(client.status)
             await async_client.status()
             await scripted.stop()
-            assert await waited(client, True) < 20 and await waited(async_client, False) < 20
+            await waited(client, True)
+            await waited(async_client, False)
 
 
 async def test_waiting_until_ready_does_not_hang_with_comfyui(scripted: Scripted, invoke: Invoke) -> None:

@@ -40,15 +40,12 @@ async def test_cancelling_removes_the_sweeps_prompts_and_nobody_elses(standins: 
     sweeping = asyncio.create_task(sweep(urls(farm), 30, stop=stop))
     await until(lambda: all(len(one.queued()) == (2 if one is farm[0] else 1) for one in farm))
     theirs.append(farm[1].enqueue("theirs too"))
-    began = asyncio.get_running_loop().time()
     stop.set()
+    # No prompt ends by itself, so that nothing is waited for.
     await until(lambda: sorted(id_ for one in farm for id_ in one.queued()) == sorted(theirs))
-    took = asyncio.get_running_loop().time() - began
     assert await sweeping == []
     assert len(farm[1].interrupted) == len(farm[2].interrupted) == 1 and not farm[0].interrupted
     assert not {*theirs} & {*farm[0].interrupted, *farm[1].interrupted, *farm[2].interrupted}
-    # The limit is two seconds on an idle machine.
-    assert took < 20
 
 
 async def test_cancelling_does_not_wait_for_a_loop_that_is_busy_with_a_result(standins: StandIns, live: Live) -> None:

@@ -111,13 +111,13 @@ async def test_a_comfyui_that_stays_away_is_unreachable_after_the_time_to_reconn
             began = time.monotonic()
             with pytest.raises(Unreachable, match="COMFYUI_URL") as failed:
                 await blocking(invoke)
-            assert failed.value.code == "unreachable" and reconnect <= time.monotonic() - began < reconnect + 20
+            assert failed.value.code == "unreachable" and reconnect <= time.monotonic() - began < reconnect + 60
         await blocking(client.close)
 
 
 async def test_a_comfyui_that_comes_back_in_time_is_waited_for(scripted: Scripted, blocking: Blocking) -> None:
     scripted.streams["run"] = lambda frame: [{"status": "ok", "response": {"prompt_id": "p1", "outputs": []}}]
-    with Client(scripted.url, reconnect=5) as client:
+    with Client(scripted.url, reconnect=60) as client:
         await blocking(client.on, "a", print)
         await scripted.stop()
         await asyncio.sleep(0.1)
