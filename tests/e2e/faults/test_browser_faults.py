@@ -167,7 +167,7 @@ async def test_a_frontend_that_was_reloaded_and_closed_leaves_nothing_behind(
 ) -> None:
     before = descriptors(tab.comfy.pid)
     other = await open_tab(tab.comfy)
-    for _ in range(3):
+    for _ in range(2):
         await other.load()
     assert await tab.webuis() == {tab.webui, other.webui}
     # With the page goes what its browser keeps open for later requests.
