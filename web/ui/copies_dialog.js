@@ -5,7 +5,7 @@
  * @typedef {{name: string, used_by: {path: string}[], copies: Copy[]}} Unchosen
  */
 
-import { breakable, button, make } from "./dom.js";
+import { breakable, button, make, set } from "./dom.js";
 import { day, size } from "./format.js";
 import { t } from "./texts.js";
 
@@ -30,20 +30,24 @@ export function askForCopies(dialogs, models, signal) {
  */
 function form(models, answer) {
   const questions = models.map(createQuestion);
+  const said = make("p", { class: "uiapi-grow uiapi-bad", role: "status" });
 
   /** @param {Event} event */
   function submit(event) {
     event.preventDefault();
-    answer(questions.map(({ chosen }) => chosen()));
+    const files = questions.map(({ chosen }) => chosen());
+    if (files.some((file) => file !== null)) return answer(files);
+    set(said, { text: t("chooseFirst") });
+    questions[0].first.focus();
   }
 
   const confirm = make("button", { class: "uiapi-button uiapi-primary", type: "submit", text: t("useThem", { count: models.length }) });
   const element = make(
     "form",
-    { onsubmit: submit },
+    { onsubmit: submit, onchange: () => set(said, { text: "" }) },
     make("p", { class: "uiapi-hint", text: t("chooseHint") }),
     make("div", { class: "uiapi-scroll uiapi-offer", tabindex: "0", role: "region", "aria-label": t("models") }, ...questions.map(({ element }) => element)),
-    make("div", { class: "uiapi-actions" }, button(t("cancel"), () => answer(null)), confirm),
+    make("div", { class: "uiapi-actions" }, said, button(t("cancel"), () => answer(null)), confirm),
   );
   return { element, focus: questions[0].first };
 }

@@ -1,21 +1,22 @@
 /**
- * The line of the notice about missing nodes of the open workflow, and the dialog in which the person installs them.
+ * The line of the notice about missing nodes of the open workflow, and their installation.
  *
  * The line shows what is missing, then the progress of ComfyUI-Manager, then that ComfyUI has to be restarted. After
  * the restart the page is loaded again with the same workflow. Programs hear of it by `node_install` events.
  *
  * @typedef {import("../../page/pack_manager.js").Wanted} Wanted
  * @typedef {import("../../page/pack_manager.js").Kind} Kind
- * @typedef {{types: any[], manager: Kind | null}} Found The response of missing_nodes.
+ * @typedef {import("./nodes_dialog.js").Found} Found
  */
 
-import { button, make, set } from "../dom.js";
+import { button } from "../dom.js";
 import { words } from "../../common/errors.js";
 import { beginning } from "../format.js";
+import { askForNodes } from "./nodes_dialog.js";
 import { SETTING } from "../controls/settings.js";
 import { REFUSED, UNKNOWN } from "../../page/pack_manager.js";
 import { walk } from "../../paths/subgraphs.js";
-import { named, t } from "../texts.js";
+import { t } from "../texts.js";
 
 // Milliseconds after a load, as for missing models.
 const LOOK_AFTER = 500;
@@ -24,7 +25,6 @@ const BACK_EVERY = 500;
 const BACK_AT_MOST = 600_000;
 // The workflow that is shown again after the restart.
 const KEPT = "ComfyUI-uiapi.restart";
-const USES_SHOWN = 3;
 const PROBLEMS_SHOWN = 3;
 const TYPES_NAMED = 3;
 const LONGEST_TYPE = 40;
@@ -96,9 +96,7 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
 
   /** @param {Found} found */
   async function decide(found) {
-    const title = t("nodesTitle", { count: found.types.length });
-    /** @type {{click: Event, wanted: Wanted[]} | null} */
-    const chosen = await dialogs.show(title, (answer) => form(found, answer), new AbortController().signal, { wide: true });
+    const chosen = await askForNodes(dialogs, found, new AbortController().signal);
     if (chosen && found.manager) await install(chosen.click, found.manager, chosen.wanted, found);
   }
 
@@ -227,74 +225,3 @@ export function sentenceOf(types) {
 
 /** @param {any} workflow */
 const nodesOf = ({ nodes }) => JSON.stringify(nodes.map((/** @type {any} */ { id, type }) => [id, type]));
-
-/**
- * The table of missing types, with a choice of packs to install.
- *
- * @param {Found} found
- * @param {(chosen: {click: Event, wanted: Wanted[]} | null) => void} answer
- */
-function form({ types, manager }, answer) {
-  const rows = types.map((one) => createRow(one, manager));
-  const heads = [t("nodeType"), t("usedBy"), t("pack"), t("install")].map((text) => make("th", { scope: "col", text }));
-  const table = make(
-    "table",
-    { class: "uiapi-table uiapi-nodes" },
-    make("thead", {}, make("tr", {}, ...heads)),
-    make("tbody", {}, ...rows.map(({ element }) => element)),
-  );
-
-  /** @param {Event} click */
-  function choose(click) {
-    /** @type {Map<string, Wanted>} */
-    const wanted = new Map();
-    for (const row of rows) {
-      const pack = row.chosen();
-      if (pack) wanted.set(pack.id ?? pack.repository ?? "", { pack, type: row.type });
-    }
-    if (wanted.size > 0) answer({ click, wanted: [...wanted.values()] });
-  }
-
-  const can = rows.some((row) => row.can);
-  const close = button(can ? t("cancel") : t("close"), () => answer(null));
-  const go = can ? button(t("installThem"), choose, { primary: true }) : null;
-  const element = make(
-    "div",
-    { class: "uiapi-offer" },
-    make("p", { text: can ? t("installHint") : t("noManagerHint") }),
-    make("div", { class: "uiapi-scroll", tabindex: "0", role: "region", "aria-label": t("nodes") }, table),
-    make("div", { class: "uiapi-actions" }, close, go),
-  );
-  return { element, focus: go ?? close };
-}
-
-/**
- * @param {any} missing a type of missing_nodes
- * @param {Kind | null} manager
- */
-function createRow(missing, manager) {
-  const type = missing.type ?? t("unknownType");
-  const packs = manager ? missing.packs.filter((/** @type {any} */ pack) => pack.state === "missing" && (pack.id || pack.repository) && pack.id !== "comfy-core") : [];
-  const titles = missing.nodes.map((/** @type {any} */ { id, title }) => title || `#${id}`);
-  const more = missing.count - USES_SHOWN;
-  const uses = [...titles.slice(0, USES_SHOWN), more > 0 && t("more", { count: more })].filter(Boolean).join(", ");
-  const options = packs.map((/** @type {any} */ pack, /** @type {number} */ index) => make("option", { value: index, text: pack.title }));
-  const choice = packs.length > 1 ? make("select", { "aria-label": t("packOf", { type }) }, ...options) : null;
-  const tick = packs.length > 0 ? make("input", { type: "checkbox", "aria-label": t("installFor", { type }) }) : null;
-  const chosen = () => packs[choice ? Number(choice.value) : 0];
-  const about = make("div", { class: missing.packs.some((/** @type {any} */ { error }) => error) ? "uiapi-bad" : "uiapi-hint", text: missing.how });
-  const describe = () => set(about, { text: [chosen().repository ?? chosen().id, named("origins", chosen().origin)].join(" · ") });
-  if (tick) {
-    // With several packs the person has to know which.
-    tick.checked = packs.length === 1;
-    describe();
-  }
-  choice?.addEventListener("change", () => {
-    tick.checked = true;
-    describe();
-  });
-  const name = choice ?? (tick && make("div", { text: chosen().title }));
-  const cells = [make("th", { scope: "row", text: type }), make("td", { text: uses }), make("td", {}, name, about), make("td", {}, tick)];
-  const element = make("tr", {}, ...cells);
-  return { type, element, can: tick !== null, chosen: () => (tick?.checked ? chosen() : null) };
-}

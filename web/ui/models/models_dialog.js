@@ -163,6 +163,7 @@ function form(models, check, { confirm, free, find, searches, describes, places 
   update();
   offerFolders(rows.filter(({ folder }) => folder), check);
   const submitIt = make("button", { class: "uiapi-button uiapi-primary", type: "submit", text: confirm });
+  const cancel = button(t("cancel"), () => answer(null));
   const element = make(
     "form",
     { onsubmit: submit, novalidate: true },
@@ -170,9 +171,10 @@ function form(models, check, { confirm, free, find, searches, describes, places 
     make("div", { class: "uiapi-scroll", tabindex: "0", role: "region", "aria-label": t("models") }, table),
     find && open.length > 0 && searchLine(open, find, Boolean(searches)),
     describes && make("label", { class: "uiapi-line" }, describe, make("span", { text: t("describeLinks") })),
-    make("div", { class: "uiapi-actions" }, sum, button(t("cancel"), () => answer(null)), submitIt),
+    make("div", { class: "uiapi-actions" }, sum, cancel, submitIt),
   );
-  return { element, focus: rows.find(({ source }) => source.field)?.source.focus() ?? submitIt };
+  // Not the button that downloads: the dialog may open while the person is typing.
+  return { element, focus: rows.find(({ source }) => source.field)?.source.focus() ?? cancel };
 }
 
 /**
