@@ -4,6 +4,9 @@
 
 const VALUE_SHOWN = 60;
 
+/** A space at which no line is broken. */
+export const UNBROKEN = "\u00a0";
+
 /** @param {number | null | undefined} bytes */
 export function size(bytes) {
   if (bytes === null || bytes === undefined) return "?";
@@ -14,7 +17,15 @@ export function size(bytes) {
     value /= 1000;
     unit++;
   }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)}${UNBROKEN}${units[unit]}`;
+}
+
+/**
+ * @param {string} text that someone else has written
+ * @returns {string} the same, with each size on one line
+ */
+export function keepSizes(text) {
+  return text.replace(/(\d) ([kMGT]?B)\b/g, `$1${UNBROKEN}$2`);
 }
 
 /** @param {number} seconds */

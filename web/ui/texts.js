@@ -5,6 +5,8 @@
  * @typedef {typeof import("../../locales/en/main.json")["uiapi"]} English
  */
 
+import { UNBROKEN } from "./format.js";
+
 /**
  * @template T
  * @typedef {{[K in keyof T]: T[K] extends string | {other: string} ? K : never}[keyof T] & string} TextsOf
@@ -21,6 +23,8 @@ let labels = new Map();
 let shown = "en";
 // Letters of scripts from right to left, and marks that change the direction of what follows.
 const OTHER_DIRECTION = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/;
+// A count, an amount or a time.
+const NUMBER = /^[\d.,:]+$/;
 /** @type {Map<string, Intl.PluralRules>} */
 const plurals = new Map();
 
@@ -75,7 +79,21 @@ export function t(key, parameters = {}) {
   if (!found) return key;
   const { message, locale } = found;
   const form = typeof message === "string" ? message : (message[category(locale, Number(parameters.count))] ?? message.other);
-  return form.replace(/\{(\w+)\}/g, (whole, name) => isolated(String(parameters[name] ?? whole)));
+  return keepNumbers(form, parameters).replace(/\{(\w+)\}/g, (whole, name) => isolated(String(parameters[name] ?? whole)));
+}
+
+/**
+ * @param {string} form of a text
+ * @param {Record<string, string | number>} parameters
+ * @returns {string} the same, where no line is broken between a number and what it counts, nor within "3 of 4"
+ */
+function keepNumbers(form, parameters) {
+  const isNumber = (/** @type {string} */ name) => NUMBER.test(String(parameters[name]));
+  if (!Object.keys(parameters).some(isNumber)) return form;
+  return form
+    .replace(/\{(\w+)\} (?=[\p{L}/])/gu, (whole, name) => (isNumber(name) ? `{${name}}${UNBROKEN}` : whole))
+    .replace(/(?<=\}\u00a0[\p{L}/]+) \{(\w+)\}/gu, (whole, name) => (isNumber(name) ? `${UNBROKEN}{${name}}` : whole))
+    .replace(/(?<=\p{L}) \{(\w+)\}$/u, (whole, name) => (isNumber(name) ? `${UNBROKEN}{${name}}` : whole));
 }
 
 /**

@@ -42,16 +42,26 @@ test("a text from right to left, or one that turns the direction, does not chang
 });
 
 test("a count chooses the plural form of the language", () => {
-  assert.equal(t("modelCount", { count: 1 }), "1 model");
-  assert.equal(t("modelCount", { count: 0 }), "0 models");
+  assert.equal(t("modelCount", { count: 1 }), "1\u00a0model");
+  assert.equal(t("modelCount", { count: 0 }), "0\u00a0models");
   const russian = { one: "{count} модель", few: "{count} модели", many: "{count} моделей", other: "{count} модели" };
   show({ ru: pack({ modelCount: russian }) }, "ru");
-  assert.deepEqual([21, 2, 5].map((count) => t("modelCount", { count })), ["21 модель", "2 модели", "5 моделей"]);
+  assert.deepEqual([21, 2, 5].map((count) => t("modelCount", { count })), ["21\u00a0модель", "2\u00a0модели", "5\u00a0моделей"]);
+});
+
+test("no line is broken between a number and what it counts", () => {
+  assert.equal(t("modelCount", { count: 3 }), "3\u00a0models");
+  assert.equal(t("sweeping", { program: "render 2", ended: 37, total: 200 }), "render 2: 37\u00a0of\u00a0200");
+  assert.equal(t("left", { time: "0:09" }), "0:09\u00a0left");
+  show({ de: pack({ left: "noch {time}" }) }, "de");
+  assert.equal(t("left", { time: "0:09" }), "noch\u00a00:09");
+  // A name keeps its own spaces and those around it.
+  assert.equal(t("became", { before: "part 3 of 4", after: "b" }), "part 3 of 4 → b");
 });
 
 test("a text that a language lacks is English, with the plural form of English", () => {
   show({ ja: pack({ title: "プログラム" }) }, "ja");
-  assert.deepEqual([t("title"), t("modelCount", { count: 1 })], ["プログラム", "1 model"]);
+  assert.deepEqual([t("title"), t("modelCount", { count: 1 })], ["プログラム", "1\u00a0model"]);
   assert.equal(named("kinds", "read"), "read");
   show({}, "xx");
   assert.equal(t("title"), "Programs");

@@ -5,7 +5,7 @@
  */
 
 import { arrangeRows, button, emptyState, iconButton, make, set } from "../dom.js";
-import { duration, size } from "../format.js";
+import { duration, keepSizes, size } from "../format.js";
 import { createSparkline } from "../look/sparkline.js";
 import { askAddresses } from "../models/models_dialog.js";
 import { named, t } from "../texts.js";
@@ -75,7 +75,7 @@ export function createDownloads({ state, dialogs, check, ask }) {
       resume.hidden = status !== "paused" && status !== "cancelled";
       cancel.hidden = STILL.has(status) && status !== "paused" && status !== "waiting_for_url";
       reason.hidden = !error;
-      set(reason, { text: error ?? "" });
+      set(reason, { text: keepSizes(error ?? "") });
       const failure = AGAIN.has(status) ? `${code} ${error}` : "";
       if (failure !== fixedFor) {
         fixedFor = failure;

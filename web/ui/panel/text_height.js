@@ -55,7 +55,7 @@ export function linesOf(text, room, measure) {
   let lines = 1;
   let used = 0;
   const space = measure(" ");
-  for (const word of text.split(/\s+/).filter(Boolean)) {
+  for (const word of text.split(/[^\S\u00a0]+/).filter(Boolean)) {
     const width = measure(word);
     if (used > 0 && used + space + width > room) {
       lines++;

@@ -39,7 +39,7 @@ test("a program that tries again and again gets one message at a time, with the 
   for (let count = 1; count <= 100; count++) refuse(count);
   assert.equal(toasts.length, 1);
   later();
-  assert.deepEqual(toasts.map(([summary]) => summary), ["A program's command was refused", "99 commands of programs were refused"]);
+  assert.deepEqual(toasts.map(([summary]) => summary), ["A program's command was refused", "99\u00a0commands of programs were refused"]);
   later();
   assert.equal(toasts.length, 2);
 });

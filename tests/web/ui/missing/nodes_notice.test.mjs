@@ -9,8 +9,8 @@ import { sentenceOf } from "../../../../web/ui/missing/nodes_notice.js";
 const WEB = new URL("../../../../web/", import.meta.url);
 
 test("the notice names the first missing types and counts the rest", () => {
-  assert.equal(sentenceOf(["A"]), "1 node type is missing: A.");
-  assert.equal(sentenceOf(["A", "B", "C", "D", "E"]), "5 node types are missing: A, B, C and 2 more.");
+  assert.equal(sentenceOf(["A"]), "1\u00a0node type is missing: A.");
+  assert.equal(sentenceOf(["A", "B", "C", "D", "E"]), "5\u00a0node types are missing: A, B, C and 2\u00a0more.");
   assert.ok(sentenceOf(["x".repeat(1000)]).length < 100);
 });
 

@@ -25,7 +25,7 @@ test("an entry says in words who did what", () => {
   assert.equal(said({ command: "run", kind: "run", about: "" }), "Blender ran the workflow");
   assert.equal(said({ command: "arrange", about: "" }), "Blender changed the workflow");
   assert.equal(said({ command: "free_memory", kind: "run", about: "" }), "Blender used free_memory");
-  assert.equal(said({ changes: [change(1, 2), change(3, 4, "Canvas.height")] }), "Blender set 2 values");
+  assert.equal(said({ changes: [change(1, 2), change(3, 4, "Canvas.height")] }), "Blender set 2\u00a0values");
   assert.equal(said({ state: "failed" }), "Blender could not change Canvas.width");
   assert.equal(said({ state: "asking" }), "Blender wants to change the workflow");
   const closing = { kind: "load", command: "close_tab", about: "portrait" };
@@ -81,4 +81,7 @@ test("a reason takes as many lines as its words need", () => {
   assert.equal(linesOf("", 10, measure), 1);
   assert.equal(linesOf("one two three", 7, measure), 2);
   assert.equal(linesOf("x".repeat(25), 10, measure), 3);
+  // As the page breaks it: not between a number and its unit.
+  assert.equal(linesOf("one 4\u00a0MB", 5, measure), 2);
+  assert.equal(linesOf("one two 4\u00a0MB", 9, measure), 2);
 });
