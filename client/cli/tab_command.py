@@ -16,6 +16,8 @@ import typer
 from ..common.errors import UiapiError
 from .app import Ctx, app
 from .headless_tab import CONNECT_TIMEOUT, HeadlessTab, apart, close_kept, find_browser, is_kept, profile_of
+from .tab_profile import claimed
+from .terminal import exit_code
 
 
 @app.command(rich_help_panel="Server", epilog="Example: uiapi tab --detach")
@@ -43,13 +45,15 @@ def tab(
     if is_kept(profile):
         raise UiapiError("conflict", "uiapi tab keeps a tab open already; close it with uiapi tab --stop.", status=409)
     if detach:
+        with claimed(profile):
+            pass  # The process in the background claims it again; nothing is started if another one has it.
         opened = _detached(client, program, profile)
         says = f"Tab {opened} is connected; uiapi tab --stop closes it."
         terminal.show({"webui": opened}, lambda: terminal.say(says))
         return
-    # A service manager sends SIGTERM, which must end the browser too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with HeadlessTab(client, program, profile, terminal.note) as page:
+    with claimed(profile), HeadlessTab(client, program, profile, terminal.note) as page:
+        # A service manager sends SIGTERM, which must end the browser too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         opened = page.open()
         terminal.show({"webui": opened}, lambda: terminal.say(f"Tab {opened} is connected; Ctrl-C closes it."))
         sys.stdout.flush()
@@ -78,11 +82,15 @@ def _detached(client: Any, browser: Path, profile: Path) -> int:
     with contextlib.suppress(OSError):
         process.terminate()
     said = log.read_text("utf-8", "replace").strip().splitlines() or ["it ended without a message"]
+    conflict = UiapiError("conflict", said[-1], status=409)
+    if process.returncode == exit_code(conflict):
+        raise conflict
     raise UiapiError("no_webui", f"The tab was not opened: {said[-1]}", status=503)
 
 
 def _stop(profile: Path) -> None:
     if not is_kept(profile):
-        raise UiapiError("not_found", "uiapi tab keeps no tab open for this ComfyUI.", status=404)
+        with claimed(profile):
+            raise UiapiError("not_found", "uiapi tab keeps no tab open for this ComfyUI.", status=404)
     if not close_kept(profile):
         raise UiapiError("timeout", "The browser did not end in time; end it yourself.")

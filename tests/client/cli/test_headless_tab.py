@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from comfyui_uiapi.client.cli import headless_tab as module
+from comfyui_uiapi.client.cli import tab_profile
 from comfyui_uiapi.client.cli.headless_tab import (
     CLOSING,
     MARK,
@@ -22,7 +24,11 @@ from comfyui_uiapi.client.cli.headless_tab import (
     is_kept,
     profile_of,
 )
+from comfyui_uiapi.client.cli.tab_profile import claimed
 from comfyui_uiapi.client.common.errors import UiapiError
+from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
+
+from ..conftest import Ended
 
 URL = "http://127.0.0.1:8188"
 
@@ -218,3 +224,38 @@ def test_another_process_closes_a_kept_tab(tmp_path: Path, starts: Starts, comfy
     assert close_kept(tmp_path) and not is_kept(tmp_path)
     keeping.join(60)
     assert not keeping.is_alive()
+
+
+@pytest.mark.parametrize("words", [(), ("--detach",), ("--stop",)])
+async def test_while_another_process_opens_the_tab_no_second_browser_is_started_and_the_first_stays(
+    talk: Callable[..., Awaitable[Ended]],
+    scripted: Scripted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tab_profile, "PAUSE", 0)
+    started = tmp_path / "started"
+    browser = program(tmp_path / "browser", f"touch {started}")
+    profile = profile_of(scripted.url)
+    with claimed(profile):
+        ended = await talk("tab", "--browser", str(browser), *words)
+    assert (ended.code, ended.out) == (6, "") and "try again" in ended.err
+    assert not started.exists() and not profile.exists()
+    # It is free as soon as the first has ended, whether or not that could clean up.
+    with claimed(profile):
+        pass
+
+
+async def test_the_second_of_two_that_start_at_once_in_the_background_says_so(
+    talk: Callable[..., Awaitable[Ended]], scripted: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    browser = program(tmp_path / "browser")
+    # The other one has claimed the profile after this one has looked, so the process in the background ends so.
+    child = program(tmp_path / "child", "echo 'Another uiapi tab is opening; try again.'; exit 6")
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: popen([str(child)], **how))
+    ended = await talk("tab", "--detach", "--browser", str(browser))
+    assert (ended.code, ended.err) == (6, "Another uiapi tab is opening; try again.\n")
