@@ -46,7 +46,10 @@ export async function* sweep(client, http, variations, { signal, inline, ...opti
         first = result.index + 1;
         const files = await filesOf(result.files ?? [], http, signal);
         const fields = Object.fromEntries(result.fields.map((/** @type {any} */ field) => [field.path, field.value]));
-        yield { ...result, fields, files, images: files.filter(isImage) };
+        const about = result.fields.flatMap((/** @type {any} */ { path, warnings }) =>
+          (warnings ?? []).map((/** @type {string} */ warning) => `${path}: ${warning}`),
+        );
+        yield { ...result, fields, files, images: files.filter(isImage), warnings: [...about, ...result.warnings] };
       }
       if (state.status !== "running" && state.next === null) break;
       if (!state.results.length) await new Promise((resolve) => setTimeout(resolve, PAUSE));

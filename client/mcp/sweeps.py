@@ -66,6 +66,8 @@ def _described(item: SweepItem) -> dict[str, Any]:
     about: dict[str, Any] = {"index": item.index, "fields": item.fields}
     if item.repeat:
         about["repeat"] = item.repeat
+    if item.warnings:
+        about["warnings"] = item.warnings
     if item.error is not None:
         return {**about, "error": {"code": item.error.code, "error": item.error.message}}
     about["files"] = [file.url for file in item.files]

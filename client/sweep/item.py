@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.errors import UiapiError, refusal
+from ..common.notices import warnings_in
 from ..common.results import OutputFile, Outputs, OutputText, outputs_of
 
 
@@ -22,7 +23,7 @@ class SweepItem(Outputs):
         files: all output files, in the order of the nodes.
         texts: all text outputs.
         prompt_id: its ID in ComfyUI; None if it was never queued.
-        warnings: about its fields.
+        warnings: about its fields and its prompt.
         repeat: which of several runs with the same fields it is, from 0.
     """
 
@@ -40,7 +41,9 @@ class SweepItem(Outputs):
 def item_of(result: Mapping[str, Any]) -> SweepItem:
     """Returns the item in the server's response."""
     files, texts = outputs_of(result.get("files"))
-    written = {str(one.get("path")): one.get("value") for one in result.get("fields") or ()}
+    fields = result.get("fields") or []
+    written = {str(one.get("path")): one.get("value") for one in fields}
+    about = {str(one.get("path")): {"warnings": one.get("warnings")} for one in fields}
     return SweepItem(
         int(result["index"]),
         written,
@@ -49,7 +52,7 @@ def item_of(result: Mapping[str, Any]) -> SweepItem:
         files,
         texts,
         result.get("prompt_id"),
-        [str(warning) for warning in result.get("warnings") or ()],
+        [*warnings_in(about), *(str(warning) for warning in result.get("warnings") or ())],
         result.get("repeat") or 0,
     )
 

@@ -29,6 +29,7 @@ class Sweeps:
         auto: whether all variations of a new sweep end at once; otherwise `end` ends them.
         failing: the indices of variations that fail.
         warnings: those of every variation.
+        field_warnings: those of its fields, by path.
         files: whether variations make files.
         events: whether results are sent as events.
         limit: the most results in an answer.
@@ -42,6 +43,7 @@ class Sweeps:
         self.auto, self.events, self.limit = auto, True, 100
         self.failing: set[int] = set()
         self.warnings: list[str] = []
+        self.field_warnings: dict[str, list[str]] = {}
         self.files = True
         self.answering = asyncio.Event()
         self.answering.set()
@@ -147,7 +149,7 @@ class Sweeps:
 
     def _result(self, sweep: dict[str, Any], index: int, failed: bool) -> dict[str, Any]:
         fields = [
-            {"path": path, "requested": value, "value": value, "warnings": []}
+            {"path": path, "requested": value, "value": value, "warnings": self.field_warnings.get(path, [])}
             for path, value in sweep["variations"][index]
         ]
         file = {"node_id": "9", "title": "Save", "filename": f"{index}.png", "url": f"/view?filename={index}.png"}
