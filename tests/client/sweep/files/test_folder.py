@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,73 @@ def test_an_index_that_was_cut_off_keeps_its_whole_rows(tmp_path: Path, cut: int
     with opened(tmp_path, WANTED, resume=True) as folder:
         assert WANTED[3] in folder.left and len(folder.left) <= 3
         assert len(rows(tmp_path)) == 4 - len(folder.left)
+
+
+def test_an_index_that_another_program_has_formatted_is_read_all_the_same(tmp_path: Path) -> None:
+    with opened(tmp_path, WANTED, resume=False) as folder:
+        folder.add(WANTED[0], done(0, "x.png"))
+    (tmp_path / "index.json").write_text(json.dumps(rows(tmp_path), indent=2))
+    with opened(tmp_path, WANTED, resume=True) as folder:
+        assert folder.left == WANTED[1:]
+
+
+@pytest.mark.parametrize("text", ['{"name": "a page"}', '[{"name": "a page"}]', "[1, 2]", "\x00\x01", '["cut off", '])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_file_of_that_name_that_is_no_index_stays_as_it_is(tmp_path: Path, text: str, resume: bool) -> None:
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(UiapiError, match="name another folder") as refused, opened(tmp_path, WANTED, resume=resume):
+        pass
+    assert refused.value.code == "conflict" and (tmp_path / "index.json").read_text() == text
+
+
+@pytest.mark.parametrize("left", ["", "[", "[\n]\n", '[\n{"ind', '[\n{"index": 0, "fields": {"A.c'])
+def test_an_index_without_a_whole_row_is_begun_anew(tmp_path: Path, left: str) -> None:
+    (tmp_path / "index.json").write_text(left)
+    with opened(tmp_path, WANTED, resume=True) as folder:
+        assert folder.left == WANTED and rows(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"error": None}, True),
+        ({"texts": 7}, False),
+        ({"files": [5]}, False),
+        ({"error": "no model", "status": "error"}, False),
+        ({"status": None}, False),
+        ({"index": "x", "prompt_id": []}, True),
+    ],
+)
+def test_a_damaged_row_is_completed_or_left_out(tmp_path: Path, changes: dict[str, Any], kept: bool) -> None:
+    row = {"index": 0, "fields": dict(map(tuple, WANTED[0])), "status": "success", "files": [], **changes}
+    (tmp_path / "index.json").write_text(json.dumps([row]))
+    try:
+        with opened(tmp_path, WANTED, resume=True) as folder:
+            assert folder.left == WANTED[1 if kept else 0 :]
+            assert len(folder.entries()) == len(WANTED)
+    except UiapiError as error:
+        assert not kept and error.code == "conflict"
+
+
+def test_a_row_for_which_the_disk_has_no_room_leaves_the_index_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.FileIO):
+        """A file on a disk with room for ten more bytes."""
+
+        def write(self, content: Any) -> int:
+            return super().write(content[:10])
+
+    with opened(tmp_path, WANTED, resume=False) as folder:
+        folder.add(WANTED[0], done(0, "x.png"))
+        before = rows(tmp_path)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "open", lambda path, mode, **how: Full(path, mode))
+            with pytest.raises(UiapiError, match="free some space"):
+                folder.index.add({**before[0], "index": 1})
+        assert rows(tmp_path) == before
+        folder.add(WANTED[1], done(1, "x.png"))
+        assert len(rows(tmp_path)) == 2
 
 
 def test_a_larger_grid_keeps_what_it_shares_with_the_smaller_one(tmp_path: Path) -> None:
