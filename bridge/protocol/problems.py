@@ -16,7 +16,7 @@ MAX_FIELD = 200
 def refusal(name: str, error: ValidationError) -> UiapiError:
     """Return the error for an invalid request of the command `name`."""
     problems = [
-        {"field": ".".join(str(part)[:MAX_FIELD] for part in item["loc"]), "message": item["msg"]}
+        {"field": ".".join(str(part)[:MAX_FIELD] for part in item["loc"]), "message": _message(item)}
         for item in error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]
     ]
     first = problems[0]
@@ -25,6 +25,12 @@ def refusal(name: str, error: ValidationError) -> UiapiError:
     if error.error_count() > MAX_PROBLEMS:
         details["problems_total"] = error.error_count()
     return UiapiError("invalid", f"{name}: {where}: {first['message']}.", details)
+
+
+def _message(item: Any) -> str:
+    """Return the message of a problem; those of our own checks without the words that pydantic puts before them."""
+    message: str = item["msg"]
+    return message.removeprefix("Value error, ") if item["type"] == "value_error" else message
 
 
 def kind_of(value: Any) -> str:

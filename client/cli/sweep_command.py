@@ -82,8 +82,7 @@ def sweep(
     wanted = listed(variation for variation in variations_of(given) for _ in range(seeds))
     how: dict[str, Any] = {"on_error": on_error.value, "timeout": timeout}
     if farm is not None:
-        how |= {"farm": farm.split(",") if "," in farm or farm.startswith("http") else farm, "shared": shared}
-        how |= {"on_note": terminal.note}
+        how |= {"farm": _farm(farm), "shared": shared, "on_note": terminal.note}
     with opened(output.expanduser(), wanted, resume=resume) as folder:
         work = _Work(client, terminal, folder, wanted)
         try:
@@ -115,6 +114,14 @@ def _given(client: Client, words: Sequence[str]) -> Values:
     return {path: [_fitting(one, now.get(path)) for one in found] for path, found in lists.items()}
 
 
+def _farm(text: str) -> str | list[str]:
+    """Returns the farm that is named: its address, or the URLs of ComfyUIs. Raises UiapiError `invalid`."""
+    found = [one.strip() for one in text.split(",") if one.strip()]
+    if not found:
+        raise UiapiError("invalid", "--farm needs the address of a running farm, or URLs of ComfyUIs.")
+    return found if "," in text or text.startswith("http") else found[0]
+
+
 def _fitting(listed: Listed, now: Any) -> Any:
     """Returns a value, as text for a field that has a text now."""
     return listed.text if isinstance(now, str) and isinstance(listed.value, (bool, int, float)) else listed.value
@@ -124,7 +131,9 @@ def _ended(error: UiapiError, work: _Work) -> UiapiError:
     """Returns the error of a sweep that ended early, with what to do."""
     code = "execution_interrupted" if error.code == "cancelled" else error.code
     details = {"done": work.done, "total": work.total, **error.details}
-    return type(error)(code, f"{error.message} {RESUME}", details, error.status)
+    # What is invalid fails in the same way again.
+    advice = "" if error.code == "invalid" else f" {RESUME}"
+    return type(error)(code, f"{error.message}{advice}", details, error.status)
 
 
 class _Work:

@@ -113,13 +113,17 @@ def _file(name: str) -> Iterator[Listed]:
     file = Path(name).expanduser()
     if file.suffix.lower() in SHOWN:
         if not file.is_file():
-            raise UiapiError("invalid", f"{name} cannot be read: there is no such file.")
+            raise UiapiError("invalid", f"{name} is not a file; give the path of a picture or a text file after @.")
         yield Listed(file, file.name)
         return
     try:
         lines = file.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UiapiError("invalid", f"{name} cannot be read: {error}.") from error
+    except UnicodeDecodeError as error:
+        sentence = f"{name} is neither a picture nor a text file in UTF-8; give one of these after @."
+        raise UiapiError("invalid", sentence) from error
+    except OSError as error:
+        sentence = f"{name} cannot be read: {error.strerror}; give the path of a picture or a text file after @."
+        raise UiapiError("invalid", sentence) from error
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise UiapiError("invalid", f"{name} contains no values; write one on each line.")

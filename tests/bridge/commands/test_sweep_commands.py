@@ -300,3 +300,10 @@ async def test_a_sweep_that_was_cancelled_before_its_request_came_does_not_begin
     status, answer = await server.post("sweep", {"grid": {"T.v": [7]}, "sweep_id": "mine-0002"})
     assert (status, answer["code"]) == (409, "cancelled")
     assert queued.bodies == []
+
+
+async def test_what_our_own_checks_say_is_given_as_it_is(server: Any) -> None:
+    status, answer = await server.post("sweep", {})
+    assert (status, answer["code"]) == (422, "invalid")
+    assert answer["error"].startswith("sweep: request: send variations as [[[path, value], …], …]")
+    assert answer["details"]["problems"][0]["message"].startswith("send variations")

@@ -95,6 +95,9 @@ async def test_each_variation_can_be_run_several_times(sweeps: Sweeps, talk: Uia
         (("A.cfg=4", "--sheet", "sheet.txt"), 7, "name it sheet.png"),
         (("A.cfg=4", "--sheet", "none/sheet.png"), 1, "does not exist; create it"),
         (("A.cfg=4", "--on-error", "perhaps"), 2, "continue"),
+        (("A.cfg=4", "--farm", " ,"), 7, "--farm needs"),
+        (("A.cfg=@none.txt",), 7, "give the path"),
+        (("A.cfg=@none.png",), 7, "give the path"),
         ((), 2, "PATH=VALUES"),
     ],
 )
@@ -104,6 +107,11 @@ async def test_a_wrong_call_is_refused_before_anything_runs(
     ended = await talk("sweep", *words, *(("-o", str(place / "out")) if words else ()))
     assert ended.code == code and says in ended.err
     assert sweeps.asked == [] and not (place / "out" / "index.json").exists()
+
+
+async def test_what_is_refused_as_invalid_is_not_to_be_repeated(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
+    ended = await talk("sweep", "-", "-o", str(place), stdin='[{"A.cfg": NaN}]')
+    assert ended.code == 7 and "finite number" in ended.err and "--resume" not in ended.err
 
 
 async def test_failed_variations_are_in_the_index_and_end_with_eight(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
