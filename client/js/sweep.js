@@ -49,7 +49,7 @@ export async function* sweep(client, http, variations, { signal, inline, ...opti
         const about = result.fields.flatMap((/** @type {any} */ { path, warnings }) =>
           (warnings ?? []).map((/** @type {string} */ warning) => `${path}: ${warning}`),
         );
-        yield { ...result, fields, files, images: files.filter(isImage), warnings: [...about, ...result.warnings] };
+        yield { ...result, fields, files, images: files.filter(isImage), warnings: [...about, ...(result.warnings ?? [])] };
       }
       if (state.status !== "running" && state.next === null) break;
       if (!state.results.length) await new Promise((resolve) => setTimeout(resolve, PAUSE));

@@ -49,7 +49,7 @@ const scenarios = {
   /** Iterates over a sweep to its end, and over another to its second item. */
   async sweep() {
     const client = await connect(url);
-    for await (const item of client.sweep({ "A.b": [1, 2, 3] })) say([item.index, item.fields, item.images.length]);
+    for await (const item of client.sweep({ "A.b": [1, 2, 3] })) say([item.index, item.fields, item.images.length, item.warnings]);
     for await (const item of client.sweep({ "A.b": [1, 2, 3] })) if (item.index === 1) break;
   },
 

@@ -131,7 +131,10 @@ def sweeping() -> Callable[[web.Request], Any]:
         asked += 1
         ended = min(asked, 3)
         results = [
-            {"index": at, "fields": [{"path": "A.b", "value": at + 1}], "status": "success", "files": []}
+            {
+                **{"index": at, "status": "success", "files": [], "warnings": ["The seed changes."]},
+                "fields": [{"path": "A.b", "value": at + 1, "warnings": ["It holds another value."]}],
+            }
             for at in range(ended)
         ]
         status = "finished" if ended == 3 else "running"
@@ -150,7 +153,8 @@ async def test_a_sweep_is_iterated_over_and_cancelled_where_the_loop_is_left(scr
     scripted.answers["sweep"] = lambda _: web.json_response({"status": "ok", "response": {"sweep_id": "s1"}})
     scripted.answers["sweep_status"] = lambda request: web.json_response(page(request))
     async with scenario("sweep", scripted) as program:
-        assert [await program.line() for _ in range(3)] == [[at, {"A.b": at + 1}, 0] for at in range(3)]
+        warnings = ["A.b: It holds another value.", "The seed changes."]
+        assert [await program.line() for _ in range(3)] == [[at, {"A.b": at + 1}, 0, warnings] for at in range(3)]
         assert await program.line() is None
     [sweep, _] = [body for body in scripted.bodies if body and "grid" in body]
     assert sweep["grid"] == {"A.b": [1, 2, 3]} and sweep["wait"] is False

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from comfyui_uiapi.client import AsyncClient, UiapiError
+from comfyui_uiapi.client import AsyncClient, UiapiError, UiapiWarning
 from comfyui_uiapi.client.mcp.calls import Calls
 from comfyui_uiapi.client.mcp.parts import MAX_BYTES, MAX_SIDE
 from comfyui_uiapi.client.mcp.work import Work
@@ -51,6 +51,13 @@ async def test_an_agent_gets_every_result_and_one_sheet(sweep: Sweep, sweeps: Sw
     assert answer["results"][0] == {"index": 0, "fields": {"A.cfg": 4, "A.seed": 1}, "files": ["/view?filename=0.png"]}
     assert answer["results"][1]["error"] == {"code": "execution_failed", "error": "KSampler: no model."}
     assert mime == "image/png" and max(Image.open(io.BytesIO(content)).size) <= MAX_SIDE
+
+
+async def test_an_agent_reads_that_a_field_holds_another_value(sweep: Sweep, sweeps: Sweeps) -> None:
+    sweeps.field_warnings = {"A.cfg": ["The widget holds 1 instead of 0."]}
+    with pytest.warns(UiapiWarning):
+        text, *_ = await sweep(grid=GRID)
+    assert json.loads(text)["results"][0]["warnings"] == ["A.cfg: The widget holds 1 instead of 0."]
 
 
 async def test_the_sheet_of_a_hundred_is_within_the_bounds_of_a_picture(sweep: Sweep) -> None:

@@ -180,7 +180,9 @@ async def test_the_warnings_of_a_field_name_it(sweeps: Sweeps, loop: Loop) -> No
     sweeps.field_warnings = {"KSampler.cfg": ["The widget holds 1 instead of 0."]}
     with pytest.warns(UiapiWarning) as warned:
         items, _ = await loop(GRID)
-    assert [str(one.message) for one in warned] == ["KSampler.cfg: The widget holds 1 instead of 0."] == items[2].warnings
+    assert (
+        [str(one.message) for one in warned] == ["KSampler.cfg: The widget holds 1 instead of 0."] == items[2].warnings
+    )
 
 
 async def test_follow_gives_all_results_of_a_sweep_under_way(
