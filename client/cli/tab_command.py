@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from ..common.errors import UiapiError
+from ..common.profile_lock import claimed
 from .app import Ctx, app
 from .headless_tab import CONNECT_TIMEOUT, HeadlessTab, apart, close_kept, find_browser, is_kept, profile_of
-from .tab_profile import claimed
 from .terminal import exit_code
 
 

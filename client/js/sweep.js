@@ -14,6 +14,7 @@ import { newKey } from "./http.js";
  * @property {string | null} prompt_id
  * @property {OutputFile[]} files with their contents as `blob`
  * @property {OutputFile[]} images the pictures among them
+ * @property {string[]} warnings about its fields and its prompt
  * @property {{code: string, message: string} | null} error
  */
 

@@ -31,6 +31,10 @@ export type SweepItem = {
      * the pictures among them
      */
     images: OutputFile[];
+    /**
+     * about its fields and its prompt
+     */
+    warnings: string[];
     error: {
         code: string;
         message: string;

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.client.cli import headless_tab as module
-from comfyui_uiapi.client.cli import tab_profile
 from comfyui_uiapi.client.cli.headless_tab import (
     CLOSING,
     MARK,
@@ -24,8 +23,9 @@ from comfyui_uiapi.client.cli.headless_tab import (
     is_kept,
     profile_of,
 )
-from comfyui_uiapi.client.cli.tab_profile import claimed
+from comfyui_uiapi.client.common import profile_lock
 from comfyui_uiapi.client.common.errors import UiapiError
+from comfyui_uiapi.client.common.profile_lock import claimed
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 from ..conftest import Ended
@@ -235,7 +235,7 @@ async def test_while_another_process_opens_the_tab_no_second_browser_is_started_
     words: tuple[str, ...],
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(tab_profile, "PAUSE", 0)
+    monkeypatch.setattr(profile_lock, "PAUSE", 0)
     started = tmp_path / "started"
     browser = program(tmp_path / "browser", f"touch {started}")
     profile = profile_of(scripted.url)

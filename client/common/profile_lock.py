@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..common.errors import UiapiError
+from .errors import UiapiError
 
 # How often a profile in use is tried again, and the seconds in between: a process that has closed its tab is about to
 # end.
