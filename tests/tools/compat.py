@@ -19,10 +19,10 @@ VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 PLACE = build.STACK / "compat"
 # The oldest version that ComfyUI 0.3.75 allows, and the newest (None).
 AIOHTTP = ("3.11.8", None)
-TOOLS = ("pytest==9.2.0", "pytest-asyncio==1.5.0", "hypothesis>=6.150", "pillow", "numpy", "av")
-# Tests without ComfyUI and a browser. LEFT_OUT lists those that need ComfyUI, published lists of models, Node.js or
-# tomllib, which Python 3.10 lacks; they do not depend on the version of Python.
-PARTS = ("tests/common", "tests/bridge", "tests/downloads", "tests/fuzz")
+TOOLS = ("pytest==9.2.0", "pytest-asyncio==1.5.0", "hypothesis>=6.150", "pillow", "numpy", "av", "typer", "rich")
+# Tests without ComfyUI and a browser. LEFT_OUT lists those that need ComfyUI, published lists of models, Node.js,
+# Dask, the SDK of MCP or tomllib, which Python 3.10 lacks; they do not depend on the version of Python.
+PARTS = ("tests/common", "tests/bridge", "tests/downloads", "tests/fuzz", "tests/client")
 # Run on every supported frontend; the other tests of the graph run on the oldest and the newest one only.
 CORE = tuple(
     f"tests/e2e/page/{name}.py"
@@ -37,6 +37,14 @@ LEFT_OUT = (
     "tests/downloads/finding/test_field.py",
     "tests/fuzz/test_paths.py",
     "tests/bridge/api/test_openapi.py",
+    "tests/client/farm",
+    "tests/client/mcp",
+    "tests/client/js",
+    "tests/client/test_install.py",
+    "tests/client/test_example_errors.py",
+    "tests/client/cli/test_farm_commands.py",
+    "tests/client/cli/test_interrupts.py",
+    "tests/client/common/test_command_table.py",
 )
 
 
