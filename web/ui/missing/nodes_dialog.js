@@ -7,7 +7,7 @@
  * @typedef {{click: Event, wanted: Wanted[]}} Chosen With the click that agreed.
  */
 
-import { button, make, set } from "../dom.js";
+import { breakable, button, make, set } from "../dom.js";
 import { named, t } from "../texts.js";
 
 const USES_SHOWN = 3;
@@ -82,7 +82,7 @@ function createRow(missing, manager) {
   const tick = packs.length > 0 ? make("input", { type: "checkbox", "aria-label": t("installFor", { type }) }) : null;
   const chosen = () => packs[choice ? Number(choice.value) : 0];
   const about = make("div", { class: missing.packs.some((/** @type {any} */ { error }) => error) ? "uiapi-bad" : "uiapi-hint", text: missing.how });
-  const describe = () => set(about, { text: [chosen().repository ?? chosen().id, named("origins", chosen().origin)].join(" · ") });
+  const describe = () => about.replaceChildren(...breakable([chosen().repository ?? chosen().id, named("origins", chosen().origin)].join(" · ")));
   if (tick) {
     // With several packs the person has to know which.
     tick.checked = packs.length === 1;
@@ -93,7 +93,7 @@ function createRow(missing, manager) {
     describe();
   });
   const name = choice ?? (tick && make("div", { text: chosen().title }));
-  const cells = [make("th", { scope: "row", text: type }), make("td", { text: uses }), make("td", {}, name, about), make("td", {}, tick)];
+  const cells = [make("th", { scope: "row" }, ...breakable(type)), make("td", { text: uses }), make("td", {}, name, about), make("td", {}, tick)];
   const element = make("tr", {}, ...cells);
   return { type, element, tick, chosen: () => (tick?.checked ? chosen() : null) };
 }

@@ -106,6 +106,11 @@ OPEN_BY_PERSON = """async ([base, kind]) => {
         copies: () => askForCopies(dialogs, [model], signal),
         token: () => dialogs.secret('Token', HOSTILE, signal),
         nodes: () => askForNodes(dialogs, {types, manager: 'queue'}, signal),
+        'long address': () => {
+            const repository = 'https://github.com/example/Installed_Pack_of_somebody'
+            const found = {...lost, type: 'Lost', packs: [{...pack('Pack'), repository}]}
+            return askForNodes(dialogs, {types: [found], manager: 'queue'}, signal)
+        },
         'nodes without a manager': () => askForNodes(dialogs, {types, manager: null}, signal),
         plan: () => plan([file, known]),
         'plan without a question': () => plan([known]),
@@ -207,6 +212,31 @@ async def test_a_question_that_the_person_asked_for_works_with_the_keyboard_alon
     await tab.page.keyboard.press("Escape")
     assert await tab.page.evaluate("window.answer") is None
     await closed(tab, dialog)
+
+
+# The texts of which a word is broken at a place other than a separator, in these elements.
+TORN = """texts => texts.filter(text => {
+    const range = document.createRange(), word = /[^\\s/_.:-]+/g, torn = []
+    for (const node of text.childNodes) {
+        for (const {0: found, index} of (node.data ?? '').matchAll(word)) {
+            range.setStart(node, index)
+            range.setEnd(node, index + found.length)
+            if (range.getClientRects().length > 1) torn.push(found)
+        }
+    }
+    return torn.length > 0
+}).map(({textContent}) => textContent)"""
+
+
+async def test_an_address_of_missing_nodes_breaks_where_its_parts_end(played: Played) -> None:
+    _, tab = played
+    await tab.page.evaluate(OPEN_BY_PERSON, [f"/extensions/{PACKAGE_NAME}/", "long address"])
+    dialog = tab.page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("https://github.com/example/Installed_Pack_of_somebody")
+    await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
+    assert await dialog.locator(".uiapi-hint").evaluate_all(TORN) == []
+    await tab.page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
 
 
 @pytest.mark.parametrize("kind", ["copies", "nodes"])
