@@ -23,12 +23,13 @@ SPEAK = """async ([base, locale]) => {
     window.served ??= await app.api.getCustomNodesI18n()
     setTexts(window.served, locale)
 }"""
-# Everything of ours that is wider than its place.
+# Everything of ours that is wider than its place. The log's paths are not texts of a language, and are cut if they are
+# long; which ones are shown depends on the tests before.
 OVERFLOWING = """() => {
     const places = '.uiapi, .uiapi-dialog, .uiapi-paused, .uiapi-badge, .uiapi-notice'
     const parts =
-        'button, [role=tab], [role=switch], h2, h3, label, th, select, .uiapi-tabs, .uiapi-actions, .uiapi-toolbar, ' +
-        '.uiapi-scroll, .uiapi-line, .uiapi-links, .uiapi-offer'
+        'button:not(.uiapi-link.uiapi-cut), [role=tab], [role=switch], h2, h3, label, th, select, .uiapi-tabs, ' +
+        '.uiapi-actions, .uiapi-toolbar, .uiapi-scroll, .uiapi-line, .uiapi-links, .uiapi-offer'
     const all = [...document.querySelectorAll(places)].flatMap(place => [place, ...place.querySelectorAll(parts)])
     return all.filter(({clientWidth, scrollWidth}) => clientWidth > 0 && scrollWidth > clientWidth + 1)
         .map(({className, textContent, clientWidth, scrollWidth}) =>
@@ -98,6 +99,13 @@ async def test_no_text_of_any_language_overflows_its_place(tab: Tab, attempt: Se
     await tab.load_workflow(GRAPH)
     panel, dialog = page.locator(".uiapi:visible"), page.get_by_role("dialog")
     base = f"/extensions/{PACKAGE_NAME}/"
+    long = "A canvas whose title is longer than any panel is wide, so that the log cuts it"
+    for command, body in (
+        ("set_node", {"node": "Canvas", "title": long}),
+        ("set_fields", {"fields": [[f"{long}.width", 128]]}),
+        ("set_node", {"node": long, "title": "Canvas"}),
+    ):
+        assert (await attempt(command, **body))["status"] == "ok"
     found: dict[str, list[str]] = {}
     await page.evaluate(SET, ["uiapi.rules.change", "always"])
     try:
