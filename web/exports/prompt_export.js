@@ -33,17 +33,29 @@ export function createExport(app, api) {
   /** @type {Attempt | null} */
   let attempt = null;
   let begins = false;
+  // Whether the export that is beginning has reached the page's own function, and how many have not yet.
+  let arrived = false;
+  let heldUp = 0;
   let underWay = 0;
   let disturbed = 0;
 
   /** @returns {Promise<Exported>} */
   function plain() {
     begins = true;
+    arrived = false;
+    /** @type {Promise<Exported>} */
+    let exported;
     try {
-      return app.graphToPrompt();
+      exported = app.graphToPrompt();
     } finally {
       begins = false;
     }
+    if (!arrived) {
+      heldUp++;
+      const over = () => void heldUp--;
+      Promise.resolve(exported).then(over, over);
+    }
+    return exported;
   }
 
   /** @type {(number: number, ...rest: any[]) => any} */
@@ -115,12 +127,16 @@ export function createExport(app, api) {
     /** Whether an export without a run is beginning. */
     begins: () => begins,
 
+    /** Whether a pack's function has taken an export without a run, and may reach ours in a later task. */
+    isHeldUp: () => heldUp > 0,
+
     /**
      * @template T
      * @param {() => T} exporting
      * @returns {T}
      */
     during(exporting) {
+      arrived ||= begins;
       underWay++;
       const over = () => void underWay--;
       let result;

@@ -51,17 +51,17 @@ const ATTEMPTS = 20;
 export function createVariations(means) {
   const { frontend, workflows, revisions, tabs, runs } = means;
   const trials = createTrials(means);
-  // Milliseconds that the last export took.
+  // Milliseconds that an export and a check of the graph took last.
   let taken = 0;
+  let checking = 0;
 
   /**
    * @param {Variation} variation
    * @param {Carried | null} carried what the last prompt of the same variation has changed
    * @param {Call} call
-   * @param {boolean} isLast of the request
    * @returns {Promise<One | null>} null if the person has interrupted it
    */
-  async function one({ fields, pictures }, carried, call, isLast) {
+  async function one({ fields, pictures }, carried, call) {
     let isInterrupted = false;
     const { page, takeOut } = withChoices({ ...frontend, undoStep: (/** @type {() => any} */ work) => work() });
     /** @type {Record<string, Written>} */
@@ -82,7 +82,7 @@ export function createVariations(means) {
     const prepare = (capture) => {
       tabs.require(call.workflow_tab);
       revisions.require(call.if_revision);
-      trial = trials.begin(isLast, () => {
+      trial = trials.begin(() => {
         isInterrupted = true;
         takeOut();
         capture.show();
@@ -138,6 +138,17 @@ export function createVariations(means) {
     }
   }
 
+  /** @returns {Promise<Prompt["error"]>} why nothing can be exported any more */
+  async function check() {
+    const before = performance.now();
+    try {
+      await trials.check();
+    } catch (error) {
+      return described(error);
+    }
+    checking = performance.now() - before;
+  }
+
   /** @type {typeof exportPrompts} */
   async function exportAll({ variations, seeds = 1, within = Infinity }, call) {
     /** @type {Prompt[]} */
@@ -148,18 +159,19 @@ export function createVariations(means) {
     let began = started;
     let size = 0;
     for (const variation of variations) {
-      // Foreseen, since the graph is compared after the last. Then the slice has room for the comparison as well.
-      const isEnd = variation === variations[variations.length - 1] || size > ANSWER || performance.now() - started + 2 * taken > within;
       /** @type {Carried | null} */
       let carried = null;
       for (let repeat = 0; repeat < seeds; repeat++) {
-        const before = performance.now();
-        if (prompts.length > 0 && before - began + taken > SLICE) {
+        if (prompts.length > 0 && performance.now() - began + taken + checking > SLICE) {
+          const stopped = await check();
+          if (stopped) return { prompts, stopped };
           await nextTask();
           began = performance.now();
         }
+        const isFirst = !trials.isSaved();
+        const before = performance.now();
         try {
-          const { set, warnings, body, changed } = await undisturbed(variation, carried, call, isEnd && repeat === seeds - 1);
+          const { set, warnings, body, changed } = await undisturbed(variation, carried, call);
           carried = changed;
           const texts = pieces(JSON.parse(body));
           const changes = changedPieces(base, texts);
@@ -167,16 +179,18 @@ export function createVariations(means) {
           const fields = Object.entries(set).map(([path, written]) => ({ path, ...written }));
           prompts.push({ fields, warnings, ...(changes ? { changes } : { texts }) });
           for (const text of changes?.map(([, changed]) => changed) ?? texts) size += text.length;
-          taken = performance.now() - Math.max(before, began);
         } catch (error) {
           if (call.signal.aborted) throw error;
           if (isEnding(error)) return { prompts, stopped: described(error) };
           prompts.push({ fields: [], warnings: [], error: described(error) });
         }
+        // For the first of a slice the graph is saved and compared, which takes as long again.
+        taken = (performance.now() - before) / (isFirst ? 2 : 1);
       }
-      if (isEnd) break;
+      if (size > ANSWER || performance.now() - started + taken + checking > within) break;
     }
-    return { prompts };
+    const stopped = await check();
+    return { prompts, ...(stopped && { stopped }) };
   }
 
   return { exportPrompts };

@@ -21,8 +21,8 @@ import { byState } from "./rollback.js";
  * Begins trials, each of which may change the graph until it is put back.
  *
  * To save a graph costs as much as its export, so a saved state serves all trials of one task, in which nothing else can
- * change the graph, and is compared with the graph after the first and the last of them. After the others, what a trial
- * does not restore by itself shows in the shape of the graph.
+ * change the graph, and is compared with the graph after the first of them and in `check`. After the others, what a
+ * trial does not restore by itself shows in the shape of the graph.
  *
  * If the person does something while a pack still prepares the run, the graph is put back before the page handles that,
  * so that it happens to their own graph, and the trial has to be repeated.
@@ -35,6 +35,7 @@ import { byState } from "./rollback.js";
 export function createTrials({ frontend, workflows, revisions }) {
   let before = "";
   let isSaved = false;
+  let isCompared = false;
   /** @type {(() => void) | null} */
   let interrupt = null;
   // What the page and packs dispatch themselves is no input.
@@ -80,11 +81,20 @@ export function createTrials({ frontend, workflows, revisions }) {
   }
 
   return {
+    /** Whether there is a saved state for the next trial. */
+    isSaved: () => isSaved,
+
     /**
-     * @param {boolean} isLast whether the saved state is compared afterwards
-     * @param {() => void} interrupted called when the graph was put back because of the person
+     * To be called after the last trial of a task: restores what trials have left, by loading the saved state.
+     *
+     * @throws {CommandError} tab_failed
      */
-    begin(isLast, interrupted) {
+    async check() {
+      if (isSaved && !isCompared && differs(frontend.stateText())) await restore();
+    },
+
+    /** @param {() => void} interrupted called when the graph was put back because of the person */
+    begin(interrupted) {
       const isFirst = !isSaved;
       if (isFirst) save();
       const written = new Map(frontend.written);
@@ -149,7 +159,8 @@ export function createTrials({ frontend, workflows, revisions }) {
         putBack() {
           if (isOver) return putBackRest?.();
           putBack();
-          isLeft ||= (isFirst || isLast) && differs(frontend.stateText());
+          isLeft ||= isFirst && differs(frontend.stateText());
+          isCompared = isFirst;
         },
 
         /**

@@ -6,10 +6,10 @@
  * written from the start of any export until this follow-up work is done, and values that are about to change are not
  * read.
  *
- * @typedef {object} Stretch The time from the export of a run until the follow-up work is done.
- * @property {Promise<void>} over
- * @property {() => void} end
- * @property {boolean} taken whether ComfyUI has answered
+ * @typedef {{over: Promise<void>, end: () => void}} Period A time that ends at the latest after AT_MOST.
+ *
+ * @typedef {Period & {taken: boolean}} Stretch The time from the export of a run until the follow-up work is done;
+ *   `taken`: whether ComfyUI has answered.
  *
  * @typedef {object} Turn A run of this extension in the page's queue.
  * @property {() => {queueNodeIds?: string[]} | null} begin called when its turn comes; returns what is added to its
@@ -39,6 +39,8 @@ export function createQueueing(frontend) {
   let stretch = null;
   /** @type {Promise<void> | null} an export by this extension */
   let exporting = null;
+  /** @type {Period | null} from the moment that the page takes a run from its queue until the follow-up work is done */
+  let begun = null;
   let busy = Boolean(app.processingQueue);
   /** @type {Set<() => void>} */
   const waiting = new Set();
@@ -51,6 +53,7 @@ export function createQueueing(frontend) {
   function passed() {
     current?.over();
     stretch?.end();
+    begun?.end();
     current = null;
   }
 
@@ -58,16 +61,13 @@ export function createQueueing(frontend) {
   function begin() {
     if (stretch) return stretch;
     /** @type {Stretch} */
-    const own = { taken: false, end() {}, over: Promise.resolve() };
-    own.over = new Promise((resume) => {
-      const timer = setTimeout(() => own.end(), AT_MOST);
-      own.end = () => {
-        clearTimeout(timer);
-        if (stretch === own) stretch = null;
-        resume();
-      };
-    });
+    const own = { taken: false, ...period(() => void (stretch === own && (stretch = null))) };
     return (stretch = own);
+  }
+
+  function take() {
+    const own = period(() => void (begun === own && (begun = null)));
+    begun = own;
   }
 
   // The page does this after every run, even if the hook of a pack has failed.
@@ -90,7 +90,10 @@ export function createQueueing(frontend) {
   if (update) {
     list.update = function (/** @type {any[]} */ ...args) {
       if (current?.captured) return Promise.resolve();
-      if (stretch?.taken) stretch.end();
+      if (stretch?.taken) {
+        stretch.end();
+        begun?.end();
+      }
       return update.apply(this, args);
     };
   }
@@ -102,12 +105,19 @@ export function createQueueing(frontend) {
     passed();
     forgetReplaced(frontend.written);
     const at = this.findIndex(isOurs);
-    if (at < 0) return pop.call(this);
+    if (at < 0) {
+      const item = pop.call(this);
+      if (item) take();
+      return item;
+    }
     const [item] = this.splice(at, 1);
     current = next;
     next = null;
     const added = current?.begin();
-    if (added) return { ...item, ...added };
+    if (added) {
+      take();
+      return { ...item, ...added };
+    }
     current = null;
     // The page takes entries as long as the list has any.
     return this.length > 0 ? this.pop() : { ...item, batchCount: 0 };
@@ -119,8 +129,9 @@ export function createQueueing(frontend) {
     if (!busy || frontend.exports.begins()) return exported();
     begin();
     keepWritten(frontend);
-    // Two simultaneous exports would each include the other's temporary changes.
-    const made = exporting ? exporting.then(exported) : exported();
+    // Two simultaneous exports would each include the other's temporary changes. An export by this extension that a
+    // pack holds up may be this very call, which must not wait for itself.
+    const made = exporting && !frontend.exports.isHeldUp() ? exporting.then(exported) : exported();
     const own = current;
     if (!own) return made;
     // The page reports the error to the first caller.
@@ -193,7 +204,8 @@ export function createQueueing(frontend) {
      * @returns {Promise<T>}
      */
     async alone(work) {
-      while (stretch || exporting) await (stretch?.over ?? exporting);
+      // Packs may wait for something between the beginning of a run and its export.
+      while (stretch || exporting || begun) await (stretch?.over ?? exporting ?? begun?.over);
       const done = work().catch((error) => {
         throw failedExport(error);
       });
@@ -205,6 +217,25 @@ export function createQueueing(frontend) {
       return done;
     },
   };
+}
+
+/**
+ * @param {() => void} ended
+ * @returns {Period}
+ */
+function period(ended) {
+  let end = () => {};
+  const over = /** @type {Promise<void>} */ (
+    new Promise((resume) => {
+      const timer = setTimeout(() => end(), AT_MOST);
+      end = () => {
+        clearTimeout(timer);
+        ended();
+        resume();
+      };
+    })
+  );
+  return { over, end };
 }
 
 /** @typedef {ReturnType<typeof createQueueing>} Queueing */

@@ -50,6 +50,35 @@ for (const [whose, run] of [["a person's", THEIRS], ["a program's", OURS]]) {
   });
 }
 
+/** A page with a pack that waits each time before the page exports, outside of everybody else's functions. */
+function hesitantPage() {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { exporting: 4 });
+  const { graphToPrompt } = page.app;
+  page.app.graphToPrompt = async function (...all) {
+    await sleep(10);
+    return graphToPrompt.apply(this, all);
+  };
+  return page;
+}
+
+const EXPORTS = (page) => page.ask("export_prompts", { variations: [{ fields: [["Mine.v", 5]] }] });
+
+for (const [whose, run] of [["a person's run", THEIRS], ["a program's run", OURS], ["a variation", EXPORTS]]) {
+  test(`a pack that waits before exports stops neither ${whose} nor a read of the workflow`, { timeout: 50_000 }, async () => {
+    for (let moment = 0; moment < 16; moment += 2) {
+      const page = hesitantPage();
+      for (const [first, second] of [[run, (page) => page.ask("get_workflow")], [(page) => page.ask("get_workflow"), run]]) {
+        const begun = first(page);
+        await sleep(moment);
+        const both = await Promise.all([begun, second(page)]);
+        const { workflow } = both.map((answer) => answer?.workflow ?? {}).find(({ workflow }) => workflow);
+        assert.equal(workflow.nodes[0].values.v, 1, `at ${moment} ms`);
+      }
+      while (page.app.processingQueue) await sleep(1);
+    }
+  });
+}
+
 test("a program that is answered a run reads the seed as it stays", async () => {
   const page = countingPage();
   for (const seed of [5, 6, 7]) {

@@ -17,7 +17,8 @@ from ....harness.browser.graphs import Json, seeded
 PATIENCE = 90
 # A seed that the person has chosen, and those of the variations.
 PERSONS, FIRST = 424242, 7770001
-# Exports wait, with the values of their variation in the graph, as if a pack took long.
+# Exports wait, with the values of their variation in the graph, as if a pack took long; the first take so long that the
+# page answers before it exports the one that is held.
 HOLD = """left => {
     const {graphToPrompt} = app
     const released = new Promise(resolve => window.letGo = resolve)
@@ -26,6 +27,7 @@ HOLD = """left => {
             window.isHeld = true
             await released
         }
+        await new Promise(resolve => setTimeout(resolve, 20))
         return graphToPrompt.apply(this, all)
     }
     window.endHold = () => {
@@ -133,7 +135,6 @@ async def test_a_tab_that_is_reloaded_or_closed_in_mid_export_ends_the_sweep_wit
     page = own.tab.page
     await page.wait_for_function(KEEPS, arg=str(PERSONS))
     for first, leave in ((FIRST, "reload"), (FIRST + 100, "close")):
-        # In the second part of the export.
         await page.evaluate(HOLD, 7)
         sweep_id = await own.begin(40, first)
         await page.wait_for_function(HELD, timeout=PATIENCE * 1000)
