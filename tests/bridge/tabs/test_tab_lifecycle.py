@@ -321,7 +321,10 @@ async def test_subscribing_over_http_is_refused_with_the_websockets_path(server:
     assert (status, body["code"]) == (422, "invalid")
 
 
-async def test_reconnects_leave_no_file_descriptor_task_or_manager_behind(server: Any, eventually: Any) -> None:
+@pytest.mark.parametrize("times", [100, 1000])
+async def test_reconnects_leave_no_file_descriptor_task_or_manager_behind(
+    server: Any, eventually: Any, times: int
+) -> None:
     async def cycle() -> None:
         tab, program = await server.tab(), await server.program()
         server.tabs.clear()
@@ -335,7 +338,7 @@ async def test_reconnects_leave_no_file_descriptor_task_or_manager_behind(server
     await eventually(settled)
     gc.collect()
     files, tasks = len(os.listdir("/proc/self/fd")), asyncio.all_tasks()
-    for _ in range(100):
+    for _ in range(times // 2):
         await cycle()
     await eventually(settled)
     # The check itself runs in a separate task.
