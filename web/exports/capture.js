@@ -13,6 +13,8 @@ import { replaceMethod } from "../common/methods.js";
 const QUEUEING = new Set(["promptQueueing", "promptQueued"]);
 // The state of the last run in the frontend's stores, and the functions by which 1.58 changes it.
 const ERRORS = ["lastNodeErrors", "lastExecutionError", "lastPromptError", "isErrorOverlayOpen"];
+// Milliseconds without a frame at most.
+const UNDRAWN = 250;
 const ERROR_CHANGES = ["clearRunErrors", "recordNodeErrors", "showErrorOverlay"];
 
 /**
@@ -94,18 +96,21 @@ export function openCapture({ app, api, errorStores }) {
 /** @typedef {ReturnType<typeof openCapture>} Capture */
 
 /**
- * Keeps the page from drawing the whole graph at once during several captures. 1.32 does so each time the errors of the
- * last run change, although they are restored. Frames are drawn as usual, and one more at the end.
+ * Keeps the page from drawing during several captures. 1.32 draws the whole graph at once each time the errors of the
+ * last run change, although they are restored. Frames are left out as well, since nothing in the graph changes and each
+ * may take longer than all captures; but not for long, and not while the person uses the page. One follows at the end.
  *
  * @param {Frontend["app"]} app
+ * @param {() => boolean} isUsed whether the person uses the page
  * @returns {() => void} to be called at the end
  */
-export function deferDrawing({ canvas }) {
+export function deferDrawing({ canvas }, isUsed) {
+  const began = performance.now();
   let missed = false;
   const end = replaceMethod(canvas, "draw", (draw) => function (...args) {
-    // The next frame passes nothing.
+    // A frame passes nothing.
     if (args.some(Boolean)) missed = true;
-    else draw.apply(this, args);
+    else if (isUsed() || performance.now() - began > UNDRAWN) draw.apply(this, args);
   });
   return () => {
     end();

@@ -33,6 +33,8 @@ import { setFields } from "../widgets/widgets.js";
 
 // Milliseconds that the page is held at a time. Frames may take longer than an export, so there is none after each.
 const SLICE = 25;
+// Milliseconds for which the person is taken to use the page after the last input.
+const IN_USE = 1000;
 // Characters in an answer after which it ends, since a message may have 64 MB.
 const ANSWER = 2 ** 23;
 // The open graph is no longer the one to be varied.
@@ -54,6 +56,8 @@ export function createVariations(means) {
   // Milliseconds that an export and a check of the graph took last.
   let taken = 0;
   let checking = 0;
+  let usedAt = -Infinity;
+  revisions.onInput((event) => void (event.isTrusted && (usedAt = performance.now())));
 
   /**
    * @param {Variation} variation
@@ -130,7 +134,7 @@ export function createVariations(means) {
   async function exportPrompts(data, asked) {
     // Of the workflow that is open now, even if the person opens another one between two variations.
     const call = { ...asked, workflow_tab: asked.workflow_tab ?? workflows.idOf(workflows.active()) };
-    const draw = deferDrawing(frontend.app);
+    const draw = deferDrawing(frontend.app, () => performance.now() - usedAt < IN_USE);
     try {
       return await exportAll(data, call);
     } finally {

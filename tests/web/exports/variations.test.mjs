@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { pieces, changedPieces } from "../../../web/common/pieces.js";
+import { deferDrawing } from "../../../web/exports/capture.js";
 import { saved, showPage, sleep } from "../page.mjs";
 
 const QUICK = { exporting: 0 };
@@ -207,6 +208,25 @@ test("the graph is compared after the last variation for which there is time", a
   const { prompts } = await page.ask("export_prompts", { variations: many, within: 20 });
   assert.ok(prompts.length < 20000);
   assert.equal(page.app.rootGraph.serialize().extra, undefined);
+});
+
+test("exports are not held up by frames unless the person uses the page, and what was to be drawn is drawn afterwards", () => {
+  let drawn = 0;
+  let dirty = false;
+  let isUsed = false;
+  const canvas = { draw: () => void drawn++, setDirty: () => void (dirty = true) };
+  const end = deferDrawing({ canvas }, () => isUsed);
+  canvas.draw();
+  assert.equal(drawn, 0);
+  isUsed = true;
+  canvas.draw();
+  assert.equal(drawn, 1);
+  canvas.draw(true, true);
+  assert.equal(drawn, 1);
+  end();
+  assert.ok(dirty);
+  canvas.draw();
+  assert.equal(drawn, 2);
 });
 
 test("an answer ends before it is too large for a message", async () => {
