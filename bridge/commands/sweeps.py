@@ -32,9 +32,9 @@ schemas = LazyModule("..protocol.sweep_schemas", __package__)
 MAX_PROMPTS = 10_000
 MAX_SEEDS = 100
 MAX_WRITES = 1000
-# Milliseconds for which the page exports before it answers: little at first, so that ComfyUI begins soon. The page may
-# draw for longer than that before it handles the next request.
-FIRST_PART, PART = 25, 250
+# Milliseconds for which the page exports before it answers: little at first, so that ComfyUI begins soon. Before the
+# next request the page may draw for longer than that, since something runs by then.
+FIRST_PART, PART = 100, 250
 # Variations, and bytes of their JSON, in one request to the page.
 MAX_PART = 100
 MAX_PART_BYTES = 8 * 2**20

@@ -25,7 +25,7 @@ from .runner import Row, percentile, ratio
 from .support.opened import opened_tab
 
 VARIATIONS = 24
-ROUNDS = 9
+ROUNDS = 7
 MANY = 1000
 NODES = 100
 # How much longer a variation may take than the same prompt sent straight, on two nodes and on NODES.
