@@ -112,6 +112,8 @@ async def test_a_click_installs_a_pack_and_after_the_restart_the_same_workflow_s
     await expect(dialog).to_have_count(0)
     await expect(get).to_be_focused()
     await get.press("Enter")
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
     await dialog.get_by_role("button", name="Install with ComfyUI-Manager").press("Enter")
     await expect(notice(tab)).to_contain_text("1 pack installed. Restart ComfyUI to load it.", timeout=60_000)
     await expect(notice(tab)).to_contain_text("Installed-Pack-forbidden was not installed: ComfyUI-Manager refuses it")
