@@ -35,9 +35,10 @@ HELD_ROUNDS = 5
 # MB by which a sweep of MANY variations may grow the server, and the page, more than the same prompts sent straight.
 GROWTH_BOUND = 10.0
 
-# Returns once the page has nothing to do, which here takes seconds after some runs: it has to draw by software.
+# Returns once the page has nothing to do, within 10 s: after some runs it may have to draw for seconds.
 REST = """async () => {
-    for (let calm = 0; calm < 10;) {
+    const latest = performance.now() + 10_000
+    for (let calm = 0; calm < 10 && performance.now() < latest;) {
         const began = performance.now()
         await new Promise(resolve => setTimeout(resolve, 20))
         calm = performance.now() - began < 30 ? calm + 1 : 0
@@ -173,6 +174,7 @@ async def _held(tab: Tab, line: Line, nodes: int) -> Row:
     longest = []
     for _ in range(HELD_ROUNDS):
         body = {"grid": {"Canvas.color": line.colors(VARIATIONS)}}
+        await tab.page.evaluate(REST)
         await tab.page.evaluate(WATCH)
         await asyncio.to_thread(tab.comfy.post, "/uiapi/export_prompts", body)
         longest.append(max(await tab.page.evaluate(STOP)))
