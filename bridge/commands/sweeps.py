@@ -352,19 +352,19 @@ async def _exports(
     reader, within = Reader(), FIRST_PART
     left = deque(wanted)
     part: list[dict[str, Any]] = []
+    sizes: list[int] = []
     async with call.pictures() as pictures:
         while left or part:
             await permission()
             until = monotonic() + within / 1000
-            size = sum(len(encode(data)) for data in part)
-            while left and len(part) < MAX_PART and (not part or (size < MAX_PART_BYTES and monotonic() < until)):
+            while left and len(part) < MAX_PART and (not part or (sum(sizes) < MAX_PART_BYTES and monotonic() < until)):
                 part.append(await pictures.data(request.variation(left.popleft())))
-                size += len(encode(part[-1]))
+                sizes.append(len(encode(part[-1])))
             data = {"variations": part, "seeds": request.seeds, "within": within}
             answer = await call.tab("export_prompts", data, GRAPH_TIMEOUT * request.seeds)
             exports = reader.read(answer)
             whole, rest = divmod(len(exports), request.seeds)
-            part = part[whole:]
+            part, sizes = part[whole:], sizes[whole:]
             await pictures.keep(answer, undecided=part)
             if exports:
                 yield exports

@@ -312,11 +312,17 @@ class Person(FakeTab):
                 return dict(frame["data"])
 
 
-@pytest.fixture
-async def person(server: Server) -> Person:
+async def tab_of_person(server: Server) -> Person:
+    """Connect a tab with a panel."""
     tab = await server.tab(capabilities=["panel", "watch"])
     tab.__class__ = Person
     assert isinstance(tab, Person)
     tab.on("get_fields", {"Canvas.width": 64})
+    return tab
+
+
+@pytest.fixture
+async def person(server: Server) -> Person:
+    tab = await tab_of_person(server)
     tab.on("set_fields", {"Canvas.width": {"requested": 640, "value": 640, "warnings": []}})
     return tab

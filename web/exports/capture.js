@@ -13,9 +13,9 @@ import { replaceMethod } from "../common/methods.js";
 const QUEUEING = new Set(["promptQueueing", "promptQueued"]);
 // The state of the last run in the frontend's stores, and the functions by which 1.58 changes it.
 const ERRORS = ["lastNodeErrors", "lastExecutionError", "lastPromptError", "isErrorOverlayOpen"];
+const ERROR_CHANGES = ["clearRunErrors", "recordNodeErrors", "showErrorOverlay"];
 // Milliseconds without a frame at most.
 const UNDRAWN = 250;
-const ERROR_CHANGES = ["clearRunErrors", "recordNodeErrors", "showErrorOverlay"];
 
 /**
  * Begins a capture; it does nothing to runs of the person that the page queues meanwhile.

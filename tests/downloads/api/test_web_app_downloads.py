@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from comfyui_uiapi.tests.bridge.conftest import Person, Server
+from comfyui_uiapi.tests.bridge.conftest import Person, Server, tab_of_person
 from comfyui_uiapi.tests.downloads.conftest import finished
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
@@ -20,10 +20,7 @@ HEADERS = {"Origin": APP, **SCRIPT}
 @pytest.fixture
 async def panel(server: Server) -> Person:
     """A tab with a panel, whose person has allowed the web app and agrees to all downloads."""
-    tab = await server.tab(capabilities=["panel", "watch"])
-    tab.__class__ = Person
-    assert isinstance(tab, Person)
-    tab.on("get_fields", {"Canvas.width": 64})
+    tab = await tab_of_person(server)
     tab.on("approve", {"allowed": True})
     await allow(server, tab)
     return tab

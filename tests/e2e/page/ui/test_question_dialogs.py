@@ -204,10 +204,7 @@ async def go_through(server: FakeServer, tab: Tab, kind: str) -> None:
 @pytest.mark.parametrize("kind", OF_PERSON)
 async def test_a_question_that_the_person_asked_for_works_with_the_keyboard_alone(played: Played, kind: str) -> None:
     _, tab = played
-    await tab.page.bring_to_front()
-    await tab.page.evaluate(FIELD)
-    await tab.page.evaluate(OPEN_BY_PERSON, [f"/extensions/{PACKAGE_NAME}/", kind])
-    dialog = tab.page.get_by_role("dialog")
+    dialog = await opened_by_person(tab, kind)
     await go_around(tab, dialog, *OF_PERSON[kind])
     await tab.page.keyboard.press("Escape")
     assert await tab.page.evaluate("window.answer") is None
@@ -242,10 +239,7 @@ async def test_an_address_of_missing_nodes_breaks_where_its_parts_end(played: Pl
 @pytest.mark.parametrize("kind", ["copies", "nodes"])
 async def test_a_question_that_is_agreed_to_without_a_choice_says_so_and_stays(played: Played, kind: str) -> None:
     _, tab = played
-    await tab.page.bring_to_front()
-    await tab.page.evaluate(FIELD)
-    await tab.page.evaluate(OPEN_BY_PERSON, [f"/extensions/{PACKAGE_NAME}/", kind])
-    dialog = tab.page.get_by_role("dialog")
+    dialog = await opened_by_person(tab, kind)
     await dialog.get_by_role("button", name=OF_PERSON[kind][1][-1], exact=True).press("Enter")
     await expect(dialog.get_by_role("status")).to_have_text("Nothing is chosen yet: choose something, or cancel.")
     # The focus is at what can be chosen first, which a key chooses.
@@ -253,6 +247,14 @@ async def test_a_question_that_is_agreed_to_without_a_choice_says_so_and_stays(p
     await expect(dialog.get_by_role("status")).to_have_text("")
     await tab.page.keyboard.press("Escape")
     await closed(tab, dialog)
+
+
+async def opened_by_person(tab: Tab, kind: str) -> Locator:
+    """Open a dialog as the person does, with the focus in a field before."""
+    await tab.page.bring_to_front()
+    await tab.page.evaluate(FIELD)
+    await tab.page.evaluate(OPEN_BY_PERSON, [f"/extensions/{PACKAGE_NAME}/", kind])
+    return tab.page.get_by_role("dialog")
 
 
 async def go_around(tab: Tab, dialog: Locator, texts: list[str], buttons: list[str]) -> None:
