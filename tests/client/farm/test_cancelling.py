@@ -92,8 +92,8 @@ async def test_an_asynchronous_loop_that_is_slow_holds_few_results(standins: Sta
     async with farmed:
         async for _ in farmed:
             # Two for each ComfyUI, a few more, and those that are handed over.
-            await until(lambda: ran(farm) >= 12)
-            assert not any(one.queued() for one in farm) and ran(farm) <= 17
+            await until(lambda: ran(farm) >= 12 and not any(one.queued() for one in farm))
+            assert ran(farm) <= 17
             break
     assert not any(one.queued() for one in farm)
 
