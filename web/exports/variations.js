@@ -35,6 +35,9 @@ import { setFields } from "../widgets/widgets.js";
 const SLICE = 25;
 // Milliseconds for which the person is taken to use the page after the last input.
 const IN_USE = 1000;
+// Milliseconds that drawing waits for the next request, and after which a request does not wait any further.
+const NEXT_WITHIN = 20;
+const UNDRAWN = 125;
 // Characters in an answer after which it ends, since a message may have 64 MB.
 const ANSWER = 2 ** 23;
 // The open graph is no longer the one to be varied.
@@ -57,17 +60,21 @@ export function createVariations(means) {
   let taken = 0;
   let checking = 0;
   let usedAt = -Infinity;
+  /** @type {{began: number, timer: any, draw: () => void} | null} since the first of several requests */
+  let undrawn = null;
   revisions.onInput((event) => void (event.isTrusted && (usedAt = performance.now())));
 
   /**
    * @param {Variation} variation
-   * @param {Carried | null} carried what the last prompt of the same variation has changed
+   * @param {object} repeat
+   * @param {Carried | null} repeat.carried what the last prompt of the same variation has changed
+   * @param {boolean} repeat.isLast whether no prompt of the same variation follows
    * @param {Call} call
    * @returns {Promise<One | null>} null if the person has interrupted it
    */
-  async function one({ fields, pictures }, carried, call) {
+  async function one({ fields, pictures }, { carried, isLast }, call) {
     let isInterrupted = false;
-    const { page, takeOut } = withChoices({ ...frontend, undoStep: (/** @type {() => any} */ work) => work() });
+    const { page, takeOut } = withChoices({ ...frontend, isTrial: true, undoStep: (/** @type {() => any} */ work) => work() });
     /** @type {Record<string, Written>} */
     let set = {};
     /** @type {Carried | null} */
@@ -77,7 +84,7 @@ export function createVariations(means) {
     const restore = () => {
       if (!trial) return;
       if (!isInterrupted) {
-        changed = trial.changed();
+        if (!isLast) changed = trial.changed();
         takeOut();
       }
       trial.putBack();
@@ -93,7 +100,7 @@ export function createVariations(means) {
       });
       capture.ready = trial.prepared;
       try {
-        set = cutWritten(setFields(page, withOffered(fields, pictures)));
+        set = cutWritten(setFields(page, withOffered(fields, pictures), { once: true }));
         trial.queueing(carried);
       } catch (error) {
         restore();
@@ -134,12 +141,21 @@ export function createVariations(means) {
   async function exportPrompts(data, asked) {
     // Of the workflow that is open now, even if the person opens another one between two variations.
     const call = { ...asked, workflow_tab: asked.workflow_tab ?? workflows.idOf(workflows.active()) };
-    const draw = deferDrawing(frontend.app, () => performance.now() - usedAt < IN_USE);
+    clearTimeout(undrawn?.timer);
+    const now = performance.now();
+    if (undrawn && now - undrawn.began > UNDRAWN) drawAgain();
+    undrawn ??= { began: now, timer: 0, draw: deferDrawing(frontend.app, () => performance.now() - usedAt < IN_USE) };
+    const own = undrawn;
     try {
       return await exportAll(data, call);
     } finally {
-      draw();
+      own.timer = setTimeout(drawAgain, NEXT_WITHIN);
     }
+  }
+
+  function drawAgain() {
+    undrawn?.draw();
+    undrawn = null;
   }
 
   /** @returns {Promise<Prompt["error"]>} why nothing can be exported any more */
@@ -175,7 +191,7 @@ export function createVariations(means) {
         const isFirst = !trials.isSaved();
         const before = performance.now();
         try {
-          const { set, warnings, body, changed } = await undisturbed(variation, carried, call);
+          const { set, warnings, body, changed } = await undisturbed(variation, { carried, isLast: repeat === seeds - 1 }, call);
           carried = changed;
           const texts = pieces(JSON.parse(body));
           const changes = changedPieces(base, texts);

@@ -64,7 +64,7 @@ export function batch(means, edits, { commands, dry_run = false }) {
 /**
  * Wraps the frontend for edits that may be rolled back.
  *
- * @param {Frontend} frontend
+ * @param {Frontend & Pick<import("../widgets/widgets.js").Page, "isTrial">} frontend
  */
 export function withChoices(frontend) {
   /** @type {{list: any[], value: any}[]} */

@@ -60,7 +60,7 @@ export function createTrials({ frontend, workflows, revisions }) {
 
   /** Remembers the values of all nodes. */
   function rememberNodes() {
-    const memory = createMemory({ canvas: frontend.canvas });
+    const memory = createMemory({ canvas: frontend.canvas, isTrial: true });
     const nodes = [...walk(frontend.rootGraph())].map(({ node }) => node);
     for (const node of nodes) memory.keep(node);
     return { memory, nodes };
@@ -142,7 +142,7 @@ export function createTrials({ frontend, workflows, revisions }) {
         queueing(carried) {
           queue = rememberQueueState(nodes);
           if (!carried) return;
-          for (const { node, widget, value } of carried.values) change(frontend, node, widget, value);
+          for (const { node, widget, value } of carried.values) change({ ...frontend, isTrial: true }, node, widget, value);
           // Controls act again after the first run with written values.
           frontend.written.clear();
           repeatQueueState(carried.queue);

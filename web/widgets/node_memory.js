@@ -16,7 +16,7 @@ import { copied, mismatches } from "../common/compare.js";
 import { words } from "../common/errors.js";
 
 /**
- * @param {{canvas: () => any, written?: import("./seed_controls.js").WrittenValues}} page
+ * @param {import("./widget_change.js").Changing} page
  */
 export function createMemory(page) {
   /** @type {Map<GraphNode, Kept>} */

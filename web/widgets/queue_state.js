@@ -17,7 +17,7 @@ const VALUES = new Set(["value", "title"]);
  * @param {Iterable<any>} nodes whose own properties are remembered, and those of their widgets
  */
 export function rememberQueueState(nodes) {
-  /** @type {Map<any, Record<string | symbol, any>>} */
+  /** @type {Map<any, Map<string | symbol, any>>} */
   const kept = new Map();
   for (const node of nodes) {
     keep(node);
@@ -34,9 +34,9 @@ export function rememberQueueState(nodes) {
   function keep(owner) {
     if (kept.has(owner)) return;
     try {
-      kept.set(owner, { ...owner });
+      kept.set(owner, stored(owner));
     } catch {
-      // One of its properties cannot be read, as in a pack that is not ready.
+      // Its properties cannot be listed, as those of a proxy that is not ready.
     }
   }
 
@@ -62,13 +62,13 @@ export function rememberQueueState(nodes) {
     /** @type {Mark[]} */
     const marks = [];
     for (const [owner, before] of kept) {
-      for (const key of Reflect.ownKeys(owner)) {
-        if (!VALUES.has(/** @type {string} */ (key)) && isMark(owner[key]) && isMark(before[key]) && !Object.is(owner[key], before[key])) {
-          marks.push({ owner, key, value: owner[key], gone: false });
-        }
+      const now = stored(owner);
+      for (const [key, value] of now) {
+        const earlier = before.get(key);
+        if (isMark(value) && isMark(earlier) && !Object.is(value, earlier)) marks.push({ owner, key, value, gone: false });
       }
-      for (const key of Reflect.ownKeys(before)) {
-        if (!Object.hasOwn(owner, key) && isMark(before[key])) marks.push({ owner, key, value: undefined, gone: true });
+      for (const [key, value] of before) {
+        if (isMark(value) && !Object.hasOwn(owner, key)) marks.push({ owner, key, value: undefined, gone: true });
       }
     }
     return marks;
@@ -81,8 +81,8 @@ export function rememberQueueState(nodes) {
     /** Restores what was remembered. */
     putBack() {
       for (const { owner, key } of differing()) {
-        const before = kept.get(owner) ?? {};
-        write(owner, key, before[key], !Object.hasOwn(before, key));
+        const before = kept.get(owner);
+        write(owner, key, before?.get(key), !before?.has(key));
       }
       for (const [set, value] of noted) set.delete(value);
     },
@@ -97,6 +97,23 @@ export function rememberQueueState(nodes) {
 export function repeatQueueState({ marks, noted }) {
   for (const { owner, key, value, gone } of marks) write(owner, key, value, gone);
   for (const [set, value] of noted) set.add(value);
+}
+
+/**
+ * Returns the values of an object's own properties, except those with functions of their own. These compute their
+ * values, which can take longer than an export, and cannot be restored.
+ *
+ * @param {any} owner
+ * @returns {Map<string | symbol, any>}
+ */
+function stored(owner) {
+  const values = new Map();
+  for (const key of Reflect.ownKeys(owner)) {
+    if (VALUES.has(/** @type {string} */ (key))) continue;
+    const own = Object.getOwnPropertyDescriptor(owner, key);
+    if (own && Object.hasOwn(own, "value")) values.set(key, own.value);
+  }
+  return values;
 }
 
 /**
@@ -118,6 +135,7 @@ function write(owner, key, value, isGone) {
   const own = Object.getOwnPropertyDescriptor(owner, key);
   // A property with functions of its own computes its value.
   if (own && !own.writable) return;
-  if (isGone) delete owner[key];
-  else owner[key] = value;
+  // Neither throws if a pack has sealed the object.
+  if (isGone) Reflect.deleteProperty(owner, key);
+  else Reflect.set(owner, key, value);
 }

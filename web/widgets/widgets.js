@@ -25,6 +25,7 @@
  * @property {() => any} [litegraph]
  * @property {(type: string) => boolean} [knowsType]
  * @property {(list: any[], value: any) => void} [choiceAdded] called with a choice that was added to a combo
+ * @property {boolean} [isTrial] see widget_change.js
  */
 
 import { change } from "./widget_change.js";
@@ -51,10 +52,12 @@ const KEYS_SHOWN = 5;
  *
  * @param {Page} page
  * @param {[string, any][]} fields paths with their new values; the last one of a repeated path wins
+ * @param {object} [options]
+ * @param {boolean} [options.once] whether two paths of the same field are an error
  * @returns {Record<string, Written>} by path as given
  * @throws {CommandError} after everything was restored
  */
-export function setFields(page, fields) {
+export function setFields(page, fields, { once = false } = {}) {
   const root = page.rootGraph();
   return indexed(() =>
     inOrder(page, {
@@ -64,9 +67,36 @@ export function setFields(page, fields) {
         if (found.length === 1 && found[0].widget) memory.keep(ownerOf({ ...found[0], widget: found[0].widget }).node);
       },
       plan: ([path, requested], memory) => plan(page, root, path, requested, memory),
-      over: (plans) => Object.fromEntries(plans.map((done) => [done.path, written(page, root, done, plans)])),
+      over: (plans) => {
+        const last = lastPaths(plans);
+        if (once) requireDifferent(plans, last);
+        return Object.fromEntries(plans.map((done) => [done.path, written(page, root, done, plans, last)]));
+      },
     }),
   );
+}
+
+/**
+ * Returns the path by which each widget was set last.
+ *
+ * @param {Plan[]} plans
+ * @returns {Map<Widget, string>}
+ */
+function lastPaths(plans) {
+  return new Map(plans.map(({ path, owner }) => [owner.widget, path]));
+}
+
+/**
+ * @param {Plan[]} plans
+ * @param {Map<Widget, string>} last
+ * @throws {CommandError} invalid
+ */
+function requireDifferent(plans, last) {
+  for (const { path, owner } of plans) {
+    const other = last.get(owner.widget);
+    if (other === path) continue;
+    throw new CommandError("invalid", `${path} and ${other} are the same field; name it once.`, { path: other, same: path });
+  }
 }
 
 /**
@@ -229,15 +259,18 @@ function live(owner) {
  * @param {Graph} root
  * @param {Plan} done
  * @param {Plan[]} all
+ * @param {Map<Widget, string>} last
  * @returns {Written}
  */
-function written(page, root, done, all) {
+function written(page, root, done, all, last) {
   const owner = live(done.owner);
   if (!owner || owner.node.graph === null) {
     throw vanished(done.path, all.slice(all.indexOf(done) + 1).map(({ path }) => path));
   }
   const value = owner.widget.value ?? null;
-  return { requested: done.requested, value, warnings: warnings(page, root, { ...done, owner }) };
+  const other = last.get(done.owner.widget);
+  const said = other !== done.path ? [`${other} is the same field and was set later.`] : warnings(page, root, { ...done, owner });
+  return { requested: done.requested, value, warnings: said };
 }
 
 /**

@@ -47,6 +47,43 @@ test("what the page itself changes for a run is in the export, and is put back",
   assert.equal(page.value("Mine", "seed"), 40);
 });
 
+test("two paths of one field in a variation are refused, since one of the values would be lost", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
+  const { prompts } = await page.ask("export_prompts", { variations: [{ fields: [["Mine.v", 5], ["#1.v", 6]] }] });
+  assert.equal(prompts[0].error.code, "invalid");
+  assert.equal(prompts[0].error.error, "Mine.v and #1.v are the same field; name it once.");
+  assert.equal(page.value("Mine"), 1);
+  const set = await page.ask("set_fields", { fields: [["Mine.v", 5], ["#1.v", 6]] });
+  assert.deepEqual(set["Mine.v"], { requested: 5, value: 6, warnings: ["#1.v is the same field and was set later."] });
+});
+
+test("notes of packs are put back whatever else is on their nodes", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
+  const [node] = page.app.rootGraph.nodes;
+  node.runs = 7;
+  Object.defineProperty(node, "secret", { value: 5, writable: true });
+  Object.defineProperty(node, "computed", { enumerable: true, get: () => assert.fail("it is computed for every export") });
+  Object.seal(node);
+  page.beforeQueued = () => void ((node.runs += 1), (node.secret += 1));
+  assert.deepEqual(values(await page.ask("export_prompts", variations(5, 6))), [5, 6]);
+  assert.deepEqual([node.runs, node.secret, page.value("Mine")], [7, 5, 1]);
+});
+
+test("the page computes again what depends on the graph if there are other widgets only, since values are restored", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
+  const { rootGraph } = page.app;
+  let changes = 0;
+  rootGraph.incrementVersion = () => void changes++;
+  await page.ask("export_prompts", variations(5, 6));
+  assert.equal(changes, 0);
+  const [node] = rootGraph.nodes;
+  const [widget] = node.widgets;
+  const more = { name: "more", value: 3 };
+  widget.callback = (value) => void (value === 9 ? node.widgets.push(more) : node.widgets.includes(more) && node.widgets.pop());
+  await page.ask("export_prompts", variations(9));
+  assert.ok(changes >= 2 && !node.widgets.includes(more));
+});
+
 test("what packs note about runs is in the prompts of a variation, and is put back", async () => {
   const page = showPage([saved(1, "Mine", { v: 1, seed: 40 })], QUICK);
   const [node] = page.app.rootGraph.nodes;
