@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
 
@@ -34,6 +34,7 @@ class Work:
         self.place: ComfyUI | None = None
         self.prompt_id = job.prompt_id
         self._cancelled = cancelled
+        self._sending = asyncio.Lock()
 
     def is_cancelled(self) -> bool:
         """Returns whether its sweep was cancelled."""
@@ -43,11 +44,22 @@ class Work:
         """Note that its sweep was cancelled."""
         self._cancelled = True
 
+    async def queue(self, place: ComfyUI, prompt: Mapping[str, Any]) -> bool:
+        """Queue the prompt in a ComfyUI, and return True, unless its sweep was cancelled; raises as ComfyUI.queue."""
+        async with self._sending:
+            if self._cancelled:
+                return False
+            self.place = place
+            self.prompt_id = await place.queue(self.job.prompt_id, prompt, self.job.workflow)
+            return True
+
     async def withdraw(self) -> None:
         """Remove the prompt from wherever it is."""
-        if self.place is not None:
-            with suppress(Lost):
-                await self.place.withdraw(self.prompt_id)
+        # One that is on its way would arrive after it was looked for.
+        async with self._sending:
+            if self.place is not None:
+                with suppress(Lost):
+                    await self.place.withdraw(self.prompt_id)
 
 
 class Machine(WorkerPlugin):  # type: ignore[misc]

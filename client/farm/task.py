@@ -105,14 +105,16 @@ class _Run:
         if claimed == "abandoned":
             return _cancelled()
         try:
-            self._work.place = here
-            self._work.prompt_id = await here.queue(job.prompt_id, prompt, job.workflow)
+            is_queued = await self._work.queue(here, prompt)
         except (Refused, UiapiError) as refusal:
             await self._ask("settle", prompt_id=job.prompt_id, by=self._id)
             if isinstance(refusal, UiapiError):
                 raise
             error = refusal_of(refusal.answer)
             return {"status": "refused" if may_run_elsewhere(refusal.answer) else "error", "error": error}
+        if not is_queued:
+            await self._ask("settle", prompt_id=job.prompt_id, by=self._id)
+            return _cancelled()
         return await self._result(here)
 
     async def note_lost(self) -> None:
