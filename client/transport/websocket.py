@@ -28,8 +28,8 @@ log = logging.getLogger("uiapi")
 PROTOCOL = 1
 # The largest frame in bytes that either side sends.
 MAX_FRAME = 64 * 1024 * 1024
-# Seconds to wait for the server's close frame, which a frozen server does not send.
-CLOSE_TIMEOUT = 2.0
+# Seconds to wait for the server's first frame, and for its close frame, which a frozen server does not send.
+WELCOME_TIMEOUT, CLOSE_TIMEOUT = CONNECT_TIMEOUT, 2.0
 # Seconds between pings; the connection is closed if the pong takes longer than half of that.
 HEARTBEAT = 20.0
 
@@ -209,7 +209,7 @@ class Socket:
         try:
             hello = {"type": "hello", "role": "client", "protocol": PROTOCOL, "name": self._address.name}
             await ws.send_str(json.dumps(hello))
-            welcome = _frame(await asyncio.wait_for(ws.receive_str(), CONNECT_TIMEOUT))
+            welcome = _frame(await asyncio.wait_for(ws.receive_str(), WELCOME_TIMEOUT))
             if welcome.get("type") == "error":
                 raise refusal(welcome)
             if welcome.get("type") != "welcome":

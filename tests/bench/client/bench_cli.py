@@ -38,7 +38,7 @@ async def measure(_: Playwright) -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             times = await asyncio.to_thread(_alternated, Path(folder), server.url)
     finally:
-        await server.stop()
+        await server.close()
     return [
         ratio("uiapi --help / hf --help, median", times["uiapi --help"], times["hf --help"], 1.0, unit="s"),
         ratio("uiapi get / requests in a bare Python, median", times["uiapi get"], times["bare"], 1.5, unit="s"),

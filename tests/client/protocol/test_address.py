@@ -109,7 +109,7 @@ async def test_no_redirect_is_followed(scripted: Scripted, elsewhere: Scripted, 
     assert elsewhere.seen == []
 
 
-async def test_no_websocket_is_opened_elsewhere(elsewhere: Scripted, unused_tcp_port: int, blocking: Blocking) -> None:
+async def test_no_websocket_is_opened_elsewhere(elsewhere: Scripted, blocking: Blocking) -> None:
     async def lead_away(request: web.Request) -> web.Response:
         raise web.HTTPFound(f"{elsewhere.url}/uiapi/ws")
 
@@ -117,8 +117,8 @@ async def test_no_websocket_is_opened_elsewhere(elsewhere: Scripted, unused_tcp_
     app.router.add_get("/uiapi/ws", lead_away)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
-    url = f"http://127.0.0.1:{unused_tcp_port}"
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         with Client(url, **SECRET) as client, pytest.raises(Unreachable, match="302"):
             await blocking(client.run, {"Photo.image": b"private"}, on_event=print)

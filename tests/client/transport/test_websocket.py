@@ -43,8 +43,14 @@ class Iterating:
         await eventually(lambda: self.names == ["first"])
 
     async def ended(self) -> bool:
-        await asyncio.to_thread(self._thread.join, 5)
+        await asyncio.to_thread(self._thread.join, 60)
         return not self._thread.is_alive()
+
+
+def is_away(client: Client) -> bool:
+    """Whether a client has noticed that its connection has ended."""
+    assert client._background is not None
+    return client._background._socket._ws is None
 
 
 async def test_events_end_when_the_client_is_closed(
@@ -101,12 +107,12 @@ async def test_ending_the_iteration_ends_the_subscription(
 
 @pytest.mark.parametrize("reconnect", [0, 0.3])
 async def test_a_comfyui_that_stays_away_is_unreachable_after_the_time_to_reconnect(
-    scripted: Scripted, blocking: Blocking, reconnect: float
+    scripted: Scripted, blocking: Blocking, eventually: Callable[..., Any], reconnect: float
 ) -> None:
     with Client(scripted.url, reconnect=reconnect) as client:
         await blocking(client.on, "a", print)
         await scripted.stop()
-        await asyncio.sleep(0.2)
+        await eventually(lambda: is_away(client))
         for invoke in (lambda: client.on("b", print), lambda: client.run(on_event=print)):
             began = time.monotonic()
             with pytest.raises(Unreachable, match="COMFYUI_URL") as failed:
@@ -115,12 +121,14 @@ async def test_a_comfyui_that_stays_away_is_unreachable_after_the_time_to_reconn
         await blocking(client.close)
 
 
-async def test_a_comfyui_that_comes_back_in_time_is_waited_for(scripted: Scripted, blocking: Blocking) -> None:
+async def test_a_comfyui_that_comes_back_in_time_is_waited_for(
+    scripted: Scripted, blocking: Blocking, eventually: Callable[..., Any]
+) -> None:
     scripted.streams["run"] = lambda frame: [{"status": "ok", "response": {"prompt_id": "p1", "outputs": []}}]
     with Client(scripted.url, reconnect=60) as client:
         await blocking(client.on, "a", print)
         await scripted.stop()
-        await asyncio.sleep(0.1)
+        await eventually(lambda: is_away(client))
         running = asyncio.ensure_future(blocking(client.run, on_event=print))
         await asyncio.sleep(0.1)
         await scripted.start()
@@ -186,7 +194,8 @@ async def test_a_server_that_sends_no_welcome_is_not_a_comfyui(scripted: Scripte
 async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_not_a_comfyui(
     scripted: Scripted, blocking: Blocking, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(websocket, "CONNECT_TIMEOUT", 0.2)
+    patience = websocket.WELCOME_TIMEOUT
+    monkeypatch.setattr(websocket, "WELCOME_TIMEOUT", 0.2)
     scripted.greeting = None
     with Client(scripted.url) as client:
         ways: dict[str, Callable[[], Any]] = {
@@ -198,10 +207,12 @@ async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_not_a_com
             await blocking(ways[way])
         assert failed.value.code == "unreachable" and scripted.frames == []
         # A later connection may succeed.
+        monkeypatch.setattr(websocket, "WELCOME_TIMEOUT", patience)
         scripted.greeting = {"type": "welcome"}
         await blocking(client.on, "a", print)
         await blocking(client.close)
     async with AsyncClient(scripted.url) as async_client:
+        monkeypatch.setattr(websocket, "WELCOME_TIMEOUT", 0.2)
         scripted.greeting = None
         with pytest.raises(Unreachable, match="sent no welcome"):
             await async_client.on("a", print)
@@ -210,15 +221,17 @@ async def test_a_server_that_accepts_the_websocket_and_stays_silent_is_not_a_com
 async def test_a_server_that_comes_back_silent_is_retried_and_requests_time_out(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr(websocket, "CONNECT_TIMEOUT", 0.1)
+    patience = websocket.WELCOME_TIMEOUT
     async with AsyncClient(scripted.url, reconnect=0.3) as client:
         await client.on("a", print)
+        monkeypatch.setattr(websocket, "WELCOME_TIMEOUT", 0.1)
         scripted.greeting = None
         scripted.drop()
         await eventually(lambda: len(scripted.heads) > 2)
         with pytest.raises(Unreachable) as failed:
             await client.on("b", print)
         assert failed.value.code == "unreachable"
+        monkeypatch.setattr(websocket, "WELCOME_TIMEOUT", patience)
         scripted.greeting = {"type": "welcome"}
         await eventually(lambda: scripted.commands().count("subscribe") == 2)
 
@@ -279,30 +292,30 @@ async def test_a_run_with_events_goes_to_the_named_tab(scripted: Scripted, block
 
 
 async def test_a_connection_without_a_heartbeat_is_closed(
-    unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
+    monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr(websocket, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(websocket, "HEARTBEAT", 1.0)
     greeted = 0
 
     async def frozen(request: web.Request) -> web.WebSocketResponse:
-        # Sends a welcome and then nothing, not even a pong.
+        # Answers once, and then nothing, not even a ping.
         nonlocal greeted
-        ws = web.WebSocketResponse(autoping=False)
+        ws = web.WebSocketResponse()
         await ws.prepare(request)
         await ws.receive_json()
         await ws.send_json({"type": "welcome"})
         frame = await ws.receive_json()
         await ws.send_json({"type": "response", "id": frame["id"], **OK[0]})
         greeted += 1
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
         return ws
 
     app = web.Application()
     app.router.add_get("/uiapi/ws", frozen)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
-    async with AsyncClient(f"http://127.0.0.1:{unused_tcp_port}") as client:
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with AsyncClient(f"http://127.0.0.1:{runner.addresses[0][1]}") as client:
         await client.on("a", print)
         await eventually(lambda: greeted > 1)
     await runner.cleanup()

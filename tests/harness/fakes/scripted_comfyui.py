@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ async def cut(request: web.Request) -> web.StreamResponse:
 
 async def silence(request: web.Request) -> web.Response:
     """Send no answer while the test lasts."""
-    await asyncio.sleep(30)
+    await asyncio.Event().wait()
     return web.Response()
 
 
@@ -54,6 +55,7 @@ class Scripted:
         self.sockets: list[tuple[web.WebSocketResponse, asyncio.Transport]] = []
         self._server: TestServer | None = None
         self._port = 0
+        self._kept: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -68,12 +70,28 @@ class Scripted:
         self._server = TestServer(app, port=self._port or None)
         await self._server.start_server(shutdown_timeout=0.1)
         self._port = self._server.port or 0
+        self._release()
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening; until `close`, no other program gets the port."""
         self.drop()
         if self._server is not None:
             await self._server.close()
+        if self._kept is None:
+            self._kept = socket.socket()
+            # Without listening, so that connections are refused, and a server may still take it.
+            self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._kept.bind(("127.0.0.1", self._port))
+
+    async def close(self) -> None:
+        """Stop for good."""
+        await self.stop()
+        self._release()
+
+    def _release(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
     def drop(self) -> None:
         """Drop every websocket connection."""
