@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pytest
-from comfyui_uiapi.client import AsyncClient, Client
+from comfyui_uiapi.client import AsyncClient, Client, UiapiWarning
 from comfyui_uiapi.client.cli import main as command_line
+from comfyui_uiapi.client.cli import terminal
 from comfyui_uiapi.client.protocol.encoding import png
 from comfyui_uiapi.tests.bridge.conftest import Server, folders, guard, server
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
@@ -22,6 +24,11 @@ __all__ = ["folders", "guard", "server"]
 T = TypeVar("T")
 # A PNG of one pixel.
 PNG = png(b"\1\2\3", 1, 1)
+
+
+def of_client(recorded: Iterable[warnings.WarningMessage]) -> list[warnings.WarningMessage]:
+    """Leaves out the warnings of others, such as those about what is collected just then."""
+    return [one for one in recorded if one.category is UiapiWarning]
 
 
 @pytest.fixture(autouse=True)
@@ -37,14 +44,14 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     """A client of the served bridge. Its methods block, so call them with `blocking`."""
-    with Client(server.url("").rstrip("/"), reconnect=5) as client:
+    with Client(server.url("").rstrip("/"), reconnect=60) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(server: Server) -> AsyncIterator[AsyncClient]:
     """An AsyncClient of the served bridge."""
-    async with AsyncClient(server.url("").rstrip("/"), reconnect=5) as client:
+    async with AsyncClient(server.url("").rstrip("/"), reconnect=60) as client:
         yield client
 
 
@@ -56,7 +63,7 @@ def blocking() -> Blocking:
     """Calls a blocking function on a thread, while the bridge runs on this loop."""
 
     async def call(function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        return await asyncio.wait_for(asyncio.to_thread(function, *arguments, **named), 60)
+        return await asyncio.wait_for(asyncio.to_thread(function, *arguments, **named), 120)
 
     return call
 
@@ -75,6 +82,8 @@ def uiapi(server: Server, blocking: Blocking, monkeypatch: pytest.MonkeyPatch) -
     """Runs a command line with the served bridge: `await uiapi("get", "Title.widget")`."""
     monkeypatch.setenv("COMFYUI_URL", server.url("").rstrip("/"))
     monkeypatch.setenv("COLUMNS", "200")
+    # A command that takes long on a slow machine says no more than on another.
+    monkeypatch.setattr(terminal, "PATIENCE", 600.0)
 
     async def carry_out(*words: str, stdin: str = "") -> Ended:
         out, err = io.StringIO(), io.StringIO()
@@ -100,7 +109,7 @@ async def scripted() -> AsyncIterator[Scripted]:
     server = Scripted()
     await server.start()
     yield server
-    await server.stop()
+    await server.close()
 
 
 @pytest.fixture
@@ -109,7 +118,7 @@ async def elsewhere() -> AsyncIterator[Scripted]:
     server = Scripted()
     await server.start()
     yield server
-    await server.stop()
+    await server.close()
 
 
 Invoke = Callable[..., Awaitable[Any]]

@@ -46,7 +46,7 @@ def no_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_blender_shows_what_is_missing(working: Scripted, no_pillow: None) -> None:
     job = blender_uiapi.Job(PICTURE, "A.image", working.url)
     job.start()
-    await asyncio.to_thread(job.join, 10)
+    await asyncio.to_thread(job.join, 60)
     assert job.result is None and "pip install pillow" in str(job.error)
 
 
@@ -94,12 +94,17 @@ def workers() -> Any:
     touchdesigner_uiapi.WORKERS.clear()
 
 
-async def test_touchdesigner_shows_an_invalid_url_and_starts_one_thread(workers: Any, working: Scripted) -> None:
+async def test_touchdesigner_shows_an_invalid_url_and_starts_one_thread(
+    workers: Any, working: Scripted, eventually: Callable[..., Any]
+) -> None:
     top, started = Top("ftp://nowhere"), set()
-    for _ in range(20):
+
+    def shows() -> bool:
         touchdesigner_uiapi.onCook(top)
         started.add(workers[top.path])
-        await asyncio.sleep(0.01)
+        return len(top.errors) == 20
+
+    await eventually(shows)
     assert len(started) == 1 and "not a valid URL" in top.errors[-1]
     top.url = working.url
     touchdesigner_uiapi.onCook(top)

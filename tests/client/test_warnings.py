@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.client import AsyncClient, Client, UiapiWarning
 from comfyui_uiapi.client.common.results import run_of
-from comfyui_uiapi.tests.client.conftest import Blocking, Invoke
+from comfyui_uiapi.tests.client.conftest import Blocking, Invoke, of_client
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 
 CLAMPED = {"A.width": {"requested": 99999, "value": 16384, "warnings": ["99999 is more than 16384."]}}
@@ -29,7 +29,7 @@ def warning(scripted: Scripted) -> Scripted:
 async def test_a_value_that_was_changed_is_a_warning_and_in_the_result(warning: Scripted, invoke: Invoke) -> None:
     with pytest.warns(UiapiWarning, match="A.width: 99999 is more than 16384") as noted:
         written = await invoke("set", "A.width", 99999)
-    assert written == CLAMPED["A.width"] and len(noted) == 1
+    assert written == CLAMPED["A.width"] and len(of_client(noted)) == 1
     with pytest.warns(UiapiWarning, match="A.width"):
         await invoke("set", {"A.width": 99999})
 
@@ -41,7 +41,7 @@ async def test_deviations_of_a_run_are_warnings_and_in_the_result(
     more: dict[str, Any] = {"on_event": lambda event: None} if listens else {}
     with pytest.warns(UiapiWarning) as noted:
         done = await invoke("run", {"A.width": 99999}, **more)
-    assert done.warnings == SAID == [str(one.message) for one in noted]
+    assert done.warnings == SAID == [str(one.message) for one in of_client(noted)]
 
 
 async def test_nodes_that_a_page_could_not_load_are_a_warning(warning: Scripted, invoke: Invoke) -> None:
@@ -58,11 +58,11 @@ async def test_a_warning_has_the_line_of_the_caller(warning: Scripted, blocking:
         for call in (subscript, lambda: client.set("A.width", 99999), lambda: client.run()):
             with pytest.warns(UiapiWarning) as noted:
                 await blocking(call)
-            assert {Path(one.filename).name for one in noted} == {Path(__file__).name}
+            assert {Path(one.filename).name for one in of_client(noted)} == {Path(__file__).name}
     async with AsyncClient(warning.url) as async_client:
         with pytest.warns(UiapiWarning) as noted:
             await async_client.set("A.width", 99999)
-        assert Path(noted[0].filename).name == Path(__file__).name
+        assert Path(of_client(noted)[0].filename).name == Path(__file__).name
 
 
 async def test_a_program_can_make_warnings_errors_or_silence_them(warning: Scripted, invoke: Invoke) -> None:

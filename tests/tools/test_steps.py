@@ -70,24 +70,29 @@ def test_a_nearly_full_disk_is_reported_before_anything_is_fetched(monkeypatch: 
         build._need_space()
 
 
-def test_a_second_build_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_build_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    waiting = threading.Event()
+    said: list[str] = []
+    waits = threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        waits.set()
 
     def second() -> None:
-        waiting.set()
         with steps.lock(tmp_path / "lock"):
             order.append("second")
 
+    monkeypatch.setattr(steps, "say", say)
     thread = threading.Thread(target=second)
     with steps.lock(tmp_path / "lock"):
         thread.start()
-        assert waiting.wait(30)
+        assert waits.wait(60)
         thread.join(0.2)
         order.append("first")
-    thread.join(30)
+    thread.join(60)
     assert order == ["first", "second"]
-    assert "waiting for it" in capsys.readouterr().out
+    assert len(said) == 1 and "waiting for it" in said[0]
 
 
 def test_the_lock_of_a_killed_build_is_free(tmp_path: Path) -> None:

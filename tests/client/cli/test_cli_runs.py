@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from comfyui_uiapi.client.cli import app
+from comfyui_uiapi.client.cli.terminal import Terminal
+from comfyui_uiapi.client.transport import event_thread
 from comfyui_uiapi.tests.client.conftest import PNG
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.programs.installed_client import environment
@@ -174,9 +176,17 @@ async def test_a_timeout_ends_with_nine(scripted: Scripted, talk: Uiapi) -> None
 
 
 async def test_watching_ends_after_its_timeout_with_the_subscription(
-    scripted: Scripted, talk: Uiapi, eventually: Callable[..., Any]
+    scripted: Scripted, talk: Uiapi, eventually: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watching = asyncio.ensure_future(talk("watch", "webui_*", "--timeout", "0.4"))
+    now, say = [0.0], Terminal.say
+
+    def say_for_an_hour(terminal: Terminal, text: str) -> None:
+        say(terminal, text)
+        now[0] += 3600
+
+    monkeypatch.setattr(event_thread, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Terminal, "say", say_for_an_hour)
+    watching = asyncio.ensure_future(talk("watch", "webui_*", "--timeout", "3600"))
     await eventually(lambda: "subscribe" in scripted.commands())
     await scripted.say({"type": "event", "event": "webui_1", "request": scripted.frames[0]["id"], "data": {"n": 1}})
     assert (await watching).out == 'webui_1  {"n": 1}\n'

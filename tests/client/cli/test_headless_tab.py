@@ -146,8 +146,8 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[],
             events.get(count[0], lambda: None)()
             assert count[0] < 5000
 
-        monkeypatch.setattr(time, "sleep", sleep)
-        monkeypatch.setattr(time, "monotonic", lambda: now[0])
+        # Not for other threads of this process.
+        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0], time=time.time))
 
     return plan
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from comfyui_uiapi.client.cli import main
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.fakes.scripted_sweeps import Sweeps
+from comfyui_uiapi.tests.harness.programs.farms import until
 from comfyui_uiapi.tests.harness.programs.installed_client import environment
 
 from .conftest import Uiapi
@@ -35,10 +36,7 @@ async def interrupted(
             hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
             process.stdin.write(json.dumps(hello).encode() + b"\n")
             assert b"serverInfo" in await asyncio.wait_for(process.stdout.readline(), 60)
-        for _ in range(1200):
-            if ready():
-                break
-            await asyncio.sleep(0.05)
+        await until(ready)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         said = await asyncio.wait_for(process.stderr.read(), 60)

@@ -39,6 +39,14 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def has_rows(folder: Path, count: int) -> bool:
+    """Whether the index that another process writes has so many rows; it may be read in the middle of a write."""
+    try:
+        return len(rows(folder)) == count
+    except (FileNotFoundError, ValueError):
+        return False
+
+
 def pictures(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.png"))
 
@@ -209,12 +217,12 @@ async def test_a_killed_process_is_completed_without_doing_one_twice(
     await until(lambda: "sweep" in sweeps.commands())
     for index in (0, 1):
         await sweeps.end(index)
-    await until(lambda: (out / "index.json").exists() and len(rows(out)) == 2)
+    await until(lambda: has_rows(out, 2))
     await killed(process, signal.SIGKILL)
     # ComfyUI goes on meanwhile.
     await sweeps.end(2, 3, 4, say=False)
     talking = asyncio.ensure_future(talk("sweep", *GRID, "-o", str(out), "--resume"))
-    await until(lambda: len(rows(out)) == 5)
+    await until(lambda: has_rows(out, 5))
     await sweeps.end(5, 6, 7, 8)
     await sweeps.finish()
     ended = await talking
@@ -255,7 +263,7 @@ async def test_after_a_restart_of_comfyui_only_the_rest_is_run(
     process = await start("sweep", *GRID, "-o", str(place))
     await until(lambda: "sweep" in sweeps.commands())
     await sweeps.end(0, 1)
-    await until(lambda: (place / "index.json").exists() and len(rows(place)) == 2)
+    await until(lambda: has_rows(place, 2))
     await killed(process, signal.SIGKILL)
     sweeps.sweeps.clear()
     sweeps.auto = True
@@ -287,7 +295,10 @@ async def test_ctrl_c_cancels_the_sweep_and_says_what_is_done_and_how_to_go_on(
     process = await start("sweep", *GRID, "-o", str(place), "--sheet", str(place / "sheet.png"))
     await until(lambda: "sweep" in sweeps.commands())
     await sweeps.end(0)
-    await until(lambda: (place / "index.json").exists() and len(rows(place)) == 1)
+    # It says so after the picture is in the index and counted.
+    assert process.stdout is not None
+    assert (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).startswith(b"Saved ")
+    assert has_rows(place, 1)
     code, errors = await killed(process, signal.SIGINT)
     assert code == 130 and "Stopped; 1 of 9 variations are done. The same command with --resume completes it." in errors
     assert sweeps.sweeps["s1"]["status"] == "cancelled" and (place / "sheet.png").exists() and "Traceback" not in errors

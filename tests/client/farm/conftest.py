@@ -13,6 +13,8 @@ import pytest
 from aiohttp import web
 from comfyui_uiapi.client.common.errors import UiapiError
 from comfyui_uiapi.client.common.tasks import end
+from comfyui_uiapi.client.farm import board, cluster, link, task
+from comfyui_uiapi.client.farm import sweep as sweeps
 from comfyui_uiapi.client.farm.cluster import scheduler_at
 from comfyui_uiapi.client.farm.member import Member, SchedulerLost
 from comfyui_uiapi.client.farm.sweep import run
@@ -24,6 +26,22 @@ from distributed import Scheduler, Security
 
 # Seconds after which a sweep of these tests hangs.
 HANGS = 120
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The farm gives up nothing only because this machine is slow."""
+    for module, name in (
+        # Members that join later than the first.
+        (cluster, "LATE"),
+        (link, "RECONNECT_TIMEOUT"),
+        # To remove what a sweep has left, and to reach a ComfyUI whose worker was lost.
+        (link, "CANCEL_TIMEOUT"),
+        (board, "CANCEL_TIMEOUT"),
+        (task, "VISIT_TIMEOUT"),
+        (sweeps, "END_TIMEOUT"),
+    ):
+        monkeypatch.setattr(module, name, float(HANGS))
 
 
 class Live:

@@ -50,7 +50,6 @@ async def test_cancelling_removes_the_sweeps_prompts_and_nobody_elses(standins: 
 
 async def test_cancelling_does_not_wait_for_a_loop_that_is_busy_with_a_result(standins: StandIns, live: Live) -> None:
     farm = await standins(2, seconds=None)
-    farm[0].seconds = 0.0
     emptied = threading.Event()
     values = [[["Canvas.value", value]] for value in range(500)]
     farmed = FarmSweep(lambda stop: run(live.export, values, urls(farm), read=live.read, stop=stop), len(values))
@@ -64,6 +63,8 @@ async def test_cancelling_does_not_wait_for_a_loop_that_is_busy_with_a_result(st
         return done
 
     working = asyncio.ensure_future(asyncio.to_thread(work))
+    await until(lambda: all(one.running for one in farm))
+    farm[0].go.set()
     await until(lambda: farm[1].interrupted and not any(one.queued() for one in farm))
     emptied.set()
     assert len(await working) == 1 and farmed.status == "cancelled"
@@ -71,7 +72,6 @@ async def test_cancelling_does_not_wait_for_a_loop_that_is_busy_with_a_result(st
 
 async def test_a_sweep_that_was_left_has_no_prompt_anywhere(standins: StandIns, live: Live) -> None:
     farm = await standins(2, seconds=None)
-    farm[0].seconds = 0.0
     values = [[["Canvas.value", value]] for value in range(500)]
     farmed = FarmSweep(lambda stop: run(live.export, values, urls(farm), read=live.read, stop=stop), len(values))
 
@@ -82,7 +82,10 @@ async def test_a_sweep_that_was_left_has_no_prompt_anywhere(standins: StandIns, 
                 raise KeyboardInterrupt
         return [one.queued() for one in farm]
 
-    assert await asyncio.wait_for(asyncio.to_thread(work), HANGS) == [[], []]
+    working = asyncio.create_task(asyncio.to_thread(work))
+    await until(lambda: all(one.running for one in farm))
+    farm[0].go.set()
+    assert await asyncio.wait_for(working, HANGS) == [[], []]
 
 
 async def test_an_asynchronous_loop_that_is_slow_holds_few_results(standins: StandIns, live: Live) -> None:

@@ -15,7 +15,7 @@ from comfyui_uiapi.client.common.errors import UiapiError, Unreachable
 from comfyui_uiapi.client.farm import dispatcher, member
 from comfyui_uiapi.client.farm.comfyui import catalog, connection
 from comfyui_uiapi.client.sweep.item import SweepItem
-from comfyui_uiapi.tests.client.farm.conftest import Live, Sweep, shown
+from comfyui_uiapi.tests.client.farm.conftest import HANGS, Live, Sweep, shown
 from comfyui_uiapi.tests.harness.comfy.process import free_port
 from comfyui_uiapi.tests.harness.fakes.standin_comfyui import StandIn
 from comfyui_uiapi.tests.harness.programs.farms import until
@@ -72,7 +72,7 @@ async def test_comfyuis_that_share_their_folders_do_not_replace_each_others_file
 async def test_no_more_is_exported_and_made_than_the_caller_takes(standins: StandIns, sweep: Sweep, live: Live) -> None:
     farm = await standins(2)
     go, stop = threading.Event(), threading.Event()
-    sweeping = asyncio.create_task(sweep(urls(farm), 500, lambda item: go.wait(60), stop=stop))
+    sweeping = asyncio.create_task(sweep(urls(farm), 500, lambda item: go.wait(HANGS), stop=stop))
     # Two for each ComfyUI and a few more.
     await until(lambda: len(ran(farm)) >= 12 and not any(one.queued() for one in farm))
     assert len(ran(farm)) <= 14 and sum(live.exported) <= 40
@@ -169,7 +169,7 @@ async def test_the_only_machine_that_suits_is_awaited_while_the_others_go_on(
     farm = await standins(2)
     farm[1].nodes["Special"], farm[1].seconds = {"input": {}}, None
     live.more = lambda value: {"7": ("Special", {})} if value < 6 else {}
-    sweeping = asyncio.create_task(sweep(urls(farm), 12, timeout=60))
+    sweeping = asyncio.create_task(sweep(urls(farm), 12))
     await until(lambda: farm[1].running)
     await farm[1].kill()
     await until(lambda: {*range(6, 12)} <= {*farm[0].values})

@@ -43,7 +43,7 @@ def loop(request: pytest.FixtureRequest, scripted: Scripted, blocking: Blocking)
             each(item)
 
         def work() -> UiapiError | None:
-            with Client(scripted.url, reconnect=5) as client:
+            with Client(scripted.url, reconnect=60) as client:
                 try:
                     for item in getattr(client, method)(*arguments, **named):
                         note(item)
@@ -53,7 +53,7 @@ def loop(request: pytest.FixtureRequest, scripted: Scripted, blocking: Blocking)
 
         if request.param == "sync":
             return items, await blocking(work)
-        async with AsyncClient(scripted.url, reconnect=5) as client:
+        async with AsyncClient(scripted.url, reconnect=60) as client:
             try:
                 async for item in getattr(client, method)(*arguments, **named):
                     note(item)

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from comfyui_uiapi.client import AsyncClient, Client, UiapiError, UiapiWarning
 from comfyui_uiapi.client.sweep.item import SweepItem
-from comfyui_uiapi.tests.client.conftest import Blocking
+from comfyui_uiapi.tests.client.conftest import Blocking, of_client
 from comfyui_uiapi.tests.client.sweep.conftest import Loop
 from comfyui_uiapi.tests.harness.fakes.scripted_comfyui import Scripted
 from comfyui_uiapi.tests.harness.fakes.scripted_sweeps import Sweeps, picture
@@ -172,7 +172,7 @@ async def test_a_warning_of_many_variations_is_one_python_warning(sweeps: Sweeps
     sweeps.warnings = ["the seed will be randomised"]
     with pytest.warns(UiapiWarning) as warned:
         items, _ = await loop(GRID)
-    assert [str(one.message) for one in warned] == ["the seed will be randomised"]
+    assert [str(one.message) for one in of_client(warned)] == ["the seed will be randomised"]
     assert items[5].warnings == sweeps.warnings
 
 
@@ -180,9 +180,8 @@ async def test_the_warnings_of_a_field_name_it(sweeps: Sweeps, loop: Loop) -> No
     sweeps.field_warnings = {"KSampler.cfg": ["The widget holds 1 instead of 0."]}
     with pytest.warns(UiapiWarning) as warned:
         items, _ = await loop(GRID)
-    assert (
-        [str(one.message) for one in warned] == ["KSampler.cfg: The widget holds 1 instead of 0."] == items[2].warnings
-    )
+    said = ["KSampler.cfg: The widget holds 1 instead of 0."]
+    assert [str(one.message) for one in of_client(warned)] == said == items[2].warnings
 
 
 async def test_follow_gives_all_results_of_a_sweep_under_way(

@@ -275,7 +275,8 @@ class StandIn:
 
     async def _stop(self, request: web.Request) -> web.Response:
         prompt_id = (await request.json())["prompt_id"]
-        if self.running and self.running["prompt_id"] == prompt_id:
+        # Once for each run, which ends only a moment later.
+        if self.running and self.running["prompt_id"] == prompt_id and not self._interrupt.is_set():
             self.interrupted.append(prompt_id)
             self._interrupt.set()
         return web.Response()

@@ -1,4 +1,7 @@
-"""Runs the command line in a terminal of a given width, or in a pipe, and returns what a person would read."""
+"""Runs the command line in a terminal of a given width, or in a pipe, and returns what a person would read.
+
+Without the sentences that only a person on a slow machine would read, that a command is still waiting.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import sys
 import termios
 from pathlib import Path
 
+from ....client.cli.terminal import QUEUED, SLOW
 from .installed_client import environment
 
 # Seconds for one command line.
@@ -31,7 +35,7 @@ async def in_terminal(url: str, place: Path, columns: int | None, *words: str) -
             env=env,
         )
         out, _ = await asyncio.wait_for(process.communicate(), LONGEST)
-        return out.decode()
+        return _without_waiting(out.decode())
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = await asyncio.create_subprocess_exec(
@@ -53,5 +57,10 @@ def _read(master: int) -> str:
             part = b""
         if not part:
             os.close(master)
-            return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(parts).decode().replace("\r\n", "\n"))
+            plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(parts).decode().replace("\r\n", "\n"))
+            return _without_waiting(plain)
         parts.append(part)
+
+
+def _without_waiting(said: str) -> str:
+    return said.replace(f"{SLOW}\n", "").replace(f"{QUEUED}\n", "")

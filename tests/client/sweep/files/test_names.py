@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.client.sweep.files.names import names_of, suffix_of
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 
@@ -41,7 +41,7 @@ ANY_VALUE = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.dictionaries(st.text(min_size=1, max_size=60), ANY_VALUE, min_size=1, max_size=6), max_size=8))
 def test_whatever_the_values_are_the_names_are_safe_bounded_and_unique(variations: list[dict[str, Any]]) -> None:
     found = names(*variations)
