@@ -20,6 +20,7 @@ from comfyui_uiapi.bridge.app.bridge import Bridge
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.policy.access import Guard
 from comfyui_uiapi.common.errors import UiapiError
+from comfyui_uiapi.tests.harness.fakes.loop_clock import LoopClock
 
 
 class FakeQueue:
@@ -289,6 +290,12 @@ async def server(guard: Guard, folders: SimpleNamespace) -> AsyncIterator[Server
     prompt_server = FakePromptServer()
     async with served(prompt_server, Bridge(Comfy(prompt_server, folders), guard), folders) as server:
         yield server
+
+
+@pytest.fixture
+async def clock() -> LoopClock:
+    """The loop's time, which passes faster when the test says so."""
+    return LoopClock()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import pytest
 from comfyui_uiapi.bridge.policy import request_limits
 from comfyui_uiapi.bridge.protocol import websocket_connection
 
+from ...harness.fakes.loop_clock import LoopClock
+
 UPGRADE = (
     b"GET /uiapi/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -89,10 +91,9 @@ async def test_a_failing_subscriber_does_not_keep_events_from_others(
 
 
 async def test_a_caller_that_does_not_read_its_answer_is_disconnected(
-    server: Any, raw: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+    server: Any, raw: Any, eventually: Any, clock: LoopClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_limits, "FIRST_LOOK", 0.05)
-    monkeypatch.setattr(request_limits, "TAKE_PAUSE", 0.2)
+    monkeypatch.setattr(request_limits, "FIRST_LOOK", 0.0)
     tab = await server.tab()
     tab.on("get_workflow", {"workflow": {"workflow": {"x": "y" * 20 * MB}, "output": {}}})
     _, writer = await raw()
@@ -106,26 +107,33 @@ async def test_a_caller_that_does_not_read_its_answer_is_disconnected(
     for _ in range(4):
         status, _ = await server.post("get_workflow")
         assert status == 200
+    await clock.passes(request_limits.TAKE_PAUSE + 1)
     await eventually(lambda: not server.bridge.loads.unread and not server.bridge.loads.requests)
     assert unread.is_closing() and not server.bridge.loads.bytes
 
 
 async def test_a_caller_that_takes_its_answer_slowly_is_waited_for(
-    server: Any, raw: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+    server: Any, raw: Any, eventually: Any, clock: LoopClock
 ) -> None:
-    monkeypatch.setattr(request_limits, "FIRST_LOOK", 0.05)
-    monkeypatch.setattr(request_limits, "TAKE_PAUSE", 0.5)
     tab = await server.tab()
     tab.on("get_workflow", {"workflow": {"workflow": {"x": "y" * 20 * MB}, "output": {}}})
     reader, writer = await raw()
     writer.write(b"POST /uiapi/get_workflow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    [connection] = server.bridge.loads.unread
     taken = 0
+    left = connection.get_write_buffer_size()
     while taken < length:
-        taken += len(await reader.read(4 * MB))
-        await asyncio.sleep(0)
+        piece = await asyncio.wait_for(reader.read(4 * MB), 60)
+        assert piece, "the caller was disconnected"
+        taken += len(piece)
+        if connection.get_write_buffer_size() < left - MB:
+            # Long enough for a look, which finds that some was taken since the last one.
+            await clock.passes(request_limits.TAKE_PAUSE + 1)
+            left = connection.get_write_buffer_size()
     assert taken == length > 20 * MB
+    await clock.passes(request_limits.TAKE_PAUSE + 1)
     await eventually(lambda: not server.bridge.loads.requests)
 
 

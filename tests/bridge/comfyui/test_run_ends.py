@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from comfyui_uiapi.bridge.tabs import tab as manager
 
+from ...harness.fakes.loop_clock import LoopClock
 from ..conftest import Executor
 
 QUEUED = {"prompt_id": "p1", "number": 1, "node_errors": {}}
@@ -18,6 +19,12 @@ BROKEN = ("execution_error", {"node_id": "9", "node_type": "SaveImage", "excepti
 STOPPED = ("execution_interrupted", {"node_id": "9"})
 
 Begin = Callable[..., Awaitable[tuple[Any, asyncio.Task[tuple[int, dict[str, Any]]], str]]]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ComfyUI may accept a run at any time after its tab has disconnected; a test may override it."""
+    monkeypatch.setattr(manager, "SUBMISSION_GRACE", 3600.0)
 
 
 @pytest.fixture
@@ -284,11 +291,17 @@ async def test_without_waiting_a_batch_that_is_queued_in_part_is_an_error_that_n
     assert (status, body["details"]) == (422, details)
 
 
-async def test_a_batch_that_times_out_returns_the_finished_prompts(server: Any, executor: Executor) -> None:
+async def test_a_batch_that_times_out_returns_the_finished_prompts(
+    server: Any, executor: Executor, eventually: Any, clock: LoopClock
+) -> None:
     (await server.tab()).on("execute", {**QUEUED, "prompt_ids": ["p1", "p2"]})
     done(executor, "p1")
     executor.put("p2")
-    status, body = await server.post("run", {"batch_count": 2, "timeout": 1})
+    asked = asyncio.create_task(server.post("run", {"batch_count": 2, "timeout": 100}))
+    runs = server.bridge.runs._runs
+    await eventually(lambda: "p1" in runs and runs["p1"].over)
+    await clock.passes(101)
+    status, body = await asked
     assert (status, body["code"], body["details"]["prompt_ids"]) == (504, "timeout", ["p1", "p2"])
     first, second = body["details"]["prompts"]
     assert (first["status"], first["outputs"][0]["filename"]) == ("success", "p1.png")

@@ -99,7 +99,7 @@ async def test_free_memory_answers_when_the_executor_is_done(server: Any) -> Non
 async def test_a_flag_that_the_busy_executor_overlooks_is_set_again(server: Any) -> None:
     flags = Flags(server.comfy.prompt_queue)
     flags.overlooked = 2
-    status, answer = await server.post("free_memory", {"timeout": 5})
+    status, answer = await server.post("free_memory", {"timeout": 60})
     assert status == 200 and answer["response"]["freed"] is True and flags.flags == {}
 
 

@@ -18,21 +18,10 @@ from comfyui_uiapi.bridge.tabs.registry import Webuis
 from comfyui_uiapi.bridge.tabs.tab import WebuiManager
 from comfyui_uiapi.common.errors import UiapiError
 
+from ...harness.fakes.loop_clock import LoopClock
 from ...harness.fakes.socketless_page import Page
 
 CHANGE = frozenset({Kind.CHANGE})
-
-
-class Clock:
-    """The loop's time, controlled by the test."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop, self._time, self._ahead = loop, loop.time, 0.0
-        loop.time = lambda: self._time() + self._ahead  # type: ignore[method-assign]
-
-    async def passes(self, seconds: float) -> None:
-        self._ahead += seconds
-        await turns()
 
 
 async def turns() -> None:
@@ -41,8 +30,9 @@ async def turns() -> None:
 
 
 @pytest.fixture
-async def clock() -> Clock:
-    return Clock(asyncio.get_running_loop())
+async def clock() -> LoopClock:
+    """The loop's time, which stands until it is moved."""
+    return LoopClock(stands=True)
 
 
 class Desk:
@@ -110,7 +100,7 @@ async def code_of(task: asyncio.Task[None]) -> str:
 
 @pytest.mark.parametrize(("timeout", "limit"), [(None, 300), (1000, 300), (5, 5)])
 async def test_a_question_waits_300_seconds_or_as_long_as_its_program_does_if_that_is_less(
-    desk: Desk, clock: Clock, timeout: float | None, limit: float
+    desk: Desk, clock: LoopClock, timeout: float | None, limit: float
 ) -> None:
     rule(desk, Rule.ALWAYS)
     _, page = desk.tab("panel")
@@ -127,7 +117,7 @@ async def test_a_question_waits_300_seconds_or_as_long_as_its_program_does_if_th
     assert limit <= DEFAULT_TIMEOUT == 300
 
 
-async def test_a_question_that_moves_to_another_tab_has_only_the_rest_of_its_time(desk: Desk, clock: Clock) -> None:
+async def test_a_question_that_moves_to_another_tab_has_only_the_rest_of_its_time(desk: Desk, clock: LoopClock) -> None:
     rule(desk, Rule.ALWAYS)
     first, page = desk.tab("panel")
     asked = await desk.wants()
@@ -141,7 +131,7 @@ async def test_a_question_that_moves_to_another_tab_has_only_the_rest_of_its_tim
     assert await code_of(asked) == "timeout"
 
 
-async def test_a_request_that_ends_leaves_a_shared_question_open(desk: Desk, clock: Clock) -> None:
+async def test_a_request_that_ends_leaves_a_shared_question_open(desk: Desk, clock: LoopClock) -> None:
     rule(desk, Rule.ONCE)
     manager, page = desk.tab("panel")
     hasty, patient = await desk.wants(timeout=5), await desk.wants()

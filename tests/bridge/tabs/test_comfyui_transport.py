@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from comfyui_uiapi.bridge.tabs import registry
+from comfyui_uiapi.bridge.tabs import comfyui_transport, registry
 from comfyui_uiapi.bridge.tabs import tab as manager
 
 ANSWERS: dict[str, Any] = {
@@ -27,6 +27,12 @@ BODIES: dict[str, Any] = {
     "load_workflow": {"workflow": {"nodes": []}},
     "send_workflow": {"workflow": {"nodes": []}},
 }
+
+
+@pytest.fixture(autouse=True)
+def slow_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page may open its socket at any time; a test may override it."""
+    monkeypatch.setattr(comfyui_transport, "ARRIVAL", 3600.0)
 
 
 class OldPage:
@@ -247,7 +253,7 @@ async def test_only_shown_keys_of_a_pages_description_are_kept_and_shortened(ser
 async def test_a_page_that_never_opens_a_socket_is_not_taken_for_connected(
     server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("comfyui_uiapi.bridge.tabs.comfyui_transport.ARRIVAL", 0.0)
+    monkeypatch.setattr(comfyui_transport, "ARRIVAL", 0.0)
     await server.post("webui_ready", {"client_id": -1})
     asked = server.post("query_fields")
     status, body = await asyncio.wait_for(asked, 60)

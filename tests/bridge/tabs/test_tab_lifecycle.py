@@ -14,6 +14,8 @@ from comfyui_uiapi.bridge.tabs import registry
 from comfyui_uiapi.bridge.tabs.tab import CLEANUP_DELAY, WebuiManager
 from comfyui_uiapi.common.errors import UiapiError
 
+from ...harness.fakes.loop_clock import LoopClock
+
 
 class Wire:
     """A transport that records what is sent."""
@@ -39,13 +41,13 @@ class Wire:
 
 async def test_a_disconnect_refuses_new_requests_and_answers_every_old_one_in_order() -> None:
     manager = WebuiManager(1)
-    buffered = asyncio.create_task(manager.request("early", {}, 5))
+    buffered = asyncio.create_task(manager.request("early", {}, 60))
     await asyncio.sleep(0)
     assert len(manager._buffered_requests) == 1
     wire = Wire()
     manager.connect(wire)
     manager.adopt([])
-    asked = {name: asyncio.create_task(manager.request(name, {}, 5)) for name in ("late", "later", "last")}
+    asked = {name: asyncio.create_task(manager.request(name, {}, 60)) for name in ("late", "later", "last")}
     await asyncio.sleep(0)
     names = ["early", "late", "later", "last"]
     assert [request.command for request in wire.requests] == names
@@ -123,9 +125,9 @@ async def test_a_request_that_waited_for_a_tab_in_vain_is_a_timeout_that_was_not
 
 @pytest.mark.parametrize("goes", ["its time is up", "it hangs up"])
 async def test_a_request_that_waited_for_a_tab_is_the_tabs_from_then_on(
-    server: Any, eventually: Any, goes: str
+    server: Any, eventually: Any, clock: LoopClock, goes: str
 ) -> None:
-    body = {"fields": ["a"], "wait_for_webui": True, "timeout": 2 if goes == "its time is up" else 60}
+    body = {"fields": ["a"], "wait_for_webui": True, "timeout": 100}
     asking = asyncio.ensure_future(server.post("get_fields", body))
     await eventually(lambda: server.bridge.webuis.lobby.pending_count)
     tab = await server.tab()
@@ -133,6 +135,7 @@ async def test_a_request_that_waited_for_a_tab_is_the_tabs_from_then_on(
     if goes == "it hangs up":
         asking.cancel()
     else:
+        await clock.passes(101)
         status, answer = await asking
         assert (status, answer["code"], answer["details"]["delivered"]) == (504, "timeout", True)
     assert (await tab.next("cancel"))["id"] == request["id"]
@@ -270,15 +273,15 @@ async def test_only_the_slow_reader_loses_its_connection(
     assert (await quick.receive_json(timeout=60))["data"] == {"text": "still there"}
 
 
-async def test_a_tab_that_does_not_answer_pings_is_dropped_by_the_deadline(
-    server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("comfyui_uiapi.bridge.api.websocket.HEARTBEAT", 0.1)
+async def test_a_tab_that_does_not_answer_pings_is_dropped_by_the_deadline(server: Any, clock: LoopClock) -> None:
     ws = await server.socket({"role": "webui"}, autoping=False)
     assert (await ws.receive_json(timeout=60))["type"] == "welcome"
-    asked = asyncio.create_task(server.post("get_fields", {"fields": ["a"]}))
-    while (message := await ws.receive(timeout=60)).type is not WSMsgType.TEXT:
-        assert message.type is WSMsgType.PING
+    asked = asyncio.create_task(server.post("get_fields", {"fields": ["a"], "timeout": 250}))
+    assert (await ws.receive(timeout=60)).type is WSMsgType.TEXT
+    # aiohttp looks at whole seconds.
+    await clock.passes(websocket_connection.HEARTBEAT + 2)
+    assert (await ws.receive(timeout=60)).type is WSMsgType.PING
+    await clock.passes(websocket_connection.HEARTBEAT / 2 + 2)
     status, body = await asyncio.wait_for(asked, 60)
     assert (status, body["error"]) == (502, "Client disconnected")
 
@@ -344,7 +347,8 @@ async def test_reconnects_leave_no_file_descriptor_task_or_manager_behind(
     # The check itself runs in a separate task.
     await eventually(lambda: len(asyncio.all_tasks() - tasks) <= 1)
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) <= files
+    # The last connections close in the next turns of the loop.
+    await eventually(lambda: len(os.listdir("/proc/self/fd")) <= files)
     assert len(server.bridge.subscriptions) == 0
 
 

@@ -173,7 +173,7 @@ class TestAskAll:
     async def test_the_first_yes_ends_the_other_questions(self) -> None:
         webuis = Webuis()
         (first, one), (second, two), (third, three) = (connected(webuis) for _ in range(3))
-        asked = asyncio.create_task(webuis.ask_all("send_workflow", {"x": 1}, 5, lambda manager, pending: None))
+        asked = asyncio.create_task(webuis.ask_all("send_workflow", {"x": 1}, 60, lambda manager, pending: None))
         await settle()
         assert [page.requests[0].data for page in (one, two, three)] == [{"x": 1}] * 3
         first.respond(one.requests[0].request_id, {"accepted": False})
@@ -191,7 +191,7 @@ class TestAskAll:
             if manager is first:
                 raise UiapiError("invalid", "It cannot.")
 
-        asked = asyncio.create_task(webuis.ask_all("send_workflow", {}, 5, prepare))
+        asked = asyncio.create_task(webuis.ask_all("send_workflow", {}, 60, prepare))
         await settle()
         second.respond(two.requests[0].request_id, None, {"error": "It throws.", "code": "tab_failed"})
         answers = await asked
