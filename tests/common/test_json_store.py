@@ -9,9 +9,11 @@ import os
 import stat
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from comfyui_uiapi.common import json_store
 from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.common.json_store import Damaged, read_json, set_aside, sweep, write_json
 
@@ -160,16 +162,25 @@ async def test_a_write_that_fails_after_its_caller_left_is_logged(
     assert "No space left" in caplog.text and os.listdir(tmp_path) == []
 
 
-def test_a_write_in_progress_is_not_swept_away(tmp_path: Path) -> None:
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The time, which stands for the sweeps."""
+    now = time.time()
+    monkeypatch.setattr(json_store, "time", SimpleNamespace(time=lambda: now))
+    return now
+
+
+def test_a_write_in_progress_is_not_swept_away(tmp_path: Path, now: float) -> None:
     young, old = tmp_path / ".a.json.1.tmp", tmp_path / ".a.json.2.tmp"
     for path, age in ((young, 3), (old, 60)):
         path.write_text("{")
-        os.utime(path, (time.time() - age,) * 2)
+        os.utime(path, (now - age,) * 2)
     (tmp_path / ".a.json.3.tmp").symlink_to(tmp_path / "nowhere")
     sweep(tmp_path)
     assert young.exists() and not old.exists()
 
 
+@pytest.mark.usefixtures("now")
 def test_only_temporary_files_of_killed_writes_are_removed(tmp_path: Path) -> None:
     names = [".model_urls.json.a1.tmp", ".model_urls.json.b2.tmp", "model_urls.json", ".other.tmp"]
     for name in names:

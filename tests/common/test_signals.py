@@ -17,7 +17,7 @@ PROGRAM = """
 import asyncio, signal, sys, threading, time
 sys.path.insert(0, sys.argv[1])
 import signals
-signals.CLOSE_LIMIT, signals.STUCK_LIMIT = 0.2, 0.4
+signals.CLOSE_LIMIT, signals.STUCK_LIMIT = {limits}
 
 async def close():
     print("closing", flush=True)
@@ -40,10 +40,12 @@ FOREVER = "await asyncio.Event().wait()"
 
 
 @contextmanager
-def running(close: str = "pass", main: str = FOREVER, before: str = "") -> Iterator[subprocess.Popen[str]]:
-    """A running PROGRAM, ready to be stopped."""
+def running(
+    close: str = "pass", main: str = FOREVER, before: str = "", close_limit: float = 600, stuck_limit: float = 600
+) -> Iterator[subprocess.Popen[str]]:
+    """A running PROGRAM, ready to be stopped; without a limit it may be as slow as it likes."""
     folder = str(signals.__file__).rpartition("/")[0]
-    text = PROGRAM.format(close=close, main=main, before=before)
+    text = PROGRAM.format(close=close, main=main, before=before, limits=(close_limit, stuck_limit))
     process = subprocess.Popen([sys.executable, "-c", text, folder], stdout=subprocess.PIPE, text=True)  # noqa: S603
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -76,7 +78,7 @@ def test_the_bridge_is_closed_before_the_loop_ends(number: int, ending: list[str
 
 @SIGNALS
 def test_a_bridge_that_does_not_close_is_not_waited_for(number: int, ending: list[str], code: int) -> None:
-    with running(close="await asyncio.sleep(600)") as process:
+    with running(close="await asyncio.sleep(600)", close_limit=0.2) as process:
         process.send_signal(number)
         assert rest(process) == ["closing", *ending]
         assert process.returncode == code
@@ -91,7 +93,7 @@ def test_a_failure_to_close_does_not_keep_comfyui_from_ending(number: int, endin
 
 @SIGNALS
 def test_a_loop_that_hangs_is_ended_all_the_same(number: int, ending: list[str], code: int) -> None:
-    with running(main="while True: time.sleep(0.01)") as process:
+    with running(main="while True: time.sleep(0.01)", stuck_limit=0.2) as process:
         process.send_signal(number)
         assert rest(process) == ending
         assert process.returncode == code
@@ -100,7 +102,7 @@ def test_a_loop_that_hangs_is_ended_all_the_same(number: int, ending: list[str],
 @SIGNALS
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=["then Ctrl-C", "then SIGTERM"])
 def test_a_second_signal_ends_at_once(number: int, ending: list[str], code: int, second: int) -> None:
-    with running(close="await asyncio.sleep(600)", before="signals.CLOSE_LIMIT = 600") as process:
+    with running(close="await asyncio.sleep(600)") as process:
         process.send_signal(number)
         assert process.stdout is not None and process.stdout.readline() == "closing\n"
         process.send_signal(second)

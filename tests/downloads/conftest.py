@@ -157,7 +157,7 @@ class Service:
     async def ended(self, run: Any) -> dict[str, Any]:
         """Wait for a download's end."""
         if run.task is not None:
-            await asyncio.wait_for(asyncio.wait({run.task}), 60)
+            await asyncio.wait_for(asyncio.wait({run.task}), 240)
         entry: dict[str, Any] = run.to_dict()
         return entry
 
@@ -248,6 +248,12 @@ async def server(tmp_path: Path, host: Host, guard: Guard, monkeypatch: pytest.M
     bridge.downloads = LazyDownloads(bridge)
     async with served(prompt_server, bridge, folders) as server:
         yield server
+
+
+def received(run: Any, at: int = 0) -> int:
+    """How many bytes of a model of a download are on the disk; some that its host has sent are still on their way."""
+    fetch = run.items[at].fetch
+    return 0 if fetch is None else int(fetch.progress.bytes)
 
 
 async def finished(server: Server, download_id: str) -> dict[str, Any]:

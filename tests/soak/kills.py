@@ -37,7 +37,7 @@ FILES, SIZE = 12, 6 << 20
 # Bytes per second of each connection, so that most downloads are in progress at a kill; seconds until a kill.
 RATE = 2 << 20
 SOONEST, LATEST = 0.05, 2.5
-DEADLINE = 60.0
+DEADLINE = 240.0
 PHOTO = "INPUT_Photo.png"
 GRAPH = {**picture(), **{f"photo {number}": node for number, node in photo(PHOTO).items()}}
 GRAPH["photo 2"] = {**GRAPH["photo 2"], "inputs": {"images": ["photo 1", 0], "filename_prefix": "photo"}}
@@ -79,6 +79,7 @@ class Killing:
             work = [self.save(program), self.save(program), self.fetch(program)]
             work += [self.write(program), self.store(program), self.run(program), self.decide(person)]
             tasks = [asyncio.ensure_future(each) for each in work]
+            await until(self.has_confirmed, "a confirmed URL and a confirmed write", DEADLINE)
             await asyncio.sleep(self.dice.uniform(SOONEST, LATEST))
             os.kill(self.comfy.pid, signal.SIGKILL)
             await asyncio.to_thread(self.comfy.kill)
@@ -86,6 +87,10 @@ class Killing:
                 assert isinstance(ended, (aiohttp.ClientError, ConnectionError)), ended
         self.counts["kills"] += 1
         await asyncio.to_thread(self.comfy.start)
+
+    async def has_confirmed(self) -> bool:
+        """Whether there is anything yet that a kill could lose."""
+        return self.counts["saved"] > 0 and self.counts["written"] > 0
 
     async def look(self, program: Program) -> None:
         """Check the state after the last kill."""

@@ -185,7 +185,8 @@ async def test_a_body_that_does_not_go_on_is_given_up(
     monkeypatch.setattr(http, "BODY_PAUSE", 0.05)
     reader, writer = await unfinished(server)
     status = await asyncio.wait_for(reader.readline(), 60)
-    assert b" 400 " in status and await asyncio.wait_for(reader.readuntil(b'"malformed"'), 60)
+    assert b" 400 " in status
+    await asyncio.wait_for(reader.readuntil(b'"malformed"'), 60)
     writer.close()
     await eventually(lambda: not server.bridge.loads.requests)
 

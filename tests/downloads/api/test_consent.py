@@ -20,6 +20,12 @@ from comfyui_uiapi.tests.harness.models.model_sites import workflow
 SIZE = 200_000
 
 
+@pytest.fixture(autouse=True)
+def slow_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question waits until every host has answered; a test may override it."""
+    monkeypatch.setattr(consent, "LOOK_TIMEOUT", 240.0)
+
+
 @pytest.fixture
 async def person(server: Server) -> Person:
     """At the main tab; they want to be asked before each download."""

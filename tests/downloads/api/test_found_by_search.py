@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comfyui_uiapi.downloads.api import consent
 from comfyui_uiapi.downloads.searching import search
 from comfyui_uiapi.downloads.searching.budget import Limits
 from comfyui_uiapi.downloads.searching.hub import ORGANISATIONS
@@ -28,6 +29,7 @@ def endpoints(host: Host, other_host: Host, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("CIVITAI_ENDPOINT", other_host.url(""))
     # The seconds of a search are not enough for every busy machine.
     monkeypatch.setattr(search, "Limits", lambda: Limits(seconds=120, each=60))
+    monkeypatch.setattr(consent, "LOOK_TIMEOUT", 240.0)
 
 
 @pytest.fixture

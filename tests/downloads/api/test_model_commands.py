@@ -12,7 +12,7 @@ import pytest
 from comfyui_uiapi.bridge.comfyui.adapter import Comfy
 from comfyui_uiapi.bridge.policy.access import Guard
 from comfyui_uiapi.tests.bridge.conftest import Server
-from comfyui_uiapi.tests.downloads.conftest import finished
+from comfyui_uiapi.tests.downloads.conftest import finished, received
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
@@ -124,36 +124,38 @@ async def test_download_model_answers_when_the_model_is_present_or_with_the_reas
 
 
 async def test_a_model_that_takes_longer_than_the_caller_waits_goes_on(server: Server, host: Host) -> None:
-    answer = host.offer("/x", model_bytes(3_000_000), rate=1e5)
+    go = asyncio.Event()
+    host.offer("/x", model_bytes(3_000_000), held=go)
     request = {"model_name": "x.safetensors", "model_def": {"url": host.url("/x")}, "timeout": 0.2}
     status, body = await server.post("download_model", request)
     assert (status, body["code"]) == (504, "timeout")
     _, downloads = await server.get("downloads")
     (download,) = downloads["response"]["downloads"]
-    assert download["status"] == "downloading"
+    assert not download["completed"]
 
     async def begun() -> tuple[int, dict[str, Any]]:
         while True:
             found = await server.get("model_status/x.safetensors")
             # Its length is known once the host has begun to send it.
-            if found[1]["progress"]["total"]:
+            if (found[1].get("progress") or {}).get("total"):
                 return found
             await asyncio.sleep(0.02)
 
     status, body = await asyncio.wait_for(begun(), 60)
     assert (status, body["status"], body["download_id"]) == (200, "downloading", download["download_id"])
     assert body["progress"]["total"] == 3_000_000
-    answer.rate = None
+    go.set()
     assert (await finished(server, download["download_id"]))["status"] == "completed"
 
 
 async def test_a_download_is_paused_resumed_and_cancelled_by_its_id(
     server: Server, host: Host, eventually: Eventually
 ) -> None:
-    host.offer("/x", model_bytes(8_000_000), rate=1e6)
+    host.offer("/x", model_bytes(8_000_000), held=asyncio.Event(), free=500_000)
     _, body = await server.post("download_models", {"workflow": workflow(("x.safetensors", "vae", host.url("/x")))})
     download = {"download_id": body["download_id"]}
-    await eventually(lambda: host.sent.get("/x", 0) > 500_000)
+    [run] = server.bridge.downloads.service._runs.values()  # type: ignore[union-attr]
+    await eventually(lambda: received(run) >= 500_000)
     assert (await server.get("connection_status"))[1]["active_downloads"] == 1
     assert (await server.post("download_pause", download))[1]["state"] == "paused"
     assert (await server.post("download_pause", download))[0] == 409

@@ -12,7 +12,7 @@ from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.jobs import registry
 from comfyui_uiapi.downloads.jobs.fetches import Agreed
 from comfyui_uiapi.downloads.storage import url_map
-from comfyui_uiapi.tests.downloads.conftest import Person, Service
+from comfyui_uiapi.tests.downloads.conftest import Person, Service, received
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
 
@@ -59,18 +59,22 @@ async def test_comfyuis_lists_and_open_tabs_are_refreshed_when_a_file_is_complet
     assert ("model_landed", {"directory": "checkpoints", "path": str(service.path("a.safetensors"))}) in service.events
 
 
-async def test_progress_is_reported_by_events_in_bytes(service: Service, host: Host) -> None:
-    host.offer("/a.safetensors", model_bytes(4_000_000), rate=2e6)
+async def test_progress_is_reported_by_events_in_bytes(service: Service, host: Host, eventually: Eventually) -> None:
+    go = asyncio.Event()
+    host.offer("/a.safetensors", model_bytes(4_000_000), held=go, free=2_000_000)
     run = await service.downloads.fetch_one("a.safetensors", {"url": host.url("/a.safetensors")})
     seen: list[dict[str, Any]] = []
 
-    while not run.to_dict()["completed"]:
-        await asyncio.sleep(0.05)
+    def has_a_speed() -> bool:
         entry = service.downloads.status(run.id)["progress"]["a.safetensors"]
         seen.append({**entry})
+        return bool(entry["speed"] and entry["eta"])
+
+    await eventually(has_a_speed)
+    go.set()
+    await service.ended(run)
     downloading = [entry for entry in seen if entry["status"] == "downloading" and entry["bytes"]]
     assert downloading and all(entry["total"] == 4_000_000 for entry in downloading)
-    assert any(entry["speed"] and entry["eta"] for entry in downloading)
     assert [entry["bytes"] for entry in downloading] == sorted(entry["bytes"] for entry in downloading)
     assert {data["download_id"] for event, data in service.events if event == "download_progress"} == {run.id}
 
@@ -246,19 +250,18 @@ async def test_a_download_that_waits_for_the_person_can_be_ended(
 async def test_one_model_of_a_download_can_be_paused_and_resumed_while_the_other_goes_on(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
-    data = model_bytes(6_000_000)
+    data, go = model_bytes(6_000_000), asyncio.Event()
     for name in "ab":
-        host.offer(f"/{name}", data, rate=3e6)
+        host.offer(f"/{name}", data, held=go, free=500_000)
     run = await service.downloads.begin(
         workflow(*((f"{name}.safetensors", "checkpoints", host.url(f"/{name}")) for name in "ab")), {}
     )
-    await eventually(lambda: min(host.sent.get("/a", 0), host.sent.get("/b", 0)) > 500_000)
+    await eventually(lambda: min(received(run), received(run, 1)) >= 500_000)
     await service.downloads.stop(run.id, "a.safetensors", "paused")
     assert run.item("a.safetensors").state == "paused" and run.item("b.safetensors").busy
     await service.downloads.resume(run.id, "a.safetensors")
     assert run.item("a.safetensors").busy
-    for name in "ab":
-        host.answers[f"/{name}"].rate = None
+    go.set()
     status = await service.ended(run)
     assert status["status"] == "completed"
     assert service.path("a.safetensors").read_bytes() == service.path("b.safetensors").read_bytes() == data
@@ -276,9 +279,9 @@ async def test_a_failed_download_can_be_tried_again(service: Service, host: Host
 async def test_cancelling_a_paused_download_drops_its_bytes(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
-    host.offer("/a", model_bytes(6_000_000), rate=3e6)
+    host.offer("/a", model_bytes(6_000_000), held=asyncio.Event(), free=1_000_000)
     run = await service.downloads.begin(workflow(("a.safetensors", "checkpoints", host.url("/a"))), {})
-    await eventually(lambda: host.sent.get("/a", 0) > 1_000_000)
+    await eventually(lambda: received(run) >= 1_000_000)
     await service.downloads.stop(run.id, None, "paused")
     assert any("uiapi-part" in file for file in service.folders.files())
     await service.downloads.stop(run.id, None, "cancelled")
@@ -309,12 +312,12 @@ async def test_an_unfinished_download_survives_a_restart_and_resumes(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
     data = model_bytes(8_000_000)
-    answer = host.offer("/a", data, rate=3e6)
+    answer = host.offer("/a", data, held=asyncio.Event(), free=3_000_000)
     host.offer("/b", model_bytes(SIZE))
     run = await service.downloads.begin(
         workflow(("a.safetensors", "checkpoints", host.url("/a")), ("b.safetensors", "loras", host.url("/b"))), {}
     )
-    await eventually(lambda: host.sent.get("/a", 0) > 3_000_000 and service.path("b.safetensors", "loras").exists())
+    await eventually(lambda: received(run) >= 3_000_000 and run.items[1].state == "success")
     await service.downloads.close()
     assert run.to_dict()["status"] == "paused"
     registry.download_tasks.clear()
@@ -325,7 +328,7 @@ async def test_an_unfinished_download_survives_a_restart_and_resumes(
         assert (entry["status"], entry["completed"], entry["resumable"]) == ("paused", False, True)
         assert entry["start_time"] == run.to_dict()["start_time"]
         assert [*entry["progress"]] == ["a.safetensors"]
-        answer.rate, already = None, host.sent["/a"]
+        answer.held, already = None, host.sent["/a"]
         resumed = await again.resume(run.id, None)
         status = await service.ended(resumed)
         assert status["status"] == "completed" and service.path("a.safetensors").read_bytes() == data

@@ -12,7 +12,7 @@ from comfyui_uiapi.downloads.storage import file_check
 from comfyui_uiapi.downloads.storage.ledger import Identity
 from comfyui_uiapi.downloads.storage.partial_file import Partial
 from comfyui_uiapi.downloads.transfer import transfer
-from comfyui_uiapi.tests.downloads.conftest import Service
+from comfyui_uiapi.tests.downloads.conftest import Service, received
 from comfyui_uiapi.tests.harness.models.lock_holder import hold_lock
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
@@ -31,9 +31,9 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_cancelled_file_leaves_nothing(service: Service, host: Host, eventually: Eventually) -> None:
-    host.offer("/x.safetensors", model_bytes(LARGE), rate=4e6)
+    host.offer("/x.safetensors", model_bytes(LARGE), held=asyncio.Event(), free=1_000_000)
     run = await service.downloads.fetch_one("sub/x.safetensors", {"url": host.url("/x.safetensors")})
-    await eventually(lambda: host.sent.get("/x.safetensors", 0) > 1_000_000)
+    await eventually(lambda: received(run) >= 1_000_000)
     await service.downloads.stop(run.id, None, "cancelled")
     assert run.to_dict()["status"] == "cancelled" and run.to_dict()["completed"]
     assert service.folders.files() == ["user/__uiapi/downloads.json"]
@@ -42,15 +42,15 @@ async def test_a_cancelled_file_leaves_nothing(service: Service, host: Host, eve
 
 async def test_a_paused_file_goes_on_where_it_was(service: Service, host: Host, eventually: Eventually) -> None:
     data = model_bytes(LARGE)
-    answer = host.offer("/x.safetensors", data, rate=4e6)
+    answer = host.offer("/x.safetensors", data, held=asyncio.Event(), free=4_000_000)
     run = await service.downloads.fetch_one(
         "x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)}
     )
-    await eventually(lambda: host.sent.get("/x.safetensors", 0) > 4_000_000)
+    await eventually(lambda: received(run) >= 4_000_000)
     await service.downloads.stop(run.id, None, "paused")
     assert (run.to_dict()["status"], run.to_dict()["completed"], run.to_dict()["resumable"]) == ("paused", False, True)
     assert not service.path("x.safetensors").exists()
-    already, answer.rate = host.sent["/x.safetensors"], None
+    already, answer.held = host.sent["/x.safetensors"], None
     await service.ended(await service.downloads.resume(run.id, None))
     assert run.to_dict()["status"] == "completed"
     assert service.path("x.safetensors").read_bytes() == data
@@ -59,10 +59,14 @@ async def test_a_paused_file_goes_on_where_it_was(service: Service, host: Host, 
     assert all("if-range" in seen.headers for seen in host.seen[-2:])
 
 
-async def test_one_target_wanted_by_two_tasks_is_fetched_once(service: Service, host: Host) -> None:
-    data = model_bytes(LARGE)
-    host.offer("/x.safetensors", data, rate=20e6)
+async def test_one_target_wanted_by_two_tasks_is_fetched_once(
+    service: Service, host: Host, eventually: Eventually
+) -> None:
+    go = asyncio.Event()
+    host.offer("/x.safetensors", model_bytes(LARGE), held=go)
     runs = [await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")}) for _ in range(2)]
+    await eventually(lambda: all(run.items[0].fetch is not None for run in runs))
+    go.set()
     for run in runs:
         await service.ended(run)
         assert run.items[0].state == "success"
@@ -72,13 +76,14 @@ async def test_one_target_wanted_by_two_tasks_is_fetched_once(service: Service, 
 async def test_a_task_that_is_cancelled_does_not_end_the_transfer_another_wants(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
-    data = model_bytes(LARGE)
-    host.offer("/x.safetensors", data, rate=8e6)
+    go = asyncio.Event()
+    host.offer("/x.safetensors", model_bytes(LARGE), held=go, free=500_000)
     first, second = [
         await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")}) for _ in range(2)
     ]
-    await eventually(lambda: host.sent.get("/x.safetensors", 0) > 500_000 and second.items[0].fetch is not None)
+    await eventually(lambda: received(first) >= 500_000 and second.items[0].fetch is not None)
     await service.downloads.stop(first.id, None, "cancelled")
+    go.set()
     await service.ended(second)
     assert first.items[0].state == "cancelled" and second.items[0].state == "success"
     assert host.sent["/x.safetensors"] == LARGE
@@ -88,12 +93,12 @@ async def test_a_file_wanted_again_while_its_transfer_is_being_ended_is_fetched_
     service: Service, host: Host, eventually: Eventually
 ) -> None:
     data = model_bytes(LARGE)
-    answer = host.offer("/x.safetensors", data, rate=8e6)
+    answer = host.offer("/x.safetensors", data, held=asyncio.Event(), free=500_000)
     first = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
-    await eventually(lambda: host.sent.get("/x.safetensors", 0) > 500_000)
+    await eventually(lambda: received(first) >= 500_000)
     ending = asyncio.create_task(service.downloads.stop(first.id, None, "cancelled"))
     await asyncio.sleep(0)
-    answer.rate = None
+    answer.held = None
     second = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
     await ending
     await service.ended(second)
@@ -148,10 +153,12 @@ async def test_a_file_that_is_there_is_not_overwritten_unless_asked(service: Ser
 async def test_a_file_that_appears_meanwhile_is_not_overwritten(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
-    host.offer("/x.safetensors", model_bytes(LARGE), rate=8e6)
+    go = asyncio.Event()
+    host.offer("/x.safetensors", model_bytes(LARGE), held=go, free=500_000)
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
-    await eventually(lambda: host.sent.get("/x.safetensors", 0) > 500_000)
+    await eventually(lambda: received(run) >= 500_000)
     service.path("x.safetensors").write_bytes(b"mine")
+    go.set()
     await service.ended(run)
     assert run.items[0].to_dict()["code"] == "conflict"
     assert service.path("x.safetensors").read_bytes() == b"mine"

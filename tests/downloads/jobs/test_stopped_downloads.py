@@ -17,8 +17,8 @@ from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.storage import local_copy, partial_file
 from comfyui_uiapi.downloads.storage.hash_cache import Hashes
 from comfyui_uiapi.downloads.storage.open_folder import Folder
-from comfyui_uiapi.downloads.transfer import transfer
-from comfyui_uiapi.tests.downloads.conftest import Service
+from comfyui_uiapi.downloads.transfer import transfer, turns
+from comfyui_uiapi.tests.downloads.conftest import Service, received
 from comfyui_uiapi.tests.harness.models.lock_holder import hold_lock
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 from comfyui_uiapi.tests.harness.models.model_sites import workflow
@@ -149,9 +149,9 @@ async def test_a_file_that_changes_while_it_is_copied_does_not_land(
 async def test_a_copy_leaves_no_partial_of_an_earlier_download(
     service: Service, host: Host, elsewhere: Path, eventually: Eventually
 ) -> None:
-    host.offer("/x", model_bytes(LARGE), rate=3e6)
+    host.offer("/x", model_bytes(LARGE), held=asyncio.Event(), free=1_000_000)
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
-    await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
+    await eventually(lambda: received(run) >= 1_000_000)
     await service.downloads.stop(run.id, None, "paused")
     assert partials(service)
     assert (await service.fetch("x.safetensors", {"local": str(elsewhere)}))["status"] == "success"
@@ -235,16 +235,17 @@ async def test_cancelling_a_paused_download_leaves_the_transfer_of_another_alone
     service: Service, host: Host, eventually: Eventually
 ) -> None:
     data = model_bytes(LARGE)
-    answer = host.offer("/x", data, rate=4e6)
+    go = asyncio.Event()
+    answer = host.offer("/x", data, held=go, free=1_000_000)
     first = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
-    await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
+    await eventually(lambda: received(first) >= 1_000_000)
     await service.downloads.stop(first.id, None, "paused")
+    answer.free = host.sent["/x"] + 1_000_000
     second = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x"), "sha256": sha256(data)})
-    already = host.sent["/x"]
-    await eventually(lambda: host.sent["/x"] > already + 500_000)
+    await eventually(lambda: received(second) >= 1_500_000)
     await service.downloads.stop(first.id, None, "cancelled")
     assert first.to_dict()["status"] == "cancelled" and partials(service)
-    answer.rate = None
+    go.set()
     await service.ended(second)
     assert second.items[0].state == "success", second.items[0].to_dict()
     assert service.path("x.safetensors").read_bytes() == data and partials(service) == []
@@ -253,9 +254,9 @@ async def test_cancelling_a_paused_download_leaves_the_transfer_of_another_alone
 async def test_cancelling_a_download_that_is_still_being_paused_leaves_nothing(
     service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
-    host.offer("/x", model_bytes(LARGE), rate=4e6)
+    host.offer("/x", model_bytes(LARGE), held=asyncio.Event(), free=1_000_000)
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
-    await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
+    await eventually(lambda: received(run) >= 1_000_000)
     gate = gates(partial_file.Partial, "sync")
     pausing = asyncio.create_task(service.downloads.stop(run.id, None, "paused"))
     await eventually(gate.reached.is_set)
@@ -279,13 +280,13 @@ async def test_a_download_resumed_while_it_is_still_being_paused_continues(
     service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually
 ) -> None:
     data = model_bytes(LARGE)
-    answer = host.offer("/x", data, rate=4e6)
+    answer = host.offer("/x", data, held=asyncio.Event(), free=2_000_000)
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
-    await eventually(lambda: host.sent.get("/x", 0) > 2_000_000)
+    await eventually(lambda: received(run) >= 2_000_000)
     gate = gates(partial_file.Partial, "sync")
     pausing = asyncio.create_task(service.downloads.stop(run.id, None, "paused"))
     await eventually(lambda: gate.reached.is_set() and run.items[0].state == "paused")
-    already, answer.rate = host.sent["/x"], None
+    already, answer.held = host.sent["/x"], None
     resuming = asyncio.create_task(service.downloads.resume(run.id, None))
     await asyncio.sleep(0)
     gate.go.set()
@@ -297,9 +298,9 @@ async def test_a_download_resumed_while_it_is_still_being_paused_continues(
 async def test_stopping_waits_no_longer_than_it_says(
     service: Service, host: Host, gates: Callable[..., Gate], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host.offer("/x", model_bytes(LARGE), rate=4e6)
+    host.offer("/x", model_bytes(LARGE), held=asyncio.Event(), free=1_000_000)
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
-    await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
+    await eventually(lambda: received(run) >= 1_000_000)
     gate = gates(partial_file.Partial, "sync")
     monkeypatch.setattr(service_module, "CLOSE_TIMEOUT", 0.05)
     await asyncio.wait_for(service.downloads.stop(run.id, None, "paused"), 60)
@@ -315,15 +316,16 @@ class TestOneFileAtATime:
         return Settings(allowed_hosts=(host.authority,), max_downloads=1)
 
     async def test_cancelling_a_resumed_download_before_its_turn_leaves_nothing(
-        self, service: Service, host: Host, eventually: Eventually
+        self, service: Service, host: Host, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(turns, "PATIENCE", 1e6)
         for name in ("/x", "/y"):
-            host.offer(name, model_bytes(LARGE), rate=4e6)
+            host.offer(name, model_bytes(LARGE), held=asyncio.Event(), free=1_000_000)
         first = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x")})
-        await eventually(lambda: host.sent.get("/x", 0) > 1_000_000)
+        await eventually(lambda: received(first) >= 1_000_000)
         await service.downloads.stop(first.id, None, "paused")
         second = await service.downloads.fetch_one("y.safetensors", {"url": host.url("/y")})
-        await eventually(lambda: host.sent.get("/y", 0) > 100_000)
+        await eventually(lambda: received(second) >= 1_000_000)
         await service.downloads.resume(first.id, None)
         await eventually(lambda: first.items[0].fetch is not None and first.items[0].busy)
         await service.downloads.stop(first.id, None, "cancelled")
@@ -350,7 +352,7 @@ async def test_a_download_of_a_thousand_models_is_cancelled_in_one_breath(servic
     needs = [(f"{number}.safetensors", "checkpoints", host.url("/x")) for number in range(1000)]
     host.offer("/x", model_bytes(SMALL), held=asyncio.Event())
     run = await service.downloads.begin(workflow(*needs), {})
-    await asyncio.wait_for(service.downloads.stop(run.id, None, "cancelled"), 60)
+    await asyncio.wait_for(service.downloads.stop(run.id, None, "cancelled"), 240)
     assert run.to_dict()["status"] == "cancelled" and service.folders.files() == NOTHING
 
 
@@ -361,12 +363,14 @@ async def test_another_file_wanted_under_the_same_name_does_not_pass_for_it(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
     a, b = model_bytes(LARGE, 1), model_bytes(LARGE, 2)
-    host.offer("/a", a, rate=20e6)
+    go = asyncio.Event()
+    host.offer("/a", a, held=go, free=500_000)
     host.offer("/b", b)
     first = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/a")})
-    await eventually(lambda: host.sent.get("/a", 0) > 500_000)
+    await eventually(lambda: received(first) >= 500_000)
     second = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/b"), "sha256": sha256(b)})
     third = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/b"), "sha256": sha256(a)})
+    go.set()
     for run in (first, second, third):
         await service.ended(run)
     assert [run.items[0].state for run in (first, second, third)] == ["success", "error", "success"]

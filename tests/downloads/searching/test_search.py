@@ -39,7 +39,9 @@ class Web:
 
     def anew(self, **limits: Any) -> Searches:
         """Searches that remember nothing."""
-        self.searches = Searches(self.settings, self.engine, Limits(**limits), lambda: self.now)
+        # The seconds of a request are not enough for every busy machine.
+        patient = Limits(**{"seconds": 120, "each": 60, **limits})
+        self.searches = Searches(self.settings, self.engine, patient, lambda: self.now)
         return self.searches
 
     async def find(self, *needs: Need) -> list[tuple[Candidate, ...]]:

@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 from comfyui_uiapi.downloads.common.settings import Settings
+from comfyui_uiapi.downloads.searching.budget import Limits
 from comfyui_uiapi.downloads.searching.search import Searches
 from comfyui_uiapi.downloads.transfer.host_guard import HostGuard
 from comfyui_uiapi.downloads.transfer.transfer_thread import Engine
@@ -78,7 +79,8 @@ async def test_nearly_every_model_that_workflows_need_is_found_first_among_wrong
     vague = {name_of(need) for need in needed if need.directory is None}
     rights = {name: publish(hub, civitai, name, folder, known=name not in vague) for name, folder in folders.items()}
     engine = Engine(settings, HostGuard(settings))
-    searches = Searches(settings, engine)
+    # The seconds of a search are not enough for every busy machine.
+    searches = Searches(settings, engine, Limits(seconds=240, each=60))
     most, wrong, first = 0, [], 0
     for start in range(0, len(needed), AT_A_TIME):
         needs = needed[start : start + AT_A_TIME]

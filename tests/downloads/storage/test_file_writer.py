@@ -20,11 +20,11 @@ async def test_a_failure_after_its_caller_was_cancelled_is_not_reported_as_forgo
 
     def work() -> None:
         begun.set()
-        go.wait(60)
+        assert go.wait(60)
         raise UiapiError("size_mismatch", "The file is broken.")
 
     waiting = asyncio.create_task(settled(work))
-    await asyncio.to_thread(begun.wait, 20)
+    assert await asyncio.to_thread(begun.wait, 60)
     waiting.cancel()
     go.set()
     with pytest.raises(asyncio.CancelledError):

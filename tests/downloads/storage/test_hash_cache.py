@@ -27,12 +27,16 @@ class SlowDisk:
         self.begun: list[Path] = []
         self.ended: list[Path] = []
         self.go_on = threading.Event()
+        # Until then a thread that was stopped takes no other file.
+        self.leave = threading.Event()
+        self.leave.set()
 
     def sha256_of(self, path: Path, stop: threading.Event) -> str:
         self.begun.append(path)
         while not self.go_on.wait(0.01):
             if stop.is_set():
                 self.ended.append(path)
+                assert self.leave.wait(60)
                 raise InterruptedError
         return DIGEST
 
@@ -74,6 +78,7 @@ async def test_hashing_holds_none_of_the_threads_comfyui_shares(
 async def test_hashing_stops_when_no_caller_waits_for_it(
     known: Hashes, disk: SlowDisk, files: list[Path], eventually: Eventually
 ) -> None:
+    disk.leave.clear()
     asked = [asyncio.create_task(known.of(path)) for path in files]
     await eventually(lambda: len(disk.begun) == hash_cache.THREADS)
     for task in asked:
@@ -81,8 +86,11 @@ async def test_hashing_stops_when_no_caller_waits_for_it(
     await asyncio.gather(*asked, return_exceptions=True)
     await eventually(lambda: sorted(disk.ended) == sorted(disk.begun))
     assert len(disk.begun) == hash_cache.THREADS
+    disk.leave.set()
     disk.go_on.set()
     assert await known.of(files[0]) == DIGEST
+    # None of those that waited for a thread.
+    assert len(disk.begun) == hash_cache.THREADS + 1
 
 
 async def test_a_file_two_ask_for_is_hashed_once_and_goes_on_for_the_one_who_stays(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,7 +12,7 @@ from comfyui_uiapi.common.errors import UiapiError
 from comfyui_uiapi.downloads.storage import file_writer, ledger, partial_file
 from comfyui_uiapi.downloads.storage.open_folder import Folder
 from comfyui_uiapi.downloads.transfer import transfer
-from comfyui_uiapi.tests.downloads.conftest import Service
+from comfyui_uiapi.tests.downloads.conftest import Service, received
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
@@ -113,11 +114,11 @@ async def test_a_first_part_that_is_not_the_first_is_refused(service: Service, h
 # -- partials -----------------------------------------------------------------------------------------------------
 
 
-async def paused(service: Service, host: Host, eventually: Eventually, data: bytes, more_than: int = 1_000_000) -> None:
+async def paused(service: Service, host: Host, eventually: Eventually, data: bytes) -> None:
     """Leave a partial of /a."""
-    host.offer("/a.safetensors", data, rate=3e6)
+    host.offer("/a.safetensors", data, held=asyncio.Event(), free=1_000_000)
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/a.safetensors")})
-    await eventually(lambda: host.sent.get("/a.safetensors", 0) > more_than)
+    await eventually(lambda: received(run) >= 1_000_000)
     await service.downloads.stop(run.id, None, "paused")
     assert [file for file in service.folders.files() if file.endswith("uiapi-part")]
 
@@ -138,9 +139,9 @@ async def test_a_partial_file_of_another_url_is_resumed_if_its_digest_is_the_exp
 ) -> None:
     data = model_bytes(LARGE)
     wanted = {"sha256": sha256(data)}
-    host.offer("/a.safetensors", data, rate=3e6)
+    host.offer("/a.safetensors", data, held=asyncio.Event(), free=1_500_000)
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/a.safetensors"), **wanted})
-    await eventually(lambda: host.sent.get("/a.safetensors", 0) > 1_500_000)
+    await eventually(lambda: received(run) >= 1_500_000)
     await service.downloads.stop(run.id, None, "paused")
     host.offer("/b.safetensors", data)
     entry = await service.fetch("x.safetensors", {"url": host.url("/b.safetensors"), **wanted})

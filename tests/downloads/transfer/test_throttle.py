@@ -12,7 +12,7 @@ from comfyui_uiapi.downloads.common import throttle
 from comfyui_uiapi.downloads.common.credentials import Secret, redact, without_token
 from comfyui_uiapi.downloads.common.settings import Settings
 from comfyui_uiapi.downloads.common.throttle import Backoff, Bandwidth, retry_after
-from comfyui_uiapi.downloads.transfer import http_client
+from comfyui_uiapi.downloads.transfer import http_client, turns
 from comfyui_uiapi.tests.downloads.conftest import Service
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes
 from yarl import URL
@@ -114,8 +114,9 @@ class TestOneFileAtATime:
         return Settings(allowed_hosts=(host.authority,), max_downloads=1)
 
     async def test_further_files_wait_for_their_turn(
-        self, service: Service, host: Host, eventually: Eventually
+        self, service: Service, host: Host, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(turns, "PATIENCE", 1e6)
         gate = asyncio.Event()
         host.offer("/a", model_bytes(1000), held=gate)
         host.offer("/b", model_bytes(1000))
@@ -135,20 +136,22 @@ async def test_a_host_has_no_more_connections_of_us_than_the_limit(
 ) -> None:
     monkeypatch.setattr(http_client, "CONNECTIONS_PER_HOST", 2)
     data = model_bytes(30_000_000)
-    open_now, most = 0, 0
+    open_now, most, go = 0, 0, asyncio.Event()
     serve = host._file
 
     async def counted(*args: Any) -> bool:
         nonlocal open_now, most
         open_now += 1
         most = max(most, open_now)
+        if most == 2:
+            go.set()
         try:
             return await serve(*args)
         finally:
             open_now -= 1
 
     monkeypatch.setattr(host, "_file", counted)
-    host.offer("/a", data, rate=60e6)
+    host.offer("/a", data, rate=60e6, held=go)
     entry = await service.fetch("a.safetensors", host.url("/a"))
     assert entry["status"] == "success" and most == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from comfyui_uiapi.downloads.storage import disk, partial_file
 from comfyui_uiapi.downloads.transfer import transfer
-from comfyui_uiapi.tests.downloads.conftest import Pauses, Service
+from comfyui_uiapi.tests.downloads.conftest import Pauses, Service, received
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[None]]
@@ -143,11 +144,11 @@ async def test_a_file_that_changed_while_it_was_paused_starts_over(
     service: Service, host: Host, eventually: Eventually
 ) -> None:
     old, new = model_bytes(LARGE, 1), model_bytes(LARGE, 2)
-    answer = host.offer("/x.safetensors", old, rate=4e6)
+    answer = host.offer("/x.safetensors", old, held=asyncio.Event(), free=2_000_000)
     run = await service.downloads.fetch_one("x.safetensors", {"url": host.url("/x.safetensors")})
-    await eventually(lambda: host.sent.get("/x.safetensors", 0) > 2_000_000)
+    await eventually(lambda: received(run) >= 2_000_000)
     await service.downloads.stop(run.id, None, "paused")
-    answer.data, answer.etag, answer.rate = new, '"two"', None
+    answer.data, answer.etag, answer.held = new, '"two"', None
     await service.ended(await service.downloads.resume(run.id, None))
     assert run.items[0].state == "success"
     assert service.path("x.safetensors").read_bytes() == new

@@ -32,7 +32,7 @@ async def test_callers_that_still_wait_when_the_thread_is_closed_get_an_error_an
         await asyncio.Event().wait()
 
     caller = asyncio.create_task(engine.run(work))
-    await asyncio.to_thread(started.wait, 10)
+    assert await asyncio.to_thread(started.wait, 60)
     await engine.close()
     with pytest.raises(UiapiError) as refused:
         await asyncio.wait_for(caller, 60)
@@ -45,7 +45,7 @@ async def test_closing_the_thread_waits_for_disk_work_that_a_transfer_has_begun(
 
     def write() -> None:
         started.set()
-        proceed.wait(60)
+        assert proceed.wait(60)
         ended.set()
 
     async def work(web: Web) -> None:
@@ -55,7 +55,7 @@ async def test_closing_the_thread_waits_for_disk_work_that_a_transfer_has_begun(
             in_order.append(ended.is_set())
 
     caller = asyncio.create_task(engine.run(work))
-    await asyncio.to_thread(started.wait, 10)
+    assert await asyncio.to_thread(started.wait, 60)
     closing = asyncio.create_task(engine.close())
     await asyncio.wait({closing}, timeout=0.2)
     assert not closing.done()
@@ -75,11 +75,11 @@ async def test_a_caller_cancelled_before_its_work_has_begun_is_let_go(engine: En
     async def hold_up(web: Web) -> None:
         busy.set()
         # The thread's loop is busy while the caller is cancelled.
-        proceed.wait(60)
+        assert proceed.wait(60)
 
     busy, proceed = threading.Event(), threading.Event()
     holding = asyncio.create_task(engine.run(hold_up))
-    await asyncio.to_thread(busy.wait, 10)
+    assert await asyncio.to_thread(busy.wait, 60)
     caller = asyncio.create_task(engine.run(work))
     await asyncio.sleep(0)
     caller.cancel()

@@ -135,7 +135,7 @@ async def host(host_port: int) -> AsyncIterator[Host]:
     await host.close()
 
 
-async def soon(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+async def soon(condition: Callable[[], Any], seconds: float = 240.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "that did not happen in time"

@@ -75,6 +75,7 @@ class Answer:
         length: a Content-Length to send instead of the true one.
         framing: how the end of a whole file is marked: "length", "chunked", or "close" (the connection ends).
         held: the body is sent when this event is set; None sends it at once.
+        free: how many bytes of all bodies for the path are sent at once although it is held.
         rate: bytes per second of each connection, None for no limit.
         silent: requests get no answer.
         trickle: the beginning of an answer, which is followed by single bytes without end.
@@ -96,6 +97,7 @@ class Answer:
     length: int | None = None
     framing: str = "length"
     held: asyncio.Event | None = None
+    free: int = 0
     rate: float | None = None
     silent: bool = False
     trickle: bytes | None = None
@@ -234,15 +236,15 @@ class Host:
             return True
         cut = answer.cuts.pop(0) if answer.cuts else None
         stop = end if cut is None else min(end, start + cut)
+        path = seen.path.partition("?")[0]
         while start < stop:
-            if answer.held is not None:
+            if answer.held is not None and self.sent.get(path, 0) >= answer.free:
                 await answer.held.wait()
             piece = data[start : min(stop, start + PIECE)]
+            self.sent[path] = self.sent.get(path, 0) + len(piece)
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if framing == "chunked" else piece)
             await writer.drain()
             start += len(piece)
-            path = seen.path.partition("?")[0]
-            self.sent[path] = self.sent.get(path, 0) + len(piece)
             if answer.stalls:
                 await asyncio.Event().wait()
             if answer.rate is not None:
