@@ -74,9 +74,7 @@ class Scripted:
 
     async def stop(self) -> None:
         """Stop listening; until `close`, no other program gets the port."""
-        self.drop()
-        if self._server is not None:
-            await self._server.close()
+        await self._end()
         if self._kept is None:
             self._kept = socket.socket()
             # Without listening, so that connections are refused, and a server may still take it.
@@ -85,8 +83,13 @@ class Scripted:
 
     async def close(self) -> None:
         """Stop for good."""
-        await self.stop()
+        await self._end()
         self._release()
+
+    async def _end(self) -> None:
+        self.drop()
+        if self._server is not None:
+            await self._server.close()
 
     def _release(self) -> None:
         kept, self._kept = self._kept, None
@@ -101,7 +104,7 @@ class Scripted:
 
     async def say(self, frame: str | dict[str, Any]) -> None:
         """Send a frame, or any text, over every websocket that is open."""
-        for ws, _ in self.sockets:
+        for ws, _ in [*self.sockets]:
             with contextlib.suppress(ConnectionError):
                 await ws.send_str(frame if isinstance(frame, str) else json.dumps(frame))
 

@@ -31,7 +31,8 @@ async def started(folder: Path, *words: str) -> AsyncIterator[dict[str, Any]]:
 
         def printed() -> list[str]:
             assert process.poll() is None, output.read_text()
-            return [line for line in output.read_text().splitlines() if line.startswith("{")]
+            lines = output.read_text().splitlines(keepends=True)
+            return [line for line in lines if line.startswith("{") and line.endswith("\n")]
 
         await until(printed)
         yield json.loads(printed()[0])
@@ -112,8 +113,12 @@ class Proxy:
             self._far.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(*self._target)
         self._near.append(writer)
+        far_reader, far_writer = await asyncio.open_connection(*self._target)
+        if writer.transport.is_closing():
+            # It was cut meanwhile.
+            far_writer.transport.abort()
+            return
         self._far.append(far_writer)
         for source, target in ((reader, far_writer), (far_reader, writer)):
             pump = asyncio.create_task(self._pump(source, target))
