@@ -39,6 +39,11 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def begun(sweeps: Sweeps) -> list[dict[str, Any]]:
+    """The requests that began sweeps; between them, how a sweep is may be asked as often as its events take time."""
+    return [data for command, data in sweeps.asked if command == "sweep"]
+
+
 def has_rows(folder: Path, count: int) -> bool:
     """Whether the index that another process writes has so many rows; it may be read in the middle of a write."""
     try:
@@ -132,7 +137,7 @@ async def test_failed_variations_are_in_the_index_and_end_with_eight(sweeps: Swe
     sweeps.failing = set()
     ended = await talk("sweep", *GRID, "-o", str(place), "--resume")
     assert ended.code == 0 and "9 of 9 variations are done (7 of them before)." in ended.out
-    assert [one[0][1] for one in sweeps.asked[-1][1]["variations"]] == [4, 8]
+    assert [one[0][1] for one in begun(sweeps)[-1]["variations"]] == [4, 8]
     assert sorted(row["index"] for row in rows(place)) == [*range(9)]
 
 
@@ -154,7 +159,7 @@ async def test_stop_ends_with_the_first_error(sweeps: Sweeps, talk: Uiapi, place
 async def test_a_sweep_that_is_complete_runs_nothing_again(sweeps: Sweeps, talk: Uiapi, place: Path) -> None:
     for _ in range(2):
         assert (await talk("sweep", *GRID, "-o", str(place), "--resume")).code == 0
-    assert sweeps.commands() == ["sweep"]
+    assert len(begun(sweeps)) == 1
     assert (await talk("sweep", *GRID, "-o", str(place))).code == 6
 
 
@@ -268,7 +273,7 @@ async def test_after_a_restart_of_comfyui_only_the_rest_is_run(
     sweeps.sweeps.clear()
     sweeps.auto = True
     assert (await talk("sweep", *GRID, "-o", str(place), "--resume")).code == 0
-    assert len(sweeps.asked[-1][1]["variations"]) == 7 and pictures(place) == sorted(ALL)
+    assert len(begun(sweeps)[-1]["variations"]) == 7 and pictures(place) == sorted(ALL)
 
 
 async def test_a_full_disk_ends_a_resumed_sweep_instead_of_starting_another(
