@@ -267,4 +267,4 @@ async def finished(server: Server, download_id: str) -> dict[str, Any]:
                 return body
             await asyncio.sleep(0.02)
 
-    return await asyncio.wait_for(poll(), 60)
+    return await asyncio.wait_for(poll(), 240)

@@ -121,7 +121,8 @@ async def test_an_entry_of_a_model_the_person_is_asked_for(
 ) -> None:
     person.thinks = asyncio.Event()
     run = await service.downloads.begin(workflow(("x.safetensors", "checkpoints", None)), {})
-    await eventually(lambda: run.to_dict()["status"] == "waiting_for_url")
+    await eventually(lambda: run.items[0].state == "waiting_for_url")
+    assert run.to_dict()["status"] == "waiting_for_url"
     assert run.to_dict()["progress"] == {"x.safetensors": {**WAITING, "status": "waiting_for_url"}}
     await service.downloads.stop(run.id, None, "paused")
     entry = run.to_dict()

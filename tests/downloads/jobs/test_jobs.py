@@ -179,7 +179,8 @@ async def test_the_person_is_asked_once_for_all_and_their_answers_are_saved(
     person.urls = {"a.safetensors": host.url("/a"), "c.safetensors": "https://elsewhere.example/c"}
     person.thinks = asyncio.Event()
     run = await service.downloads.begin(workflow(*((f"{name}.safetensors", "checkpoints", None) for name in "abc")), {})
-    await eventually(lambda: run.to_dict()["status"] == "waiting_for_url")
+    await eventually(lambda: run.id in registry.pending_downloads)
+    assert run.to_dict()["status"] == "waiting_for_url"
     assert registry.pending_downloads[run.id]["names"] == ["a.safetensors", "b.safetensors", "c.safetensors"]
     assert registry.counts() == (1, 1)
     assert {entry["status"] for entry in run.to_dict()["progress"].values()} == {"waiting_for_url"}
