@@ -53,7 +53,7 @@ const KEYS_SHOWN = 5;
  * @param {Page} page
  * @param {[string, any][]} fields paths with their new values; the last one of a repeated path wins
  * @param {object} [options]
- * @param {boolean} [options.once] whether two paths of the same field are an error
+ * @param {boolean} [options.once] whether different values for the same field, by two paths, are an error
  * @returns {Record<string, Written>} by path as given
  * @throws {CommandError} after everything was restored
  */
@@ -68,8 +68,8 @@ export function setFields(page, fields, { once = false } = {}) {
       },
       plan: ([path, requested], memory) => plan(page, root, path, requested, memory),
       over: (plans) => {
-        const last = lastPaths(plans);
-        if (once) requireDifferent(plans, last);
+        const last = lastWrites(plans);
+        if (once) requireEach(plans, last);
         return Object.fromEntries(plans.map((done) => [done.path, written(page, root, done, plans, last)]));
       },
     }),
@@ -77,25 +77,39 @@ export function setFields(page, fields, { once = false } = {}) {
 }
 
 /**
- * Returns the path by which each widget was set last.
+ * Returns the last write of each widget.
  *
  * @param {Plan[]} plans
- * @returns {Map<Widget, string>}
+ * @returns {Map<Widget, Plan>}
  */
-function lastPaths(plans) {
-  return new Map(plans.map(({ path, owner }) => [owner.widget, path]));
+function lastWrites(plans) {
+  return new Map(plans.map((done) => [done.owner.widget, done]));
+}
+
+/**
+ * Returns another path by which the same widget was set to another value later, such as that of a widget that its
+ * subgraph shows as well.
+ *
+ * @param {Plan} done
+ * @param {Map<Widget, Plan>} last
+ * @returns {string | null}
+ */
+function replacedBy({ path, value, owner }, last) {
+  const other = last.get(owner.widget);
+  return !other || other.path === path || mismatches(value, other.value).length === 0 ? null : other.path;
 }
 
 /**
  * @param {Plan[]} plans
- * @param {Map<Widget, string>} last
+ * @param {Map<Widget, Plan>} last
  * @throws {CommandError} invalid
  */
-function requireDifferent(plans, last) {
-  for (const { path, owner } of plans) {
-    const other = last.get(owner.widget);
-    if (other === path) continue;
-    throw new CommandError("invalid", `${path} and ${other} are the same field; name it once.`, { path: other, same: path });
+function requireEach(plans, last) {
+  for (const done of plans) {
+    const other = replacedBy(done, last);
+    if (!other) continue;
+    const sentence = `${done.path} and ${other} are the same field, which can't have two values; name it once.`;
+    throw new CommandError("invalid", sentence, { path: other, same: done.path });
   }
 }
 
@@ -259,7 +273,7 @@ function live(owner) {
  * @param {Graph} root
  * @param {Plan} done
  * @param {Plan[]} all
- * @param {Map<Widget, string>} last
+ * @param {Map<Widget, Plan>} last
  * @returns {Written}
  */
 function written(page, root, done, all, last) {
@@ -268,8 +282,8 @@ function written(page, root, done, all, last) {
     throw vanished(done.path, all.slice(all.indexOf(done) + 1).map(({ path }) => path));
   }
   const value = owner.widget.value ?? null;
-  const other = last.get(done.owner.widget);
-  const said = other !== done.path ? [`${other} is the same field and was set later.`] : warnings(page, root, { ...done, owner });
+  const other = replacedBy(done, last);
+  const said = other ? [`${other} is the same field and was set to another value later.`] : warnings(page, root, { ...done, owner });
   return { requested: done.requested, value, warnings: said };
 }
 

@@ -47,14 +47,16 @@ test("what the page itself changes for a run is in the export, and is put back",
   assert.equal(page.value("Mine", "seed"), 40);
 });
 
-test("two paths of one field in a variation are refused, since one of the values would be lost", async () => {
+test("two values for one field in a variation are refused, since one of them would be lost", async () => {
   const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
-  const { prompts } = await page.ask("export_prompts", { variations: [{ fields: [["Mine.v", 5], ["#1.v", 6]] }] });
+  const fields = (value) => ({ fields: [["Mine.v", 5], ["#1.v", value]] });
+  const { prompts } = await page.ask("export_prompts", { variations: [fields(6), fields(5)] });
   assert.equal(prompts[0].error.code, "invalid");
-  assert.equal(prompts[0].error.error, "Mine.v and #1.v are the same field; name it once.");
+  assert.equal(prompts[0].error.error, "Mine.v and #1.v are the same field, which can't have two values; name it once.");
+  assert.deepEqual(values({ prompts: prompts.slice(1) }), [5]);
   assert.equal(page.value("Mine"), 1);
   const set = await page.ask("set_fields", { fields: [["Mine.v", 5], ["#1.v", 6]] });
-  assert.deepEqual(set["Mine.v"], { requested: 5, value: 6, warnings: ["#1.v is the same field and was set later."] });
+  assert.deepEqual(set["Mine.v"], { requested: 5, value: 6, warnings: ["#1.v is the same field and was set to another value later."] });
 });
 
 test("notes of packs are put back whatever else is on their nodes", async () => {
