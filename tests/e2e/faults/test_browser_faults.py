@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,21 @@ NewChromium = Callable[[], Awaitable[Chromium]]
 # For what is the browser's and the server's, whatever the page shows.
 ONE_FRONTEND = pytest.mark.parametrize("frontend", [build.FRONTENDS[-1]], indirect=True, scope="session")
 
-# Seconds within which requests to a killed browser are answered: less than the heartbeat takes to notice it, however
-# much else the machine does.
-REPORTED_WITHIN = 5.0
+# A custom node that sets the seconds between the pings of websockets that are opened from then on.
+HEARTBEAT_NODE = """
+import sys
+from aiohttp import web
+import server
+
+NODE_CLASS_MAPPINGS = {}
+
+async def heartbeat(request):
+    [module] = [module for name, module in sys.modules.items() if name.endswith(".bridge.api.websocket")]
+    before, module.HEARTBEAT = module.HEARTBEAT, float(request.query["seconds"])
+    return web.json_response(before)
+
+server.PromptServer.instance.routes.get("/heartbeat")(heartbeat)
+"""
 # A page that runs only the real transport, so that it loads fast.
 LIGHT_PAGE = f"""async () => {{
     const nothing = () => null
@@ -43,9 +54,19 @@ LIGHT_PAGE = f"""async () => {{
 @pytest.fixture(scope="module")
 def own_comfy(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyProcess]:
     """A ComfyUI for the tests here that begin and end without a tab."""
-    with ComfyProcess(tmp_path_factory.mktemp(f"faults-{frontend}"), frontend=frontend) as process:
+    process = ComfyProcess(tmp_path_factory.mktemp(f"faults-{frontend}"), frontend=frontend)
+    (process.base / "custom_nodes" / "heartbeat.py").write_text(HEARTBEAT_NODE)
+    with process:
         write_upscaler(process.base)
         yield process
+
+
+@pytest.fixture
+def no_heartbeat(own_comfy: ComfyProcess) -> Iterator[None]:
+    """Websockets that are opened meanwhile are not pinged."""
+    before = own_comfy.get("/heartbeat?seconds=36000")
+    yield
+    own_comfy.get(f"/heartbeat?seconds={before}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -66,11 +87,6 @@ async def pending(program: Program, webui: int | None) -> int:
     return int((await program.get(f"connection_status?client_id={webui}"))[1]["pending_requests"])
 
 
-async def timed(answer: Awaitable[Any]) -> tuple[Any, float]:
-    """An answer and when it came."""
-    return await answer, time.monotonic()
-
-
 def envelope_of(answer: Any) -> dict[str, Any]:
     """The envelope, whichever way it came."""
     envelope: dict[str, Any] = answer[1] if isinstance(answer, tuple) else answer
@@ -81,7 +97,7 @@ def envelope_of(answer: Any) -> dict[str, Any]:
 
 
 async def test_when_the_browser_is_killed_its_requests_are_answered_and_the_run_continues(
-    program: Program, new_chromium: NewChromium
+    program: Program, new_chromium: NewChromium, no_heartbeat: None
 ) -> None:
     chromium = await new_chromium()
     tab = await chromium.open(program.comfy)
@@ -91,25 +107,25 @@ async def test_when_the_browser_is_killed_its_requests_are_answered_and_the_run_
     await socket.event(lambda event: event["event"] == "progress")
     dialog = program.spawn(program.post("send_workflow", {"workflow": picture(), "title": "An offer"}))
     await tab.page.get_by_role("dialog", name="An offer").wait_for()
+
+    async def one_waits() -> bool:
+        return await pending(program, tab.webui) == 1
+
+    await until(one_waits, "the run to be answered for, and the offer to wait", PATIENCE)
     # From here on the page answers nothing, though its browser does.
     await tab.page.evaluate("() => void setTimeout(() => { for (;;); })")
-    read = program.spawn(program.post("get_fields", {"fields": ["Canvas.width"]}))
+    read = program.spawn(program.post("get_fields", {"fields": ["Canvas.width"], "timeout": 10 * PATIENCE}))
 
     async def all_wait() -> bool:
         return await pending(program, tab.webui) == 2
 
     await until(all_wait, "both to wait", PATIENCE)
-    answers = [program.spawn(timed(asked)) for asked in (dialog, read)]
-    await asyncio.sleep(0)
-    killed = time.monotonic()
     chromium.kill()
-    for answer, when in await asyncio.wait_for(asyncio.gather(*answers), PATIENCE):
+    # Long before the read would time out.
+    for answer in await asyncio.wait_for(asyncio.gather(dialog, read), PATIENCE):
         assert (envelope_of(answer)["status"], envelope_of(answer)["error"]) == ("error", "Client disconnected")
-        assert when - killed < REPORTED_WITHIN
-    asked = time.monotonic()
     status, envelope = await program.post("get_fields", {"fields": ["Canvas.width"]})
     assert (status, envelope["code"]) == (503, "no_webui")
-    assert time.monotonic() - asked < REPORTED_WITHIN
     received = len(socket.events)
     await socket.event(lambda event: event["event"] == "progress" and event in socket.events[received:])
     assert not run.done()
@@ -124,11 +140,9 @@ async def test_a_frozen_browser_is_dropped_by_the_heartbeat(program: Program, ne
     heartbeat = (await program.socket()).welcome["heartbeat"]
     # The whole group: the helper that holds the sockets would go on answering pings.
     os.killpg(chromium.pid, signal.SIGSTOP)
-    frozen = time.monotonic()
-    status, envelope = await program.post("get_workflow", {"timeout": 10 * heartbeat})
+    # A ping at most one heartbeat after it froze, and half of one to answer it; the rest is for a busy machine.
+    status, envelope = await program.post("get_workflow", {"timeout": 6 * heartbeat})
     assert (status, envelope["error"]) == (502, "Client disconnected")
-    # A ping at most one heartbeat after it froze, and half of one to answer it.
-    assert time.monotonic() - frozen < 1.5 * heartbeat + REPORTED_WITHIN
     assert (await program.get("webuis"))[1]["response"] == []
 
 
@@ -137,7 +151,6 @@ async def test_a_frozen_browser_is_dropped_by_the_heartbeat(program: Program, ne
 
 @ONE_FRONTEND
 async def test_reloads_of_a_page_leave_nothing_behind(tab: Tab, browser: Chromium) -> None:
-    before = descriptors(tab.comfy.pid)
     page = await browser.new_page()
 
     async def load(known: set[int | None]) -> int:
@@ -150,6 +163,7 @@ async def test_reloads_of_a_page_leave_nothing_behind(tab: Tab, browser: Chromiu
 
         return await until(only_new, "the reloaded page's connection", PATIENCE)
 
+    before = descriptors(tab.comfy.pid)
     last = await load(set())
     for _ in range(25):
         last = await load({last})
@@ -169,15 +183,18 @@ async def test_a_frontend_that_was_reloaded_and_closed_leaves_nothing_behind(
     other = await open_tab(tab.comfy)
     for _ in range(2):
         await other.load()
-    assert await tab.webuis() == {tab.webui, other.webui}
+
+    async def only_two() -> bool:
+        return await tab.webuis() == {tab.webui, other.webui}
+
+    await until(only_two, "what was reloaded to be gone", PATIENCE)
     # With the page goes what its browser keeps open for later requests.
     await other.close()
 
     async def no_more() -> bool:
-        return descriptors(tab.comfy.pid) <= before
+        return descriptors(tab.comfy.pid) <= before and await tab.webuis() == {tab.webui}
 
-    await until(no_more, f"as few descriptors as before ({before})", PATIENCE)
-    assert await tab.webuis() == {tab.webui}
+    await until(no_more, f"as few descriptors as before ({before}), and only the first tab", PATIENCE)
 
 
 def descriptors(pid: int) -> int:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ SIZE = 12 << 20
 # Bytes of the small disk: what downloads leave free, and room for two models.
 DISK = DISK_RESERVE + 30 * (1 << 20)
 NAME = "x.safetensors"
+# Bytes per second of a host that sends all the time, but not all of a file while a test waits.
+HELD = 5e4
 DAY = 86_400
 
 New = Callable[..., ComfyProcess]
@@ -48,6 +49,8 @@ async def coming(host: Host, amount: int = 2 << 20) -> None:
         return host.sent.get(f"/{NAME}", 0) > amount
 
     await until(sent, "some of the model", PATIENCE)
+    # The rest takes minutes, unless the test asks for it.
+    host.answers[f"/{NAME}"].rate = HELD
 
 
 def loras(comfy: ComfyProcess) -> Path:
@@ -115,7 +118,9 @@ async def test_a_full_disk_is_reported_before_the_transfer_and_leaves_space_for_
                 return host.sent.get("/long.safetensors", 0) > 1 << 20
 
             await until(some, "some of the file", PATIENCE)
+            host.answers["/long.safetensors"].rate = HELD
             filler = await asyncio.to_thread(fill, loras(comfy))
+            host.answers["/long.safetensors"].rate = None
             status, envelope = await growing
             assert (status, envelope["code"]) == (507, "disk_full"), envelope
             assert sorted(path.name for path in loras(comfy).iterdir()) == [filler.name, NAME]
@@ -179,17 +184,20 @@ async def test_a_clock_that_is_set_ends_nothing_and_makes_nothing_old(host: Host
             socket = await program.socket()
             fetching = program.spawn(program.post("download_model", host.wanted(NAME)))
             await coming(host)
-            waiting = socket.start("get_workflow", {"wait_for_webui": True, "timeout": 5})
-            # Answered once the request before it has been read.
+            short, long = (
+                socket.start("get_workflow", {"wait_for_webui": True, "timeout": seconds})
+                for seconds in (5, 10 * PATIENCE)
+            )
+            # Answered once the requests before it have been read.
             assert (await socket.request("webuis"))["status"] == "ok"
             await program.comfy_post(f"/set_clock?ahead={ahead}")
             listed = (await program.get("downloads"))[1]["response"]["downloads"]
             assert sorted(one["completed"] for one in listed) == [False, True]
-            assert all(0 <= one["elapsed_time"] < PATIENCE for one in listed), listed
+            assert all(0 <= one["elapsed_time"] < DAY / 2 for one in listed), listed
             state = (await program.get("connection_status"))[1]
-            assert state["active_downloads"] == 1 and 0 <= state["server_uptime"] < 10 * PATIENCE
-            assert not waiting.done()
-            assert (await asyncio.wait_for(waiting, PATIENCE))["code"] in ("timeout", "no_webui")
+            assert state["active_downloads"] == 1 and 0 <= state["server_uptime"] < DAY / 2
+            assert (await asyncio.wait_for(short, PATIENCE))["code"] in ("timeout", "no_webui")
+            assert not long.done()
             host.answers[f"/{NAME}"].rate = None
             assert (await fetching)[1]["status"] == "success"
             assert (loras(comfy) / NAME).read_bytes() == host.answers[f"/{NAME}"].data
@@ -236,15 +244,6 @@ async def test_two_comfyuis_on_the_same_models_fetch_once_and_one_goes_on_when_t
 
 def descriptors(comfy: ComfyProcess) -> int:
     return len([*Path(f"/proc/{comfy.pid}/fd").iterdir()])
-
-
-def connections(comfy: ComfyProcess) -> int:
-    """How many of them are sockets; what ComfyUI reads while it starts is none."""
-    found = 0
-    for path in Path(f"/proc/{comfy.pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found += os.readlink(path).startswith("socket:")
-    return found
 
 
 async def no_more_than(comfy: ComfyProcess, before: int) -> None:
@@ -322,21 +321,20 @@ async def frozen(comfy: ComfyProcess) -> AsyncIterator[Callable[[], Awaitable[No
 async def test_callers_that_vanish_leave_nothing_behind(
     comfy: ComfyProcess, frozen: Callable[[], Awaitable[None]]
 ) -> None:
-    before, connected = descriptors(comfy), connections(comfy)
+    before = descriptors(comfy)
     await frozen()
-    writers = []
+    readers, writers = [], []
     for _ in range(20):
-        _, writer = await asyncio.open_connection("127.0.0.1", comfy.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", comfy.port)
         writer.write(b"POST /uiapi/get_fields HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")
         writer.write(b'Content-Length: 100\r\n\r\n{"fields"')
         await writer.drain()
+        readers.append(reader)
         writers.append(writer)
 
-    async def taken() -> bool:
-        # Nearly all: who asked ComfyUI whether it has started may just be leaving.
-        return connections(comfy) >= connected + 35
-
-    await until(taken, "forty connections", PATIENCE)
+    # The frozen ones were connected; so were these, since ComfyUI ends their connections.
+    ends = asyncio.gather(*(reader.read() for reader in readers), return_exceptions=True)
+    await asyncio.wait_for(ends, 2 * PATIENCE)
     await no_more_than(comfy, before)
     async with Program(comfy) as program:
         assert (await program.get("connection_status"))[1]["pending_requests"] == 0
@@ -371,6 +369,8 @@ async def test_a_download_whose_client_leaves_before_it_starts_ends(host: Host, 
                 return bool((await program.get("connection_status"))[1]["active_downloads"] == 1)
 
             await until(begun, "the download", PATIENCE)
+            # Not to be over before it is missed.
+            host.answers[f"/{NAME}"].rate = HELD
             leaving.cancel()
 
             async def none() -> bool:

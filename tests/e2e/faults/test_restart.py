@@ -23,17 +23,17 @@ from comfyui_uiapi.tests.tools import build
 # Stopping is the server's; one frontend will do.
 pytestmark = pytest.mark.parametrize("frontend", [build.FRONTENDS[-1]], indirect=True, scope="session")
 
-# Seconds that stopping may add to ComfyUI's own end, and within which everybody is back once it answers again: many
-# times what it takes on a machine with nothing else to do, since everything here competes for the same processors, but
-# less than ComfyUI's own minute for requests that go on.
-ADDED, BACK_WITHIN = 15.0, 45.0
+# Seconds that stopping may add to ComfyUI's own end: many times what it takes on a machine with nothing else to do,
+# since everything here competes for the same processors, but less than ComfyUI's own minute for requests that go on.
+ADDED = 40.0
 # Seconds for a process to end on a machine with much else to do.
-ENDS = 60.0
+ENDS = 180.0
 SIZE = 24 << 20
 # Log messages of an unclean shutdown.
 SIGNS = ("Traceback", "was destroyed", "Unclosed", "never awaited", "never retrieved", "ResourceWarning")
 MODEL = "slow.safetensors"
-BUSY = "() => void setTimeout(() => { for (const now = Date.now(); Date.now() < now + 5e3;); })"
+# Bytes per second of a host that sends all the time, but not all of a file while a test waits.
+HELD = 1e5
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -62,13 +62,14 @@ def missing(comfy: ComfyProcess) -> int | None:
     return sum(end - start for start, end in gaps)
 
 
-async def under_way(comfy: ComfyProcess) -> None:
+async def under_way(comfy: ComfyProcess, host: Host) -> None:
     """Wait until some of the download is safe."""
 
     async def noted() -> bool:
         return missing(comfy) is not None
 
     await until(noted, "the download's journal", PATIENCE)
+    host.answers[f"/{MODEL}"].rate = HELD
 
 
 async def goes_on(comfy: ComfyProcess, host: Host, program: Program) -> None:
@@ -121,24 +122,32 @@ async def test_a_stop_answers_all_requests_and_after_a_restart_everything_contin
         received: list[Any] = []
         await client.on("widget_changed", lambda event: received.append(event.data["new"]))
         socket, (bare, _) = await program.socket(), await program.raw_socket()
+        # It is read all the time, or it would not answer pings.
+        closing = program.spawn(bare.receive())
         await program.ok("load_workflow", {"workflow": picture(width=88)})
+
+        async def both_wait() -> bool:
+            status = (await program.get(f"connection_status?client_id={tab.webui}"))[1]
+            return bool(status["pending_requests"] == 2)
+
         # A page that is busy answers nothing before ComfyUI has stopped.
-        await tab.page.evaluate(BUSY)
-        waiting: list[Awaitable[Any]] = [
-            program.spawn(program.post("get_fields", {"fields": ["Canvas.width"]})),
-            program.spawn(program.post("download_model", host.wanted(MODEL, "checkpoints"))),
-            socket.start("get_workflow"),
-        ]
-        await under_way(comfy)
-        began = time.monotonic()
-        ending = program.spawn(seconds_to_end(comfy, number))
-        answers = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
-        answered = time.monotonic() - began
+        async with tab.busy():
+            waiting: list[Awaitable[Any]] = [
+                program.spawn(program.post("get_fields", {"fields": ["Canvas.width"], "timeout": 10 * PATIENCE})),
+                program.spawn(program.post("download_model", host.wanted(MODEL, "checkpoints"))),
+                socket.start("get_workflow", {"timeout": 10 * PATIENCE}),
+            ]
+            await until(both_wait, "both requests to wait for the page", PATIENCE)
+            await under_way(comfy, host)
+            began = time.monotonic()
+            ending = program.spawn(seconds_to_end(comfy, number))
+            answers = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
+            answered = time.monotonic() - began
+            took = await ending
         envelopes = [answer[1] if isinstance(answer, tuple) else answer for answer in answers]
         gone = "client_disconnected"
         assert [envelope["code"] for envelope in envelopes] == [gone, "cancelled", gone]
-        assert (await bare.receive(timeout=PATIENCE)).data == 1001
-        took = await ending
+        assert (await asyncio.wait_for(closing, PATIENCE)).data == 1001
         assert answered < ADDED
         assert took < await bare_seconds(tmp_path, number) + ADDED
         log = comfy.log_text()
@@ -152,10 +161,9 @@ async def test_a_stop_answers_all_requests_and_after_a_restart_everything_contin
 
 
 async def back(comfy: ComfyProcess, tab: Tab, client: AsyncClient, received: list[Any]) -> None:
-    """Start ComfyUI again; the tab, its graph and the program's events return in time."""
+    """Start ComfyUI again; the tab, its graph and the program's events return."""
     comfy.kill()
     await asyncio.to_thread(comfy.start)
-    answers = time.monotonic()
     assert await tab.wait_connected(set()) == tab.webui
     assert await client.get("Canvas.width") == 88
 
@@ -165,6 +173,5 @@ async def back(comfy: ComfyProcess, tab: Tab, client: AsyncClient, received: lis
 
     received.clear()
     await until(event_arrived, "the program's events", PATIENCE)
-    assert time.monotonic() - answers < BACK_WITHIN
     # Chromium itself reports every try that met no server.
     tab.errors[:] = [error for error in tab.errors if "ERR_CONNECTION_" not in error]

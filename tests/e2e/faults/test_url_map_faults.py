@@ -51,8 +51,8 @@ class Stored:
         return found
 
     def neighbours(self) -> set[str]:
-        """Return the names of all files in its directory."""
-        return {path.name for path in self.file.parent.iterdir()}
+        """Return the names of its own files in its directory, in which others may be written at any time."""
+        return {path.name for path in self.file.parent.iterdir() if self.file.name in path.name}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME, ComfyProcess
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 
 STATE = """() => {
@@ -37,7 +38,7 @@ async def test_an_error_in_our_scripts_is_seen_and_one_elsewhere_is_not(tab: Tab
     async def both() -> bool:
         return len(tab.errors) == 2
 
-    await until(both, "the errors", 10)
-    seen = [error.split()[0] for error in tab.errors]
+    await until(both, "the errors", PATIENCE)
+    seen = sorted(error.split()[0] for error in tab.errors)
     tab.errors.clear()
     assert seen == ["of", "thrown"]

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from comfyui_uiapi.tests.harness.browser.person import FrameWatch, dialogs
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.alone import Alone
 from comfyui_uiapi.tests.harness.comfy.workflows import picture, throwing, twins, unconnected
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 from comfyui_uiapi.tests.harness.programs.wire import GRAPH, SendRequest, fail, succeed
-from playwright.async_api import Route
-
-# A page that waits in a script does nothing else until the response.
-BUSY = """() => void setTimeout(() => {
-    const request = new XMLHttpRequest()
-    request.open('GET', '/held', false)
-    request.send()
-})"""
 
 # -- errors ---------------------------------------------------------------------------------------------------------
 
@@ -113,23 +103,10 @@ async def test_a_page_that_throws_is_reported_and_stays_connected(send_request: 
 async def test_a_page_that_is_busy_is_a_timeout_and_serves_again_afterwards(
     send_request: SendRequest, tab: Tab
 ) -> None:
-    busy, go = asyncio.Event(), asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        busy.set()
-        await go.wait()
-        await route.fulfill(body="")
-
-    await tab.page.route("**/held", hold)
-    try:
-        await tab.page.evaluate(BUSY)
-        await asyncio.wait_for(busy.wait(), PATIENCE)
+    async with tab.busy():
         details = await fail(send_request, "timeout", "get_workflow_api", {"timeout": 0.2})
-    finally:
-        go.set()
     assert details["delivered"] is True
     await succeed(send_request, "get_workflow_api")
-    await tab.page.unroute("**/held")
 
 
 async def test_without_a_tab_every_graph_route_is_answered_no_webui(alone: Alone) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from playwright.async_api import Browser, ConsoleMessage, Error, Page, Playwright, ViewportSize
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, Playwright, Route, ViewportSize
 
 from ...tools import chromium
 from ...tools.steps import Stop
@@ -38,6 +39,13 @@ READY = """() => {
 # A dialog that opens only after the test would cover the page of the next one.
 LOAD = """workflow => app.loadGraphData(
     workflow, true, true, null, {showMissingNodesDialog: false, showMissingModelsDialog: false})"""
+DRAWN = "() => new Promise(resume => requestAnimationFrame(() => requestAnimationFrame(() => resume())))"
+# A page that waits in a script does nothing else until the response.
+BUSY = """() => void setTimeout(() => {
+    const request = new XMLHttpRequest()
+    request.open('GET', '/held', false)
+    request.send()
+})"""
 # Leaves one empty workflow without undo steps.
 CLEAR = """async () => {
     const {workflow, command} = app.extensionManager
@@ -207,6 +215,35 @@ class Tab:
     async def load_workflow(self, workflow: dict[str, Any]) -> None:
         """Put UI-format JSON into the page without the bridge, and without a dialog about what it lacks."""
         await self.page.evaluate(LOAD, workflow)
+        await self.drawn()
+
+    @asynccontextmanager
+    async def busy(self) -> AsyncIterator[None]:
+        """Have the page do nothing meanwhile, as in a script that takes long."""
+        begun, over, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            begun.set()
+            await over.wait()
+            await route.fulfill(body="")
+            answered.set()
+
+        await self.page.route("**/held", hold)
+        await self.page.evaluate(BUSY)
+        await asyncio.wait_for(begun.wait(), PAGE_DEADLINE)
+        try:
+            yield
+        finally:
+            over.set()
+            await asyncio.wait_for(answered.wait(), PAGE_DEADLINE)
+            await self.page.unroute("**/held", hold)
+
+    async def drawn(self) -> None:
+        """Wait until the page has drawn twice.
+
+        In the frame after a load the frontend moves its view to the graph, sizes nodes and adds their text boxes.
+        """
+        await self.page.evaluate(DRAWN)
 
     async def screenshot(self, path: Path) -> None:
         """Save a screenshot of the page as PNG."""
