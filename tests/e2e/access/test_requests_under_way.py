@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import pytest_asyncio
 from comfyui_uiapi.bridge.api.websocket import MAX_IN_PROGRESS
@@ -18,7 +19,8 @@ from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 # Requests beyond the limit.
 SURPLUS = 5
 HEAD = "POST /uiapi/get_workflow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-WAITING = json.dumps({"wait_for_webui": True, "timeout": 2 * PATIENCE})
+WAIT = {"wait_for_webui": True, "timeout": 10 * PATIENCE}
+WAITING = json.dumps(WAIT)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -48,30 +50,33 @@ async def waiting(program: Program) -> int:
 
 
 async def test_a_socket_may_have_4096_concurrent_requests_and_others_are_served(program: Program) -> None:
-    (greedy, _), other = await program.raw_socket(), await program.socket()
+    greedy, other = await program.socket(), await program.socket()
 
-    async def ask(number: int) -> None:
-        data = {"wait_for_webui": True, "timeout": 2 * PATIENCE}
-        await greedy.send_json({"type": "request", "id": number, "command": "get_workflow", "data": data})
+    def ask(number: int) -> asyncio.Future[dict[str, Any]]:
+        return greedy.start("get_workflow", WAIT, str(number))
 
-    for number in range(MAX_IN_PROGRESS + SURPLUS):
-        await ask(number)
-    for number in range(MAX_IN_PROGRESS, MAX_IN_PROGRESS + SURPLUS):
-        refused = await greedy.receive_json(timeout=PATIENCE)
-        assert (refused["id"], refused["code"]) == (number, "too_many")
+    asked = [ask(number) for number in range(MAX_IN_PROGRESS + SURPLUS)]
+    for answer in asked[MAX_IN_PROGRESS:]:
+        refused = await asyncio.wait_for(answer, PATIENCE)
+        assert refused["code"] == "too_many"
         assert f"{MAX_IN_PROGRESS} of your requests" in refused["error"]
-    assert await waiting(program) == MAX_IN_PROGRESS
+
+    async def all_wait() -> bool:
+        return await waiting(program) == MAX_IN_PROGRESS
+
+    await until(all_wait, "as many as may be under way", PATIENCE)
+    assert not [answer for answer in asked[:MAX_IN_PROGRESS] if answer.done()]
     assert (await other.request("webuis"))["status"] == "ok"
     # One of them withdrawn makes room for one.
-    await greedy.send_json({"type": "cancel", "id": 0})
+    await greedy.ws.send_json({"type": "cancel", "id": "0"})
 
     async def one_less() -> bool:
         return await waiting(program) == MAX_IN_PROGRESS - 1
 
     await until(one_less, "one less", PATIENCE)
-    await ask(0)
-    await ask(MAX_IN_PROGRESS)
-    assert (await greedy.receive_json(timeout=PATIENCE))["id"] == MAX_IN_PROGRESS
+    again, surplus = ask(0), ask(MAX_IN_PROGRESS)
+    assert (await asyncio.wait_for(surplus, PATIENCE))["code"] == "too_many"
+    assert not again.done()
     await greedy.close()
 
 
@@ -114,21 +119,28 @@ async def test_an_address_may_send_512_megabytes_of_bodies_at_once(program: Prog
     assert 8 * sent < MAX_BYTES < 8 * sent + more
     writers: list[asyncio.StreamWriter] = []
 
-    async def send(amount: int) -> asyncio.Task[bytes]:
-        """Send the first `amount` bytes of a body and return the task that reads the response."""
+    async def begin() -> asyncio.Task[bytes]:
+        """Begin a request and return the task that reads the response."""
         reader, writer = await asyncio.open_connection("127.0.0.1", program.comfy.port)
         writers.append(writer)
         writer.write(f"{HEAD}Content-Length: {length}\r\n\r\n".encode())
-        # Who is refused need not be listened to.
-        with suppress(ConnectionError):
-            for _ in range(amount // 2**20):
-                writer.write(bytes(2**20))
-                await writer.drain()
         return program.spawn(reader.readline())
+
+    async def send(to: list[asyncio.StreamWriter], amount: int) -> None:
+        """Send the next `amount` bytes of these bodies, in turns, since one that stalls is refused."""
+        for _ in range(amount // 2**20):
+            for writer in to:
+                # Who is refused need not be listened to.
+                with suppress(ConnectionError):
+                    writer.write(bytes(2**20))
+                    await writer.drain()
 
     try:
         amounts = [sent] * 8 + [more]
-        answers = [await send(amount) for amount in amounts]
+        answers = [await begin() for _ in range(8)]
+        await send(writers, sent)
+        answers.append(await begin())
+        await send(writers[8:], more)
         # Whose bytes come last is the one too many; what it had is free for the others.
         done, waiting = await asyncio.wait(answers, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         assert [task.result()[:13] for task in done] == [b"HTTP/1.1 429 "]
@@ -137,6 +149,8 @@ async def test_an_address_may_send_512_megabytes_of_bodies_at_once(program: Prog
         for answer, writer, amount in zip(answers, writers, amounts, strict=True):
             if answer in waiting:
                 writer.write(bytes(length - amount))
+        for answer in answers:
+            if answer in waiting:
                 assert (await asyncio.wait_for(answer, PATIENCE)).startswith(b"HTTP/1.1 400 ")
     finally:
         for writer in writers:

@@ -115,11 +115,16 @@ async def test_a_page_from_another_port_works_from_consent_until_it_is_revoked(
         await until(connected, "the answer to a request without the token", PATIENCE)
         assert await dialogs(tab.page) == 0
 
-    async def allowed() -> Any:
-        answer = await asks(page, comfy.url, token)
-        return answer if answer[1] != "waiting_for_person" else None
+    async def decided(page: Page) -> Any:
+        """The answer to a request once the person has decided about the page."""
 
-    waiting = asyncio.create_task(until(allowed, "the person's answer", PATIENCE))
+        async def decision() -> Any:
+            answer = await asks(page, comfy.url, token)
+            return answer if answer[1] != "waiting_for_person" else None
+
+        return await until(decision, "the person's answer", 2 * PATIENCE)
+
+    waiting = asyncio.create_task(decided(page))
     dialog = tab.page.get_by_role("dialog", name=QUESTION)
     await expect(dialog).to_contain_text(elsewhere, timeout=PATIENCE * 1000)
     await answer_dialog(tab.page, QUESTION, button="Allow")
@@ -132,7 +137,7 @@ async def test_a_page_from_another_port_works_from_consent_until_it_is_revoked(
         assert await page.evaluate(OPEN, [comfy.url, ""]) == "error"
 
     # Another name of the same machine is another page. So is what a page puts into a sandbox, or redirects.
-    refused = asyncio.create_task(asks(other, comfy.url, token))
+    refused = asyncio.create_task(decided(other))
     await expect(dialog).to_contain_text("http://localhost:", timeout=PATIENCE * 1000)
     await answer_dialog(tab.page, QUESTION, button="Deny")
     assert await refused == [403, "web_app_refused"]

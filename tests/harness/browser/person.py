@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 # Milliseconds to wait for a dialog.
 DIALOG_DEADLINE = 120_000
+FOCUS_IN_DIALOG = """() => [...document.querySelectorAll('[role=dialog]')]
+    .some(dialog => dialog.contains(document.activeElement))"""
 
 
 async def answer_dialog(page: Page, title: str, *texts: str, button: str = "Confirm") -> None:
@@ -16,7 +18,23 @@ async def answer_dialog(page: Page, title: str, *texts: str, button: str = "Conf
     await dialog.wait_for(timeout=DIALOG_DEADLINE)
     for at, text in enumerate(texts):
         await dialog.get_by_role("textbox").nth(at).fill(text)
+    shown = await dialog.element_handle()
     await dialog.get_by_role("button", name=button).click()
+    # Another one of that title may follow, and this one is still seen while it fades out.
+    await shown.wait_for_element_state("hidden", timeout=DIALOG_DEADLINE)
+
+
+async def settled(page: Page) -> None:
+    """Wait until the open dialog has the focus and no longer moves it by itself, so that it takes keys."""
+    await page.wait_for_function(FOCUS_IN_DIALOG, timeout=DIALOG_DEADLINE)
+    await expect(page.locator(".p-dialog-enter-active")).to_have_count(0, timeout=DIALOG_DEADLINE)
+    await page.wait_for_function(FOCUS_IN_DIALOG, timeout=DIALOG_DEADLINE)
+
+
+async def escape(page: Page) -> None:
+    """Press Escape once the open dialog takes it."""
+    await settled(page)
+    await page.keyboard.press("Escape")
 
 
 async def dialogs(page: Page) -> int:
@@ -28,7 +46,7 @@ class FrameWatch:
     """The requests that reach a page over the websocket, as the browser received them.
 
     Attributes:
-        requests: the command of each.
+        requests: the command of each, without those that follow a download of an earlier test.
     """
 
     def __init__(self) -> None:
@@ -49,5 +67,5 @@ class FrameWatch:
             return
         # Requests of one turn of the event loop arrive as a list.
         for one in frame if isinstance(frame, list) else [frame]:
-            if one.get("type") == "request":
+            if one.get("type") == "request" and one["command"] != "refresh_models":
                 self.requests.append(one["command"])

@@ -99,8 +99,12 @@ class Program:
         """Queue an API-format workflow directly at ComfyUI and return its id once it runs."""
         async with self.http.post(self.url("/prompt"), json={"prompt": prompt, "client_id": "test"}) as response:
             prompt_id = str((await response.json())["prompt_id"])
-        while prompt_id not in (await self.queue())[0]:  # noqa: ASYNC110 - another process sets no event
-            await asyncio.sleep(0.02)
+
+        async def until_it_runs() -> None:
+            while prompt_id not in (await self.queue())[0]:  # noqa: ASYNC110 - another process sets no event
+                await asyncio.sleep(0.02)
+
+        await asyncio.wait_for(until_it_runs(), PATIENCE)
         return prompt_id
 
     async def history(self, prompt_id: str) -> dict[str, Any] | None:
@@ -183,14 +187,19 @@ class Socket:
         async for message in self.ws:
             if message.type is not WSMsgType.TEXT:
                 continue
-            frame = json.loads(message.data)
-            kind = frame.pop("type")
-            if kind == "event":
-                self.events.append(frame)
-                self._changed.set()
-            elif kind == "response":
-                answer = self._waiting.pop(frame.pop("id"))
-                if not answer.done():
-                    answer.set_result(frame)
+            frames = json.loads(message.data)
+            # Of a tab, those of one turn of the event loop arrive as a list.
+            for frame in frames if isinstance(frames, list) else [frames]:
+                self._take(frame)
         for answer in self._waiting.values():
             answer.cancel()
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        kind = frame.pop("type")
+        if kind == "event":
+            self.events.append(frame)
+            self._changed.set()
+        elif kind == "response":
+            answer = self._waiting.pop(frame.pop("id"))
+            if not answer.done():
+                answer.set_result(frame)
