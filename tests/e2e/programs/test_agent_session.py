@@ -11,6 +11,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import aiohttp
 from comfyui_uiapi.tests.harness import children
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import free_port, is_taken
-from comfyui_uiapi.tests.harness.comfy.workflows import slow
+from comfyui_uiapi.tests.harness.comfy.workflows import gated
 from comfyui_uiapi.tests.harness.programs import installed_client
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
 from mcp import Client, StdioServerParameters
@@ -28,8 +29,8 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from PIL import Image
 
 SECRET = secrets.token_urlsafe()
-# Seconds of the long run; more than an agent waits for a call where it is set.
-SECONDS = float(os.environ.get("UIAPI_LONG_RUN", "3"))
+# Seconds of the long run at least; more than an agent waits for a call where it is set.
+SECONDS = float(os.environ.get("UIAPI_LONG_RUN", "1"))
 
 
 def decoded(result: Any) -> Any:
@@ -106,14 +107,18 @@ async def over_http(environment: dict[str, str], log: Path) -> AsyncIterator[tup
         children.stop(process)
 
 
-async def follow_a_long_run(agent: Client) -> None:
-    """Follow a run that outlasts the answers to its picture, beside twenty other calls."""
+async def follow_a_long_run(agent: Client, tab: Tab, gate: str) -> None:
+    """Follow a run through a gate, which outlasts the first answers, to its picture, beside twenty other calls."""
+    await asyncio.to_thread(tab.comfy.post, "/uiapi/load_workflow", {"workflow": gated(gate)})
+    end = time.monotonic() + SECONDS
     asked = await agent.call_tool("run", {"wait": 0.1})
     ticket = decoded(asked)["ticket"]
-    together = (agent.call_tool("get_fields", {"fields": ["Slow.seconds"]}) for _ in range(20))
-    assert [decoded(answer)["Slow.seconds"] for answer in await asyncio.gather(*together)] == [SECONDS] * 20
+    together = (agent.call_tool("get_fields", {"fields": ["Gate.gate"]}) for _ in range(20))
+    assert [decoded(answer)["Gate.gate"] for answer in await asyncio.gather(*together)] == [gate] * 20
     answer: Any = asked
     while len(answer.content) == 1 or answer.content[-1].type != "image" or "news" in answer.content[0].text:
+        if time.monotonic() > end:
+            await asyncio.to_thread(tab.comfy.open_gate, gate)
         answer = await agent.call_tool("run_status", {"ticket": ticket, "wait": min(SECONDS / 4, 50)})
         assert not answer.is_error, answer.content
     picture = Image.open(io.BytesIO(base64.b64decode(answer.content[1].data)))
@@ -124,13 +129,11 @@ async def follow_a_long_run(agent: Client) -> None:
 async def test_a_long_run_is_followed_to_its_picture_by_agents_on_this_and_other_machines(
     tab: Tab, tmp_path: Path
 ) -> None:
-    await asyncio.to_thread(tab.comfy.post, "/uiapi/load_workflow", {"workflow": slow(SECONDS)})
     environment = installed_client.environment(tmp_path, tab.comfy.url)
     async with Client(
         StdioServerParameters(command=sys.executable, args=["-m", "uiapi", "mcp"], env=environment)
     ) as agent:
-        await follow_a_long_run(agent)
-    await asyncio.to_thread(tab.comfy.post, "/uiapi/set_fields", {"fields": [["Slow.seed", 1]]})
+        await follow_a_long_run(agent, tab, "on-this-machine")
     async with over_http(environment, tmp_path / "http.log") as (url, headers):
         async with aiohttp.ClientSession() as session:
             for wrong, status in (
@@ -144,4 +147,4 @@ async def test_a_long_run_is_followed_to_its_picture_by_agents_on_this_and_other
             create_mcp_http_client(headers=headers) as http_client,
             Client(streamable_http_client(url, http_client=http_client)) as agent,
         ):
-            await follow_a_long_run(agent)
+            await follow_a_long_run(agent, tab, "on-another")

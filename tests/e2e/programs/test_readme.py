@@ -33,7 +33,7 @@ FARM = "uiapi farm"
 one_frontend = pytest.mark.parametrize("frontend", [build.FRONTENDS[0]], indirect=True, scope="session")
 
 
-def run(command: list[Any] | str, folder: Path, env: dict[str, str], seconds: float = 120) -> str:
+def run(command: list[Any] | str, folder: Path, env: dict[str, str], seconds: float = 300) -> str:
     """Run a program, which must succeed, and return its output."""
     words = ["sh", "-e", "-c", command] if isinstance(command, str) else command
     done = subprocess.run(  # noqa: S603 - the documentation's own words

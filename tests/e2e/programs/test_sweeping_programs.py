@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.comfy.workflows import gated
 from comfyui_uiapi.tests.harness.programs import installed_client
 from comfyui_uiapi.tests.tools import build
 from comfyui_uiapi.tests.tools.demo import WORKFLOW
@@ -25,23 +26,6 @@ from uiapi import AsyncClient, Client, SweepItem  # isort: skip
 pytestmark = pytest.mark.parametrize("frontend", [build.FRONTENDS[-1]], indirect=True, scope="session")
 
 WIDTHS, COLORS = (32, 48, 64), (0xFF0000, 0x00FF00, 0x0000FF)
-
-
-def slow(prefix: str) -> dict[str, Any]:
-    """A workflow whose prompts take a while, and whose files begin with the prefix."""
-    return {
-        "1": WORKFLOW["1"],
-        "2": {
-            "class_type": "LabSlow",
-            "_meta": {"title": "Slow"},
-            "inputs": {"image": ["1", 0], "seconds": 0.4, "seed": 1},
-        },
-        "3": {
-            "class_type": "SaveImage",
-            "_meta": {"title": "Result"},
-            "inputs": {"images": ["2", 0], "filename_prefix": prefix},
-        },
-    }
 
 
 @pytest.fixture
@@ -104,17 +88,19 @@ async def test_a_killed_command_line_is_completed_without_doing_one_twice(
     tab: Tab, start: Callable[..., Any], tmp_path: Path
 ) -> None:
     prefix = f"killed{os.getpid()}"
-    await load(tab, slow(prefix))
+    await load(tab, gated(prefix))
+    await asyncio.to_thread(tab.comfy.open_gate, prefix, 2)
     words = ("sweep", "Canvas.color=1..9", "-o", "out")
     process = await start(*words)
 
     async def two() -> bool:
         return len(rows(tmp_path / "out")) >= 2
 
-    await until(two, "two results", 90)
+    await until(two, "two results", 120)
     process.send_signal(signal.SIGKILL)
     await process.communicate()
-    assert len(rows(tmp_path / "out")) < 9
+    assert len(rows(tmp_path / "out")) == 2
+    await asyncio.to_thread(tab.comfy.open_gate, prefix, 100)
     said = await ended(await start(*words, "--resume"))
     assert "9 of 9 variations are done" in said
     assert [looks(tmp_path / "out" / f"color={color}.png")[1] for color in range(1, 10)] == [*range(1, 10)]
@@ -123,7 +109,8 @@ async def test_a_killed_command_line_is_completed_without_doing_one_twice(
 
 
 async def test_leaving_an_async_loop_early_ends_the_sweep(tab: Tab) -> None:
-    await load(tab, slow("left"))
+    await load(tab, gated("left"))
+    await asyncio.to_thread(tab.comfy.open_gate, "left")
     seen: list[SweepItem] = []
     async with AsyncClient(tab.comfy.url) as client:
         async with client.sweep({"Canvas.color": range(11, 31)}) as sweep:

@@ -36,7 +36,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 # How many examples of all commands together, and how many of each kind (fitting, and not) in a usual test run.
 MANY, FEW = 10_000, 4
 # Seconds after which an answer counts as missing.
-HANGS = 30.0
+HANGS = 120.0
 # Longer request lines are refused by the HTTP server before this package sees them.
 MAX_TARGET = 8000
 # In this order: once pages that do not exist have said hello and goodbye, the tab is no longer what it was.

@@ -226,11 +226,16 @@ async def test_a_run_taken_out_of_the_queue_is_answered_while_another_goes_on(pr
 
 async def test_a_run_timeout_says_how_to_fetch_the_result(program: Program) -> None:
     await program.ok("load_workflow", {"workflow": endless()})
-    status, envelope = await program.post("run", {"timeout": 1.0})
-    assert (status, envelope["code"]) == (504, "timeout")
-    [running], _ = await program.queue()
-    assert envelope["details"]["prompt_ids"] == [running]
-    assert f"/history/{running}" in envelope["error"]
+    for seconds in (1.0, 10.0, PATIENCE):
+        status, envelope = await program.post("run", {"timeout": seconds})
+        assert (status, envelope["code"]) == (504, "timeout")
+        if "prompt_ids" in envelope["details"]:
+            break
+        # A busy page has not even queued it in that time.
+    [prompt_id] = envelope["details"]["prompt_ids"]
+    running, waiting = await program.queue()
+    assert prompt_id in [*running, *waiting]
+    assert f"/history/{prompt_id}" in envelope["error"]
 
 
 # -- events of a run ----------------------------------------------------------------------------------------------

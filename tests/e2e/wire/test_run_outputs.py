@@ -12,7 +12,7 @@ import pytest_asyncio
 from comfyui_uiapi.client import AsyncClient
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
-from comfyui_uiapi.tests.harness.comfy.workflows import BLUE, GREEN, all_kinds, failing, film, is_all, slow, texts
+from comfyui_uiapi.tests.harness.comfy.workflows import BLUE, GREEN, all_kinds, failing, film, gated, is_all, texts
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 
@@ -24,11 +24,13 @@ async def client(comfy: ComfyProcess) -> AsyncIterator[AsyncClient]:
 
 
 async def test_a_run_goes_on_while_its_tab_is_reloaded(program: Program, tab: Tab) -> None:
-    await program.ok("load_workflow", {"workflow": slow(3.0)})
+    await program.ok("load_workflow", {"workflow": gated("reloaded")})
     socket = await program.socket()
     run = socket.start("run")
     await socket.event(lambda event: event["event"] == "executing" and event["data"]["node"] == "2")
     await tab.load()
+    assert not run.done()
+    await asyncio.to_thread(tab.comfy.open_gate, "reloaded")
     answer = (await asyncio.wait_for(run, PATIENCE))["response"]
     assert answer["status"] == "success"
     assert is_all(await program.file(answer["outputs"][0]["url"]), BLUE)

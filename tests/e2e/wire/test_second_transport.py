@@ -7,7 +7,6 @@ loop for that transport, so that real graphs are served.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -157,20 +156,17 @@ async def test_when_a_bare_page_says_goodbye_its_requests_are_answered_at_once(
 
 
 @ONE_FRONTEND
-async def test_when_a_bare_page_is_closed_its_requests_are_answered_before_the_heartbeat(
+async def test_when_a_bare_page_is_closed_its_requests_are_answered_long_before_they_time_out(
     program: Program, empty_page: Tab
 ) -> None:
     await open_bare_page(empty_page)
     await empty_page.page.evaluate("window.answers = {}")
-    asked = program.spawn(program.post("get_fields", {"fields": ["a.b"]}))
+    asked = program.spawn(program.post("get_fields", {"fields": ["a.b"], "timeout": 10 * PATIENCE}))
     await empty_page.page.wait_for_function("window.seen.length === 1")
-    closed = time.monotonic()
     # Closed for good: a page that a person merely leaves may be kept by the browser, its sockets open.
     await empty_page.page.close()
     status, envelope = await asyncio.wait_for(asked, PATIENCE)
     assert (status, envelope["error"]) == (502, "Client disconnected")
-    # The heartbeat takes at least half its interval of ten seconds to notice.
-    assert time.monotonic() - closed < 5.0
     assert (await program.post("get_fields", {"fields": ["a.b"]}))[0] == 503
 
 

@@ -196,6 +196,10 @@ class ComfyProcess:
             with error:
                 return json.load(error)
 
+    def open_gate(self, gate: str, runs: int = 1) -> None:
+        """Let that many runs through a gate, those that wait there first; it needs the test pack."""
+        self.post(f"/lab/gate?gate={gate}&runs={runs}", {})
+
     def is_alive(self) -> bool:
         """Return whether the process runs."""
         return self._process is not None and self._process.poll() is None

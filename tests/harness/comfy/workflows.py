@@ -68,6 +68,15 @@ def slow(seconds: float) -> Workflow:
     }
 
 
+def gated(gate: str) -> Workflow:
+    """A picture that is made once ComfyProcess.open_gate lets it through this gate; needs the test pack."""
+    return {
+        "1": _node("EmptyImage", "Canvas", width=16, height=16, batch_size=1, color=BLUE),
+        "2": _node("LabGate", "Gate", image=["1", 0], gate=gate),
+        "3": _node("SaveImage", "Result", images=["2", 0], filename_prefix=gate),
+    }
+
+
 def failing(seed: int) -> Workflow:
     """A picture that fails where the seed is odd; needs the test pack."""
     return {

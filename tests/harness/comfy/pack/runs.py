@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import folder_paths
+from aiohttp import web
 from comfy.model_management import throw_exception_if_processing_interrupted
 from PIL import Image
+
+from server import PromptServer
 
 Inputs = dict[str, Any]
 Ui = dict[str, Any]
@@ -30,6 +34,36 @@ class Slow:
         while (left := end - time.monotonic()) > 0:
             throw_exception_if_processing_interrupted()
             time.sleep(min(left, 0.05))
+        return (image,)
+
+
+# How many more runs each gate lets through, by name.
+GATES: dict[str, threading.Semaphore] = {}
+
+
+async def open_gate(request: web.Request) -> web.Response:
+    """Let as many runs through a gate."""
+    gate = GATES.setdefault(request.query["gate"], threading.Semaphore(0))
+    gate.release(int(request.query["runs"]))
+    return web.json_response({})
+
+
+PromptServer.instance.routes.post("/lab/gate")(open_gate)
+
+
+class Gate:
+    """Passes its picture on once the gate of that name lets it through, unless it is interrupted."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "lab", "run", ("IMAGE",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:
+        return {"required": {"image": ("IMAGE",), "gate": ("STRING", {"default": ""})}}
+
+    def run(self, image: Any, gate: str) -> tuple[Any]:
+        semaphore = GATES.setdefault(gate, threading.Semaphore(0))
+        while not semaphore.acquire(timeout=0.05):
+            throw_exception_if_processing_interrupted()
         return (image,)
 
 
@@ -124,6 +158,7 @@ class Fail:
 
 NODES = {
     "LabSlow": Slow,
+    "LabGate": Gate,
     "LabText": Text,
     "LabShowText": ShowText,
     "LabSilent": Silent,
