@@ -21,7 +21,7 @@ class FakeServer:
     Attributes:
         hellos: the hello of every socket so far, in order.
         infos: the data of every "info" event the tab sent.
-        messages: how many messages the tab sent, of one frame or of several.
+        messages: how many messages with responses the tab sent, of one response or of several.
         events: every other event the tab sent, as (name, data).
         welcome: what the next hello is answered with; None to leave it unanswered.
     """
@@ -49,8 +49,9 @@ class FakeServer:
         socket.on_message(lambda text: self._message(socket, json.loads(text)))
 
     def _message(self, socket: WebSocketRoute, frames: dict[str, Any] | list[dict[str, Any]]) -> None:
-        self.messages += 1
-        for frame in frames if isinstance(frames, list) else [frames]:
+        together = frames if isinstance(frames, list) else [frames]
+        self.messages += any(frame["type"] == "response" for frame in together)
+        for frame in together:
             self._receive(socket, frame)
 
     def _receive(self, socket: WebSocketRoute, frame: dict[str, Any]) -> None:

@@ -16,6 +16,16 @@ TITLE_AT = """title => {
     const { left, top } = canvas.getBoundingClientRect()
     return [left + (node.pos[0] + 60 + ds.offset[0]) * ds.scale, top + (node.pos[1] - 12 + ds.offset[1]) * ds.scale]
 }"""
+# Nodes that glow go on until `letGlowsEnd` is called: their timers are held.
+HOLD_GLOWS = """() => {
+    const {setTimeout} = window, held = []
+    window.setTimeout = (work, delay, ...rest) =>
+        delay === 1500 ? -held.push(work) : setTimeout.call(window, work, delay, ...rest)
+    window.letGlowsEnd = () => {
+        window.setTimeout = setTimeout
+        for (const work of held) work()
+    }
+}"""
 # Interrupts the run; returns whether the badge is gone.
 INTERRUPTED = """async () => {
     await fetch('/interrupt', {method: 'POST'})

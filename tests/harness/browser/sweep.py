@@ -75,6 +75,7 @@ async def sweep(send: Send, tab: Tab, workflow: Json) -> list[str]:
     """
     wrong: list[str] = []
     await send("load_workflow", workflow=workflow)
+    await tab.drawn()
     nodes = (await send("query_fields"))["nodes"]
     before = content((await send("get_workflow"))["workflow"])
     fields = {field_path(node, widget): widget["value"] for node in nodes for widget in node["widgets"]}

@@ -15,6 +15,7 @@ TOGGLE_APP_MODE = "() => app.extensionManager.command.execute('Comfy.ToggleLinea
 CANVAS_IS_SHOWN = "shown => app.canvas.canvas.clientWidth > 0 === shown"
 # There is an element for each node.
 NODES_ARE_SHOWN = "() => document.querySelectorAll('[data-node-id]').length >= app.rootGraph.nodes.length"
+NO_NODES_ARE_SHOWN = "() => document.querySelector('[data-node-id]') === null"
 # The early Nodes 2.0 and App modes are unfinished.
 UNFINISHED = ("1.32.9",)
 
@@ -35,6 +36,7 @@ async def shown_as(view: str, tab: Tab) -> AsyncIterator[None]:
             yield
         finally:
             await page.evaluate(SET, ["Comfy.VueNodes.Enabled", False])
+            await page.wait_for_function(NO_NODES_ARE_SHOWN)
     else:
         try:
             await page.evaluate(TOGGLE_APP_MODE)

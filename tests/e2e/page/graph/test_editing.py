@@ -14,7 +14,6 @@ HISTORY = """() => {
     const { changeTracker, isModified } = app.extensionManager.workflow.activeWorkflow
     return [changeTracker.undoQueue.length, changeTracker.redoQueue.length, changeTracker.changeCount, isModified]
 }"""
-FRAMES = "() => new Promise(resume => requestAnimationFrame(() => requestAnimationFrame(resume)))"
 VIEW = "() => [app.canvas.ds.scale, ...app.canvas.ds.offset, app.canvas.selectedItems.size]"
 
 
@@ -22,8 +21,9 @@ def pictures() -> Json:
     return ui([node(1, "EmptyImage", "Picture", [64, 64, 1, 0]), node(2, "SaveImage", "Save", ["test"])])
 
 
-async def graph(send: Send) -> Json:
-    """The open workflow as the page saves it, without its view."""
+async def graph(send: Send, tab: Tab) -> Json:
+    """The open workflow as the page saves it once it has been drawn, without its view."""
+    await tab.drawn()
     workflow: Json = (await send("get_workflow"))["workflow"]["workflow"]
     return {**workflow, "extra": {key: value for key, value in workflow["extra"].items() if key != "ds"}}
 
@@ -49,24 +49,26 @@ async def test_a_node_is_made_with_all_that_was_asked_for(send: Send) -> None:
         ({"type": "EmptyImage", "subgraph": "Nowhere"}, "unknown_node"),
     ],
 )
-async def test_a_node_that_cannot_be_made_leaves_nothing(send: Send, refused: Send, data: Json, code: str) -> None:
+async def test_a_node_that_cannot_be_made_leaves_nothing(
+    send: Send, refused: Send, tab: Tab, data: Json, code: str
+) -> None:
     await send("load_workflow", workflow=pictures())
-    before = (await graph(send))["nodes"]
+    before = (await graph(send, tab))["nodes"]
     assert (await refused("add_node", **data))["code"] == code
-    assert (await graph(send))["nodes"] == before
+    assert (await graph(send, tab))["nodes"] == before
 
 
-async def test_a_node_is_changed_in_every_way_and_back_by_one_undo(send: Send) -> None:
+async def test_a_node_is_changed_in_every_way_and_back_by_one_undo(send: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=pictures())
-    before = await graph(send)
+    before = await graph(send, tab)
     looks: Json = {"title": "Other", "pos": [10, 20], "size": [333, 222], "collapsed": True, "pinned": True}
     made = (await send("set_node", node="Picture", **looks, mode="muted", color="green"))["node"]
     assert looks.items() <= made.items()
-    saved = next(item for item in (await graph(send))["nodes"] if str(item["id"]) == "1")
+    saved = next(item for item in (await graph(send, tab))["nodes"] if str(item["id"]) == "1")
     assert (saved["title"], saved["mode"], saved["flags"]) == ("Other", 2, {"collapsed": True, "pinned": True})
     assert saved["bgcolor"] == "#353"
     assert await send("undo") == {"done": 1}
-    assert await graph(send) == before
+    assert await graph(send, tab) == before
     assert await send("redo") == {"done": 1}
     assert (await send("query_fields", titles=["other"]))["total"] == 1
 
@@ -92,7 +94,9 @@ async def test_nodes_are_removed_with_their_links(send: Send, refused: Send) -> 
     assert (error["code"], error["details"]["nearest"][0]) == ("unknown_node", "Outer")
 
 
-async def test_groups_are_made_around_nodes_moved_with_them_and_removed_without(send: Send, refused: Send) -> None:
+async def test_groups_are_made_around_nodes_moved_with_them_and_removed_without(
+    send: Send, refused: Send, tab: Tab
+) -> None:
     await send("load_workflow", workflow=pictures())
     made = (await send("add_group", title="Frame", nodes=["Picture", "Save"], color="red"))["group"]
     assert sorted(made["nodes"]) == ["1", "2"]
@@ -100,7 +104,7 @@ async def test_groups_are_made_around_nodes_moved_with_them_and_removed_without(
     assert (moved["title"], moved["bounding"]) == ("Other", [0, 0, 500, 400])
     assert (await refused("set_group", group="Frame"))["code"] == "unknown_group"
     await send("remove_group", group=f"#{made['id']}")
-    saved = await graph(send)
+    saved = await graph(send, tab)
     assert (saved["groups"], len(saved["nodes"])) == ([], 2)
 
 
@@ -135,13 +139,13 @@ MORE: list[Json] = [
 
 async def test_a_batch_is_one_undo_step(send: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=nested())
-    before, [steps, *_] = await graph(send), await tab.page.evaluate(HISTORY)
+    before, [steps, *_] = await graph(send, tab), await tab.page.evaluate(HISTORY)
     done = await send("batch", commands=EDITS + MORE)
     assert done["applied"] and len(done["results"]) == 6
     assert {"Safe", "Fresh"} == {item["title"] for item in (await send("query_fields"))["nodes"]}
     assert (await tab.page.evaluate(HISTORY))[0] == steps + 1
     await send("undo")
-    assert await graph(send) == before
+    assert await graph(send, tab) == before
 
 
 @pytest.mark.parametrize("commands", [EDITS, EDITS + MORE], ids=["values and looks", "structure"])
@@ -152,9 +156,8 @@ async def test_a_dry_run_and_a_failed_batch_leave_everything_as_it_was(
     await send("load_workflow", workflow=nested())
     await send("set_node", node="Save", pos=[5, 5])
     await tab.page.evaluate("() => app.canvas.selectItems([app.rootGraph.nodes[0]])")
-    # The frontend moves the view to a loaded graph in the next frame.
-    await tab.page.evaluate(FRAMES)
-    before, history, view = await graph(send), await tab.page.evaluate(HISTORY), await tab.page.evaluate(VIEW)
+    await tab.drawn()
+    before, history, view = await graph(send, tab), await tab.page.evaluate(HISTORY), await tab.page.evaluate(VIEW)
     revision = (await attempt("get_fields", fields=[]))["revision"]
     broken: list[Json] = [{"command": "set_node", "data": {"node": "Nobody"}}]
     answer = await attempt("batch", commands=commands + (broken if fails else []), dry_run=not fails)
@@ -166,7 +169,7 @@ async def test_a_dry_run_and_a_failed_batch_leave_everything_as_it_was(
         expected = ("node_added", "Fresh") if len(commands) > len(EDITS) else ("widget_changed", "Outer.width")
         assert expected in changes
         assert not answer["response"]["applied"]
-    assert await graph(send) == before
+    assert await graph(send, tab) == before
     assert await tab.page.evaluate(HISTORY) == history
     assert await tab.page.evaluate(VIEW) == view
     assert (await attempt("get_fields", fields=[]))["revision"] == revision
@@ -194,10 +197,10 @@ async def test_an_edit_that_fails_half_way_is_put_back(
     send: Send, refused: Send, tab: Tab, command: str, data: Json, fault: str
 ) -> None:
     await send("load_workflow", workflow=nested())
-    before, history = await graph(send), await tab.page.evaluate(HISTORY)
+    before, history = await graph(send, tab), await tab.page.evaluate(HISTORY)
     await tab.page.evaluate(FAIL, fault)
     assert "a fault of the node" in (await refused(command, **data))["error"]
-    assert await graph(send) == before
+    assert await graph(send, tab) == before
     assert await tab.page.evaluate(HISTORY) == history
     await send("set_node", node="Save", title="Safe")
     assert (await tab.page.evaluate(HISTORY))[0] == history[0] + 1
@@ -218,21 +221,21 @@ async def test_a_link_that_a_node_refuses_leaves_the_one_that_was_there(send: Se
     assert (await send("get_fields", fields=["Save.inputs[0]"]))["Save.inputs[0]"]["title"] == "Picture"
 
 
-async def test_snapshots_are_listed_compared_and_restored_as_one_undo_step(send: Send, refused: Send) -> None:
+async def test_snapshots_are_listed_compared_and_restored_as_one_undo_step(send: Send, refused: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=nested())
-    before = await graph(send)
+    before = await graph(send, tab)
     taken = (await send("take_snapshot", name="first"))["snapshot"]
     assert taken in (await send("list_snapshots"))["snapshots"]
     assert (await send("compare_snapshots", a=taken["id"]))["changes"] == []
     await send("batch", commands=EDITS)
-    after = await graph(send)
+    after = await graph(send, tab)
     changes: list[Any] = (await send("compare_snapshots", a="first"))["changes"]
     width = next(change for change in changes if change["kind"] == "widget_changed")
     assert (width["path"], width["before"], width["after"]) == ("Outer.width", 512, 64)
     await send("restore_snapshot", snapshot=taken["id"])
-    assert await graph(send) == before
+    assert await graph(send, tab) == before
     await send("undo")
-    assert await graph(send) == after
+    assert await graph(send, tab) == after
     assert (await refused("restore_snapshot", snapshot="never"))["code"] == "unknown_snapshot"
 
 

@@ -21,13 +21,14 @@ async def exported(send: Send) -> dict[str, Any]:
     return inputs
 
 
-async def load(send: Send, kind: str) -> None:
+async def load(send: Send, tab: Tab, kind: str) -> None:
     """Open a workflow of one node of the tests' pack, `R`, and an EmptyImage, `Picture`."""
     await send("load_workflow", workflow=ui([node(1, kind, "R"), node(2, "EmptyImage", "Picture", [64, 64, 1, 0])]))
+    await tab.drawn()
 
 
 async def test_a_field_that_an_earlier_write_makes_is_what_runs_and_one_undo_step(send: Send, tab: Tab) -> None:
-    await load(send, "LabRebuilt")
+    await load(send, tab, "LabRebuilt")
     steps = await tab.page.evaluate(UNDO_STEPS)
     fields: list[list[Any]] = [["R.format", "h265"], ["R.crf", 30], ["R.preset", "fast"]]
     answer = await send("set_fields", fields=fields)
@@ -49,16 +50,18 @@ async def test_fields_of_a_new_node_and_of_a_batch_are_written_in_order(send: Se
     assert await send("get_fields", fields=["V.crf", "V.preset"]) == {"V.crf": 8, "V.preset": "slow"}
 
 
-async def test_a_value_is_checked_against_the_type_that_an_earlier_write_has_made(send: Send, refused: Send) -> None:
-    await load(send, "LabRetyped")
+async def test_a_value_is_checked_against_the_type_that_an_earlier_write_has_made(
+    send: Send, refused: Send, tab: Tab
+) -> None:
+    await load(send, tab, "LabRetyped")
     assert (await refused("set_fields", fields=[["R.type", "INT"], ["R.value", "abc"]]))["code"] == "invalid"
     assert (await send("get_fields", fields=["R.type", "R.value"])) == {"R.type": "STRING", "R.value": ""}
     assert (await send("set_fields", fields=[["R.type", "INT"], ["R.value", 5]]))["R.value"]["value"] == 5
     assert (await exported(send))["value"] == 5
 
 
-async def test_a_dynamic_combo_and_what_it_brings_are_set_in_one_call(send: Send, refused: Send) -> None:
-    await load(send, "LabDynamicCombo")
+async def test_a_dynamic_combo_and_what_it_brings_are_set_in_one_call(send: Send, refused: Send, tab: Tab) -> None:
+    await load(send, tab, "LabDynamicCombo")
     listed = next(item for item in (await send("query_fields"))["nodes"] if item["id"] == "1")
     if all(widget["name"] != "resize_type.width" for widget in listed["widgets"]):
         pytest.skip("this frontend has no dynamic combos")
@@ -79,7 +82,7 @@ async def test_a_dynamic_combo_and_what_it_brings_are_set_in_one_call(send: Send
 async def test_rebuilt_widgets_are_put_back_when_a_later_write_fails(
     send: Send, refused: Send, tab: Tab, last: list[Any]
 ) -> None:
-    await load(send, "LabRebuilt")
+    await load(send, tab, "LabRebuilt")
     await send("set_fields", fields=[["R.crf", 25]])
     before = (await send("get_workflow"))["workflow"]
     steps = await tab.page.evaluate(UNDO_STEPS)
@@ -109,8 +112,8 @@ async def test_rows_of_a_pack_are_added_merged_checked_and_undone(send: Send, re
     assert (await refused("get_fields", fields=["R.lora_2"]))["code"] == "unknown_path"
 
 
-async def test_combos_that_a_pack_hides_take_only_their_choices(send: Send, refused: Send) -> None:
-    await load(send, "LabHiddenCombos")
+async def test_combos_that_a_pack_hides_take_only_their_choices(send: Send, refused: Send, tab: Tab) -> None:
+    await load(send, tab, "LabHiddenCombos")
     for fields in ([["R.name_3", "nope"]], [["R.count", 2], ["R.name_2", "nope"]]):
         error = await refused("set_fields", fields=fields)
         assert error["code"] == "invalid" and "does not offer" in error["error"]

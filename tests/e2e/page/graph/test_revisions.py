@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 
 from ....harness.browser.graphs import Json, node, ui
 from ....harness.browser.scripts import TITLE_AT
@@ -19,8 +20,11 @@ async def revision(attempt: Send) -> str:
     return answer
 
 
-async def test_a_revision_stays_while_nothing_changes_and_changes_with_every_write(attempt: Send, send: Send) -> None:
+async def test_a_revision_stays_while_nothing_changes_and_changes_with_every_write(
+    attempt: Send, send: Send, tab: Tab
+) -> None:
     await send("load_workflow", workflow=small())
+    await tab.drawn()
     first = await revision(attempt)
     assert await revision(attempt) == first
     assert (await attempt("query_fields"))["revision"] == first
@@ -73,6 +77,7 @@ async def typed(tab: Tab) -> None:
 
 async def test_a_key_pressed_in_between_is_not_written_over(attempt: Send, send: Send, refused: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=small())
+    await tab.drawn()
     await typed(tab)
     read = await revision(attempt)
     await tab.page.keyboard.press("x")
@@ -83,6 +88,7 @@ async def test_a_key_pressed_in_between_is_not_written_over(attempt: Send, send:
 
 async def test_a_drag_that_is_not_over_counts(attempt: Send, send: Send, refused: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=small())
+    await tab.drawn()
     x, y = await tab.page.evaluate(TITLE_AT, "Picture")
     read = await revision(attempt)
     await tab.page.mouse.move(x, y)
@@ -99,6 +105,7 @@ async def test_a_shortcut_in_between_is_not_written_over(
     attempt: Send, send: Send, refused: Send, tab: Tab, key: str, along: int
 ) -> None:
     await send("load_workflow", workflow=small())
+    await tab.drawn()
     x, y = await tab.page.evaluate(TITLE_AT, "Picture")
     await tab.page.mouse.click(x + along, y)
     read = await revision(attempt)
@@ -107,7 +114,7 @@ async def test_a_shortcut_in_between_is_not_written_over(
     async def moved_on() -> bool:
         return await revision(attempt) != read
 
-    await until(moved_on, "the shortcut to take effect", 10)
+    await until(moved_on, "the shortcut to take effect", PATIENCE)
     error = await refused("set_node", node="Picture", title="Mine", if_revision=read)
     assert error["code"] == "revision_changed"
     assert any("Picture" in changed for changed in error["details"]["changed"])

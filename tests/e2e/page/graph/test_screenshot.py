@@ -7,10 +7,12 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from comfyui_uiapi.tests.harness.browser.tab import Tab
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from PIL import Image
 
 from ....harness.browser.graphs import Json, node, ui
+from ....harness.browser.scripts import HOLD_GLOWS
 from ..conftest import Send
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -55,21 +57,30 @@ async def test_a_picture_shows_the_pictures_on_nodes(send: Send) -> None:
     await send("load_workflow", workflow=workflow)
     await send("set_fields", fields=[["Photo.image", plain(GREEN)]])
     await send("execute", wait=True)
-    assert share(opened(await send("screenshot", nodes=["Photo"])), GREEN) > 0.02
-    assert share(opened(await send("screenshot", nodes=["Preview"])), RED) > 0.02
+    for title, color in (("Photo", GREEN), ("Preview", RED)):
+
+        async def is_seen(title: str = title, color: tuple[int, int, int] = color) -> bool:
+            return share(opened(await send("screenshot", nodes=[title])), color) > 0.02
+
+        # The page fetches a picture after the run that made it.
+        await until(is_seen, f"the picture on {title}", PATIENCE)
 
 
 async def test_a_picture_shows_no_glow(send: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
+    await tab.drawn()
+    await tab.page.evaluate(HOLD_GLOWS)
     await send("set_fields", fields=[["Canvas.width", 128]])
     await tab.page.wait_for_function(GLOWS, arg=True)
     glowing = opened(await send("screenshot", nodes=["Canvas"]))
+    await tab.page.evaluate("() => window.letGlowsEnd()")
     await tab.page.wait_for_function(GLOWS, arg=False)
     assert glowing.tobytes() == opened(await send("screenshot", nodes=["Canvas"])).tobytes()
 
 
 async def test_a_canvas_that_is_not_shown_is_no_picture_but_its_nodes_are(send: Send, refused: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=ui([node(1, "EmptyImage", "Canvas", [64, 64, 1, 0])]))
+    await tab.drawn()
     before = opened(await send("screenshot", nodes=["Canvas"]))
     if not await tab.page.evaluate(APP_MODE):
         pytest.skip("this frontend has no App mode")

@@ -22,7 +22,7 @@ KINDS: dict[str, tuple[Callable[[str], Json], str, str]] = {
 }
 # The submissions in their order, with their origin.
 RECORD = """() => {
-    window.sent = []
+    const sent = window.sent = []
     const {fetchApi} = app.api
     app.api.fetchApi = async function (route, options) {
         const answer = await fetchApi.call(this, route, options)

@@ -12,12 +12,14 @@ from ....harness.browser.graphs import empty_to_save, nested, node, ui
 from ..conftest import Send
 
 DIALOGS = "() => app.extensionManager._p._s.get('dialog').dialogStack.map(dialog => dialog.key)"
-# ComfyUI's answers to all runs.
+# ComfyUI's answers to all runs that begin from now on.
 RECORD = """() => {
-    if (window.submitted) return void (submitted.length = 0)
+    const first = !window.submitted
     window.submitted = []
+    if (!first) return
     const {queuePrompt} = app.api
     app.api.queuePrompt = async function (...args) {
+        const {submitted} = window
         const answer = await queuePrompt.apply(this, args)
         submitted.push([answer.prompt_id, args[1].output['1']?.inputs.width])
         return answer
@@ -39,6 +41,8 @@ async def test_a_batch_answers_with_every_id(send: Send, tab: Tab) -> None:
     await tab.page.evaluate(RECORD)
     answer = await send("execute", batch_count=3)
     assert answer["prompt_ids"][0] == answer["prompt_id"]
+    # The server answers before the page has had its turn.
+    await tab.page.wait_for_function("submitted.length === 3")
     assert answer["prompt_ids"] == [ident for ident, _ in await tab.page.evaluate("submitted")]
     assert len(set(answer["prompt_ids"])) == 3
 
@@ -110,8 +114,8 @@ async def test_a_refused_run_names_the_node_and_leaves_no_dialog(send: Send, ref
 async def test_a_refused_run_leaves_the_pages_red_marks(send: Send, refused: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=ui([node(1, "EmptyImage"), node(2, "SaveImage", "Save")]))
     await refused("execute")
-    marked = "() => Object.keys(app.extensionManager.lastNodeErrors ?? app.lastNodeErrors ?? {})"
-    assert await tab.page.evaluate(marked) == ["2"]
+    marked = "() => Object.keys(app.extensionManager.lastNodeErrors ?? app.lastNodeErrors ?? {}).join() === '2'"
+    await tab.page.wait_for_function(marked)
 
 
 async def test_a_workflow_without_outputs_is_refused_in_words(send: Send, refused: Send) -> None:

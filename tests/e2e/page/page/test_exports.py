@@ -59,6 +59,7 @@ async def test_an_export_leaves_no_trace_in_the_page_and_queues_nothing(send: Se
     assert (await send("run"))["node_errors"] != {}
     # ComfyUI may finish a run before the page does.
     await tab.page.wait_for_function("!app.processingQueue")
+    await tab.drawn()
     await tab.page.evaluate(EVENTS)
     before = await tab.page.evaluate(TRACES)
     revision = (await attempt("query_fields"))["revision"]

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from comfyui_uiapi.tests.harness.browser.tab import Tab
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 
 from ....harness.browser.graphs import Json, empty_to_save, nested, node, ui
 from ..conftest import Played, Send
@@ -55,8 +56,12 @@ async def test_an_empty_workflow_is_one(send: Send) -> None:
 async def test_the_workflow_gets_its_name(send: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=empty_to_save(), name="From a program")
     assert await tab.page.evaluate("app.extensionManager.workflow.activeWorkflow.filename") == "From a program"
-    listed = (await asyncio.to_thread(tab.comfy.get, "/uiapi/webuis"))["response"]
-    assert [item["workflow_name"] for item in listed if item["id"] == tab.webui] == ["From a program"]
+
+    async def listed() -> bool:
+        tabs = (await asyncio.to_thread(tab.comfy.get, "/uiapi/webuis"))["response"]
+        return [item["workflow_name"] for item in tabs if item["id"] == tab.webui] == ["From a program"]
+
+    await until(listed, "the workflow's name", PATIENCE)
 
 
 async def test_a_name_that_is_taken_is_left_to_the_workflow_that_has_it(send: Send) -> None:

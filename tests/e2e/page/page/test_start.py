@@ -9,14 +9,21 @@ import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.tools import build
-from playwright.async_api import expect
 
 from ....harness.browser.graphs import Json
 from ..conftest import Send
 
 # A file of the extension that fails because the page is not as expected.
 BROKEN = "export function createRevisions() { throw new Error('there is no graph in this page') }"
-DEADLINE = 60.0
+DEADLINE = 120.0
+# Keeps the texts of all alerts that are seen, since they go away by themselves.
+WATCH_ALERTS = """
+    window.alerts = []
+    new MutationObserver(() => {
+        for (const alert of document.querySelectorAll('[role=alert]'))
+            if (alert.checkVisibility()) window.alerts.push(alert.textContent)
+    }).observe(document, {subtree: true, childList: true, characterData: true})
+"""
 
 
 async def no_webui(tab: Tab, words: str) -> Json:
@@ -35,12 +42,13 @@ async def test_a_page_that_cannot_serve_programs_reports_why_to_the_person_and_t
     tab: Tab, attempt: Send
 ) -> None:
     await tab.page.route("**/revisions.js", lambda route: route.fulfill(content_type="text/javascript", body=BROKEN))
+    await tab.page.add_init_script(WATCH_ALERTS)
     await tab.load(clear=False, connected=False)
     got = await no_webui(tab, "failed to start")
     version = await tab.page.evaluate("__COMFYUI_FRONTEND_VERSION__")
     assert got["error"].startswith(f"A tab with frontend {version} is open") and "no graph in this page" in got["error"]
     assert [page["frontend_version"] for page in got["details"]["unserved"]] == [version]
-    await expect(tab.page.get_by_role("alert").filter(has_text="failed to start").first).to_be_visible()
+    await tab.page.wait_for_function("window.alerts.some(text => text.includes('failed to start'))")
     tab.errors.clear()
     await tab.page.goto("about:blank")
     await no_webui(tab, "No browser tab")

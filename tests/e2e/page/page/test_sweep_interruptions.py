@@ -98,7 +98,7 @@ class Asking:
         """What runs and what waits: the IDs of prompts by their seeds."""
         found = await self.get("/queue")
         running, waiting = (
-            {item[2]["2"]["inputs"]["seed"]: item[1] for item in found[part] if "seed" in item[2]["2"]["inputs"]}
+            {item[2]["2"]["inputs"]["seed"]: item[1] for item in found[part] if "seed" in str(item[2].get("2"))}
             for part in ("queue_running", "queue_pending")
         )
         return running, waiting
@@ -220,7 +220,7 @@ async def test_cancelling_a_sweep_waits_for_no_other_prompt_and_touches_none(tab
         running, _ = await program.line()
         return seed in running
 
-    sweep_id = await program.begin(60, first, **{"Slow.seconds": [0.1]})
+    sweep_id = await program.begin(60, first, **{"Slow.seconds": [0.5]})
     await tab.page.evaluate("() => app.queuePrompt(0, 1)")
     await queue_straight(theirs[1], 600)
     await queue_straight(theirs[2], 0.5)

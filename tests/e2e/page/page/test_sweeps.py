@@ -121,6 +121,7 @@ async def test_the_prompts_of_a_sweep_are_those_of_runs_with_the_same_fields(sen
     different = []
     for number, workflow in enumerate(workflows):
         await send("load_workflow", workflow=workflow)
+        await tab.drawn()
         await tab.page.evaluate(NO_CHANCE)
         writes = first_writes((await send("query_fields"))["nodes"], 4)
         if not writes:
@@ -174,13 +175,13 @@ async def test_a_result_that_a_node_shows_meanwhile_stays_and_costs_no_variation
 
 async def test_a_cancelled_sweep_leaves_the_queue_and_the_persons_run_stays(send: Send, tab: Tab) -> None:
     await tab.load_workflow(canvas(slow=0.3))
-    swept = await send("sweep", grid={"Slow.seed": [*range(1, 31)]}, wait=False)
+    swept = await send("sweep", grid={"Slow.seed": [*range(1, 121)]}, wait=False)
     assert swept["status"] == "running"
     await tab.page.evaluate("() => app.queuePrompt(0, 1)")
     ours = {result["prompt_id"] for result in (await send("sweep_status", sweep_id=swept["sweep_id"]))["results"]}
     cancelled = await send("sweep_cancel", sweep_id=swept["sweep_id"])
     assert cancelled["status"] == "cancelled"
-    assert cancelled["done"] + cancelled["cancelled"] == 30
+    assert cancelled["done"] + cancelled["cancelled"] == 120
     queue = await asyncio.to_thread(tab.comfy.get, "/uiapi/queue")
     left = [item["prompt_id"] for part in ("running", "waiting") for item in queue["response"][part]]
     assert len(left) <= 1 and not ours & {*left}
@@ -198,9 +199,9 @@ async def test_a_cancelled_sweep_leaves_the_queue_and_the_persons_run_stays(send
 
 async def test_the_person_sees_how_far_a_sweep_is_and_can_stop_it(send: Send, tab: Tab) -> None:
     await tab.load_workflow(canvas(slow=0.3))
-    swept = await send("sweep", grid={"Slow.seed": [*range(100, 160)]}, wait=False)
+    swept = await send("sweep", grid={"Slow.seed": [*range(1000, 1200)]}, wait=False)
     badge = tab.page.locator(".uiapi-sweeps .uiapi-badge")
-    await badge.get_by_text(" of 60").wait_for(timeout=PATIENCE * 1000)
+    await badge.get_by_text(" of 200").wait_for(timeout=PATIENCE * 1000)
     await badge.get_by_role("button").click()
     await badge.wait_for(state="detached", timeout=PATIENCE * 1000)
     ended = await send("sweep_status", sweep_id=swept["sweep_id"])
@@ -209,7 +210,7 @@ async def test_the_person_sees_how_far_a_sweep_is_and_can_stop_it(send: Send, ta
 
 async def test_stopping_the_run_in_comfyui_stops_the_whole_sweep(send: Send, tab: Tab) -> None:
     await tab.load_workflow(canvas(slow=0.3))
-    swept = await send("sweep", grid={"Slow.seed": [*range(200, 260)]}, wait=False)
+    swept = await send("sweep", grid={"Slow.seed": [*range(2000, 2200)]}, wait=False)
 
     async def stopped() -> bool:
         await send("interrupt")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from playwright.async_api import Route
 
 from ....harness.browser.graphs import Json, nested, node, ui
@@ -126,7 +127,7 @@ async def settled(send: Send, tab: Tab, vue: bool) -> None:
         seen.append((await send("screenshot", nodes=["Picture", "Prompt"]))["png"])
         return len(seen) > 1 and seen[-1] == seen[-2]
 
-    await until(same, "the nodes to stay where they are", 20)
+    await until(same, "the nodes to stay where they are", PATIENCE)
 
 
 @pytest.mark.parametrize("vue", [False, True])
@@ -156,6 +157,7 @@ async def test_a_picture_disturbs_neither_the_view_nor_what_the_person_does(
 ) -> None:
     await send("load_workflow", workflow=nested())
     await tab.page.evaluate("() => app.canvas.select(app.rootGraph.nodes.find(({ title }) => title === 'Save'))")
+    await tab.drawn()
     view = """() => {
         const { ds, graph, canvas, selectedItems } = app.canvas
         return [ds.scale, ...ds.offset, graph.id, canvas.id, ...[...selectedItems].map(({ title }) => title)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
+from comfyui_uiapi.tests.harness.browser.person import escape
 from comfyui_uiapi.tests.harness.browser.tab import LARGE, SMALL, Tab
 from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE
@@ -21,6 +22,12 @@ from ....harness.browser.scripts import GRAPH, NEEDY, SET, TOGGLE
 
 SCREENS = build.STACK / "screens"
 GRAVE = ("serious", "critical")
+# How often the page may still have been on its way to what it looks like.
+TRIES = 5
+# Waits until nothing moves or fades but what does so without end.
+STILL = """() => Promise.all(document.getAnimations()
+    .filter(({effect}) => Number.isFinite(effect.getComputedTiming().endTime))
+    .map(animation => animation.finished.catch(() => undefined)))"""
 LOOKS = [("small", SMALL, "dark"), ("large", LARGE, "light")]
 # Elements that overflow their container and are cut off; texts in log lines are shortened on purpose.
 BEYOND = """part => [...part.querySelectorAll('*:not(.uiapi-log *)')].filter(element => {
@@ -64,13 +71,19 @@ async def examine(tab: Tab, part: Locator, selector: str, name: str) -> None:
         await tab.page.set_viewport_size(viewport)
         await tab.page.evaluate(SET, ["Comfy.ColorPalette", palette])
         await expect(part).to_be_visible()
-        # Colours during the transition between palettes are ignored.
-        await tab.page.wait_for_timeout(400)
-        results = await Axe().run(tab.page, context=selector)
-        for violation in results.response["violations"]:
-            if violation["impact"] in GRAVE:
-                found += [f"{size} {palette} {violation['id']}: {entry['html']}" for entry in violation["nodes"]]
-        found += [f"{size} {palette} cut off: {name}" for name in await part.evaluate(BEYOND)]
+        for _ in range(TRIES):
+            # Colours during the transition between palettes are ignored.
+            await tab.drawn()
+            await tab.page.evaluate(STILL)
+            problems: list[str] = []
+            results = await Axe().run(tab.page, context=selector)
+            for violation in results.response["violations"]:
+                if violation["impact"] in GRAVE:
+                    problems += [f"{size} {palette} {violation['id']}: {entry['html']}" for entry in violation["nodes"]]
+            problems += [f"{size} {palette} cut off: {name}" for name in await part.evaluate(BEYOND)]
+            if not problems:
+                break
+        found += problems
         await tab.screenshot(SCREENS / f"look-{name}-{size}-{palette}-{version}.png")
     assert found == []
 
@@ -104,7 +117,7 @@ async def test_the_dialogs_have_no_serious_accessibility_problem(full_tab: Tab) 
     for name, (command, data, closed) in questions.items():
         asked = asyncio.create_task(post(full_tab, command, data))
         await examine(full_tab, dialog, ".uiapi-dialog", name)
-        await full_tab.page.keyboard.press("Escape")
+        await escape(full_tab.page)
         answer = await asked
         assert {key: answer.get(key) for key in closed} == closed
         await expect(dialog).to_have_count(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from comfyui_uiapi.tests.harness.browser.person import escape, settled
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
@@ -56,7 +57,7 @@ async def test_an_offered_workflow_is_not_opened_when_the_person_declines(played
     server, tab = played
     ident = server.request("send_workflow", workflow=empty_to_save(), title="A gift", message="From your program")
     await expect(dialog(tab)).to_contain_text("A gift")
-    await (press(tab, how) if how == "Deny" else tab.page.keyboard.press(how))
+    await (press(tab, how) if how == "Deny" else escape(tab.page))
     assert (await server.answer(ident))["response"]["accepted"] is False
     assert await tab.page.evaluate(SHOWN) == []
 
@@ -86,6 +87,7 @@ async def test_an_offered_workflow_is_shown_as_what_it_changes(played: Played, k
     SCREENS.mkdir(parents=True, exist_ok=True)
     await tab.screenshot(SCREENS / f"offer-{kind[:2]}-{await tab.page.evaluate('__COMFYUI_FRONTEND_VERSION__')}.png")
     assert await tab.page.evaluate(SHOWN) == ["CLIPTextEncode", "EmptyImage"]
+    await settled(tab.page)
     await tab.page.keyboard.press("Tab")
     await tab.page.keyboard.press("Enter")
     assert (await server.answer(ident))["response"]["accepted"] is True
@@ -163,7 +165,7 @@ async def test_the_next_question_is_shown_however_the_one_before_was_closed(play
     for name in ("first", "second", "third"):
         ident = server.request("get_model_url", ckpt_name=f"{name}.safetensors")
         await expect(dialog(tab)).to_contain_text(f"{name}.safetensors")
-        await (tab.page.keyboard.press(how) if how == "Escape" else press(tab, how))
+        await (escape(tab.page) if how == "Escape" else press(tab, how))
         assert (await server.answer(ident))["code"] == "declined"
 
 
@@ -180,7 +182,7 @@ async def test_a_question_waits_while_the_page_asks_something_itself(played: Pla
     await press(tab, "Confirm")
     await expect(dialog(tab)).to_contain_text("model.safetensors")
     assert await tab.page.evaluate("window.own") == "own"
-    await tab.page.keyboard.press("Escape")
+    await escape(tab.page)
     assert (await server.answer(ident))["code"] == "declined"
 
 
@@ -231,6 +233,7 @@ async def test_several_urls_are_asked_for_in_one_table_and_may_be_skipped(played
     await expect(dialog(tab).get_by_role("row").nth(1)).to_contain_text("Loader.ckpt_name")
     await expect(dialog(tab).get_by_role("textbox", name="URL of a.safetensors")).to_be_focused()
     assert await dialog(tab).evaluate(OVERFLOWING) == []
+    await settled(tab.page)
     await tab.page.keyboard.type("https://example.com/a")
     await dialog(tab).get_by_role("textbox", name="URL of b.safetensors").fill("https://example.com/b")
     await dialog(tab).get_by_role("checkbox", name="Skip b.safetensors").check()
@@ -258,7 +261,7 @@ async def test_skipping_every_url_declines_the_question(played: Played) -> None:
     server, tab = played
     ident = server.request("get_model_url", ckpt_names=["a.safetensors", "b.safetensors"])
     await expect(dialog(tab)).to_contain_text("b.safetensors")
-    await tab.page.keyboard.press("Escape")
+    await escape(tab.page)
     answer = await server.answer(ident)
     assert (answer["status"], answer["code"]) == ("error", "declined")
 
@@ -342,6 +345,6 @@ async def test_a_question_about_a_web_page_shows_its_whole_origin_as_it_is_sent(
     await expect(dialog(tab)).to_contain_text("outside the Latin alphabet")
     assert await dialog(tab).evaluate(OVERFLOWING) == []
     await expect(dialog(tab).get_by_role("button", name="Deny")).to_be_focused()
-    await (tab.page.keyboard.press(how) if how == "Escape" else press(tab, how))
+    await (escape(tab.page) if how == "Escape" else press(tab, how))
     expected = {"Allow": "allow", "Until ComfyUI restarts": "session", "Deny": "refuse", "Escape": None}[how]
     assert (await server.answer(ident))["response"] == {"decision": expected}

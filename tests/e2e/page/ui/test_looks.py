@@ -69,7 +69,9 @@ async def palette(request: pytest.FixtureRequest, tab: Tab) -> AsyncIterator[str
     name, view = request.param
     await tab.page.evaluate(SET, ["Comfy.ColorPalette", name])
     await tab.load_workflow(GRAPH)
-    # The frontend's own panel of workflows then shows its empty state.
+    # Ours without the URLs that other tests have had saved, and the frontend's own of workflows show their empty state.
+    for url in (await asyncio.to_thread(tab.comfy.get, "/uiapi/model_urls"))["response"]["urls"]:
+        await asyncio.to_thread(tab.comfy.post, "/uiapi/remove_model_url", {"model_name": url})
     await asyncio.to_thread(shutil.rmtree, tab.comfy.base / "user/default/workflows", ignore_errors=True)
     await tab.page.evaluate("() => app.extensionManager.workflow.syncWorkflows()")
     try:

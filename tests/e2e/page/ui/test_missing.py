@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from comfyui_uiapi.tests.harness.browser.person import escape
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER, write_upscaler
@@ -127,8 +128,7 @@ def notice(tab: Tab) -> Locator:
 
 async def keep(tab: Tab, name: str) -> None:
     SCREENS.mkdir(parents=True, exist_ok=True)
-    version = await tab.page.evaluate("__COMFYUI_FRONTEND_VERSION__")
-    await tab.screenshot(SCREENS / f"missing-{name}-{version}.png")
+    await tab.screenshot(SCREENS / f"missing-{name}-{tab.comfy.frontend}.png")
 
 
 async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_reload(
@@ -161,7 +161,7 @@ async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_
     async def pictures() -> list[Path]:
         return [*tab_without_models.comfy.output.rglob("needy*.png")]
 
-    assert len(await until(pictures, "the picture of the run", 60.0)) == 1
+    assert len(await until(pictures, "the picture of the run", 120.0)) == 1
     combo = "() => app.rootGraph.nodes.find(n => n.type === 'UpscaleModelLoader').widgets[0].options.values"
     assert UPSCALER in await tab_without_models.page.evaluate(combo)
     assert await tab_without_models.page.evaluate("window.samePage") is True
@@ -182,7 +182,7 @@ async def test_only_what_is_not_skipped_is_fetched(tab_without_models: Tab, host
     dialog = tab_without_models.page.get_by_role("dialog").filter(has_text="Missing model")
     await get.press("Enter")
     await expect(dialog.get_by_role("row").filter(has_text=OTHER)).to_contain_text("kB")
-    await tab_without_models.page.keyboard.press("Escape")
+    await escape(tab_without_models.page)
     # The button went away meanwhile, and has the focus again.
     await expect(get).to_be_focused()
     await get.press("Enter")

@@ -121,8 +121,6 @@ async def test_a_click_installs_a_pack_and_after_the_restart_the_same_workflow_s
     assert (await heard(socket, "progress"))["total"] == 2
     assert (await heard(socket, "refused"))["packs"] == ["Installed-Pack-forbidden"]
     assert (await heard(socket, "restart_needed"))["done"] == 1
-    await notice(tab).get_by_role("button", name="Restart ComfyUI").click()
-    await heard(socket, "restarting")
     known = {tab.webui}
 
     async def back() -> bool:
@@ -132,7 +130,9 @@ async def test_a_click_installs_a_pack_and_after_the_restart_the_same_workflow_s
             # ComfyUI is restarting.
             return False
 
-    await tab.page.wait_for_event("load", timeout=300_000)
+    async with tab.page.expect_event("load", timeout=300_000):
+        await notice(tab).get_by_role("button", name="Restart ComfyUI").click()
+        await heard(socket, "restarting")
     await until(back, "the page after the restart", 300.0)
     await expect(notice(tab)).to_contain_text(f"1 node type is missing: {FORBIDDEN}.", timeout=60_000)
     shown = "() => app.rootGraph.nodes.map(({type, title}) => [type, title])"

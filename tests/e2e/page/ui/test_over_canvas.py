@@ -6,8 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from comfyui_uiapi.tests.harness.browser.tab import Tab
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from playwright.async_api import expect
 
 from ....harness.browser.fake_server import FakeServer
@@ -108,12 +109,20 @@ async def test_notice_and_badges_cover_neither_each_other_nor_what_they_say(play
         await page.evaluate(NOTICE)
         await page.evaluate("() => app.extensionManager.command.execute('uiapi.panel')")
         await expect(page.locator(".uiapi:visible")).to_have_count(1)
-        places = await page.evaluate(PLACES)
-        assert len(places["stack"]) == 3
-        assert all(above["bottom"] <= below["top"] for above, below in pairwise(places["stack"]))
-        # Nothing of it is under the panel, and all is in the middle of what the panel leaves.
-        assert all(place["left"] >= places["sidebar"]["right"] for place in [*places["stack"], places["mark"]])
-        assert all(abs(middle(place) - middle(places["canvas"])) <= 1 for place in [*places["stack"], places["mark"]])
+
+        async def in_place() -> bool:
+            places = await page.evaluate(PLACES)
+            shown = [*places["stack"], places["mark"]]
+            return (
+                len(places["stack"]) == 3
+                and all(above["bottom"] <= below["top"] for above, below in pairwise(places["stack"]))
+                # Nothing of it is under the panel, and all is in the middle of what the panel leaves.
+                and all(place["left"] >= places["sidebar"]["right"] for place in shown)
+                and all(abs(middle(place) - middle(places["canvas"])) <= 1 for place in shown)
+            )
+
+        # It moves as soon as the panel has its width.
+        await until(in_place, "the notice, the badges and the mark to be where they belong", PATIENCE)
         # Each text is whole.
         for badge in await badges.all():
             assert await badge.evaluate("badge => badge.scrollWidth <= badge.clientWidth")

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from comfyui_uiapi.tests.harness.browser.person import escape, settled
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME
 from playwright.async_api import Locator, expect
@@ -196,7 +197,7 @@ async def go_through(server: FakeServer, tab: Tab, kind: str) -> None:
     await go_around(tab, dialog, texts, buttons)
     if kind == "offer":
         await expect(dialog.locator("svg rect").first).to_be_visible()
-    await tab.page.keyboard.press("Escape")
+    await escape(tab.page)
     await server.answer(ident)
     await closed(tab, dialog)
 
@@ -240,9 +241,11 @@ async def test_an_address_of_missing_nodes_breaks_where_its_parts_end(played: Pl
 async def test_a_question_that_is_agreed_to_without_a_choice_says_so_and_stays(played: Played, kind: str) -> None:
     _, tab = played
     dialog = await opened_by_person(tab, kind)
+    await settled(tab.page)
     await dialog.get_by_role("button", name=OF_PERSON[kind][1][-1], exact=True).press("Enter")
     await expect(dialog.get_by_role("status")).to_have_text("Nothing is chosen yet: choose something, or cancel.")
     # The focus is at what can be chosen first, which a key chooses.
+    await tab.page.wait_for_function("() => document.activeElement.matches('[role=dialog] input')")
     await tab.page.keyboard.press("Space")
     await expect(dialog.get_by_role("status")).to_have_text("")
     await tab.page.keyboard.press("Escape")
@@ -303,6 +306,7 @@ async def test_a_batch_is_asked_about_change_by_change(played: Played) -> None:
             HOSTILE * 2,
         ]
     )
+    await settled(tab.page)
     await tab.page.get_by_role("button", name="Change", exact=True).press("Enter")
     assert (await server.answer(ident))["response"] == {"allowed": True}
 
@@ -324,6 +328,7 @@ async def test_a_long_value_leaves_the_others_room(played: Played) -> None:
     [ident] = server.request_together([("approve", {**CHANGE, "writes": writes})])
     table = tab.page.get_by_role("dialog").get_by_role("table")
     await expect(table).to_contain_text("a dog on a sofa")
+    await settled(tab.page)
     assert await table.evaluate(BROKEN) == []
     await tab.page.keyboard.press("Escape")
     await server.answer(ident)
@@ -345,6 +350,7 @@ async def test_a_long_name_makes_no_dialog_wider_than_its_content(played: Played
     [ident] = server.request_together([("approve", question)])
     content = tab.page.locator(".uiapi-dialog")
     await expect(content).to_contain_text("portrait")
+    await settled(tab.page)
     edges = await content.evaluate(EDGES)
     # A scrollbar may stand on one side.
     assert abs(edges["left"] - edges["right"]) <= 16 and not edges["wide"]

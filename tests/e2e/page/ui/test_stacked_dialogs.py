@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from comfyui_uiapi.tests.harness.browser.person import escape, settled
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from playwright.async_api import Locator, expect
 
@@ -82,7 +83,7 @@ async def ask_and_answer(server: FakeServer, tab: Tab) -> None:
     assert (await server.answer(ident))["response"] == {"urls": urls}
     ident = server.request("send_workflow", workflow=empty_to_save())
     await expect(ours(tab).get_by_role("button", name="Deny")).to_be_focused()
-    await tab.page.keyboard.press("Escape")
+    await escape(tab.page)
     assert (await server.answer(ident))["response"]["accepted"] is False
     await expect(ours(tab)).to_have_count(0)
 
@@ -155,6 +156,8 @@ async def test_a_person_at_a_fresh_comfyui_can_be_asked(tab: Tab, open_tab: Call
         asked = asyncio.create_task(asyncio.to_thread(tab.comfy.post, "/uiapi/get_model_url", question, 120))
         box = ours(fresh).get_by_role("textbox")
         await expect(box).to_be_focused()
+        await settled(fresh.page)
+        await expect(box).to_be_focused()
         await fresh.page.keyboard.type(ADDRESS)
         await ours(fresh).get_by_role("button", name="Confirm").click()
         answer = await asked
@@ -164,3 +167,4 @@ async def test_a_person_at_a_fresh_comfyui_can_be_asked(tab: Tab, open_tab: Call
         await expect(theirs).to_have_count(0)
     finally:
         await tab.page.evaluate(TUTORIAL, True)
+        await asyncio.to_thread(tab.comfy.post, "/uiapi/remove_model_url", {"model_name": "new.safetensors"})

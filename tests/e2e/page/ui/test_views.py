@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from comfyui_uiapi.tests.harness.browser.tab import Tab
+from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from comfyui_uiapi.tests.tools import build
-from playwright.async_api import expect
+from playwright.async_api import Locator, expect
 
 from ....harness.browser.graphs import node, seeded
 from ....harness.browser.scripts import INTERRUPTED, PREVIEW, SET, TOGGLE
@@ -46,6 +47,15 @@ async def view(request: pytest.FixtureRequest, tab: Tab) -> AsyncIterator[str]:
     async with shown_as(request.param, tab):
         yield request.param
         await tab.page.evaluate(SET, ["uiapi.rules.change", "allow"])
+
+
+async def on_top(element: Locator) -> None:
+    """Wait until an element is covered by nothing; a toast of an earlier test goes away by itself."""
+
+    async def uncovered() -> bool:
+        return bool(await element.evaluate(ON_TOP))
+
+    await until(uncovered, "nothing in front of it", PATIENCE)
 
 
 async def keep(tab: Tab, name: str) -> None:
@@ -85,12 +95,11 @@ async def test_a_change_is_asked_about_and_shown_in_every_view(view: str, tab: T
     log = panel.get_by_role("list", name="Log")
     await expect(log).to_contain_text("16 → 640")
     await log.get_by_role("button", name="Canvas.width").first.click()
-    selected = "() => [...app.canvas.selectedItems].map(({ title }) => title)"
-    assert await page.evaluate(selected) == ["Canvas"]
+    await page.wait_for_function("() => [...app.canvas.selectedItems].map(({ title }) => title).join() === 'Canvas'")
     await page.evaluate(RUN, "uiapi.pause")
     mark = page.locator(".uiapi-paused")
     await expect(mark).to_be_visible()
-    assert await mark.evaluate(ON_TOP)
+    await on_top(mark)
     await keep(tab, f"pause-{view}")
     await panel.get_by_role("switch").click()
     await expect(mark).to_have_count(0)
@@ -106,7 +115,7 @@ async def test_a_run_and_its_preview_are_shown_in_every_view(view: str, tab: Tab
     await expect(badge).to_contain_text("running this workflow")
     await tab.page.evaluate(PREVIEW)
     await expect(badge.locator("img")).to_be_visible()
-    assert await badge.evaluate(ON_TOP)
+    await on_top(badge)
     await keep(tab, f"run-{view}")
     await tab.page.wait_for_function(INTERRUPTED)
     await run
