@@ -75,7 +75,12 @@ async def test_a_workflow_that_comfyui_refuses_is_reported_by_node_type_and_mess
         refused = details["node_errors"]["1"]
         assert refused["class_type"] == "SaveImage"
         assert refused["errors"][0]["message"] == "Required input is missing"
-    assert await dialogs(tab.page) == 0
+
+    async def no_dialog() -> bool:
+        # The page's own may still be fading out.
+        return await dialogs(tab.page) == 0
+
+    await until(no_dialog, "the page without a dialog", PATIENCE)
 
 
 async def test_a_node_that_raises_is_reported_by_node_type_and_message(send_request: SendRequest, tab: Tab) -> None:
