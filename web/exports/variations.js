@@ -35,9 +35,6 @@ import { setFields } from "../widgets/widgets.js";
 const SLICE = 25;
 // Milliseconds for which the person is taken to use the page after the last input.
 const IN_USE = 1000;
-// Milliseconds that drawing waits for the next request, and after which a request does not wait any further.
-const NEXT_WITHIN = 20;
-const UNDRAWN = 125;
 // Characters in an answer after which it ends, since a message may have 64 MB.
 const ANSWER = 2 ** 23;
 // The open graph is no longer the one to be varied.
@@ -60,8 +57,6 @@ export function createVariations(means) {
   let taken = 0;
   let checking = 0;
   let usedAt = -Infinity;
-  /** @type {{began: number, timer: any, draw: () => void} | null} since the first of several requests */
-  let undrawn = null;
   revisions.onInput((event) => void (event.isTrusted && (usedAt = performance.now())));
 
   /**
@@ -141,21 +136,12 @@ export function createVariations(means) {
   async function exportPrompts(data, asked) {
     // Of the workflow that is open now, even if the person opens another one between two variations.
     const call = { ...asked, workflow_tab: asked.workflow_tab ?? workflows.idOf(workflows.active()) };
-    clearTimeout(undrawn?.timer);
-    const now = performance.now();
-    if (undrawn && now - undrawn.began > UNDRAWN) drawAgain();
-    undrawn ??= { began: now, timer: 0, draw: deferDrawing(frontend.app, () => performance.now() - usedAt < IN_USE) };
-    const own = undrawn;
+    const draw = deferDrawing(frontend.app, () => performance.now() - usedAt < IN_USE);
     try {
       return await exportAll(data, call);
     } finally {
-      own.timer = setTimeout(drawAgain, NEXT_WITHIN);
+      draw();
     }
-  }
-
-  function drawAgain() {
-    undrawn?.draw();
-    undrawn = null;
   }
 
   /** @returns {Promise<Prompt["error"]>} why nothing can be exported any more */
