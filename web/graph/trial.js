@@ -142,7 +142,8 @@ export function createTrials({ frontend, workflows, revisions }) {
         queueing(carried) {
           queue = rememberQueueState(nodes);
           if (!carried) return;
-          for (const { node, widget, value } of carried.values) change({ ...frontend, isTrial: true }, node, widget, value);
+          const page = { ...frontend, isTrial: true };
+          for (const { node, widget, value } of carried.values) change(page, node, widget, value);
           // Controls act again after the first run with written values.
           frontend.written.clear();
           repeatQueueState(carried.queue);

@@ -10,6 +10,7 @@
 
 // Restored with the callbacks of their widgets, see node_memory.js.
 const VALUES = new Set(["value", "title"]);
+const COMPUTED = {};
 
 /**
  * To be called right before the page prepares a run, in the same task.
@@ -100,8 +101,8 @@ export function repeatQueueState({ marks, noted }) {
 }
 
 /**
- * Returns the values of an object's own properties, except those with functions of their own. These compute their
- * values, which can take longer than an export, and cannot be restored.
+ * Returns the values of an object's own properties, and COMPUTED for those with functions of their own: to call these
+ * can take longer than an export, and what they compute cannot be restored.
  *
  * @param {any} owner
  * @returns {Map<string | symbol, any>}
@@ -111,7 +112,7 @@ function stored(owner) {
   for (const key of Reflect.ownKeys(owner)) {
     if (VALUES.has(/** @type {string} */ (key))) continue;
     const own = Object.getOwnPropertyDescriptor(owner, key);
-    if (own && Object.hasOwn(own, "value")) values.set(key, own.value);
+    values.set(key, own && Object.hasOwn(own, "value") ? own.value : COMPUTED);
   }
   return values;
 }

@@ -71,6 +71,16 @@ test("notes of packs are put back whatever else is on their nodes", async () => 
   assert.deepEqual([node.runs, node.secret, page.value("Mine")], [7, 5, 1]);
 });
 
+test("a property that is computed once keeps what an export has computed", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
+  const [node] = page.app.rootGraph.nodes;
+  const once = () => void Object.defineProperty(node, "once", { value: 3, writable: true });
+  Object.defineProperty(node, "once", { configurable: true, enumerable: true, get: () => (once(), node.once) });
+  page.beforeQueued = () => assert.equal(node.once, 3);
+  assert.deepEqual(values(await page.ask("export_prompts", variations(5, 6))), [5, 6]);
+  assert.equal(node.once, 3);
+});
+
 test("the page computes again what depends on the graph if there are other widgets only, since values are restored", async () => {
   const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
   const { rootGraph } = page.app;
