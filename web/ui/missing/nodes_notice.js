@@ -143,11 +143,10 @@ export function createMissingNodes({ frontend, workflows, state, dialogs, loader
   async function restart(click, kind, say) {
     busy = true;
     notice.busy(t("restarting"));
-    let lost = false;
+    const { losses } = state;
     const until = page.performance.now() + BACK_AT_MOST;
     const watch = page.setInterval(() => {
-      lost ||= !state.server;
-      if (lost && state.server) {
+      if (state.losses > losses && state.server) {
         page.clearInterval(watch);
         page.location.reload();
       } else if (page.performance.now() > until) ended(t("restartLate"));

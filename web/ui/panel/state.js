@@ -90,6 +90,8 @@ export function createState(transport, page) {
   const state = {
     /** @type {ServerState | null} null while disconnected */
     server: null,
+    /** How often the server was lost, which also shows a restart to a page that was hidden meanwhile. */
+    losses: 0,
     /** @type {ProgramFacts[]} */
     programs: [],
     entries,
@@ -155,6 +157,10 @@ export function createState(transport, page) {
       return state.server;
     },
 
+    get losses() {
+      return state.losses;
+    },
+
     get programs() {
       return state.programs;
     },
@@ -214,6 +220,7 @@ export function createState(transport, page) {
     /** Called after a disconnect. */
     lost() {
       state.server = null;
+      state.losses++;
       listening = null;
       changed();
     },

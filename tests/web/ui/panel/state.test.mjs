@@ -19,6 +19,14 @@ function setUp() {
   return { state, asked, commands, answer };
 }
 
+test("a restart of the server shows in a page that nobody saw meanwhile", () => {
+  const { state } = setUp();
+  const { losses } = state;
+  state.lost();
+  state.receive("panel_state", { rules: {} });
+  assert.ok(state.server && state.losses > losses);
+});
+
 test("an event between two responses is newer than they are", async () => {
   const { state, answer } = setUp();
   state.watch(true);
