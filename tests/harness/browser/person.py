@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 # Milliseconds to wait for a dialog.
 DIALOG_DEADLINE = 120_000
@@ -17,7 +17,7 @@ async def answer_dialog(page: Page, title: str, *texts: str, button: str = "Conf
     dialog = page.get_by_role("dialog", name=title)
     await dialog.wait_for(timeout=DIALOG_DEADLINE)
     for at, text in enumerate(texts):
-        await dialog.get_by_role("textbox").nth(at).fill(text)
+        await fill(dialog.get_by_role("textbox").nth(at), text)
     shown = await dialog.element_handle()
     await dialog.get_by_role("button", name=button).click()
     # Another one of that title may follow, and this one is still seen while it fades out.
@@ -29,6 +29,12 @@ async def settled(page: Page) -> None:
     await page.wait_for_function(FOCUS_IN_DIALOG, timeout=DIALOG_DEADLINE)
     await expect(page.locator(".p-dialog-enter-active")).to_have_count(0, timeout=DIALOG_DEADLINE)
     await page.wait_for_function(FOCUS_IN_DIALOG, timeout=DIALOG_DEADLINE)
+
+
+async def fill(field: Locator, text: str) -> None:
+    """Fill in a text box of the open dialog, once the focus stays where the person puts it."""
+    await settled(field.page)
+    await field.fill(text)
 
 
 async def escape(page: Page) -> None:

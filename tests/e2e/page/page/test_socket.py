@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from comfyui_uiapi.tests.harness.browser.person import fill
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from playwright.async_api import expect
 
@@ -83,14 +84,14 @@ async def test_a_token_is_asked_for_once_and_kept(played: Played) -> None:
     # A reconnect of ComfyUI's socket makes a waiting tab reconnect at once, but not one that asks for a token.
     await tab.page.evaluate("app.api.dispatchCustomEvent('reconnected')")
     server.refusal = ({"type": "error", "error": "wrong", "code": "wrong_token"}, 4403)
-    await dialog.get_by_role("textbox").fill(first)
+    await fill(dialog.get_by_role("textbox"), first)
     await dialog.get_by_role("button", name="Confirm").click()
     assert (await server.hello(count + 2))["token"] == first
     # The first one may still be fading out.
     again = dialog.filter(has_text="wrong")
     await expect(again).to_be_visible()
     server.refusal = None
-    await again.get_by_role("textbox").fill(second)
+    await fill(again.get_by_role("textbox"), second)
     await again.get_by_role("button", name="Confirm").click()
     assert (await server.hello(count + 3))["token"] == second
     await expect(dialog).to_have_count(0)

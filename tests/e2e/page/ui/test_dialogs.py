@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from comfyui_uiapi.tests.harness.browser.person import escape, settled
+from comfyui_uiapi.tests.harness.browser.person import escape, fill, settled
 from comfyui_uiapi.tests.harness.browser.tab import Tab
 from comfyui_uiapi.tests.tools import build
 from playwright.async_api import Locator, expect
@@ -35,8 +35,8 @@ async def press(tab: Tab, name: str) -> None:
     await dialog(tab).get_by_role("button", name=name).click()
 
 
-async def fill(tab: Tab, text: str) -> None:
-    await dialog(tab).get_by_role("textbox").fill(text)
+async def enter(tab: Tab, text: str) -> None:
+    await fill(dialog(tab).get_by_role("textbox"), text)
     await press(tab, "Confirm")
 
 
@@ -135,7 +135,7 @@ async def test_questions_are_asked_one_after_the_other(played: Played) -> None:
     await press(tab, "Deny")
     await server.answer(first)
     await expect(dialog(tab)).to_contain_text("model.safetensors")
-    await fill(tab, "https://example.com/model.safetensors")
+    await enter(tab, "https://example.com/model.safetensors")
     assert (await server.answer(second))["response"]["url"] == "https://example.com/model.safetensors"
     await expect(dialog(tab)).to_contain_text("Fourth")
     await press(tab, "Deny")
@@ -155,7 +155,7 @@ async def test_a_second_click_on_a_button_does_not_answer_the_next_question(play
     assert (await server.answer(first))["code"] == "declined"
     await expect(dialog(tab)).to_contain_text("second.safetensors")
     await tab.page.wait_for_timeout(800)
-    await fill(tab, "https://example.com/second.safetensors")
+    await enter(tab, "https://example.com/second.safetensors")
     assert (await server.answer(second))["response"]["url"] == "https://example.com/second.safetensors"
 
 
@@ -193,7 +193,7 @@ async def test_the_person_is_asked_for_a_models_url_with_its_folder(played: Play
     await server.call("load_workflow", workflow=workflow)
     ident = server.request("get_model_url", ckpt_name="model.safetensors")
     await expect(dialog(tab)).to_contain_text("checkpoints")
-    await fill(tab, "  https://example.com/model.safetensors ")
+    await enter(tab, "  https://example.com/model.safetensors ")
     response = (await server.answer(ident))["response"]
     assert response == {"url": "https://example.com/model.safetensors", "model_type": "checkpoints"}
 
@@ -211,17 +211,17 @@ async def test_the_person_is_asked_for_a_models_url_with_its_folder(played: Play
 async def test_every_kind_of_url_is_accepted(played: Played, address: str) -> None:
     server, tab = played
     ident = server.request("get_model_url", ckpt_name="a.safetensors")
-    await fill(tab, address)
+    await enter(tab, address)
     assert (await server.answer(ident))["response"]["url"] == address
 
 
 async def test_the_person_is_asked_again_after_an_invalid_url(played: Played) -> None:
     server, tab = played
     ident = server.request("get_model_url", ckpt_name="a.safetensors")
-    await fill(tab, "the usual one")
+    await enter(tab, "the usual one")
     await expect(dialog(tab)).to_contain_text("https://")
     await expect(dialog(tab).get_by_role("textbox")).to_have_value("the usual one")
-    await fill(tab, "https://example.com/a.safetensors")
+    await enter(tab, "https://example.com/a.safetensors")
     assert (await server.answer(ident))["response"]["url"] == "https://example.com/a.safetensors"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from comfyui_uiapi.tests.harness.browser.person import escape
+from comfyui_uiapi.tests.harness.browser.person import escape, fill
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.harness.comfy.workflows import UPSCALER, write_upscaler
@@ -146,7 +146,7 @@ async def test_missing_models_are_shown_fetched_and_the_workflow_runs_without_a_
     await expect(row).to_contain_text("upscale_models")
     await expect(row).to_contain_text("Upscaler.model_name")
     model.held.set()
-    await row.get_by_role("textbox").fill(host.url(f"/{UPSCALER}"))
+    await fill(row.get_by_role("textbox"), host.url(f"/{UPSCALER}"))
     await expect(row).to_contain_text("kB")
     await keep(tab_without_models, "dialog")
     model.held = asyncio.Event()
@@ -233,7 +233,7 @@ async def test_two_models_of_one_file_name_each_get_the_url_that_was_given_for_t
     dialog = tab_without_models.page.get_by_role("dialog").filter(has_text="Missing model")
     for kind, folder in folders.items():
         row = dialog.get_by_role("row").filter(has_text=kind)
-        await row.get_by_role("textbox").fill(host.url(f"/{folder}/{TWIN}"))
+        await fill(row.get_by_role("textbox"), host.url(f"/{folder}/{TWIN}"))
         await expect(row).to_contain_text("kB")
     await dialog.get_by_role("button", name="Download").click()
     await expect(notice(tab_without_models)).to_contain_text("All models are present")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from comfyui_uiapi.tests.harness.browser.person import fill
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE
 from playwright.async_api import expect
@@ -23,7 +24,7 @@ async def test_confirming_nothing_says_so_and_stays_open(played: Played) -> None
     links = dialog.get_by_role("link")
     await expect(links).to_have_text(["Search Hugging Face", "Search CivitAI"] * 2)
     await expect(links.first).to_have_attribute("href", "https://huggingface.co/models?search=flux%20dev")
-    await dialog.get_by_role("textbox").first.fill("https://example.com/a")
+    await fill(dialog.get_by_role("textbox").first, "https://example.com/a")
     await dialog.get_by_role("button", name="Confirm").click()
     urls = (await server.answer(ident))["response"]["urls"]
     assert urls == {"folder/flux dev.safetensors": "https://example.com/a"}
@@ -42,10 +43,8 @@ async def test_a_download_that_asks_by_itself_is_marked_and_gets_the_folder_that
     await expect(icon.filter(has_text="?")).to_be_visible()
     choice = dialog.get_by_role("combobox", name=f"Folder of {name}")
     await expect(choice.locator("optgroup")).to_have_count(2)
-    # While it opens, a dialog of 1.32 moves the focus itself.
-    await expect(page.locator(".p-dialog-enter-active")).to_have_count(0)
     await expect(choice.locator("optgroup[label=Likely] option")).to_have_text(["loras"])
-    await dialog.get_by_role("textbox").fill("https://models.example.invalid/my_lora.safetensors")
+    await fill(dialog.get_by_role("textbox"), "https://models.example.invalid/my_lora.safetensors")
     confirm = dialog.get_by_role("button", name="Confirm")
     await confirm.press("Enter")
     await expect(choice).to_be_focused()
@@ -76,7 +75,7 @@ async def test_a_refused_host_is_allowed_where_it_was_refused(tab: Tab, attempt:
     asked = asyncio.ensure_future(attempt("get_model_url", model_names=["a.safetensors"]))
     dialog = page.get_by_role("dialog")
     field = dialog.get_by_role("textbox").first
-    await field.fill(url)
+    await fill(field, url)
     allow = dialog.get_by_role("button", name="Allow models.allowed-here.example")
     await expect(allow).to_be_visible()
     refused = await dialog.locator(".uiapi-bad").first.inner_text()
