@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Chromium, Tab, until
+from comfyui_uiapi.tests.harness.comfy.adjusting import adjusting
 from comfyui_uiapi.tests.harness.comfy.process import PACKAGE_NAME, ComfyProcess
 from comfyui_uiapi.tests.harness.comfy.workflows import endless, picture, write_upscaler
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
@@ -22,20 +23,7 @@ NewChromium = Callable[[], Awaitable[Chromium]]
 ONE_FRONTEND = pytest.mark.parametrize("frontend", [build.FRONTENDS[-1]], indirect=True, scope="session")
 
 # A custom node that sets the seconds between the pings of websockets that are opened from then on.
-HEARTBEAT_NODE = """
-import sys
-from aiohttp import web
-import server
-
-NODE_CLASS_MAPPINGS = {}
-
-async def heartbeat(request):
-    [module] = [module for name, module in sys.modules.items() if name.endswith(".bridge.api.websocket")]
-    before, module.HEARTBEAT = module.HEARTBEAT, float(request.query["seconds"])
-    return web.json_response(before)
-
-server.PromptServer.instance.routes.get("/heartbeat")(heartbeat)
-"""
+HEARTBEAT_NODE = adjusting("/heartbeat", ".bridge.api.websocket", "HEARTBEAT")
 # A page that runs only the real transport, so that it loads fast.
 LIGHT_PAGE = f"""async () => {{
     const nothing = () => null
@@ -64,9 +52,9 @@ def own_comfy(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def no_heartbeat(own_comfy: ComfyProcess) -> Iterator[None]:
     """Websockets that are opened meanwhile are not pinged."""
-    before = own_comfy.get("/heartbeat?seconds=36000")
+    before = own_comfy.get("/heartbeat?value=36000")
     yield
-    own_comfy.get(f"/heartbeat?seconds={before}")
+    own_comfy.get(f"/heartbeat?value={before}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -108,7 +108,7 @@ async def over_http(environment: dict[str, str], log: Path) -> AsyncIterator[tup
 
 
 async def follow_a_long_run(agent: Client, tab: Tab, gate: str) -> None:
-    """Follow a run through a gate, which outlasts the first answers, to its picture, beside twenty other calls."""
+    """Follow a run, held up by a gate longer than a call may take, to its picture, while twenty other calls go on."""
     await asyncio.to_thread(tab.comfy.post, "/uiapi/load_workflow", {"workflow": gated(gate)})
     end = time.monotonic() + SECONDS
     asked = await agent.call_tool("run", {"wait": 0.1})

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from comfyui_uiapi.tests.harness.comfy.adjusting import adjusting
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
 from comfyui_uiapi.tests.harness.models.model_host import Host
 from comfyui_uiapi.tests.harness.programs.program import Program
@@ -59,20 +60,7 @@ async def read_rules(_):
 server.PromptServer.instance.routes.post("/read_rules")(read_rules)
 """
 # A custom node that shortens the time a silent host is waited for.
-HASTE = """
-import sys
-from aiohttp import web
-import server
-
-NODE_CLASS_MAPPINGS = {}
-
-async def haste(request):
-    [module] = [module for name, module in sys.modules.items() if name.endswith(".downloads.transfer.http_client")]
-    before, module.HEADERS_TIMEOUT = module.HEADERS_TIMEOUT, float(request.query["seconds"])
-    return web.json_response(before)
-
-server.PromptServer.instance.routes.get("/haste")(haste)
-"""
+HASTE = adjusting("/haste", ".downloads.transfer.http_client", "HEADERS_TIMEOUT")
 # The host name of this machine: allowed, but not a public address.
 OWN_NAME = socket.gethostname()
 # Addresses that the operator allowed although they are not public; see FENCE.
@@ -151,7 +139,7 @@ class Alone:
         """Have ComfyUI wait only `seconds` for a host's headers; it must have downloaded something before."""
 
         async def wait(how_long: float) -> float:
-            async with program.http.get(program.url(f"/haste?seconds={how_long}")) as response:
+            async with program.http.get(program.url(f"/haste?value={how_long}")) as response:
                 return float(await response.json())
 
         before = await wait(seconds)

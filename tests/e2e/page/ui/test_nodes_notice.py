@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from comfyui_uiapi.tests.harness.browser.person import escape, settled
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import PACK, ComfyProcess
 from comfyui_uiapi.tests.harness.programs.program import Program, Socket
@@ -107,13 +108,12 @@ async def test_a_click_installs_a_pack_and_after_the_restart_the_same_workflow_s
     get = notice(tab).get_by_role("button", name="Get nodes")
     await get.press("Enter")
     await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
-    await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
-    await tab.page.keyboard.press("Escape")
+    await escape(tab.page)
     await expect(dialog).to_have_count(0)
     await expect(get).to_be_focused()
     await get.press("Enter")
     await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
-    await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
+    await settled(tab.page)
     await dialog.get_by_role("button", name="Install with ComfyUI-Manager").press("Enter")
     await expect(notice(tab)).to_contain_text("1 pack installed. Restart ComfyUI to load it.", timeout=60_000)
     await expect(notice(tab)).to_contain_text("Installed-Pack-forbidden was not installed: ComfyUI-Manager refuses it")

@@ -231,7 +231,7 @@ async def test_an_address_of_missing_nodes_breaks_where_its_parts_end(played: Pl
     await tab.page.evaluate(OPEN_BY_PERSON, [f"/extensions/{PACKAGE_NAME}/", "long address"])
     dialog = tab.page.get_by_role("dialog")
     await expect(dialog).to_contain_text("https://github.com/example/Installed_Pack_of_somebody")
-    await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
+    await settled(tab.page)
     assert await dialog.locator(".uiapi-hint").evaluate_all(TORN) == []
     await tab.page.keyboard.press("Escape")
     await expect(dialog).to_have_count(0)
@@ -267,13 +267,10 @@ async def go_around(tab: Tab, dialog: Locator, texts: list[str], buttons: list[s
         await expect(dialog).to_contain_text(text)
     # The dialog has the focus, but not on what agrees: it may open while the person is typing.
     agrees = dialog.get_by_role("button", name=buttons[-1], exact=True)
-    await tab.page.wait_for_function("() => document.querySelector('[role=dialog]').contains(document.activeElement)")
     # A dialog may take the focus once it is open, late on a busy machine.
-    await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
+    await settled(tab.page)
     if buttons[-1] != "Close":
         await expect(agrees).not_to_be_focused()
-    # While it opens, a dialog of 1.32 moves the focus itself.
-    await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
     order = await tabbed_through(tab)
     named = [name for name in order if name in buttons]
     start = named.index(buttons[0])

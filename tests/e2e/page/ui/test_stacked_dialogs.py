@@ -70,7 +70,7 @@ async def ask_and_answer(server: FakeServer, tab: Tab) -> None:
     box = ours(tab).get_by_role("textbox", name="URL of a.safetensors")
     await expect(box).to_be_focused()
     # A dialog may take the focus once it is open, late on a busy machine; another test covers that.
-    await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
+    await settled(tab.page)
     assert (await server.call("get_fields", fields=[]))["response"] == {}
     await tab.page.keyboard.type("https://example.com/a")
     second = ours(tab).get_by_role("textbox", name="URL of b.safetensors")
@@ -123,7 +123,7 @@ async def asked_over_an_error(server: FakeServer, tab: Tab) -> tuple[str, Locato
     ident = server.request("get_model_url", ckpt_name="a.safetensors")
     box = ours(tab).get_by_role("textbox")
     await expect(box).to_be_focused()
-    await expect(tab.page.locator(".p-dialog-enter-active")).to_have_count(0)
+    await settled(tab.page)
     return ident, box
 
 
