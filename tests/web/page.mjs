@@ -26,11 +26,12 @@ export const saved = (id, title, values = {}) => ({ id, type: "T", title, values
 /**
  * A page that shows the workflow tab "A" with these nodes.
  *
- * @param {{loading?: number, exporting?: number}} [takes] milliseconds
+ * @param {{loading?: number, exporting?: number, following?: number}} [takes] milliseconds; `following`: as 1.49 and later,
+ *   so long after each step the graph is saved as what that has led to
  * @param {{below?: (app: any) => void, around?: (app: any) => void}} [packs] change the page's functions before this
  *   extension does, and after it
  */
-export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}) {
+export function showPage(nodes, { loading = 5, exporting = 20, following } = {}, packs = {}) {
   /** A graph of the state; `page.dress` may add to its nodes. */
   function configured(state) {
     const made = state.nodes.map(({ id, type, title, values }) =>
@@ -75,6 +76,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
     constructor(workflow, state) {
       this.workflow = workflow;
       this.initialState = this.activeState = state;
+      if (following) this.squashState = () => setTimeout(() => (this.activeState = clone(app.rootGraph.serialize())), following);
     }
 
     reset(state) {
@@ -90,6 +92,7 @@ export function showPage(nodes, { loading = 5, exporting = 20 } = {}, packs = {}
       this.undoQueue.push(this.activeState);
       this.activeState = now;
       this.redoQueue.length = 0;
+      this.squashState?.();
     }
 
     beforeChange() {

@@ -141,6 +141,7 @@ export function createVariations(means) {
       return await exportAll(data, call);
     } finally {
       draw();
+      trials.saveAgain();
     }
   }
 

@@ -32,7 +32,7 @@ export function batch(means, edits, { commands, dry_run = false }) {
   workflows.capture();
   const { page, takeOut } = withChoices(frontend);
   const { picture, putBack } = remember(means, commands.map(({ command }) => command), history.activeState);
-  history.beforeChange();
+  frontend.openStep(history);
   /** @type {any[]} */
   const results = [];
   let failure = null;
@@ -50,7 +50,7 @@ export function batch(means, edits, { commands, dry_run = false }) {
     return { results, applied: true, changes: differences(picture, takePicture(frontend.rootGraph())) };
   }
   // No afterChange: the undo history must not notice. Later edits are steps of their own again.
-  history.changeCount--;
+  frontend.dropStep(history);
   const changes = failure ? [] : differences(picture, takePicture(frontend.rootGraph()));
   takeOut();
   return putBack().then((left) => {
@@ -93,12 +93,12 @@ export function alone(means, edits, command, data) {
   // A rollback needs a history; set_fields has a cheaper rollback of its own.
   if (!history || command === "set_fields") return edits[command](frontend, data);
   const { putBack } = remember(means, [command]);
-  history.beforeChange();
+  frontend.openStep(history);
   let answer;
   try {
     answer = edits[command](frontend, data);
   } catch (error) {
-    history.changeCount--;
+    frontend.dropStep(history);
     return putBack().then((left) => {
       frontend.repaint();
       if (left) throw new CommandError("tab_failed", `${reasonOf(error)}; ${left.clause}.`, { changes: left.changes });

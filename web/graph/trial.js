@@ -25,7 +25,8 @@ import { byState } from "./rollback.js";
  * trial does not restore by itself shows in the shape of the graph.
  *
  * If the person does something while a pack still prepares the run, the graph is put back before the page handles that,
- * so that it happens to their own graph, and the trial has to be repeated.
+ * so that it happens to their own graph, and the trial has to be repeated. A page that is left saves its graph, so the
+ * same happens then; what the page may have saved during a trial by itself is saved again after it.
  *
  * @param {object} means
  * @param {Frontend} means.frontend
@@ -36,10 +37,21 @@ export function createTrials({ frontend, workflows, revisions }) {
   let before = "";
   let isSaved = false;
   let isCompared = false;
+  // Whether a trial has lasted longer than its task, so that the page may have saved the graph with its values.
+  let hasLasted = false;
   /** @type {(() => void) | null} */
   let interrupt = null;
   // What the page and packs dispatch themselves is no input.
   revisions.onInput((event) => void (event.isTrusted && interrupt?.()));
+  frontend.onLeave(() => {
+    interrupt?.();
+    saveAgain();
+  });
+
+  function saveAgain() {
+    if (hasLasted) frontend.saveAgain();
+    hasLasted = false;
+  }
 
   /** @param {string} after */
   function differs(after) {
@@ -93,6 +105,9 @@ export function createTrials({ frontend, workflows, revisions }) {
       if (isSaved && !isCompared && differs(frontend.stateText())) await restore();
     },
 
+    /** To be called when no trial follows soon: has the page save the graph once more, if that may contain one's values. */
+    saveAgain,
+
     /** @param {() => void} interrupted called when the graph was put back because of the person */
     begin(interrupted) {
       const isFirst = !isSaved;
@@ -109,19 +124,19 @@ export function createTrials({ frontend, workflows, revisions }) {
       let isOver = false;
       /** @type {(() => void) | undefined} */
       let putBackRest;
-      // While this is above 0, the page captures no undo step.
-      history?.beforeChange();
+      frontend.openStep(history);
       frontend.exports.disturb(1);
 
       function putBack() {
         isOver = true;
         interrupt = null;
+        hasLasted ||= !isSaved;
         // In the opposite order of the changes, since callbacks of widgets may depend on the rest.
         queue?.putBack();
         memory.putBack();
         frontend.written.clear();
         for (const [widget, value] of written) frontend.written.set(widget, value);
-        if (history) history.changeCount--;
+        frontend.dropStep(history);
         frontend.exports.disturb(-1);
         // What the canvas shows has not changed; nothing else can have, unless packs wait for something.
         if (canvas && !frontend.exports.isShared()) Object.assign(canvas, { dirty_canvas, dirty_bgcanvas });

@@ -66,18 +66,66 @@ export function createFrontend(app, api, page) {
     return text;
   }
 
+  /** @type {WeakMap<any, () => void>} end the protection of the states of undo histories with open steps */
+  const protections = new WeakMap();
+
   /**
-   * Captures an undo step. Values that are passed down afterwards would become another step. 1.32 captures whatever is
-   * on the canvas, even if that belongs to another workflow or is being restored.
+   * Opens an undo step: until it is closed or dropped, the page captures none.
+   *
+   * 1.49 and later save the graph once more 50 ms after each step, as what that step has led to, even if another one is
+   * open by then. Its changes would belong to the step before it, so that is put off until it is closed.
+   *
+   * @param {any} history
+   */
+  function openStep(history) {
+    if (!history) return;
+    history.beforeChange();
+    if (typeof history.squashState !== "function" || protections.has(history)) return;
+    let { activeState } = history;
+    let isPutOff = false;
+    Object.defineProperty(history, "activeState", {
+      configurable: true,
+      enumerable: true,
+      get: () => activeState,
+      set(next) {
+        // A load replaces the state, and whatever was saved before.
+        if (history.constructor.isLoadingGraph || history._restoringState) activeState = next;
+        else isPutOff = true;
+      },
+    });
+    protections.set(history, () => {
+      protections.delete(history);
+      Object.defineProperty(history, "activeState", { configurable: true, enumerable: true, writable: true, value: activeState });
+      if (isPutOff) history.squashState();
+    });
+  }
+
+  /** @param {any} history whose last open step is about to be closed or dropped, if there is only one */
+  function unprotect(history) {
+    if (history.changeCount === 1) protections.get(history)?.();
+  }
+
+  /**
+   * Closes an undo step without capturing it.
+   *
+   * @param {any} history
+   */
+  function dropStep(history) {
+    if (!history) return;
+    unprotect(history);
+    history.changeCount--;
+  }
+
+  /**
+   * Closes an undo step and captures it. Values that are passed down afterwards would become another step. 1.32 captures
+   * whatever is on the canvas, even if that belongs to another workflow or is being restored.
    *
    * @param {any} history
    */
   function noteStep(history) {
     if (!history) return;
-    if (history !== tracker() || history._restoringState) {
-      history.changeCount--;
-      return;
-    }
+    if (history !== tracker() || history._restoringState) return dropStep(history);
+    unprotect(history);
     if (history.changeCount === 1 && app.rootGraph.subgraphs?.size > 0) state();
     history.afterChange();
     for (const listener of stepListeners) listener(history);
@@ -93,7 +141,21 @@ export function createFrontend(app, api, page) {
     tracker,
     state,
     stateText,
+    openStep,
+    dropStep,
     noteStep,
+
+    /** @param {() => void} listener called when the page may be left; if it is, the page itself saves its graph after this */
+    onLeave: (listener) => page.addEventListener("beforeunload", listener),
+
+    /**
+     * Has the page save the graph for its next start. 1.45 and later do so half a second after a change, with whatever the
+     * graph contains by then. Before 1.49, the same event queues a run if the person has chosen to run on changes.
+     */
+    saveAgain() {
+      const history = tracker();
+      if (typeof history?.squashState === "function") api.dispatchCustomEvent("graphChanged", history.activeState);
+    },
 
     /** @param {(history: any) => void} listener called when a step of this extension was captured */
     onStep: (listener) => void stepListeners.add(listener),
@@ -138,7 +200,7 @@ export function createFrontend(app, api, page) {
      */
     undoStep(change, putsBack = false) {
       const history = tracker();
-      history?.beforeChange();
+      openStep(history);
       let done = false;
       try {
         const result = change();
@@ -146,7 +208,7 @@ export function createFrontend(app, api, page) {
         return result;
       } finally {
         if (done || !putsBack) noteStep(history);
-        else if (history) history.changeCount--;
+        else dropStep(history);
       }
     },
 

@@ -15,7 +15,7 @@ const LOAD_AT_MOST = 60_000;
  * @param {any} page the window
  */
 export function createWorkflows(frontend, page) {
-  const { app, state, tracker, noteStep } = frontend;
+  const { app, state, tracker, openStep, dropStep, noteStep } = frontend;
   const afterEffects = createAfterEffects(frontend, page);
   /** @type {WeakMap<object, string>} */
   const ids = new WeakMap();
@@ -203,13 +203,13 @@ export function createWorkflows(frontend, page) {
         undoStep(change) {
           history = tracker();
           before = history?.undoQueue.at(-1);
-          history?.beforeChange();
+          openStep(history);
           openSteps.add(close);
           try {
             return change();
           } catch (error) {
             // Everything was restored, so this is not a step.
-            if (openSteps.delete(close) && history) history.changeCount--;
+            if (openSteps.delete(close)) dropStep(history);
             throw error;
           }
         },

@@ -38,6 +38,35 @@ test("each variation is exported with its own values, and the graph has none of 
   assert.deepEqual(traces(page), before);
 });
 
+test("what the page saves after a step, while a variation is prepared, is the person's graph", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { following: 4 });
+  const { changeTracker } = page.tab;
+  await page.ask("set_fields", { fields: [["Mine.v", 2]] });
+  assert.deepEqual(values(await page.ask("export_prompts", variations(5, 6))), [5, 6]);
+  assert.equal(changeTracker.activeState.nodes[0].values.v, 2);
+  page.app.rootGraph.nodes[0].widgets[0].value = 3;
+  await sleep(10);
+  assert.equal(changeTracker.activeState.nodes[0].values.v, 3);
+  assert.deepEqual(await page.ask("undo"), { done: 1 });
+  assert.equal(page.value("Mine"), 1);
+});
+
+test("a page that is left while a variation is prepared saves the person's graph", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { following: 4 });
+  /** @type {any[]} */
+  const savings = [];
+  page.api.dispatchCustomEvent = (name, state) => void (name === "graphChanged" && savings.push([page.value("Mine"), state.nodes[0].values.v]));
+  const { graphToPrompt } = page.app;
+  let leaves = 0;
+  page.app.graphToPrompt = async () => {
+    await sleep(1);
+    if (leaves++ === 0) page.hand("beforeunload");
+    return graphToPrompt();
+  };
+  assert.deepEqual(values(await page.ask("export_prompts", variations(5, 6))), [5, 6]);
+  assert.deepEqual(savings, [[1, 1], [1, 1]]);
+});
+
 test("what the page itself changes for a run is in the export, and is put back", async () => {
   const page = showPage([saved(1, "Mine", { v: 1, seed: 40 })], QUICK);
   const seed = () => page.app.rootGraph.nodes[0].widgets[1];

@@ -131,6 +131,21 @@ test("a run whose export fails in a pack's code says so and leaves nothing that 
   assert.equal(page.value("Mine"), 1);
 });
 
+test("the fields of a run are a step of their own although the page saves what the step before has led to", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { following: 4 });
+  await page.ask("set_fields", { fields: [["Mine.v", 2]] });
+  await page.ask("execute", { fields: [["Mine.v", 7]] });
+  await page.ask("undo");
+  assert.equal(page.value("Mine"), 2);
+  page.app.graphToPrompt = async () => {
+    await sleep(10);
+    throw new Error("a pack's fault");
+  };
+  await page.ask("set_fields", { fields: [["Mine.v", 3]] });
+  await assert.rejects(page.ask("execute", { fields: [["Mine.v", 8]] }), { message: /nothing was changed/ });
+  assert.equal(page.value("Mine"), 3);
+});
+
 test("an export that fails in a pack's code says so", async () => {
   const page = showPage([saved(1, "Mine", { v: 1 })]);
   page.app.graphToPrompt = async () => {

@@ -185,6 +185,28 @@ async def test_a_tab_clicked_during_a_run_gets_nothing_of_the_other_ones_graph(
     assert await send("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": 64}
 
 
+async def test_the_fields_of_a_run_are_a_step_of_their_own_whatever_the_page_saves_while_a_pack_prepares_it(
+    send: Send, tab: Tab
+) -> None:
+    await send("load_workflow", workflow=empty_to_save(width=64))
+    await send("set_fields", fields=[["EmptyImage.width", 80]])
+    # 1.49 and later save the graph again after each step.
+    await tab.page.evaluate("""() => {
+        const {graphToPrompt} = app
+        app.graphToPrompt = async function (...args) {
+            if (!app.processingQueue) return graphToPrompt.apply(this, args)
+            app.graphToPrompt = graphToPrompt
+            app.extensionManager.workflow.activeWorkflow.changeTracker.squashState?.()
+            await new Promise(resume => setTimeout(resume, 60))
+            return graphToPrompt.apply(this, args)
+        }
+    }""")
+    await send("run", fields=[["EmptyImage.width", 96]], wait=False)
+    for width in (80, 64):
+        await send("undo")
+        assert await send("get_fields", fields=["EmptyImage.width"]) == {"EmptyImage.width": width}
+
+
 async def test_a_failing_export_is_reported_and_the_next_run_works(send: Send, refused: Send, tab: Tab) -> None:
     await send("load_workflow", workflow=empty_to_save())
     await tab.page.evaluate("""() => {

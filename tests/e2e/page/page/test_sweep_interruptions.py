@@ -38,6 +38,17 @@ HELD = "() => window.isHeld"
 # The page has saved the graph for its next start.
 KEEPS = """seed => [localStorage, sessionStorage].some(
     storage => Object.values(storage).some(kept => kept.includes(seed)))"""
+# 1.49 and later save the graph a little after each step: in the undo history, and for the next start of the page.
+FOLLOWS = """async () => {
+    const {changeTracker} = app.extensionManager.workflow.activeWorkflow
+    if (!changeTracker.squashState) return
+    changeTracker.squashState()
+    app.api.dispatchCustomEvent('graphChanged', changeTracker.activeState)
+    await new Promise(resume => setTimeout(resume, 60))
+}"""
+# The seed in the last step of the undo history.
+NOTED = """() => app.extensionManager.workflow.activeWorkflow.changeTracker.activeState.nodes
+    .find(({title}) => title === 'Slow').widgets_values[1]"""
 # The person changes the width of the canvas.
 EDIT = """() => {
     const [widget] = app.rootGraph.nodes.find(({title}) => title === 'Canvas').widgets
@@ -147,6 +158,32 @@ async def test_a_tab_that_is_reloaded_or_closed_in_mid_export_ends_the_sweep_wit
         assert await own.run_seeds(first, 40) == [*range(first, first + exported)]
         if leave == "reload":
             assert await page.evaluate(SEED) == PERSONS
+
+
+async def test_what_the_page_saves_by_itself_while_a_pack_prepares_a_prompt_is_the_persons_graph(own: Asking) -> None:
+    page, first = own.tab.page, FIRST + 600
+    await page.wait_for_function(KEEPS, arg=str(PERSONS))
+    state = await page.evaluate(STATE)
+    await page.evaluate(HOLD, 6)
+    sweep_id = await own.begin(12, first)
+    await page.wait_for_function(HELD, timeout=PATIENCE * 1000)
+    held = await page.evaluate(SEED)
+    await page.evaluate(FOLLOWS)
+    assert held >= first and await page.evaluate(NOTED) == PERSONS
+    if await page.evaluate("() => Boolean(app.extensionManager.workflow.activeWorkflow.changeTracker.squashState)"):
+        await page.wait_for_function(KEEPS, arg=str(held))
+    await page.evaluate("() => endHold()")
+    assert errors(await own.ended(sweep_id)) == [None] * 12
+    await page.wait_for_function(KEEPS, arg=str(PERSONS))
+    assert await page.evaluate(STATE) == state and await page.evaluate(NOTED) == PERSONS
+
+    await page.evaluate(HOLD, 6)
+    sweep_id = await own.begin(12, first + 20)
+    await page.wait_for_function(HELD, timeout=PATIENCE * 1000)
+    await page.evaluate(FOLLOWS)
+    await own.tab.load(clear=False)
+    await own.ended(sweep_id)
+    assert await page.evaluate(SEED) == PERSONS
 
 
 async def test_a_sweep_that_is_exported_goes_on_without_the_tab(own: Asking) -> None:
