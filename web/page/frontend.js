@@ -66,8 +66,8 @@ export function createFrontend(app, api, page) {
     return text;
   }
 
-  /** @type {WeakMap<any, () => void>} end the protection of the states of undo histories with open steps */
-  const protections = new WeakMap();
+  /** @type {WeakMap<any, {count: number, end: () => void}>} the open steps of undo histories */
+  const opened = new WeakMap();
 
   /**
    * Opens an undo step: until it is closed or dropped, the page captures none.
@@ -80,29 +80,41 @@ export function createFrontend(app, api, page) {
   function openStep(history) {
     if (!history) return;
     history.beforeChange();
-    if (typeof history.squashState !== "function" || protections.has(history)) return;
+    const steps = opened.get(history) ?? { count: 0, end: protectState(history) };
+    steps.count++;
+    opened.set(history, steps);
+  }
+
+  /** @param {any} history one of whose open steps is closed or dropped */
+  function endStep(history) {
+    const steps = opened.get(history);
+    if (!steps || --steps.count > 0) return;
+    opened.delete(history);
+    steps.end();
+  }
+
+  /**
+   * @param {any} history
+   * @returns {() => void} ends the protection
+   */
+  function protectState(history) {
+    if (typeof history.squashState !== "function") return () => {};
     let { activeState } = history;
     let isPutOff = false;
+    const own = { configurable: true, enumerable: true };
     Object.defineProperty(history, "activeState", {
-      configurable: true,
-      enumerable: true,
+      ...own,
       get: () => activeState,
       set(next) {
-        // A load replaces the state, and whatever was saved before.
+        // A load replaces the state.
         if (history.constructor.isLoadingGraph || history._restoringState) activeState = next;
         else isPutOff = true;
       },
     });
-    protections.set(history, () => {
-      protections.delete(history);
-      Object.defineProperty(history, "activeState", { configurable: true, enumerable: true, writable: true, value: activeState });
+    return () => {
+      Object.defineProperty(history, "activeState", { ...own, writable: true, value: activeState });
       if (isPutOff) history.squashState();
-    });
-  }
-
-  /** @param {any} history whose last open step is about to be closed or dropped, if there is only one */
-  function unprotect(history) {
-    if (history.changeCount === 1) protections.get(history)?.();
+    };
   }
 
   /**
@@ -112,7 +124,7 @@ export function createFrontend(app, api, page) {
    */
   function dropStep(history) {
     if (!history) return;
-    unprotect(history);
+    endStep(history);
     history.changeCount--;
   }
 
@@ -125,7 +137,7 @@ export function createFrontend(app, api, page) {
   function noteStep(history) {
     if (!history) return;
     if (history !== tracker() || history._restoringState) return dropStep(history);
-    unprotect(history);
+    endStep(history);
     if (history.changeCount === 1 && app.rootGraph.subgraphs?.size > 0) state();
     history.afterChange();
     for (const listener of stepListeners) listener(history);

@@ -51,6 +51,18 @@ test("what the page saves after a step, while a variation is prepared, is the pe
   assert.equal(page.value("Mine"), 1);
 });
 
+test("a change that the person begins while a variation is prepared, and ends later, is a step", async () => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], { following: 4 });
+  const { changeTracker } = page.tab;
+  const exported = page.ask("export_prompts", variations(5));
+  await sleep(5);
+  changeTracker.beforeChange();
+  assert.deepEqual(values(await exported), [5]);
+  page.app.rootGraph.nodes[0].widgets[0].value = 2;
+  changeTracker.afterChange();
+  assert.deepEqual([changeTracker.activeState.nodes[0].values.v, changeTracker.undoQueue.length], [2, 1]);
+});
+
 test("a page that is left while a variation is prepared saves the person's graph", async () => {
   const page = showPage([saved(1, "Mine", { v: 1 })], { following: 4 });
   /** @type {any[]} */
