@@ -134,7 +134,11 @@ Answerer = Callable[[dict[str, Any]], Any]
 
 
 class FakeTab:
-    """A tab with scripted answers; commands without one stay pending."""
+    """A tab with scripted answers; commands without one stay pending.
+
+    Unless it has a scripted answer, `refresh_models` is answered and not recorded: ComfyUI asks every tab for it when a
+    download ends, which may be one of an earlier test.
+    """
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         self.ws = ws
@@ -189,6 +193,8 @@ class FakeTab:
 
     async def _take(self, frame: dict[str, Any]) -> None:
         if frame["type"] == "request":
+            if frame["command"] == "refresh_models" and "refresh_models" not in self.answers:
+                return await self.respond(frame["id"], {"refreshed": True, "changed": []})
             self.requests.append(frame)
             answerer = self.answers.get(frame["command"])
             if answerer is not None:

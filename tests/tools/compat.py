@@ -28,6 +28,7 @@ CORE = tuple(
     f"tests/e2e/page/{name}.py"
     for name in (
         *("page/test_start", "page/test_socket", "page/test_execute", "page/test_loading", "page/test_workflow_tabs"),
+        *("page/test_sweeps", "page/test_sweep_interruptions"),
         *("graph/test_fields", "graph/test_writes", "graph/test_history", "graph/test_screenshot"),
         *("ui/test_dialogs", "ui/test_stacked_dialogs"),
     )

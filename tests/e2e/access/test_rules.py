@@ -64,8 +64,8 @@ class Person:
         return dict(frame["data"])
 
     def reached(self) -> list[str]:
-        """The commands that reached the tab, without those that follow a download of an earlier test."""
-        return [frame["command"] for frame in self.tab.requests if frame["command"] != "refresh_models"]
+        """The commands that reached the tab."""
+        return [frame["command"] for frame in self.tab.requests]
 
 
 @pytest_asyncio.fixture(loop_scope="session")

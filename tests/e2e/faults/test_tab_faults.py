@@ -14,7 +14,7 @@ from comfyui_uiapi.bridge.protocol.codec import MAX_FRAME
 from comfyui_uiapi.tests.bridge.conftest import FakeTab
 from comfyui_uiapi.tests.harness.browser.tab import until
 from comfyui_uiapi.tests.harness.comfy.alone import Alone, held
-from comfyui_uiapi.tests.harness.fakes.scripted_tabs import ScriptedTabs, pending
+from comfyui_uiapi.tests.harness.fakes.scripted_tabs import ScriptedTabs, until_pending
 from comfyui_uiapi.tests.harness.programs.program import PATIENCE, Program
 
 READ = {"fields": ["a.b"]}
@@ -52,7 +52,7 @@ async def tab(new_tab: ScriptedTabs) -> FakeTab:
 async def test_a_silent_tab_is_a_timeout_after_which_nothing_is_pending(program: Program, tab: FakeTab) -> None:
     status, envelope = await program.post("get_fields", {**READ, "timeout": SHORT})
     assert (status, envelope["code"], envelope["details"]["delivered"]) == (504, "timeout", True)
-    assert await pending(program, tab) == 0
+    await until_pending(program, tab, 0)
     assert (await tab.next("cancel"))["id"] == (await only(tab))["id"]
 
 
@@ -96,7 +96,8 @@ async def test_an_answer_from_another_tab_or_program_is_refused_and_the_request_
     # The other tab's frames have been read when it has answered something that came after them.
     other.on("get_fields", {"a.b": "other"})
     assert await program.ok("get_fields", {**READ, "webui": other.client_id}) == {"a.b": "other"}
-    assert await pending(program, tab) == 1 and not asked.done()
+    await until_pending(program, tab, 1)
+    assert not asked.done()
     await tab.respond(request["id"], {"a.b": "right"})
     assert await asked == {"a.b": "right"}
 
@@ -156,9 +157,9 @@ async def test_when_the_client_disconnects_the_tab_gets_a_cancel_and_nothing_is_
         socket.start("get_fields", {**READ, "timeout": PATIENCE})
         leaving.spawn(leaving.post("get_fields", {**READ, "timeout": PATIENCE}))
         gone = {(await tab.next())["id"], (await tab.next())["id"]}
-        assert await pending(program, tab) == 2
+        await until_pending(program, tab, 2)
     assert {await cancelled(tab), await cancelled(tab)} == gone
-    assert await pending(program, tab) == 0
+    await until_pending(program, tab, 0)
 
 
 async def test_two_programs_with_the_same_request_id_are_not_mixed_up(program: Program, tab: FakeTab) -> None:

@@ -39,6 +39,11 @@ class ScriptedTabs:
         await until(gone, "no tab", PATIENCE)
 
 
-async def pending(program: Program, tab: FakeTab) -> int:
-    """Return how many requests wait for this tab."""
-    return int((await program.get(f"connection_status?client_id={tab.client_id}"))[1]["pending_requests"])
+async def until_pending(program: Program, tab: FakeTab, count: int) -> None:
+    """Wait until so many requests wait for this tab; for a moment `refresh_models` may be another, which it answers."""
+
+    async def pending() -> bool:
+        status = (await program.get(f"connection_status?client_id={tab.client_id}"))[1]
+        return bool(status["pending_requests"] == count)
+
+    await until(pending, f"{count} pending requests", PATIENCE)

@@ -17,12 +17,13 @@ PATIENCE = 90
 # A seed that the person has chosen, and those of the variations.
 PERSONS, FIRST = 424242, 7770001
 # Exports wait, with the values of their variation in the graph, as if a pack took long; the first take so long that the
-# page answers before it exports the one that is held.
+# page answers before it exports the one that is held. Others, as for the list of missing models, are not counted.
 HOLD = """left => {
     const {graphToPrompt} = app
     const released = new Promise(resolve => window.letGo = resolve)
     app.graphToPrompt = async function (...all) {
-        if (left-- <= 0) {
+        const [seed] = app.rootGraph.nodes.filter(({title}) => title === 'Slow').map(({widgets}) => widgets[1].value)
+        if (seed >= FIRST && left-- <= 0) {
             window.isHeld = true
             await released
         }
@@ -33,7 +34,7 @@ HOLD = """left => {
         app.graphToPrompt = graphToPrompt
         window.letGo()
     }
-}"""
+}""".replace("FIRST", str(FIRST))
 HELD = "() => window.isHeld"
 # The page has saved the graph for its next start.
 KEEPS = """seed => [localStorage, sessionStorage].some(
