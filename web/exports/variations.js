@@ -53,9 +53,8 @@ const ATTEMPTS = 20;
 export function createVariations(means) {
   const { frontend, workflows, revisions, tabs, runs } = means;
   const trials = createTrials(means);
-  // Milliseconds that an export and a check of the graph took last.
+  // Milliseconds that the last export took.
   let taken = 0;
-  let checking = 0;
   let usedAt = -Infinity;
   revisions.onInput((event) => void (event.isTrusted && (usedAt = performance.now())));
 
@@ -147,14 +146,15 @@ export function createVariations(means) {
 
   /** @returns {Promise<Prompt["error"]>} why nothing can be exported any more */
   async function check() {
-    const before = performance.now();
     try {
       await trials.check();
     } catch (error) {
       return described(error);
     }
-    checking = performance.now() - before;
   }
+
+  /** @returns {number} the milliseconds that another export with the check after it is likely to take */
+  const another = () => taken + trials.saving() / 2;
 
   /** @type {typeof exportPrompts} */
   async function exportAll({ variations, seeds = 1, within = Infinity }, call) {
@@ -169,7 +169,7 @@ export function createVariations(means) {
       /** @type {Carried | null} */
       let carried = null;
       for (let repeat = 0; repeat < seeds; repeat++) {
-        if (prompts.length > 0 && performance.now() - began + taken + checking > SLICE) {
+        if (prompts.length > 0 && performance.now() - began + another() > SLICE) {
           const stopped = await check();
           if (stopped) return { prompts, stopped };
           await nextTask();
@@ -191,10 +191,9 @@ export function createVariations(means) {
           if (isEnding(error)) return { prompts, stopped: described(error) };
           prompts.push({ fields: [], warnings: [], error: described(error) });
         }
-        // For the first of a slice the graph is saved and compared, which takes as long again.
-        taken = (performance.now() - before) / (isFirst ? 2 : 1);
+        taken = performance.now() - before - (isFirst ? trials.saving() : 0);
       }
-      if (size > ANSWER || performance.now() - started + taken + checking > within) break;
+      if (size > ANSWER || performance.now() - started + another() > within) break;
     }
     const stopped = await check();
     return { prompts, ...(stopped && { stopped }) };

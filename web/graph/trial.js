@@ -37,6 +37,8 @@ export function createTrials({ frontend, workflows, revisions }) {
   let before = "";
   let isSaved = false;
   let isCompared = false;
+  // Milliseconds that it took the last first trial to save the graph and to compare it.
+  let saving = 0;
   // Whether a trial has lasted longer than its task, so that the page may have saved the graph with its values.
   let hasLasted = false;
   /** @type {(() => void) | null} */
@@ -96,6 +98,9 @@ export function createTrials({ frontend, workflows, revisions }) {
     /** Whether there is a saved state for the next trial. */
     isSaved: () => isSaved,
 
+    /** Milliseconds that the last trial without a saved state has taken longer than others, which use the one of that. */
+    saving: () => saving,
+
     /**
      * To be called after the last trial of a task: restores what trials have left, by loading the saved state.
      *
@@ -111,7 +116,11 @@ export function createTrials({ frontend, workflows, revisions }) {
     /** @param {() => void} interrupted called when the graph was put back because of the person */
     begin(interrupted) {
       const isFirst = !isSaved;
-      if (isFirst) save();
+      if (isFirst) {
+        const started = performance.now();
+        save();
+        saving = performance.now() - started;
+      }
       const written = new Map(frontend.written);
       const history = workflows.tracker();
       const { memory, nodes } = rememberNodes();
@@ -175,8 +184,11 @@ export function createTrials({ frontend, workflows, revisions }) {
         putBack() {
           if (isOver) return putBackRest?.();
           putBack();
-          isLeft ||= isFirst && differs(frontend.stateText());
           isCompared = isFirst;
+          if (!isFirst) return;
+          const started = performance.now();
+          isLeft ||= differs(frontend.stateText());
+          saving += performance.now() - started;
         },
 
         /**

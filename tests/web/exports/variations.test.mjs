@@ -300,6 +300,32 @@ test("the graph is compared after the last variation for which there is time", a
   assert.equal(page.app.rootGraph.serialize().extra, undefined);
 });
 
+test("the page is not held for longer than a slice, whatever an export, saving the graph and checking it take", async (t) => {
+  const page = showPage([saved(1, "Mine", { v: 1 })], QUICK);
+  let clock = 0;
+  t.mock.method(performance, "now", () => clock);
+  const { rootGraph } = page.app;
+  const { serialize } = rootGraph;
+  for (const [saving, exporting, slices] of [[1, 2, 2], [2, 9, 6], [3, 12, 12], [6, 3, 6]]) {
+    rootGraph.serialize = () => ((clock += saving), serialize());
+    page.app.graphToPrompt = async () => ((clock += exporting), { workflow: serialize(), output: {} });
+    const ends = [clock];
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      if (clock > ends.at(-1)) ends.push(clock);
+      port2.postMessage(null);
+    };
+    port2.postMessage(null);
+    const exported = values(await page.ask("export_prompts", variations(...Array(12).keys())));
+    await sleep(2);
+    port1.close();
+    assert.deepEqual(exported, [...Array(12).keys()]);
+    const held = ends.slice(1).map((end, at) => end - ends[at]);
+    assert.ok(Math.max(...held) <= 25, held.join());
+    assert.equal(held.length, slices);
+  }
+});
+
 test("exports are not held up by frames unless the person uses the page, and what was to be drawn is drawn afterwards", () => {
   let drawn = 0;
   let dirty = false;
