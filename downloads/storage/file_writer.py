@@ -47,6 +47,8 @@ class Sink:
         # to which free space was checked.
         self.expected: int | None = None
         self._room = 0
+        # Whether the journal on the disk is of this version of the file.
+        self._is_noted = False
 
     async def left_over(self) -> tuple[Identity, list[tuple[int, int]]] | None:
         """What an earlier transfer left: its identity and the missing ranges. None if nothing is usable."""
@@ -66,6 +68,7 @@ class Sink:
         """
         await self._stop_hash()
         self.identity, self.ledger = identity, ledger
+        self._is_noted = not fresh
         self._progress.total, self._progress.bytes = ledger.total, ledger.present
         self._progress.phase = "downloading"
         self._head = HeadCheck(self._partial.target.name, ledger.total)
@@ -94,11 +97,19 @@ class Sink:
             await self._check_head()
 
     async def note(self) -> None:
-        """Write the journal, if the file can be resumed. UiapiError as `prepare`."""
+        """Write the journal, if the file can be resumed. UiapiError as `prepare`, but not for a full disk.
+
+        The space of the file itself is reserved, so a disk that fills up does not end its transfer.
+        """
         if self.identity.resumable and self.ledger.total is not None:
             missing = self.ledger.missing()
             await settled(self._partial.sync)
-            await settled(self._partial.note, self.identity, missing)
+            try:
+                await settled(self._partial.note, self.identity, missing)
+                self._is_noted = True
+            except UiapiError as error:
+                if error.code != "disk_full":
+                    raise
 
     async def land(self) -> None:
         """Verify the whole file and rename it to its final name.
@@ -134,6 +145,8 @@ class Sink:
         if keep and self._partial.descriptor >= 0 and self.identity.resumable and self.ledger.present:
             with suppress(UiapiError):
                 await self.note()
+            # If it could not be written, as on a full disk, the one before lists fewer bytes.
+            if self._is_noted:
                 await settled(self._partial.close)
                 return
         if not keep or self._partial.descriptor >= 0:

@@ -162,7 +162,7 @@ class Partial:
             raise disk_error(error, self.target) from error
 
     def note(self, identity: Identity, missing: list[tuple[int, int]]) -> None:
-        """Write the journal. UiapiError as `open`."""
+        """Write the journal; if it cannot be written, the one before stays. UiapiError as `open`."""
         data: dict[str, Any] = {
             "version": JOURNAL_VERSION,
             "size": identity.size,
@@ -183,6 +183,8 @@ class Partial:
                 os.fsync(file.fileno())
             folder.replace(new, self.journal.name)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._opened().unlink(new)
             raise disk_error(error, self.target) from error
 
     def close(self) -> None:

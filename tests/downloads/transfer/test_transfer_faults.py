@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from comfyui_uiapi.downloads.storage import disk, partial_file
+from comfyui_uiapi.downloads.storage.open_folder import Folder
 from comfyui_uiapi.downloads.transfer import transfer
 from comfyui_uiapi.tests.downloads.conftest import Pauses, Service, received
 from comfyui_uiapi.tests.harness.models.model_host import Host, model_bytes, sha256
@@ -272,6 +273,48 @@ async def test_a_disk_that_fills_up_midway_leaves_only_what_can_resume(
     entry = await service.fetch("x.safetensors", {"url": host.url("/x.safetensors"), "sha256": sha256(data)})
     assert entry["status"] == "success" and service.path("x.safetensors").read_bytes() == data
     assert host.sent["/x.safetensors"] - already < LARGE
+
+
+@pytest.mark.parametrize("end", ["finished", "paused"])
+async def test_a_disk_on_which_no_journal_fits_any_more_costs_a_running_download_nothing(
+    service: Service, host: Host, monkeypatch: pytest.MonkeyPatch, eventually: Eventually, end: str
+) -> None:
+    data = model_bytes(LARGE)
+    go, full = asyncio.Event(), asyncio.Event()
+    answer = host.offer("/x.safetensors", data, held=go, free=3_000_000)
+    wanted = {"url": host.url("/x.safetensors"), "sha256": sha256(data)}
+    run = await service.downloads.fetch_one("x.safetensors", wanted)
+    journal = service.path(".x.safetensors.uiapi-json")
+    await eventually(lambda: journal.exists() and received(run) >= 3_000_000)
+    refused: list[str] = []
+    really = Folder.replace
+
+    def replace(folder: Folder, old: str, new: str) -> None:
+        if full.is_set() and old.endswith("uiapi-json-new"):
+            refused.append(old)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        really(folder, old, new)
+
+    monkeypatch.setattr(Folder, "replace", replace)
+    full.set()
+    await eventually(lambda: len(refused) >= 2)
+    assert run.to_dict()["progress"]["x.safetensors"]["status"] == "downloading"
+    if end == "paused":
+        await service.downloads.stop(run.id, None, "paused")
+        assert sorted(file.name for file in service.path("x.safetensors").parent.iterdir() if "uiapi" in file.name) == [
+            ".x.safetensors.uiapi-json",
+            ".x.safetensors.uiapi-part",
+        ]
+        full.clear()
+        answer.held = None
+        already = host.sent["/x.safetensors"]
+        assert (await service.fetch("x.safetensors", wanted))["status"] == "success"
+        assert host.sent["/x.safetensors"] - already < LARGE
+    else:
+        go.set()
+        await service.ended(run)
+    assert service.path("x.safetensors").read_bytes() == data
+    assert [file for file in service.folders.files() if "uiapi-" in file] == []
 
 
 async def test_an_expired_signed_url_is_requested_again(service: Service, host: Host) -> None:
