@@ -37,7 +37,7 @@ export function createTrials({ frontend, workflows, revisions }) {
   let before = "";
   let isSaved = false;
   let isCompared = false;
-  // Milliseconds that it took the last first trial to save the graph and to compare it.
+  // Milliseconds for saving the graph before the first trial of a task, and for comparing it afterwards, the last time.
   let saving = 0;
   // Whether a trial has lasted longer than its task, so that the page may have saved the graph with its values.
   let hasLasted = false;
@@ -98,7 +98,7 @@ export function createTrials({ frontend, workflows, revisions }) {
     /** Whether there is a saved state for the next trial. */
     isSaved: () => isSaved,
 
-    /** Milliseconds that the last trial without a saved state has taken longer than others, which use the one of that. */
+    /** Milliseconds by which the first trial of a task takes longer than the others, which use its saved state. */
     saving: () => saving,
 
     /**
@@ -110,7 +110,7 @@ export function createTrials({ frontend, workflows, revisions }) {
       if (isSaved && !isCompared && differs(frontend.stateText())) await restore();
     },
 
-    /** To be called when no trial follows soon: has the page save the graph once more, if that may contain one's values. */
+    /** To be called after the last trial: has the page save the graph once more if it may have saved values of a trial. */
     saveAgain,
 
     /** @param {() => void} interrupted called when the graph was put back because of the person */
