@@ -87,6 +87,8 @@ export function createVariations(means) {
     const prepare = (capture) => {
       tabs.require(call.workflow_tab);
       revisions.require(call.if_revision);
+      isInterrupted = trials.leaving() !== null;
+      if (isInterrupted) throw new CommandError("conflict", "The page may be about to be left.");
       trial = trials.begin(() => {
         isInterrupted = true;
         takeOut();
@@ -119,6 +121,7 @@ export function createVariations(means) {
   async function undisturbed(...all) {
     const [, , { signal }] = all;
     for (let attempt = 0; attempt < ATTEMPTS && !signal.aborted; attempt++) {
+      await trials.leaving();
       const made = await one(...all);
       if (made) return made;
     }

@@ -10,12 +10,16 @@
  */
 
 import { CommandError } from "../common/errors.js";
-import { nextTask } from "../common/waiting.js";
+import { later, nextTask } from "../common/waiting.js";
 import { walk } from "../paths/subgraphs.js";
 import { createMemory } from "../widgets/node_memory.js";
 import { rememberQueueState, repeatQueueState } from "../widgets/queue_state.js";
 import { change } from "../widgets/widget_change.js";
 import { byState } from "./rollback.js";
+
+// Milliseconds after which a page that could have been left is taken to stay: the next page was not loaded by then, or the
+// person has chosen to stay.
+const LEAVING = 5000;
 
 /**
  * Begins trials, each of which may change the graph until it is put back.
@@ -25,8 +29,9 @@ import { byState } from "./rollback.js";
  * trial does not restore by itself shows in the shape of the graph.
  *
  * If the person does something while a pack still prepares the run, the graph is put back before the page handles that,
- * so that it happens to their own graph, and the trial has to be repeated. A page that is left saves its graph, so the
- * same happens then; what the page may have saved during a trial by itself is saved again after it.
+ * so that it happens to their own graph, and the trial has to be repeated. A page that is left saves its graph at the end,
+ * so the same happens when it may be left, and no trial begins for a while. What the page may have saved during a trial
+ * by itself is saved again after it.
  *
  * @param {object} means
  * @param {Frontend} means.frontend
@@ -41,6 +46,8 @@ export function createTrials({ frontend, workflows, revisions }) {
   let saving = 0;
   // Whether a trial has lasted longer than its task, so that the page may have saved the graph with its values.
   let hasLasted = false;
+  /** @type {Promise<void> | null} while the page may be about to be left */
+  let leaving = null;
   /** @type {(() => void) | null} */
   let interrupt = null;
   // What the page and packs dispatch themselves is no input.
@@ -48,6 +55,10 @@ export function createTrials({ frontend, workflows, revisions }) {
   frontend.onLeave(() => {
     interrupt?.();
     saveAgain();
+    const stays = later(LEAVING).then(() => {
+      if (leaving === stays) leaving = null;
+    });
+    leaving = stays;
   });
 
   function saveAgain() {
@@ -95,6 +106,9 @@ export function createTrials({ frontend, workflows, revisions }) {
   }
 
   return {
+    /** @returns {Promise<void> | null} while no trial may begin, since the page may be about to be left; then null again */
+    leaving: () => leaving,
+
     /** Whether there is a saved state for the next trial. */
     isSaved: () => isSaved,
 

@@ -157,7 +157,10 @@ export function createFrontend(app, api, page) {
     dropStep,
     noteStep,
 
-    /** @param {() => void} listener called when the page may be left; if it is, the page itself saves its graph after this */
+    /**
+     * @param {() => void} listener called when the page may be left: it goes on until the next one arrives, or if the person
+     *   stays. 1.53 and later save the graph at the end, before any listener of an extension for that is called.
+     */
     onLeave: (listener) => page.addEventListener("beforeunload", listener),
 
     /**

@@ -8,6 +8,8 @@ import { deferDrawing } from "../../../web/exports/capture.js";
 import { saved, showPage, sleep } from "../page.mjs";
 
 const QUICK = { exporting: 0 };
+// Milliseconds after which a page that may have been left is taken to stay.
+const LEAVING = 5000;
 
 /** The values of a widget in the prompts of an answer. */
 function values({ prompts }, name = "v") {
@@ -63,20 +65,35 @@ test("a change that the person begins while a variation is prepared, and ends la
   assert.deepEqual([changeTracker.activeState.nodes[0].values.v, changeTracker.undoQueue.length], [2, 1]);
 });
 
-test("a page that is left while a variation is prepared saves the person's graph", async () => {
-  const page = showPage([saved(1, "Mine", { v: 1 })], { following: 4 });
+test("a page that is left while a variation is prepared saves the person's graph, and prepares no other until it stays", async (context) => {
+  const { setTimeout } = globalThis;
+  let stay = () => {};
+  context.mock.method(globalThis, "setTimeout", (resume, wait) => (wait === LEAVING ? (stay = resume) : setTimeout(resume, wait)));
+  const page = showPage([saved(1, "Mine", { v: 1 })], { ...QUICK, following: 4 });
   /** @type {any[]} */
   const savings = [];
   page.api.dispatchCustomEvent = (name, state) => void (name === "graphChanged" && savings.push([page.value("Mine"), state.nodes[0].values.v]));
   const { graphToPrompt } = page.app;
-  let leaves = 0;
+  const slow = Promise.withResolvers();
+  const begun = Promise.withResolvers();
+  let prepared = 0;
   page.app.graphToPrompt = async () => {
-    await sleep(1);
-    if (leaves++ === 0) page.hand("beforeunload");
+    prepared++;
+    begun.resolve();
+    await slow.promise;
     return graphToPrompt();
   };
-  assert.deepEqual(values(await page.ask("export_prompts", variations(5, 6))), [5, 6]);
-  assert.deepEqual(savings, [[1, 1], [1, 1]]);
+  const exported = page.ask("export_prompts", variations(5, 6));
+  await begun.promise;
+  await sleep(1);
+  assert.equal(page.value("Mine"), 5);
+  page.hand("beforeunload");
+  slow.resolve();
+  await sleep(20);
+  // The page saves the graph as it is now when it is left.
+  assert.deepEqual([savings, prepared, page.value("Mine")], [[[1, 1]], 1, 1]);
+  stay();
+  assert.deepEqual(values(await exported), [5, 6]);
 });
 
 test("what the page itself changes for a run is in the export, and is put back", async () => {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest_asyncio
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
 from comfyui_uiapi.tests.harness.comfy.process import ComfyProcess
+from playwright.async_api import Route
 
 from ....harness.browser.graphs import Json, seeded
 
@@ -20,6 +22,7 @@ PERSONS, FIRST = 424242, 7770001
 # page answers before it exports the one that is held. Others, as for the list of missing models, are not counted.
 HOLD = """left => {
     const {graphToPrompt} = app
+    window.isHeld = false
     const released = new Promise(resolve => window.letGo = resolve)
     app.graphToPrompt = async function (...all) {
         const [seed] = app.rootGraph.nodes.filter(({title}) => title === 'Slow').map(({widgets}) => widgets[1].value)
@@ -184,6 +187,28 @@ async def test_what_the_page_saves_by_itself_while_a_pack_prepares_a_prompt_is_t
     await page.evaluate(FOLLOWS)
     await own.tab.load(clear=False)
     await own.ended(sweep_id)
+    assert await page.evaluate(SEED) == PERSONS
+
+
+async def test_a_page_that_is_left_long_before_the_next_one_arrives_saves_the_persons_graph(own: Asking) -> None:
+    page = own.tab.page
+    await page.wait_for_function(KEEPS, arg=str(PERSONS))
+    await page.evaluate(HOLD, 1000)
+    sweep_id = await own.begin(200, FIRST + 700)
+    begun = await own.until(sweep_id, lambda state: state["exported"] > 0)
+
+    async def late(route: Route) -> None:
+        # The page is still there, and could export further variations.
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(own.until(sweep_id, lambda state: state["exported"] > begun["exported"] + 10), 1)
+        await route.continue_()
+
+    await page.route(f"{own.tab.comfy.url}/", late)
+    try:
+        await own.tab.load(clear=False)
+    finally:
+        await page.unroute(f"{own.tab.comfy.url}/")
+    assert (await own.ended(sweep_id))["exported"] < 200
     assert await page.evaluate(SEED) == PERSONS
 
 
