@@ -17,6 +17,7 @@ import { addBadges, createGlow } from "./ui/highlight.js";
 import { createHistory } from "./page/history.js";
 import { createLastSeen } from "./page/graph_snapshots.js";
 import { createMenus } from "./ui/controls/menus.js";
+import { createListUpdates } from "./page/list_updates.js";
 import { createLoader } from "./page/loader.js";
 import { createMarks } from "./ui/controls/marks.js";
 import { createMissing } from "./ui/missing/models_notice.js";
@@ -63,6 +64,7 @@ const menus = createMenus(frontend, () => acts, token);
 /** @param {WebSocket} opened a new socket to the server */
 function start(opened) {
   const dialogs = createDialogs(frontend);
+  const lists = createListUpdates(frontend);
   const workflows = createWorkflows(frontend, window);
   const revisions = createRevisions(frontend, workflows, window);
   const queueing = createQueueing(frontend);
@@ -119,10 +121,14 @@ function start(opened) {
     onEvent(event, data) {
       if (event === "watch") events.watch(data?.events);
       else state.receive(event, data);
-      if (event === "panel_state") settings.show(data.rules, frontend);
+      if (event === "panel_state") {
+        settings.show(data.rules, frontend);
+        lists.limit(data.sweeps.length > 0);
+      }
     },
     closed() {
       settings.show(undefined, frontend);
+      lists.limit(false);
       state.lost();
     },
     greeted() {

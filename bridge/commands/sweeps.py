@@ -32,9 +32,9 @@ schemas = LazyModule("..protocol.sweep_schemas", __package__)
 MAX_PROMPTS = 10_000
 MAX_SEEDS = 100
 MAX_WRITES = 1000
-# Milliseconds for which the page exports before it answers: little at first, so that ComfyUI begins soon. Before the
-# next request the page may draw for longer than that, since something runs by then.
-FIRST_PART, PART = 100, 250
+# Milliseconds for which the page exports before it answers: little at first, so that ComfyUI begins soon, and each time
+# GROWTH times as long as before, up to PART. Before the next request the page may draw for longer than that.
+FIRST_PART, GROWTH, PART = 5, 5, 250
 # Variations, and bytes of their JSON, in one request to the page.
 MAX_PART = 100
 MAX_PART_BYTES = 8 * 2**20
@@ -373,7 +373,7 @@ async def _exports(
                 raise error_of_page(stopped)
             if not whole or rest:
                 raise UiapiError("tab_failed", "The tab returned an incomplete export; reload the page.")
-            within = PART
+            within = min(PART, GROWTH * within)
 
 
 def _exported(index: int, seeds: int, export: Export, body: bytes) -> dict[str, Any]:

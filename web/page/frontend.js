@@ -304,6 +304,13 @@ export function createFrontend(app, api, page) {
     /** @returns {any[]} the frontend's stores with the errors of the last run: one in 1.32, another in 1.58 */
     errorStores: () => ["execution", "executionError"].map((name) => manager()?._p?._s?.get(name)).filter(Boolean),
 
+    /** @returns {[any, string][]} the functions with which the page updates its lists of prompts: owner and name */
+    listUpdates() {
+      const stores = manager()?._p?._s;
+      // The second one asks again for the same history in 1.32 to 1.53.
+      return [[stores?.get("queue"), "update"], [stores?.get("assets"), "updateHistory"]];
+    },
+
     /** Facts about this tab for the server. */
     info() {
       return {

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from comfyui_uiapi.tests.harness.browser.sweep import content, first_writes, sample, templates, workflow_of
 from comfyui_uiapi.tests.harness.browser.tab import Tab, until
+from playwright.async_api import Request
 
 from ....harness.browser.graphs import everywhere, node, seeded, seeded_by_primitive, seeded_inside, ui
 from ..conftest import Send
@@ -68,6 +71,8 @@ SHOW = """shown => {
     const output = {text: [shown]}
     app.api.dispatchCustomEvent('executed', {node: '3', display_node: '3', prompt_id: 'p', output})
 }"""
+# Where the page asks ComfyUI for its lists of prompts.
+LISTS = {"queue", "history", "jobs"}
 PACK = ["LabRebuilt", "LabRetyped", "LabHiddenCombos", "LabRows", "LabSeed", "LabSlow", "LabText", "LabShowText"]
 
 
@@ -206,6 +211,36 @@ async def test_the_person_sees_how_far_a_sweep_is_and_can_stop_it(send: Send, ta
     await badge.wait_for(state="detached", timeout=PATIENCE * 1000)
     ended = await send("sweep_status", sweep_id=swept["sweep_id"])
     assert (ended["status"], ended["next"]) == ("cancelled", None)
+
+
+async def test_the_page_does_not_ask_comfyui_for_its_lists_at_every_prompt_but_does_after_the_last(
+    send: Send, tab: Tab
+) -> None:
+    await tab.load_workflow(canvas(slow=0.05))
+    asked: list[Request] = []
+
+    def note(request: Request) -> None:
+        if urlsplit(request.url).path.rpartition("/")[2] in LISTS:
+            asked.append(request)
+
+    tab.page.on("request", note)
+    try:
+        started = monotonic()
+        swept = await send("sweep", grid={"Slow.seed": [*range(3000, 3024)]})
+        history = await asyncio.to_thread(tab.comfy.get, "/history")
+        messages = history[swept["results"][-1]["prompt_id"]]["status"]["messages"]
+        ended = max(about["timestamp"] for _, about in messages)
+
+        async def up_to_date() -> bool:
+            latest = {request.url: request.timing["startTime"] for request in asked}
+            return bool(latest) and min(latest.values()) > ended
+
+        await until(up_to_date, "the lists of the page", PATIENCE)
+        taken = monotonic() - started
+    finally:
+        tab.page.remove_listener("request", note)
+    # Three lists twice a second, at the beginning and at the end; not four times for each prompt, as 1.32 does.
+    assert len(asked) <= 3 * (2 * taken + 3)
 
 
 async def test_stopping_the_run_in_comfyui_stops_the_whole_sweep(send: Send, tab: Tab) -> None:

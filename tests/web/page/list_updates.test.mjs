@@ -1,0 +1,153 @@
+/** During a sweep, the page updates its lists of prompts only every now and then, and once more at its end. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createListUpdates } from "../../../web/page/list_updates.js";
+
+const PAUSE = 500;
+
+/** A page with a list of the prompts that ComfyUI has, whose requests take as long as the test wants. */
+function shown(context) {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const page = { prompts: 0, seen: 0, requests: 0, fails: false, answers: [] };
+  const queue = {
+    async update() {
+      page.requests++;
+      await new Promise((resolve) => page.answers.push(resolve));
+      if (page.fails) throw new Error("offline");
+      page.seen = page.prompts;
+    },
+  };
+  const { limit } = createListUpdates({ listUpdates: () => [[queue, "update"], [undefined, "updateHistory"]] });
+  const turn = () => new Promise(setImmediate);
+  return {
+    page,
+    queue,
+    limit,
+    /** One more prompt, after which the page updates its list. */
+    async prompt() {
+      page.prompts++;
+      const updated = queue.update();
+      await turn();
+      return { updated };
+    },
+    async answer() {
+      for (const resolve of page.answers.splice(0)) resolve();
+      await turn();
+    },
+    async pass(milliseconds) {
+      context.mock.timers.tick(milliseconds);
+      await turn();
+    },
+  };
+}
+
+test("many prompts cost one request at once and one after each pause", async (context) => {
+  const { page, prompt, answer, pass, limit } = shown(context);
+  limit(true);
+  for (let count = 0; count < 20; count++) await prompt();
+  assert.equal(page.requests, 1);
+  await answer();
+  await pass(PAUSE - 1);
+  assert.equal(page.requests, 1);
+  await pass(1);
+  assert.equal(page.requests, 2);
+  await answer();
+  assert.equal(page.seen, 20);
+  await pass(10 * PAUSE);
+  assert.equal(page.requests, 2);
+});
+
+test("whoever asks for an update gets one that began after that", async (context) => {
+  const { page, prompt, answer, pass, limit } = shown(context);
+  limit(true);
+  const first = await prompt();
+  const [second, third] = [await prompt(), await prompt()];
+  await answer();
+  await first.updated;
+  assert.equal(page.seen, 3);
+  page.prompts = 4;
+  await pass(PAUSE);
+  await answer();
+  await Promise.all([second.updated, third.updated]);
+  assert.equal(page.seen, 4);
+});
+
+test("requests that take longer than a pause do not overlap", async (context) => {
+  const { page, prompt, answer, pass, limit } = shown(context);
+  limit(true);
+  await prompt();
+  for (let count = 0; count < 5; count++) {
+    await prompt();
+    await pass(PAUSE);
+  }
+  assert.equal(page.requests, 1);
+  await answer();
+  await pass(PAUSE);
+  assert.equal(page.requests, 2);
+});
+
+test("an update that fails is an error for those who asked, and does not keep the next from happening", async (context) => {
+  const { page, prompt, answer, pass, limit } = shown(context);
+  limit(true);
+  page.fails = true;
+  const { updated } = await prompt();
+  const failing = assert.rejects(updated, /offline/);
+  await answer();
+  await failing;
+  page.fails = false;
+  const again = await prompt();
+  await pass(PAUSE);
+  await answer();
+  await again.updated;
+  assert.equal(page.seen, 2);
+});
+
+test("events that the page gets to after the end of the sweep cost no request each either", async (context) => {
+  const { page, queue, prompt, answer, pass, limit } = shown(context);
+  const { update } = queue;
+  limit(true);
+  await prompt();
+  await answer();
+  limit(false);
+  for (let count = 0; count < 5; count++) await prompt();
+  assert.equal(page.requests, 1);
+  await pass(PAUSE);
+  await answer();
+  assert.deepEqual([page.requests, page.seen], [2, 6]);
+  assert.equal(queue.update, update);
+  await prompt();
+  await prompt();
+  assert.equal(page.requests, 4);
+});
+
+test("a sweep right after another one goes on with the same limit", async (context) => {
+  const { page, prompt, answer, pass, limit } = shown(context);
+  limit(true);
+  await prompt();
+  await answer();
+  limit(false);
+  await pass(PAUSE - 1);
+  limit(true);
+  await pass(PAUSE);
+  await prompt();
+  await answer();
+  await prompt();
+  await prompt();
+  assert.equal(page.requests, 2);
+});
+
+test("what a pack has put around an update stays, and updates as before after the sweep", async (context) => {
+  const { page, queue, prompt, answer, pass, limit } = shown(context);
+  limit(true);
+  const { update } = queue;
+  let calls = 0;
+  queue.update = () => (calls++, update.call(queue));
+  limit(false);
+  await pass(PAUSE);
+  await prompt();
+  await answer();
+  await prompt();
+  assert.deepEqual([calls, page.requests], [2, 2]);
+});
