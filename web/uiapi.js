@@ -79,7 +79,7 @@ function start(opened) {
     history: createHistory(frontend, workflows),
     tabs,
     runs,
-    variations: createVariations({ frontend, workflows, revisions, tabs, runs }),
+    variations: createVariations({ frontend, workflows, revisions, tabs, runs, lists }),
     loader: createLoader(frontend, workflows),
     /** @type {import("./ui/models/models_dialog.js").Check} */
     check: Object.assign((/** @type {any} */ address) => transport.request("panel_check_address", address), {
@@ -123,12 +123,12 @@ function start(opened) {
       else state.receive(event, data);
       if (event === "panel_state") {
         settings.show(data.rules, frontend);
-        lists.limit(data.sweeps.length > 0);
+        lists.report(data.sweeps.length > 0);
       }
     },
     closed() {
       settings.show(undefined, frontend);
-      lists.limit(false);
+      lists.report(false);
       state.lost();
     },
     greeted() {

@@ -75,8 +75,6 @@ class Sweeps:
         if len(self.running()) >= MAX_RUNNING:
             raise UiapiError("too_many", f"{MAX_RUNNING} sweeps are in progress; wait for one, or cancel it.")
         sweep = Sweep(program, wish, self._publish, self._note, sweep_id)
-        # The pages should know before ComfyUI sends them events about its prompts.
-        sweep.started.add_done_callback(lambda _: self._notify())
         runner = Runner(sweep, self._comfy, self._runs, exports, permission)
         self._sweeps[sweep.sweep_id] = (sweep, runner)
         self._spawn(runner.run(), f"sweep {sweep.sweep_id}")
@@ -158,7 +156,5 @@ class Sweeps:
             self._notice = asyncio.get_running_loop().call_later(NOTICE_EVERY, self._notify)
 
     def _notify(self) -> None:
-        if self._notice is not None:
-            self._notice.cancel()
-            self._notice = None
+        self._notice = None
         self._changed()

@@ -9,6 +9,7 @@ import { createQueueing } from "../../web/page/queueing.js";
 import { createRevisions } from "../../web/page/revisions.js";
 import { createRuns } from "../../web/page/run_queue.js";
 import { createTabs } from "../../web/page/workflow_tabs.js";
+import { createListUpdates } from "../../web/page/list_updates.js";
 import { createVariations } from "../../web/exports/variations.js";
 import { unlessCancelled } from "../../web/common/waiting.js";
 import { createWorkflows } from "../../web/page/workflows.js";
@@ -300,6 +301,7 @@ export function showPage(nodes, { loading = 5, exporting = 20, following } = {},
     loader: createLoader(frontend, workflows),
     tabs: createTabs(frontend, workflows),
   };
+  means.lists = createListUpdates({ listUpdates: () => [] });
   means.variations = createVariations(means);
   page.means = means;
   return page;

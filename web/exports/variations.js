@@ -49,9 +49,10 @@ const ATTEMPTS = 20;
  * @param {import("../page/revisions.js").Revisions} means.revisions
  * @param {import("../page/workflow_tabs.js").Tabs} means.tabs
  * @param {ReturnType<typeof import("../page/run_queue.js").createRuns>} means.runs
+ * @param {Pick<import("../page/list_updates.js").ListUpdates, "expectSweep">} means.lists
  */
 export function createVariations(means) {
-  const { frontend, workflows, revisions, tabs, runs } = means;
+  const { frontend, workflows, revisions, tabs, runs, lists } = means;
   const trials = createTrials(means);
   // Milliseconds that the last export took.
   let taken = 0;
@@ -138,6 +139,7 @@ export function createVariations(means) {
   async function exportPrompts(data, asked) {
     // Of the workflow that is open now, even if the person opens another one between two variations.
     const call = { ...asked, workflow_tab: asked.workflow_tab ?? workflows.idOf(workflows.active()) };
+    lists.expectSweep();
     const draw = deferDrawing(frontend.app, () => performance.now() - usedAt < IN_USE);
     try {
       return await exportAll(data, call);

@@ -9,12 +9,13 @@
 import { replaceMethod } from "../common/methods.js";
 import { later } from "../common/waiting.js";
 
-// Milliseconds between two updates of a list, and for which the limit outlasts the sweeps: a busy page only gets to
-// ComfyUI's last events then.
+// Milliseconds before an update of a list, after the one before or the beginning of a sweep, which may be over by then. The
+// limit outlasts the sweeps by as much: a busy page only gets to ComfyUI's last events then.
 const PAUSE = 500;
 
 /** @param {Pick<import("./frontend.js").Frontend, "listUpdates">} frontend */
 export function createListUpdates({ listUpdates }) {
+  let isSweeping = false;
   /** @type {(() => void) | null} */
   let end = null;
   /** @type {any} */
@@ -23,7 +24,7 @@ export function createListUpdates({ listUpdates }) {
   function begin() {
     let isOver = false;
     const ends = listUpdates().map(([owner, name]) => replaceMethod(owner, name, (update) => {
-      let rested = Promise.resolve();
+      let rested = later(PAUSE);
       /** @type {Promise<unknown> | null} the update that is yet to begin, for all who have asked for one since the last */
       let next = null;
       return function (...args) {
@@ -43,17 +44,26 @@ export function createListUpdates({ listUpdates }) {
     };
   }
 
+  function limit() {
+    end ??= begin();
+    clearTimeout(timer);
+    if (isSweeping) return;
+    timer = setTimeout(() => {
+      end?.();
+      end = null;
+    }, PAUSE);
+  }
+
   return {
-    /** @param {boolean} isSweeping whether a sweep is in progress */
-    limit(isSweeping) {
-      clearTimeout(timer);
-      if (isSweeping) end ??= begin();
-      else if (end) {
-        timer = setTimeout(() => {
-          end?.();
-          end = null;
-        }, PAUSE);
-      }
+    /** To be called when the page exports prompts: if they are of a sweep, it is reported a little later. */
+    expectSweep: limit,
+
+    /** @param {boolean} anySweep whether a sweep is in progress */
+    report(anySweep) {
+      isSweeping = anySweep;
+      if (isSweeping || end) limit();
     },
   };
 }
+
+/** @typedef {ReturnType<typeof createListUpdates>} ListUpdates */

@@ -151,12 +151,7 @@ class Lab:
         self.permitted = asyncio.Event()
         self.permitted.set()
         comfy: Any = line
-        # How many sweeps were sent to the panels, each time.
-        self.shown: list[int] = []
-        self.sweeps = Sweeps(comfy, comfy, lambda event, data: self.events.append(data), self._changed, self._spawn)
-
-    def _changed(self) -> None:
-        self.shown.append(len(self.sweeps.shown()))
+        self.sweeps = Sweeps(comfy, comfy, lambda event, data: self.events.append(data), lambda: None, self._spawn)
 
     def _spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
         self.tasks.append(asyncio.create_task(work, name=name))

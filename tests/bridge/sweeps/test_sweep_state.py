@@ -69,12 +69,6 @@ async def test_a_sweep_that_has_ended_is_kept_for_a_while_and_only_some_of_them(
         lab.sweeps.find(idents[-1])
 
 
-async def test_the_panels_know_of_a_sweep_before_comfyui_runs_its_first_prompt(lab: Lab, line: Line) -> None:
-    lab.begin([answer([1, 2])], 2)
-    await asyncio.wait_for(line.changed.wait(), 60)
-    assert lab.shown == [1]
-
-
 async def test_only_so_many_sweeps_run_at_a_time(lab: Lab) -> None:
     for _ in range(registry.MAX_RUNNING):
         lab.begin([answer([1])], 1)

@@ -19,12 +19,13 @@ function shown(context) {
       page.seen = page.prompts;
     },
   };
-  const { limit } = createListUpdates({ listUpdates: () => [[queue, "update"], [undefined, "updateHistory"]] });
+  const { expectSweep, report } = createListUpdates({ listUpdates: () => [[queue, "update"], [undefined, "updateHistory"]] });
   const turn = () => new Promise(setImmediate);
   return {
     page,
     queue,
-    limit,
+    expectSweep,
+    report,
     /** One more prompt, after which the page updates its list. */
     async prompt() {
       page.prompts++;
@@ -43,30 +44,34 @@ function shown(context) {
   };
 }
 
-test("many prompts cost one request at once and one after each pause", async (context) => {
-  const { page, prompt, answer, pass, limit } = shown(context);
-  limit(true);
+test("many prompts cost one request after each pause", async (context) => {
+  const { page, prompt, answer, pass, report } = shown(context);
+  report(true);
   for (let count = 0; count < 20; count++) await prompt();
+  await pass(PAUSE - 1);
+  assert.equal(page.requests, 0);
+  await pass(1);
   assert.equal(page.requests, 1);
   await answer();
+  assert.equal(page.seen, 20);
+  for (let count = 0; count < 20; count++) await prompt();
   await pass(PAUSE - 1);
   assert.equal(page.requests, 1);
   await pass(1);
-  assert.equal(page.requests, 2);
   await answer();
-  assert.equal(page.seen, 20);
+  assert.deepEqual([page.requests, page.seen], [2, 40]);
   await pass(10 * PAUSE);
   assert.equal(page.requests, 2);
 });
 
 test("whoever asks for an update gets one that began after that", async (context) => {
-  const { page, prompt, answer, pass, limit } = shown(context);
-  limit(true);
+  const { page, prompt, answer, pass, report } = shown(context);
+  report(true);
   const first = await prompt();
+  await pass(PAUSE);
   const [second, third] = [await prompt(), await prompt()];
   await answer();
   await first.updated;
-  assert.equal(page.seen, 3);
   page.prompts = 4;
   await pass(PAUSE);
   await answer();
@@ -75,9 +80,8 @@ test("whoever asks for an update gets one that began after that", async (context
 });
 
 test("requests that take longer than a pause do not overlap", async (context) => {
-  const { page, prompt, answer, pass, limit } = shown(context);
-  limit(true);
-  await prompt();
+  const { page, prompt, answer, pass, report } = shown(context);
+  report(true);
   for (let count = 0; count < 5; count++) {
     await prompt();
     await pass(PAUSE);
@@ -89,11 +93,12 @@ test("requests that take longer than a pause do not overlap", async (context) =>
 });
 
 test("an update that fails is an error for those who asked, and does not keep the next from happening", async (context) => {
-  const { page, prompt, answer, pass, limit } = shown(context);
-  limit(true);
+  const { page, prompt, answer, pass, report } = shown(context);
+  report(true);
   page.fails = true;
   const { updated } = await prompt();
   const failing = assert.rejects(updated, /offline/);
+  await pass(PAUSE);
   await answer();
   await failing;
   page.fails = false;
@@ -105,31 +110,51 @@ test("an update that fails is an error for those who asked, and does not keep th
 });
 
 test("events that the page gets to after the end of the sweep cost no request each either", async (context) => {
-  const { page, queue, prompt, answer, pass, limit } = shown(context);
+  const { page, queue, prompt, answer, pass, report } = shown(context);
   const { update } = queue;
-  limit(true);
-  await prompt();
-  await answer();
-  limit(false);
+  report(true);
+  await pass(PAUSE);
+  report(false);
   for (let count = 0; count < 5; count++) await prompt();
+  await answer();
+  assert.deepEqual([page.requests, page.seen], [1, 5]);
+  await pass(PAUSE);
+  assert.deepEqual([page.requests, queue.update], [2, update]);
+  await prompt();
+  await prompt();
+  assert.equal(page.requests, 4);
+});
+
+test("a sweep that is yet to be reported is limited from its export on, and an export elsewhere only for a moment", async (context) => {
+  const { page, prompt, answer, pass, expectSweep, report } = shown(context);
+  expectSweep();
+  await prompt();
+  await pass(PAUSE - 1);
+  report(true);
+  await pass(10 * PAUSE);
+  await answer();
+  await prompt();
+  await prompt();
   assert.equal(page.requests, 1);
+  report(false);
   await pass(PAUSE);
   await answer();
-  assert.deepEqual([page.requests, page.seen], [2, 6]);
-  assert.equal(queue.update, update);
+  expectSweep();
+  await pass(PAUSE);
   await prompt();
   await prompt();
   assert.equal(page.requests, 4);
 });
 
 test("a sweep right after another one goes on with the same limit", async (context) => {
-  const { page, prompt, answer, pass, limit } = shown(context);
-  limit(true);
+  const { page, prompt, answer, pass, report } = shown(context);
+  report(true);
   await prompt();
+  await pass(PAUSE);
   await answer();
-  limit(false);
+  report(false);
   await pass(PAUSE - 1);
-  limit(true);
+  report(true);
   await pass(PAUSE);
   await prompt();
   await answer();
@@ -139,12 +164,12 @@ test("a sweep right after another one goes on with the same limit", async (conte
 });
 
 test("what a pack has put around an update stays, and updates as before after the sweep", async (context) => {
-  const { page, queue, prompt, answer, pass, limit } = shown(context);
-  limit(true);
+  const { page, queue, prompt, answer, pass, report } = shown(context);
+  report(true);
   const { update } = queue;
   let calls = 0;
   queue.update = () => (calls++, update.call(queue));
-  limit(false);
+  report(false);
   await pass(PAUSE);
   await prompt();
   await answer();
