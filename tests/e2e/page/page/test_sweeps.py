@@ -239,7 +239,7 @@ async def test_the_page_does_not_ask_comfyui_for_its_lists_at_every_prompt_but_d
         taken = monotonic() - started
     finally:
         tab.page.remove_listener("request", note)
-    # Three lists twice a second, at the beginning and at the end; not four times for each prompt, as 1.32 does.
+    # Three lists twice a second, and at the end; not four times for each prompt, as 1.32 does.
     assert len(asked) <= 3 * (2 * taken + 3)
 
 
