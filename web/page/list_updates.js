@@ -60,8 +60,10 @@ export function createListUpdates({ listUpdates }) {
 
     /** @param {boolean} anySweep whether a sweep is in progress */
     report(anySweep) {
+      // Every other change of the state is reported as well.
+      if (anySweep === isSweeping) return;
       isSweeping = anySweep;
-      if (isSweeping || end) limit();
+      limit();
     },
   };
 }

@@ -146,6 +146,18 @@ test("a sweep that is yet to be reported is limited from its export on, and an e
   assert.equal(page.requests, 4);
 });
 
+test("reports of other changes do not prolong the limit", async (context) => {
+  const { page, prompt, pass, expectSweep, report } = shown(context);
+  expectSweep();
+  for (let count = 0; count < 5; count++) {
+    await pass(PAUSE / 5);
+    report(false);
+  }
+  await prompt();
+  await prompt();
+  assert.equal(page.requests, 2);
+});
+
 test("a sweep right after another one goes on with the same limit", async (context) => {
   const { page, prompt, answer, pass, report } = shown(context);
   report(true);
